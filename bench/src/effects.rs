@@ -23,12 +23,12 @@ fn page(tests: &str) -> Result<String> {
          | Effect | Found again by | Waits | Refused |\n|---|---|---|---|\n",
     );
     for kind in EffectKind::ALL {
-        let (found, waits) = match kind.observed() {
+        let (found, waits) = match kind.observation_method() {
             ObservationMethod::Marker => ("its marker", "`forge.NAME.settle`"),
             ObservationMethod::Text => ("its text, our account and the time", "`forge.NAME.settle`"),
             ObservationMethod::State => ("the state that it leads to", "no"),
         };
-        let refused = kind.instead().map_or("the loop gets the reason".to_owned(), |other| {
+        let refused = kind.fallback().map_or("the loop gets the reason".to_owned(), |other| {
             format!("`{}` is performed instead", other.as_str())
         });
         writeln!(page, "| `{}` | {found} | {waits} | {refused} |", kind.as_str())?;
@@ -69,7 +69,7 @@ fn write_forge(page: &mut String, forge: ForgeKind) -> Result<()> {
     for kind in EffectKind::ALL {
         write!(page, "| `{}` |", kind.as_str())?;
         for case in EffectCase::ALL {
-            let end = match case.end(kind, forge) {
+            let end = match case.outcome_for(kind, forge) {
                 EffectCaseOutcome::Withheld => "withheld".to_owned(),
                 EffectCaseOutcome::Reported => "reported".to_owned(),
                 EffectCaseOutcome::Replaced(other) => format!("`{}`, once", other.as_str()),

@@ -93,7 +93,7 @@ fn read(root: &Path) -> Result<(HitLabels, RepositoryList)> {
 fn pages(root: &Path, labels: &HitLabels, repositories: &RepositoryList) -> Result<Vec<(PathBuf, String)>> {
     let folder = root.join("docs/rules");
     let packs = RulePacks::of_folder(&root.join(FOLDER))?;
-    let pack = packs.page(PACK, &page::by_rule(labels))?;
+    let pack = packs.render_page(PACK, &page::by_rule(labels))?;
     Ok(vec![(folder.join("core.md"), pack), (folder.join("figures.md"), page::figures(labels, repositories))])
 }
 

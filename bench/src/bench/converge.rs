@@ -58,11 +58,11 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         // The dry run does the work before the first loop, and nothing else.
         starts.push(meter::run(place.converge().arg("--dry-run"))?.clock);
         place.forget()?;
-        let before = model.log().len();
+        let before = model.request_log().len();
         let began = std::time::Instant::now();
         let output = place.converge().output().context("cannot start the program")?;
         ours.push(began.elapsed().as_secs_f64());
-        asked = model.log().len().saturating_sub(before);
+        asked = model.request_log().len().saturating_sub(before);
         let told: Value = serde_json::from_slice(&output.stdout).context("the run is no JSON")?;
         if told["exit"] != "converged" || told["loops"] != 2 {
             bail!("the run did not converge in two loops: {told}");
@@ -86,8 +86,8 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
 fn script() -> ModelScript {
     let calls = vec![ScriptedToolCall::edit("total.py", WRONG, RIGHT)];
     let mend = ScriptedFix { title: Some(TITLE.to_owned()), calls, declined: None };
-    let audits = ScriptedAnswer::audits([KnownBug::new("total.py", WRONG.trim(), TITLE)]);
-    ModelScript::of(audits.into_iter().chain([ScriptedAnswer::fixes([mend])]))
+    let audits = ScriptedAnswer::for_auditors([KnownBug::new("total.py", WRONG.trim(), TITLE)]);
+    ModelScript::from_answers(audits.into_iter().chain([ScriptedAnswer::for_fixer([mend])]))
 }
 
 /// The folders and the program of the measurement.

@@ -171,7 +171,7 @@ fn in_process(what: &str, diffs: &[&[u8]], promised: Option<f64>) -> bool {
 
 /// Counts changed lines with our parser. Each line is read, which `diffy` has done after parsing.
 fn count_ours(diff: &[u8]) -> usize {
-    let files = truing_diff::files(diff).filter_map(Result::ok);
+    let files = truing_diff::parse_files(diff).filter_map(Result::ok);
     let changed = |line: &truing_diff::HunkLine<'_>| line.kind != LineKind::Context;
     files.map(|file| file.hunks.iter().map(|hunk| hunk.lines().filter(changed).count()).sum::<usize>()).sum()
 }

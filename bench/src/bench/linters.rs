@@ -331,7 +331,7 @@ impl LinterComparison<'_> {
 /// Returns a configuration that runs only this linter, regardless of the repository's own tools.
 pub(super) fn configuration(linter: &ComparedLinter) -> String {
     let mut text = "[rules]\npacks = []\n".to_owned();
-    for known in truing_reader::output::known::all() {
+    for known in truing_reader::output::known::known_tools() {
         let when = if known.name == linter.name { "changed" } else { "never" };
         text += &format!("[[tool]]\nname = \"{}\"\nwhen = \"{when}\"\n", known.name);
     }

@@ -184,7 +184,7 @@ impl PushComparison<'_> {
     /// Returns the pull request after all pushes, each reviewed by `truing review --pr --publish --tools`.
     async fn published(&self, base: &str, pushes: &[String]) -> Result<PullView> {
         let forge = FakeForge::start(ForgeOptions::default()).await?;
-        forge.token(TOKEN, LOGIN);
+        forge.register_token(TOKEN, LOGIN);
         let home = self.here.join(format!("home-{}", base.get(..8).unwrap_or(base)));
         std::fs::create_dir_all(&home)?;
         let url = forge.base_url();
@@ -199,7 +199,7 @@ impl PushComparison<'_> {
         for push in pushes {
             repo.push("one", self.files(Some(before), push)?).await?;
             if number == 0 {
-                number = repo.open(NewPull::of("one")).await?;
+                number = repo.open_pull(NewPull::from_branch("one")).await?;
             }
             self.review(&home, number).await?;
             before = push;
@@ -276,7 +276,7 @@ fn reviewdog(found: &[PushFindings], sums: &mut CommentTotals) {
 
 /// Counts the comments that Truing has left, beside the last findings.
 fn add(view: &PullView, found: &[PushFindings], old: &BTreeSet<String>, sums: &mut CommentTotals) {
-    let comments: Vec<_> = view.inline().filter(|comment| comment.author == LOGIN).collect();
+    let comments: Vec<_> = view.inline_comments().filter(|comment| comment.author == LOGIN).collect();
     sums.posted += comments.len();
     sums.deleted += view.comments.iter().filter(|comment| comment.deleted && comment.place.is_some()).count();
     let markers: BTreeSet<&str> = comments.iter().filter_map(|comment| comment.body.lines().last()).collect();

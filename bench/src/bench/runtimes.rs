@@ -117,11 +117,11 @@ fn script() -> ModelScript {
             fresh: Some(fresh),
             ..AnswerCondition::default()
         };
-        answer.when(when).times(0)
+        answer.with_condition(when).times(0)
     };
     let read = turn(ScriptedAnswer::tool("read", json!({ "path": "pay.py" })), true);
     let report = turn(ScriptedAnswer::tool("report", json!({ "findings": [finding] })), false);
-    ModelScript::of([read, report, ScriptedAnswer::text("yes").times(0)])
+    ModelScript::from_answers([read, report, ScriptedAnswer::text("yes").times(0)])
 }
 
 /// Returns the result of a review, without its times.

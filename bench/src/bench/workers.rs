@@ -203,7 +203,7 @@ fn measure(options: &Options, root: &Path, program: &Path, workers: usize) -> Re
     let records = servers.records;
     let ingress = ports.first().context("there is no process")?;
     let url = format!("http://127.0.0.1:{ingress}/webhooks/github");
-    doubles.forge.hook(DeliveryHook { url, secret: SECRET.to_owned(), automatic: false });
+    doubles.forge.set_hook(DeliveryHook { url, secret: SECRET.to_owned(), automatic: false });
 
     let at_first = stores::look(&records)?;
     let (before, began) = (used(&processes)?, Instant::now());
@@ -225,7 +225,7 @@ fn measure(options: &Options, root: &Path, program: &Path, workers: usize) -> Re
     let cpu = before.iter().zip(&after).map(|(before, after)| after - before).collect();
     let at_last = stores::look(&records)?;
     let (git, calls): (Vec<_>, Vec<_>) =
-        doubles.forge.calls().into_iter().partition(|(route, _)| is_git(route));
+        doubles.forge.call_counts().into_iter().partition(|(route, _)| is_git(route));
     let sum = |calls: &[(String, u64)]| calls.iter().map(|(_, count)| count).sum();
     let creations: Vec<_> = calls.iter().filter(|(route, _)| route.starts_with("POST")).cloned().collect();
     let (calls, creations, git) = (sum(&calls), sum(&creations), sum(&git));
@@ -296,10 +296,11 @@ struct TestDoubles {
 impl TestDoubles {
     async fn start(options: &Options) -> Result<Self> {
         let forge = FakeForge::start(ForgeOptions::default()).await?;
-        forge.token(TOKEN, "truing[bot]");
+        forge.register_token(TOKEN, "truing[bot]");
         let report = ScriptedAnswer::tool("report", json!({ "findings": [] })).usage(1000, 100).times(0);
         let slow = ScriptedAnswer { fault: Some(ModelFault::Slow { millis: options.model_ms }), ..report };
-        let model = FakeModel::start(ModelScript::of([slow])).await.context("the model cannot start")?;
+        let model =
+            FakeModel::start(ModelScript::from_answers([slow])).await.context("the model cannot start")?;
         let mut repos = Vec::new();
         for number in 0..options.repositories {
             let begin = CommitBuilder::new("begin").write("a.py", "a = 1\n");
@@ -309,7 +310,7 @@ impl TestDoubles {
         for (at, repo) in repos.iter().cycle().take(options.pulls).enumerate() {
             let branch = format!("b{at}");
             repo.push(&branch, CommitBuilder::new("pay").write(format!("{branch}.py"), CHANGE)).await?;
-            pulls.push((repo.clone(), repo.open(NewPull::of(&branch)).await?));
+            pulls.push((repo.clone(), repo.open_pull(NewPull::from_branch(&branch)).await?));
         }
         Ok(Self { forge, model, pulls })
     }

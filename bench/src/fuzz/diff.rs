@@ -85,7 +85,7 @@ pub(super) fn round(corpus: &[Vec<u8>], random: &mut SeededRandom) {
         let start = number(random);
         let end = start.saturating_add(number(random));
         for side in [DiffSide::Old, DiffSide::New] {
-            let anchored = truing_diff::anchor(&parsed.files, path, side, start, end);
+            let anchored = truing_diff::find_anchor(&parsed.files, path, side, start, end);
             if anchored.kind == AnchorKind::Inline {
                 assert!(start <= anchored.start_line && anchored.end_line <= end, "anchored elsewhere");
             }

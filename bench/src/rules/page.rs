@@ -244,8 +244,8 @@ mod tests {
     #[test]
     fn every_label_is_of_a_repository_and_a_rule_there_is() {
         let (labels, repositories) = read(&workspace::root().unwrap()).unwrap();
-        let packs = RulePacks::embedded().unwrap();
-        let rules: BTreeSet<&str> = packs.list().unwrap().iter().map(|rule| rule.rule).collect();
+        let packs = RulePacks::load_embedded().unwrap();
+        let rules: BTreeSet<&str> = packs.list_rules().unwrap().iter().map(|rule| rule.rule).collect();
         for (hit, known) in &labels {
             assert!(repositories.repository.iter().any(|it| it.name == hit.repository), "{hit:?}");
             assert!(

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::{Semaphore, mpsc};
-use truing_core::line::clean;
+use truing_core::line::clean_line;
 use truing_core::secret::SecretString;
 use truing_model::gateway::LanguageModel;
 
@@ -116,24 +116,24 @@ impl ClaudeCli {
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
         let cli = Self { program, starts: Arc::new(Semaphore::new(cpus)), within, teams: false };
         let silent = |why: String| ClaudeCliError::Silent { program: cli.program.clone(), why };
-        let output = cli.version()?.map_err(|error| silent(error.to_string()))?;
+        let output = cli.query_version()?.map_err(|error| silent(error.to_string()))?;
         let said = String::from_utf8_lossy(&output.stdout);
         let found =
             said.split_whitespace().next().filter(|word| word.starts_with(|c: char| c.is_ascii_digit()));
         let Some(found) = found else {
             let words = if said.trim().is_empty() { String::from_utf8_lossy(&output.stderr) } else { said };
-            return Err(silent(clean(words.trim(), MAX_WORDS)));
+            return Err(silent(clean_line(words.trim(), MAX_WORDS)));
         };
         if !output.status.success() {
             // A failure counts even if a version was printed before it.
             let words = String::from_utf8_lossy(&output.stderr);
-            return Err(silent(clean(
+            return Err(silent(clean_line(
                 &format!("it ends with {}. {}", output.status, words.trim()),
                 MAX_WORDS,
             )));
         }
         if found != version {
-            let (found, wanted) = (clean(found, MAX_VERSION), version.to_owned());
+            let (found, wanted) = (clean_line(found, MAX_VERSION), version.to_owned());
             return Err(ClaudeCliError::Version { program: cli.program.clone(), found, wanted });
         }
         Ok(cli)
@@ -146,14 +146,14 @@ impl ClaudeCli {
     }
 
     /// Returns the environment variables of the program.
-    fn variables(&self, token: &str) -> Vec<(String, String)> {
+    fn environment_variables(&self, token: &str) -> Vec<(String, String)> {
         let (name, on) = invocation::TEAMS;
         let teams = self.teams.then(|| (name.to_owned(), on.to_owned()));
         invocation::variables(token).chain(teams).collect()
     }
 
     /// Runs the program with `--version` in the sandbox and returns its output.
-    fn version(&self) -> Result<std::io::Result<Output>, SandboxError> {
+    fn query_version(&self) -> Result<std::io::Result<Output>, SandboxError> {
         let mut job = self.job(vec!["--version".into()])?;
         job.variables = invocation::variables("").collect();
         Ok(job.command().and_then(|mut command| {
@@ -161,7 +161,7 @@ impl ClaudeCli {
             let child = command.spawn()?;
             let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
             let (tell, told) = std::sync::mpsc::channel();
-            std::thread::spawn(move || tell.send(heard(child)));
+            std::thread::spawn(move || tell.send(read_output(child)));
             told.recv_timeout(self.within).unwrap_or_else(|_| {
                 // Killing the sandbox helper ends the program, too.
                 pid.and_then(|pid| kill_process(pid, Signal::KILL).ok());
@@ -192,35 +192,35 @@ impl ClaudeCli {
     ) -> AgentRun<F> {
         let mut conversation =
             CliConversation::new(RunTurns::new(model, tools, brief, *limits, judge), brief);
-        let end = match self.held(&mut conversation, brief, limits).await {
+        let end = match self.run_conversation(&mut conversation, brief, limits).await {
             Ok(end) => end,
             Err(error) => AgentRunEnd::Failed(error.to_string()),
         };
-        conversation.ended(end).await
+        conversation.finish_run(end).await
     }
 
     /// Lets the program hold the conversation. Returns the end of the run for the case that the
     /// conversation itself has none.
-    async fn held<F: ReportForm, J: Fn(&F) -> Option<String> + Send>(
+    async fn run_conversation<F: ReportForm, J: Fn(&F) -> Option<String> + Send>(
         &self,
         conversation: &mut CliConversation<'_, F, J>,
         brief: &RunBrief,
         limits: &RunLimits,
     ) -> Result<AgentRunEnd, CommandError> {
-        let token = SecretString::new(token()?);
+        let token = SecretString::new(random_token()?);
         let (say, said) = mpsc::channel(WAITING);
         let relay = CliRelay::new(&token, conversation.offers(), say);
         let mut job = self.job(invocation::arguments(&brief.model, limits))?;
-        job.variables = self.variables(token.expose());
+        job.variables = self.environment_variables(token.expose());
         let bounds = CommandBounds { time: limits.time, written: None, whole: false };
-        let words = Some(wire::user(&brief.task));
+        let words = Some(wire::encode_task(&brief.task));
         let around = CommandIo { variables: &[ADDRESS], words, out: CliStream::default() };
         // The semaphore is never closed.
         let start = self.starts.clone().acquire_owned().await.ok();
         let mut program = Box::pin(command::run_with(job, &bounds, around, |listener| relay.serve(listener)));
         tokio::select! {
-            ended = &mut program => return Ok(how(ended?)),
-            () = Box::pin(conversation.held(said, start, self.within)) => {}
+            ended = &mut program => return Ok(run_end(ended?)),
+            () = Box::pin(conversation.serve_program(said, start, self.within)) => {}
         }
         if conversation.is_over() {
             // The run's own end counts; dropping the future ends the program.
@@ -228,12 +228,12 @@ impl ClaudeCli {
         }
         // The conversation's channel is closed, because the server is gone. The program then ends, and its
         // exit gives the reason.
-        Ok(how(program.await?))
+        Ok(run_end(program.await?))
     }
 }
 
 /// Reads the output of a program until it ends. A program that prints more than the bound is killed.
-fn heard(mut child: Child) -> std::io::Result<Output> {
+fn read_output(mut child: Child) -> std::io::Result<Output> {
     let (out, err) = (child.stdout.take(), child.stderr.take());
     // The stream is read to its end to keep the program from blocking; only the beginning is kept.
     let errors = std::thread::spawn(move || {
@@ -261,9 +261,9 @@ fn heard(mut child: Child) -> std::io::Result<Output> {
 }
 
 /// Maps the end of the program to the end of the run.
-fn how(ended: FinishedCommand<CliStream>) -> AgentRunEnd {
+fn run_end(ended: FinishedCommand<CliStream>) -> AgentRunEnd {
     match ended.end {
-        command::ProcessEnd::Exit(status) => ended.out.end(status, &ended.err.text()),
+        command::ProcessEnd::Exit(status) => ended.out.run_end(status, &ended.err.text()),
         command::ProcessEnd::Time => AgentRunEnd::Limit(RunLimit::Time),
         command::ProcessEnd::Output => AgentRunEnd::Failed("claude printed more than a run may".to_owned()),
         command::ProcessEnd::Disk(_) => AgentRunEnd::Failed("claude wrote more than a run may".to_owned()),
@@ -275,7 +275,7 @@ fn how(ended: FinishedCommand<CliStream>) -> AgentRunEnd {
 }
 
 /// Returns a random token in hexadecimal that cannot be guessed.
-fn token() -> std::io::Result<String> {
+fn random_token() -> std::io::Result<String> {
     let mut bytes = [0; TOKEN_BYTES];
     let mut filled = 0;
     while filled < TOKEN_BYTES {
@@ -299,7 +299,7 @@ mod tests {
                 within: START_TIME,
                 teams: false,
             };
-            let variables = cli.with_teams(said).variables("token");
+            let variables = cli.with_teams(said).environment_variables("token");
             let is_there = |(name, value): &(String, String)| {
                 name == "CLAUDE_CODE_EXPERIMENTAL_AGENT_TEAMS" && value == "1"
             };

@@ -80,9 +80,9 @@ pub(crate) struct CommandBounds {
 
 /// Runs a command. Dropping the future kills it, with every process that it started.
 pub(crate) async fn run(job: SandboxJob, bounds: &CommandBounds) -> Result<FinishedCommand, CommandError> {
-    let program = job.program();
-    let child = begin(job.command()?)?;
-    ended(child, bounds, &program, CapturedOutput::of(bounds)).await
+    let program = job.program_name();
+    let child = spawn_child(job.command()?)?;
+    wait_for_end(child, bounds, &program, CapturedOutput::new(bounds)).await
 }
 
 /// Input, output and variables of a command.
@@ -103,17 +103,17 @@ pub(crate) async fn run_with<O: OutputSink, F: Future<Output = ()>>(
     around: CommandIo<'_, O>,
     serve: impl FnOnce(tokio::net::TcpListener) -> F,
 ) -> Result<FinishedCommand<O>, CommandError> {
-    let program = job.program();
+    let program = job.program_name();
     job.hears = around.words.is_some();
-    let (command, listening) = job.listening(around.variables)?;
-    let child = begin(command)?;
+    let (command, listening) = job.command_with_socket(around.variables)?;
+    let child = spawn_child(command)?;
     let words = around.words;
     let server = async {
         // Without a socket the helper has failed, and its exit gives the reason.
-        if let Ok((socket, listening)) = socket(listening).await {
+        if let Ok((socket, listening)) = wait_for_socket(listening).await {
             match words {
                 // A command that does not read all its input reports the reason with its own exit.
-                Some(words) => drop(tokio::task::spawn_blocking(move || listening.say(&words))),
+                Some(words) => drop(tokio::task::spawn_blocking(move || listening.send_input(&words))),
                 None => drop(listening),
             }
             serve(socket).await;
@@ -121,17 +121,18 @@ pub(crate) async fn run_with<O: OutputSink, F: Future<Output = ()>>(
         std::future::pending::<std::convert::Infallible>().await
     };
     tokio::select! {
-        ended = ended(child, bounds, &program, around.out) => ended,
+        ended = wait_for_end(child, bounds, &program, around.out) => ended,
         never = server => match never {},
     }
 }
 
 /// Waits for the socket and returns it with its handoff.
-pub(crate) async fn socket(
+pub(crate) async fn wait_for_socket(
     listening: SocketHandoff,
 ) -> std::io::Result<(tokio::net::TcpListener, SocketHandoff)> {
     let (socket, listening) =
-        tokio::task::spawn_blocking(|| Ok::<_, std::io::Error>((listening.socket()?, listening))).await??;
+        tokio::task::spawn_blocking(|| Ok::<_, std::io::Error>((listening.wait_for_socket()?, listening)))
+            .await??;
     socket.set_nonblocking(true)?;
     Ok((tokio::net::TcpListener::from_std(socket)?, listening))
 }
@@ -142,7 +143,7 @@ pub(crate) trait OutputSink {
     ///
     /// # Errors
     /// [`OutputOverflow`] if the stream exceeds its bound.
-    fn hear(
+    fn read_stream(
         &mut self,
         stream: Option<impl AsyncRead + Unpin + Send>,
     ) -> impl Future<Output = Result<(), OutputOverflow>> + Send;
@@ -150,27 +151,27 @@ pub(crate) trait OutputSink {
 
 /// Starts the command. The command value is dropped, which closes this process's copies of the descriptors
 /// that the helper inherited.
-pub(crate) fn begin(command: std::process::Command) -> std::io::Result<Child> {
+pub(crate) fn spawn_child(command: std::process::Command) -> std::io::Result<Child> {
     let mut command = Command::from(command);
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     command.spawn()
 }
 
-async fn ended<O: OutputSink>(
+async fn wait_for_end<O: OutputSink>(
     mut child: Child,
     bounds: &CommandBounds,
     program: &str,
     mut out: O,
 ) -> Result<FinishedCommand<O>, CommandError> {
     let began = Instant::now();
-    let mut err = CapturedOutput::of(bounds);
+    let mut err = CapturedOutput::new(bounds);
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let end = {
-        let printed = async { tokio::try_join!(out.hear(stdout), err.hear(stderr)) };
+        let printed = async { tokio::try_join!(out.read_stream(stdout), err.read_stream(stderr)) };
         tokio::select! {
             printed = printed => printed.err().map(|OutputOverflow| ProcessEnd::Output),
             () = tokio::time::sleep(bounds.time) => Some(ProcessEnd::Time),
-            over = over(bounds.written.as_ref()) => Some(ProcessEnd::Disk(over)),
+            over = wait_for_overrun(bounds.written.as_ref()) => Some(ProcessEnd::Disk(over)),
         }
     };
     let end = match end {
@@ -219,9 +220,9 @@ async fn ended<O: OutputSink>(
 }
 
 /// Completes once more was written than allowed.
-async fn over(written: Option<&WriteLimit>) -> DiskOverrun {
+async fn wait_for_overrun(written: Option<&WriteLimit>) -> DiskOverrun {
     match written {
-        Some(WriteLimit { folders, most }) => usage::over(folders, *most).await,
+        Some(WriteLimit { folders, most }) => usage::wait_for_excess(folders, *most).await,
         None => std::future::pending().await,
     }
 }
@@ -230,11 +231,14 @@ async fn over(written: Option<&WriteLimit>) -> DiskOverrun {
 pub(crate) struct OutputOverflow;
 
 impl OutputSink for CapturedOutput {
-    async fn hear(&mut self, stream: Option<impl AsyncRead + Unpin + Send>) -> Result<(), OutputOverflow> {
+    async fn read_stream(
+        &mut self,
+        stream: Option<impl AsyncRead + Unpin + Send>,
+    ) -> Result<(), OutputOverflow> {
         let Some(mut stream) = stream else { return Ok(()) };
         let mut part = vec![0; CHUNK];
         while let Ok(count @ 1..) = stream.read(&mut part).await {
-            self.keep(part.get(..count).unwrap_or_default());
+            self.append(part.get(..count).unwrap_or_default());
             if self.bytes > MAX_PRINTED {
                 return Err(OutputOverflow);
             }
@@ -252,12 +256,12 @@ pub(crate) struct CapturedOutput {
 }
 
 impl CapturedOutput {
-    pub(crate) fn of(bounds: &CommandBounds) -> Self {
+    pub(crate) fn new(bounds: &CommandBounds) -> Self {
         let most_of_beginning = if bounds.whole { MAX_PRINTED } else { BEGINNING };
         Self { most_of_beginning, beginning: Vec::new(), end: Vec::new(), bytes: 0 }
     }
 
-    fn keep(&mut self, part: &[u8]) {
+    fn append(&mut self, part: &[u8]) {
         self.bytes += part.len();
         let (beginning, rest) = part.split_at(part.len().min(self.most_of_beginning - self.beginning.len()));
         self.beginning.extend_from_slice(beginning);

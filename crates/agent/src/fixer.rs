@@ -155,7 +155,7 @@ impl FixerTools {
         &self.workshop.clone
     }
 
-    fn allow(&self, action: AgentAction<'_>) -> Result<(), FixerCallError> {
+    fn check_action(&self, action: AgentAction<'_>) -> Result<(), FixerCallError> {
         match self.workshop.policy.judge(action) {
             PolicyVerdict::Allow { .. } => Ok(()),
             PolicyVerdict::Deny { rule, reason } => Err(FixerCallError::Denied { reason, rule }),
@@ -163,29 +163,29 @@ impl FixerTools {
     }
 
     fn edit(&self, input: &Value) -> Result<String, FixerCallError> {
-        let EditInput { path, old, new, all } = parse(EDIT, input)?;
-        self.allow(AgentAction::Edit(&path))?;
-        Ok(change::edit(&self.tree, &path, &change::TextReplacement { old: &old, new: &new, all })?)
+        let EditInput { path, old, new, all } = parse_input(EDIT, input)?;
+        self.check_action(AgentAction::Edit(&path))?;
+        Ok(change::edit_file(&self.tree, &path, &change::TextReplacement { old: &old, new: &new, all })?)
     }
 
     fn write(&self, input: &Value) -> Result<String, FixerCallError> {
-        let WriteInput { path, content } = parse(WRITE, input)?;
-        self.allow(AgentAction::Write(&path))?;
-        Ok(change::write(&self.tree, &path, &content)?)
+        let WriteInput { path, content } = parse_input(WRITE, input)?;
+        self.check_action(AgentAction::Write(&path))?;
+        Ok(change::write_file(&self.tree, &path, &content)?)
     }
 
     async fn run(&self, input: &Value) -> Result<String, FixerCallError> {
-        let RunInput { argv } = parse(RUN, input)?;
-        self.allow(AgentAction::Run(&argv.iter().map(String::as_str).collect::<Vec<_>>()))?;
-        let secrets = self.secrets.get_or_try_init(|| tree_secrets(self.workshop.clone.clone())).await?;
-        Ok(run::run(&self.workshop, &argv, secrets).await?)
+        let RunInput { argv } = parse_input(RUN, input)?;
+        self.check_action(AgentAction::Run(&argv.iter().map(String::as_str).collect::<Vec<_>>()))?;
+        let secrets = self.secrets.get_or_try_init(|| read_tree_secrets(self.workshop.clone.clone())).await?;
+        Ok(run::run_command(&self.workshop, &argv, secrets).await?)
     }
 }
 
 #[async_trait]
 impl RunTools for FixerTools {
-    fn offered(&self) -> Vec<ToolDefinition> {
-        let mut offered = self.reading.offered();
+    fn tool_definitions(&self) -> Vec<ToolDefinition> {
+        let mut offered = self.reading.tool_definitions();
         offered.extend(own_tools().into_iter().filter(|tool| self.runs || tool.name != RUN));
         offered
     }
@@ -207,7 +207,7 @@ impl RunTools for FixerTools {
             _ => return self.reading.call(name, input).await,
         };
         // Renewed after a failure as well: a command may have changed files before it was killed.
-        self.reading.renew().await;
+        self.reading.reset_state().await;
         match done {
             Ok(text) => CallOutput { text, is_error: false, denied: false },
             Err(wrong) => CallOutput {
@@ -219,13 +219,13 @@ impl RunTools for FixerTools {
     }
 }
 
-async fn tree_secrets(folder: PathBuf) -> Result<TreeSecrets, FixerCallError> {
+async fn read_tree_secrets(folder: PathBuf) -> Result<TreeSecrets, FixerCallError> {
     tokio::task::spawn_blocking(move || TreeSecrets::in_folder(&folder))
         .await
         .map_err(FixerCallError::Secrets)
 }
 
-fn parse<T: DeserializeOwned>(tool: &'static str, input: &Value) -> Result<T, FixerCallError> {
+fn parse_input<T: DeserializeOwned>(tool: &'static str, input: &Value) -> Result<T, FixerCallError> {
     T::deserialize(input).map_err(|source| FixerCallError::Input { tool, source })
 }
 

@@ -53,7 +53,7 @@ pub struct MachinePaths {
 
 impl InstalledProgram {
     /// Returns true if this folder contains the program or any path that must be shown to it.
-    pub fn needs(&self, folder: &Path) -> bool {
+    pub fn needs_folder(&self, folder: &Path) -> bool {
         std::iter::once(&self.file).chain(&self.read).any(|path| path.starts_with(folder))
     }
 }
@@ -100,9 +100,9 @@ impl MachinePaths {
             file: file.clone(),
             read: BTreeSet::new(),
             path: file.parent().map(Path::to_owned).into_iter().collect(),
-            environment: environment(&file).map(Path::to_owned),
+            environment: virtual_environment(&file).map(Path::to_owned),
         };
-        self.add(&file, &mut installed.read, MAX_STEPS);
+        self.add_program_paths(&file, &mut installed.read, MAX_STEPS);
         let programs = installed.read.iter().filter_map(|shown| match shown.ends_with(PROGRAMS) {
             true => Some(shown.as_path()),
             false => shown.parent().filter(|_| shown.is_symlink() && is_program(shown)),
@@ -130,7 +130,7 @@ impl MachinePaths {
         if folder.file_name() == Some(OsStr::new("shims")) {
             let root = folder.parent()?;
             let of_version = |version: &str| root.join("versions").join(version).join("bin").join(program);
-            let chosen = head(&root.join("version"));
+            let chosen = read_file_start(&root.join("version"));
             let chosen = chosen.lines().map(|version| of_version(version.trim()));
             let all = names(&root.join("versions"));
             return chosen.chain(all.iter().rev().map(|name| of_version(name))).find(|file| is_program(file));
@@ -139,8 +139,9 @@ impl MachinePaths {
             return None;
         }
         let root = self.rustup.clone().or_else(|| Some(self.home.as_ref()?.join(".rustup")))?;
-        let pinned = ["rust-toolchain.toml", "rust-toolchain"].map(|name| channel(&head(&tree.join(name))));
-        let default = value(&head(&root.join("settings.toml")), "default_toolchain");
+        let pinned = ["rust-toolchain.toml", "rust-toolchain"]
+            .map(|name| pinned_rust_version(&read_file_start(&tree.join(name))));
+        let default = config_value(&read_file_start(&root.join("settings.toml")), "default_toolchain");
         let all = names(&root.join("toolchains"));
         let named = pinned.into_iter().flatten().chain(default);
         let found = named.filter_map(|wanted| {
@@ -151,17 +152,17 @@ impl MachinePaths {
     }
 
     /// Adds the paths that a program needs.
-    fn add(&self, file: &Path, read: &mut BTreeSet<PathBuf>, steps: usize) {
+    fn add_program_paths(&self, file: &Path, read: &mut BTreeSet<PathBuf>, steps: usize) {
         let Ok(real) = file.canonicalize() else { return };
-        let environment = environment(file).and_then(|root| Some((root, root.canonicalize().ok()?)));
+        let environment = virtual_environment(file).and_then(|root| Some((root, root.canonicalize().ok()?)));
         if let Some((name, root)) = environment.filter(|(_, root)| !self.homes.contains(root)) {
             add_links(name, read);
             add_parts(&root, read);
-            if let Some(home) = value(&head(&root.join(ENVIRONMENT)), "home") {
-                self.show(&Path::new(&home).join("python3"), read);
+            if let Some(home) = config_value(&read_file_start(&root.join(ENVIRONMENT)), "home") {
+                self.add_install_folder(&Path::new(&home).join("python3"), read);
             }
         }
-        self.show(&real, read);
+        self.add_install_folder(&real, read);
         let Some(interpreter) = interpreter(&real).filter(|_| steps > 0) else { return };
         let program = if interpreter.is_absolute() {
             Some(interpreter)
@@ -170,12 +171,12 @@ impl MachinePaths {
             named.inspect(|program| add_name(program, read))
         };
         if let Some(program) = program {
-            self.add(&program, read, steps - 1);
+            self.add_program_paths(&program, read, steps - 1);
         }
     }
 
     /// Adds the folder that a file was installed into, or the parts of it that belong to the installation.
-    fn show(&self, file: &Path, read: &mut BTreeSet<PathBuf>) {
+    fn add_install_folder(&self, file: &Path, read: &mut BTreeSet<PathBuf>) {
         let Ok(file) = file.canonicalize() else { return };
         // A link of the tree may lead to any file, therefore only programs are shown.
         if !is_program(&file) || SYSTEM.iter().any(|folder| file.starts_with(folder)) {
@@ -209,7 +210,7 @@ impl MachinePaths {
 }
 
 /// Returns the virtual environment of Python that a program is installed in.
-fn environment(file: &Path) -> Option<&Path> {
+fn virtual_environment(file: &Path) -> Option<&Path> {
     file.parent().and_then(Path::parent).filter(|root| root.join(ENVIRONMENT).is_file())
 }
 
@@ -245,7 +246,7 @@ fn add_parts(root: &Path, read: &mut BTreeSet<PathBuf>) {
 
 /// Returns true for a Go toolchain: a folder with its version, its program and the sources of its runtime.
 fn is_go(root: &Path) -> bool {
-    let version = head(&root.join(GO_VERSION));
+    let version = read_file_start(&root.join(GO_VERSION));
     let is_version = version
         .strip_prefix("go")
         .is_some_and(|version| version.starts_with(|digit: char| digit.is_ascii_digit()));
@@ -276,7 +277,7 @@ fn is_rustup(file: &Path) -> bool {
 
 /// Returns the interpreter that a script names: a path, or a name to look up.
 fn interpreter(file: &Path) -> Option<PathBuf> {
-    let text = head(file);
+    let text = read_file_start(file);
     let line = text.strip_prefix("#!")?.lines().next()?;
     let mut words = line.split_whitespace();
     let first = Path::new(words.next()?);
@@ -288,7 +289,7 @@ fn interpreter(file: &Path) -> Option<PathBuf> {
 }
 
 /// Reads the beginning of a file as text; empty if it cannot be read or is not a file.
-fn head(file: &Path) -> String {
+fn read_file_start(file: &Path) -> String {
     let mut bytes = Vec::new();
     if file.metadata().is_ok_and(|found| found.is_file())
         && let Ok(file) = File::open(file)
@@ -299,7 +300,7 @@ fn head(file: &Path) -> String {
 }
 
 /// Returns the value of `key = value`, with or without quotes.
-fn value(text: &str, key: &str) -> Option<String> {
+fn config_value(text: &str, key: &str) -> Option<String> {
     let of = |line: &str| {
         let (name, value) = line.split_once('=')?;
         let value = value.trim().trim_matches(['"', '\'']);
@@ -309,13 +310,13 @@ fn value(text: &str, key: &str) -> Option<String> {
 }
 
 /// Returns the Rust version that a project pins, from a TOML file or from one that holds only the version.
-fn channel(text: &str) -> Option<String> {
+fn pinned_rust_version(text: &str) -> Option<String> {
     let alone = || {
         let word = text.trim();
         let is_plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '-' | '_');
         (!word.is_empty() && word.chars().all(is_plain)).then(|| word.to_owned())
     };
-    value(text, "channel").or_else(alone)
+    config_value(text, "channel").or_else(alone)
 }
 
 /// Returns the names in a folder, sorted.

@@ -11,7 +11,7 @@ use truing_core::verification::CommandEnd;
 use crate::command::{self, CommandBounds, CommandError, FinishedCommand, WriteLimit};
 use crate::sandbox::{BUILDS, JobCommand, SYSTEM_PATH, SandboxJob, SandboxLevel};
 use crate::verify::usage::{self, DiskUsage};
-use crate::verify::{CommandOutput, INSIDE, OFFLINE, end, milliseconds};
+use crate::verify::{CommandOutput, INSIDE, OFFLINE, to_command_end, to_milliseconds};
 
 /// A program and the paths that it may read.
 #[derive(Clone, Debug)]
@@ -50,8 +50,8 @@ pub struct BuildFolder {
 
 impl BuildFolder {
     /// Returns the bytes that a folder uses on its disk. No link in it is followed.
-    pub fn bytes(folder: &Path) -> u64 {
-        usage::of(folder).bytes
+    pub fn disk_bytes(folder: &Path) -> u64 {
+        usage::measure_folder(folder).bytes
     }
 }
 
@@ -74,7 +74,7 @@ impl ReadOnlyProgram {
             job.inside = INSIDE.into();
         }
         job.sockets = true;
-        job.read = outermost(&read, &job.tree);
+        job.read = outermost_folders(&read, &job.tree);
         job.variables =
             OFFLINE.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         job.variables.push(("PATH".to_owned(), search_path(&path)));
@@ -97,13 +97,13 @@ impl ReadOnlyProgram {
         let bounds = CommandBounds { time, written, whole: true };
         Ok(match command::run(job, &bounds).await {
             Ok(FinishedCommand { end: ended, out, err, took }) => CommandOutput {
-                end: end(&ended),
-                ms: milliseconds(took),
+                end: to_command_end(&ended),
+                ms: to_milliseconds(took),
                 output: out.text(),
                 errors: err.text(),
             },
             Err(CommandError::NoProgram { why, .. }) => {
-                let ms = milliseconds(began.elapsed());
+                let ms = to_milliseconds(began.elapsed());
                 CommandOutput { end: CommandEnd::NoProgram, ms, output: String::new(), errors: why }
             }
             Err(error) => return Err(error),
@@ -118,7 +118,7 @@ fn search_path(folders: &[PathBuf]) -> String {
 }
 
 /// Removes folders that are inside another one or inside the tree; each is shown once.
-fn outermost(read: &BTreeSet<PathBuf>, tree: &Path) -> Vec<PathBuf> {
+fn outermost_folders(read: &BTreeSet<PathBuf>, tree: &Path) -> Vec<PathBuf> {
     let is_inside = |path: &PathBuf| {
         path.starts_with(tree) || read.iter().any(|other| other != path && path.starts_with(other))
     };

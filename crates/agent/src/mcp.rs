@@ -90,7 +90,7 @@ pub struct ToolCallResult {
 
 impl ToolCallResult {
     /// Returns the result of a failed call.
-    pub fn failed(why: impl Into<String>) -> Self {
+    pub fn from_error(why: impl Into<String>) -> Self {
         Self { text: why.into(), structured: None, is_error: true }
     }
 }
@@ -116,7 +116,7 @@ pub async fn over_stdio(tools: Arc<dyn Toolset>) -> Result<(), McpServeError> {
 ///
 /// # Errors
 /// [`McpServeError`] if the client never begins a session.
-pub async fn over(
+pub async fn serve_pipe(
     tools: Arc<dyn Toolset>,
     reader: impl AsyncRead + Send + Unpin + 'static,
     writer: impl AsyncWrite + Send + Unpin + 'static,
@@ -124,7 +124,7 @@ pub async fn over(
     over_until(tools, reader, writer, std::future::pending()).await
 }
 
-/// Serves as [`over`] does; `gone` completes once the client has closed its end, even if unread data
+/// Serves as [`serve_pipe`] does; `gone` completes once the client has closed its end, even if unread data
 /// remains.
 async fn over_until(
     tools: Arc<dyn Toolset>,
@@ -171,11 +171,11 @@ impl ServerHandler for ToolsetHandler {
         _: Option<PaginatedRequestParams>,
         _: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        Ok(ListToolsResult::with_all_items(self.0.tools().into_iter().map(tool).collect()))
+        Ok(ListToolsResult::with_all_items(self.0.tools().into_iter().map(to_rmcp_tool).collect()))
     }
 
     fn get_tool(&self, name: &str) -> Option<Tool> {
-        self.0.tools().into_iter().find(|offer| offer.name == name).map(tool)
+        self.0.tools().into_iter().find(|offer| offer.name == name).map(to_rmcp_tool)
     }
 
     async fn call_tool(
@@ -231,11 +231,11 @@ impl ServerHandler for ToolsetHandler {
 }
 
 /// Converts a tool to the type of `rmcp`.
-fn tool(offer: McpTool) -> Tool {
+fn to_rmcp_tool(offer: McpTool) -> Tool {
     let ToolHints { read_only, destructive, idempotent, open_world } = offer.hints;
-    let mut tool = Tool::new(offer.name, offer.description, object(offer.input_schema));
+    let mut tool = Tool::new(offer.name, offer.description, schema_object(offer.input_schema));
     tool.title = Some(offer.title);
-    tool.output_schema = offer.output_schema.map(|schema| object(schema).into());
+    tool.output_schema = offer.output_schema.map(|schema| schema_object(schema).into());
     tool.annotations = Some(ToolAnnotations::from_raw(
         None,
         Some(read_only),
@@ -247,7 +247,7 @@ fn tool(offer: McpTool) -> Tool {
 }
 
 /// Returns the schema as an object; a value of another type becomes the schema of any object.
-fn object(schema: Value) -> JsonObject {
+fn schema_object(schema: Value) -> JsonObject {
     match schema {
         Value::Object(schema) => schema,
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {

@@ -21,8 +21,8 @@ use truing_core::instruction::PathInstruction;
 use truing_core::line;
 use truing_core::tier::RuleOwner;
 
-use crate::prompt::shown;
-use front::{SkillFrontMatter, parted};
+use crate::prompt::escape_invisible;
+use front::{SkillFrontMatter, split_front_matter};
 
 pub use tools::{SKILL, SkillTools};
 
@@ -135,7 +135,7 @@ pub enum MemoryPath<'a> {
 
 impl<'a> MemoryPath<'a> {
     /// Returns the role of a path; `None` if it has none.
-    pub fn of(path: &'a str) -> Option<Self> {
+    pub fn from_path(path: &'a str) -> Option<Self> {
         if MEMORY_FILES.contains(&path) {
             return Some(Self::Memory);
         }
@@ -187,7 +187,7 @@ pub struct LayeredMemory {
 
 impl LayeredMemory {
     /// Merges the shipped layer with the operator's and the repository's.
-    pub fn of(organisation: &LayerFiles, repository: &LayerFiles) -> Self {
+    pub fn from_layers(organisation: &LayerFiles, repository: &LayerFiles) -> Self {
         let file = |(name, text): (&str, &str)| SkillFile {
             folder: name.to_owned(),
             file: MemoryFile { path: name.to_owned(), content: Ok(text.as_bytes().to_vec()) },
@@ -204,23 +204,24 @@ impl LayeredMemory {
         ];
         let mut made = MemoryBuilder::default();
         for (layer, found) in layers {
-            made.layer(layer, found);
+            made.add_layer(layer, found);
         }
-        let hash = hash(&layers);
+        let hash = hash_layers(&layers);
         let MemoryBuilder { memory, skills, specialists, notes } = made;
-        let own = own(memory.as_ref().map(|(path, _)| path.as_str()), [&skills, &specialists]);
+        let own =
+            describe_repository(memory.as_ref().map(|(path, _)| path.as_str()), [&skills, &specialists]);
         let text = memory.map(|(_, text)| text).unwrap_or_default();
-        let (notes, instructions, operator_text) = (bounded(notes), Vec::new(), String::new());
+        let (notes, instructions, operator_text) = (limit_notes(notes), Vec::new(), String::new());
         Self { text, skills, specialists, notes, hash, own, instructions, operator_text }
     }
 
     /// Returns a copy with instructions, as many as fit: the repository's after the text of the memory, the operator's apart.
     #[must_use]
-    pub fn instructed<'a>(&self, instructions: impl IntoIterator<Item = &'a PathInstruction>) -> Self {
+    pub fn with_instructions<'a>(&self, instructions: impl IntoIterator<Item = &'a PathInstruction>) -> Self {
         let mut told = self.clone();
         let (mut bytes, mut own) = (0, 0);
         for PathInstruction { at, owner, repos: _, paths, text } in instructions {
-            let at = line::clean(at, MAX_SHOWN_CHARS);
+            let at = line::clean_line(at, MAX_SHOWN_CHARS);
             if bytes + text.len() > MAX_INSTRUCTIONS_BYTES {
                 let most = MAX_INSTRUCTIONS_BYTES;
                 let note = format!("the instruction at `{at}` is left out: all may have {most} bytes");
@@ -235,12 +236,12 @@ impl LayeredMemory {
                     &mut told.text
                 }
             };
-            let paths = line::clean(&paths.join(", "), MAX_NOTE_CHARS);
+            let paths = line::clean_line(&paths.join(", "), MAX_NOTE_CHARS);
             let gap = if all.is_empty() { "" } else { "\n\n" };
             let _ = write!(all, "{gap}For files that match {paths}:\n{}\n", text.trim_end());
             told.instructions.push(at);
         }
-        told.notes = bounded(told.notes);
+        told.notes = limit_notes(told.notes);
         let mut hash = Sha256::new();
         for part in [self.hash.as_str(), &told.operator_text, &told.text] {
             hash.update(part.len().to_le_bytes());
@@ -248,7 +249,7 @@ impl LayeredMemory {
         }
         told.hash = hex::encode(hash.finalize());
         if own > 0 {
-            let counted = line::counted(own, "instruction");
+            let counted = line::format_count(own, "instruction");
             told.own = Some(match told.own {
                 Some(own) => format!("{own}, and {counted}"),
                 None => counted,
@@ -258,7 +259,7 @@ impl LayeredMemory {
     }
 
     /// Returns the list of skills for the model.
-    pub fn listed(&self) -> String {
+    pub fn render_skill_list(&self) -> String {
         let line = |skill: &Skill| format!("{}: {}", skill.name, skill.description);
         self.skills.iter().map(line).collect::<Vec<_>>().join("\n")
     }
@@ -274,22 +275,23 @@ struct MemoryBuilder {
 }
 
 impl MemoryBuilder {
-    fn layer(&mut self, layer: MemoryLayer, found: &LayerFiles) {
+    fn add_layer(&mut self, layer: MemoryLayer, found: &LayerFiles) {
         for file in &found.memory {
-            self.memory(file);
+            self.add_memory_file(file);
         }
         let skills = (found.skills.as_slice(), found.more_skills, MAX_SKILLS);
-        let skills = self.usable(layer, "skill", skills.0, skills.1, skills.2);
+        let skills = self.usable_skills(layer, "skill", skills.0, skills.1, skills.2);
         self.skills.extend(skills);
         self.skills.sort_by(|a, b| a.name.cmp(&b.name));
         let specialists = (found.specialists.as_slice(), found.more_specialists, MAX_SPECIALISTS);
-        let specialists = self.usable(layer, "specialist", specialists.0, specialists.1, specialists.2);
+        let specialists =
+            self.usable_skills(layer, "specialist", specialists.0, specialists.1, specialists.2);
         self.specialists.extend(specialists);
     }
 
     /// Returns the usable files of a layer, each under a unique name, and adds a note for each of the
     /// others.
-    fn usable(
+    fn usable_skills(
         &mut self,
         layer: MemoryLayer,
         what: &str,
@@ -299,7 +301,7 @@ impl MemoryBuilder {
     ) -> Vec<Skill> {
         let (mut usable, mut names, mut more) = (Vec::new(), BTreeSet::new(), more);
         for SkillFile { folder, file } in files {
-            match skill(layer, folder, file) {
+            match parse_skill(layer, folder, file) {
                 Ok(_) if usable.len() >= most => more += 1,
                 Ok(skill) if names.insert(skill.name.clone()) => usable.push(skill),
                 Ok(skill) => self.leave_out(&file.path, format!("there is another {what} `{}`", skill.name)),
@@ -314,8 +316,8 @@ impl MemoryBuilder {
         usable
     }
 
-    fn memory(&mut self, file: &MemoryFile) {
-        let path = line::clean(&file.path, MAX_SHOWN_CHARS);
+    fn add_memory_file(&mut self, file: &MemoryFile) {
+        let path = line::clean_line(&file.path, MAX_SHOWN_CHARS);
         if let Some((first, _)) = &self.memory {
             if path == AGENTS_FILE {
                 return;
@@ -323,15 +325,15 @@ impl MemoryBuilder {
             let first = first.clone();
             return self.leave_out(&path, format!("`{first}` is the repository's memory"));
         }
-        let text = match text(file) {
+        let text = match file_text(file) {
             Ok(text) => text,
             Err(why) => return self.leave_out(&path, why),
         };
-        for import in imports(text) {
-            let import = line::clean(import, MAX_SHOWN_CHARS);
+        for import in import_paths(text) {
+            let import = line::clean_line(import, MAX_SHOWN_CHARS);
             self.notes.push(format!("`{path}`: `{import}` is not followed: only the file itself counts"));
         }
-        let kept = cut(text, MAX_MEMORY_BYTES);
+        let kept = truncate_lines(text, MAX_MEMORY_BYTES);
         if kept.len() < text.len() {
             self.notes.push(format!(
                 "`{path}` is cut after line {}: it has {} bytes, of which {MAX_MEMORY_BYTES} are shown at most",
@@ -343,46 +345,46 @@ impl MemoryBuilder {
     }
 
     fn leave_out(&mut self, path: &str, why: impl fmt::Display) {
-        let path = line::clean(path, MAX_SHOWN_CHARS);
-        self.notes.push(line::clean(&format!("`{path}` is left out: {why}"), MAX_NOTE_CHARS));
+        let path = line::clean_line(path, MAX_SHOWN_CHARS);
+        self.notes.push(line::clean_line(&format!("`{path}` is left out: {why}"), MAX_NOTE_CHARS));
     }
 }
 
 /// Parses a skill, or returns the reason that its file is invalid.
-fn skill(layer: MemoryLayer, folder: &str, file: &MemoryFile) -> Result<Skill, String> {
-    let text = text(file)?;
+fn parse_skill(layer: MemoryLayer, folder: &str, file: &MemoryFile) -> Result<Skill, String> {
+    let text = file_text(file)?;
     if text.len() > MAX_SKILL_BYTES {
         return Err(format!("it has {} bytes, and a skill may have {MAX_SKILL_BYTES}", text.len()));
     }
-    let (front, text) = parted(text)?;
+    let (front, text) = split_front_matter(text)?;
     let SkillFrontMatter { name, description } = front;
     let name = name.unwrap_or_else(|| folder.to_owned());
     let is_letter = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_');
     if name.is_empty() || name.len() > MAX_NAME_CHARS || !name.chars().all(is_letter) {
         return Err(format!(
             "its name `{}` is not one of letters, digits, `-` and `_`",
-            line::clean(&name, MAX_SHOWN_CHARS)
+            line::clean_line(&name, MAX_SHOWN_CHARS)
         ));
     }
-    let description = line::clean(&description.unwrap_or_default(), MAX_DESCRIPTION_CHARS);
+    let description = line::clean_line(&description.unwrap_or_default(), MAX_DESCRIPTION_CHARS);
     if description.is_empty() {
         return Err("its front matter has no `description`".to_owned());
     }
     if text.trim().is_empty() {
         return Err("it says nothing after its front matter".to_owned());
     }
-    Ok(Skill { name: format!("{}:{name}", layer.as_str()), description, text: shown(text.trim()) })
+    Ok(Skill { name: format!("{}:{name}", layer.as_str()), description, text: escape_invisible(text.trim()) })
 }
 
 /// Returns a file's text without its byte order mark.
-fn text(file: &MemoryFile) -> Result<&str, String> {
+fn file_text(file: &MemoryFile) -> Result<&str, String> {
     let bytes = file.content.as_ref().map_err(Clone::clone)?;
     let text = str::from_utf8(bytes).map_err(|_| "it is no UTF-8 text".to_owned())?;
     Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
 }
 
 /// Returns as many whole lines as fit.
-fn cut(text: &str, most: usize) -> &str {
+fn truncate_lines(text: &str, most: usize) -> &str {
     if text.len() <= most {
         return text;
     }
@@ -393,7 +395,7 @@ fn cut(text: &str, most: usize) -> &str {
 
 /// Returns the paths that other programs would import for `@path`: such words outside code, if they look
 /// like paths.
-fn imports(text: &str) -> impl Iterator<Item = &str> {
+fn import_paths(text: &str) -> impl Iterator<Item = &str> {
     let mut in_code = false;
     let lines = text.lines().filter(move |line| {
         let fence = line.trim_start().starts_with("```");
@@ -412,7 +414,7 @@ fn imports(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Summarizes the repository's own content.
-fn own(memory: Option<&str>, [skills, specialists]: [&[Skill]; 2]) -> Option<String> {
+fn describe_repository(memory: Option<&str>, [skills, specialists]: [&[Skill]; 2]) -> Option<String> {
     let prefix = format!("{}:", MemoryLayer::Repository.as_str());
     let count = |all: &[Skill], what: &str| match all.iter().filter(|it| it.name.starts_with(&prefix)).count()
     {
@@ -430,7 +432,7 @@ fn own(memory: Option<&str>, [skills, specialists]: [&[Skill]; 2]) -> Option<Str
 }
 
 /// Returns the first notes, and the number of the others.
-fn bounded(mut notes: Vec<String>) -> Vec<String> {
+fn limit_notes(mut notes: Vec<String>) -> Vec<String> {
     let more = notes.len().saturating_sub(MAX_NOTES);
     notes.truncate(MAX_NOTES);
     notes.extend((more > 0).then(|| format!("and {more} more of memory and skills like these")));
@@ -438,7 +440,7 @@ fn bounded(mut notes: Vec<String>) -> Vec<String> {
 }
 
 /// Hashes the layer, path and content of every file, sorted, each with its length.
-fn hash(layers: &[(MemoryLayer, &LayerFiles)]) -> String {
+fn hash_layers(layers: &[(MemoryLayer, &LayerFiles)]) -> String {
     let mut all = BTreeSet::new();
     for (layer, found) in layers {
         let skills = found.skills.iter().chain(&found.specialists);

@@ -45,6 +45,6 @@ pub async fn run_judged<F: ReportForm>(
     judge: impl Fn(&F) -> Option<String> + Send,
 ) -> AgentRun<F> {
     let mut turns = turns::RunTurns::new(model, tools, brief, *limits, judge);
-    let end = tokio::time::timeout(limits.time, turns.all()).await;
-    turns.ended(end.unwrap_or(AgentRunEnd::Limit(RunLimit::Time))).await
+    let end = tokio::time::timeout(limits.time, turns.run_turns()).await;
+    turns.finish_run(end.unwrap_or(AgentRunEnd::Limit(RunLimit::Time))).await
 }

@@ -11,7 +11,7 @@ use std::sync::{PoisonError, RwLock};
 use async_trait::async_trait;
 use serde_json::Value;
 use truing_model::messages::ToolDefinition;
-use truing_reader::mask::{MASK, are_secrets_shown, count_masks, mask};
+use truing_reader::mask::{MASK, are_secrets_shown, count_masks, mask_secrets};
 use truing_reader::redact::without_given;
 
 use crate::native::{CallOutput, RunBrief, RunTools};
@@ -28,15 +28,15 @@ static PLACES: RwLock<Vec<(String, &str)>> = RwLock::new(Vec::new());
 
 /// Hides the path of this repository from models.
 pub fn hide_repository(folder: &Path) {
-    hide(folder, HERE);
+    add_replacement(folder, HERE);
 }
 
 /// Hides the path of this folder, which holds the program's own data, from models.
 pub fn hide_folder(folder: &Path) {
-    hide(folder, ELSEWHERE);
+    add_replacement(folder, ELSEWHERE);
 }
 
-fn hide(folder: &Path, by: &'static str) {
+fn add_replacement(folder: &Path, by: &'static str) {
     let real = folder.canonicalize().ok();
     let mut places = PLACES.write().unwrap_or_else(PoisonError::into_inner);
     for folder in [Some(folder.to_owned()), real].into_iter().flatten() {
@@ -52,15 +52,15 @@ fn hide(folder: &Path, by: &'static str) {
 }
 
 /// Cleans a text that is not the content of a file. Its lines stay the same.
-fn hidden(text: &str) -> String {
+fn redact_text(text: &str) -> String {
     let text = without_given(text);
     let places = PLACES.read().unwrap_or_else(PoisonError::into_inner);
-    let text = places.iter().fold(text, |text, (place, by)| without(&text, place, by));
+    let text = places.iter().fold(text, |text, (place, by)| replace_path(&text, place, by));
     without_private(&text)
 }
 
 /// Replaces a path in a text, where it stands alone and is not part of a longer name.
-pub(crate) fn without(text: &str, place: &str, by: &str) -> String {
+pub(crate) fn replace_path(text: &str, place: &str, by: &str) -> String {
     if !text.contains(place) {
         return text.to_owned();
     }
@@ -97,16 +97,16 @@ fn without_private(text: &str) -> String {
 }
 
 /// Cleans the brief of a run for the model.
-pub(crate) fn brief(brief: &RunBrief) -> RunBrief {
+pub(crate) fn redact_brief(brief: &RunBrief) -> RunBrief {
     let RunBrief { model, system, task } = brief;
-    let mut task = hidden(task);
+    let mut task = redact_text(task);
     if let Some(masks) = masks_of(&task) {
         task.push_str(&format!(
             "\n\n{masks} cut from what you are shown; `{MASK}` stands for each. Quote it as it is, and put it into no file and no \
              replacement."
         ));
     }
-    RunBrief { model: model.clone(), system: hidden(system), task }
+    RunBrief { model: model.clone(), system: redact_text(system), task }
 }
 
 /// Describes the number of masks in a text; `None` if there are none, or if secrets are shown.
@@ -124,24 +124,24 @@ pub(crate) struct OutgoingTools<'a>(pub(crate) &'a dyn RunTools);
 
 #[async_trait]
 impl RunTools for OutgoingTools<'_> {
-    fn offered(&self) -> Vec<ToolDefinition> {
-        self.0.offered()
+    fn tool_definitions(&self) -> Vec<ToolDefinition> {
+        self.0.tool_definitions()
     }
 
     async fn call(&self, name: &str, input: &Value) -> CallOutput {
         let output = self.0.call(name, input).await;
         // A result that is no error is text of files, or of a server of others. The output of commands
         // already has its paths replaced.
-        let mut text = if output.is_error { hidden(&output.text) } else { without_given(&output.text) };
-        text = mask(&text).into_owned();
+        let mut text = if output.is_error { redact_text(&output.text) } else { without_given(&output.text) };
+        text = mask_secrets(&text).into_owned();
         if let Some(masks) = masks_of(&text) {
             text.push_str(&format!("\n[{masks} cut: `{MASK}`]"));
         }
         CallOutput { text, ..output }
     }
 
-    async fn renew(&self) {
-        self.0.renew().await;
+    async fn reset_state(&self) {
+        self.0.reset_state().await;
     }
 }
 
@@ -149,7 +149,7 @@ impl RunTools for OutgoingTools<'_> {
 pub(crate) fn in_tree(text: &str, tree: &Path) -> String {
     let real: Option<PathBuf> = tree.canonicalize().ok();
     let places = [Some(tree), real.as_deref()].into_iter().flatten().filter_map(Path::to_str);
-    places.fold(text.to_owned(), |text, place| without(&text, place, HERE))
+    places.fold(text.to_owned(), |text, place| replace_path(&text, place, HERE))
 }
 
 #[cfg(test)]
@@ -169,7 +169,7 @@ mod tests {
             ("(/var/tmp/truing-git-aB3x9/clone/a.py:3)", "(…/clone/a.py:3)"),
             ("COPY . /app/src", "COPY . /app/src"),
         ] {
-            assert_eq!(hidden(text), told);
+            assert_eq!(redact_text(text), told);
         }
     }
 

@@ -35,7 +35,7 @@ use module::PromptModule;
 
 pub use mutant::PromptMutant;
 pub use problem::{PromptError, PromptProblem, PromptProblemKind};
-pub(crate) use value::shown;
+pub(crate) use value::escape_invisible;
 pub use value::{DataFence, PromptValues, VariableKind};
 
 /// Maximum number of modules of one prompt.
@@ -78,9 +78,9 @@ impl PromptLibrary {
     ///
     /// # Errors
     /// [`PromptError::Wrong`] if a module is invalid.
-    pub fn embedded() -> Result<Self, PromptError> {
-        let (prompts, problems) = Self::parsed(embedded::files());
-        prompts.sound(problems)
+    pub fn load_embedded() -> Result<Self, PromptError> {
+        let (prompts, problems) = Self::parse_files(embedded::files());
+        prompts.validate(problems)
     }
 
     /// Adds the modules of a folder, which replace those of the same name.
@@ -88,8 +88,8 @@ impl PromptLibrary {
     /// # Errors
     /// [`PromptError::Folder`], [`PromptError::Wrong`]
     pub fn with_folder(self, folder: &Path) -> Result<Self, PromptError> {
-        let (prompts, problems) = self.merged(folder)?;
-        prompts.sound(problems)
+        let (prompts, problems) = self.merge_folder(folder)?;
+        prompts.validate(problems)
     }
 
     /// Returns every problem in the modules of a folder, which may include these.
@@ -97,7 +97,7 @@ impl PromptLibrary {
     /// # Errors
     /// [`PromptError::Folder`] if the folder cannot be read.
     pub fn check(self, folder: &Path) -> Result<Vec<PromptProblem>, PromptError> {
-        let (prompts, mut problems) = self.merged(folder)?;
+        let (prompts, mut problems) = self.merge_folder(folder)?;
         problems.extend(prompts.problems());
         problems.sort();
         problems.dedup();
@@ -112,14 +112,14 @@ impl PromptLibrary {
                 name: &module.name,
                 description: &module.description,
                 file: &module.file,
-                variables: self.wanted(module),
+                variables: self.required_variables(module),
                 includes: &module.includes,
             })
             .collect()
     }
 
     /// Returns the variables of a module and of those that it includes, each once.
-    fn wanted<'a>(&'a self, module: &'a PromptModule) -> Vec<ListedVariable<'a>> {
+    fn required_variables<'a>(&'a self, module: &'a PromptModule) -> Vec<ListedVariable<'a>> {
         let mut wanted: Vec<ListedVariable<'a>> = Vec::new();
         for (name, variable) in
             self.parts(module).unwrap_or_default().into_iter().flat_map(|part| &part.variables)
@@ -151,7 +151,7 @@ impl PromptLibrary {
         parts.unwrap_or_default().into_iter().map(|part| part.name.as_str()).collect()
     }
 
-    fn parsed(files: impl IntoIterator<Item = (String, String, String)>) -> (Self, Vec<PromptProblem>) {
+    fn parse_files(files: impl IntoIterator<Item = (String, String, String)>) -> (Self, Vec<PromptProblem>) {
         let (mut modules, mut problems) = (BTreeMap::new(), Vec::new());
         for (name, file, text) in files {
             let module = PromptModule::parse(&name, &file, &text, &mut problems);
@@ -160,15 +160,15 @@ impl PromptLibrary {
         (Self { modules }, problems)
     }
 
-    fn merged(mut self, folder: &Path) -> Result<(Self, Vec<PromptProblem>), PromptError> {
+    fn merge_folder(mut self, folder: &Path) -> Result<(Self, Vec<PromptProblem>), PromptError> {
         let found = folder::files(folder)?;
-        let (more, mut problems) = Self::parsed(found.files);
+        let (more, mut problems) = Self::parse_files(found.files);
         problems.extend(found.problems);
         self.modules.extend(more.modules);
         Ok((self, problems))
     }
 
-    fn sound(self, mut problems: Vec<PromptProblem>) -> Result<Self, PromptError> {
+    fn validate(self, mut problems: Vec<PromptProblem>) -> Result<Self, PromptError> {
         problems.extend(self.problems());
         if problems.is_empty() { Ok(self) } else { Err(PromptError::Wrong(problems)) }
     }
@@ -181,7 +181,7 @@ impl PromptLibrary {
     /// Returns a module and those that it includes, each once, in the order of the text.
     fn parts<'a>(&'a self, module: &'a PromptModule) -> Result<Vec<&'a PromptModule>, PromptProblem> {
         let mut parts = Vec::new();
-        self.add(module, &mut parts)?;
+        self.add_parts(module, &mut parts)?;
         let mut declared: BTreeMap<&str, &module::PromptVariable> = BTreeMap::new();
         for part in &parts {
             for (name, variable) in &part.variables {
@@ -196,7 +196,7 @@ impl PromptLibrary {
         Ok(parts)
     }
 
-    fn add<'a>(
+    fn add_parts<'a>(
         &'a self,
         module: &'a PromptModule,
         parts: &mut Vec<&'a PromptModule>,
@@ -213,7 +213,7 @@ impl PromptLibrary {
             if parts.iter().any(|part| part.name == *name) {
                 return Err(wrong(PromptProblemKind::IncludedTwice(name.clone())));
             }
-            self.add(included, parts)?;
+            self.add_parts(included, parts)?;
         }
         Ok(())
     }
@@ -252,7 +252,7 @@ impl ComposedPrompt<'_> {
                 let given = values.get(name).or(variable.default.as_deref());
                 let shown = match given {
                     None => Err(PromptProblemKind::NotGiven(name.clone())),
-                    Some(value) => fence.shown(name, variable.kind, value),
+                    Some(value) => fence.render_value(name, variable.kind, value),
                 };
                 match shown {
                     Ok(shown) => drop(filled.insert(name.as_str(), shown)),

@@ -33,7 +33,7 @@ use tokio::task::JoinSet;
 use meter::{ByteMeter, MeteredStream};
 pub use place::AllowedHost;
 use place::is_public;
-pub(crate) use place::plain;
+pub(crate) use place::normalize_host;
 
 /// Maximum number of connections at once.
 const MAX_CONNECTIONS: usize = 128;
@@ -79,7 +79,7 @@ pub enum ConnectionRefusal {
 impl ConnectionRefusal {
     /// Describes the refusal in words that follow the host. `key` is the configuration key that lists the
     /// allowed hosts.
-    pub fn words(&self, key: &str) -> String {
+    pub fn to_message(&self, key: &str) -> String {
         match self {
             Self::NotListed => format!("is not listed in `{key}`"),
             Self::NotTls => "is reached by TLS alone".to_owned(),
@@ -140,7 +140,7 @@ impl EgressProxy {
             places,
             key: key.into(),
             connections: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
-            meter: Arc::new(ByteMeter::of(MAX_BYTES)),
+            meter: Arc::new(ByteMeter::new(MAX_BYTES)),
             seen: Mutex::default(),
         }))
     }
@@ -160,7 +160,7 @@ impl EgressProxy {
                     };
                     let proxy = self.clone();
                     running.spawn(async move {
-                        proxy.connection(stream).await;
+                        proxy.serve_connection(stream).await;
                         drop(place);
                     });
                 }
@@ -170,20 +170,20 @@ impl EgressProxy {
     }
 
     /// Returns all attempts, by host.
-    pub(crate) fn reached(&self) -> Vec<HostAccess> {
+    pub(crate) fn host_accesses(&self) -> Vec<HostAccess> {
         let seen = self.0.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let told = seen.iter().map(|((host, port, refused), meter)| {
-            let (times, sent, received) = meter.read();
+            let (times, sent, received) = meter.read_counts();
             HostAccess { host: host.clone(), port: *port, refused: refused.clone(), times, sent, received }
         });
         told.collect()
     }
 
-    async fn connection(&self, stream: TcpStream) {
+    async fn serve_connection(&self, stream: TcpStream) {
         let (tunnels, mut dug) = tokio::sync::mpsc::channel(1);
         let service = service_fn(|request| {
             let (proxy, tunnels) = (self, tunnels.clone());
-            async move { Ok::<_, std::convert::Infallible>(proxy.answer(request, tunnels).await) }
+            async move { Ok::<_, std::convert::Infallible>(proxy.answer_request(request, tunnels).await) }
         });
         let served = server::Builder::new()
             .timer(TokioTimer::new())
@@ -194,29 +194,29 @@ impl EgressProxy {
         // A client that does not speak HTTP gets no response.
         let _ = served.await;
         if let Ok(tunnel) = dug.try_recv() {
-            self.through(tunnel).await;
+            self.run_tunnel(tunnel).await;
         }
     }
 
-    async fn answer(
+    async fn answer_request(
         &self,
         request: Request<Incoming>,
         tunnels: tokio::sync::mpsc::Sender<ProxyTunnel>,
     ) -> ProxyResponse {
         let tls = request.method() == Method::CONNECT;
-        let Some((host, port)) = asked(request.uri(), tls) else {
-            return said(StatusCode::BAD_REQUEST, "a proxy is asked for a whole address");
+        let Some((host, port)) = request_target(request.uri(), tls) else {
+            return text_response(StatusCode::BAD_REQUEST, "a proxy is asked for a whole address");
         };
         let answered = if tls {
-            self.dig(&host, port, request, &tunnels).await
+            self.open_tunnel(&host, port, request, &tunnels).await
         } else {
             self.pass_on(&host, port, request).await
         };
         answered.unwrap_or_else(|refused| {
-            let text = format!("truing: {host}:{port} {}\n", refused.words(&self.0.key));
+            let text = format!("truing: {host}:{port} {}\n", refused.to_message(&self.0.key));
             let status = refused.status();
-            self.note(&host, port, Some(refused));
-            let mut answer = said(status, &text);
+            self.record_access(&host, port, Some(refused));
+            let mut answer = text_response(status, &text);
             // Closed, because later data may be meant for a tunnel.
             answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             answer
@@ -224,7 +224,7 @@ impl EgressProxy {
     }
 
     /// Connects to a host, and sets up a tunnel for the data after the response.
-    async fn dig(
+    async fn open_tunnel(
         &self,
         host: &str,
         port: u16,
@@ -237,14 +237,14 @@ impl EgressProxy {
         tunnels
             .try_send(tunnel)
             .map_err(|_| ConnectionRefusal::Unreachable("one tunnel is there already".to_owned()))?;
-        Ok(said(StatusCode::OK, ""))
+        Ok(text_response(StatusCode::OK, ""))
     }
 
-    async fn through(&self, ProxyTunnel { inside, stream, host, port }: ProxyTunnel) {
+    async fn run_tunnel(&self, ProxyTunnel { inside, stream, host, port }: ProxyTunnel) {
         let Ok(inside) = inside.await else { return };
-        let went = tunnel::through(TokioIo::new(inside), stream, &host).await;
+        let went = tunnel::relay_bytes(TokioIo::new(inside), stream, &host).await;
         if let Err(refused) = went {
-            self.note(&host, port, Some(refused));
+            self.record_access(&host, port, Some(refused));
         }
     }
 
@@ -256,7 +256,7 @@ impl EgressProxy {
         mut request: Request<Incoming>,
     ) -> Result<ProxyResponse, ConnectionRefusal> {
         let unreachable = |error: hyper::Error| ConnectionRefusal::Unreachable(error.to_string());
-        self.listed(host, port, false)?;
+        self.find_allowed_host(host, port, false)?;
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return Err(ConnectionRefusal::Method);
         }
@@ -289,17 +289,17 @@ impl EgressProxy {
         port: u16,
         tls: bool,
     ) -> Result<MeteredStream<TcpStream>, ConnectionRefusal> {
-        let place = self.listed(host, port, tls)?;
+        let place = self.find_allowed_host(host, port, tls)?;
         if self.0.meter.is_empty() {
             return Err(ConnectionRefusal::TooMuch);
         }
-        let stream = open(place).await?;
-        let meter = self.note(host, port, None);
+        let stream = open_stream(place).await?;
+        let meter = self.record_access(host, port, None);
         Ok(MeteredStream::new(stream, vec![meter, self.0.meter.clone()]))
     }
 
     /// Returns the listed host that matches.
-    fn listed(&self, host: &str, port: u16, tls: bool) -> Result<&AllowedHost, ConnectionRefusal> {
+    fn find_allowed_host(&self, host: &str, port: u16, tls: bool) -> Result<&AllowedHost, ConnectionRefusal> {
         let mut there =
             self.0.places.iter().filter(|place| place.host == host && place.port == port).peekable();
         let without_tls = if tls { ConnectionRefusal::NotListed } else { ConnectionRefusal::NotTls };
@@ -308,7 +308,7 @@ impl EgressProxy {
     }
 
     /// Counts an attempt, and returns the meter for its bytes.
-    fn note(&self, host: &str, port: u16, refused: Option<ConnectionRefusal>) -> Arc<ByteMeter> {
+    fn record_access(&self, host: &str, port: u16, refused: Option<ConnectionRefusal>) -> Arc<ByteMeter> {
         let mut seen = self.0.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (host.chars().take(MAX_HOST).collect(), port, refused);
         let key = match seen.len() {
@@ -317,8 +317,8 @@ impl EgressProxy {
             // One more entry collects all further hosts.
             _ => ("…".to_owned(), 0, key.2),
         };
-        let meter = seen.entry(key).or_insert_with(|| Arc::new(ByteMeter::of(u64::MAX)));
-        meter.count();
+        let meter = seen.entry(key).or_insert_with(|| Arc::new(ByteMeter::new(u64::MAX)));
+        meter.count_connection();
         meter.clone()
     }
 }
@@ -332,17 +332,17 @@ struct ProxyTunnel {
 }
 
 /// Returns the host and port of a request.
-fn asked(uri: &Uri, tls: bool) -> Option<(String, u16)> {
+fn request_target(uri: &Uri, tls: bool) -> Option<(String, u16)> {
     let authority = uri.authority()?;
     let default = match (tls, uri.scheme_str()) {
         (true, _) => None,
         (false, Some("http")) => Some(80),
         (false, Some(_) | None) => return None,
     };
-    Some((plain(authority.host()), authority.port_u16().or(default)?))
+    Some((normalize_host(authority.host()), authority.port_u16().or(default)?))
 }
 
-async fn open(place: &AllowedHost) -> Result<TcpStream, ConnectionRefusal> {
+async fn open_stream(place: &AllowedHost) -> Result<TcpStream, ConnectionRefusal> {
     let unreachable = |error: io::Error| ConnectionRefusal::Unreachable(error.to_string());
     let late = |_| ConnectionRefusal::Unreachable(format!("no answer in {} s", CONNECTS.as_secs()));
     let found = tokio::time::timeout(CONNECTS, lookup_host((place.host.as_str(), place.port)));
@@ -358,7 +358,7 @@ async fn open(place: &AllowedHost) -> Result<TcpStream, ConnectionRefusal> {
         .map_err(unreachable)
 }
 
-fn said(status: StatusCode, text: &str) -> ProxyResponse {
+fn text_response(status: StatusCode, text: &str) -> ProxyResponse {
     let mut answer = Response::new(Either::Left(Full::new(Bytes::from(text.to_owned()))));
     *answer.status_mut() = status;
     answer

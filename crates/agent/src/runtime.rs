@@ -33,7 +33,7 @@ impl AgentRuntime {
         judge: impl Fn(&F) -> Option<String> + Send + 'a,
     ) -> Pin<Box<dyn Future<Output = AgentRun<F>> + Send + 'a>> {
         Box::pin(async move {
-            let (brief, tools) = (outgoing::brief(brief), outgoing::OutgoingTools(tools));
+            let (brief, tools) = (outgoing::redact_brief(brief), outgoing::OutgoingTools(tools));
             match self {
                 Self::Native => Box::pin(native::run_judged(model, &tools, &brief, limits, judge)).await,
                 Self::Cli(cli) => Box::pin(cli.run_judged(model, &tools, &brief, limits, judge)).await,

@@ -107,26 +107,26 @@ impl SandboxJob {
 
 /// Runs the helper if the program was called as [`NAME`]. Returns its exit code, or `None` if the program
 /// was not called as the helper. Call this first in `main`, while there is only one thread.
-pub fn entered(arguments: &[OsString]) -> Option<ExitCode> {
+pub fn run_if_helper(arguments: &[OsString]) -> Option<ExitCode> {
     let (name, stage) = arguments.split_first()?;
     if name != NAME || stage.is_empty() {
         return None;
     }
-    let code = match HelperStage::of(stage) {
-        Some(HelperStage::Outside { job, parent }) => enter::outside(&job, parent),
-        Some(HelperStage::Inside { job, outside }) => enter::inside(&job, outside),
-        Some(HelperStage::Probe(probe)) => Ok(probe.tried()),
-        Some(HelperStage::Reading { reading, probe }) => reading.confine().map(|_| probe.tried()),
+    let code = match HelperStage::from_arguments(stage) {
+        Some(HelperStage::Outside { job, parent }) => enter::run_outside(&job, parent),
+        Some(HelperStage::Inside { job, outside }) => enter::run_inside(&job, outside),
+        Some(HelperStage::Probe(probe)) => Ok(probe.run_to_exit_code()),
+        Some(HelperStage::Reading { reading, probe }) => reading.confine().map(|_| probe.run_to_exit_code()),
         None => Err(std::io::Error::other("it is started by truing alone")),
     };
     Some(ExitCode::from(code.unwrap_or_else(|error| {
-        enter::complain(&error);
+        enter::print_error(&error);
         HELPER_FAILED
     })))
 }
 
 /// Returns the strongest sandbox that this machine allows. The levels are tried in an empty folder.
-pub fn reached(here: &Path) -> SandboxLevel {
+pub fn detect_level(here: &Path) -> SandboxLevel {
     let works = |level: &SandboxLevel| {
         let mut job = SandboxJob::new(*level, here, JobCommand::Probe(EscapeProbe::Nothing)).ok()?;
         job.private = here.to_owned();
@@ -147,7 +147,7 @@ pub fn bound_passed(code: Option<i32>, errors: &[u8]) -> Option<(SandboxLimit, S
     }
     let errors = String::from_utf8_lossy(errors);
     let (_, line) = errors.trim_end().rsplit_once(COMPLAINT)?;
-    let (bound, seen) = watch::passed(line)?;
+    let (bound, seen) = watch::parse_exceeded(line)?;
     Some((bound, seen.to_owned()))
 }
 

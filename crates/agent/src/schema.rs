@@ -25,9 +25,9 @@ use truing_model::messages::ToolDefinition;
 
 use crate::native::ReportForm;
 
-pub use check::{CheckedFindings, DropReason, check, rule, unfit};
-pub use owed::{RecheckStatus, ReportedVerdict, missing, verdicts};
-pub use proposed::shown;
+pub use check::{CheckedFindings, DropReason, category_rule, check_findings, mismatch_message};
+pub use owed::{RecheckStatus, ReportedVerdict, missing_verdicts, recheck_verdicts};
+pub use proposed::truncate_replacement;
 
 /// Name of the report tool.
 pub const REPORT: &str = "report";
@@ -97,11 +97,13 @@ impl ReportForm for UncheckedFindings {
     const STANDS: bool = true;
 
     fn tool() -> ToolDefinition {
-        tool()
+        findings_tool()
     }
 
     fn read(input: &Value) -> Result<(Self, bool), String> {
-        read(input).map(|report| (report.items, report.more)).map_err(|malformed| malformed.to_string())
+        read_findings(input)
+            .map(|report| (report.items, report.more))
+            .map_err(|malformed| malformed.to_string())
     }
 
     fn in_text(text: &str) -> Option<(Self, bool)> {
@@ -112,7 +114,7 @@ impl ReportForm for UncheckedFindings {
         Self::add(self, more);
     }
 
-    fn taken(&self) -> String {
+    fn acceptance_message(&self) -> String {
         format!("{} findings taken", self.findings.len())
     }
 }
@@ -172,7 +174,7 @@ pub enum MalformedReport {
 }
 
 /// Returns the definition of the report tool.
-pub fn tool() -> ToolDefinition {
+pub fn findings_tool() -> ToolDefinition {
     let mut finding = finding_form();
     finding["properties"]["replacement"] = json!({ "type": "string",
         "description": "Only if these lines alone fix it: their whole new text, with its indentation. `excerpt` is all of \
@@ -182,7 +184,7 @@ pub fn tool() -> ToolDefinition {
         "properties": {
             "findings": { "type": "array", "items": finding,
                 "description": format!("The defects, worst first; an empty list if there are none. At most {MAX_FINDINGS} in all.") },
-            "verdicts": { "type": "array", "items": owed::form(),
+            "verdicts": { "type": "array", "items": owed::verdict_schema(),
                 "description": "One for each open finding of an earlier review that you were shown; leave it out if \
                     there was none." },
             "more": { "type": "boolean",
@@ -231,11 +233,13 @@ fn finding_form() -> Value {
 ///
 /// # Errors
 /// [`MalformedReport`], if the model should report again.
-pub fn read(input: &Value) -> Result<FindingsReport, MalformedReport> {
+pub fn read_findings(input: &Value) -> Result<FindingsReport, MalformedReport> {
     let Value::Object(fields) = input else { return Err(MalformedReport::NoObject) };
     let Some(Value::Array(found)) = fields.get("findings") else { return Err(MalformedReport::NoFindings) };
-    let mut items =
-        UncheckedFindings { verdicts: owed::read(fields.get("verdicts")), ..UncheckedFindings::default() };
+    let mut items = UncheckedFindings {
+        verdicts: owed::read_verdicts(fields.get("verdicts")),
+        ..UncheckedFindings::default()
+    };
     let mut first_wrong = None;
     for value in found {
         if items.findings.len() >= MAX_ITEMS {
@@ -246,7 +250,7 @@ pub fn read(input: &Value) -> Result<FindingsReport, MalformedReport> {
             Ok(item) => items.findings.push(item),
             Err(error) => {
                 items.malformed = items.malformed.saturating_add(1);
-                first_wrong.get_or_insert(truing_core::line::clean(&error.to_string(), MAX_TITLE_CHARS));
+                first_wrong.get_or_insert(truing_core::line::clean_line(&error.to_string(), MAX_TITLE_CHARS));
             }
         }
     }
@@ -262,7 +266,7 @@ pub fn read(input: &Value) -> Result<FindingsReport, MalformedReport> {
 /// Parses a report that a model wrote as text instead of a tool call: an object, alone or in the last fence
 /// of its text.
 pub fn in_text(text: &str) -> Option<FindingsReport> {
-    read(&object_in(text)?).ok()
+    read_findings(&object_in(text)?).ok()
 }
 
 /// Parses JSON that a model wrote, alone or in the last fence of its text.

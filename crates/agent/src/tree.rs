@@ -90,15 +90,15 @@ impl WritableTree {
     /// # Errors
     /// [`ReplaceError`]
     pub fn read(&self, path: &RepoPath) -> Result<Vec<u8>, ReplaceError> {
-        let (folder, name) = self.folder(path)?;
-        Ok(read(&folder, name)?.0)
+        let (folder, name) = self.open_parent(path)?;
+        Ok(read_plain_file(&folder, name)?.0)
     }
 
     /// Checks that a regular file holds these bytes.
     ///
     /// # Errors
     /// [`ReplaceError`] if it does not.
-    pub fn holds(&self, path: &RepoPath, bytes: &[u8]) -> Result<(), ReplaceError> {
+    pub fn check_content(&self, path: &RepoPath, bytes: &[u8]) -> Result<(), ReplaceError> {
         if self.read(path)? == bytes { Ok(()) } else { Err(ReplaceError::Changed) }
     }
 
@@ -113,17 +113,17 @@ impl WritableTree {
         old: &[u8],
         new: &[u8],
     ) -> Result<Vec<LostAttribute>, ReplaceError> {
-        let (folder, name) = self.folder(path)?;
-        let (bytes, stat) = read(&folder, name)?;
+        let (folder, name) = self.open_parent(path)?;
+        let (bytes, stat) = read_plain_file(&folder, name)?;
         if bytes != old {
             return Err(ReplaceError::Changed);
         }
-        let temporary = temporary(std::process::id());
+        let temporary = temporary_name(std::process::id());
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = openat(&folder, temporary.as_str(), flags, Mode::RUSR | Mode::WUSR)?;
-        let replaced = put(file, new, &stat).and_then(|owned| {
+        let replaced = write_new_file(file, new, &stat).and_then(|owned| {
             // An editor may have saved the file in the meantime.
-            if read(&folder, name)?.0 != old {
+            if read_plain_file(&folder, name)?.0 != old {
                 return Err(ReplaceError::Changed);
             }
             renameat(&folder, temporary.as_str(), &folder, name)?;
@@ -143,7 +143,7 @@ impl WritableTree {
     /// [`ReplaceError`]; the file then does not exist, or an existing one is unchanged.
     pub fn create(&self, path: &RepoPath, bytes: &[u8]) -> Result<(), ReplaceError> {
         self.create_folders(path)?;
-        let (folder, name) = self.folder(path)?;
+        let (folder, name) = self.open_parent(path)?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mut file = File::from(openat(&folder, name, flags, Mode::from_raw_mode(NEW_FILE))?);
         let written = file.write_all(bytes);
@@ -160,7 +160,7 @@ impl WritableTree {
         let ends = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
         for end in ends {
             let above = RepoPath::from_bytes(bytes.get(..end).unwrap_or_default());
-            let (folder, name) = self.folder(&above)?;
+            let (folder, name) = self.open_parent(&above)?;
             match mkdirat(&folder, name, Mode::from_raw_mode(NEW_FOLDER)) {
                 Ok(()) | Err(Errno::EXIST) => {}
                 Err(error) => return Err(error.into()),
@@ -172,16 +172,16 @@ impl WritableTree {
     /// Removes the temporary file that a killed process has left beside a file. No other file has that
     /// name.
     pub fn remove_temporary(&self, path: &RepoPath, process: u32) {
-        if let Ok((folder, _)) = self.folder(path) {
+        if let Ok((folder, _)) = self.open_parent(path) {
             // The error is ignored: most often there is no such file, and a leftover is harmless.
-            let _ = unlinkat(&folder, temporary(process).as_str(), AtFlags::empty());
+            let _ = unlinkat(&folder, temporary_name(process).as_str(), AtFlags::empty());
         }
     }
 
     /// Removes the temporary files of killed processes in the folder of a file. No other process may
     /// replace files of this tree meanwhile, because a dead process's id may be reused by this one.
     pub fn remove_leftovers(&self, path: &RepoPath) {
-        let Ok((folder, _)) = self.folder(path) else { return };
+        let Ok((folder, _)) = self.open_parent(path) else { return };
         let Ok(entries) = Dir::read_from(&folder) else { return };
         for entry in entries.flatten().filter(|entry| is_leftover(entry.file_name().to_bytes())) {
             let name = entry.file_name();
@@ -194,23 +194,24 @@ impl WritableTree {
     }
 
     /// Returns the folder that holds a file, and the file's name in it. Git's folder is refused.
-    fn folder<'path>(&self, path: &'path RepoPath) -> Result<(OwnedFd, &'path [u8]), ReplaceError> {
+    fn open_parent<'path>(&self, path: &'path RepoPath) -> Result<(OwnedFd, &'path [u8]), ReplaceError> {
         if !path.may_be_written() {
             return Err(ReplaceError::NotPlain);
         }
-        Ok(self.0.folder(path)?)
+        Ok(self.0.open_folder(path)?)
     }
 }
 
 /// Returns the name that a process gives to a file until it is complete.
-fn temporary(process: u32) -> String {
+fn temporary_name(process: u32) -> String {
     format!("{TEMPORARY}{process}")
 }
 
 /// Returns true for a temporary name of a dead process, or of this one.
 fn is_leftover(name: &[u8]) -> bool {
     let id = name.strip_prefix(TEMPORARY.as_bytes()).and_then(|id| std::str::from_utf8(id).ok());
-    let Some(id) = id.and_then(|id| id.parse::<u32>().ok()).filter(|id| temporary(*id).as_bytes() == name)
+    let Some(id) =
+        id.and_then(|id| id.parse::<u32>().ok()).filter(|id| temporary_name(*id).as_bytes() == name)
     else {
         return false;
     };
@@ -219,7 +220,7 @@ fn is_leftover(name: &[u8]) -> bool {
 }
 
 /// Returns the bytes and attributes of a regular file. A file that is too large cannot be the reviewed one.
-fn read(folder: &OwnedFd, name: &[u8]) -> Result<(Vec<u8>, Stat), ReplaceError> {
+fn read_plain_file(folder: &OwnedFd, name: &[u8]) -> Result<(Vec<u8>, Stat), ReplaceError> {
     let file = open_regular(folder, name)?;
     let stat = fstat(&file)?;
     let mut bytes = Vec::new();
@@ -231,7 +232,7 @@ fn read(folder: &OwnedFd, name: &[u8]) -> Result<(Vec<u8>, Stat), ReplaceError> 
 }
 
 /// Writes a new file completely, with the mode and owner of another. Returns true if it has that owner.
-fn put(file: OwnedFd, bytes: &[u8], like: &Stat) -> Result<bool, ReplaceError> {
+fn write_new_file(file: OwnedFd, bytes: &[u8], like: &Stat) -> Result<bool, ReplaceError> {
     let mut file = File::from(file);
     file.write_all(bytes)?;
     let new = fstat(&file)?;
@@ -277,9 +278,9 @@ mod tests {
         let mut child = std::process::Command::new("true").spawn().unwrap();
         child.wait().unwrap();
         let (gone, parent) = (child.id(), std::os::unix::process::parent_id());
-        let left = [gone, std::process::id()].map(temporary);
+        let left = [gone, std::process::id()].map(temporary_name);
         let kept = [
-            temporary(parent),
+            temporary_name(parent),
             format!("{TEMPORARY}0{gone}"),
             format!("{TEMPORARY}{gone}x"),
             format!("{TEMPORARY}mine"),
@@ -289,18 +290,21 @@ mod tests {
         for name in left.iter().chain(&kept) {
             std::fs::write(root.join("d").join(name), "").unwrap();
         }
-        std::fs::write(root.join(temporary(gone)), "").unwrap();
+        std::fs::write(root.join(temporary_name(gone)), "").unwrap();
         tree.remove_leftovers(&"d/a".into());
         assert!(left.iter().all(|name| !root.join("d").join(name).exists()));
         assert!(kept.iter().all(|name| root.join("d").join(name).exists()));
-        assert!(root.join("d/a").exists() && root.join(temporary(gone)).exists(), "it is not in that folder");
+        assert!(
+            root.join("d/a").exists() && root.join(temporary_name(gone)).exists(),
+            "it is not in that folder"
+        );
         for name in kept {
             std::fs::remove_file(root.join("d").join(name)).unwrap();
         }
         // A link and a folder cannot be a process's leftovers.
-        symlink("a", root.join("d").join(temporary(gone))).unwrap();
+        symlink("a", root.join("d").join(temporary_name(gone))).unwrap();
         tree.remove_leftovers(&"d/a".into());
-        assert!(root.join("d").join(temporary(gone)).is_symlink());
+        assert!(root.join("d").join(temporary_name(gone)).is_symlink());
     }
 
     #[test]

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use truing_core::verification::{CheckAttempts, CheckVerdict, CommandEnd, CommandRun, VerificationReport};
-use truing_reader::redact::redact;
+use truing_reader::redact::redact_secrets;
 
 use crate::command::{
     self, CapturedOutput, CommandBounds, CommandError, CommandIo, FinishedCommand, WriteLimit,
@@ -172,7 +172,7 @@ enum SetupState {
 
 impl SetupResult {
     /// Returns true if the checks can run.
-    pub fn works(&self) -> bool {
+    pub fn can_run_checks(&self) -> bool {
         match self.left {
             SetupState::Nothing | SetupState::Entry(_) => true,
             SetupState::Failed => false,
@@ -180,7 +180,7 @@ impl SetupResult {
     }
 
     /// Returns true if it left a file at this path of the tree.
-    pub fn has(&self, path: &Path) -> bool {
+    pub fn has_file(&self, path: &Path) -> bool {
         match &self.left {
             SetupState::Nothing | SetupState::Failed => false,
             SetupState::Entry(entry) => entry.tree().join(path).symlink_metadata().is_ok(),
@@ -217,7 +217,7 @@ impl Verifier {
 
     /// Returns a copy with this time limit for each command.
     #[must_use]
-    pub fn within(&self, time: Duration) -> Self {
+    pub fn with_time_limit(&self, time: Duration) -> Self {
         Self { plan: VerifyPlan { time, ..self.plan.clone() }, cache: self.cache.clone() }
     }
 
@@ -227,25 +227,25 @@ impl Verifier {
     /// # Errors
     /// [`VerifyError`]; a failed setup or check is no error.
     #[truing_core::boxed_future]
-    pub async fn verified(
+    pub async fn verify_tree(
         &self,
         tree: &Path,
         scope: &CacheScope,
         baseline: Option<&VerificationReport>,
     ) -> Result<VerifiedTree, VerifyError> {
         let set_up = self.set_up(tree, scope).await?;
-        if !set_up.works() {
+        if !set_up.can_run_checks() {
             return Ok(VerifiedTree { set_up, verification: None });
         }
-        let bench = self.bench(&set_up, tree).await?;
-        let verification = Some(self.checks(&bench, baseline).await?);
+        let bench = self.prepare_tree(&set_up, tree).await?;
+        let verification = Some(self.run_checks(&bench, baseline).await?);
         Ok(VerifiedTree { set_up, verification })
     }
 
     /// Sets up a copy of `tree`, or returns the cached result. The tree itself is unchanged.
     ///
     /// # Errors
-    /// [`VerifyError`]; a failed command is no error: see [`SetupResult::works`].
+    /// [`VerifyError`]; a failed command is no error: see [`SetupResult::can_run_checks`].
     #[truing_core::boxed_future]
     pub async fn set_up(&self, tree: &Path, scope: &CacheScope) -> Result<SetupResult, VerifyError> {
         if self.plan.setup.is_empty() {
@@ -260,8 +260,8 @@ impl Verifier {
         let now = SystemTime::now();
         let looked = {
             let (this, scope, tree) = (this.clone(), scope.clone(), tree.clone());
-            blocking("the tree cannot be looked at", move || {
-                let key = key::of(&tree, &this.plan)?;
+            run_blocking("the tree cannot be looked at", move || {
+                let key = key::setup_key(&tree, &this.plan)?;
                 let found = this.cache.find(&scope, &key, now);
                 // Cleaned after the lookup, because the entry that was found is locked and stays.
                 this.cache.clean(now);
@@ -270,7 +270,7 @@ impl Verifier {
         };
         let (found, key) = looked.await?;
         if let Some(entry) = found {
-            let about = entry.about();
+            let about = entry.metadata();
             let (commands, reached) = (about.commands.clone(), about.reached.clone());
             return Ok(SetupResult {
                 commands,
@@ -279,16 +279,16 @@ impl Verifier {
                 left: SetupState::Entry(Arc::new(entry)),
             });
         }
-        let ScratchRun { commands, reached, held } = self.worked(&tree, &self.plan.setup).await?;
+        let ScratchRun { commands, reached, held } = self.run_commands(&tree, &self.plan.setup).await?;
         if commands.last().is_none_or(|ran| !ran.end.is_success()) {
             return Ok(SetupResult { commands, reached, found: false, left: SetupState::Failed });
         }
         let told = (commands.clone(), reached.clone());
-        let entry = blocking("what the set-up left cannot be kept", move || {
+        let entry = run_blocking("what the set-up left cannot be kept", move || {
             let at = held.path();
             std::fs::remove_dir_all(at.join("temporary"))?;
             copy::keep_new(&at.join("tree"), &tree)?;
-            let entry = this.cache.keep(&scope, &key, held, told.0, told.1, SystemTime::now())?;
+            let entry = this.cache.store_entry(&scope, &key, held, told.0, told.1, SystemTime::now())?;
             this.cache.clean(now);
             Ok(entry)
         });
@@ -301,14 +301,18 @@ impl Verifier {
     /// # Errors
     /// [`VerifyError`]; a failed command is no error.
     #[truing_core::boxed_future]
-    pub async fn worked(&self, tree: &Path, commands: &[Vec<String>]) -> Result<ScratchRun, VerifyError> {
+    pub async fn run_commands(
+        &self,
+        tree: &Path,
+        commands: &[Vec<String>],
+    ) -> Result<ScratchRun, VerifyError> {
         let held = {
             let (this, tree) = (self.clone(), tree.to_owned());
-            blocking("a folder to set up in cannot be made", move || this.copied(&tree)).await?
+            run_blocking("a folder to set up in cannot be made", move || this.copy_tree(&tree)).await?
         };
         let proxy = EgressProxy::new(self.plan.registries.places.clone(), REGISTRIES);
         let at = held.path().join("tree");
-        let written = self.written(&at, held.path()).await?;
+        let written = self.write_limit(&at, held.path()).await?;
         let mut ran = Vec::new();
         for argv in commands {
             ran.push(self.run(argv, &at, (held.path(), &written), Some(&proxy)).await?);
@@ -317,8 +321,8 @@ impl Verifier {
             }
         }
         let left = held.path().to_owned();
-        blocking("what the commands left cannot be read", move || copy::open_up(&left)).await?;
-        Ok(ScratchRun { commands: ran, reached: proxy.reached(), held })
+        run_blocking("what the commands left cannot be read", move || copy::open_up(&left)).await?;
+        Ok(ScratchRun { commands: ran, reached: proxy.host_accesses(), held })
     }
 
     /// Adds the result of a setup to `tree`. The checks own the tree from now on, and may change it.
@@ -326,16 +330,16 @@ impl Verifier {
     /// # Errors
     /// [`VerifyError::Folder`], also for a failed setup.
     #[truing_core::boxed_future]
-    pub async fn bench(&self, set_up: &SetupResult, tree: &Path) -> Result<PreparedTree, VerifyError> {
+    pub async fn prepare_tree(&self, set_up: &SetupResult, tree: &Path) -> Result<PreparedTree, VerifyError> {
         let (this, left, tree) = (self.clone(), set_up.left.clone(), tree.to_owned());
-        blocking("the tree cannot be made ready for the checks", move || {
-            let held = this.room()?;
+        run_blocking("the tree cannot be made ready for the checks", move || {
+            let held = this.create_room()?;
             match left {
                 SetupState::Nothing => {}
                 SetupState::Failed => return Err(io::Error::other("the set-up failed")),
                 SetupState::Entry(entry) => {
-                    copy::add(&entry.tree(), &tree, this.plan.disk)?;
-                    copy::add(&entry.home(), &held.path().join("home"), this.plan.disk)?;
+                    copy::copy_missing(&entry.tree(), &tree, this.plan.disk)?;
+                    copy::copy_missing(&entry.home(), &held.path().join("home"), this.plan.disk)?;
                 }
             }
             Ok(PreparedTree { tree, held })
@@ -348,12 +352,12 @@ impl Verifier {
     /// # Errors
     /// [`VerifyError`]; a failed check is no error.
     #[truing_core::boxed_future]
-    pub async fn checks(
+    pub async fn run_checks(
         &self,
         bench: &PreparedTree,
         baseline: Option<&VerificationReport>,
     ) -> Result<VerificationReport, VerifyError> {
-        let written = self.written(&bench.tree, bench.held.path()).await?;
+        let written = self.write_limit(&bench.tree, bench.held.path()).await?;
         let room = (bench.held.path(), &written);
         let mut now = VerificationReport::default();
         for argv in &self.plan.check {
@@ -375,42 +379,42 @@ impl Verifier {
     /// # Errors
     /// [`VerifyError`]; a failed command is no error.
     #[truing_core::boxed_future]
-    pub async fn asked(
+    pub async fn run_on_copy(
         &self,
         set_up: &SetupResult,
         tree: &Path,
         argv: &[String],
     ) -> Result<CommandOutput, VerifyError> {
         let (this, left, tree) = (self.clone(), set_up.left.clone(), tree.to_owned());
-        let copied = blocking("the tree cannot be copied", move || {
-            let held = this.room()?;
+        let copied = run_blocking("the tree cannot be copied", move || {
+            let held = this.create_room()?;
             let copy = held.path().join("tree");
             std::fs::create_dir(&copy)?;
-            copy::add(&tree, &copy, this.plan.disk)?;
+            copy::copy_missing(&tree, &copy, this.plan.disk)?;
             match left {
                 SetupState::Nothing | SetupState::Failed => {}
                 SetupState::Entry(entry) => {
-                    copy::add(&entry.tree(), &copy, this.plan.disk)?;
-                    copy::add(&entry.home(), &held.path().join("home"), this.plan.disk)?;
+                    copy::copy_missing(&entry.tree(), &copy, this.plan.disk)?;
+                    copy::copy_missing(&entry.home(), &held.path().join("home"), this.plan.disk)?;
                 }
             }
             Ok(held)
         });
         let held = copied.await?;
         let at = held.path().join("tree");
-        let written = self.written(&at, held.path()).await?;
+        let written = self.write_limit(&at, held.path()).await?;
         let began = std::time::Instant::now();
         let text = |printed: &CapturedOutput| printed.text();
-        Ok(match self.ended(argv, &at, held.path(), &written, None, true).await? {
+        Ok(match self.run_to_end(argv, &at, held.path(), &written, None, true).await? {
             Ok(ended) => CommandOutput {
-                end: end(&ended.end),
-                ms: milliseconds(ended.took),
+                end: to_command_end(&ended.end),
+                ms: to_milliseconds(ended.took),
                 output: text(&ended.out),
                 errors: text(&ended.err),
             },
             Err(why) => CommandOutput {
                 end: CommandEnd::NoProgram,
-                ms: milliseconds(began.elapsed()),
+                ms: to_milliseconds(began.elapsed()),
                 output: String::new(),
                 errors: why,
             },
@@ -418,10 +422,10 @@ impl Verifier {
     }
 
     /// Returns a copy of the tree for a setup, with private folders beside it.
-    fn copied(&self, tree: &Path) -> io::Result<LockedFolder> {
-        let held = self.room()?;
+    fn copy_tree(&self, tree: &Path) -> io::Result<LockedFolder> {
+        let held = self.create_room()?;
         std::fs::create_dir(held.path().join("tree"))?;
-        copy::add(tree, &held.path().join("tree"), self.plan.disk)?;
+        copy::copy_missing(tree, &held.path().join("tree"), self.plan.disk)?;
         for (name, text) in &self.plan.registries.files {
             let path = held.path().join("home").join(name);
             std::fs::create_dir_all(path.parent().unwrap_or(held.path()))?;
@@ -430,8 +434,8 @@ impl Verifier {
         Ok(held)
     }
 
-    fn room(&self) -> io::Result<LockedFolder> {
-        let held = self.cache.hold()?;
+    fn create_room(&self) -> io::Result<LockedFolder> {
+        let held = self.cache.create_locked_folder()?;
         for name in ["home", "temporary"] {
             std::fs::create_dir(held.path().join(name))?;
         }
@@ -439,13 +443,15 @@ impl Verifier {
     }
 
     /// Returns the limit of bytes in all folders that the commands can write to.
-    async fn written(&self, tree: &Path, room: &Path) -> Result<WriteLimit, VerifyError> {
+    async fn write_limit(&self, tree: &Path, room: &Path) -> Result<WriteLimit, VerifyError> {
         let folders = vec![tree.to_owned(), room.join("home"), room.join("temporary")];
         let looked = folders.clone();
-        let before = blocking("the tree cannot be looked at", move || {
-            Ok(looked.iter().fold(DiskUsage::default(), |all, folder| all.and(usage::of(folder))))
+        let before = run_blocking("the tree cannot be looked at", move || {
+            Ok(looked
+                .iter()
+                .fold(DiskUsage::default(), |all, folder| all.plus(usage::measure_folder(folder))))
         });
-        let most = before.await?.and(DiskUsage::of_bytes(self.plan.disk));
+        let most = before.await?.plus(DiskUsage::of_bytes(self.plan.disk));
         Ok(WriteLimit { folders, most })
     }
 
@@ -458,12 +464,12 @@ impl Verifier {
         proxy: Option<&EgressProxy>,
     ) -> Result<CommandRun, VerifyError> {
         let began = std::time::Instant::now();
-        Ok(match self.ended(argv, tree, room.0, room.1, proxy, false).await? {
-            Ok(ended) => told(argv, &ended),
+        Ok(match self.run_to_end(argv, tree, room.0, room.1, proxy, false).await? {
+            Ok(ended) => to_command_run(argv, &ended),
             Err(why) => CommandRun {
                 argv: argv.to_vec(),
                 end: CommandEnd::NoProgram,
-                ms: milliseconds(began.elapsed()),
+                ms: to_milliseconds(began.elapsed()),
                 output: String::new(),
                 errors: why,
             },
@@ -471,7 +477,7 @@ impl Verifier {
     }
 
     /// Runs one command. Returns its end, or the reason that there is no such program.
-    async fn ended(
+    async fn run_to_end(
         &self,
         argv: &[String],
         tree: &Path,
@@ -494,7 +500,7 @@ impl Verifier {
         job.room = Some(JobFolders { home, temporary });
         let ended = match proxy {
             Some(proxy) => {
-                let out = CapturedOutput::of(&bounds);
+                let out = CapturedOutput::new(&bounds);
                 let around = CommandIo { variables: &PROXY, words: None, out };
                 command::run_with(job, &bounds, around, |listener| proxy.clone().serve(listener)).await
             }
@@ -508,13 +514,19 @@ impl Verifier {
     }
 }
 
-fn told(argv: &[String], ended: &FinishedCommand) -> CommandRun {
-    let shown = |printed: &CapturedOutput| redact(&printed.text());
+fn to_command_run(argv: &[String], ended: &FinishedCommand) -> CommandRun {
+    let shown = |printed: &CapturedOutput| redact_secrets(&printed.text());
     let (output, errors) = (shown(&ended.out), shown(&ended.err));
-    CommandRun { argv: argv.to_vec(), end: end(&ended.end), ms: milliseconds(ended.took), output, errors }
+    CommandRun {
+        argv: argv.to_vec(),
+        end: to_command_end(&ended.end),
+        ms: to_milliseconds(ended.took),
+        output,
+        errors,
+    }
 }
 
-pub(crate) fn end(end: &command::ProcessEnd) -> CommandEnd {
+pub(crate) fn to_command_end(end: &command::ProcessEnd) -> CommandEnd {
     match end {
         command::ProcessEnd::Exit(status) => match status.code().and_then(|code| u8::try_from(code).ok()) {
             Some(code) => CommandEnd::Exit { code },
@@ -530,12 +542,12 @@ pub(crate) fn end(end: &command::ProcessEnd) -> CommandEnd {
     }
 }
 
-pub(crate) fn milliseconds(time: Duration) -> u64 {
+pub(crate) fn to_milliseconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Runs file operations on a thread for blocking work.
-async fn blocking<T: Send + 'static>(
+async fn run_blocking<T: Send + 'static>(
     doing: &'static str,
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> Result<T, VerifyError> {

@@ -32,7 +32,7 @@ pub struct BudgetConfig {
     pub prices: Option<PathBuf>,
 }
 
-pub(super) fn of(of: &TypedSettings<'_>) -> Result<BudgetConfig, ConfigError> {
+pub(super) fn read_section(of: &TypedSettings<'_>) -> Result<BudgetConfig, ConfigError> {
     let bound = |path| Ok::<_, ConfigError>(Some(of.usd(path)?).filter(|sum| *sum > MicroUsd(0)));
     Ok(BudgetConfig {
         review: of.usd("budget.review_usd")?,

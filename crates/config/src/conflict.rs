@@ -10,7 +10,7 @@ use super::value::ConfigValue;
 use super::{ForgeConfig, TypedSettings};
 
 /// Returns all conflicts between values.
-pub(super) fn all(
+pub(super) fn find_conflicts(
     of: &TypedSettings<'_>,
     forges: &BTreeMap<String, ForgeConfig>,
 ) -> Result<Vec<ConfigProblem>, ConfigError> {

@@ -140,7 +140,7 @@ const KNOWN: [KnownReviewer; 2] = [
     },
 ];
 
-fn known(name: &str) -> Option<&'static KnownReviewer> {
+fn known_reviewer(name: &str) -> Option<&'static KnownReviewer> {
     KNOWN.iter().find(|known| known.name == name)
 }
 
@@ -150,12 +150,12 @@ pub(super) fn named_alone(settings: &BTreeMap<String, EffectiveSetting>) -> impl
         Some(ConfigValue::List(names)) => names.as_slice(),
         Some(_) | None => &[],
     };
-    list.iter().filter(|name| known(name).is_some()).cloned()
+    list.iter().filter(|name| known_reviewer(name).is_some()).cloned()
 }
 
 /// Returns the default of a key that depends on the reviewer.
-pub(super) fn default(name: &str, key: &str) -> ConfigValue {
-    match (known(name), key) {
+pub(super) fn reviewer_default(name: &str, key: &str) -> ConfigValue {
+    match (known_reviewer(name), key) {
         (Some(known), "logins") => {
             ConfigValue::List(known.logins.iter().map(|&login| login.to_owned()).collect())
         }
@@ -169,17 +169,17 @@ pub(super) fn default(name: &str, key: &str) -> ConfigValue {
 /// Key with the order of reviewers.
 const REVIEWERS: &str = "converge.reviewers";
 
-pub(super) fn of(
+pub(super) fn read_section(
     settings: &TypedSettings<'_>,
     named: Option<&BTreeSet<String>>,
     models: Option<&BTreeSet<String>>,
 ) -> Result<ConvergeConfig, ConfigError> {
     // All named sections are read, because errors in a section that no list uses yet must be reported too.
-    let others = named.into_iter().flatten().map(|name| reviewer(settings, name));
+    let others = named.into_iter().flatten().map(|name| read_reviewer(settings, name));
     let others: Vec<ReviewerConfig> = others.collect::<Result<_, _>>()?;
     let listed = settings.list(REVIEWERS)?;
     if listed.is_empty() {
-        return Err(bad(settings, REVIEWERS, "must name somebody".to_owned()));
+        return Err(bad_value(settings, REVIEWERS, "must name somebody".to_owned()));
     }
     let reviewers = listed.into_iter().map(|name| match others.iter().find(|other| other.name == name) {
         _ if name == INTERNAL => Ok(ConfiguredReviewer::Internal),
@@ -189,10 +189,10 @@ pub(super) fn of(
                 "must hold `{INTERNAL}`, `{}` or the NAME of a `[reviewer.NAME]`, not `{name}`",
                 KNOWN.map(|known| known.name).join("`, `")
             );
-            Err(bad(settings, REVIEWERS, wrong))
+            Err(bad_value(settings, REVIEWERS, wrong))
         }
     });
-    let fixer = super::model::known(settings, FIXER, models)?;
+    let fixer = super::model::known_model(settings, FIXER, models)?;
     let number = |key: &str| settings.number(&format!("converge.{key}"));
     let time = |key: &str| settings.duration(&format!("converge.{key}"));
     let flag = |key: &str| settings.flag(&format!("converge.{key}"));
@@ -206,7 +206,7 @@ pub(super) fn of(
             auditors: number("auditors")?,
             worker_attempts: number("worker_attempts")?,
             hook_retry: number("hook_retry")?,
-            min_blocking: settings.word("converge.min_blocking_severity", |word| {
+            min_blocking: settings.choice("converge.min_blocking_severity", |word| {
                 Severity::ALL.into_iter().find(|severity| severity.as_str() == word)
             })?,
             allow_declined: flag("allow_declined")?,
@@ -218,7 +218,7 @@ pub(super) fn of(
         poll_after_trigger: time("poll_after_trigger")?,
         reviewers: reviewers.collect::<Result<_, _>>()?,
         inline_lag_max: number("inline_lag_max")?,
-        event: settings.word("converge.event", |word| match word {
+        event: settings.choice("converge.event", |word| match word {
             "COMMENT" => Some(ReviewEvent::Comment),
             "REQUEST_CHANGES" => Some(ReviewEvent::RequestChanges),
             _ => None,
@@ -248,7 +248,7 @@ pub fn no_model<'a>(name: &str, known: impl Iterator<Item = &'a String>) -> Stri
 /// Key with the model that fixes.
 pub(crate) const FIXER: &str = "converge.fixer";
 
-fn reviewer(settings: &TypedSettings<'_>, name: &str) -> Result<ReviewerConfig, ConfigError> {
+fn read_reviewer(settings: &TypedSettings<'_>, name: &str) -> Result<ReviewerConfig, ConfigError> {
     let path = |key: &str| format!("reviewer.{name}.{key}");
     let logins = settings
         .if_any(
@@ -257,7 +257,7 @@ fn reviewer(settings: &TypedSettings<'_>, name: &str) -> Result<ReviewerConfig, 
         )?
         .filter(|logins| !logins.is_empty())
         .ok_or_else(|| {
-            bad(settings, &path("logins"), "must name the accounts that it writes with".to_owned())
+            bad_value(settings, &path("logins"), "must name the accounts that it writes with".to_owned())
         })?;
     let detector = match settings.name(&path("detector"))?.as_str() {
         REVIEW => ReviewerDetector::Review,
@@ -265,14 +265,14 @@ fn reviewer(settings: &TypedSettings<'_>, name: &str) -> Result<ReviewerConfig, 
             Some(run) => ReviewerDetector::CheckRun(run.to_owned()),
             None => {
                 let wrong = format!("must be `{REVIEW}`, or `{CHECK_RUN}` and a check run's name");
-                return Err(bad(settings, &path("detector"), wrong));
+                return Err(bad_value(settings, &path("detector"), wrong));
             }
         },
     };
     let dirty = settings.name_if_any(&path("dirty"))?;
     if let Some(Err(error)) = dirty.as_deref().map(Regex::new) {
         let why = error.to_string().lines().last().unwrap_or_default().to_owned();
-        return Err(bad(settings, &path("dirty"), format!("must be a regular expression: {why}")));
+        return Err(bad_value(settings, &path("dirty"), format!("must be a regular expression: {why}")));
     }
     Ok(ReviewerConfig {
         name: name.to_owned(),
@@ -283,7 +283,8 @@ fn reviewer(settings: &TypedSettings<'_>, name: &str) -> Result<ReviewerConfig, 
             text => ReviewerTrigger::Comment(text.to_owned()),
         },
         detector,
-        counts_alone: dirty.is_some() && dirty.as_deref() == known(name).and_then(|known| known.dirty),
+        counts_alone: dirty.is_some()
+            && dirty.as_deref() == known_reviewer(name).and_then(|known| known.dirty),
         dirty,
         required: settings.flag(&path("required"))?,
         budget: settings.duration(&path("budget"))?,
@@ -292,7 +293,7 @@ fn reviewer(settings: &TypedSettings<'_>, name: &str) -> Result<ReviewerConfig, 
 }
 
 /// Creates the error of a value that only its own section can validate.
-fn bad(settings: &TypedSettings<'_>, key: &str, wrong: String) -> ConfigError {
+fn bad_value(settings: &TypedSettings<'_>, key: &str, wrong: String) -> ConfigError {
     match settings.setting(key) {
         Ok(setting) => {
             ConfigProblem::BadValue { at: setting.origin.clone(), key: key.to_owned(), wrong }.into()
@@ -344,7 +345,7 @@ impl BugteamVariables {
     ///
     /// # Errors
     /// An unknown lifecycle.
-    pub fn of(environment: &Environment) -> Result<Self, ConfigError> {
+    pub fn from_environment(environment: &Environment) -> Result<Self, ConfigError> {
         let text = |name: &str| {
             let text = environment.get(name).map(|text| text.to_string_lossy().trim().to_owned());
             text.filter(|text| !text.is_empty())

@@ -17,7 +17,7 @@ use crate::environment::Environment;
 ///
 /// # Errors
 /// A [`ConfigProblem`] if the key is required.
-pub(super) fn of(
+pub(super) fn default_value(
     path: &str,
     key: &ConfigKey,
     environment: &Environment,
@@ -51,7 +51,7 @@ pub(super) fn of(
             }
             ["sync", _, "package"] => Some(ConfigValue::Name(name().to_owned())),
             ["sync", _, "branch"] => Some(ConfigValue::Name(format!("truing/sync-{}", name()))),
-            ["reviewer", _, key] => Some(converge::default(name(), key)),
+            ["reviewer", _, key] => Some(converge::reviewer_default(name(), key)),
             ["sync", ..]
             | ["server", "metrics_listen"]
             | ["mcp", _, "url" | "forge" | "transport" | "token" | "headers" | "tools"]

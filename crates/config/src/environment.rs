@@ -52,20 +52,20 @@ impl Environment {
     /// Returns the environment for a command about these paths, relative to the current folder. Their
     /// repositories must not decide which programs run.
     #[must_use]
-    pub fn about(self, paths: impl IntoIterator<Item = PathBuf>) -> Self {
+    pub fn with_reviewed_paths(self, paths: impl IntoIterator<Item = PathBuf>) -> Self {
         let folders = paths.into_iter().map(|path| self.directory.join(path));
         let named = folders.filter(|path| path.is_dir()).collect();
         Self { named, ..self }
     }
 
     /// Returns the current folder and the folders that the command is about.
-    pub fn reviewed(&self) -> impl Iterator<Item = &Path> {
+    pub fn reviewed_folders(&self) -> impl Iterator<Item = &Path> {
         self.named.iter().chain([&self.directory]).map(PathBuf::as_path)
     }
 
     /// Returns the environment with these additional variables and the current folder `directory`.
     #[must_use]
-    pub fn with<K: Into<String>, V: Into<OsString>>(
+    pub fn with_variables<K: Into<String>, V: Into<OsString>>(
         mut self,
         variables: impl IntoIterator<Item = (K, V)>,
         directory: impl Into<PathBuf>,

@@ -7,7 +7,7 @@ use truing_core::linter::FORMATS;
 use super::keys::{
     self, ConfigKey, KeyDefault, NamedSection, RepositoryOverride, SECTIONS, ValueKind, own_variable,
 };
-use super::kind::begins;
+use super::kind::scheme_prefix;
 use super::value::instructions::schema_of_instruction;
 use super::value::rule::schema_of_severities;
 use super::value::tiers::schema_of_rule;
@@ -34,10 +34,10 @@ pub fn commented_file(repository: Option<&str>) -> String {
          # A variable overrides a key: TRUING_REVIEW__DEBOUNCE=30s. Effective values: `truing config show`.\n",
     );
     for (section, about) in SECTIONS {
-        let named = named(section);
+        let named = named_section(section);
         let path = section.replace("NAME", named.map_or("", NamedSection::example));
         text += &format!("\n# ---- {path}\n{}\n", comment(about));
-        for (name, key) in keys::of(section) {
+        for (name, key) in keys::section_keys(section) {
             let (off, value) = match (key.path, repository) {
                 (SET, _) => ("", default_as_toml(key)),
                 (REPOSITORIES, Some(repository)) => ("", format!("[\"{repository}\"]")),
@@ -71,8 +71,9 @@ pub fn first_file(repository: Option<&str>) -> String {
          # Lines with `# ` in front show defaults. Effective values: `truing config show`.\n",
     );
     for (section, _) in SECTIONS {
-        let path = section.replace("NAME", named(section).map_or("", NamedSection::example));
-        let keys: Vec<_> = keys::of(section).filter(|(_, key)| FIRST_KEYS.contains(&key.path)).collect();
+        let path = section.replace("NAME", named_section(section).map_or("", NamedSection::example));
+        let keys: Vec<_> =
+            keys::section_keys(section).filter(|(_, key)| FIRST_KEYS.contains(&key.path)).collect();
         if !keys.is_empty() {
             text.push('\n');
         }
@@ -94,22 +95,22 @@ pub fn schema() -> Json {
     let mut root = Map::new();
     for (section, about) in SECTIONS {
         let mut keys = Map::new();
-        for (name, key) in keys::of(section) {
+        for (name, key) in keys::section_keys(section) {
             insert(&mut keys, name, schema_of(key));
         }
         let table = json!({
             "type": "object", "description": about, "additionalProperties": false, "properties": keys
         });
-        match named(section) {
+        match named_section(section) {
             // These tables are next to the keys of the section above them.
-            Some(named) if root.contains_key(named.word()) => {
-                if let Some(above) = root.get_mut(named.word()).and_then(Json::as_object_mut) {
+            Some(named) if root.contains_key(named.as_str()) => {
+                if let Some(above) = root.get_mut(named.as_str()).and_then(Json::as_object_mut) {
                     above.insert("additionalProperties".to_owned(), table);
                 }
                 continue;
             }
             Some(named) => {
-                let listed = (named == NamedSection::Tool).then(|| listed(&table, named));
+                let listed = (named == NamedSection::Tool).then(|| list_item_schema(&table, named));
                 let by_name = json!({
                     "type": "object",
                     "propertyNames": { "pattern": named.pattern() },
@@ -119,7 +120,7 @@ pub fn schema() -> Json {
                     Some(listed) => json!({ "anyOf": [by_name, { "type": "array", "items": listed }] }),
                     None => by_name,
                 };
-                root.insert(named.word().to_owned(), schema)
+                root.insert(named.as_str().to_owned(), schema)
             }
             None => root.insert((*section).to_owned(), table),
         };
@@ -136,7 +137,7 @@ pub fn schema() -> Json {
 }
 
 /// Returns the schema of a named table as an entry of a list, with its name as a key.
-fn listed(table: &Json, named: NamedSection) -> Json {
+fn list_item_schema(table: &Json, named: NamedSection) -> Json {
     let mut table = table.clone();
     if let Some(keys) = table.get_mut("properties").and_then(Json::as_object_mut) {
         let about = "The name, in place of that in the table's head.";
@@ -165,7 +166,7 @@ pub fn reference() -> String {
     );
     for (section, about) in SECTIONS {
         text += &format!("\n## [{section}]\n\n{about}\n");
-        for (_, key) in keys::of(section) {
+        for (_, key) in keys::section_keys(section) {
             let ending = if key.kind == ValueKind::Secret { "__ENV" } else { "" };
             let repository = match key.repository {
                 RepositoryOverride::No => "no",
@@ -194,8 +195,8 @@ pub fn reference() -> String {
 }
 
 /// Returns the kind of names in a section's path.
-fn named(section: &str) -> Option<NamedSection> {
-    section.strip_suffix(".NAME").and_then(NamedSection::of)
+fn named_section(section: &str) -> Option<NamedSection> {
+    section.strip_suffix(".NAME").and_then(NamedSection::from_word)
 }
 
 /// Inserts a key's schema at the place that its dotted name gives.
@@ -323,7 +324,7 @@ const HOST_PATTERN: &str = "^([0-9a-z._-]+|\\[[0-9a-f:.]+\\]):[1-9][0-9]{0,4}$";
 fn schema_of(key: &ConfigKey) -> Json {
     let mut schema = match key.kind {
         ValueKind::Store(schemes) => {
-            let begins = schemes.iter().map(|scheme| begins(scheme).replace('+', "\\+"));
+            let begins = schemes.iter().map(|scheme| scheme_prefix(scheme).replace('+', "\\+"));
             let pattern = match schemes.contains(&"sqlite") {
                 true => format!("^({})[^:]", begins.collect::<Vec<_>>().join("|")),
                 false => format!("^(({}).+)?$", begins.collect::<Vec<_>>().join("|")),
@@ -488,7 +489,7 @@ fn secret_schema() -> Json {
 fn type_in_words(kind: ValueKind) -> String {
     match kind {
         ValueKind::Store(schemes) => {
-            let begins: Vec<String> = schemes.iter().map(|scheme| begins(scheme)).collect();
+            let begins: Vec<String> = schemes.iter().map(|scheme| scheme_prefix(scheme)).collect();
             format!("address that begins with `{}`, or a secret", begins.join("` or `"))
         }
         ValueKind::Address => "IP address and port".to_owned(),

@@ -1969,7 +1969,7 @@ pub(crate) enum KeyNode {
 }
 
 /// Returns a section's keys, each with its name in the section.
-pub(crate) fn of(section: &str) -> impl Iterator<Item = (&'static str, &'static ConfigKey)> {
+pub(crate) fn section_keys(section: &str) -> impl Iterator<Item = (&'static str, &'static ConfigKey)> {
     let all =
         KEYS.iter().filter_map(move |key| Some((key.path.strip_prefix(section)?.strip_prefix('.')?, key)));
     // Keys of a subsection such as `model.NAME` are left out.
@@ -1980,7 +1980,7 @@ pub(crate) fn of(section: &str) -> impl Iterator<Item = (&'static str, &'static 
 const LOCK_FILES: &str = "**/Cargo.lock,**/package-lock.json,**/npm-shrinkwrap.json,**/yarn.lock,**/pnpm-lock.yaml,**/bun.lock,**/bun.lockb,**/uv.lock,**/poetry.lock,**/pdm.lock,**/Pipfile.lock,**/pylock.toml";
 
 /// Returns the key or section at a path, if there is one.
-pub(crate) fn find(path: &[&str]) -> Option<KeyNode> {
+pub(crate) fn find_node(path: &[&str]) -> Option<KeyNode> {
     let fits =
         |key: &ConfigKey| key.path.split('.').zip(path).all(|(part, given)| part == "NAME" || part == *given);
     let key = KEYS.iter().find(|key| fits(key) && key.path.split('.').count() >= path.len())?;
@@ -1988,9 +1988,9 @@ pub(crate) fn find(path: &[&str]) -> Option<KeyNode> {
 }
 
 /// Returns the table entry of a key that the program itself names, such as `server.lease`.
-pub(crate) fn key(path: &str) -> Option<&'static ConfigKey> {
+pub(crate) fn find_key(path: &str) -> Option<&'static ConfigKey> {
     let parts: Vec<&str> = path.split('.').collect();
-    match find(&parts)? {
+    match find_node(&parts)? {
         KeyNode::Key(key) => Some(key),
         KeyNode::Section => None,
     }
@@ -1998,10 +1998,10 @@ pub(crate) fn key(path: &str) -> Option<&'static ConfigKey> {
 
 /// Returns the known key or section nearest to an unknown path. A key with the same last name counts as very
 /// near, because it may be in the wrong section.
-pub(crate) fn nearest(path: &[&str]) -> String {
+pub(crate) fn nearest_key(path: &[&str]) -> String {
     let given = path.join(".");
     let name = match path {
-        [section, name, _, ..] if NamedSection::of(section).is_some() => name,
+        [section, name, _, ..] if NamedSection::from_word(section).is_some() => name,
         _ => "NAME",
     };
     let sections = SECTIONS.iter().filter_map(|(section, _)| section.split('.').next());
@@ -2038,7 +2038,7 @@ pub enum NamedSection {
 
 impl NamedSection {
     /// Returns the named section that begins with this word.
-    pub(crate) fn of(word: &str) -> Option<Self> {
+    pub(crate) fn from_word(word: &str) -> Option<Self> {
         let all = [
             Self::Forge,
             Self::Team,
@@ -2050,11 +2050,11 @@ impl NamedSection {
             Self::Mcp,
             Self::Tool,
         ];
-        all.into_iter().find(|named| named.word() == word)
+        all.into_iter().find(|named| named.as_str() == word)
     }
 
     /// Returns the first word of its sections.
-    pub(crate) fn word(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Forge => "forge",
             Self::Team => "team",
@@ -2139,13 +2139,13 @@ const TOOL_PATTERN: &str = "^([a-z][a-z0-9-]*|go vet)$";
 
 /// Returns the variable that sets a key; `None` if no variable can.
 pub(crate) fn own_variable(path: &str) -> Option<String> {
-    let named = path.split('.').next().and_then(NamedSection::of);
-    named.is_none_or(NamedSection::has_variables).then(|| variable(path))
+    let named = path.split('.').next().and_then(NamedSection::from_word);
+    named.is_none_or(NamedSection::has_variables).then(|| variable_name(path))
 }
 
 /// Returns the variable that sets a key: `TRUING_` and the path in capitals, with `__` between its parts,
 /// and `_` for `-` and for a blank.
-pub fn variable(path: &str) -> String {
+pub fn variable_name(path: &str) -> String {
     format!("{VARIABLES}{}", path.to_uppercase().replace(['-', ' '], "_").replace('.', "__"))
 }
 

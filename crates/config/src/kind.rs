@@ -158,6 +158,6 @@ impl ValueKind {
 }
 
 /// Returns the prefix of a store's address.
-pub(crate) fn begins(scheme: &str) -> String {
+pub(crate) fn scheme_prefix(scheme: &str) -> String {
     if scheme == "sqlite" { "sqlite:".to_owned() } else { format!("{scheme}://") }
 }

@@ -65,7 +65,7 @@ pub(crate) type SectionNames = BTreeMap<NamedSection, BTreeSet<String>>;
 impl ConfigLayer {
     fn set(&mut self, path: &[&str], key: &'static ConfigKey, value: ConfigValue, origin: ValueOrigin) {
         if let [section, name, _, ..] = path
-            && let Some(named) = NamedSection::of(section)
+            && let Some(named) = NamedSection::from_word(section)
         {
             self.names.entry(named).or_default().insert((*name).to_owned());
         }
@@ -81,13 +81,13 @@ pub(crate) fn of_file(file: &SourceFile, owner: FileOwner, problems: &mut Vec<Co
     let mut walk =
         LayerBuilder { file, owner, line_ends, layer: ConfigLayer::default(), problems: Vec::new() };
     if is_too_deep(&file.text) {
-        walk.problem(0, |at| ConfigProblem::Syntax { at, why: TOO_DEEP.to_owned() });
+        walk.report_problem(0, |at| ConfigProblem::Syntax { at, why: TOO_DEEP.to_owned() });
         problems.extend(walk.problems.into_iter().map(|(_, problem)| problem));
         return walk.layer;
     }
     let (document, errors) = DeTable::parse_recoverable(&file.text);
     if errors.is_empty() {
-        walk.table(&[], document.get_ref());
+        walk.read_table(&[], document.get_ref());
     }
     for error in errors {
         let start = error.span().map_or(0, |span| span.start);
@@ -95,9 +95,9 @@ pub(crate) fn of_file(file: &SourceFile, owner: FileOwner, problems: &mut Vec<Co
         if why == DUPLICATE {
             // The duplicate is a key, or the last name of a table's header.
             let written = error.span().and_then(|span| file.text.get(span)).unwrap_or_default();
-            why = format!("{DUPLICATE} `{}`", cut(written.trim()));
+            why = format!("{DUPLICATE} `{}`", truncate_name(written.trim()));
         }
-        walk.problem(start, |at| ConfigProblem::Syntax { at, why });
+        walk.report_problem(start, |at| ConfigProblem::Syntax { at, why });
     }
     walk.problems.sort_by_key(|(start, _)| *start);
     problems.extend(walk.problems.into_iter().map(|(_, problem)| problem));
@@ -125,119 +125,125 @@ struct LayerBuilder<'a> {
 }
 
 impl LayerBuilder<'_> {
-    fn table(&mut self, path: &[&str], table: &DeTable<'_>) {
+    fn read_table(&mut self, path: &[&str], table: &DeTable<'_>) {
         for (name, value) in table {
-            self.entry(path, name, value);
+            self.read_entry(path, name, value);
         }
     }
 
-    fn entry(&mut self, path: &[&str], name: &Spanned<DeString<'_>>, value: &Spanned<DeValue<'_>>) {
+    fn read_entry(&mut self, path: &[&str], name: &Spanned<DeString<'_>>, value: &Spanned<DeValue<'_>>) {
         let path: Vec<&str> = path.iter().copied().chain([name.get_ref().as_ref()]).collect();
         let start = name.span().start;
-        match (keys::find(&path), value.get_ref()) {
-            (Some(KeyNode::Key(key)), _) => self.key(&path, key, start, value),
-            (Some(KeyNode::Section), DeValue::Table(section)) => self.section(&path, start, section),
-            (Some(KeyNode::Section), DeValue::Array(tools)) if path == [TOOL] => self.tools(tools),
+        match (keys::find_node(&path), value.get_ref()) {
+            (Some(KeyNode::Key(key)), _) => self.read_key(&path, key, start, value),
+            (Some(KeyNode::Section), DeValue::Table(section)) => self.read_section(&path, start, section),
+            (Some(KeyNode::Section), DeValue::Array(tools)) if path == [TOOL] => self.read_tools(tools),
             // Next to the keys of `[model]`, a value that is no table is a misspelt key.
             (Some(KeyNode::Section), _) if matches!(path.as_slice(), ["model", _]) => {
-                self.unknown(&path, start, None);
+                self.report_unknown(&path, start, None);
             }
             (Some(KeyNode::Section), value) => {
                 let forms = if path.first() == Some(&TOOL) { ", as `[[tool]]` or `[tool.NAME]`" } else { "" };
                 let wrong = format!("must be a table{forms}; it is of type {}", value.type_str());
-                self.wrong(start, &path, wrong);
+                self.report_bad_value(start, &path, wrong);
             }
             (None, _) if matches!(path.as_slice(), [TOOL, _, NAME]) => {
                 let wrong = "is said by the table's head: `name` is for `[[tool]]` alone";
-                self.wrong(start, &path, wrong.to_owned());
+                self.report_bad_value(start, &path, wrong.to_owned());
             }
-            (None, _) => self.unknown(&path, start, None),
+            (None, _) => self.report_unknown(&path, start, None),
         }
     }
 
     /// Reads each `[[tool]]` with a `name` as the section `tool.NAME`.
-    fn tools(&mut self, tools: &[Spanned<DeValue<'_>>]) {
+    fn read_tools(&mut self, tools: &[Spanned<DeValue<'_>>]) {
         let mut first: BTreeMap<&str, ValueOrigin> = BTreeMap::new();
         for tool in tools {
             let start = tool.span().start;
             let DeValue::Table(table) = tool.get_ref() else {
                 let of = tool.get_ref().type_str();
-                self.wrong(start, &[TOOL], format!("must hold tables alone; one is of type {of}"));
+                self.report_bad_value(start, &[TOOL], format!("must hold tables alone; one is of type {of}"));
                 continue;
             };
             let Some((at, written)) = table.iter().find(|(key, _)| key.get_ref() == NAME) else {
-                self.problem(start, |at| ConfigProblem::ToolUnnamed { at });
+                self.report_problem(start, |at| ConfigProblem::ToolUnnamed { at });
                 continue;
             };
             let at = at.span().start;
             let Some(name) = written.get_ref().as_str() else {
                 let of = written.get_ref().type_str();
-                self.wrong(at, &[TOOL, NAME], format!("must be a string; it is of type {of}"));
+                self.report_bad_value(at, &[TOOL, NAME], format!("must be a string; it is of type {of}"));
                 continue;
             };
-            if !self.named(NamedSection::Tool, name, at) {
+            if !self.add_name(NamedSection::Tool, name, at) {
                 continue;
             }
             if let Some(first) = first.get(name).cloned() {
                 let name = name.to_owned();
-                self.problem(at, |at| ConfigProblem::ToolTwice { at, name, first });
+                self.report_problem(at, |at| ConfigProblem::ToolTwice { at, name, first });
                 continue;
             }
             first.insert(name, self.origin(at));
             for (key, value) in table.iter().filter(|(key, _)| key.get_ref() != NAME) {
                 let word = key.get_ref().as_ref();
                 // TOML reads `[tool.NAME]` after `[[tool]]` as a table in the last of those.
-                if value.get_ref().as_table().is_some() && keys::find(&[TOOL, name, word]).is_none() {
+                if value.get_ref().as_table().is_some() && keys::find_node(&[TOOL, name, word]).is_none() {
                     let wrong = "is within the last `[[tool]]`: write all tools of a file as `[[tool]]`, or all as `[tool.NAME]`";
-                    self.wrong(key.span().start, &[TOOL, cut(word)], wrong.to_owned());
+                    self.report_bad_value(key.span().start, &[TOOL, truncate_name(word)], wrong.to_owned());
                 } else {
-                    self.entry(&[TOOL, name], key, value);
+                    self.read_entry(&[TOOL, name], key, value);
                 }
             }
         }
     }
 
     /// Records a name, or reports that it is invalid.
-    fn named(&mut self, named: NamedSection, name: &str, start: usize) -> bool {
+    fn add_name(&mut self, named: NamedSection, name: &str, start: usize) -> bool {
         let may_be = named.may_be(name);
         if may_be {
             self.layer.names.entry(named).or_default().insert(name.to_owned());
         } else {
-            let name = cut(name).to_owned();
-            self.problem(start, |at| ConfigProblem::Name { at, named, name });
+            let name = truncate_name(name).to_owned();
+            self.report_problem(start, |at| ConfigProblem::Name { at, named, name });
         }
         may_be
     }
 
-    fn wrong(&mut self, start: usize, path: &[&str], wrong: String) {
+    fn report_bad_value(&mut self, start: usize, path: &[&str], wrong: String) {
         let key = path.join(".");
-        self.problem(start, |at| ConfigProblem::BadValue { at, key, wrong });
+        self.report_problem(start, |at| ConfigProblem::BadValue { at, key, wrong });
     }
 
-    fn section(&mut self, path: &[&str], start: usize, section: &DeTable<'_>) {
+    fn read_section(&mut self, path: &[&str], start: usize, section: &DeTable<'_>) {
         // In a repository's own file only tools count: it has no key for other names.
         if let [section, name] = path
-            && let Some(named) = NamedSection::of(section)
+            && let Some(named) = NamedSection::from_word(section)
             && (self.owner == FileOwner::Operator || named == NamedSection::Tool)
-            && !self.named(named, name, start)
+            && !self.add_name(named, name, start)
         {
             return;
         }
-        self.table(path, section);
+        self.read_table(path, section);
     }
 
-    fn key(&mut self, path: &[&str], key: &'static ConfigKey, start: usize, value: &Spanned<DeValue<'_>>) {
+    fn read_key(
+        &mut self,
+        path: &[&str],
+        key: &'static ConfigKey,
+        start: usize,
+        value: &Spanned<DeValue<'_>>,
+    ) {
         if self.owner == FileOwner::Repository && key.repository == RepositoryOverride::No {
             let key = path.join(".");
-            return self.problem(start, |at| ConfigProblem::NotForRepository { at, key });
+            return self.report_problem(start, |at| ConfigProblem::NotForRepository { at, key });
         }
         let read = match (key.kind, value.get_ref()) {
-            (kind, DeValue::Table(table)) if kind.is_secret() => self.secret(path, table),
-            (ValueKind::Secrets, DeValue::Array(places)) => self.secrets(path, places),
-            (ValueKind::Headers, DeValue::Table(table)) => Ok(self.headers(path, table)),
-            (ValueKind::Severities, DeValue::Table(table)) => Ok(self.severities(path, table)),
-            (ValueKind::Tiers, DeValue::Array(rules)) => self.tiers(path, rules),
-            (ValueKind::Instructions, DeValue::Array(all)) => self.instructions(path, all),
+            (kind, DeValue::Table(table)) if kind.is_secret() => self.read_secret(path, table),
+            (ValueKind::Secrets, DeValue::Array(places)) => self.read_secrets(path, places),
+            (ValueKind::Headers, DeValue::Table(table)) => Ok(self.read_headers(path, table)),
+            (ValueKind::Severities, DeValue::Table(table)) => Ok(self.read_severities(path, table)),
+            (ValueKind::Tiers, DeValue::Array(rules)) => self.read_tiers(path, rules),
+            (ValueKind::Instructions, DeValue::Array(all)) => self.read_instructions(path, all),
             (kind, value) => {
                 // A program of the repository is searched in each tree that is checked.
                 let is_own = self.owner == FileOwner::Repository && kind == ValueKind::Command;
@@ -253,17 +259,17 @@ impl LayerBuilder<'_> {
             }
             Err(wrong) => {
                 let key = path.join(".");
-                self.problem(start, |at| ConfigProblem::of_value(at, key, wrong));
+                self.report_problem(start, |at| ConfigProblem::of_value(at, key, wrong));
             }
         }
     }
 
-    fn unknown(&mut self, path: &[&str], start: usize, nearest: Option<String>) {
-        let path = path.iter().map(|name| cut(name).to_owned()).collect();
-        self.problem(start, |at| ConfigProblem::UnknownKey { at, path, nearest });
+    fn report_unknown(&mut self, path: &[&str], start: usize, nearest: Option<String>) {
+        let path = path.iter().map(|name| truncate_name(name).to_owned()).collect();
+        self.report_problem(start, |at| ConfigProblem::UnknownKey { at, path, nearest });
     }
 
-    fn problem(&mut self, start: usize, problem: impl FnOnce(ValueOrigin) -> ConfigProblem) {
+    fn report_problem(&mut self, start: usize, problem: impl FnOnce(ValueOrigin) -> ConfigProblem) {
         let origin = self.origin(start);
         self.problems.push((start, problem(origin)));
     }
@@ -279,7 +285,7 @@ impl LayerBuilder<'_> {
 }
 
 /// Returns the first [`MAX_NAME_CHARS`] of a name.
-fn cut(name: &str) -> &str {
+fn truncate_name(name: &str) -> &str {
     name.char_indices().nth(MAX_NAME_CHARS).map_or(name, |(end, _)| name.get(..end).unwrap_or(name))
 }
 
@@ -294,7 +300,7 @@ pub(crate) fn of_variables(environment: &Environment, problems: &mut Vec<ConfigP
     for (name, text) in environment.with_prefix(keys::VARIABLES).filter(|(name, _)| *name != CONFIG_VARIABLE)
     {
         let origin = ValueOrigin::Variable(name.to_owned());
-        let Some(VariableTarget { path, key, secret }) = meant(name) else {
+        let Some(VariableTarget { path, key, secret }) = variable_target(name) else {
             problems.push(ConfigProblem::UnknownVariable {
                 name: name.to_owned(),
                 nearest: nearest_variable(name),
@@ -342,7 +348,7 @@ enum SecretLocation {
 }
 
 /// Returns the key that a variable sets, if its name matches that key exactly.
-fn meant(name: &str) -> Option<VariableTarget> {
+fn variable_target(name: &str) -> Option<VariableTarget> {
     let (bare, secret) = match (name.strip_suffix("__ENV"), name.strip_suffix("__FILE")) {
         (Some(bare), _) => (bare, Some(SecretLocation::Variable)),
         (None, Some(bare)) => (bare, Some(SecretLocation::File)),
@@ -350,15 +356,16 @@ fn meant(name: &str) -> Option<VariableTarget> {
     };
     let path = path_of(bare);
     let parts: Vec<&str> = path.iter().map(String::as_str).collect();
-    let Some(KeyNode::Key(key)) = keys::find(&parts) else { return None };
+    let Some(KeyNode::Key(key)) = keys::find_node(&parts) else { return None };
     let name_fits = match parts.as_slice() {
         [section, name, _, ..] => {
-            NamedSection::of(section).is_none_or(|named| named.has_variables() && named.may_be(name))
+            NamedSection::from_word(section).is_none_or(|named| named.has_variables() && named.may_be(name))
         }
         _ => true,
     };
-    let fits =
-        name_fits && keys::variable(&path.join(".")) == bare && (secret.is_none() || key.kind.is_secret());
+    let fits = name_fits
+        && keys::variable_name(&path.join(".")) == bare
+        && (secret.is_none() || key.kind.is_secret());
     fits.then_some(VariableTarget { path, key, secret })
 }
 
@@ -367,7 +374,7 @@ fn path_of(name: &str) -> Vec<String> {
     let name = name.strip_prefix(keys::VARIABLES).unwrap_or(name).to_lowercase();
     let mut path: Vec<String> = name.split("__").map(str::to_owned).collect();
     if let [first, name, _, ..] = path.as_mut_slice()
-        && let Some(named) = NamedSection::of(first)
+        && let Some(named) = NamedSection::from_word(first)
     {
         *name = named.in_variable(name);
     }
@@ -380,11 +387,11 @@ fn nearest_variable(name: &str) -> String {
     let capitals = name.to_uppercase();
     let score = |candidate: &str| strsim::normalized_damerau_levenshtein(&capitals, candidate);
     let name = match parts.as_slice() {
-        [section, name, _, ..] if NamedSection::of(section).is_some() => name,
+        [section, name, _, ..] if NamedSection::from_word(section).is_some() => name,
         _ => "NAME",
     };
     let candidates = keys::KEYS.iter().filter(|key| keys::own_variable(key.path).is_some()).flat_map(|key| {
-        let variable = keys::variable(&key.path.replace("NAME", name));
+        let variable = keys::variable_name(&key.path.replace("NAME", name));
         let places = [format!("{variable}__ENV"), format!("{variable}__FILE")];
         match (key.kind == ValueKind::Secret, key.kind.is_secret()) {
             (true, _) => places.to_vec(),
@@ -489,7 +496,7 @@ fn set_text(
     folder: &Path,
     problems: &mut Vec<ConfigProblem>,
 ) {
-    let Some(key) = keys::key(path) else {
+    let Some(key) = keys::find_key(path) else {
         return problems.push(ConfigProblem::Table { key: path.to_owned() });
     };
     match ConfigValue::from_text(key.kind, text, folder) {

@@ -56,7 +56,7 @@ pub use review::{ConfiguredRuntime, ReviewConfig, SkillsDir};
 pub use rules::{READING_TIME, RulesConfig};
 use secret::SecretSource;
 pub use setting::EffectiveSetting;
-use setting::bug;
+use setting::table_mismatch;
 pub use store::{StoreConfig, StorePlace};
 use sync::JobConfig;
 use tool::ToolConfig;
@@ -248,7 +248,7 @@ impl Config {
         }
         names.entry(NamedSection::Reviewer).or_default().extend(converge::named_alone(&settings));
         fill_with_defaults(&mut settings, &names, environment)?;
-        Self::placed(settings, names)
+        Self::from_settings(settings, names)
     }
 
     /// Adds the values of one repository's own file. Call it on the result of [`Config::resolve`], once for
@@ -283,7 +283,7 @@ impl Config {
                 continue;
             }
             let Some(setting) = settings.get_mut(&path) else {
-                return Err(bug(&path));
+                return Err(table_mismatch(&path));
             };
             match (entry.key.repository, &mut setting.value, entry.value) {
                 (RepositoryOverride::Adds, ConfigValue::List(all), ConfigValue::List(more)) => {
@@ -324,7 +324,7 @@ impl Config {
             }
         }
         not_used.sort();
-        Ok(Self { not_used, ..Self::placed(settings, names)? })
+        Ok(Self { not_used, ..Self::from_settings(settings, names)? })
     }
 
     /// Returns the keys, and tools without any, that the repository's own file sets although the operator
@@ -342,7 +342,7 @@ impl Config {
         names.entry(NamedSection::Forge).or_default().insert(name.to_owned());
         let mut settings = self.settings.clone();
         fill_with_defaults(&mut settings, &names, environment)?;
-        Self::placed(settings, names)
+        Self::from_settings(settings, names)
     }
 
     /// Returns the configuration with the model of this name in place of `[model]`; unchanged without a
@@ -364,12 +364,12 @@ impl Config {
     /// Returns every effective value with its path, in the order of the table of keys.
     pub fn settings(&self) -> impl Iterator<Item = (String, &EffectiveSetting)> {
         let set = |path: String| self.settings.get(&path).map(|setting| (path, setting));
-        paths(&self.names).into_iter().filter_map(move |(path, _)| set(path))
+        key_paths(&self.names).into_iter().filter_map(move |(path, _)| set(path))
     }
 
     /// Creates the typed configuration. A missing value is reported at the place of the key that requires
     /// it.
-    fn placed(
+    fn from_settings(
         settings: BTreeMap<String, EffectiveSetting>,
         names: SectionNames,
     ) -> Result<Self, ConfigError> {
@@ -378,8 +378,8 @@ impl Config {
             .filter(|(_, setting)| setting.origin != ValueOrigin::Default)
             .map(|(key, setting)| (key.clone(), setting.origin.clone()))
             .collect();
-        Self::typed(settings, names).map_err(|error| {
-            error.placed(|section| {
+        Self::read_typed(settings, names).map_err(|error| {
+            error.with_place(|section| {
                 let is_in = |key: &str| key.strip_prefix(section).is_some_and(|rest| rest.starts_with('.'));
                 let inside = set.iter().filter(|(key, _)| is_in(key));
                 inside.min_by_key(|(_, origin)| origin).cloned()
@@ -387,7 +387,10 @@ impl Config {
         })
     }
 
-    fn typed(settings: BTreeMap<String, EffectiveSetting>, names: SectionNames) -> Result<Self, ConfigError> {
+    fn read_typed(
+        settings: BTreeMap<String, EffectiveSetting>,
+        names: SectionNames,
+    ) -> Result<Self, ConfigError> {
         let of = TypedSettings(&settings);
         let config = Self {
             store: of.store()?,
@@ -403,34 +406,38 @@ impl Config {
                 rate_limit: of.number("server.rate_limit")?,
                 trusted_proxies: of.networks("server.trusted_proxies")?,
             },
-            forges: each(&names, NamedSection::Forge, |name| of.forge(name))?,
-            model: model::of(&of, names.get(&NamedSection::Model))?,
-            models: each(&names, NamedSection::Model, |name| model::named(&of, name))?,
-            roles: model::roles(&of, names.get(&NamedSection::Model))?,
-            review: review::of(&of)?,
-            mcp: each(&names, NamedSection::Mcp, |name| mcp::of(&of, name))?,
-            tools: tool::all(&of, names.get(&NamedSection::Tool))?,
-            rules: rules::of(&of)?,
+            forges: read_each(&names, NamedSection::Forge, |name| of.forge(name))?,
+            model: model::read_section(&of, names.get(&NamedSection::Model))?,
+            models: read_each(&names, NamedSection::Model, |name| model::read_named(&of, name))?,
+            roles: model::read_roles(&of, names.get(&NamedSection::Model))?,
+            review: review::read_section(&of)?,
+            mcp: read_each(&names, NamedSection::Mcp, |name| mcp::read_section(&of, name))?,
+            tools: tool::read_tools(&of, names.get(&NamedSection::Tool))?,
+            rules: rules::read_section(&of)?,
             prompts: PromptsConfig { dir: of.path("prompts.dir")? },
             policy: PolicyConfig { dir: of.path("policy.dir")? },
-            sandbox: SandboxConfig { level: of.word("sandbox.level", SandboxLevel::named)? },
-            verify: verify::of(&of)?,
-            converge: converge::of(&of, names.get(&NamedSection::Reviewer), names.get(&NamedSection::Model))?,
-            budget: budget::of(&of)?,
-            teams: each(&names, NamedSection::Team, |name| {
+            sandbox: SandboxConfig { level: of.choice("sandbox.level", SandboxLevel::from_name)? },
+            verify: verify::read_section(&of)?,
+            converge: converge::read_section(
+                &of,
+                names.get(&NamedSection::Reviewer),
+                names.get(&NamedSection::Model),
+            )?,
+            budget: budget::read_section(&of)?,
+            teams: read_each(&names, NamedSection::Team, |name| {
                 Ok(TeamConfig {
                     repos: of.list(&format!("team.{name}.repos"))?,
                     month: of.usd_if_any(&format!("team.{name}.month_usd"))?,
                 })
             })?,
-            repositories: each(&names, NamedSection::Repo, |name| {
+            repositories: read_each(&names, NamedSection::Repo, |name| {
                 of.usd_if_any(&format!("repo.{name}.day_usd"))
             })?
             .into_iter()
             .filter_map(|(name, limit)| Some((name, limit?)))
             .collect(),
-            prices: each(&names, NamedSection::Price, |name| of.price(name))?,
-            jobs: each(&names, NamedSection::Sync, |name| sync::of(&of, name))?,
+            prices: read_each(&names, NamedSection::Price, |name| of.price(name))?,
+            jobs: read_each(&names, NamedSection::Sync, |name| sync::read_section(&of, name))?,
             notify: NotifyConfig {
                 webhook: of.secret("notify.webhook")?,
                 smtp: of.secret("notify.smtp")?,
@@ -449,13 +456,13 @@ impl Config {
             names: SectionNames::new(),
             not_used: Vec::new(),
         };
-        ConfigError::if_any(conflict::all(&of, &config.forges)?)?;
+        ConfigError::if_any(conflict::find_conflicts(&of, &config.forges)?)?;
         Ok(Self { settings, names, ..config })
     }
 }
 
 /// Reads all sections of a kind that has names.
-fn each<T>(
+fn read_each<T>(
     names: &SectionNames,
     named: NamedSection,
     read: impl Fn(&str) -> Result<T, ConfigError>,
@@ -465,11 +472,11 @@ fn each<T>(
 
 /// Returns every key's path, with names in place of `NAME`, in the order of the table of keys and then by
 /// name.
-fn paths(names: &SectionNames) -> Vec<(String, &'static ConfigKey)> {
+fn key_paths(names: &SectionNames) -> Vec<(String, &'static ConfigKey)> {
     let mut paths = Vec::new();
     for (section, _) in SECTIONS {
-        let keys = || keys::of(section).map(|(_, key)| key);
-        if let Some(named) = section.strip_suffix(".NAME").and_then(NamedSection::of) {
+        let keys = || keys::section_keys(section).map(|(_, key)| key);
+        if let Some(named) = section.strip_suffix(".NAME").and_then(NamedSection::from_word) {
             let names = names.get(&named).into_iter().flatten();
             paths.extend(names.flat_map(|name| keys().map(|key| (key.path.replace("NAME", name), key))));
         } else {
@@ -485,7 +492,7 @@ fn fill_with_defaults(
     environment: &Environment,
 ) -> Result<(), ConfigError> {
     let mut problems = Vec::new();
-    for (path, key) in paths(names) {
+    for (path, key) in key_paths(names) {
         if settings.contains_key(&path) {
             continue;
         }
@@ -496,7 +503,7 @@ fn fill_with_defaults(
             );
             continue;
         }
-        let value = match defaults::of(&path, key, environment, settings) {
+        let value = match defaults::default_value(&path, key, environment, settings) {
             Ok(value) => value,
             Err(problem) => {
                 problems.push(*problem);

@@ -32,7 +32,7 @@ pub(super) fn has_no_token(path: &str, settings: &BTreeMap<String, EffectiveSett
 ///
 /// # Errors
 /// A [`ConfigProblem`] of an account that does not identify one user at its kind of forge.
-pub(super) fn former(
+pub(super) fn former_accounts(
     settings: &TypedSettings<'_>,
     name: &str,
     kind: ForgeKind,
@@ -57,7 +57,7 @@ pub(super) fn former(
 ///
 /// # Errors
 /// A [`ConfigProblem`] of a login that is incomplete, or that this kind of forge does not support.
-pub(super) fn of(
+pub(super) fn read_login(
     settings: &TypedSettings<'_>,
     name: &str,
     kind: ForgeKind,

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::problem::{ConfigError, ConfigProblem};
 use super::secret::SecretSource;
-use super::value::{ConfigValue, McpHost, host};
-use super::{TypedSettings, bug};
+use super::value::{ConfigValue, McpHost, parse_host};
+use super::{TypedSettings, table_mismatch};
 
 /// Section `mcp.NAME` of the configuration.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -67,7 +67,7 @@ enum TransportKind {
 }
 
 impl TransportKind {
-    fn of(word: &str) -> Option<Self> {
+    fn from_word(word: &str) -> Option<Self> {
         match word {
             "stdio" => Some(Self::Stdio),
             "http" => Some(Self::Http),
@@ -78,7 +78,7 @@ impl TransportKind {
 }
 
 /// Reads the section `mcp.NAME`.
-pub(super) fn of(settings: &TypedSettings<'_>, name: &str) -> Result<McpConfig, ConfigError> {
+pub(super) fn read_section(settings: &TypedSettings<'_>, name: &str) -> Result<McpConfig, ConfigError> {
     let path = |key: &str| format!("mcp.{name}.{key}");
     let wrong = |key: &str, wrong: &str| match settings.setting(&path(key)) {
         Ok(setting) => {
@@ -88,7 +88,7 @@ pub(super) fn of(settings: &TypedSettings<'_>, name: &str) -> Result<McpConfig, 
         Err(error) => error,
     };
     let transport = settings.if_any(&path("transport"), |value| {
-        if let ConfigValue::Choice(word) = value { TransportKind::of(word) } else { None }
+        if let ConfigValue::Choice(word) = value { TransportKind::from_word(word) } else { None }
     })?;
     let command = settings.list(&path("command"))?;
     let (url, token) = (settings.url_if_any(&path("url"))?, settings.secret(&path("token"))?);
@@ -96,7 +96,7 @@ pub(super) fn of(settings: &TypedSettings<'_>, name: &str) -> Result<McpConfig, 
     let read: Vec<PathBuf> = settings.list(&path("read"))?.into_iter().map(PathBuf::from).collect();
     let env = settings.list(&path("env"))?;
     let hosts = settings.list(&path("hosts"))?;
-    let hosts = hosts.iter().map(|text| host(text).map_err(|_| bug(&path("hosts"))));
+    let hosts = hosts.iter().map(|text| parse_host(text).map_err(|_| table_mismatch(&path("hosts"))));
     let hosts: Vec<McpHost> = hosts.collect::<Result<_, _>>()?;
     let forge = settings.name_if_any(&path("forge"))?;
     // Keys that only one kind of transport has.
@@ -157,7 +157,7 @@ pub(super) fn of(settings: &TypedSettings<'_>, name: &str) -> Result<McpConfig, 
         way,
         tools,
         timeout: settings.duration(&path("timeout"))?,
-        max_output: max_output.map_err(|_| bug(&path("max_output")))?,
+        max_output: max_output.map_err(|_| table_mismatch(&path("max_output")))?,
     })
 }
 

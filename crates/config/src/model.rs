@@ -96,28 +96,28 @@ pub const OPENAI_KEY: &str = "OPENAI_API_KEY";
 const FALLBACK: &str = "model.fallback";
 
 /// Reads the section `model`; `models` are the names of the others.
-pub(super) fn of(
+pub(super) fn read_section(
     settings: &TypedSettings<'_>,
     models: Option<&BTreeSet<String>>,
 ) -> Result<ModelConfig, ConfigError> {
-    let fallback = known(settings, FALLBACK, models)?;
-    Ok(ModelConfig { fallback, ..read(settings, "model")? })
+    let fallback = known_model(settings, FALLBACK, models)?;
+    Ok(ModelConfig { fallback, ..read_model(settings, "model")? })
 }
 
 /// Reads the keys that name a model for one kind of work; `models` are the existing names.
-pub(super) fn roles(
+pub(super) fn read_roles(
     settings: &TypedSettings<'_>,
     models: Option<&BTreeSet<String>>,
 ) -> Result<RoleModels, ConfigError> {
     Ok(RoleModels {
-        reviewer: known(settings, "review.model", models)?,
-        auditor: known(settings, "converge.auditor", models)?,
-        porter: known(settings, "sync.model", models)?,
+        reviewer: known_model(settings, "review.model", models)?,
+        auditor: known_model(settings, "converge.auditor", models)?,
+        porter: known_model(settings, "sync.model", models)?,
     })
 }
 
 /// Returns the name of an existing model; `None` if the key is unset.
-pub(super) fn known(
+pub(super) fn known_model(
     settings: &TypedSettings<'_>,
     key: &str,
     models: Option<&BTreeSet<String>>,
@@ -134,17 +134,17 @@ pub(super) fn known(
 }
 
 /// Reads the section `model.NAME`.
-pub(super) fn named(settings: &TypedSettings<'_>, name: &str) -> Result<ModelConfig, ConfigError> {
-    read(settings, &format!("model.{name}"))
+pub(super) fn read_named(settings: &TypedSettings<'_>, name: &str) -> Result<ModelConfig, ConfigError> {
+    read_model(settings, &format!("model.{name}"))
 }
 
-fn read(settings: &TypedSettings<'_>, section: &str) -> Result<ModelConfig, ConfigError> {
+fn read_model(settings: &TypedSettings<'_>, section: &str) -> Result<ModelConfig, ConfigError> {
     let path = |key: &str| format!("{section}.{key}");
     let needed = |key: &str| {
         let (key, wrong) = (path(key), "has to be said".to_owned());
         ConfigProblem::BadValue { at: ValueOrigin::Default, key, wrong }
     };
-    let provider = settings.word(&path("provider"), |word| match word {
+    let provider = settings.choice(&path("provider"), |word| match word {
         "anthropic" => Some(ProviderKind::Anthropic),
         "openai" => Some(ProviderKind::OpenAi),
         #[cfg(feature = "aws")]

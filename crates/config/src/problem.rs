@@ -185,7 +185,7 @@ pub enum ConfigProblem {
         first: ValueOrigin,
     },
     /// A tool that is neither known nor described.
-    #[error("{}`tool.{name}` needs {missing}: no tool of this name is known", before(at))]
+    #[error("{}`tool.{name}` needs {missing}: no tool of this name is known", place_prefix(at))]
     ToolUnknown {
         /// Place of one of its keys; the default if none is set.
         at: ValueOrigin,
@@ -274,7 +274,7 @@ impl ConfigProblem {
             Self::Syntax { .. } => "the file must be TOML (https://toml.io)".to_owned(),
             Self::UnknownKey { path, nearest, .. } => {
                 let path: Vec<&str> = path.iter().map(String::as_str).collect();
-                let nearest = nearest.clone().unwrap_or_else(|| super::keys::nearest(&path));
+                let nearest = nearest.clone().unwrap_or_else(|| super::keys::nearest_key(&path));
                 format!("did you mean `{nearest}`? All keys: `truing config schema`")
             }
             Self::UnknownVariable { name, .. } if of_a_cluster(name) => {
@@ -317,7 +317,7 @@ impl ConfigProblem {
             Self::LiteralSecret { key, .. } => format!(
                 "say where it is: {key} = {{ env = \"VARIABLE\" }} or {{ file = \"PATH\" }}, or the variable {}__ENV; \
                  and replace the secret if this file was shared",
-                super::keys::variable(key)
+                super::keys::variable_name(key)
             ),
             Self::KindMissing { name } => format!("add `kind = \"github\"` to [forge.{name}]"),
             Self::NoAddress { name } => {
@@ -334,7 +334,7 @@ impl ConfigProblem {
 }
 
 /// Returns a place with the separator before a message; empty without a place.
-fn before(at: &ValueOrigin) -> String {
+fn place_prefix(at: &ValueOrigin) -> String {
     if *at == ValueOrigin::Default { String::new() } else { format!("{at}: ") }
 }
 
@@ -400,7 +400,7 @@ impl From<ConfigProblem> for ConfigError {
 impl ConfigError {
     /// Adds a place to a problem of a missing value: the place of another key in its section, which requires
     /// it.
-    pub(crate) fn placed(self, first_set: impl Fn(&str) -> Option<(String, ValueOrigin)>) -> Self {
+    pub(crate) fn with_place(self, first_set: impl Fn(&str) -> Option<(String, ValueOrigin)>) -> Self {
         let placed = |problem: ConfigProblem| {
             let ConfigProblem::BadValue { at: ValueOrigin::Default, key, wrong } = &problem else {
                 return problem;

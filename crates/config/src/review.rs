@@ -80,9 +80,9 @@ pub struct SkillsDir {
 ///
 /// # Errors
 /// A key that does not match the table of keys.
-pub(super) fn of(of: &TypedSettings<'_>) -> Result<ReviewConfig, ConfigError> {
+pub(super) fn read_section(of: &TypedSettings<'_>) -> Result<ReviewConfig, ConfigError> {
     Ok(ReviewConfig {
-        runtime: of.word("review.runtime", |word| match word {
+        runtime: of.choice("review.runtime", |word| match word {
             "rules" => Some(ConfiguredRuntime::Rules),
             "native" | "sdk" => Some(ConfiguredRuntime::Native),
             "cli" => Some(ConfiguredRuntime::Cli),
@@ -97,7 +97,7 @@ pub(super) fn of(of: &TypedSettings<'_>) -> Result<ReviewConfig, ConfigError> {
         tiers: of.tiers()?,
         instructions: of.instructions("review.instructions")?,
         walkthrough: of.flag("review.walkthrough")?,
-        tools: of.word("review.tools", ToolSelection::named)?,
+        tools: of.choice("review.tools", ToolSelection::from_word)?,
         skills_dir: SkillsDir {
             path: of.path("review.skills_dir")?.unwrap_or_default(),
             is_named: of.is_set("review.skills_dir"),
@@ -110,7 +110,7 @@ pub(super) fn of(of: &TypedSettings<'_>) -> Result<ReviewConfig, ConfigError> {
         backoff_max: of.duration("review.backoff_max")?,
         attempts: of.number("review.attempts")?,
         max_inline: of.number("review.max_inline")?,
-        leaves_existing: of.word("review.existing", |word| match word {
+        leaves_existing: of.choice("review.existing", |word| match word {
             "leave" => Some(true),
             "review" => Some(false),
             _ => None,

@@ -43,7 +43,7 @@ impl Default for RulesConfig {
     }
 }
 
-pub(super) fn of(settings: &TypedSettings<'_>) -> Result<RulesConfig, ConfigError> {
+pub(super) fn read_section(settings: &TypedSettings<'_>) -> Result<RulesConfig, ConfigError> {
     Ok(RulesConfig {
         ignore: settings.list("rules.ignore")?,
         packs: settings.list("rules.packs")?,

@@ -40,7 +40,7 @@ impl SecretSource {
         let fail = |why: String| SecretError { from: self.clone(), why };
         let text = match self {
             Self::Plain(text) => {
-                given_secrets::keep(&text.0);
+                given_secrets::register_secret(&text.0);
                 return Ok(text.clone());
             }
             Self::Env(name) => match environment.get(name).map(|value| value.to_str()) {
@@ -64,7 +64,7 @@ impl SecretSource {
         match text.len() as u64 {
             0 => Err(fail("is empty".to_owned())),
             1..=MAX_BYTES => {
-                given_secrets::keep(text);
+                given_secrets::register_secret(text);
                 Ok(SecretText(text.to_owned()))
             }
             _ => Err(fail(format!("is longer than {MAX_BYTES} bytes"))),

@@ -14,6 +14,6 @@ pub struct EffectiveSetting {
 }
 
 /// Creates the error for a key on which the table of keys and this code disagree.
-pub(super) fn bug(path: &str) -> ConfigError {
+pub(super) fn table_mismatch(path: &str) -> ConfigError {
     ConfigProblem::Table { key: path.to_owned() }.into()
 }

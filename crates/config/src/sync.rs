@@ -11,7 +11,7 @@ use truing_core::version::{PackageVersion, RangeStyle};
 
 use super::problem::{ConfigError, ConfigProblem};
 use super::value::ConfigValue;
-use super::{TypedSettings, bug, value};
+use super::{TypedSettings, table_mismatch, value};
 
 /// Section `sync.NAME` of the configuration. Paths are relative to the project's folder.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -140,10 +140,10 @@ const NEWEST: &str = "newest";
 /// Value that prefers the newest release that requires only a wider range.
 const SAFE: &str = "safe";
 
-pub(super) fn of(settings: &TypedSettings<'_>, name: &str) -> Result<JobConfig, ConfigError> {
+pub(super) fn read_section(settings: &TypedSettings<'_>, name: &str) -> Result<JobConfig, ConfigError> {
     let path = |key: &str| format!("sync.{name}.{key}");
     let pair = |item: &String| {
-        let (theirs, ours) = value::pair(item).ok_or_else(|| bug(&path("mirror")))?;
+        let (theirs, ours) = value::pair(item).ok_or_else(|| table_mismatch(&path("mirror")))?;
         Ok::<_, ConfigError>((theirs.to_owned(), ours.to_owned()))
     };
     let given = |key: &str| {
@@ -151,8 +151,9 @@ pub(super) fn of(settings: &TypedSettings<'_>, name: &str) -> Result<JobConfig, 
             if let ConfigValue::Name(name) = value { Some(name.clone()) } else { None }
         })
     };
-    let registry = settings
-        .word(&path("registry"), |word| PackageRegistry::ALL.into_iter().find(|one| one.as_str() == word))?;
+    let registry = settings.choice(&path("registry"), |word| {
+        PackageRegistry::ALL.into_iter().find(|one| one.as_str() == word)
+    })?;
     let (file, list) = match registry {
         PackageRegistry::Pypi => ("pyproject.toml", "project.dependencies"),
         PackageRegistry::Npm => ("package.json", "dependencies"),
@@ -169,7 +170,8 @@ pub(super) fn of(settings: &TypedSettings<'_>, name: &str) -> Result<JobConfig, 
     };
     let at = if version_file.ends_with(".py") || is_keyed(&version_file) { at } else { "" };
     let written = settings.name(&path("target"))?;
-    let target = target(registry, &written).map_err(|wrong| bad(settings, &path("target"), wrong))?;
+    let target =
+        parse_target(registry, &written).map_err(|wrong| bad_value(settings, &path("target"), wrong))?;
     let mirror: Vec<(String, String)> =
         settings.list(&path("mirror"))?.iter().map(pair).collect::<Result<_, _>>()?;
     let ports = settings.if_any(&path("bump.paths"), |value| {
@@ -179,7 +181,7 @@ pub(super) fn of(settings: &TypedSettings<'_>, name: &str) -> Result<JobConfig, 
         let text = settings.name_if_any(&path(key))?;
         text.map(|text| template(settings, &path(key), &text, known)).transpose()
     };
-    let writes_code = settings.word(&path("mode"), |word| match word {
+    let writes_code = settings.choice(&path("mode"), |word| match word {
         "relax" => Some(false),
         "code" => Some(true),
         _ => None,
@@ -194,7 +196,7 @@ pub(super) fn of(settings: &TypedSettings<'_>, name: &str) -> Result<JobConfig, 
         min_age: settings.duration(&path("min_age"))?,
         constraint_file,
         constraint_path: given("constraint.path")?.unwrap_or_else(|| list.to_owned()),
-        style: settings.word(&path("constraint.style"), |word| {
+        style: settings.choice(&path("constraint.style"), |word| {
             RangeStyle::ALL.into_iter().find(|one| one.as_str() == word)
         })?,
         manifest: settings.name(&path("manifest"))?,
@@ -223,9 +225,9 @@ pub(super) fn of(settings: &TypedSettings<'_>, name: &str) -> Result<JobConfig, 
         turns: settings.number(&path("limits.turns"))?,
         wall: settings.duration(&path("limits.wall"))?,
         companions: settings.list(&path("companions"))?,
-        lock: lock(settings, &path("relax.lock"))?,
+        lock: lock_commands(settings, &path("relax.lock"))?,
         lock_files: settings.list(&path("relax.lock_files"))?,
-        counts: settings.word(&path("version_rule"), |word| match word {
+        counts: settings.choice(&path("version_rule"), |word| match word {
             "none" => Some(false),
             "patch-on-relax-minor-on-bump" => Some(true),
             _ => None,
@@ -248,7 +250,7 @@ fn is_keyed(file: &str) -> bool {
 }
 
 /// Parses `newest`, `safe`, `+3` or a version.
-fn target(registry: PackageRegistry, text: &str) -> Result<ReleaseSelector, String> {
+fn parse_target(registry: PackageRegistry, text: &str) -> Result<ReleaseSelector, String> {
     if text == NEWEST {
         return Ok(ReleaseSelector::Newest);
     }
@@ -266,7 +268,7 @@ fn target(registry: PackageRegistry, text: &str) -> Result<ReleaseSelector, Stri
 }
 
 /// Reads commands with placeholders in their words.
-fn lock(settings: &TypedSettings<'_>, key: &str) -> Result<Vec<Vec<TextTemplate>>, ConfigError> {
+fn lock_commands(settings: &TypedSettings<'_>, key: &str) -> Result<Vec<Vec<TextTemplate>>, ConfigError> {
     let word = |word: &String| template(settings, key, word, &places::OF_LOCK);
     settings.commands(key)?.iter().map(|command| command.iter().map(word).collect()).collect()
 }
@@ -278,11 +280,11 @@ fn template(
     text: &str,
     known: &[&str],
 ) -> Result<TextTemplate, ConfigError> {
-    TextTemplate::parse(text, known).map_err(|wrong| bad(settings, key, wrong))
+    TextTemplate::parse(text, known).map_err(|wrong| bad_value(settings, key, wrong))
 }
 
 /// Creates the error of a value that only its own section can validate.
-fn bad(settings: &TypedSettings<'_>, key: &str, wrong: String) -> ConfigError {
+fn bad_value(settings: &TypedSettings<'_>, key: &str, wrong: String) -> ConfigError {
     match settings.setting(key) {
         Ok(setting) => {
             ConfigProblem::BadValue { at: setting.origin.clone(), key: key.to_owned(), wrong }.into()

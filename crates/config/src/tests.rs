@@ -84,8 +84,9 @@ fn every_key_of_the_table_has_a_typed_value() {
     // Otherwise, the result would be `ConfigProblem::Table`.
     of_file("[forge.github]\n[sync.botocore]").unwrap();
     for key in KEYS {
-        let of =
-            SECTIONS.iter().filter(|(section, _)| keys::of(section).any(|(_, own)| own.path == key.path));
+        let of = SECTIONS
+            .iter()
+            .filter(|(section, _)| keys::section_keys(section).any(|(_, own)| own.path == key.path));
         assert_eq!(of.count(), 1, "{}", key.path);
         assert!(key.doc.ends_with('.'), "{}", key.path);
     }

@@ -22,7 +22,7 @@ pub enum ToolSelection {
 
 impl ToolSelection {
     /// Returns the selection for a word of `review.tools`.
-    pub(super) fn named(word: &str) -> Option<Self> {
+    pub(super) fn from_word(word: &str) -> Option<Self> {
         match word {
             "off" => Some(Self::Off),
             "auto" => Some(Self::Auto),
@@ -75,14 +75,14 @@ pub enum ToolScope {
 }
 
 /// Reads all sections `tool.NAME`, in the order of their names.
-pub(super) fn all(
+pub(super) fn read_tools(
     settings: &TypedSettings<'_>,
     names: Option<&BTreeSet<String>>,
 ) -> Result<Vec<ToolConfig>, ConfigError> {
-    names.into_iter().flatten().map(|name| of(settings, name)).collect()
+    names.into_iter().flatten().map(|name| read_tool(settings, name)).collect()
 }
 
-fn of(settings: &TypedSettings<'_>, name: &str) -> Result<ToolConfig, ConfigError> {
+fn read_tool(settings: &TypedSettings<'_>, name: &str) -> Result<ToolConfig, ConfigError> {
     let path = |key: &str| format!("tool.{name}.{key}");
     let items =
         |value: &ConfigValue| if let ConfigValue::List(items) = value { Some(items.clone()) } else { None };
@@ -111,7 +111,7 @@ fn of(settings: &TypedSettings<'_>, name: &str) -> Result<ToolConfig, ConfigErro
         command,
         format,
         paths,
-        when: settings.word(&path("when"), |word| match word {
+        when: settings.choice(&path("when"), |word| match word {
             "changed" => Some(ToolCondition::Changed),
             "always" => Some(ToolCondition::Always),
             "never" => Some(ToolCondition::Never),
@@ -121,7 +121,7 @@ fn of(settings: &TypedSettings<'_>, name: &str) -> Result<ToolConfig, ConfigErro
             if let ConfigValue::Codes(codes) = value { Some(codes.clone()) } else { None }
         })?,
         timeout: settings.duration(&path("timeout"))?,
-        scope: settings.word(&path("scope"), |word| match word {
+        scope: settings.choice(&path("scope"), |word| match word {
             "lines" => Some(ToolScope::Lines),
             "files" => Some(ToolScope::Files),
             _ => None,

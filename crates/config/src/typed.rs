@@ -17,7 +17,7 @@ use super::login;
 use super::problem::{ConfigError, ConfigProblem, ValueOrigin};
 use super::secret::SecretSource;
 use super::value::{self, ConfigValue};
-use super::{EffectiveSetting, ForgeConfig, ForgeKind, StoreConfig, StorePlace, bug};
+use super::{EffectiveSetting, ForgeConfig, ForgeKind, StoreConfig, StorePlace, table_mismatch};
 
 /// Typed access to settings. The table of keys guarantees that a path exists and has its kind, and a test
 /// verifies it.
@@ -25,7 +25,7 @@ pub(super) struct TypedSettings<'a>(pub(super) &'a BTreeMap<String, EffectiveSet
 
 impl TypedSettings<'_> {
     pub(super) fn setting(&self, path: &str) -> Result<&EffectiveSetting, ConfigError> {
-        self.0.get(path).ok_or_else(|| bug(path))
+        self.0.get(path).ok_or_else(|| table_mismatch(path))
     }
 
     pub(super) fn get<T>(
@@ -33,7 +33,7 @@ impl TypedSettings<'_> {
         path: &str,
         take: impl FnOnce(&ConfigValue) -> Option<T>,
     ) -> Result<T, ConfigError> {
-        take(&self.setting(path)?.value).ok_or_else(|| bug(path))
+        take(&self.setting(path)?.value).ok_or_else(|| table_mismatch(path))
     }
 
     pub(super) fn duration(&self, path: &str) -> Result<Duration, ConfigError> {
@@ -65,7 +65,7 @@ impl TypedSettings<'_> {
     pub(super) fn tiers(&self) -> Result<TierConfig, ConfigError> {
         let tier = |path: &str| {
             let is_set = self.setting(path)?.value != ConfigValue::Unset;
-            if is_set { self.word(path, Tier::from_word).map(Some) } else { Ok(None) }
+            if is_set { self.choice(path, Tier::from_word).map(Some) } else { Ok(None) }
         };
         let (default, at) = match (tier("review.tier")?, self.flag("review.specialists")?) {
             (Some(tier), _) => (tier, "review.tier"),
@@ -101,7 +101,7 @@ impl TypedSettings<'_> {
     }
 
     pub(super) fn networks(&self, path: &str) -> Result<Vec<IpNet>, ConfigError> {
-        self.list(path)?.iter().map(|item| value::network(item).ok_or_else(|| bug(path))).collect()
+        self.list(path)?.iter().map(|item| value::network(item).ok_or_else(|| table_mismatch(path))).collect()
     }
 
     pub(super) fn url(&self, path: &str) -> Result<String, ConfigError> {
@@ -138,7 +138,7 @@ impl TypedSettings<'_> {
         self.if_any(path, |value| if let ConfigValue::Name(name) = value { Some(name.clone()) } else { None })
     }
 
-    pub(super) fn word<T>(
+    pub(super) fn choice<T>(
         &self,
         path: &str,
         meaning: impl FnOnce(&str) -> Option<T>,
@@ -237,8 +237,8 @@ impl TypedSettings<'_> {
 
     pub(super) fn forge(&self, name: &str) -> Result<ForgeConfig, ConfigError> {
         let path = |key: &str| format!("forge.{name}.{key}");
-        let needed = |key: &str| self.secret(&path(key))?.ok_or_else(|| bug(&path(key)));
-        let kind = self.word(&path("kind"), ForgeKind::from_word)?;
+        let needed = |key: &str| self.secret(&path(key))?.ok_or_else(|| table_mismatch(&path(key)));
+        let kind = self.choice(&path("kind"), ForgeKind::from_word)?;
         let api_url = self.url(&path("api_url"))?;
         let git_url = self.url_if_any(&path("git_url"))?.unwrap_or_else(|| format!("{api_url}/scm"));
         let (email, account) = (self.name_if_any(&path("email"))?, self.name_if_any(&path("account"))?);
@@ -246,13 +246,13 @@ impl TypedSettings<'_> {
             kind,
             api_url,
             git_url,
-            login: login::of(self, name, kind, email.as_deref(), account.as_deref())?,
+            login: login::read_login(self, name, kind, email.as_deref(), account.as_deref())?,
             email,
             account,
-            accounts: login::former(self, name, kind)?,
+            accounts: login::former_accounts(self, name, kind)?,
             webhook_secret: needed("webhook_secret")?,
             halted: self.if_any(&path("halted"), |value| {
-                if let ConfigValue::Choice(word) = value { halted(word) } else { None }
+                if let ConfigValue::Choice(word) = value { halt_policy(word) } else { None }
             })?,
             marker_key: self.secret(&path("marker_key"))?,
             previous_marker_keys: self.secrets(&path("previous_marker_keys"))?,
@@ -264,7 +264,7 @@ impl TypedSettings<'_> {
 }
 
 /// Returns the treatment of webhooks for a word of `forge.NAME.halted`.
-fn halted(word: &str) -> Option<HaltPolicy> {
+fn halt_policy(word: &str) -> Option<HaltPolicy> {
     match word {
         "refuse" => Some(HaltPolicy::Refused),
         "mark" => Some(HaltPolicy::Marked),

@@ -10,11 +10,10 @@ use serde_json::json;
 use toml::de::DeValue;
 use truing_core::branch_name::is_branch_name;
 use truing_core::glob;
-use truing_core::loopback::is_loopback;
 use truing_core::money::MicroUsd;
 use truing_core::severity::RuleSeverity;
-use url::Url;
 
+mod address;
 mod checked;
 mod host;
 mod ids;
@@ -27,26 +26,26 @@ mod program;
 pub(crate) mod rule;
 pub(crate) mod tiers;
 
-use super::keys;
-use super::kind::{ValueKind, begins};
+use super::kind::{ValueKind, scheme_prefix};
 use super::secret::{SecretSource, SecretText};
+use address::{parse_endpoint, parse_sink, redacted_url, web_address};
 pub use checked::ConfigValue;
 pub(crate) use checked::ValueFault;
-use checked::must;
+use checked::{join_alternatives, must};
 pub use host::McpHost;
-pub(crate) use host::{MAX_HOSTS, host};
+pub(crate) use host::{MAX_HOSTS, parse_host};
 use ids::{ids, ids_in_toml, is_model};
 pub use length::ShownDuration;
-use length::duration;
-pub use length::milliseconds;
+use length::parse_duration;
+pub use length::parse_milliseconds;
 use linter::{codes, codes_in_toml, format_of_output};
 pub(crate) use name::{NAME_PATTERN, is_name, network, pair, unique};
 pub(crate) use places::add_header;
-use places::{headers, no_headers, no_secrets, place, place_in_toml, secrets};
+use places::{no_headers, no_secrets, parse_headers, parse_secrets, place_in_toml, place_json};
 pub(super) use program::starts_here;
-use program::{command, commands, no_command, no_commands, program};
+use program::{commands, no_command, no_commands, parse_command, parse_program};
 pub(crate) use rule::severities_of;
-use rule::{is_rule, no_severities, severities, severities_to_json};
+use rule::{is_rule, no_severities, parse_severities, severities_to_json};
 
 impl ConfigValue {
     /// Parses a value of a file. Relative paths start at `folder`. The caller reads the tables of secrets,
@@ -55,7 +54,7 @@ impl ConfigValue {
         let text = value.as_str();
         match kind {
             ValueKind::Integer(least, most) => match value.as_integer() {
-                Some(number) => integer(number.as_str(), number.radix(), least, most),
+                Some(number) => parse_integer(number.as_str(), number.radix(), least, most),
                 None => Err(must(format_args!("be a whole number; it is of type {}", value.type_str()))),
             },
             ValueKind::Flag => match value.as_bool() {
@@ -63,8 +62,8 @@ impl ConfigValue {
                 None => Err(must(format_args!("be true or false; it is of type {}", value.type_str()))),
             },
             ValueKind::Usd(most) => match (value.as_integer(), value.as_float()) {
-                (Some(number), _) if number.radix() == 10 => usd(number.as_str(), most),
-                (_, Some(number)) => usd(number.as_str(), most),
+                (Some(number), _) if number.radix() == 10 => parse_usd(number.as_str(), most),
+                (_, Some(number)) => parse_usd(number.as_str(), most),
                 (Some(_) | None, None) => Err(must(format_args!(
                     "be a number of dollars such as {}; it is of type {}",
                     kind.sample(),
@@ -82,11 +81,11 @@ impl ConfigValue {
             | ValueKind::Folders
             | ValueKind::Hosts
             | ValueKind::Networks => match strings(value) {
-                Some(items) => list(kind, items, folder),
+                Some(items) => parse_list(kind, items, folder),
                 None => Err(must("be a list of strings, such as [\"a\", \"b\"]")),
             },
             ValueKind::Command => match strings(value) {
-                Some(words) => command(words, folder),
+                Some(words) => parse_command(words, folder),
                 None => Err(must(no_command())),
             },
             ValueKind::Commands => {
@@ -139,16 +138,16 @@ impl ConfigValue {
     /// Parses a value of a variable or flag. Commas separate the items of a list.
     pub(crate) fn from_text(kind: ValueKind, text: &str, folder: &Path) -> Result<Self, ValueFault> {
         match kind {
-            ValueKind::Store(schemes) => store(text, folder, schemes),
+            ValueKind::Store(schemes) => parse_store(text, folder, schemes),
             ValueKind::Address => text.parse().map(Self::Address).map_err(|_| {
                 must(format_args!("be an IP address and a port such as {}, not `{text}`", kind.sample()))
             }),
-            ValueKind::Integer(least, most) => integer(text, 10, least, most),
-            ValueKind::Duration(least, most) => duration(text, least, most),
+            ValueKind::Integer(least, most) => parse_integer(text, 10, least, most),
+            ValueKind::Duration(least, most) => parse_duration(text, least, most),
             ValueKind::Choice { built, planned } => match built.iter().find(|word| **word == text) {
                 Some(word) => Ok(Self::Choice(word)),
                 None if planned.contains(&text) => Err(ValueFault::Planned { word: text.to_owned(), built }),
-                None => Err(must(format_args!("be {}, not `{text}`", or(built)))),
+                None => Err(must(format_args!("be {}, not `{text}`", join_alternatives(built)))),
             },
             ValueKind::Flag => match text {
                 "true" | "1" => Ok(Self::Flag(true)),
@@ -156,9 +155,9 @@ impl ConfigValue {
                 _ => Err(must(format_args!("be true or false, not `{text}`"))),
             },
             ValueKind::Url => web_address(text).map(Self::Url),
-            ValueKind::Endpoint => endpoint(text).map(Self::Url),
+            ValueKind::Endpoint => parse_endpoint(text).map(Self::Url),
             ValueKind::Name if is_model(text) => Ok(Self::Name(text.to_owned())),
-            ValueKind::Program => program(text, folder).map(Self::Name),
+            ValueKind::Program => parse_program(text, folder).map(Self::Name),
             ValueKind::Text if !text.trim().is_empty() && !text.contains('\0') => {
                 Ok(Self::Name(text.to_owned()))
             }
@@ -190,13 +189,13 @@ impl ConfigValue {
             ValueKind::Folder if text.is_empty() => Err(must("name a folder")),
             ValueKind::File if text.is_empty() => Err(must("name a file")),
             ValueKind::Folder | ValueKind::File => Ok(Self::Path(folder.join(text))),
-            ValueKind::Usd(most) => usd(text, most),
-            ValueKind::Sink(schemes) => sink(text, schemes).map(Self::Secret),
+            ValueKind::Usd(most) => parse_usd(text, most),
+            ValueKind::Sink(schemes) => parse_sink(text, schemes).map(Self::Secret),
             ValueKind::Secret => Err(ValueFault::Literal),
             ValueKind::Secrets if text.trim().is_empty() => Ok(Self::Secrets(Vec::new())),
-            ValueKind::Secrets => secrets(text, folder).map(Self::Secrets),
+            ValueKind::Secrets => parse_secrets(text, folder).map(Self::Secrets),
             ValueKind::Headers if text.trim().is_empty() => Ok(Self::SecretTable(Default::default())),
-            ValueKind::Headers => headers(text, folder).map(Self::SecretTable),
+            ValueKind::Headers => parse_headers(text, folder).map(Self::SecretTable),
             ValueKind::Globs
             | ValueKind::Pairs
             | ValueKind::Repositories
@@ -207,9 +206,11 @@ impl ConfigValue {
             | ValueKind::Words(_)
             | ValueKind::Folders
             | ValueKind::Hosts
-            | ValueKind::Networks => {
-                list(kind, text.split(',').map(str::trim).filter(|item| !item.is_empty()).collect(), folder)
-            }
+            | ValueKind::Networks => parse_list(
+                kind,
+                text.split(',').map(str::trim).filter(|item| !item.is_empty()).collect(),
+                folder,
+            ),
             ValueKind::Format => format_of_output(text),
             ValueKind::Tiers if text.trim().is_empty() => Ok(Self::Tiers(Vec::new())),
             ValueKind::Tiers => tiers::rules_in_text(text).map(Self::Tiers),
@@ -218,11 +219,11 @@ impl ConfigValue {
             ValueKind::Ids if text.trim().is_empty() => Ok(Self::Ids(Default::default())),
             ValueKind::Ids => ids(serde_json::from_str(text).ok()),
             ValueKind::Severities if text.trim().is_empty() => Ok(Self::Severities(Default::default())),
-            ValueKind::Severities => severities(text).map(Self::Severities),
+            ValueKind::Severities => parse_severities(text).map(Self::Severities),
             ValueKind::Codes => codes(text.split(',').map(|code| code.trim().parse().ok()).collect()),
             ValueKind::Command if text.trim().is_empty() => Ok(Self::List(Vec::new())),
             ValueKind::Command => match serde_json::from_str::<Vec<String>>(text) {
-                Ok(words) => command(words.iter().map(String::as_str).collect(), folder),
+                Ok(words) => parse_command(words.iter().map(String::as_str).collect(), folder),
                 Err(_) => Err(must(no_command())),
             },
             ValueKind::Commands if text.trim().is_empty() => Ok(Self::Commands(Vec::new())),
@@ -247,10 +248,10 @@ impl ConfigValue {
             Self::Path(path) => json!(path.display().to_string()),
             Self::Usd(_, written) => json!(written.parse::<f64>().ok()),
             Self::Name(name) => json!(name),
-            Self::Secret(secret) => place(secret),
-            Self::Secrets(all) => all.iter().map(place).collect(),
+            Self::Secret(secret) => place_json(secret),
+            Self::Secrets(all) => all.iter().map(place_json).collect(),
             Self::SecretTable(all) => {
-                all.iter().map(|(name, secret)| (name.clone(), place(secret))).collect()
+                all.iter().map(|(name, secret)| (name.clone(), place_json(secret))).collect()
             }
             Self::List(items) => json!(items),
             Self::Commands(all) => json!(all),
@@ -350,7 +351,7 @@ pub(crate) fn secret_file(path: &str, folder: &Path) -> Result<SecretSource, Val
 ///
 /// # Errors
 /// The first pattern that is no glob.
-pub fn globs(patterns: &[String]) -> Result<GlobSet, globset::Error> {
+pub fn compile_globs(patterns: &[String]) -> Result<GlobSet, globset::Error> {
     let mut set = GlobSetBuilder::new();
     for pattern in patterns {
         set.add(GlobBuilder::new(pattern).literal_separator(true).build()?);
@@ -362,7 +363,7 @@ pub fn globs(patterns: &[String]) -> Result<GlobSet, globset::Error> {
 ///
 /// # Errors
 /// The first pattern that is no glob.
-pub fn repositories(patterns: &[String]) -> Result<GlobSet, globset::Error> {
+pub fn compile_repository_globs(patterns: &[String]) -> Result<GlobSet, globset::Error> {
     let mut set = GlobSetBuilder::new();
     for pattern in patterns {
         set.add(GlobBuilder::new(pattern).literal_separator(true).case_insensitive(true).build()?);
@@ -393,14 +394,9 @@ fn is_account(text: &str) -> bool {
     !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }
 
-/// Joins words as `"a"` or `"a" or "b"`.
-fn or<S: fmt::Display>(words: &[S]) -> String {
-    words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(" or ")
-}
-
 /// Parses `sqlite:PATH`, where a file is expected, or a server's URL with one of these schemes. Errors omit
 /// the text, because it may contain a password.
-fn store(text: &str, folder: &Path, schemes: &[&str]) -> Result<ConfigValue, ValueFault> {
+fn parse_store(text: &str, folder: &Path, schemes: &[&str]) -> Result<ConfigValue, ValueFault> {
     let is_file = schemes.contains(&"sqlite");
     match text.split_once(':') {
         None if text.is_empty() && !is_file => Ok(ConfigValue::Unset),
@@ -424,13 +420,13 @@ fn store(text: &str, folder: &Path, schemes: &[&str]) -> Result<ConfigValue, Val
             }
         }
         Some(_) | None => {
-            let all: Vec<String> = schemes.iter().map(|scheme| begins(scheme)).collect();
-            Err(must(format_args!("begin with {}", or(&all))))
+            let all: Vec<String> = schemes.iter().map(|scheme| scheme_prefix(scheme)).collect();
+            Err(must(format_args!("begin with {}", join_alternatives(&all))))
         }
     }
 }
 
-fn integer(digits: &str, radix: u32, least: i64, most: i64) -> Result<ConfigValue, ValueFault> {
+fn parse_integer(digits: &str, radix: u32, least: i64, most: i64) -> Result<ConfigValue, ValueFault> {
     match i64::from_str_radix(digits, radix) {
         Ok(number) if (least..=most).contains(&number) => Ok(ConfigValue::Integer(number)),
         Ok(_) | Err(_) => Err(must(format_args!("be a whole number from {least} to {most}, not `{digits}`"))),
@@ -438,7 +434,7 @@ fn integer(digits: &str, radix: u32, least: i64, most: i64) -> Result<ConfigValu
 }
 
 /// Parses dollars. An amount finer than the ledger's unit is refused, not rounded.
-fn usd(text: &str, most: u32) -> Result<ConfigValue, ValueFault> {
+fn parse_usd(text: &str, most: u32) -> Result<ConfigValue, ValueFault> {
     match MicroUsd::from_dollars(text) {
         Some(money) if money <= MicroUsd(u64::from(most) * 1_000_000) => {
             Ok(ConfigValue::Usd(money, text.to_owned()))
@@ -449,82 +445,6 @@ fn usd(text: &str, most: u32) -> Result<ConfigValue, ValueFault> {
     }
 }
 
-/// Parses an [`endpoint`] as the base of other URLs: without a slash at its end, and without a query.
-fn web_address(text: &str) -> Result<String, ValueFault> {
-    let url = endpoint(text)?;
-    if url.contains('?') {
-        return Err(must("be a URL without `?` and `#`"));
-    }
-    Ok(url.trim_end_matches('/').to_owned())
-}
-
-/// Parses a URL: https anywhere, http only to loopback addresses, without user or fragment. Errors omit the
-/// text, because it may contain a password.
-fn endpoint(text: &str) -> Result<String, ValueFault> {
-    let url = Url::parse(text)
-        .map_err(|error| must(format_args!("be a URL such as https://api.github.com: {error}")))?;
-    match url.scheme() {
-        "https" => {}
-        "http" if url.host_str().is_some_and(is_loopback) => {}
-        "http" => return Err(must("be https: http is allowed to loopback addresses only")),
-        _ => return Err(must("be a URL that begins with https://")),
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(must("be a URL without user and password: give those as secrets"));
-    }
-    if url.fragment().is_some() {
-        return Err(must("be a URL without `#`"));
-    }
-    Ok(url.into())
-}
-
-/// Parses a URL that is written out although it may be a secret. Errors omit the text.
-fn sink(text: &str, schemes: &[&str]) -> Result<SecretSource, ValueFault> {
-    let all = || {
-        format!("begin with {}", or(&schemes.iter().map(|scheme| format!("{scheme}://")).collect::<Vec<_>>()))
-    };
-    let url = Url::parse(text).map_err(|error| must(format_args!("be a URL: {error}")))?;
-    if !(schemes.contains(&url.scheme())
-        || schemes == ["https"] && url.scheme() == "http" && url.host_str().is_some_and(is_loopback))
-    {
-        return Err(must(all()));
-    }
-    if url.host_str().is_none_or(str::is_empty) {
-        return Err(must("name a host"));
-    }
-    if url.password().is_some() {
-        return Err(must("be a URL without a password: give that as a secret"));
-    }
-    Ok(SecretSource::Plain(SecretText::new(text)))
-}
-
-/// Renders enough of a URL to recognize it, without its secrets: for a store everything but passwords, for
-/// others no path.
-fn shown(text: &SecretText) -> String {
-    let text = text.expose();
-    match text.split_once("://") {
-        Some((scheme, rest)) if [keys::SLOTS, keys::RECORDS].concat().contains(&scheme) => {
-            format!("{scheme}://{}", without_passwords(rest))
-        }
-        Some(_) | None => {
-            let Ok(url) = Url::parse(text) else { return "…".to_owned() };
-            let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
-            format!("{}://{}{port}/…", url.scheme(), url.host_str().unwrap_or_default())
-        }
-    }
-}
-
-/// Removes passwords from a store's URL after its scheme. Unlike other URLs, it may name several hosts.
-fn without_passwords(rest: &str) -> String {
-    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
-    let (login, place) = rest.rsplit_once('@').unwrap_or(("", rest));
-    let user = login.split(':').next().filter(|user| !user.is_empty());
-    let query: Vec<&str> =
-        query.split('&').filter(|pair| !pair.is_empty() && !pair.contains("pass")).collect();
-    let query = if query.is_empty() { String::new() } else { format!("?{}", query.join("&")) };
-    format!("{}{place}{query}", user.map(|user| format!("{user}@")).unwrap_or_default())
-}
-
 /// Returns the items of a list of strings.
 fn strings<'a>(value: &'a DeValue<'_>) -> Option<Vec<&'a str>> {
     value.as_array()?.iter().map(|item| item.get_ref().as_str()).collect()
@@ -532,12 +452,12 @@ fn strings<'a>(value: &'a DeValue<'_>) -> Option<Vec<&'a str>> {
 
 /// Parses a list: valid globs, networks and hosts, folders, or names of packs; each once, in the given
 /// order.
-fn list(kind: ValueKind, items: Vec<&str>, folder: &Path) -> Result<ConfigValue, ValueFault> {
+fn parse_list(kind: ValueKind, items: Vec<&str>, folder: &Path) -> Result<ConfigValue, ValueFault> {
     for item in &items {
         if let ValueKind::Words(known) = kind
             && !known.contains(item)
         {
-            return Err(must(format_args!("hold {}, not `{item}`", or(known))));
+            return Err(must(format_args!("hold {}, not `{item}`", join_alternatives(known))));
         }
         if kind == ValueKind::Networks && network(item).is_none() {
             return Err(must(format_args!(
@@ -562,7 +482,7 @@ fn list(kind: ValueKind, items: Vec<&str>, folder: &Path) -> Result<ConfigValue,
             return Err(must(format_args!("hold names such as {}", kind.sample())));
         }
         if kind == ValueKind::Hosts {
-            host(item).map_err(|wrong| must(format_args!("hold {wrong}")))?;
+            parse_host(item).map_err(|wrong| must(format_args!("hold {wrong}")))?;
         }
         if kind == ValueKind::Rules && !is_rule(item) {
             return Err(must(format_args!("hold rules' names, `PACK/RULE`, not `{item}`")));
@@ -588,10 +508,11 @@ fn list(kind: ValueKind, items: Vec<&str>, folder: &Path) -> Result<ConfigValue,
             .map_err(|why| must(format_args!("hold globs: {why}")))?;
     }
     if kind == ValueKind::Globs {
-        globs(&items).map_err(|error| must(format_args!("hold globs: {error}")))?;
+        compile_globs(&items).map_err(|error| must(format_args!("hold globs: {error}")))?;
     }
     if kind == ValueKind::Repositories {
-        repositories(&items).map_err(|error| must(format_args!("hold globs of `owner/name`: {error}")))?;
+        compile_repository_globs(&items)
+            .map_err(|error| must(format_args!("hold globs of `owner/name`: {error}")))?;
     }
     Ok(ConfigValue::List(items))
 }

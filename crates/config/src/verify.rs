@@ -6,7 +6,7 @@ use std::time::Duration;
 use truing_core::registry::PackageRegistry;
 
 use super::problem::ConfigError;
-use super::{TypedSettings, bug};
+use super::{TypedSettings, table_mismatch};
 
 /// Section `verify` of the configuration.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -31,9 +31,10 @@ pub struct VerifyConfig {
     pub cache_age: Duration,
 }
 
-pub(super) fn of(settings: &TypedSettings<'_>) -> Result<VerifyConfig, ConfigError> {
+pub(super) fn read_section(settings: &TypedSettings<'_>) -> Result<VerifyConfig, ConfigError> {
     let mib = |path: &str| settings.number::<u64>(path).map(|number| number.saturating_mul(1 << 20));
-    let registry = |word: &String| PackageRegistry::named(word).ok_or_else(|| bug("verify.registries"));
+    let registry =
+        |word: &String| PackageRegistry::from_name(word).ok_or_else(|| table_mismatch("verify.registries"));
     Ok(VerifyConfig {
         setup: settings.commands("verify.setup")?,
         registries: settings.list("verify.registries")?.iter().map(registry).collect::<Result<_, _>>()?,

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 use crate::holes::{ContractExemption, ExemptPart, TYPE, UNNAMED};
-use crate::openapi::{OpenapiDocument, fits};
+use crate::openapi::{OpenapiDocument, count_matched_parameters};
 use crate::{ContractError, ForgeContract};
 
 /// The environment variable that names the folder.
@@ -25,23 +25,23 @@ pub(crate) struct UndescribedCall {
 
 impl UndescribedCall {
     /// True if a request matches this one.
-    pub(crate) fn is(&self, method: &str, target: &str) -> bool {
+    pub(crate) fn matches(&self, method: &str, target: &str) -> bool {
         let path = target.split_once('?').map_or(target, |(path, _)| path);
-        self.method == method && fits(self.template, path, false).is_some()
+        self.method == method && count_matched_parameters(self.template, path, false).is_some()
     }
 }
 
 /// Reads the contract of Bitbucket Cloud.
-pub(crate) fn cloud() -> Result<Option<ForgeContract>, ContractError> {
-    read("bitbucket-cloud.json", "/2.0", CLOUD_HOLES, CLOUD_UNDESCRIBED)
+pub(crate) fn cloud_contract() -> Result<Option<ForgeContract>, ContractError> {
+    read_contract("bitbucket-cloud.json", "/2.0", CLOUD_HOLES, CLOUD_UNDESCRIBED)
 }
 
 /// Reads the contract of Bitbucket Data Center.
 pub(crate) fn data_center() -> Result<Option<ForgeContract>, ContractError> {
-    read("bitbucket-dc.json", "/rest", DATA_CENTER_HOLES, DATA_CENTER_UNDESCRIBED)
+    read_contract("bitbucket-dc.json", "/rest", DATA_CENTER_HOLES, DATA_CENTER_UNDESCRIBED)
 }
 
-fn read(
+fn read_contract(
     name: &str,
     base: &'static str,
     holes: &'static [ContractExemption],
@@ -67,31 +67,31 @@ const NO_FIELD: &str = "not among the query's fields";
 /// The reason for a request that the document does not describe.
 const CUT: &str = "Atlassian describes it; the copy was cut down before it was needed";
 
-const fn get(template: &'static str) -> UndescribedCall {
+const fn undescribed_get(template: &'static str) -> UndescribedCall {
     UndescribedCall { method: "GET", template, reason: CUT }
 }
 
 /// Requests to Cloud that the document does not describe.
 const CLOUD_UNDESCRIBED: &[UndescribedCall] = &[
-    get("/user/workspaces"),
-    get("/user/workspaces/{workspace}/permissions/repositories"),
-    get("/workspaces/{workspace}/permissions/repositories/{repo_slug}"),
-    get("/workspaces/{workspace}/members/{member}"),
-    get("/users/{selected_user}"),
-    get("/repositories/{workspace}"),
-    get("/repositories/{workspace}/{repo_slug}/branch-restrictions"),
-    get("/repositories/{workspace}/{repo_slug}/pullrequests/{pull_request_id}/conflicts"),
-    get("/repositories/{workspace}/{repo_slug}/file-conflicts/{spec}"),
+    undescribed_get("/user/workspaces"),
+    undescribed_get("/user/workspaces/{workspace}/permissions/repositories"),
+    undescribed_get("/workspaces/{workspace}/permissions/repositories/{repo_slug}"),
+    undescribed_get("/workspaces/{workspace}/members/{member}"),
+    undescribed_get("/users/{selected_user}"),
+    undescribed_get("/repositories/{workspace}"),
+    undescribed_get("/repositories/{workspace}/{repo_slug}/branch-restrictions"),
+    undescribed_get("/repositories/{workspace}/{repo_slug}/pullrequests/{pull_request_id}/conflicts"),
+    undescribed_get("/repositories/{workspace}/{repo_slug}/file-conflicts/{spec}"),
 ];
 
 /// Requests to Data Center that the document does not describe.
 const DATA_CENTER_UNDESCRIBED: &[UndescribedCall] = &[
-    get("/api/latest/users"),
-    get("/api/latest/users/{userSlug}"),
-    get("/api/latest/repos"),
-    get("/api/latest/projects/{projectKey}/repos/{repositorySlug}/default-branch"),
-    get("/build-status/latest/commits/{commitId}"),
-    get("/branch-permissions/latest/projects/{projectKey}/repos/{repositorySlug}/restrictions"),
+    undescribed_get("/api/latest/users"),
+    undescribed_get("/api/latest/users/{userSlug}"),
+    undescribed_get("/api/latest/repos"),
+    undescribed_get("/api/latest/projects/{projectKey}/repos/{repositorySlug}/default-branch"),
+    undescribed_get("/build-status/latest/commits/{commitId}"),
+    undescribed_get("/branch-permissions/latest/projects/{projectKey}/repos/{repositorySlug}/restrictions"),
     UndescribedCall {
         method: "GET",
         template: "/api/latest/projects/{projectKey}/repos/{repositorySlug}/pull-requests/{pullRequestId}/diff",
@@ -108,12 +108,12 @@ const DATA_CENTER_UNDESCRIBED: &[UndescribedCall] = &[
 type ExemptionExample = (&'static str, &'static str, u16, &'static str);
 
 /// Creates an exemption for a status that every request may return.
-const fn any(status: u16, reason: &'static str, example: ExemptionExample) -> ContractExemption {
+const fn any_call_hole(status: u16, reason: &'static str, example: ExemptionExample) -> ContractExemption {
     ContractExemption { operation: "", excused: ExemptPart::Status(status), reason, example }
 }
 
 /// Creates an exemption in the responses to all requests.
-const fn answers(
+const fn response_hole(
     ends: &'static [&'static str],
     words: &'static str,
     reason: &'static str,
@@ -123,7 +123,7 @@ const fn answers(
 }
 
 /// Creates an exemption in the bodies of all requests.
-const fn requests(
+const fn request_hole(
     ends: &'static [&'static str],
     words: &'static str,
     reason: &'static str,
@@ -147,79 +147,79 @@ const OWN_FORM: &str = "reports are refused in a form of their own (observed)";
 
 /// Behaviour of Cloud that its document does not describe.
 const CLOUD_HOLES: &[ContractExemption] = &[
-    requests(
+    request_hole(
         &[""],
         NO_TYPE,
         "nobody sends the type of a body, and Cloud does not need it",
         ("POST", "/2.0/repositories/a/b/pullrequests/1/comments", 201, r#"{"content": {"raw": "x"}}"#),
     ),
-    requests(
+    request_hole(
         &["?pagelen", "?page", "?q", "?sort", "?fields"],
         NO_FIELD,
         "described once for all lists, and not with each call",
         ("GET", "/2.0/repositories/a/b/pullrequests?pagelen=50", 200, ""),
     ),
-    requests(
+    request_hole(
         &["/description"],
         UNNAMED,
         "a pull request's description is sent and shown so; the document has `summary` alone",
         ("POST", "/2.0/repositories/a/b/pullrequests", 201, r#"{"type": "x", "description": "x"}"#),
     ),
-    requests(
+    request_hole(
         &["/data/*/value"],
         TYPE,
         "a report's values are numbers and texts; they are described as objects",
         ("PUT", REPORT, 200, r#"{"type": "x", "data": [{"value": 1}]}"#),
     ),
-    answers(
+    response_hole(
         &["/data/*/value"],
         TYPE,
         "the same in the answer",
         ("GET", REPORT, 200, r#"{"type": "x", "data": [{"value": 1}]}"#),
     ),
-    answers(
+    response_hole(
         &["/nickname", "/account_id"],
         UNNAMED,
         "accounts are people's or tokens', which have names; the document refers to what all accounts have",
         ("GET", "/2.0/user", 200, r#"{"type": "user", "nickname": "n"}"#),
     ),
-    answers(
+    response_hole(
         &["/description"],
         UNNAMED,
         "the same as in requests",
         ("GET", PULL, 200, r#"{"type": "x", "description": "x"}"#),
     ),
-    answers(
+    response_hole(
         &["/merge_commit", "/closed_by", "/source/repository", "/state", "/participated_on"],
         TYPE,
         "what is not there yet, or not any more, is null",
         ("GET", PULL, 200, r#"{"type": "x", "merge_commit": null}"#),
     ),
-    answers(
+    response_hole(
         &["/inline/from", "/inline/to", "/inline/start_from", "/inline/start_to"],
         TYPE,
         "a side, or a first line, that a comment does not have is null",
         ("GET", COMMENT, 200, r#"{"type": "x", "inline": {"path": "a", "from": null}}"#),
     ),
-    answers(
+    response_hole(
         &["/inline"],
         "Additional properties are not allowed ('outdated'",
         "clients read there that a line is gone; it is not described",
         ("GET", COMMENT, 200, r#"{"type": "x", "inline": {"path": "a", "outdated": true}}"#),
     ),
-    answers(
+    response_hole(
         &["/inline/outdated"],
         UNNAMED,
         "clients read there that a line is gone; it is not described",
         ("GET", COMMENT, 200, r#"{"type": "x", "inline": {"path": "a", "outdated": true}}"#),
     ),
-    answers(
+    response_hole(
         &["/slug", "/workspace"],
         UNNAMED,
         "a repository has both; the document leaves them out",
         ("GET", "/2.0/repositories/a/b", 200, r#"{"type": "x", "slug": "b"}"#),
     ),
-    answers(
+    response_hole(
         &["/refname", "/name", "/description"],
         TYPE,
         "what a status was not given is null",
@@ -230,19 +230,19 @@ const CLOUD_HOLES: &[ContractExemption] = &[
             r#"{"type": "x", "key": "d", "state": "FAILED", "refname": null}"#,
         ),
     ),
-    answers(
+    response_hole(
         &["/error"],
         "Additional properties are not allowed ('fields'",
         "errors name the fields that are wrong (observed)",
         ("PUT", PULL, 400, r#"{"type": "error", "error": {"message": "m", "fields": {"title": ["x"]}}}"#),
     ),
-    answers(
+    response_hole(
         &["/error/fields"],
         UNNAMED,
         "errors name the fields that are wrong (observed)",
         ("PUT", PULL, 400, r#"{"type": "error", "error": {"message": "m", "fields": {"title": ["x"]}}}"#),
     ),
-    answers(
+    response_hole(
         &["/code", "/message"],
         UNNAMED,
         OWN_FORM,
@@ -260,29 +260,29 @@ const CLOUD_HOLES: &[ContractExemption] = &[
         reason: OWN_FORM,
         example: ("GET", REPORT, 404, r#"{"code": 400, "message": "m"}"#),
     },
-    answers(
+    response_hole(
         &[""],
         "there should be no JSON",
         "lists of commits, and refusals, have JSON that is not described",
         ("GET", "/2.0/repositories/a/b/pullrequests/1/commits", 200, r#"{}"#),
     ),
-    any(
+    any_call_hole(
         401,
         "a login that does not hold is refused by every call",
         ("GET", "/2.0/repositories/a/b", 401, ""),
     ),
-    any(403, "every call may be forbidden", ("GET", PULL, 403, "")),
+    any_call_hole(403, "every call may be forbidden", ("GET", PULL, 403, "")),
 ];
 
 /// Behaviour of Data Center that its document does not describe.
 const DATA_CENTER_HOLES: &[ContractExemption] = &[
-    requests(
+    request_hole(
         &["/anchor/path", "/anchor/srcPath"],
         TYPE,
         "a path is sent as text; it is described as an object",
         ("POST", DC_COMMENTS, 201, r#"{"text": "x", "anchor": {"path": "a"}}"#),
     ),
-    requests(
+    request_hole(
         &["/anchor/multilineSpan"],
         UNNAMED,
         "the span of a comment on several lines, from 9.3 on; the document is of 9.2",
@@ -294,13 +294,13 @@ const DATA_CENTER_HOLES: &[ContractExemption] = &[
         reason: "its body is described, but not as JSON: as of any media type",
         example: ("POST", "/rest/api/latest/projects/A/repos/b/commits/c/builds", 204, "{}"),
     },
-    requests(
+    request_hole(
         &["/data/*/value"],
         TYPE,
         "a report's values are numbers and texts; they are described as objects",
         ("PUT", DC_REPORT, 200, r#"{"title": "t", "data": [{"value": 1}]}"#),
     ),
-    answers(
+    response_hole(
         &["/data/*/value"],
         TYPE,
         "the same in the answer",
@@ -315,49 +315,49 @@ const DATA_CENTER_HOLES: &[ContractExemption] = &[
         reason: "the answer is a list of diffs between two commits; one diff of it is described",
         example: ("GET", DC_DIFF, 200, r#"{"diffs": []}"#),
     },
-    answers(
+    response_hole(
         &["/context", "/nextPageStart"],
         TYPE,
         "an error about no field, and the last page's next one, are null",
         ("GET", "/rest/api/latest/projects/A/repos/b", 404, r#"{"errors": [{"context": null}]}"#),
     ),
-    answers(
+    response_hole(
         &["/anchor/path", "/fromRef/repository"],
         TYPE,
         "a path is shown as text, and a fork that was deleted is null",
         ("GET", DC_COMMENT, 200, r#"{"anchor": {"path": "a"}}"#),
     ),
-    answers(
+    response_hole(
         &["/multilineSpan", "/orphaned"],
         UNNAMED,
         "observed in anchors; the document has neither",
         ("GET", DC_COMMENT, 200, r#"{"anchor": {"orphaned": true}}"#),
     ),
-    answers(
+    response_hole(
         &["/links/self", "/links/clone"],
         UNNAMED,
         "links are described as an object without fields",
         ("GET", DC_PULL, 200, r#"{"links": {"self": []}}"#),
     ),
-    answers(
+    response_hole(
         &["/author"],
         UNNAMED,
         "a pull request has an author; the document leaves it out",
         ("GET", DC_PULL, 200, r#"{"author": {}}"#),
     ),
-    answers(
+    response_hole(
         &["/canMerge"],
         UNNAMED,
         "whether it can be merged; the document leaves it out",
         ("GET", "/rest/api/latest/projects/A/repos/b/pull-requests/1/merge", 200, r#"{"canMerge": true}"#),
     ),
-    answers(
+    response_hole(
         &["/permittedOperations"],
         UNNAMED,
         "what may be done to a comment; the document leaves it out",
         ("GET", DC_COMMENT, 200, r#"{"permittedOperations": {}}"#),
     ),
-    answers(
+    response_hole(
         &["/comment", "/commentAnchor", "/commentAction"],
         UNNAMED,
         "the document has of an activity what all kinds have",
@@ -368,7 +368,7 @@ const DATA_CENTER_HOLES: &[ContractExemption] = &[
             r#"{"values": [{"comment": {}}]}"#,
         ),
     ),
-    answers(
+    response_hole(
         &["/currentVersion", "/expectedVersion", "/pullRequest", "/existingPullRequest"],
         UNNAMED,
         "errors tell more about some conflicts (observed)",
@@ -382,7 +382,7 @@ mod tests {
     use crate::holes::each_is_needed;
 
     fn both() -> Vec<ForgeContract> {
-        let all = [cloud().unwrap(), data_center().unwrap()];
+        let all = [cloud_contract().unwrap(), data_center().unwrap()];
         if all.iter().any(Option::is_none) {
             println!("not checked: there is no folder with what Atlassian publishes ({FOLDER} names one)");
         }

@@ -81,7 +81,7 @@ impl GraphqlDocument {
             }
             let walk = ResponseChecker { schema: &self.0, document: &document };
             let mut told = Vec::new();
-            walk.object(&operation.selection_set, data, "/data", &mut told);
+            walk.check_object(&operation.selection_set, data, "/data", &mut told);
             told.into_iter().for_each(|(place, what)| wrong(ExchangePart::Answer(200), &place, what));
         }
         found
@@ -95,13 +95,13 @@ struct ResponseChecker<'a> {
 }
 
 impl ResponseChecker<'_> {
-    fn object(&self, set: &SelectionSet, value: &Value, place: &str, told: &mut Vec<(String, String)>) {
+    fn check_object(&self, set: &SelectionSet, value: &Value, place: &str, told: &mut Vec<(String, String)>) {
         let Some(fields) = value.as_object() else {
             told.push((place.to_owned(), "should be an object".into()));
             return;
         };
         let mut selected = Vec::new();
-        self.selected(set, true, &mut selected);
+        self.collect_fields(set, true, &mut selected);
         for name in fields
             .keys()
             .filter(|name| selected.iter().all(|(field, _)| field.response_key() != name.as_str()))
@@ -111,7 +111,7 @@ impl ResponseChecker<'_> {
         for (field, always) in selected {
             let place = format!("{place}/{}", field.response_key());
             match fields.get(field.response_key().as_str()) {
-                Some(value) => self.value(field, field.ty(), value, &place, told),
+                Some(value) => self.check_value(field, field.ty(), value, &place, told),
                 None if always => told.push((place, "is missing".into())),
                 None => {}
             }
@@ -119,7 +119,7 @@ impl ResponseChecker<'_> {
     }
 
     /// Lists the fields of a selection, each with true if it is present for every type of the object.
-    fn selected<'b>(&'b self, set: &'b SelectionSet, always: bool, all: &mut Vec<(&'b Field, bool)>) {
+    fn collect_fields<'b>(&'b self, set: &'b SelectionSet, always: bool, all: &mut Vec<(&'b Field, bool)>) {
         for selection in &set.selections {
             let (inner, on) = match selection {
                 Selection::Field(field) => {
@@ -135,11 +135,18 @@ impl ResponseChecker<'_> {
                     None => continue,
                 },
             };
-            self.selected(inner, always && on.is_none_or(|on| *on == set.ty), all);
+            self.collect_fields(inner, always && on.is_none_or(|on| *on == set.ty), all);
         }
     }
 
-    fn value(&self, field: &Field, of: &Type, value: &Value, place: &str, told: &mut Vec<(String, String)>) {
+    fn check_value(
+        &self,
+        field: &Field,
+        of: &Type,
+        value: &Value,
+        place: &str,
+        told: &mut Vec<(String, String)>,
+    ) {
         let mut wrong = |what: &str| told.push((place.to_owned(), what.to_owned()));
         match (of.is_non_null(), value) {
             (true, Value::Null) => return wrong("must not be null"),
@@ -149,7 +156,7 @@ impl ResponseChecker<'_> {
         if of.is_list() {
             let Some(items) = value.as_array() else { return wrong("should be a list") };
             let place = format!("{place}/*");
-            return items.iter().for_each(|item| self.value(field, of.item_type(), item, &place, told));
+            return items.iter().for_each(|item| self.check_value(field, of.item_type(), item, &place, told));
         }
         let name = of.inner_named_type().as_str();
         let right = match (name, self.schema.types.get(name)) {
@@ -160,7 +167,7 @@ impl ResponseChecker<'_> {
                 value.as_str().is_some_and(|text| known.values.keys().any(|name| name.as_str() == text))
             }
             (_, Some(ExtendedType::Scalar(_)) | None) => !value.is_object() && !value.is_array(),
-            (_, Some(_)) => return self.object(&field.selection_set, value, place, told),
+            (_, Some(_)) => return self.check_object(&field.selection_set, value, place, told),
         };
         if !right {
             wrong(&format!("is not of type {name}"));

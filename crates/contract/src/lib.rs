@@ -63,7 +63,7 @@ impl ForgeContract {
     /// # Errors
     /// [`ContractError`] if the document is damaged.
     pub fn bitbucket_cloud() -> Result<Option<Self>, ContractError> {
-        bitbucket::cloud()
+        bitbucket::cloud_contract()
     }
 
     /// Reads the contract of Bitbucket Data Center; none if the folder beside the checkout is missing.
@@ -82,7 +82,7 @@ impl ForgeContract {
     /// Returns the violations in an exchange that no exemption covers. Undescribed requests are not checked.
     pub fn check(&self, exchange: &WireExchange<'_>) -> Vec<ContractViolation> {
         let path = exchange.target.strip_prefix(self.base).unwrap_or(exchange.target);
-        if self.undescribed.iter().any(|call| call.is(exchange.method, path)) {
+        if self.undescribed.iter().any(|call| call.matches(exchange.method, path)) {
             return Vec::new();
         }
         let mut found = self.violations(exchange);

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use serde_json::{Value, json};
 
-use crate::schema::{BodySchema, express_nullable, resolved};
+use crate::schema::{BodySchema, express_nullable, resolve_reference};
 use crate::{ContractError, ContractViolation, ExchangePart, WireExchange};
 
 /// The addresses that the document leaves out, and the ones that describe them. GitHub redirects a request to
@@ -67,8 +67,9 @@ impl OpenapiDocument {
         let (path, query) = exchange.target.split_once('?').unwrap_or((exchange.target, ""));
         let fitting = self.operations.iter().filter(|operation| operation.method == exchange.method);
         // Of several matching operations, the one with the fewest parameters applies.
-        let fitting =
-            fitting.filter_map(|operation| Some((fits(&operation.template, path, self.by_id)?, operation)));
+        let fitting = fitting.filter_map(|operation| {
+            Some((count_matched_parameters(&operation.template, path, self.by_id)?, operation))
+        });
         let Some((_, operation)) = fitting.min_by_key(|(parameters, _)| *parameters) else {
             return vec![ContractViolation {
                 operation: format!("{} {path}", exchange.method),
@@ -85,12 +86,12 @@ impl OpenapiDocument {
 impl ApiOperation {
     fn new(method: &str, template: &str, path: &Value, operation: &Value, components: &Value) -> Self {
         let parameters = [path, operation].into_iter().flat_map(|of| of["parameters"].as_array()).flatten();
-        let parameters = parameters.map(|given| resolved(given, components).unwrap_or(given));
+        let parameters = parameters.map(|given| resolve_reference(given, components).unwrap_or(given));
         let query = parameters.filter(|given| given["in"] == "query").filter_map(|given| {
             Some((given["name"].as_str()?.to_owned(), LazySchema::new(&given["schema"])))
         });
         let body = |of: &Value| {
-            let of = resolved(of, components).unwrap_or(of);
+            let of = resolve_reference(of, components).unwrap_or(of);
             let mut media = of["content"].as_object()?.iter();
             let (_, json) = media.find(|(kind, _)| kind.contains("json"))?;
             Some(LazySchema::new(&json["schema"]))
@@ -119,7 +120,7 @@ impl ApiOperation {
                 }
                 Some(field) => {
                     let place = format!("?{name}");
-                    let value = typed(&field.schema, value);
+                    let value = parse_by_type(&field.schema, value);
                     field.check(&value, components, |_, what| {
                         wrong(ExchangePart::Request, place.clone(), what);
                     });
@@ -164,7 +165,7 @@ impl LazySchema {
 }
 
 /// Converts a query's value to the type that its schema requires.
-fn typed(schema: &Value, text: &str) -> Value {
+fn parse_by_type(schema: &Value, text: &str) -> Value {
     let integer = || text.parse::<i64>().ok().map(|number| json!(number));
     let boolean = || text.parse::<bool>().ok().map(|value| json!(value));
     let typed = match schema["type"].as_str() {
@@ -177,7 +178,7 @@ fn typed(schema: &Value, text: &str) -> Value {
 }
 
 /// Returns the number of parameters of a template that a path matches; none if it does not match.
-pub(crate) fn fits(template: &str, path: &str, by_id: bool) -> Option<usize> {
+pub(crate) fn count_matched_parameters(template: &str, path: &str, by_id: bool) -> Option<usize> {
     let rest = path.strip_prefix("/repositories/").filter(|_| by_id);
     let (of, by_id) = match rest.map(|rest| rest.split_once('/')) {
         Some(rest) => (template.strip_prefix(BY_ID.1)?, Some(rest.map_or("", |(_, rest)| rest))),
@@ -215,22 +216,35 @@ mod tests {
 
     #[test]
     fn a_path_fits_by_its_parts() {
-        assert_eq!(fits("/repos/{owner}/{repo}/pulls", "/repos/a/b/pulls", true), Some(2));
-        assert_eq!(fits("/repos/{owner}/{repo}/pulls", "/repos/a/b/issues", true), None);
-        assert_eq!(fits("/repos/{owner}/{repo}/pulls", "/repos/a/b/pulls/1", true), None);
-        assert_eq!(fits("/repos/{owner}/{repo}", "/repositories/7", true), Some(0));
-        assert_eq!(fits("/repos/{owner}/{repo}/pulls", "/repositories/7/pulls", true), Some(0));
-        assert_eq!(fits("/user", "/repositories/7", true), None);
-        assert_eq!(fits("/repositories/{workspace}/{slug}", "/repositories/a/b", false), Some(2));
-        assert_eq!(fits("/diff/{path}", "/diff/src/a.py", false), Some(1));
-        assert_eq!(fits("/diff/{path}", "/diff", false), None);
-        assert_eq!(fits("/pulls/{pull_number}", "/pulls/comments", true), None, "not a number");
+        assert_eq!(
+            count_matched_parameters("/repos/{owner}/{repo}/pulls", "/repos/a/b/pulls", true),
+            Some(2)
+        );
+        assert_eq!(count_matched_parameters("/repos/{owner}/{repo}/pulls", "/repos/a/b/issues", true), None);
+        assert_eq!(count_matched_parameters("/repos/{owner}/{repo}/pulls", "/repos/a/b/pulls/1", true), None);
+        assert_eq!(count_matched_parameters("/repos/{owner}/{repo}", "/repositories/7", true), Some(0));
+        assert_eq!(
+            count_matched_parameters("/repos/{owner}/{repo}/pulls", "/repositories/7/pulls", true),
+            Some(0)
+        );
+        assert_eq!(count_matched_parameters("/user", "/repositories/7", true), None);
+        assert_eq!(
+            count_matched_parameters("/repositories/{workspace}/{slug}", "/repositories/a/b", false),
+            Some(2)
+        );
+        assert_eq!(count_matched_parameters("/diff/{path}", "/diff/src/a.py", false), Some(1));
+        assert_eq!(count_matched_parameters("/diff/{path}", "/diff", false), None);
+        assert_eq!(
+            count_matched_parameters("/pulls/{pull_number}", "/pulls/comments", true),
+            None,
+            "not a number"
+        );
     }
 
     #[test]
     fn a_value_of_the_query_has_the_type_that_the_schema_wants() {
-        assert_eq!(typed(&json!({"type": "integer"}), "100"), json!(100));
-        assert_eq!(typed(&json!({"type": "integer"}), "x"), json!("x"));
-        assert_eq!(typed(&json!({"type": "string"}), "100"), json!("100"));
+        assert_eq!(parse_by_type(&json!({"type": "integer"}), "100"), json!(100));
+        assert_eq!(parse_by_type(&json!({"type": "integer"}), "x"), json!("x"));
+        assert_eq!(parse_by_type(&json!({"type": "string"}), "100"), json!("100"));
     }
 }

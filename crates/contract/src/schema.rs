@@ -39,17 +39,17 @@ impl BodySchema {
             .take(MAX_SEEN)
             .map(|error| {
                 let text: String = error.masked().to_string().chars().take(MAX_TEXT).collect();
-                (starred(error.instance_path().as_str()), text)
+                (star_indices(error.instance_path().as_str()), text)
             })
             .collect();
         let mut found = Vec::from_iter(seen);
-        unnamed(&[&self.schema], value, components, "", &mut found);
+        find_unnamed_fields(&[&self.schema], value, components, "", &mut found);
         found
     }
 }
 
 /// Replaces every index of a JSON pointer by `*`.
-fn starred(pointer: &str) -> String {
+fn star_indices(pointer: &str) -> String {
     let parts = pointer.split('/').map(|part| {
         let index = !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
         if index { "*" } else { part }
@@ -59,7 +59,7 @@ fn starred(pointer: &str) -> String {
 
 /// Finds the fields of objects that none of the schemas names. `additionalProperties` counts only if it has a
 /// schema of its own: then the object is a map.
-fn unnamed(
+fn find_unnamed_fields(
     schemas: &[&Value],
     value: &Value,
     components: &Value,
@@ -82,7 +82,7 @@ fn unnamed(
                 if inner.is_empty() {
                     found.push((place, "a field that the schema does not name".into()));
                 } else {
-                    unnamed(&inner, value, components, &place, found);
+                    find_unnamed_fields(&inner, value, components, &place, found);
                 }
             }
         }
@@ -90,7 +90,7 @@ fn unnamed(
             let inner = of("items");
             let place = format!("{place}/*");
             let mut inside = Vec::new();
-            items.iter().for_each(|item| unnamed(&inner, item, components, &place, &mut inside));
+            items.iter().for_each(|item| find_unnamed_fields(&inner, item, components, &place, &mut inside));
             let once: BTreeSet<_> = inside.into_iter().collect();
             found.extend(once);
         }
@@ -103,7 +103,7 @@ fn branches<'a>(schema: &'a Value, components: &'a Value, depth: usize, all: &mu
     if depth > MAX_DEPTH {
         return;
     }
-    if let Some(there) = resolved(schema, components) {
+    if let Some(there) = resolve_reference(schema, components) {
         return branches(there, components, depth + 1, all);
     }
     all.push(schema);
@@ -115,7 +115,7 @@ fn branches<'a>(schema: &'a Value, components: &'a Value, depth: usize, all: &mu
 }
 
 /// Returns the target of a reference; none if the value is no reference.
-pub(crate) fn resolved<'a>(value: &Value, components: &'a Value) -> Option<&'a Value> {
+pub(crate) fn resolve_reference<'a>(value: &Value, components: &'a Value) -> Option<&'a Value> {
     components.pointer(value.get("$ref")?.as_str()?.strip_prefix("#/components")?)
 }
 

@@ -67,8 +67,8 @@ impl Default for CircuitState {
 }
 
 impl CircuitBreaker {
-    /// Asks for permission to make a call. An admitted caller reports the result with [`Self::succeeded`],
-    /// [`Self::failed`] or [`Self::trip`]. A trial that ends without a result reports [`Self::given_up`].
+    /// Asks for permission to make a call. An admitted caller reports the result with [`Self::record_success`],
+    /// [`Self::record_failure`] or [`Self::trip`]. A trial that ends without a result reports [`Self::given_up`].
     ///
     /// # Errors
     /// [`OpenCircuit`] if the call must not be made.
@@ -88,7 +88,7 @@ impl CircuitBreaker {
 
     /// Returns the open circuit, if another call has opened it. Calls that were admitted earlier use this to
     /// decide if they continue.
-    pub fn open(&self, now: UnixMillis) -> Option<OpenCircuit> {
+    pub fn open_state(&self, now: UnixMillis) -> Option<OpenCircuit> {
         match &self.state {
             CircuitState::Open { open, .. } => Some(*open).filter(|open| lies_ahead(open.until, now)),
             CircuitState::Closed { .. } | CircuitState::Trial { .. } => None,
@@ -96,26 +96,28 @@ impl CircuitBreaker {
     }
 
     /// Records a successful call and closes the circuit.
-    pub fn succeeded(&mut self) {
+    pub fn record_success(&mut self) {
         self.state = CircuitState::default();
     }
 
     /// Records a failed call. Only failures that other calls would also meet belong here.
-    pub fn failed(&mut self, now: UnixMillis) {
+    pub fn record_failure(&mut self, now: UnixMillis) {
         self.state = match &self.state {
             CircuitState::Closed { failures } if failures.saturating_add(1) < FAILURES => {
                 CircuitState::Closed { failures: failures.saturating_add(1) }
             }
-            CircuitState::Closed { .. } => opened(TripReason::Failures, now, SHORTEST),
+            CircuitState::Closed { .. } => open_circuit(TripReason::Failures, now, SHORTEST),
             // This call began before the circuit opened.
             CircuitState::Open { .. } => return,
-            CircuitState::Trial { why, last, .. } => opened(*why, now, TimeSpan(last.0.saturating_mul(2))),
+            CircuitState::Trial { why, last, .. } => {
+                open_circuit(*why, now, TimeSpan(last.0.saturating_mul(2)))
+            }
         };
     }
 
     /// Records that a cap is reached. The circuit opens for `span`, or for [`CAPPED`] if that is not known.
     pub fn trip(&mut self, now: UnixMillis, span: Option<TimeSpan>) {
-        self.state = opened(TripReason::Cap, now, span.unwrap_or(CAPPED));
+        self.state = open_circuit(TripReason::Cap, now, span.unwrap_or(CAPPED));
     }
 
     /// Converts the state to a clock that is ahead by `by`.
@@ -139,7 +141,7 @@ impl CircuitBreaker {
     }
 }
 
-fn opened(why: TripReason, now: UnixMillis, span: TimeSpan) -> CircuitState {
+fn open_circuit(why: TripReason, now: UnixMillis, span: TimeSpan) -> CircuitState {
     let span = span.clamp(SHORTEST, LONGEST);
     CircuitState::Open { open: OpenCircuit { why, until: now + span }, last: span }
 }
@@ -165,13 +167,13 @@ mod tests {
     #[test]
     fn failures_in_a_row_open_it_and_one_success_between_them_does_not_count() {
         let mut breaker = CircuitBreaker::default();
-        breaker.failed(T);
-        breaker.failed(T);
-        breaker.succeeded();
-        breaker.failed(T);
-        breaker.failed(T);
+        breaker.record_failure(T);
+        breaker.record_failure(T);
+        breaker.record_success();
+        breaker.record_failure(T);
+        breaker.record_failure(T);
         assert_eq!(breaker.admit(T), Ok(CallAdmission::Free));
-        breaker.failed(T);
+        breaker.record_failure(T);
         assert_eq!(breaker.admit(T), Err(OpenCircuit { why: TripReason::Failures, until: after(SHORTEST) }));
     }
 
@@ -181,11 +183,11 @@ mod tests {
         breaker.trip(T, Some(TimeSpan::seconds(90)));
         let open = OpenCircuit { why: TripReason::Cap, until: after(TimeSpan::seconds(90)) };
         assert_eq!(breaker.admit(after(TimeSpan::seconds(89))), Err(open));
-        assert_eq!(breaker.open(after(TimeSpan::seconds(89))), Some(open));
+        assert_eq!(breaker.open_state(after(TimeSpan::seconds(89))), Some(open));
         assert_eq!(breaker.admit(open.until), Ok(CallAdmission::Trial));
         assert!(breaker.admit(open.until).is_err(), "a second one while the first is on its way");
-        assert_eq!(breaker.open(open.until), None, "the trial itself may go on");
-        breaker.succeeded();
+        assert_eq!(breaker.open_state(open.until), None, "the trial itself may go on");
+        breaker.record_success();
         assert_eq!(breaker.admit(open.until), Ok(CallAdmission::Free));
         assert_eq!(breaker.admit(open.until), Ok(CallAdmission::Free));
     }
@@ -197,7 +199,7 @@ mod tests {
         let mut now = after(SHORTEST);
         for doubled in [2, 4, 8, 16, 32, 64, 120, 120] {
             assert_eq!(breaker.admit(now), Ok(CallAdmission::Trial));
-            breaker.failed(now);
+            breaker.record_failure(now);
             let until = now + TimeSpan::seconds(30 * doubled);
             assert_eq!(breaker.admit(now), Err(OpenCircuit { why: TripReason::Cap, until }), "{doubled}");
             now = until;
@@ -220,12 +222,12 @@ mod tests {
     fn by_another_clock_it_is_open_and_tried_for_the_same_time() {
         let hour = TimeSpan::minutes(60);
         let mut breaker = CircuitBreaker::default();
-        breaker.failed(T);
+        breaker.record_failure(T);
         assert_eq!(breaker.clone().by_clock_ahead(hour), breaker);
         breaker.trip(T, None);
         let mut ahead = breaker.by_clock_ahead(hour);
         assert_eq!(
-            ahead.open(T + hour),
+            ahead.open_state(T + hour),
             Some(OpenCircuit { why: TripReason::Cap, until: after(CAPPED) + hour })
         );
         assert_eq!(ahead.admit(after(CAPPED) + hour), Ok(CallAdmission::Trial));
@@ -251,8 +253,8 @@ mod tests {
                 now = now + TimeSpan(later);
                 match event {
                     0 => drop(breaker.admit(now)),
-                    1 => breaker.succeeded(),
-                    2 => breaker.failed(now),
+                    1 => breaker.record_success(),
+                    2 => breaker.record_failure(now),
                     3 => breaker.trip(now, Some(TimeSpan(later))),
                     _ => breaker.given_up(now),
                 }

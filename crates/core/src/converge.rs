@@ -50,7 +50,7 @@ pub use audit_scope::AuditScope;
 use exit::NO_AUDITOR;
 pub use exit::{ConvergeExit, ConvergeExitCode, ConvergeExitKind, no_answer};
 pub use merge::{AuditorFinding, LineOrigin};
-use merge::{MergedFinding, merged};
+use merge::{MergedFinding, merge_findings};
 pub use others::SuspendedAudit;
 pub use progress::FindingHistory;
 pub use reviewed_clean::is_reviewed_clean;
@@ -229,11 +229,11 @@ pub struct UnexpectedEvent {
 impl ConvergeRun {
     /// Begins a run on a branch. `clean_at`: the head that an earlier run found clean, from records or from
     /// our own review.
-    pub fn begin(limits: ConvergeLimits, head: Sha, tree: Sha, clean_at: Option<&Sha>) -> Self {
+    pub fn new(limits: ConvergeLimits, head: Sha, tree: Sha, clean_at: Option<&Sha>) -> Self {
         let exit = (clean_at == Some(&head)).then(|| {
             ConvergeExit::new(
                 ConvergeExitCode::AlreadyClean,
-                format!("{} was found clean before", head.short()),
+                format!("{} was found clean before", head.short_sha()),
             )
         });
         let cleared = exit.is_some().then(|| head.clone());
@@ -273,8 +273,8 @@ impl ConvergeRun {
     }
 
     /// Begins a run that audits one head and does nothing else.
-    pub fn audit(limits: ConvergeLimits, at: (Sha, Sha)) -> Self {
-        let mut run = Self { audits_only: true, ..Self::begin(limits, at.0, at.1, None) };
+    pub fn new_audit(limits: ConvergeLimits, at: (Sha, Sha)) -> Self {
+        let mut run = Self { audits_only: true, ..Self::new(limits, at.0, at.1, None) };
         run.begin_audit();
         run
     }
@@ -290,18 +290,18 @@ impl ConvergeRun {
     }
 
     /// Takes the dismissals made so far. They apply from the next audit on, and to known findings at once.
-    pub fn dismiss(&mut self, said: Vec<Dismissal>) {
-        self.history.dismissed(&said);
+    pub fn apply_dismissals(&mut self, said: Vec<Dismissal>) {
+        self.history.add_dismissals(&said);
         self.dismissals = said;
         if matches!(self.next, ConvergeAction::Gate | ConvergeAction::Fix { .. }) {
-            self.history.tell(self.found.iter_mut());
+            self.history.apply_statuses(self.found.iter_mut());
             self.found.retain(|finding| !matches!(finding.status, FindingStatus::Dismissed(_)));
         }
     }
 
     /// Findings of the newest audit by severity, worst first.
-    pub fn counts(&self) -> [u32; 3] {
-        counts(&self.found)
+    pub fn severity_counts(&self) -> [u32; 3] {
+        count_severities(&self.found)
     }
 
     /// Lets a resumable run continue, for example after its budget was exhausted or it was interrupted.
@@ -314,7 +314,7 @@ impl ConvergeRun {
     ///
     /// # Errors
     /// [`UnexpectedEvent`] if the event cannot follow from the action that was due.
-    pub fn after(&mut self, event: ConvergeEvent) -> Result<(), UnexpectedEvent> {
+    pub fn apply_event(&mut self, event: ConvergeEvent) -> Result<(), UnexpectedEvent> {
         let reopens = matches!(
             event,
             ConvergeEvent::Moved { .. } | ConvergeEvent::Updated { .. } | ConvergeEvent::Heard { .. }
@@ -326,13 +326,13 @@ impl ConvergeRun {
             (_, ConvergeEvent::Ended(exit)) => self.exit = Some(exit),
             (_, ConvergeEvent::Moved { head, tree }) => {
                 self.is_audited = false;
-                self.moved(head, tree);
+                self.apply_foreign_push(head, tree);
             }
             (_, ConvergeEvent::Updated { head, tree }) => {
                 self.is_audited = false;
-                self.updated(head, tree);
+                self.apply_base_update(head, tree);
             }
-            (_, ConvergeEvent::Heard { claims, renames }) if reopens => self.heard(claims, &renames),
+            (_, ConvergeEvent::Heard { claims, renames }) if reopens => self.apply_claims(claims, &renames),
             (ConvergeAction::Gate, ConvergeEvent::Gated(None)) if std::mem::take(&mut self.is_audited) => {
                 self.next = ConvergeAction::Post;
             }
@@ -341,33 +341,33 @@ impl ConvergeRun {
                 self.is_audited = false;
                 self.gate_blocks(output);
             }
-            (ConvergeAction::Mend { .. }, ConvergeEvent::Mended(candidate)) => self.mended(candidate),
+            (ConvergeAction::Mend { .. }, ConvergeEvent::Mended(candidate)) => self.apply_gate_fix(candidate),
             (
                 ConvergeAction::Audit { auditors, attempt },
                 ConvergeEvent::Audited { answers, standing, coverage, renames },
             ) => {
-                self.audited(auditors, attempt, answers, standing, (&coverage, &renames));
+                self.apply_audit(auditors, attempt, answers, standing, (&coverage, &renames));
             }
             (ConvergeAction::Post, ConvergeEvent::Posted) => {
                 self.forget_claims();
                 self.judge();
             }
             (ConvergeAction::Fix { problems }, ConvergeEvent::Fixed { words, candidate }) => {
-                self.fixed(&problems, words, candidate);
+                self.apply_fix(&problems, words, candidate);
             }
             (ConvergeAction::Fix { .. } | ConvergeAction::Mend { .. }, ConvergeEvent::Silent(why)) => {
                 self.silent_fixer(&why);
             }
-            (ConvergeAction::Check, ConvergeEvent::Checked(problems)) => self.checked(problems),
-            (ConvergeAction::Publish, ConvergeEvent::Pushed) => self.pushed(),
-            (ConvergeAction::Publish, ConvergeEvent::Blocked(words)) => self.blocked(words),
-            (ConvergeAction::Reply, ConvergeEvent::Replied) => self.replied(),
+            (ConvergeAction::Check, ConvergeEvent::Checked(problems)) => self.apply_check(problems),
+            (ConvergeAction::Publish, ConvergeEvent::Pushed) => self.apply_push(),
+            (ConvergeAction::Publish, ConvergeEvent::Blocked(words)) => self.apply_hook_block(words),
+            (ConvergeAction::Reply, ConvergeEvent::Replied) => self.apply_reply(),
             (act, _) => return Err(UnexpectedEvent { act: act.as_str() }),
         }
         Ok(())
     }
 
-    fn end(&mut self, code: ConvergeExitCode, reason: impl Into<String>) {
+    fn set_exit(&mut self, code: ConvergeExitCode, reason: impl Into<String>) {
         self.exit = Some(ConvergeExit::new(code, reason));
     }
 
@@ -392,14 +392,14 @@ impl ConvergeRun {
     }
 
     fn reach_cap(&mut self) {
-        let [worst, bad, small] = self.counts();
+        let [worst, bad, small] = self.severity_counts();
         let (audits, who) = (self.audits, self.aside.as_ref().map_or("the last one", |_| "others"));
         let made = if audits == 1 { "1 audit was".to_owned() } else { format!("{audits} audits were") };
         let reason = format!("{made} made, and {who} found {worst} P0, {bad} P1 and {small} P2");
-        self.end(ConvergeExitCode::CapReached, reason);
+        self.set_exit(ConvergeExitCode::CapReached, reason);
     }
 
-    fn audited(
+    fn apply_audit(
         &mut self,
         auditors: BTreeSet<u32>,
         attempt: u32,
@@ -428,31 +428,31 @@ impl ConvergeRun {
         }
         if self.answers.is_empty() {
             let why = silent.into_values().next().unwrap_or_default();
-            return self.end(ConvergeExitCode::Infrastructure, format!("{NO_AUDITOR}: {why}"));
+            return self.set_exit(ConvergeExitCode::Infrastructure, format!("{NO_AUDITOR}: {why}"));
         }
         self.silent = u32::try_from(silent.len()).unwrap_or(u32::MAX);
-        let claims = merged(std::mem::take(&mut self.answers));
+        let claims = merge_findings(std::mem::take(&mut self.answers));
         let (mut placed, mut origins): (Vec<PlacedFinding>, Vec<LineOrigin>) =
             claims.into_iter().map(|MergedFinding { claim, .. }| (claim.placed, claim.origin)).unzip();
-        self.history.dismissed(&self.dismissals);
+        self.history.add_dismissals(&self.dismissals);
         let declined: BTreeSet<FindingId> = standing.keys().cloned().collect();
-        for (placed_again, origin) in self.history.unfixed(standing, &placed) {
+        for (placed_again, origin) in self.history.unfixed_findings(standing, &placed) {
             placed.push(placed_again);
             origins.push(origin);
         }
         let mut identified = identify(self.history.findings(), placed, Some(&self.head), read.0, read.1);
-        dismissal::apply(&mut identified.current, &self.dismissals);
-        self.history.seen(&identified.current, &origins);
+        dismissal::apply_dismissals(&mut identified.current, &self.dismissals);
+        self.history.record_sightings(&identified.current, &origins);
         // Dismissed findings are known and need no work.
         let counts = |finding: &Finding| !matches!(finding.status, FindingStatus::Dismissed(_));
         self.found = identified.current.into_iter().filter(counts).collect();
         self.cleared = None;
-        self.history.audited(self.audits, &self.tree, &self.found);
-        self.history.gone(identified.gone, &declined, &self.head);
+        self.history.record_audit(self.audits, &self.tree, &self.found);
+        self.history.record_gone(identified.gone, &declined, &self.head);
         self.forget_fix();
         self.log.push(ConvergeLogLine::Audit {
             number: self.audits,
-            counts: self.counts(),
+            counts: self.severity_counts(),
             silent: self.silent,
         });
         self.next = ConvergeAction::Post;
@@ -481,7 +481,7 @@ impl ConvergeRun {
 
     /// Returns the result of an audit-only run after its auditors have answered.
     pub fn audit_end(&self) -> ConvergeExit {
-        let ([p0, p1, p2], head) = (self.counts(), self.head.short());
+        let ([p0, p1, p2], head) = (self.severity_counts(), self.head.short_sha());
         match (self.silent, self.found.is_empty()) {
             (0, true) => {
                 ConvergeExit::new(ConvergeExitCode::Clean, format!("the audit found nothing at {head}"))
@@ -504,7 +504,7 @@ impl ConvergeRun {
     }
 
     /// Continues after the findings are answered. The run goes on if a fix was pushed and ends otherwise.
-    fn replied(&mut self) {
+    fn apply_reply(&mut self) {
         if let Some(words) = self.hook.take().filter(|_| self.holds_back()) {
             return self.end_by_hook(&words);
         }
@@ -521,16 +521,16 @@ impl ConvergeRun {
         self.log_fix(None);
         let is_claim = |finding: &&Finding| self.words.get(&finding.id) == Some(&FixerVerdict::Fixed);
         let said: Vec<Finding> = self.found.iter().filter(|finding| !is_claim(finding)).cloned().collect();
-        self.history.answered(&said, &self.words);
+        self.history.record_answers(&said, &self.words);
         // Findings that do not block remain notes.
         let least = self.limits.min_blocking;
-        self.history.tell(self.found.iter_mut().filter(|finding| finding.raw.severity <= least));
+        self.history.apply_statuses(self.found.iter_mut().filter(|finding| finding.raw.severity <= least));
         if let Some(aside) = self.aside.take() {
             return self.turned_down(aside);
         }
         // Findings that do not block may stay.
         if self.holds_back() {
-            self.end(
+            self.set_exit(
                 ConvergeExitCode::NothingFixed,
                 "the fixer could not address findings: it changed nothing",
             );
@@ -543,7 +543,7 @@ impl ConvergeRun {
 /// Limit in characters of quoted text in a reason.
 const MAX_TOLD: usize = 300;
 
-fn counts(found: &[Finding]) -> [u32; 3] {
+fn count_severities(found: &[Finding]) -> [u32; 3] {
     Severity::ALL.map(|severity| {
         let many = found.iter().filter(|finding| finding.raw.severity == severity).count();
         u32::try_from(many).unwrap_or(u32::MAX)

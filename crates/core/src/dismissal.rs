@@ -2,7 +2,7 @@
 //! stay the same.
 //!
 //! A dismissal is a row of its own beside the findings, so a running review cannot overwrite it. The next
-//! writer of findings applies it with [`apply`].
+//! writer of findings applies it with [`apply_dismissals`].
 
 use serde::{Deserialize, Serialize};
 
@@ -49,11 +49,11 @@ pub enum RetractionScope {
 
 impl Dismissal {
     /// Records a dismissal of a finding in its current state.
-    pub fn of(finding: &Finding, reason: &str, by: &str, at: UnixMillis) -> Self {
+    pub fn new(finding: &Finding, reason: &str, by: &str, at: UnixMillis) -> Self {
         Self {
             finding: finding.id.clone(),
             snippet: finding.raw.snippet.clone(),
-            reason: crate::line::clean(reason, MAX_TEXT),
+            reason: crate::line::clean_line(reason, MAX_TEXT),
             by: by.to_owned(),
             at,
             withdrawn: false,
@@ -63,19 +63,19 @@ impl Dismissal {
     }
 
     /// Records that an operator retracts the comments on a finding.
-    pub fn retracted(
+    pub fn from_retraction(
         finding: &Finding,
         retraction: RetractionScope,
         reason: &str,
         by: &str,
         at: UnixMillis,
     ) -> Self {
-        Self { retraction: Some(retraction), ..Self::of(finding, reason, by, at) }
+        Self { retraction: Some(retraction), ..Self::new(finding, reason, by, at) }
     }
 
     /// Records that a person withdraws the dismissal of a finding.
     pub fn taken_back(finding: &Finding, by: &str, at: UnixMillis) -> Self {
-        Self { withdrawn: true, about: None, ..Self::of(finding, "", by, at) }
+        Self { withdrawn: true, about: None, ..Self::new(finding, "", by, at) }
     }
 
     /// Returns true if it applies to this finding with its current code. An unverified finding keeps the
@@ -107,7 +107,7 @@ impl Dismissal {
     }
 
     /// Renders the reason and its author for the finding's status.
-    pub fn told(&self) -> String {
+    pub fn status_text(&self) -> String {
         format!("{} ({})", self.reason, self.by)
     }
 }
@@ -128,7 +128,7 @@ fn has_same_words(one: &str, other: &str) -> bool {
 /// Counts dismissals that no longer apply to current findings because their records do not distinguish the
 /// lines from others. `known`: the findings as recorded. A finding whose record has a digest is not counted,
 /// since an earlier review has reported it.
-pub fn outdated(current: &[Finding], known: &[Finding], said: &[Dismissal]) -> u32 {
+pub fn count_outdated(current: &[Finding], known: &[Finding], said: &[Dismissal]) -> u32 {
     let is_new = |finding: &Finding| {
         known.iter().all(|known| known.id != finding.id || known.raw.code.lines.is_none())
     };
@@ -140,7 +140,7 @@ pub fn outdated(current: &[Finding], known: &[Finding], said: &[Dismissal]) -> u
 
 /// Reopens findings that are recorded as dismissed although none of these dismissals covers them. Those were
 /// made on another line of work.
-pub fn reopen(known: &mut [Finding], said: &[Dismissal]) {
+pub fn reopen_dismissed(known: &mut [Finding], said: &[Dismissal]) {
     for finding in known {
         let is_dismissed = matches!(finding.status, FindingStatus::Dismissed(_));
         if is_dismissed && !said.iter().any(|said| said.covers(finding)) {
@@ -151,7 +151,7 @@ pub fn reopen(known: &mut [Finding], said: &[Dismissal]) {
 
 /// Applies dismissals and their withdrawals, and returns the number of findings changed. Fixed, suppressed
 /// and out-of-scope findings are left as they are.
-pub fn apply(findings: &mut [Finding], dismissals: &[Dismissal]) -> usize {
+pub fn apply_dismissals(findings: &mut [Finding], dismissals: &[Dismissal]) -> usize {
     let mut changed = 0;
     for finding in findings {
         let Some(said) = dismissals.iter().find(|said| said.covers(finding)) else { continue };
@@ -163,7 +163,7 @@ pub fn apply(findings: &mut [Finding], dismissals: &[Dismissal]) -> usize {
             | FindingStatus::Dismissed(_)
                 if !said.withdrawn =>
             {
-                FindingStatus::Dismissed(said.told())
+                FindingStatus::Dismissed(said.status_text())
             }
             FindingStatus::Open
             | FindingStatus::Claimed
@@ -183,13 +183,13 @@ pub fn apply(findings: &mut [Finding], dismissals: &[Dismissal]) -> usize {
 
 /// Adds dismissed findings to the known ones and applies all dismissals. Every loop that meets such a finding
 /// again then recognises it ([`crate::identity::identify`]), even if another loop found it first.
-pub fn remember(known: &mut Vec<Finding>, said: &[Dismissal]) {
+pub fn add_dismissed(known: &mut Vec<Finding>, said: &[Dismissal]) {
     for finding in said.iter().filter(|said| !said.withdrawn).filter_map(|said| said.about.as_ref()) {
         if known.iter().all(|known| known.id != finding.id) {
             known.push(finding.clone());
         }
     }
-    apply(known, said);
+    apply_dismissals(known, said);
 }
 
 /// Reason for which a word identifies no finding.
@@ -224,8 +224,8 @@ pub enum MalformedFindingId {
 
 /// Shortens an id for display: enough of the digest, and the ordinal. An id without an ordinal keeps its
 /// version, as no ordinary word may look like an id.
-pub fn short(id: &FindingId) -> String {
-    let Some((Some(version), digest, ordinal)) = parts(id.as_str()) else { return id.to_string() };
+pub fn short_id(id: &FindingId) -> String {
+    let Some((Some(version), digest, ordinal)) = split_id(id.as_str()) else { return id.to_string() };
     let digest = digest.get(..SHOWN_DIGITS).unwrap_or(digest);
     match ordinal {
         Some(ordinal) if digest.len() >= SHOWN_DIGITS => format!("{digest}-{ordinal}"),
@@ -236,7 +236,7 @@ pub fn short(id: &FindingId) -> String {
 
 /// Returns true if a word looks like a finding's id or the beginning of one.
 pub fn is_id(word: &str) -> bool {
-    parts(word).is_some()
+    split_id(word).is_some()
 }
 
 /// Like [`is_id`], for a word that stands alone and not in a sentence: the digits alone are enough.
@@ -246,15 +246,15 @@ pub fn is_typed_id(word: &str) -> bool {
 
 /// Returns the findings that a word standing alone ([`is_typed_id`]) identifies: several if the word is
 /// ambiguous.
-pub fn meant<'a>(findings: &'a [Finding], word: &str) -> Vec<&'a Finding> {
-    match parts(word).or_else(|| is_digest(word).then_some((None, word, None))) {
+pub fn matching_findings<'a>(findings: &'a [Finding], word: &str) -> Vec<&'a Finding> {
+    match split_id(word).or_else(|| is_digest(word).then_some((None, word, None))) {
         Some(wanted) => findings.iter().filter(|finding| is_meant(finding, wanted)).collect(),
         None => Vec::new(),
     }
 }
 
 /// Returns the reason for which a word standing alone is not a valid id, or none if it may be one.
-pub fn misread(word: &str) -> Option<MalformedFindingId> {
+pub fn malformed_id(word: &str) -> Option<MalformedFindingId> {
     if is_typed_id(word) {
         return None;
     }
@@ -275,8 +275,8 @@ pub fn misread(word: &str) -> Option<MalformedFindingId> {
 ///
 /// # Errors
 /// [`FindingLookupError`] if no finding or more than one matches.
-pub fn named<'a>(findings: &'a [Finding], word: &str) -> Result<&'a Finding, FindingLookupError> {
-    let wanted = parts(word).ok_or(FindingLookupError::Unknown)?;
+pub fn find_by_id<'a>(findings: &'a [Finding], word: &str) -> Result<&'a Finding, FindingLookupError> {
+    let wanted = split_id(word).ok_or(FindingLookupError::Unknown)?;
     let mut meant = findings.iter().filter(|finding| is_meant(finding, wanted));
     match (meant.next(), meant.next()) {
         (Some(one), None) => Ok(one),
@@ -287,7 +287,7 @@ pub fn named<'a>(findings: &'a [Finding], word: &str) -> Result<&'a Finding, Fin
 
 /// Returns true if the finding's id begins with these parts.
 fn is_meant(finding: &Finding, (version, begins, ordinal): FindingIdParts<'_>) -> bool {
-    parts(finding.id.as_str()).is_some_and(|(its_version, digest, its_ordinal)| {
+    split_id(finding.id.as_str()).is_some_and(|(its_version, digest, its_ordinal)| {
         (version.is_none() || its_version == version)
             && digest.starts_with(begins)
             && (ordinal.is_none() || ordinal == its_ordinal)
@@ -304,7 +304,7 @@ type FindingIdParts<'a> = (Option<&'a str>, &'a str, Option<&'a str>);
 
 /// Splits an id into version, digest and ordinal: `1:0a1b…-2`. The version is optional only where the rest
 /// has all digits that `truing review` displays. This keeps ordinary words from looking like ids.
-fn parts(id: &str) -> Option<FindingIdParts<'_>> {
+fn split_id(id: &str) -> Option<FindingIdParts<'_>> {
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let (version, rest) = id.split_once(':').map_or((None, id), |(version, rest)| (Some(version), rest));
     let (digest, ordinal) =
@@ -357,7 +357,7 @@ mod tests {
     #[test]
     fn a_word_that_is_no_id_says_why() {
         for word in ["1:0a1b", "0a1b", "0a1b2c3d4e-1", "1:0a1b-2"] {
-            assert_eq!(misread(word), None, "{word}");
+            assert_eq!(malformed_id(word), None, "{word}");
         }
         for (word, why) in [
             ("", MalformedFindingId::Empty),
@@ -371,13 +371,13 @@ mod tests {
             ("zzzz-1", MalformedFindingId::NoId),
             ("96 e6", MalformedFindingId::NoId),
         ] {
-            assert_eq!(misread(word), Some(why), "{word}");
+            assert_eq!(malformed_id(word), Some(why), "{word}");
         }
     }
 
     #[test]
     fn a_dismissal_holds_for_the_code_it_was_said_of_wherever_that_is() {
-        let said = Dismissal::of(&finding("1:abcd-1", "x = 1"), "wanted\n here", "ada", UnixMillis(5));
+        let said = Dismissal::new(&finding("1:abcd-1", "x = 1"), "wanted\n here", "ada", UnixMillis(5));
         let mut findings = [
             finding("1:abcd-1", "  x =   1"),
             finding("1:abcd-1", "x = 2"),
@@ -387,17 +387,17 @@ mod tests {
                 ..finding("1:abcd-1", "x = 1")
             },
         ];
-        assert_eq!(apply(&mut findings, std::slice::from_ref(&said)), 1);
+        assert_eq!(apply_dismissals(&mut findings, std::slice::from_ref(&said)), 1);
         assert_eq!(findings[0].status, FindingStatus::Dismissed("wanted here (ada)".into()));
         assert_eq!(findings[1..3].iter().filter(|finding| finding.is_open()).count(), 2);
         assert!(matches!(findings[3].status, FindingStatus::Fixed(_)));
-        assert_eq!(apply(&mut findings, &[said]), 0, "a second time changes nothing");
+        assert_eq!(apply_dismissals(&mut findings, &[said]), 0, "a second time changes nothing");
 
         let back = Dismissal::taken_back(&findings[0], "bob", UnixMillis(6));
-        assert_eq!(apply(&mut findings, std::slice::from_ref(&back)), 1);
+        assert_eq!(apply_dismissals(&mut findings, std::slice::from_ref(&back)), 1);
         assert!(findings[..3].iter().all(Finding::is_open));
         assert!(matches!(findings[3].status, FindingStatus::Fixed(_)));
-        assert_eq!(apply(&mut findings, &[back]), 0, "nothing is left to take back");
+        assert_eq!(apply_dismissals(&mut findings, &[back]), 0, "nothing is left to take back");
     }
 
     #[test]
@@ -408,27 +408,27 @@ mod tests {
             finding
         };
         let old = signed("1:abcd-1", None);
-        let said = Dismissal::of(&old, "wanted", "ada", UnixMillis(5));
+        let said = Dismissal::new(&old, "wanted", "ada", UnixMillis(5));
         let mut now = [signed("1:abcd-1", Some("1"))];
-        assert_eq!(apply(&mut now, std::slice::from_ref(&said)), 0);
-        assert_eq!(outdated(&now, std::slice::from_ref(&old), std::slice::from_ref(&said)), 1);
-        assert_eq!(outdated(&now, &now, std::slice::from_ref(&said)), 0, "it was said");
+        assert_eq!(apply_dismissals(&mut now, std::slice::from_ref(&said)), 0);
+        assert_eq!(count_outdated(&now, std::slice::from_ref(&old), std::slice::from_ref(&said)), 1);
+        assert_eq!(count_outdated(&now, &now, std::slice::from_ref(&said)), 0, "it was said");
 
-        let again = Dismissal::of(&now[0], "wanted", "ada", UnixMillis(6));
-        assert_eq!(outdated(&now, std::slice::from_ref(&old), std::slice::from_ref(&again)), 0);
-        assert_eq!(apply(&mut now, std::slice::from_ref(&again)), 1);
+        let again = Dismissal::new(&now[0], "wanted", "ada", UnixMillis(6));
+        assert_eq!(count_outdated(&now, std::slice::from_ref(&old), std::slice::from_ref(&again)), 0);
+        assert_eq!(apply_dismissals(&mut now, std::slice::from_ref(&again)), 1);
         let mut other = [signed("1:abcd-1", Some("2"))];
-        assert_eq!(apply(&mut other, &[again]), 0, "it was said of another line");
+        assert_eq!(apply_dismissals(&mut other, &[again]), 0, "it was said of another line");
     }
 
     #[test]
     fn what_was_dismissed_on_another_branch_is_open() {
-        let said = Dismissal::of(&finding("1:abcd-1", "x = 1"), "wanted", "ada", UnixMillis(5));
+        let said = Dismissal::new(&finding("1:abcd-1", "x = 1"), "wanted", "ada", UnixMillis(5));
         let mut known = [finding("1:abcd-1", "x = 1")];
-        apply(&mut known, std::slice::from_ref(&said));
-        reopen(&mut known, std::slice::from_ref(&said));
+        apply_dismissals(&mut known, std::slice::from_ref(&said));
+        reopen_dismissed(&mut known, std::slice::from_ref(&said));
         assert!(!known[0].is_open());
-        reopen(&mut known, &[]);
+        reopen_dismissed(&mut known, &[]);
         assert!(known[0].is_open());
     }
 
@@ -437,8 +437,8 @@ mod tests {
         let digest = "0123456789abcdef0123456789abcdef";
         let ids = [format!("1:{digest}-1"), format!("1:{digest}-2"), "1:0123ffff-1".to_owned()];
         let findings: Vec<Finding> = ids.iter().map(|id| finding(id, "x")).collect();
-        assert_eq!(short(&findings[1].id), "0123456789-2");
-        assert_eq!(short(&findings[2].id), "1:0123ffff-1");
+        assert_eq!(short_id(&findings[1].id), "0123456789-2");
+        assert_eq!(short_id(&findings[2].id), "1:0123ffff-1");
         for (word, found) in [
             (ids[0].as_str(), Ok(0)),
             ("1:0123456789-2", Ok(1)),
@@ -455,13 +455,13 @@ mod tests {
             ("0123f", Err(FindingLookupError::Unknown)),
         ] {
             assert_eq!(
-                named(&findings, word).map(|finding| &finding.id),
+                find_by_id(&findings, word).map(|finding| &finding.id),
                 found.map(|at| &findings[at].id),
                 "{word}"
             );
         }
         let typed = |word| -> Vec<&str> {
-            meant(&findings, word).into_iter().map(|finding| finding.id.as_str()).collect()
+            matching_findings(&findings, word).into_iter().map(|finding| finding.id.as_str()).collect()
         };
         assert_eq!(
             typed("0123ffff"),

@@ -238,7 +238,7 @@ impl Effect {
     }
 
     /// Returns the intent to record before the effect is performed.
-    pub fn intended(&self) -> EffectIntent {
+    pub fn intent(&self) -> EffectIntent {
         let of = |kind: EffectKind, rest: &str| Topic::new(format!("{}/{rest}", kind.as_str()));
         let kind = self.kind();
         let (topic, what) = match self {
@@ -290,8 +290,10 @@ impl Effect {
             }
             Self::Summary { .. } => (CommentSubject::Summary.topic(), "posting the summary".to_owned()),
             Self::Findings { comments, .. } => {
-                let part =
-                    |draft: &InlineDraft| IntentPart { topic: draft.item.topic(), content: content(draft) };
+                let part = |draft: &InlineDraft| IntentPart {
+                    topic: draft.item.topic(),
+                    content: content_digest(draft),
+                };
                 let what = format!("posting a review (inline comments: {})", comments.len());
                 return EffectIntent { kind, parts: comments.iter().map(part).collect(), what };
             }
@@ -306,27 +308,27 @@ impl Effect {
             }
             Self::Reopen { thread } => (of(kind, thread.as_str()), "reopening a thread".to_owned()),
             Self::Status(status) => {
-                (of(kind, status.sha.as_str()), format!("setting the status of {}", status.sha.short()))
+                (of(kind, status.sha.as_str()), format!("setting the status of {}", status.sha.short_sha()))
             }
         };
-        EffectIntent { kind, parts: vec![IntentPart { topic, content: content(self) }], what }
+        EffectIntent { kind, parts: vec![IntentPart { topic, content: content_digest(self) }], what }
     }
 
     /// Returns the fallback for a refused effect. Only a review has one.
-    pub fn instead(&self) -> Option<Self> {
+    pub fn fallback(&self) -> Option<Self> {
         if let Self::Review(draft) = self { Some(Self::ReviewAsComment(draft.clone())) } else { None }
     }
 }
 
 impl BranchPush {
     /// Returns the intent to record before the push.
-    pub fn intended(&self) -> EffectIntent {
+    pub fn intent(&self) -> EffectIntent {
         let Self { branch, commit, .. } = self;
         let topic = Topic::new(format!("{}/{branch}/{commit}", EffectKind::Push.as_str()));
-        let what = format!("pushing {} to {branch}", commit.short());
+        let what = format!("pushing {} to {branch}", commit.short_sha());
         EffectIntent {
             kind: EffectKind::Push,
-            parts: vec![IntentPart { topic, content: content(self) }],
+            parts: vec![IntentPart { topic, content: content_digest(self) }],
             what,
         }
     }
@@ -334,7 +336,7 @@ impl BranchPush {
 
 /// Returns a digest of a value. A value that cannot be serialised as JSON has an empty digest, which never
 /// counts as equal.
-fn content(value: &impl Serialize) -> String {
+fn content_digest(value: &impl Serialize) -> String {
     serde_json::to_vec(value).map(|json| digest(&json)).unwrap_or_default()
 }
 
@@ -354,16 +356,16 @@ mod tests {
     #[test]
     fn effects_on_one_topic_differ_by_their_content() {
         let comment = |body: &str| Effect::Comment { topic: Topic::new("report"), body: body.into() };
-        let (one, other) = (comment("1").intended(), comment("2").intended());
+        let (one, other) = (comment("1").intent(), comment("2").intent());
         assert_eq!((&one.parts[0].topic, one.kind), (&other.parts[0].topic, EffectKind::Comment));
         assert_ne!(one.parts[0].content, other.parts[0].content);
-        assert_eq!(one, comment("1").intended());
+        assert_eq!(one, comment("1").intent());
     }
 
     #[test]
     fn what_is_said_at_another_time_is_another_effect() {
         let trigger =
-            |since| Effect::Trigger { text: "bugbot run".into(), since: UnixMillis(since) }.intended();
+            |since| Effect::Trigger { text: "bugbot run".into(), since: UnixMillis(since) }.intent();
         assert_ne!(trigger(1).parts[0].topic, trigger(2).parts[0].topic);
     }
 
@@ -372,8 +374,8 @@ mod tests {
         let names: BTreeSet<&str> = EffectKind::ALL.iter().map(|kind| kind.as_str()).collect();
         assert_eq!(names.len(), EffectKind::ALL.len());
         for kind in EffectKind::ALL {
-            let waits = kind.settle(TimeSpan::seconds(30)) > TimeSpan(0);
-            assert_eq!(waits, kind.observed() != ObservationMethod::State, "{}", kind.as_str());
+            let waits = kind.settle_time(TimeSpan::seconds(30)) > TimeSpan(0);
+            assert_eq!(waits, kind.observation_method() != ObservationMethod::State, "{}", kind.as_str());
         }
     }
 }

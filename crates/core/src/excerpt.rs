@@ -6,7 +6,7 @@ use crate::line;
 const UNSEEN: char = '\u{fffd}';
 
 /// Returns a range of lines (first and last, 1-based, inclusive), or none if the text lacks some of them.
-pub fn lines(text: &str, start_line: u32, end_line: u32) -> Option<Vec<&str>> {
+pub fn select_lines(text: &str, start_line: u32, end_line: u32) -> Option<Vec<&str>> {
     let lines: Vec<&str> = text.lines().collect();
     let place = |line: u32| usize::try_from(line).unwrap_or(usize::MAX);
     let first = place(start_line).checked_sub(1)?;
@@ -14,18 +14,18 @@ pub fn lines(text: &str, start_line: u32, end_line: u32) -> Option<Vec<&str>> {
 }
 
 /// Returns true if the lines contain the excerpt. An empty excerpt matches nothing.
-pub fn says(lines: &[&str], excerpt: &str) -> bool {
-    let said = folded(unescaped(excerpt).lines());
-    !said.is_empty() && folded(lines.iter().copied()).contains(&said)
+pub fn contains_excerpt(lines: &[&str], excerpt: &str) -> bool {
+    let said = fold_whitespace(unescape_hidden(excerpt).lines());
+    !said.is_empty() && fold_whitespace(lines.iter().copied()).contains(&said)
 }
 
 /// Returns true if an excerpt consists of exactly these lines.
 pub fn is_whole(lines: &[&str], excerpt: &str) -> bool {
-    folded(lines.iter().copied()) == folded(unescaped(excerpt).lines())
+    fold_whitespace(lines.iter().copied()) == fold_whitespace(unescape_hidden(excerpt).lines())
 }
 
 /// Removes escapes of invisible characters, such as `\u{202e}`, which prompts use in their place.
-pub fn unescaped(text: &str) -> String {
+pub fn unescape_hidden(text: &str) -> String {
     let mut parts = text.split("\\u{");
     let mut out = parts.next().unwrap_or_default().to_owned();
     for part in parts {
@@ -43,7 +43,7 @@ pub fn unescaped(text: &str) -> String {
 
 /// Joins all words with single blanks. Indentation, line breaks and invisible characters then make no
 /// difference.
-pub fn folded<'a>(lines: impl Iterator<Item = &'a str>) -> String {
+pub fn fold_whitespace<'a>(lines: impl Iterator<Item = &'a str>) -> String {
     let seen = |char| if line::is_hidden(char) || char == UNSEEN { ' ' } else { char };
     let text: String = lines.flat_map(|line| line.chars().chain(['\n'])).map(seen).collect();
     text.split_whitespace().collect::<Vec<_>>().join(" ")
@@ -52,11 +52,11 @@ pub fn folded<'a>(lines: impl Iterator<Item = &'a str>) -> String {
 /// Finds the lines of a snippet in a text and returns the first and last line number. Of several places it
 /// takes the one nearest to the old line `was`; none if the snippet is gone.
 pub fn locate(text: &str, snippet: &str, was: u32) -> Option<(u32, u32)> {
-    let wanted: Vec<String> = snippet.lines().map(|line| folded([line].into_iter())).collect();
+    let wanted: Vec<String> = snippet.lines().map(|line| fold_whitespace([line].into_iter())).collect();
     if wanted.iter().all(String::is_empty) {
         return None;
     }
-    let lines: Vec<String> = text.lines().map(|line| folded([line].into_iter())).collect();
+    let lines: Vec<String> = text.lines().map(|line| fold_whitespace([line].into_iter())).collect();
     let at = lines.windows(wanted.len()).enumerate().filter(|(_, shown)| *shown == wanted);
     let first = at.filter_map(|(at, _)| u32::try_from(at + 1).ok()).min_by_key(|at| at.abs_diff(was))?;
     let more = u32::try_from(wanted.len()).ok()?.saturating_sub(1);

@@ -23,7 +23,7 @@ pub struct LeaseLimits {
 
 impl LeaseLimits {
     /// Sets one total limit and none for each owner.
-    pub fn of(all: usize) -> Self {
+    pub fn new(all: usize) -> Self {
         Self { all, per_owner: all }
     }
 
@@ -36,7 +36,7 @@ impl LeaseLimits {
 /// A slot that may be leased.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct DueSlot<'a> {
-    /// Repository of the slot ([`SlotKey::repository`](crate::id::SlotKey::repository)).
+    /// Repository of the slot ([`SlotKey::repository_prefix`](crate::id::SlotKey::repository)).
     pub repository: &'a str,
     /// Owner of the repository. None if unknown; then no owner limit applies.
     pub owner: Option<&'a str>,
@@ -72,7 +72,7 @@ impl ActiveLeases {
     }
 
     /// Records that a lease has begun.
-    pub fn begin(&mut self, lease: FencingToken, repository: &str, owner: Option<&str>, now: UnixMillis) {
+    pub fn add_lease(&mut self, lease: FencingToken, repository: &str, owner: Option<&str>, now: UnixMillis) {
         let held = LeaseOwner { repository: repository.to_owned(), owner: owner.map(str::to_owned) };
         *self.repositories.entry(held.repository.clone()).or_default() += 1;
         if let Some(owner) = &held.owner {
@@ -83,7 +83,7 @@ impl ActiveLeases {
     }
 
     /// Records that a lease has ended.
-    pub fn end(&mut self, lease: FencingToken) {
+    pub fn remove_lease(&mut self, lease: FencingToken) {
         let Some(LeaseOwner { repository, owner }) = self.leases.remove(&lease) else { return };
         one_less(&mut self.repositories, &repository);
         if let Some(owner) = owner {
@@ -93,7 +93,7 @@ impl ActiveLeases {
 
     /// Drops turns that no longer affect the order, because every due slot became due after them. `oldest`:
     /// the earliest due time, none if nothing is due.
-    pub fn forget(&mut self, oldest: Option<UnixMillis>) {
+    pub fn prune_turns(&mut self, oldest: Option<UnixMillis>) {
         self.turns.retain(|_, turn| oldest.is_some_and(|oldest| *turn > oldest));
     }
 }
@@ -108,7 +108,12 @@ fn one_less(counts: &mut BTreeMap<String, usize>, of: &str) {
 }
 
 /// Selects the due slots to lease now and returns their indexes in this order.
-pub fn choose(due: &[DueSlot<'_>], busy: &ActiveLeases, places: LeaseLimits, now: UnixMillis) -> Vec<usize> {
+pub fn choose_slots(
+    due: &[DueSlot<'_>],
+    busy: &ActiveLeases,
+    places: LeaseLimits,
+    now: UnixMillis,
+) -> Vec<usize> {
     let mut queues: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for (index, slot) in due.iter().enumerate() {
         queues.entry(slot.repository).or_default().push(index);
@@ -178,12 +183,12 @@ mod tests {
         let due: Vec<DueSlot<'_>> = slots
             .iter()
             .map(|(key, owner, at)| DueSlot {
-                repository: key.repository(),
+                repository: key.repository_prefix(),
                 owner: Some(owner),
                 at: UnixMillis(*at),
             })
             .collect();
-        let chosen = choose(&due, busy, places, UnixMillis(now));
+        let chosen = choose_slots(&due, busy, places, UnixMillis(now));
         chosen.into_iter().map(|index| slots[index].0.clone()).collect()
     }
 
@@ -196,7 +201,7 @@ mod tests {
             (key(2, 1), "a", 40),
             (key(3, 1), "b", 50),
         ];
-        let of = |places| chosen(&slots, &ActiveLeases::default(), LeaseLimits::of(places), 100);
+        let of = |places| chosen(&slots, &ActiveLeases::default(), LeaseLimits::new(places), 100);
         assert_eq!(of(4), [key(1, 1), key(2, 1), key(3, 1), key(1, 2)]);
         assert_eq!(of(9).len(), 5);
         assert_eq!(of(0), []);
@@ -206,14 +211,14 @@ mod tests {
     fn with_one_place_the_repository_that_had_its_turn_goes_behind_those_that_wait() {
         let slots = [(key(1, 2), "a", 10), (key(2, 1), "a", 40)];
         let mut busy = ActiveLeases::default();
-        busy.begin(FencingToken(1), key(1, 1).repository(), Some("a"), UnixMillis(50));
-        assert_eq!(chosen(&slots, &busy, LeaseLimits::of(1), 60), [], "the place is taken");
-        busy.end(FencingToken(1));
-        assert_eq!(chosen(&slots, &busy, LeaseLimits::of(1), 60), [key(2, 1)]);
-        busy.forget(Some(UnixMillis(10)));
-        assert_eq!(chosen(&slots, &busy, LeaseLimits::of(1), 60), [key(2, 1)], "it still matters");
-        busy.forget(None);
-        assert_eq!(chosen(&slots, &busy, LeaseLimits::of(1), 60), [key(1, 2)]);
+        busy.add_lease(FencingToken(1), key(1, 1).repository_prefix(), Some("a"), UnixMillis(50));
+        assert_eq!(chosen(&slots, &busy, LeaseLimits::new(1), 60), [], "the place is taken");
+        busy.remove_lease(FencingToken(1));
+        assert_eq!(chosen(&slots, &busy, LeaseLimits::new(1), 60), [key(2, 1)]);
+        busy.prune_turns(Some(UnixMillis(10)));
+        assert_eq!(chosen(&slots, &busy, LeaseLimits::new(1), 60), [key(2, 1)], "it still matters");
+        busy.prune_turns(None);
+        assert_eq!(chosen(&slots, &busy, LeaseLimits::new(1), 60), [key(1, 2)]);
     }
 
     #[test]
@@ -227,9 +232,9 @@ mod tests {
         ];
         let places = LeaseLimits { all: 4, per_owner: 2 };
         let mut busy = ActiveLeases::default();
-        busy.begin(FencingToken(1), key(9, 1).repository(), Some("big"), UnixMillis(0));
+        busy.add_lease(FencingToken(1), key(9, 1).repository_prefix(), Some("big"), UnixMillis(0));
         assert_eq!(chosen(&slots, &busy, places, 20), [key(1, 1), key(3, 2), key(4, 1)]);
-        busy.end(FencingToken(1));
+        busy.remove_lease(FencingToken(1));
         assert_eq!(chosen(&slots, &busy, places, 20), [key(1, 1), key(2, 1), key(3, 2), key(4, 1)]);
         assert!(busy.is_empty() && busy.owners.is_empty() && busy.repositories.is_empty());
     }
@@ -253,7 +258,7 @@ mod tests {
 
     impl World {
         fn owner(key: &SlotKey) -> &'static str {
-            let id: usize = key.repository().split('/').nth(2).unwrap().parse().unwrap();
+            let id: usize = key.repository_prefix().split('/').nth(2).unwrap().parse().unwrap();
             ["a", "b", "c"][id % 3]
         }
 
@@ -261,7 +266,8 @@ mod tests {
             for _ in 0..count {
                 self.made += 1;
                 let new = key(repository, self.made);
-                let before = self.due.keys().filter(|key| key.repository() == new.repository()).count();
+                let before =
+                    self.due.keys().filter(|key| key.repository_prefix() == new.repository_prefix()).count();
                 self.due.insert(new, (now, before));
             }
         }
@@ -271,9 +277,9 @@ mod tests {
                 self.running.iter().filter(|(_, end)| **end <= now).map(|(lease, _)| *lease).collect();
             for lease in over {
                 self.running.remove(&lease);
-                self.busy.end(lease);
+                self.busy.remove_lease(lease);
             }
-            self.busy.forget(self.due.values().map(|(at, _)| UnixMillis(*at)).min());
+            self.busy.prune_turns(self.due.values().map(|(at, _)| UnixMillis(*at)).min());
             let slots: Vec<_> =
                 self.due.iter().map(|(key, (at, _))| (key.clone(), Self::owner(key), *at)).collect();
             for key in chosen(&slots, &self.busy, self.places, now) {
@@ -284,7 +290,7 @@ mod tests {
                 assert!(now - at <= bound, "{key} waited {} ticks, not {bound}", now - at);
                 self.granted += 1;
                 let lease = FencingToken(self.granted);
-                self.busy.begin(lease, key.repository(), Some(Self::owner(&key)), UnixMillis(now));
+                self.busy.add_lease(lease, key.repository_prefix(), Some(Self::owner(&key)), UnixMillis(now));
                 self.running.insert(lease, now + lasts().clamp(1, LONGEST));
             }
             assert!(self.busy.len() <= self.places.all);

@@ -115,7 +115,7 @@ impl RawFinding {
     /// Replaces the unvalidated suggestion by a code block at the end of the body, which readers cannot apply
     /// with one click. `shown`: the visible part of the replacement.
     #[must_use]
-    pub fn unproven(mut self, shown: &str) -> Self {
+    pub fn with_unproven_suggestion(mut self, shown: &str) -> Self {
         self.suggestion = None;
         let body = self.own_body();
         // The fence is longer than any run of back ticks in the text.
@@ -225,7 +225,7 @@ pub struct FixEvidence {
 
 impl FixEvidence {
     /// Takes these lines of a file, given by first and last line number.
-    pub fn of(path: &RepoPath, start_line: u32, end_line: u32, lines: &[&str]) -> Self {
+    pub fn new(path: &RepoPath, start_line: u32, end_line: u32, lines: &[&str]) -> Self {
         let text = lines.iter().take(MAX_SNIPPET_LINES).copied().collect::<Vec<_>>().join("\n");
         Self { path: path.clone(), start_line, end_line, text, mark: None }
     }

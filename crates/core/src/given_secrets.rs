@@ -16,14 +16,14 @@ static VALUES: LazyLock<RwLock<Arc<BTreeSet<String>>>> = LazyLock::new(RwLock::d
 pub fn keep_if_credential(value: &str) {
     let (letters, digits) = (|byte: u8| byte.is_ascii_alphabetic(), |byte: u8| byte.is_ascii_digit());
     if value.len() >= MIN_PART && value.bytes().any(letters) && value.bytes().any(digits) {
-        keep(value);
+        register_secret(value);
     }
 }
 
 /// Registers a credential. It is then removed from all displayed text, whole or in parts (lines of a key, the
 /// password of a URL, the token after `Bearer`).
-pub fn keep(given: &str) {
-    let all = all(given);
+pub fn register_secret(given: &str) {
+    let all = secret_parts(given);
     let mut values = VALUES.write().unwrap_or_else(PoisonError::into_inner);
     if all.iter().any(|value| !values.contains(*value)) {
         Arc::make_mut(&mut values).extend(all.into_iter().map(str::to_owned));
@@ -31,8 +31,8 @@ pub fn keep(given: &str) {
 }
 
 /// Removes an expired credential. Processes that run long would otherwise accumulate them.
-pub fn forget(given: &str) {
-    let all = all(given);
+pub fn forget_secret(given: &str) {
+    let all = secret_parts(given);
     let mut values = VALUES.write().unwrap_or_else(PoisonError::into_inner);
     if all.iter().any(|value| values.contains(*value)) {
         Arc::make_mut(&mut values).retain(|value| !all.contains(&value.as_str()));
@@ -40,7 +40,7 @@ pub fn forget(given: &str) {
 }
 
 /// Returns a credential and its parts; empty if it is too short.
-fn all(given: &str) -> Vec<&str> {
+fn secret_parts(given: &str) -> Vec<&str> {
     let given = given.trim();
     if given.len() < MIN_GIVEN {
         return Vec::new();
@@ -53,7 +53,7 @@ fn all(given: &str) -> Vec<&str> {
 }
 
 /// Returns all values. The set stays the same object ([`Arc::ptr_eq`]) until the values change.
-pub fn values() -> Arc<BTreeSet<String>> {
+pub fn secret_values() -> Arc<BTreeSet<String>> {
     VALUES.read().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
@@ -63,15 +63,15 @@ mod tests {
 
     #[test]
     fn a_credential_is_kept_with_the_parts_that_are_known_by_themselves_and_a_held_set_does_not_change() {
-        let before = values();
-        keep("short");
-        assert!(Arc::ptr_eq(&before, &values()));
-        keep("smtps://joe:given-canary-2@mail.example.org:465?to=a");
-        let after = values();
+        let before = secret_values();
+        register_secret("short");
+        assert!(Arc::ptr_eq(&before, &secret_values()));
+        register_secret("smtps://joe:given-canary-2@mail.example.org:465?to=a");
+        let after = secret_values();
         assert!(!before.contains("given-canary-2") && after.contains("given-canary-2"));
-        keep("given-canary-2");
-        assert!(Arc::ptr_eq(&after, &values()), "it is known");
-        forget("given-canary-2");
-        assert!(!values().contains("given-canary-2"));
+        register_secret("given-canary-2");
+        assert!(Arc::ptr_eq(&after, &secret_values()), "it is known");
+        forget_secret("given-canary-2");
+        assert!(!secret_values().contains("given-canary-2"));
     }
 }

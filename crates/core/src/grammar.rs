@@ -63,10 +63,10 @@ impl CommandGrammar {
     ///
     /// # Errors
     /// If one of the files is invalid.
-    pub fn shipped() -> Result<Self, Vec<PolicyFileError>> {
+    pub fn load_shipped() -> Result<Self, Vec<PolicyFileError>> {
         let mut commands = Vec::new();
         for (name, text) in SHIPPED {
-            commands.extend(file::read_commands(&PolicyFile::shipped(name, text), None)?);
+            commands.extend(file::read_commands(&PolicyFile::from_shipped(name, text), None)?);
         }
         Ok(Self { commands })
     }
@@ -77,7 +77,7 @@ impl CommandGrammar {
     /// All problems of the files.
     pub fn with_files(&self, files: &[&PolicyFile]) -> Result<Self, Vec<PolicyFileError>> {
         let replaced: Vec<String> =
-            files.iter().map(|file| PolicyFile::shipped(&file.name, "").shown).collect();
+            files.iter().map(|file| PolicyFile::from_shipped(&file.name, "").shown).collect();
         let mut commands: Vec<CommandSpec> =
             self.commands.iter().filter(|command| !replaced.contains(&command.file)).cloned().collect();
         let mut problems = Vec::new();
@@ -114,21 +114,21 @@ impl CommandGrammar {
     /// # Errors
     /// If there is no such command, or its flags and operands do not allow the words.
     pub fn accept<'a>(&'a self, argv: &'a [&str]) -> Result<AcceptedCommand<'a>, CommandRefusal> {
-        whole(argv)?;
+        check_argv(argv)?;
         let (program, words) = argv.split_first().ok_or(CommandRefusal::Nothing)?;
         let mut known = self.commands.iter().filter(|command| command.is_of(program)).peekable();
         if known.peek().is_none() {
             return Err(CommandRefusal::Program { program: (*program).to_owned() });
         }
-        let known: Vec<&CommandSpec> = known.filter(|command| command.begins(words)).collect();
-        let most = known.iter().map(|command| command.words().len()).max().ok_or_else(|| {
+        let known: Vec<&CommandSpec> = known.filter(|command| command.is_prefix_of(words)).collect();
+        let most = known.iter().map(|command| command.name_words().len()).max().ok_or_else(|| {
             CommandRefusal::Command { command: argv.iter().take(2).copied().collect::<Vec<_>>().join(" ") }
         })?;
         // A program path with a folder refers to a program in the clone, regardless of its name.
         let is_own = program.contains('/');
         // If two files list one command, the stricter one applies.
         let mut accepted: Result<AcceptedCommand<'a>, CommandRefusal> = Err(CommandRefusal::Nothing);
-        for command in known.into_iter().filter(|command| command.words().len() == most) {
+        for command in known.into_iter().filter(|command| command.name_words().len() == most) {
             let more = command.accept(words.get(most..).unwrap_or_default())?;
             accepted = Ok(match accepted {
                 // The inner command line is judged if either file declares one.
@@ -149,7 +149,7 @@ impl CommandGrammar {
 
 /// Refuses words that are no valid command line for any program: too many, too long, or with control
 /// characters.
-fn whole(argv: &[&str]) -> Result<(), CommandRefusal> {
+fn check_argv(argv: &[&str]) -> Result<(), CommandRefusal> {
     if argv.len() > MAX_WORDS {
         return Err(CommandRefusal::TooLong);
     }

@@ -74,7 +74,7 @@ impl Sha {
     }
 
     /// Returns git's null id, for a run that ended before its commits were known.
-    pub fn none() -> Self {
+    pub fn null() -> Self {
         Self("0".repeat(40))
     }
 
@@ -88,7 +88,7 @@ impl Sha {
     }
 
     /// Returns the first ten digits, for display.
-    pub fn short(&self) -> &str {
+    pub fn short_sha(&self) -> &str {
         self.0.get(..10).unwrap_or(&self.0)
     }
 }
@@ -201,7 +201,7 @@ impl SlotKey {
 
     /// Returns the key without its number, `pr/{forge}/{repository id}/`, which all keys of one repository
     /// share. A key without a number counts as a repository of its own.
-    pub fn repository(&self) -> &str {
+    pub fn repository_prefix(&self) -> &str {
         self.0.trim_end_matches(|letter: char| letter.is_ascii_digit())
     }
 }

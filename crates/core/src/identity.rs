@@ -68,7 +68,7 @@ pub struct IdentifiedFindings {
 
 impl IdentifiedFindings {
     /// Joins both lists, for the records.
-    pub fn all(self) -> Vec<Finding> {
+    pub fn into_findings(self) -> Vec<Finding> {
         let mut all = self.current;
         all.extend(self.gone);
         all
@@ -211,7 +211,7 @@ fn same_meaning<'a>(
     for (path, rows) in today {
         let taken: BTreeSet<&FindingId> = before.iter().flatten().map(|finding| &finding.id).collect();
         let old_names = rows.iter().filter_map(|&at| found[at].old_path.as_ref());
-        let names: BTreeSet<&RepoPath> = old_names.chain(renames.of(path)).chain([path]).collect();
+        let names: BTreeSet<&RepoPath> = old_names.chain(renames.old_names(path)).chain([path]).collect();
         // Its file may have had today's name at the base and another name in between.
         let is_named = |finding: &Finding| {
             let old_path = finding.old_path.as_ref();
@@ -224,9 +224,9 @@ fn same_meaning<'a>(
         }
         let path = path.to_string();
         let rows: Vec<(usize, ComparableFinding)> =
-            rows.iter().map(|&at| (at, statement(&path, &found[at].raw))).collect();
+            rows.iter().map(|&at| (at, comparable_finding(&path, &found[at].raw))).collect();
         let columns: Vec<(&Finding, ComparableFinding)> =
-            columns.into_iter().map(|finding| (finding, statement(&path, &finding.raw))).collect();
+            columns.into_iter().map(|finding| (finding, comparable_finding(&path, &finding.raw))).collect();
         let weights: Vec<Vec<i64>> = rows
             .iter()
             .map(|(at, today)| {
@@ -237,7 +237,7 @@ fn same_meaning<'a>(
                     let same_file = renames.same_file(&placed.raw.place.path, path)
                         || old == Some(path)
                         || was.is_some() && (old == was || was == Some(&placed.raw.place.path));
-                    if same_file { likeness(placed, today, finding, statement) } else { 0 }
+                    if same_file { match_weight(placed, today, finding, statement) } else { 0 }
                 };
                 columns.iter().map(like).collect()
             })
@@ -256,19 +256,19 @@ fn distance(placed: &PlacedFinding, finding: &Finding) -> i64 {
 }
 
 /// Prepares a finding for comparison, as if it were in this file.
-pub fn statement(path: &str, raw: &RawFinding) -> ComparableFinding {
+pub fn comparable_finding(path: &str, raw: &RawFinding) -> ComparableFinding {
     let snippet = Some(raw.snippet.as_str()).filter(|snippet| !snippet.trim().is_empty());
     ComparableFinding::new(path, &format!("{}\n\n{}", raw.title, raw.own_body()), snippet)
 }
 
 /// Returns the weight of a match in one file; 0 for no match. Distance decides only between equal scores.
-fn likeness(
+fn match_weight(
     placed: &PlacedFinding,
     today: &ComparableFinding,
     finding: &Finding,
     was: &ComparableFinding,
 ) -> i64 {
-    if !comparable(&placed.raw, &finding.raw) {
+    if !are_comparable(&placed.raw, &finding.raw) {
         return 0;
     }
     let score = similarity(today, was);
@@ -282,7 +282,7 @@ fn likeness(
 
 /// Returns true if two findings may be the same. Both must be on one side of the diff. Findings of two rules
 /// need the same rule, all others the same category.
-fn comparable(a: &RawFinding, b: &RawFinding) -> bool {
+fn are_comparable(a: &RawFinding, b: &RawFinding) -> bool {
     let ruled = |raw: &RawFinding| match raw.source {
         FindingSource::Rule | FindingSource::Tool => !raw.rule.is_empty(),
         FindingSource::Agent => false,
@@ -320,8 +320,10 @@ fn gone_at(
     renames: &FileRenames,
 ) -> Finding {
     let path = &finding.raw.place.path;
-    let unread =
-        coverage.not_reviewed.iter().any(|gap| gap.reason.unread() && renames.same_file(&gap.path, path));
+    let unread = coverage
+        .not_reviewed
+        .iter()
+        .any(|gap| gap.reason.hides_findings() && renames.same_file(&gap.path, path));
     let Some(head) = head.filter(|_| !unread) else { return finding };
     let status = match finding.status {
         // Includes dismissed findings: if one returns unchanged, its dismissal applies again.

@@ -58,7 +58,7 @@ pub struct FindingTally {
 
 impl FindingTally {
     /// Compares the known findings with the current ones.
-    pub fn of(known: &[Finding], now: &[Finding]) -> Self {
+    pub fn from_findings(known: &[Finding], now: &[Finding]) -> Self {
         let before: BTreeMap<&FindingId, &Finding> =
             known.iter().map(|finding| (&finding.id, finding)).collect();
         let mut tally = Self::default();
@@ -163,7 +163,7 @@ pub struct FileRenames(BTreeMap<RepoPath, BTreeSet<RepoPath>>);
 
 impl FileRenames {
     /// Adds the renames of a diff that ends at the head.
-    pub fn learn(&mut self, files: &[FileDiff<'_>]) {
+    pub fn add_diff(&mut self, files: &[FileDiff<'_>]) {
         for file in files.iter().filter(|file| file.status == FileStatus::Renamed) {
             if let Some(old) = &file.old_path {
                 self.0.entry(file.path.clone()).or_default().insert(old.clone());
@@ -188,13 +188,13 @@ impl FileRenames {
     }
 
     /// Returns the earlier names of a file.
-    pub fn of(&self, path: &RepoPath) -> impl Iterator<Item = &RepoPath> {
+    pub fn old_names(&self, path: &RepoPath) -> impl Iterator<Item = &RepoPath> {
         self.0.get(path).into_iter().flatten()
     }
 
     /// Returns true if `path` is a current or earlier name of the file `now`.
     pub fn same_file(&self, now: &RepoPath, path: &RepoPath) -> bool {
-        now == path || self.of(now).any(|old| old == path)
+        now == path || self.old_names(now).any(|old| old == path)
     }
 }
 
@@ -207,7 +207,7 @@ mod tests {
         let diff = b"diff --git a/a.py b/a.py\ndeleted file mode 100644\nindex 1..0\n--- a/a.py\n+++ /dev/null\n@@ -1 +0,0 @@\n-x\n\
             diff --git a/c.py b/c.py\nnew file mode 100644\nindex 0..2\nBinary files /dev/null and b/c.py differ\n";
         let mut renames = FileRenames::default();
-        renames.learn(&truing_diff::parse(diff).files);
+        renames.add_diff(&truing_diff::parse(diff).files);
         let [gone, large, other]: [RepoPath; 3] = ["a.py", "c.py", "d.py"].map(RepoPath::from);
         assert!(renames.same_file(&large, &gone) && !renames.same_file(&other, &gone));
     }

@@ -37,7 +37,8 @@ impl PathInstructions {
     /// If a pattern is not a valid glob.
     pub fn new(instructions: Vec<PathInstruction>) -> Result<Self, globset::Error> {
         let compiled = instructions.into_iter().map(|instruction| {
-            let (repos, paths) = (globs(&instruction.repos, true)?, globs(&instruction.paths, false)?);
+            let (repos, paths) =
+                (compile_globs(&instruction.repos, true)?, compile_globs(&instruction.paths, false)?);
             Ok(CompiledInstruction { instruction, repos, paths })
         });
         compiled.collect::<Result<_, globset::Error>>().map(Self)
@@ -63,7 +64,7 @@ impl PathInstructions {
     }
 }
 
-fn globs(patterns: &[String], ignores_case: bool) -> Result<GlobSet, globset::Error> {
+fn compile_globs(patterns: &[String], ignores_case: bool) -> Result<GlobSet, globset::Error> {
     let mut set = GlobSetBuilder::new();
     for pattern in patterns {
         set.add(GlobBuilder::new(pattern).literal_separator(true).case_insensitive(ignores_case).build()?);

@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 use crate::id::{RunId, UnixMillis};
 use crate::money::MicroUsd;
 
-pub use self::alert::{THRESHOLDS, alert, used_up};
-pub use self::grant::{ReservationDecision, grant};
-pub use self::period::{day, month, next_midnight};
-pub use self::room::{BudgetCaps, BudgetDecision, BudgetScope, room};
+pub use self::alert::{THRESHOLDS, threshold_notice, used_up};
+pub use self::grant::{ReservationDecision, decide_reservation};
+pub use self::period::{next_midnight, utc_day, utc_month};
+pub use self::room::{BudgetCaps, BudgetDecision, BudgetScope, decide_budget};
 
 /// Tokens of one answer in disjoint buckets, counted as in the Messages API: `input` excludes tokens written
 /// to or read from a cache.
@@ -34,7 +34,7 @@ pub struct TokenUsage {
 
 impl TokenUsage {
     /// Returns the sum of all buckets.
-    pub fn all(&self) -> u64 {
+    pub fn total(&self) -> u64 {
         let Self { input, output, cache_read, cache_write_5m, cache_write_1h } = *self;
         [output, cache_read, cache_write_5m, cache_write_1h].into_iter().fold(input, u64::saturating_add)
     }
@@ -231,7 +231,7 @@ pub struct BudgetUsage {
 
 impl BudgetUsage {
     /// Amount that can still be reserved.
-    pub fn left(&self) -> MicroUsd {
+    pub fn available_amount(&self) -> MicroUsd {
         MicroUsd(self.unspent().0.saturating_sub(self.reserved.0))
     }
 

@@ -4,20 +4,20 @@
 pub const MAX_TEXT: usize = 1000;
 
 /// Returns one line of visible text with at most `most` characters, and `…` where it was cut.
-pub fn clean(text: &str, most: usize) -> String {
+pub fn clean_line(text: &str, most: usize) -> String {
     // Text far beyond the bound is not processed.
     let end = text.char_indices().nth(most.saturating_mul(4)).map_or(text.len(), |(at, _)| at);
-    cut(visible(text.get(..end).unwrap_or(text)), most)
+    truncate_text(visible_line(text.get(..end).unwrap_or(text)), most)
 }
 
 /// Returns one line: each run of white space and invisible characters becomes one blank.
-pub fn visible(text: &str) -> String {
+pub fn visible_line(text: &str) -> String {
     let visible: String = text.chars().map(|char| if is_hidden(char) { ' ' } else { char }).collect();
     visible.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Truncates to `most` characters and appends `…` if it cut anything.
-pub fn cut(mut line: String, most: usize) -> String {
+pub fn truncate_text(mut line: String, most: usize) -> String {
     if let Some((at, _)) = line.char_indices().nth(most) {
         line.truncate(at);
         line.push('…');
@@ -26,7 +26,7 @@ pub fn cut(mut line: String, most: usize) -> String {
 }
 
 /// Renders a count with its noun: `1 file`, `2 files`, `2 entries`, `2 matches`.
-pub fn counted(count: impl std::fmt::Display, one: &str) -> String {
+pub fn format_count(count: impl std::fmt::Display, one: &str) -> String {
     let count = count.to_string();
     let ends = |ends: &[&str]| ends.iter().any(|end| one.ends_with(end));
     match one.strip_suffix('y') {
@@ -55,16 +55,16 @@ mod tests {
 
     #[test]
     fn kept_text_is_one_visible_bounded_line() {
-        assert_eq!(clean("a\r\n b\u{1b}[31m\u{202e}c\0", 20), "a b [31m c");
-        assert_eq!(clean("a\u{200b}b\u{e0041}c\u{feff}", 20), "a b c");
-        assert_eq!(clean("a\u{fe01}b\u{34f}c\u{2800}d\u{1d173}", 20), "a b c d");
+        assert_eq!(clean_line("a\r\n b\u{1b}[31m\u{202e}c\0", 20), "a b [31m c");
+        assert_eq!(clean_line("a\u{200b}b\u{e0041}c\u{feff}", 20), "a b c");
+        assert_eq!(clean_line("a\u{fe01}b\u{34f}c\u{2800}d\u{1d173}", 20), "a b c d");
         assert_eq!(
-            visible("\u{1f468}\u{200d}\u{1f469} \u{2764}\u{fe0f}"),
+            visible_line("\u{1f468}\u{200d}\u{1f469} \u{2764}\u{fe0f}"),
             "\u{1f468}\u{200d}\u{1f469} \u{2764}\u{fe0f}"
         );
-        assert_eq!(clean("ééé", 3), "ééé");
-        assert_eq!(clean("éééé", 3), "ééé…");
-        assert_eq!(clean(" \n ", 3), "");
+        assert_eq!(clean_line("ééé", 3), "ééé");
+        assert_eq!(clean_line("éééé", 3), "ééé…");
+        assert_eq!(clean_line(" \n ", 3), "");
     }
 
     #[test]
@@ -78,7 +78,7 @@ mod tests {
             (2, "match", "2 matches"),
             (2, "pull request", "2 pull requests"),
         ] {
-            assert_eq!(counted(count, one), told);
+            assert_eq!(format_count(count, one), told);
         }
     }
 }

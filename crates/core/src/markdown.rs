@@ -7,7 +7,7 @@
 
 mod blocks;
 
-pub use blocks::block;
+pub use blocks::sanitize_markdown;
 
 use crate::line::is_hidden;
 
@@ -25,18 +25,18 @@ const COLOURED: &[&str] = &[
 ];
 
 /// Renders one line that displays exactly this text.
-pub fn plain(text: &str) -> String {
+pub fn escape_text(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     push_plain(&mut out, text);
     out
 }
 
 /// Renders one line in which text between back ticks is code and the rest is literal.
-pub fn titled(title: &str) -> String {
+pub fn render_title(title: &str) -> String {
     let parts: Vec<&str> = title.split('`').collect();
     let paired = !parts.len().is_multiple_of(2);
     if !paired || parts.iter().skip(1).step_by(2).any(|part| part.is_empty()) {
-        return plain(title);
+        return escape_text(title);
     }
     let mut out = String::new();
     for (at, part) in parts.iter().enumerate() {
@@ -50,8 +50,8 @@ pub fn titled(title: &str) -> String {
 }
 
 /// Renders text as code on one line.
-pub fn code(text: &str) -> String {
-    let text: String = text.chars().map(|c| if c.is_whitespace() { ' ' } else { seen(c) }).collect();
+pub fn code_span(text: &str) -> String {
+    let text: String = text.chars().map(|c| if c.is_whitespace() { ' ' } else { visible_char(c) }).collect();
     let longest = longest_run(&text);
     let fence = "`".repeat(longest + 1);
     // Renderers strip one blank on both sides, unless there is nothing else.
@@ -62,7 +62,8 @@ pub fn code(text: &str) -> String {
 /// Renders lines as a code block, without a line end after the last fence. `language`: a language's name, or
 /// a file name extension.
 pub fn fence(language: &str, lines: &str) -> String {
-    let lines: String = lines.chars().map(|c| if matches!(c, '\n' | '\t') { c } else { seen(c) }).collect();
+    let lines: String =
+        lines.chars().map(|c| if matches!(c, '\n' | '\t') { c } else { visible_char(c) }).collect();
     let lines = lines.strip_suffix('\n').unwrap_or(&lines);
     let language = COLOURED.iter().find(|known| **known == language).copied().unwrap_or_default();
     let fence = "`".repeat(longest_run(lines).max(2) + 1);
@@ -101,7 +102,7 @@ fn longest_run(text: &str) -> usize {
     text.split(|c| c != '`').map(str::len).max().unwrap_or(0)
 }
 
-fn seen(c: char) -> char {
+fn visible_char(c: char) -> char {
     if is_hidden(c) { UNSEEN } else { c }
 }
 
@@ -110,7 +111,7 @@ fn push_code(out: &mut String, text: &str) {
     if out.ends_with('`') {
         out.push(APART); // else its back ticks would be counted with those before
     }
-    out.push_str(&code(text));
+    out.push_str(&code_span(text));
 }
 
 /// Appends literal text to the line at the end of `out`. A word that may name a commit is rendered as code.

@@ -58,7 +58,7 @@ impl OutcomeKind {
     pub const ALL: [Self; 5] = [Self::Reviewed, Self::Partial, Self::Skipped, Self::Deferred, Self::Failed];
 
     /// Converts it to the outcome that all loops share.
-    pub fn end(self) -> RunOutcome {
+    pub fn run_outcome(self) -> RunOutcome {
         match self {
             Self::Reviewed => RunOutcome::Done,
             Self::Partial => RunOutcome::Partial,
@@ -179,7 +179,7 @@ pub enum ModelReviewStatus {
     },
 }
 
-/// The model's part of a review, as input to the record ([`ReviewRecord::asked`]).
+/// The model's part of a review, as input to the record ([`ReviewRecord::with_model_review`]).
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct ModelReview {
     /// Model that answered; empty if none did.
@@ -355,11 +355,11 @@ impl run::RunDetail for ReviewDetail {
 
     const LOOP: LoopKind = LoopKind::Review;
 
-    fn end(&self) -> Option<RunOutcome> {
-        Some(self.outcome.kind.end())
+    fn run_outcome(&self) -> Option<RunOutcome> {
+        Some(self.outcome.kind.run_outcome())
     }
 
-    fn word(end: RunOutcome) -> &'static str {
+    fn outcome_word(end: RunOutcome) -> &'static str {
         match end {
             RunOutcome::Done => OutcomeKind::Reviewed.as_str(),
             RunOutcome::Partial | RunOutcome::Skipped | RunOutcome::Deferred | RunOutcome::Failed => {
@@ -377,7 +377,7 @@ impl run::RunDetail for ReviewDetail {
         self.outcome.reason.as_deref()
     }
 
-    fn furthest(&self, _: &[StepCost<ReviewStep>]) -> ReviewStep {
+    fn furthest_step(&self, _: &[StepCost<ReviewStep>]) -> ReviewStep {
         match self.stage {
             RunStage::Prepared | RunStage::Ended => ReviewStep::Prepared,
             RunStage::Computed => ReviewStep::Computed,
@@ -389,10 +389,10 @@ impl run::RunDetail for ReviewDetail {
 impl ReviewRecord {
     /// Adds the model's part as one step. The remaining time of the review is another step.
     #[must_use]
-    pub fn asked(mut self, asked: Option<ModelReview>) -> Self {
+    pub fn with_model_review(mut self, asked: Option<ModelReview>) -> Self {
         self.steps = Vec::new();
         if let Some(ModelReview { model, prompt_hash, turns, cost, ms, did }) = asked {
-            let tokens = did.tokens.all();
+            let tokens = did.tokens.total();
             self.model = Some(model).filter(|model| !model.is_empty());
             self.prompt_hash = Some(prompt_hash).filter(|hash| !hash.is_empty());
             self.detail.modelled = Some(did);
@@ -409,7 +409,7 @@ impl ReviewRecord {
         self.ended = now;
         let others = |step: &&StepCost<ReviewStep>| step.id != ReviewStep::Review;
         let others = self.steps.iter().filter(others).map(|step| step.ms).fold(0, u64::saturating_add);
-        let ms = self.ms().saturating_sub(others);
+        let ms = self.duration_ms().saturating_sub(others);
         match self.steps.iter_mut().find(|step| step.id == ReviewStep::Review) {
             Some(step) => step.ms = ms,
             None => self.steps.insert(0, StepCost { ms, ..StepCost::zero(ReviewStep::Review) }),
@@ -421,7 +421,7 @@ impl ReviewRecord {
     #[must_use]
     pub fn without_cost(mut self) -> Self {
         (self.model, self.prompt_hash, self.detail.modelled) = (None, None, None);
-        self.asked(None)
+        self.with_model_review(None)
     }
 }
 

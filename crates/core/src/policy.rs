@@ -93,7 +93,7 @@ impl PolicySet {
     ///
     /// # Errors
     /// If one of the files is invalid.
-    pub fn shipped() -> Result<Self, Vec<PolicyFileError>> {
+    pub fn load_shipped() -> Result<Self, Vec<PolicyFileError>> {
         Self::new(&[])
     }
 
@@ -108,7 +108,7 @@ impl PolicySet {
             files.iter().filter(|file| !is_file_name(&file.name)).map(unknown_file).collect();
         let grammars: Vec<&PolicyFile> =
             files.iter().filter(|file| file.name.starts_with(GRAMMAR) && is_file_name(&file.name)).collect();
-        let shipped = CommandGrammar::shipped()?;
+        let shipped = CommandGrammar::load_shipped()?;
         let grammar = shipped.with_files(&grammars).map_err(|more| problems.extend(more)).unwrap_or(shipped);
         let grammar = Arc::new(grammar);
         let find = |name: &str| files.iter().find(|file| file.name == name);
@@ -118,7 +118,7 @@ impl PolicySet {
             let shipped = name.shipped_file();
             let file = find(&name.file_name()).unwrap_or(&shipped);
             let profile =
-                AgentProfile::read(name, file, &grammar).map_err(|more| problems.extend(more)).ok()?;
+                AgentProfile::from_file(name, file, &grammar).map_err(|more| problems.extend(more)).ok()?;
             let (never, grammar) = (Arc::clone(never.as_ref()?), Arc::clone(&grammar));
             Some(Arc::new(AgentPolicy { name, profile, never, grammar, exact: Vec::new() }))
         };
@@ -161,7 +161,7 @@ impl PolicySet {
 }
 
 fn shipped_files() -> impl Iterator<Item = PolicyFile> {
-    let grammars = SHIPPED.iter().map(|(name, text)| PolicyFile::shipped(name, text));
+    let grammars = SHIPPED.iter().map(|(name, text)| PolicyFile::from_shipped(name, text));
     grammars.chain(ProfileName::ALL.map(ProfileName::shipped_file)).chain([never::shipped_file()])
 }
 
@@ -202,21 +202,21 @@ impl AgentPolicy {
     /// Decides if an action is allowed.
     pub fn judge(&self, action: AgentAction<'_>) -> PolicyVerdict {
         match action {
-            AgentAction::Run(argv) => self.run(argv),
-            AgentAction::Read(path) => self.file(FileAccess::Read, path),
-            AgentAction::Edit(path) => self.file(FileAccess::Edit, path),
-            AgentAction::Write(path) => self.file(FileAccess::Write, path),
-            AgentAction::Mcp(operation) => self.mcp(operation),
+            AgentAction::Run(argv) => self.judge_run(argv),
+            AgentAction::Read(path) => self.judge_file(FileAccess::Read, path),
+            AgentAction::Edit(path) => self.judge_file(FileAccess::Edit, path),
+            AgentAction::Write(path) => self.judge_file(FileAccess::Write, path),
+            AgentAction::Mcp(operation) => self.judge_mcp(operation),
         }
     }
 
     /// Judges a command line, and the inner line if it runs one. Both must be allowed.
-    fn run(&self, argv: &[&str]) -> PolicyVerdict {
+    fn judge_run(&self, argv: &[&str]) -> PolicyVerdict {
         if let Some((key, _)) = self.exact.iter().find(|(_, words)| words == argv) {
             let rule = PolicyRule { text: format!("{key}: {argv:?}"), file: "the configuration".to_owned() };
             return PolicyVerdict::Allow { rules: vec![rule], runs_code: true };
         }
-        let accepted = match self.command(argv) {
+        let accepted = match self.accept_argv(argv) {
             Ok(accepted) => accepted,
             Err(denied) => return denied,
         };
@@ -225,7 +225,7 @@ impl AgentPolicy {
             let rules = vec![self.run_rule(&accepted.command)];
             return PolicyVerdict::Allow { rules, runs_code: is_code(&accepted) };
         };
-        match self.command(inner) {
+        match self.accept_argv(inner) {
             Ok(within) if within.runs.is_some() => {
                 deny(format!("`{}` may not run `{}`", accepted.command, within.command), None)
             }
@@ -238,7 +238,7 @@ impl AgentPolicy {
         }
     }
 
-    fn command<'a>(&'a self, argv: &'a [&str]) -> Result<AcceptedCommand<'a>, PolicyVerdict> {
+    fn accept_argv<'a>(&'a self, argv: &'a [&str]) -> Result<AcceptedCommand<'a>, PolicyVerdict> {
         let accepted = self.grammar.accept(argv).map_err(|refusal| {
             let whole = argv.first().copied().unwrap_or_default();
             let program = whole.rsplit('/').next().unwrap_or_default();
@@ -246,11 +246,11 @@ impl AgentPolicy {
             let listed = find(whole).or_else(|| find(program));
             let file = listed
                 .map_or_else(|| format!("{GRAMMAR}{program}.toml"), |command| command.file().to_owned());
-            let rule = refusal.needed().map(|text| PolicyRule { text, file });
+            let rule = refusal.needed_rule().map(|text| PolicyRule { text, file });
             deny(refusal.to_string(), rule)
         })?;
         let may = accepted.class == CommandClass::Reads || self.name.runs_code();
-        if may && self.profile.runs(&accepted.command) {
+        if may && self.profile.may_run(&accepted.command) {
             return Ok(accepted);
         }
         let reason = format!("`{}` is not allowed to `{}`", accepted.command, self.name.as_str());
@@ -267,7 +267,7 @@ impl AgentPolicy {
         self.rule(format!("run {command:?}"))
     }
 
-    fn file(&self, verb: FileAccess, path: &str) -> PolicyVerdict {
+    fn judge_file(&self, verb: FileAccess, path: &str) -> PolicyVerdict {
         let inside = path.chars().all(|letter| !letter.is_control());
         let as_file = RepoPath::from_bytes(path);
         if !inside || !as_file.may_be_written() {
@@ -280,15 +280,15 @@ impl AgentPolicy {
         {
             return deny(format!("no agent may {does} {path:?}: it {class} ({entry:?})"), None);
         }
-        match self.profile.file(verb, path) {
+        match self.profile.matching_glob(verb, path) {
             Some(glob) => allow(rule(glob)),
             None => deny(format!("`{profile}` may not {does} {path:?}"), Some(rule(path))),
         }
     }
 
-    fn mcp(&self, operation: &str) -> PolicyVerdict {
+    fn judge_mcp(&self, operation: &str) -> PolicyVerdict {
         let rule = self.rule(format!("mcp {operation:?}"));
-        if self.profile.calls(operation) {
+        if self.profile.may_call(operation) {
             return allow(rule);
         }
         deny(format!("`{}` may not call {operation:?}", self.name.as_str()), Some(rule))

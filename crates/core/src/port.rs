@@ -29,7 +29,7 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 use serde::Serialize;
 
-pub use self::common::{SharedStateStore, StateSnapshot, StateUpdate, change};
+pub use self::common::{SharedStateStore, StateSnapshot, StateUpdate, update_state};
 pub use self::effects::{
     EffectEntry, EffectEntryChange, EffectEntryState, EffectLog, EffectOutcome, EffectOwner, ForgeWrite,
 };
@@ -86,15 +86,15 @@ pub trait SlotStore: Send + Sync {
     async fn now(&self) -> Result<UnixMillis, StoreError>;
 
     /// Returns up to `limit` slots that are due at `now` ([`Slot::wakes_at`]): the oldest of each repository
-    /// ([`SlotKey::repository`]), then the second oldest of each, and so on. A busy repository thus hides no
+    /// ([`SlotKey::repository_prefix`]), then the second oldest of each, and so on. A busy repository thus hides no
     /// other. Slots of equal rank are ordered by age.
-    async fn due(&self, now: UnixMillis, limit: usize) -> Result<Vec<Slot>, StoreError>;
+    async fn due_slots(&self, now: UnixMillis, limit: usize) -> Result<Vec<Slot>, StoreError>;
 
     /// Returns the earliest due time, not before `from`, of any slot.
     async fn next_due(&self, from: UnixMillis) -> Result<Option<UnixMillis>, StoreError>;
 
     /// Loads the slots of these keys, in order; a key without a row gives [`Slot::new`].
-    async fn load(&self, keys: &[SlotKey]) -> Result<Vec<Slot>, StoreError>;
+    async fn load_slots(&self, keys: &[SlotKey]) -> Result<Vec<Slot>, StoreError>;
 
     /// Returns leased slots whose holders are known to be dead, if the caller is the only server of this
     /// store. Otherwise the list is empty, and those leases end when they expire.
@@ -103,15 +103,15 @@ pub trait SlotStore: Send + Sync {
     /// Writes slots whose row still has the given version (0: no row), all in one durable transaction. A slot
     /// without state to keep is deleted. For each slot, in order, it returns the new version (0: row deleted)
     /// or a conflict. After a conflict the caller must load the slot and decide again.
-    async fn commit(
+    async fn commit_slots(
         &self,
         changes: &[(SlotVersion, Slot)],
     ) -> Result<Vec<Result<SlotVersion, VersionConflict>>, StoreError>;
 
-    /// Writes new leases as [`Self::commit`] does. It grants none while the kill switch is on, and none in a
+    /// Writes new leases as [`Self::commit_slots`] does. It grants none while the kill switch is on, and none in a
     /// repository whose own switch is on; both are read in the same transaction. If slots and records are in
     /// separate stores, a repository's switch is read immediately before.
-    async fn grant(
+    async fn grant_leases(
         &self,
         leases: &[(SlotVersion, Slot)],
     ) -> Result<Vec<Result<SlotVersion, LeaseRefusal>>, StoreError>;
@@ -120,7 +120,7 @@ pub trait SlotStore: Send + Sync {
     /// key's display name and history. In a file store this is one durable transaction. On servers, slots are
     /// written before names and history, so after an error either may be missing. Repetition is harmless.
     /// `halted` controls marks while the kill switch is on, which is read before any mark.
-    async fn mark(
+    async fn mark_slots(
         &self,
         marks: &[SlotMark],
         limits: &SlotLimits,
@@ -129,7 +129,7 @@ pub trait SlotStore: Send + Sync {
 
     /// Raises the version counter above `version`. Needed after records refused a token, because this store
     /// has then lost versions.
-    async fn raise(&self, version: SlotVersion) -> Result<(), StoreError>;
+    async fn raise_version(&self, version: SlotVersion) -> Result<(), StoreError>;
 
     /// Checks that the opened store is still in its place. It is cheap enough to be called in every polling
     /// round.
@@ -145,7 +145,7 @@ pub trait SlotStore: Send + Sync {
 
     /// Completes when another process may have made a slot due. For a store of one process it never
     /// completes.
-    async fn changed(&self) {
+    async fn wait_for_change(&self) {
         std::future::pending::<()>().await;
     }
 
@@ -158,7 +158,7 @@ pub trait SlotStore: Send + Sync {
 
     /// Returns the processes that lease. Called in each polling round, it also announces that this process
     /// `leases`, or withdraws that.
-    async fn workers(&self, leases: bool) -> Result<WorkerGroup, StoreError> {
+    async fn refresh_workers(&self, leases: bool) -> Result<WorkerGroup, StoreError> {
         let _ = leases;
         Ok(WorkerGroup::default())
     }

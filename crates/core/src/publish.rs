@@ -1,6 +1,6 @@
 //! Compares the desired content of a pull request with the observed content, and plans the steps between.
 //!
-//! Pure: [`plan`] compares the desired rows with the observed comments and with those that may have been
+//! Pure: [`plan_publish`] compares the desired rows with the observed comments and with those that may have been
 //! posted. The publisher (crate `forge`) executes the plan.
 
 mod check;
@@ -9,7 +9,7 @@ mod fit;
 use serde::{Deserialize, Serialize};
 
 pub use self::check::{CheckAnnotation, CheckConclusion, CheckContent, MAX_ANNOTATIONS};
-use crate::dismissal::{RetractionScope, short};
+use crate::dismissal::{RetractionScope, short_id};
 use crate::finding::{AnchorKind, CodeLocation, SuggestedFix};
 use crate::id::{CommentId, FindingId, Sha, ThreadId, TimeSpan, Topic, UnixMillis};
 use crate::markdown;
@@ -112,7 +112,7 @@ pub struct DesiredComment {
 
 impl DesiredComment {
     /// Creates the row of the summary.
-    pub fn summary(body: String) -> Self {
+    pub fn for_summary(body: String) -> Self {
         Self {
             item: CommentSubject::Summary,
             place: None,
@@ -128,17 +128,17 @@ impl DesiredComment {
     /// Returns the text of a new comment, without the marker.
     pub fn new_body(&self, bounds: &PublishLimits) -> String {
         let inline = matches!(&self.place, Some((AnchorKind::Inline, _)));
-        self.text(bounds, self.suggested(bounds).filter(|_| inline))
+        self.body_with_suggestion(bounds, self.suggestion_text(bounds).filter(|_| inline))
     }
 
     /// Returns the text of an existing comment, without the marker. It keeps its original suggestion: the
     /// forge applies that to the original lines, and another one might not fit them.
     fn kept_body(&self, bounds: &PublishLimits, seen: &str) -> String {
-        let has = |suggested: &String| trimmed(seen).contains(&trimmed(suggested));
-        self.text(bounds, self.suggested(bounds).filter(has))
+        let has = |suggested: &String| trim_line_ends(seen).contains(&trim_line_ends(suggested));
+        self.body_with_suggestion(bounds, self.suggestion_text(bounds).filter(has))
     }
 
-    fn suggested(&self, bounds: &PublishLimits) -> Option<String> {
+    fn suggestion_text(&self, bounds: &PublishLimits) -> Option<String> {
         let SuggestedFix { replacement } = self.suggestion.as_ref().filter(|_| !self.resolved)?;
         match (bounds.suggestions, self.is_proposed) {
             (true, _) => markdown::suggestion(replacement),
@@ -147,7 +147,7 @@ impl DesiredComment {
         }
     }
 
-    fn text(&self, bounds: &PublishLimits, suggested: Option<String>) -> String {
+    fn body_with_suggestion(&self, bounds: &PublishLimits, suggested: Option<String>) -> String {
         match suggested.map(|suggested| format!("\n\n{suggested}")) {
             Some(end) if units(&end) < bounds.body / 2 => fit(&self.body, bounds.body - units(&end)) + &end,
             Some(_) | None => fit(&self.body, bounds.body),
@@ -330,7 +330,7 @@ pub enum PublishPlan {
 /// Nothing is done while a pending comment may still become visible. A row with a known comment is never
 /// created again: if that comment is missing, a person has deleted it. `observed` must therefore contain
 /// every known comment that exists.
-pub fn plan(
+pub fn plan_publish(
     desired: &[DesiredComment],
     observed: &[ObservedComment],
     pending: &[UnconfirmedComment],
@@ -362,7 +362,7 @@ pub fn plan(
             (CommentSubject::Finding(_), Some(seen)) => row.kept_body(bounds, &seen.body),
             (CommentSubject::Finding(_), None) => row.new_body(bounds),
         };
-        if existing(row, body, &observed, bounds, &mut steps) || row.resolved {
+        if update_existing(row, body, &observed, bounds, &mut steps) || row.resolved {
             continue; // what is resolved before it was ever shown needs no comment
         }
         match (&row.item, kind) {
@@ -384,7 +384,7 @@ pub fn plan(
 ///
 /// A thread changes together with its comment's text, and before it. If the thread's state does not match the
 /// text, a person has changed it, and it stays.
-fn existing(
+fn update_existing(
     row: &DesiredComment,
     body: impl Fn(Option<&ObservedComment>) -> String,
     observed: &[&ObservedComment],
@@ -476,9 +476,9 @@ fn shown_summary(summary: &DesiredComment, desired: &[DesiredComment], bounds: &
         .filter_map(|row| match &row.place {
             Some((AnchorKind::Summary, place)) => {
                 let line = row.body.lines().next().unwrap_or_default();
-                let path = markdown::code(&place.path.to_string());
+                let path = markdown::code_span(&place.path.to_string());
                 let id = match &row.item {
-                    CommentSubject::Finding(id) => format!(" (`{}`)", short(id)),
+                    CommentSubject::Finding(id) => format!(" (`{}`)", short_id(id)),
                     CommentSubject::Summary => String::new(),
                 };
                 Some(format!("\n- {line} at line {} of {path}{id}", place.start_line))
@@ -508,10 +508,10 @@ fn shown_summary(summary: &DesiredComment, desired: &[DesiredComment], bounds: &
 
 /// Compares texts as forges store them: line ends and trailing white space are ignored.
 fn same_text(a: &str, b: &str) -> bool {
-    trimmed(a.trim_end()) == trimmed(b.trim_end())
+    trim_line_ends(a.trim_end()) == trim_line_ends(b.trim_end())
 }
 
 /// Removes white space at the ends of lines.
-fn trimmed(text: &str) -> String {
+fn trim_line_ends(text: &str) -> String {
     text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
 }

@@ -20,7 +20,7 @@ use truing_diff::RepoPath;
 
 pub use around::{ChangeSnapshot, MAX_AROUND, MAX_SNIPPET_LINES, SurroundingLines, UnverifiedReason};
 pub use follow::{FollowOutcome, follow};
-pub use head::{AddedLines, HeadView, RecheckStatus, RecheckVerdict, ReviewerReport, owed};
+pub use head::{AddedLines, HeadView, RecheckStatus, RecheckVerdict, ReviewerReport, unanswered_findings};
 use page::ComparedFile;
 pub use statement::StatementMarks;
 
@@ -61,7 +61,7 @@ impl RecheckSummary {
     /// otherwise unchanged. Those of a rule that did not run, or that is left to a linter there, are outside
     /// the review. Those of a tool that did not run are unchanged, because it may have failed or another job
     /// runs it. Findings that the base now has, or whose lines are unchanged, are outside, not fixed.
-    pub fn settle(&self, gone: &mut [Finding], known: &[Finding], at: &Sha) {
+    pub fn update_statuses(&self, gone: &mut [Finding], known: &[Finding], at: &Sha) {
         let known: BTreeMap<&FindingId, &Finding> =
             known.iter().map(|finding| (&finding.id, finding)).collect();
         for finding in gone.iter_mut().filter(|finding| finding.raw.source == FindingSource::Agent) {
@@ -104,7 +104,7 @@ impl RecheckSummary {
 /// Reopens a model's findings that apply at the head. One kind was dismissed with other lines than the file
 /// now has, unless lines were only removed. The other had left the change, which now adds their lines, or the
 /// lines in their place, again.
-pub fn reopen<T: Fn(&RepoPath) -> Option<String>>(known: &mut [Finding], head: &HeadView<'_, T>) {
+pub fn reopen_findings<T: Fn(&RepoPath) -> Option<String>>(known: &mut [Finding], head: &HeadView<'_, T>) {
     let of_a_model = |finding: &&mut Finding| {
         finding.raw.source == FindingSource::Agent && finding.raw.place.side == DiffSide::New
     };
@@ -144,7 +144,7 @@ pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
     place: impl Fn(RawFinding) -> PlacedFinding,
 ) -> RecheckSummary {
     let mut rechecked = RecheckSummary::default();
-    let replaced = evidence::replaced(known, head);
+    let replaced = evidence::find_replaced_lines(known, head);
     for finding in known.iter().filter(|finding| finding.raw.source == FindingSource::Agent) {
         match &finding.status {
             FindingStatus::Open | FindingStatus::Claimed => {}
@@ -156,7 +156,8 @@ pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
                 let is_open = match (&finding.status, beside) {
                     (FindingStatus::Fixed(_), Some(evidence)) => {
                         let is_gone = !evidence::still_shows(evidence, head);
-                        is_gone && decide(finding, &went, &[], head, &replaced) != RecheckOutcome::Outside
+                        is_gone
+                            && decide_outcome(finding, &went, &[], head, &replaced) != RecheckOutcome::Outside
                     }
                     (FindingStatus::Fixed(_), None) => {
                         matches!(went, FollowOutcome::There { .. }) && is_added_again(&went, head)
@@ -166,7 +167,7 @@ pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
                 if is_open && !is_among(finding, found) {
                     let is_there = matches!(went, FollowOutcome::There { .. });
                     let why = (!is_there).then_some(UnverifiedReason::NoVerdict);
-                    found.push(held(finding, &went, why, head, &place));
+                    found.push(place_followed(finding, &went, why, head, &place));
                 }
                 continue;
             }
@@ -174,9 +175,10 @@ pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
             FindingStatus::Dismissed(_) => {
                 let went = follow(finding, head);
                 let is_there = matches!(went, FollowOutcome::There { .. } | FollowOutcome::Changed { .. });
-                let is_outside = decide(finding, &went, &[], head, &replaced) == RecheckOutcome::Outside;
+                let is_outside =
+                    decide_outcome(finding, &went, &[], head, &replaced) == RecheckOutcome::Outside;
                 if is_there && !is_outside && !is_among(finding, found) {
-                    found.push(held(finding, &went, finding.unverified, head, &place));
+                    found.push(place_followed(finding, &went, finding.unverified, head, &place));
                 }
                 continue;
             }
@@ -185,17 +187,17 @@ pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
             }
         }
         let went = follow(finding, head);
-        let became = decide(finding, &went, reviewers, head, &replaced);
+        let became = decide_outcome(finding, &went, reviewers, head, &replaced);
         let is_fixed = matches!(became, RecheckOutcome::Fixed(_));
-        if let Some(again) = again(finding, &went, found, is_fixed) {
+        if let Some(again) = find_again(finding, &went, found, is_fixed) {
             again.sighting.of = Some(finding.id.clone());
             continue;
         }
         match became {
             RecheckOutcome::Fixed(evidence) => _ = rechecked.fixed.insert(finding.id.clone(), evidence),
             RecheckOutcome::Outside => _ = rechecked.outside.insert(finding.id.clone()),
-            RecheckOutcome::Open(why) => found.push(held(finding, &went, why, head, &place)),
-            RecheckOutcome::Seen(lines) => found.extend(seen(finding, &went, lines, head, &place)),
+            RecheckOutcome::Open(why) => found.push(place_followed(finding, &went, why, head, &place)),
+            RecheckOutcome::Seen(lines) => found.extend(place_at_lines(finding, &went, lines, head, &place)),
         }
     }
     let of_tools =
@@ -205,7 +207,7 @@ pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
     // Only local reviews have lines of work and need this.
     let of_line = known.iter().filter(|finding| !finding.seen_on.is_empty() && finding.is_open());
     let of_others = of_line.filter(|finding| finding.raw.source != FindingSource::Agent);
-    let expected = of_others.filter_map(|finding| Some((finding.id.clone(), instead(finding, head)?)));
+    let expected = of_others.filter_map(|finding| Some((finding.id.clone(), fix_evidence(finding, head)?)));
     rechecked.expected = expected.collect();
     for placed in found
         .iter_mut()
@@ -214,7 +216,13 @@ pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
         let CodeLocation { path, start_line, end_line, .. } = &placed.raw.place;
         let lines = (*start_line, *end_line);
         placed.sighting.around = head.page(path).map(|page| {
-            SurroundingLines::of(&page, lines.0, lines.1, &placed.raw.snippet, Some(head.seen(&page, lines)))
+            SurroundingLines::new(
+                &page,
+                lines.0,
+                lines.1,
+                &placed.raw.snippet,
+                Some(head.change_snapshot(&page, lines)),
+            )
         });
     }
     rechecked
@@ -236,7 +244,7 @@ fn is_unreported<T: Fn(&RepoPath) -> Option<String>>(
 
 /// Returns the current lines in place of a finding of a rule or a tool, if its own lines are gone or are
 /// added lines that its rule has checked. None if no rule may have checked that place.
-fn instead<T: Fn(&RepoPath) -> Option<String>>(
+fn fix_evidence<T: Fn(&RepoPath) -> Option<String>>(
     finding: &Finding,
     head: &HeadView<'_, T>,
 ) -> Option<FixEvidence> {
@@ -250,7 +258,7 @@ fn instead<T: Fn(&RepoPath) -> Option<String>>(
         FollowOutcome::Changed { path, start, end, .. } => (path, (*start, *end.max(start))),
         FollowOutcome::Lost { path } => (path, (finding.raw.place.start_line, finding.raw.place.start_line)),
         FollowOutcome::NoFile if head.added.contains_key(was) => return None,
-        FollowOutcome::NoFile => return Some(FixEvidence::of(was, 0, 0, &[])),
+        FollowOutcome::NoFile => return Some(FixEvidence::new(was, 0, 0, &[])),
     };
     if path != was && !head.renames.same_file(path, was) {
         return None;
@@ -258,11 +266,11 @@ fn instead<T: Fn(&RepoPath) -> Option<String>>(
     let page = head.page(path)?;
     let last = u32::try_from(page.lines.len()).unwrap_or(u32::MAX);
     let lines = (lines.0.clamp(1, last.max(1)), lines.1.clamp(1, last.max(1)));
-    Some(FixEvidence::of(
+    Some(FixEvidence::new(
         path,
         lines.0,
         lines.1,
-        &excerpt::lines(&page.text, lines.0, lines.1).unwrap_or_default(),
+        &excerpt::select_lines(&page.text, lines.0, lines.1).unwrap_or_default(),
     ))
 }
 
@@ -279,7 +287,7 @@ enum RecheckOutcome {
     Outside,
 }
 
-fn decide<T: Fn(&RepoPath) -> Option<String>>(
+fn decide_outcome<T: Fn(&RepoPath) -> Option<String>>(
     finding: &Finding,
     went: &FollowOutcome,
     reviewers: &[ReviewerReport],
@@ -319,7 +327,7 @@ fn decide<T: Fn(&RepoPath) -> Option<String>>(
         is_seen |= saw;
         for verdict in reviewer.verdicts.iter().filter(|verdict| verdict.finding == finding.id) {
             is_said = true;
-            let lines = || page.as_deref().and_then(|page| shows(verdict, went, &page.text));
+            let lines = || page.as_deref().and_then(|page| evidence_lines(verdict, went, &page.text));
             let may_look = verdict.path.as_ref().is_none_or(|path| reviewer.seen.contains(path));
             let new = || evidence::new_evidence(verdict, finding, went, head, replaced).filter(|_| may_look);
             match verdict.word {
@@ -332,7 +340,7 @@ fn decide<T: Fn(&RepoPath) -> Option<String>>(
                 RecheckStatus::Fixed if !is_readable && follow::may_be_rewritten(finding, head) => {
                     shown = new();
                 }
-                RecheckStatus::Fixed if !is_readable => shown = Some(FixEvidence::of(path, 0, 0, &[])),
+                RecheckStatus::Fixed if !is_readable => shown = Some(FixEvidence::new(path, 0, 0, &[])),
                 RecheckStatus::Fixed => {
                     let instead = || {
                         // While its own lines exist, nothing has replaced them.
@@ -351,8 +359,8 @@ fn decide<T: Fn(&RepoPath) -> Option<String>>(
                             | FollowOutcome::Changed { .. }
                             | FollowOutcome::NoFile => true,
                         };
-                        let text = excerpt::lines(&page.text, lines.0, lines.1).filter(|_| is_it)?;
-                        Some(FixEvidence::of(path, lines.0, lines.1, &text))
+                        let text = excerpt::select_lines(&page.text, lines.0, lines.1).filter(|_| is_it)?;
+                        Some(FixEvidence::new(path, lines.0, lines.1, &text))
                     };
                     shown = instead().or_else(new);
                 }
@@ -372,18 +380,18 @@ fn decide<T: Fn(&RepoPath) -> Option<String>>(
 
 /// Returns the lines that a verdict names, if three conditions hold. The file has these lines, they match the
 /// quoted excerpt, and they overlap or adjoin the current place of the finding's lines.
-fn shows(verdict: &RecheckVerdict, went: &FollowOutcome, text: &str) -> Option<(u32, u32)> {
+fn evidence_lines(verdict: &RecheckVerdict, went: &FollowOutcome, text: &str) -> Option<(u32, u32)> {
     if verdict.path.as_ref().is_some_and(|path| went.path() != Some(path)) {
         return None;
     }
     let (first, last) = verdict.lines?;
-    let lines = excerpt::lines(text, first, last)?;
-    if !excerpt::says(&lines, &verdict.excerpt) {
+    let lines = excerpt::select_lines(text, first, last)?;
+    if !excerpt::contains_excerpt(&lines, &verdict.excerpt) {
         return None;
     }
     let (start, end) = match went {
         FollowOutcome::There { start, end, .. } | FollowOutcome::Changed { start, end, .. } => {
-            beside(text, *start, *end)
+            widen_lines(text, *start, *end)
         }
         FollowOutcome::Lost { .. } => (1, u32::MAX),
         FollowOutcome::NoFile => return None,
@@ -392,7 +400,7 @@ fn shows(verdict: &RecheckVerdict, went: &FollowOutcome, text: &str) -> Option<(
 }
 
 /// Extends a range by the nearest line above and below that is not blank.
-fn beside(text: &str, start: u32, end: u32) -> (u32, u32) {
+fn widen_lines(text: &str, start: u32, end: u32) -> (u32, u32) {
     let lines: Vec<&str> = text.lines().collect();
     let at = |line: u32| usize::try_from(line).ok().and_then(|line| lines.get(line.checked_sub(1)?));
     let is_blank = |line: u32| at(line).is_some_and(|line| line.trim().is_empty());
@@ -424,7 +432,7 @@ fn is_among(finding: &Finding, found: &[PlacedFinding]) -> bool {
 
 /// Finds the finding among those of this head: by its text, or, unless it was shown to be fixed, by its kind
 /// and place.
-fn again<'a>(
+fn find_again<'a>(
     finding: &Finding,
     went: &FollowOutcome,
     found: &'a mut [PlacedFinding],
@@ -466,7 +474,7 @@ fn says_the_same(was: &RawFinding, is: &RawFinding) -> bool {
 }
 
 /// Moves the finding to its lines' current place.
-fn held<T: Fn(&RepoPath) -> Option<String>>(
+fn place_followed<T: Fn(&RepoPath) -> Option<String>>(
     finding: &Finding,
     went: &FollowOutcome,
     unverified: Option<UnverifiedReason>,
@@ -501,7 +509,7 @@ fn held<T: Fn(&RepoPath) -> Option<String>>(
     {
         // No reviewer has reported on it: changes since the last sighting still count as new.
         let seen = around.and_then(|around| around.seen);
-        return sighted(finding, raw, &page, seen, place);
+        return place_with_snippet(finding, raw, &page, seen, place);
     }
     let mut placed = place(raw);
     if !is_shown && placed.anchor == AnchorKind::Inline {
@@ -513,7 +521,7 @@ fn held<T: Fn(&RepoPath) -> Option<String>>(
 }
 
 /// Moves the finding to the lines at which a reviewer saw it.
-fn seen<T: Fn(&RepoPath) -> Option<String>>(
+fn place_at_lines<T: Fn(&RepoPath) -> Option<String>>(
     finding: &Finding,
     went: &FollowOutcome,
     lines: (u32, u32),
@@ -528,12 +536,12 @@ fn seen<T: Fn(&RepoPath) -> Option<String>>(
     }
     raw.place.path = path.clone();
     (raw.place.start_line, raw.place.end_line) = lines;
-    let seen = Some(head.seen(&page, lines));
-    Some(sighted(finding, raw, &page, seen, place))
+    let seen = Some(head.change_snapshot(&page, lines));
+    Some(place_with_snippet(finding, raw, &page, seen, place))
 }
 
 /// Builds a finding from its file's current content.
-fn sighted(
+fn place_with_snippet(
     finding: &Finding,
     mut raw: RawFinding,
     page: &ComparedFile,
@@ -541,10 +549,10 @@ fn sighted(
     place: &impl Fn(RawFinding) -> PlacedFinding,
 ) -> PlacedFinding {
     let lines = (raw.place.start_line, raw.place.end_line);
-    if let Some(shown) = excerpt::lines(&page.text, lines.0, lines.1) {
+    if let Some(shown) = excerpt::select_lines(&page.text, lines.0, lines.1) {
         raw.snippet = shown.into_iter().take(MAX_SNIPPET_LINES).collect::<Vec<_>>().join("\n");
     }
-    let around = Some(SurroundingLines::of(page, lines.0, lines.1, &raw.snippet, seen));
+    let around = Some(SurroundingLines::new(page, lines.0, lines.1, &raw.snippet, seen));
     let mut placed = place(raw);
     placed.sighting = FindingFacts { of: Some(finding.id.clone()), around, ..FindingFacts::default() };
     placed

@@ -26,7 +26,7 @@ impl PackageRegistry {
     }
 
     /// Finds the registry by its name in the configuration.
-    pub fn named(name: &str) -> Option<Self> {
+    pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|registry| registry.as_str() == name)
     }
 

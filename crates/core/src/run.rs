@@ -125,10 +125,10 @@ pub trait RunDetail: Clone + Serialize + DeserializeOwned + Send + Sync + 'stati
     const LOOP: LoopKind;
 
     /// Returns the outcome of the run; none while it continues.
-    fn end(&self) -> Option<RunOutcome>;
+    fn run_outcome(&self) -> Option<RunOutcome>;
 
     /// Returns the loop's own word for an outcome.
-    fn word(end: RunOutcome) -> &'static str {
+    fn outcome_word(end: RunOutcome) -> &'static str {
         end.as_str()
     }
 
@@ -139,7 +139,7 @@ pub trait RunDetail: Clone + Serialize + DeserializeOwned + Send + Sync + 'stati
     fn reason(&self) -> Option<&str>;
 
     /// Returns the furthest step that the run reached; `steps` are those with a cost.
-    fn furthest(&self, steps: &[StepCost<Self::Step>]) -> Self::Step;
+    fn furthest_step(&self, steps: &[StepCost<Self::Step>]) -> Self::Step;
 }
 
 /// Record of one run of a loop. The server writes it in every case, and it contains no statement of an agent
@@ -171,7 +171,7 @@ pub struct RunRecord<D: RunDetail> {
 
 impl<D: RunDetail> RunRecord<D> {
     /// Begins a run now.
-    pub fn begin(run: RunId, key: SlotKey, detail: D, now: UnixMillis) -> Self {
+    pub fn new(run: RunId, key: SlotKey, detail: D, now: UnixMillis) -> Self {
         Self {
             run,
             key,
@@ -187,7 +187,7 @@ impl<D: RunDetail> RunRecord<D> {
     }
 
     /// Adds the cost of a step and ignores `more.id`.
-    pub fn took<T>(&mut self, id: D::Step, more: &StepCost<T>) {
+    pub fn add_step_cost<T>(&mut self, id: D::Step, more: &StepCost<T>) {
         let at = self.steps.partition_point(|step| step.id < id);
         if self.steps.get(at).is_none_or(|step| step.id != id) {
             self.steps.insert(at, StepCost::zero(id));
@@ -214,13 +214,13 @@ impl<D: RunDetail> RunRecord<D> {
     }
 
     /// Returns the wall-clock time in milliseconds.
-    pub fn ms(&self) -> u64 {
+    pub fn duration_ms(&self) -> u64 {
         u64::try_from(self.ended.0.saturating_sub(self.started.0)).unwrap_or(0)
     }
 
     /// Returns the outcome; none while the run continues.
-    pub fn end(&self) -> Option<RunOutcome> {
-        self.detail.end()
+    pub fn run_outcome(&self) -> Option<RunOutcome> {
+        self.detail.run_outcome()
     }
 
     /// Returns the result in the loop's own word.
@@ -234,7 +234,7 @@ impl<D: RunDetail> RunRecord<D> {
     }
 
     /// Returns the furthest step that the run reached.
-    pub fn furthest(&self) -> D::Step {
-        self.detail.furthest(&self.steps)
+    pub fn furthest_step(&self) -> D::Step {
+        self.detail.furthest_step(&self.steps)
     }
 }

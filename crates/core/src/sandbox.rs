@@ -21,7 +21,7 @@ impl SandboxLevel {
     pub const OF_READERS: Self = Self::Landlock;
 
     /// Finds the level of this name.
-    pub fn named(name: &str) -> Option<Self> {
+    pub fn from_name(name: &str) -> Option<Self> {
         [Self::None, Self::Landlock, Self::Full].into_iter().find(|level| level.as_str() == name)
     }
 
@@ -51,7 +51,7 @@ pub enum SandboxLimit {
 
 impl SandboxLimit {
     /// Finds the limit of this name.
-    pub fn named(name: &str) -> Option<Self> {
+    pub fn from_name(name: &str) -> Option<Self> {
         [Self::Memory, Self::Processes, Self::Sockets, Self::Disk]
             .into_iter()
             .find(|bound| bound.as_str() == name)

@@ -18,7 +18,7 @@ use crate::slot::{Slot, SlotState};
 /// | `prepared`, `computed` | none | it is in progress, or its process is dead | no |
 ///
 /// A run whose revision is already published writes no end. A draft or a closed pull request has no run.
-pub fn settles(stage: RunStage, end: Option<OutcomeKind>) -> bool {
+pub fn is_review_settled(stage: RunStage, end: Option<OutcomeKind>) -> bool {
     match (stage, end) {
         (RunStage::Published, _) | (RunStage::Computed | RunStage::Ended, Some(OutcomeKind::Skipped)) => true,
         (RunStage::Prepared, _)

@@ -24,14 +24,14 @@ pub struct WorkerGroup {
 
 impl WorkerGroup {
     /// Returns true if this slot prefers the calling process.
-    pub fn has(&self, key: &SlotKey) -> bool {
+    pub fn owns_slot(&self, key: &SlotKey) -> bool {
         let first = self.all.iter().max_by_key(|name| (weight(name, key), name.as_str()));
         first.is_none_or(|name| *name == self.own)
     }
 
     /// Returns true if the calling process may take this slot. `due`: the time since which the slot is due.
     pub fn may_take(&self, key: &SlotKey, due: UnixMillis, now: UnixMillis) -> bool {
-        now - due >= LEFT || self.has(key)
+        now - due >= LEFT || self.owns_slot(key)
     }
 }
 
@@ -56,10 +56,10 @@ mod tests {
     fn each_slot_has_one_process_and_each_process_its_part() {
         let all = ["a", "b", "c", "d"];
         for key in keys() {
-            assert_eq!(all.iter().filter(|own| of(own, &all).has(&key)).count(), 1, "{key}");
+            assert_eq!(all.iter().filter(|own| of(own, &all).owns_slot(&key)).count(), 1, "{key}");
         }
         for own in all {
-            let part = keys().filter(|key| of(own, &all).has(key)).count();
+            let part = keys().filter(|key| of(own, &all).owns_slot(key)).count();
             assert!((150..350).contains(&part), "{own}: {part}");
         }
     }
@@ -71,15 +71,15 @@ mod tests {
 
     #[test]
     fn a_process_that_goes_leaves_the_others_what_they_had() {
-        for key in keys().filter(|key| of("a", &["a", "b", "c"]).has(key)) {
-            assert!(of("a", &["b", "a"]).has(&key), "{key}");
+        for key in keys().filter(|key| of("a", &["a", "b", "c"]).owns_slot(key)) {
+            assert!(of("a", &["b", "a"]).owns_slot(&key), "{key}");
         }
     }
 
     #[test]
     fn a_process_that_is_alone_has_all_and_what_is_left_is_for_everybody() {
-        assert!(keys().all(|key| WorkerGroup::default().has(&key) && of("a", &["a"]).has(&key)));
-        let key = keys().find(|key| !of("a", &["a", "b"]).has(key)).unwrap();
+        assert!(keys().all(|key| WorkerGroup::default().owns_slot(&key) && of("a", &["a"]).owns_slot(&key)));
+        let key = keys().find(|key| !of("a", &["a", "b"]).owns_slot(key)).unwrap();
         let workers = of("a", &["a", "b"]);
         assert!(!workers.may_take(&key, UnixMillis(1_000), UnixMillis(1_999)));
         assert!(workers.may_take(&key, UnixMillis(1_000), UnixMillis(2_000)));

@@ -238,7 +238,7 @@ pub struct PendingEvents {
 
 impl PendingEvents {
     /// Returns the pending events of one loop.
-    pub fn of(&self, of: LoopKind) -> Option<UnservedEvents> {
+    pub fn for_loop(&self, of: LoopKind) -> Option<UnservedEvents> {
         match of {
             LoopKind::Review => self.review,
             LoopKind::Converge => self.converge,
@@ -256,7 +256,7 @@ impl PendingEvents {
 
     /// Returns true if no loop has pending events.
     pub fn is_empty(&self) -> bool {
-        LoopKind::ALL.iter().all(|of| self.of(*of).is_none())
+        LoopKind::ALL.iter().all(|of| self.for_loop(*of).is_none())
     }
 }
 
@@ -271,11 +271,11 @@ pub struct UnservedEvents {
 }
 
 impl UnservedEvents {
-    fn at(now: UnixMillis) -> Self {
+    fn new(now: UnixMillis) -> Self {
         Self { first: now, last: now, asked: None }
     }
 
-    fn and(self, other: Self) -> Self {
+    fn merge_with(self, other: Self) -> Self {
         Self {
             first: self.first.min(other.first),
             last: self.last.max(other.last),

@@ -10,7 +10,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{PrId, SlotKey, UnixMillis};
-use crate::line::clean;
+use crate::line::clean_line;
 use crate::port::{NewNotice, NoticeKind, OperatorAction};
 
 /// Maximum length of a stored reason in characters.
@@ -96,7 +96,7 @@ pub struct RepositorySwitch {
 pub struct RepositoryRef {
     /// Name at the forge, `owner/name`; empty if unknown. Compared without case, as forges do.
     pub name: String,
-    /// Prefixes of its slot keys ([`SlotKey::repository`]), which survive a rename. There are several if
+    /// Prefixes of its slot keys ([`SlotKey::repository_prefix`]), which survive a rename. There are several if
     /// forges have repositories of the same name.
     pub keys: BTreeSet<String>,
 }
@@ -124,11 +124,11 @@ pub struct SwitchChange<S = KillSwitch> {
 impl KillSwitch {
     /// Applies a request; returns none if it changes nothing. A switch that is already on keeps its time and
     /// person, and takes the new reason and mode.
-    pub fn turn(&self, turn: &SwitchRequest, by: &str, now: UnixMillis) -> Option<SwitchChange> {
+    pub fn apply_request(&self, turn: &SwitchRequest, by: &str, now: UnixMillis) -> Option<SwitchChange> {
         self.turn_of("", turn, by, now)
     }
 
-    /// Like [`Self::turn`], for the repository of this name; an empty name means the global switch.
+    /// Like [`Self::apply_request`], for the repository of this name; an empty name means the global switch.
     fn turn_of(
         &self,
         repository: &str,
@@ -136,7 +136,7 @@ impl KillSwitch {
         by: &str,
         now: UnixMillis,
     ) -> Option<SwitchChange> {
-        let (by, action) = (clean(by, crate::port::MAX_NAME), turn.action());
+        let (by, action) = (clean_line(by, crate::port::MAX_NAME), turn.action());
         let switch = match (self, turn) {
             (Self::Off, SwitchRequest::Off) => return None,
             (Self::On(_), SwitchRequest::Off) => Self::Off,
@@ -155,7 +155,7 @@ impl KillSwitch {
         if switch == *self {
             return None;
         }
-        let detail = switch.told();
+        let detail = switch.detail_text();
         let (of, there) = match repository {
             "" => (String::new(), ""),
             name => (format!(" of {name}"), " there"),
@@ -172,7 +172,7 @@ impl KillSwitch {
     }
 
     /// Returns the data of a switch that is on.
-    pub fn engaged(&self) -> Option<&SwitchEngagement> {
+    pub fn engagement(&self) -> Option<&SwitchEngagement> {
         match self {
             Self::Off => None,
             Self::On(engaged) => Some(engaged),
@@ -181,11 +181,11 @@ impl KillSwitch {
 
     /// Returns true if active runs must stop before their next effect.
     pub fn stops_runs(&self) -> bool {
-        self.engaged().is_some_and(|engaged| engaged.mode == HaltMode::Stop)
+        self.engagement().is_some_and(|engaged| engaged.mode == HaltMode::Stop)
     }
 
     /// Renders mode and reason for display.
-    fn told(&self) -> String {
+    fn detail_text(&self) -> String {
         match self {
             Self::Off => String::new(),
             Self::On(SwitchEngagement { mode, reason: None, .. }) => format!("mode {}", mode.as_str()),
@@ -198,8 +198,8 @@ impl KillSwitch {
 
 impl KillSwitches {
     /// Returns the switch that blocks actions in this repository; the global one comes first.
-    pub fn at(&self, repository: &RepositoryRef) -> Option<EngagedSwitch<'_>> {
-        if let Some(engaged) = self.all.engaged() {
+    pub fn switch_for(&self, repository: &RepositoryRef) -> Option<EngagedSwitch<'_>> {
+        if let Some(engaged) = self.all.engagement() {
             return Some(EngagedSwitch { engaged, repository: None });
         }
         let its = self.repositories.iter().find(|switch| switch.repository.is_same(repository))?;
@@ -208,11 +208,11 @@ impl KillSwitches {
 
     /// Returns the switch that stops active runs in this repository. If none does, returns the one that
     /// blocks new runs there.
-    pub fn stopping(&self, repository: &RepositoryRef) -> Option<EngagedSwitch<'_>> {
+    pub fn stop_switch_for(&self, repository: &RepositoryRef) -> Option<EngagedSwitch<'_>> {
         let its = self.repositories.iter().filter(|switch| switch.repository.is_same(repository));
-        let all = self.all.engaged().map(|engaged| EngagedSwitch { engaged, repository: None });
+        let all = self.all.engagement().map(|engaged| EngagedSwitch { engaged, repository: None });
         let mut each = all.into_iter().chain(its.map(RepositorySwitch::as_engaged));
-        each.find(|switch| switch.engaged.mode == HaltMode::Stop).or_else(|| self.at(repository))
+        each.find(|switch| switch.engaged.mode == HaltMode::Stop).or_else(|| self.switch_for(repository))
     }
 
     /// Returns true if active runs in this repository must stop before their next effect.
@@ -222,12 +222,12 @@ impl KillSwitches {
     }
 
     /// Returns all switches that are on.
-    pub fn on(&self) -> impl Iterator<Item = EngagedSwitch<'_>> {
-        let all = self.all.engaged().map(|engaged| EngagedSwitch { engaged, repository: None });
+    pub fn engaged_switches(&self) -> impl Iterator<Item = EngagedSwitch<'_>> {
+        let all = self.all.engagement().map(|engaged| EngagedSwitch { engaged, repository: None });
         all.into_iter().chain(self.repositories.iter().map(RepositorySwitch::as_engaged))
     }
 
-    /// Applies a request to one repository's switch, as [`KillSwitch::turn`]; returns none if it changes
+    /// Applies a request to one repository's switch, as [`KillSwitch::apply_request`]; returns none if it changes
     /// nothing.
     pub fn turn_at(
         &self,
@@ -266,13 +266,13 @@ impl RepositorySwitch {
 
 impl RepositoryRef {
     /// Identifies a repository by its name.
-    pub fn named(name: &str) -> Self {
-        Self { name: clean(name, crate::port::MAX_NAME), keys: BTreeSet::new() }
+    pub fn from_name(name: &str) -> Self {
+        Self { name: clean_line(name, crate::port::MAX_NAME), keys: BTreeSet::new() }
     }
 
     /// Identifies the repository to which this key belongs.
     pub fn of_key(key: &SlotKey) -> Self {
-        Self { name: String::new(), keys: BTreeSet::from([key.repository().to_owned()]) }
+        Self { name: String::new(), keys: BTreeSet::from([key.repository_prefix().to_owned()]) }
     }
 
     /// Identifies the repository by forge and id.
@@ -281,8 +281,8 @@ impl RepositoryRef {
     }
 
     /// Adds a name to the known properties.
-    pub fn called(self, name: &str) -> Self {
-        Self { name: Self::named(name).name, ..self }
+    pub fn with_name(self, name: &str) -> Self {
+        Self { name: Self::from_name(name).name, ..self }
     }
 
     /// Returns true if both may be the same repository, as far as known. A reused name also matches: in doubt
@@ -295,7 +295,7 @@ impl RepositoryRef {
 
 impl EngagedSwitch<'_> {
     /// Returns the words of the command that turns it off.
-    pub fn off(&self) -> String {
+    pub fn off_command(&self) -> String {
         match self.repository {
             None => "kill off".to_owned(),
             Some(name) => format!("kill off --repo {name}"),
@@ -324,7 +324,7 @@ impl SwitchRequest {
 
 /// Cleans a reason for storage; an empty one becomes none.
 fn reason_of(text: &str) -> Option<String> {
-    Some(clean(text, MAX_REASON)).filter(|text| !text.is_empty())
+    Some(clean_line(text, MAX_REASON)).filter(|text| !text.is_empty())
 }
 
 #[cfg(test)]
@@ -336,7 +336,7 @@ mod tests {
     }
 
     fn turned(switch: &KillSwitch, turn: SwitchRequest, by: &str, now: i64) -> SwitchChange {
-        switch.turn(&turn, by, UnixMillis(now)).unwrap()
+        switch.apply_request(&turn, by, UnixMillis(now)).unwrap()
     }
 
     #[test]
@@ -359,21 +359,21 @@ mod tests {
     fn on_again_keeps_since_and_by_and_what_is_not_said_stays() {
         let first = turned(&KillSwitch::Off, on(Some("a"), Some(HaltMode::Stop)), "ada", 7).switch;
         let second = turned(&first, on(Some("b"), None), "bob", 9);
-        let engaged = second.switch.engaged().unwrap();
+        let engaged = second.switch.engagement().unwrap();
         assert_eq!((engaged.since, engaged.by.as_str()), (UnixMillis(7), "ada"));
         assert_eq!((engaged.reason.as_deref(), engaged.mode), (Some("b"), HaltMode::Stop));
         assert_eq!(second.act.actor, "bob");
         let third = turned(&second.switch, on(None, Some(HaltMode::Finish)), "bob", 10).switch;
-        assert_eq!(third.engaged().unwrap().reason.as_deref(), Some("b"));
-        assert_eq!(turned(&third, on(Some(" "), None), "bob", 11).switch.engaged().unwrap().reason, None);
+        assert_eq!(third.engagement().unwrap().reason.as_deref(), Some("b"));
+        assert_eq!(turned(&third, on(Some(" "), None), "bob", 11).switch.engagement().unwrap().reason, None);
     }
 
     #[test]
     fn what_changes_nothing_is_no_act() {
-        assert_eq!(KillSwitch::Off.turn(&SwitchRequest::Off, "ada", UnixMillis(1)), None);
+        assert_eq!(KillSwitch::Off.apply_request(&SwitchRequest::Off, "ada", UnixMillis(1)), None);
         let first = turned(&KillSwitch::Off, on(Some("a"), None), "ada", 1).switch;
-        assert_eq!(first.turn(&on(Some("a"), None), "bob", UnixMillis(2)), None);
-        assert_eq!(first.turn(&on(None, None), "bob", UnixMillis(2)), None);
+        assert_eq!(first.apply_request(&on(Some("a"), None), "bob", UnixMillis(2)), None);
+        assert_eq!(first.apply_request(&on(None, None), "bob", UnixMillis(2)), None);
     }
 
     #[test]
@@ -387,26 +387,29 @@ mod tests {
     }
 
     fn shop() -> RepositoryRef {
-        RepositoryRef::of_key(&SlotKey::new("pr/github/1/7")).called("acme/shop")
+        RepositoryRef::of_key(&SlotKey::new("pr/github/1/7")).with_name("acme/shop")
     }
 
     fn turned_at(switches: &KillSwitches, name: &str, turn: &SwitchRequest) -> SwitchChange<KillSwitches> {
-        switches.turn_at(&RepositoryRef::named(name), turn, "ada", UnixMillis(7)).unwrap()
+        switches.turn_at(&RepositoryRef::from_name(name), turn, "ada", UnixMillis(7)).unwrap()
     }
 
     #[test]
     fn the_switch_of_a_repository_holds_it_alone_by_its_keys_and_by_its_name_without_case() {
         let off = KillSwitches::default();
-        assert!(off.at(&shop()).is_none() && off.on().count() == 0);
+        assert!(off.switch_for(&shop()).is_none() && off.engaged_switches().count() == 0);
         let by_name = turned_at(&off, "Acme/Shop", &on(None, None)).switch;
         let by_key = off.turn_at(&shop(), &on(None, None), "ada", UnixMillis(7)).unwrap().switch;
-        let renamed = RepositoryRef::of_key(&SlotKey::new("pr/github/1/12")).called("acme/store");
-        let other = RepositoryRef::of_key(&SlotKey::new("pr/github/11/7")).called("acme/shop2");
-        assert_eq!(by_name.at(&shop()).unwrap().off(), "kill off --repo Acme/Shop");
-        assert_eq!(by_key.at(&renamed).unwrap().to_string(), "the kill switch of acme/shop");
+        let renamed = RepositoryRef::of_key(&SlotKey::new("pr/github/1/12")).with_name("acme/store");
+        let other = RepositoryRef::of_key(&SlotKey::new("pr/github/11/7")).with_name("acme/shop2");
+        assert_eq!(by_name.switch_for(&shop()).unwrap().off_command(), "kill off --repo Acme/Shop");
+        assert_eq!(by_key.switch_for(&renamed).unwrap().to_string(), "the kill switch of acme/shop");
         for switches in [&by_name, &by_key] {
-            assert!(switches.on().count() == 1 && switches.at(&other).is_none());
-            assert!(switches.at(&RepositoryRef::default()).is_none(), "what has no repository goes on");
+            assert!(switches.engaged_switches().count() == 1 && switches.switch_for(&other).is_none());
+            assert!(
+                switches.switch_for(&RepositoryRef::default()).is_none(),
+                "what has no repository goes on"
+            );
         }
     }
 
@@ -415,19 +418,22 @@ mod tests {
         let all = turned(&KillSwitch::Off, on(Some("all"), None), "ada", 1).switch;
         let mut switches = turned_at(&KillSwitches::default(), "acme/shop", &on(Some("one"), None)).switch;
         switches.all = all;
-        let first = switches.at(&shop()).unwrap();
+        let first = switches.switch_for(&shop()).unwrap();
         assert_eq!((first.repository, first.engaged.reason.as_deref()), (None, Some("all")));
-        assert_eq!((first.to_string().as_str(), first.off().as_str()), ("the kill switch", "kill off"));
-        assert!(switches.at(&RepositoryRef::default()).is_some());
+        assert_eq!(
+            (first.to_string().as_str(), first.off_command().as_str()),
+            ("the kill switch", "kill off")
+        );
+        assert!(switches.switch_for(&RepositoryRef::default()).is_some());
         switches.all = KillSwitch::Off;
-        assert_eq!(switches.at(&shop()).unwrap().repository, Some("acme/shop"));
+        assert_eq!(switches.switch_for(&shop()).unwrap().repository, Some("acme/shop"));
     }
 
     #[test]
     fn a_repository_stops_its_runs_whichever_switch_says_so() {
         let mut switches =
             turned_at(&KillSwitches::default(), "acme/shop", &on(None, Some(HaltMode::Stop))).switch;
-        assert!(switches.stop_runs(&shop()) && !switches.stop_runs(&RepositoryRef::named("acme/other")));
+        assert!(switches.stop_runs(&shop()) && !switches.stop_runs(&RepositoryRef::from_name("acme/other")));
         switches.all = turned(&KillSwitch::Off, on(None, Some(HaltMode::Finish)), "ada", 1).switch;
         assert!(switches.stop_runs(&shop()), "a switch more lets nothing go on");
         let finish = turned_at(&KillSwitches::default(), "acme/shop", &on(None, None)).switch;
@@ -459,7 +465,7 @@ mod tests {
     fn a_reason_has_a_bound() {
         let long =
             turned(&KillSwitch::Off, on(Some(&"é".repeat(10_000)), None), &"x".repeat(10_000), 1).switch;
-        let engaged = long.engaged().unwrap();
+        let engaged = long.engagement().unwrap();
         assert_eq!(engaged.reason.as_ref().unwrap().chars().count(), MAX_REASON + 1);
         assert_eq!(engaged.by.chars().count(), crate::port::MAX_NAME + 1);
     }

@@ -22,7 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use beside::beside;
+use beside::find_unguarded_parts;
 pub use beside::{METADATA, NamesakeDefinition, OutsideCode, ReleasePartKind};
 pub use manifest::{
     ManifestEntry, ManifestError, ManifestRow, PinManifest, RAW_DIGITS, TREE_DIGITS, TREE_FORM,
@@ -182,7 +182,7 @@ pub struct UnguardedPart {
 
 impl UnguardedPart {
     /// Creates the entry of a function or definition.
-    pub fn of(symbol: String, file: Option<String>, why: UnguardedReason) -> Self {
+    pub fn new(symbol: String, file: Option<String>, why: UnguardedReason) -> Self {
         Self { symbol, file, why, what: ReleasePartKind::Function }
     }
 
@@ -198,8 +198,8 @@ impl UnguardedPart {
     }
 
     /// Describes the change in words.
-    pub fn words(&self) -> String {
-        self.what.words(self.why)
+    pub fn change_text(&self) -> String {
+        self.what.change_text(self.why)
     }
 }
 
@@ -238,7 +238,7 @@ pub enum UnguardedReason {
 
 impl UnguardedReason {
     /// Describes the reason, for a definition.
-    fn words(self) -> &'static str {
+    fn change_text(self) -> &'static str {
         match self {
             Self::Added => "added",
             Self::Changed => "changed",
@@ -309,9 +309,9 @@ pub struct SyncDecision {
 
 /// Decides in this order: in range; major version; a pinned tree changed or vanished; a file may run instead
 /// of a compared one; unguarded changes; changed bytes; no change.
-pub fn decide(step: &SyncDecisionInput<'_>) -> SyncDecision {
+pub fn decide_sync(step: &SyncDecisionInput<'_>) -> SyncDecision {
     let (changed, mut unguarded) = compare(step);
-    unguarded.extend(beside(step));
+    unguarded.extend(find_unguarded_parts(step));
     let count = |kind: PinChangeKind| changed.iter().filter(|change| change.kind == kind).count();
     let (trees, gone, bytes) =
         (count(PinChangeKind::Tree), count(PinChangeKind::Gone), count(PinChangeKind::Bytes));
@@ -361,7 +361,11 @@ pub fn decide(step: &SyncDecisionInput<'_>) -> SyncDecision {
         let reason = "files of the release may run in the place of what is compared: somebody has to look";
         (SyncVerdict::Ask, false, reason.to_owned())
     } else if unguarded.iter().any(|one| one.why.is_news()) {
-        (SyncVerdict::Ask, !is_unreadable, format!("{}: somebody has to look", news(&changed, &unguarded)))
+        (
+            SyncVerdict::Ask,
+            !is_unreadable,
+            format!("{}: somebody has to look", summarize_changes(&changed, &unguarded)),
+        )
     } else if step.from.files.is_empty() && step.to.files.is_empty() {
         let reason = "no mirrored file is in either release: fix `mirror` of the job";
         (SyncVerdict::Ask, false, reason.to_owned())
@@ -370,13 +374,13 @@ pub fn decide(step: &SyncDecisionInput<'_>) -> SyncDecision {
         let reason = format!("the text of {what} changed, and what it does did not: add the digest");
         (SyncVerdict::Relax, false, reason)
     } else {
-        (SyncVerdict::Relax, false, unchanged(step).to_owned())
+        (SyncVerdict::Relax, false, unchanged_reason(step).to_owned())
     };
     SyncDecision { verdict, needs_classification, reason, changed, unguarded }
 }
 
 /// Summarises the changes beside the pinned definitions in one sentence.
-pub(crate) fn news(changed: &[PinChange], unguarded: &[UnguardedPart]) -> String {
+pub(crate) fn summarize_changes(changed: &[PinChange], unguarded: &[UnguardedPart]) -> String {
     let count = |counts: fn(ReleasePartKind) -> bool| {
         unguarded.iter().filter(|one| one.why.is_news() && counts(one.what)).count()
     };
@@ -423,7 +427,7 @@ pub(crate) fn news(changed: &[PinChange], unguarded: &[UnguardedPart]) -> String
 }
 
 /// Explains why no check is needed although the releases may differ.
-fn unchanged(step: &SyncDecisionInput<'_>) -> &'static str {
+fn unchanged_reason(step: &SyncDecisionInput<'_>) -> &'static str {
     let same = step.manifest.rows.keys().all(|symbol| {
         let digests = |sources: &'_ ReleaseSources| {
             sources.symbols.get(symbol).and_then(SymbolState::definition).map(|found| found.digests.clone())
@@ -459,14 +463,14 @@ fn compare(step: &SyncDecisionInput<'_>) -> (Vec<PinChange>, Vec<UnguardedPart>)
             let file = old.map(|old| old.file.clone());
             // A definition that moved to another package counts as gone.
             if to == Some(&SymbolState::Elsewhere) && old.is_none() {
-                unguarded.push(UnguardedPart::of(symbol.clone(), file, UnguardedReason::Elsewhere));
+                unguarded.push(UnguardedPart::new(symbol.clone(), file, UnguardedReason::Elsewhere));
             } else if file.as_ref().is_some_and(|file| step.to.unreadable.contains_key(file)) {
                 // It may exist, but this cannot be determined.
-                unguarded.push(UnguardedPart::of(symbol.clone(), file, UnguardedReason::Unreadable));
+                unguarded.push(UnguardedPart::new(symbol.clone(), file, UnguardedReason::Unreadable));
             } else if old.is_some() || from.is_none() {
-                changed.push(change(symbol, PinChangeKind::Gone, old, None));
+                changed.push(pin_change(symbol, PinChangeKind::Gone, old, None));
             } else {
-                unguarded.push(UnguardedPart::of(symbol.clone(), None, UnguardedReason::Missing));
+                unguarded.push(UnguardedPart::new(symbol.clone(), None, UnguardedReason::Missing));
             }
             continue;
         };
@@ -478,19 +482,19 @@ fn compare(step: &SyncDecisionInput<'_>) -> (Vec<PinChange>, Vec<UnguardedPart>)
                 if !before.accepts(symbol, old, None) {
                     let why = if new.decorated { UnguardedReason::Decorated } else { UnguardedReason::Stale };
                     let file = Some(new.file.clone());
-                    unguarded.push(UnguardedPart::of(symbol.clone(), file, why));
+                    unguarded.push(UnguardedPart::new(symbol.clone(), file, why));
                 }
             }
             Some(old) if old.digests.tree == new.digests.tree => {
-                changed.push(change(symbol, PinChangeKind::Bytes, Some(old), Some(new)));
+                changed.push(pin_change(symbol, PinChangeKind::Bytes, Some(old), Some(new)));
             }
-            Some(_) | None => changed.push(change(symbol, PinChangeKind::Tree, old, Some(new))),
+            Some(_) | None => changed.push(pin_change(symbol, PinChangeKind::Tree, old, Some(new))),
         }
     }
     (changed, unguarded)
 }
 
-fn change(
+fn pin_change(
     symbol: &str,
     kind: PinChangeKind,
     old: Option<&SymbolDefinition>,

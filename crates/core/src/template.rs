@@ -29,7 +29,7 @@ impl TextTemplate {
     /// The problem, worded to follow the text's name.
     pub fn parse(text: &str, known: &[&str]) -> Result<Self, String> {
         let mut is_wrong = false;
-        let pieces = cut(text, 1, &mut |_| is_wrong = true);
+        let pieces = parse_parts(text, 1, &mut |_| is_wrong = true);
         if is_wrong {
             return Err(format!("is wrong: {NO_VARIABLE}"));
         }
@@ -45,7 +45,7 @@ impl TextTemplate {
     }
 
     /// Returns true if it has this placeholder.
-    pub fn has(&self, name: &str) -> bool {
+    pub fn has_variable(&self, name: &str) -> bool {
         self.0.iter().any(|piece| matches!(piece, TemplatePart::Variable { name: one, .. } if one == name))
     }
 
@@ -74,7 +74,7 @@ impl TextTemplate {
     }
 
     /// Fills each placeholder with its value. Values are not parsed for placeholders.
-    pub fn filled(&self, value: impl Fn(&str) -> String) -> String {
+    pub fn fill_with(&self, value: impl Fn(&str) -> String) -> String {
         let one = |piece: &TemplatePart| match piece {
             TemplatePart::Text(text) => text.clone(),
             TemplatePart::Variable { name, .. } => value(name),
@@ -85,7 +85,7 @@ impl TextTemplate {
 
 /// Splits a text at its variables; `\{{` stands for `{{`. The line of each `{{` that begins no variable is
 /// passed to `wrong` ([`NO_VARIABLE`]).
-pub fn cut(text: &str, first_line: usize, wrong: &mut impl FnMut(usize)) -> Vec<TemplatePart> {
+pub fn parse_parts(text: &str, first_line: usize, wrong: &mut impl FnMut(usize)) -> Vec<TemplatePart> {
     let (mut line, mut rest) = (first_line, text);
     let (mut pieces, mut words) = (Vec::new(), String::new());
     while let Some(at) = rest.find("{{") {
@@ -134,9 +134,9 @@ mod tests {
     #[test]
     fn places_are_known_or_an_error_and_values_are_put_in_once() {
         let template = TextTemplate::parse(" {{a}}=={{ b }}, \\{{a}}\n", &["a", "b"]).unwrap();
-        let filled = template.filled(|name| if name == "a" { "{{b}}".to_owned() } else { "1".to_owned() });
+        let filled = template.fill_with(|name| if name == "a" { "{{b}}".to_owned() } else { "1".to_owned() });
         assert_eq!(filled, " {{b}}==1, {{a}}\n");
-        assert!(template.has("b") && !template.has("c"));
+        assert!(template.has_variable("b") && !template.has_variable("c"));
         let line = TextTemplate::parse("{{a}} to {{b}}.", &["a", "b"]).unwrap();
         let known = |name: &str| (name == "a").then_some("demo");
         assert!(line.matches("demo to 1 to 2.", known) && line.matches("demo to .", known));

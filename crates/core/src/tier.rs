@@ -257,12 +257,12 @@ impl TierRules {
         let compiled = rules.into_iter().map(|rule| {
             let when = &rule.when;
             Ok(CompiledRule {
-                repos: globs(&when.repos, GlobForm::NAME)?,
-                paths: globs(&when.paths, GlobForm::PATH)?,
-                only_paths: globs(&when.only_paths, GlobForm::PATH)?,
-                labels: globs(&when.labels, GlobForm::TEXT)?,
-                titles: globs(&when.titles, GlobForm::TEXT)?,
-                bases: globs(&when.bases, GlobForm::PATH)?,
+                repos: compile_globs(&when.repos, GlobForm::NAME)?,
+                paths: compile_globs(&when.paths, GlobForm::PATH)?,
+                only_paths: compile_globs(&when.only_paths, GlobForm::PATH)?,
+                labels: compile_globs(&when.labels, GlobForm::TEXT)?,
+                titles: compile_globs(&when.titles, GlobForm::TEXT)?,
+                bases: compile_globs(&when.bases, GlobForm::PATH)?,
                 rule,
             })
         });
@@ -278,7 +278,7 @@ impl TierRules {
             of_owner.find_map(|compiled| {
                 let is_passed_over =
                     is_asked && compiled.rule.tier == Tier::Off && compiled.rule.when.is_of_pull();
-                let because = if is_passed_over { None } else { compiled.held(facts) }?;
+                let because = if is_passed_over { None } else { compiled.matched_conditions(facts) }?;
                 Some((&compiled.rule, because))
             })
         };
@@ -337,7 +337,7 @@ impl TierRules {
     }
 
     /// Returns the highest tier that the repository's rules may give if no rule of the operator holds.
-    pub fn most(&self) -> Tier {
+    pub fn max_tier(&self) -> Tier {
         self.most
     }
 }
@@ -348,7 +348,7 @@ impl CompiledRule {
     }
 
     /// Describes the conditions that hold; none if one does not.
-    fn held(&self, facts: &PullFacts<'_>) -> Option<String> {
+    fn matched_conditions(&self, facts: &PullFacts<'_>) -> Option<String> {
         let when = &self.rule.when;
         let mut held = Vec::new();
         let mut holds = |is_asked: bool, found: Option<String>| match (is_asked, found) {
@@ -359,7 +359,7 @@ impl CompiledRule {
             }
             (true, None) => false,
         };
-        let cut = |value: &str| line::clean(value, MAX_VALUE_CHARS);
+        let cut = |value: &str| line::clean_line(value, MAX_VALUE_CHARS);
         let first = |globs: &GlobSet, word: &str, values: &[String]| {
             let value = values.iter().find(|value| globs.is_match(value))?;
             Some(format!("{word} {}", cut(value)))
@@ -393,11 +393,11 @@ impl CompiledRule {
                 when.lines_over.is_some() || when.lines_up_to.is_some(),
                 (when.lines_over.is_none_or(|least| facts.lines > least)
                     && when.lines_up_to.is_none_or(|most| facts.lines <= most && !facts.has_uncounted))
-                .then(|| line::counted(facts.lines, "line")),
+                .then(|| line::format_count(facts.lines, "line")),
             )
             && holds(
                 when.files_over.is_some(),
-                when.files_over.filter(|least| files > *least).map(|_| line::counted(files, "file")),
+                when.files_over.filter(|least| files > *least).map(|_| line::format_count(files, "file")),
             );
         all.then(|| held.join(", "))
     }
@@ -417,7 +417,7 @@ impl GlobForm {
     const TEXT: Self = Self { has_folders: false, ignores_case: true };
 }
 
-fn globs(patterns: &[String], form: GlobForm) -> Result<GlobSet, globset::Error> {
+fn compile_globs(patterns: &[String], form: GlobForm) -> Result<GlobSet, globset::Error> {
     let mut set = GlobSetBuilder::new();
     for pattern in patterns {
         let glob = GlobBuilder::new(pattern)

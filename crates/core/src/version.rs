@@ -103,11 +103,11 @@ impl PackageVersion {
             (Self::Npm(one), Self::Npm(two)) => {
                 let numbers =
                     |version: &nodejs_semver::Version| [version.major(), version.minor(), version.patch()];
-                promised(numbers(one)) != promised(numbers(two))
+                compatible_prefix(numbers(one)) != compatible_prefix(numbers(two))
             }
             (Self::Crates(one), Self::Crates(two)) => {
                 let numbers = |version: &semver::Version| [version.major, version.minor, version.patch];
-                promised(numbers(one)) != promised(numbers(two))
+                compatible_prefix(numbers(one)) != compatible_prefix(numbers(two))
             }
             (Self::Pypi(_) | Self::Npm(_) | Self::Crates(_), _) => true,
         }
@@ -155,7 +155,7 @@ impl fmt::Display for PackageVersion {
 }
 
 /// Returns the numbers up to the first that is not 0: versions that share them promise to be compatible.
-pub fn promised(numbers: [u64; 3]) -> Vec<u64> {
+pub fn compatible_prefix(numbers: [u64; 3]) -> Vec<u64> {
     let count = numbers.iter().position(|number| *number != 0).map_or(numbers.len(), |at| at + 1);
     numbers.into_iter().take(count).collect()
 }

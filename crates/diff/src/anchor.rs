@@ -83,14 +83,14 @@ pub struct CommentAnchor {
 ///
 /// `path` is the name on that side. On the old side of a renamed file, its new name is accepted, too, unless
 /// another file had that name before.
-pub fn anchor(
+pub fn find_anchor(
     files: &[FileDiff<'_>],
     path: &RepoPath,
     side: DiffSide,
     start: u32,
     end: u32,
 ) -> CommentAnchor {
-    let named = files.iter().filter_map(|file| Some((matches(file, path, side)?, file)));
+    let named = files.iter().filter_map(|file| Some((name_match(file, path, side)?, file)));
     let place = named.min_by_key(|(fit, _)| *fit).map(|(_, file)| place_in(file, side, start, end));
     place.unwrap_or_else(|| CommentAnchor {
         kind: AnchorKind::Summary,
@@ -112,7 +112,7 @@ enum NameMatch {
 }
 
 /// Returns the quality of the match between the file and the name, or none if it does not match.
-fn matches(file: &FileDiff<'_>, path: &RepoPath, side: DiffSide) -> Option<NameMatch> {
+fn name_match(file: &FileDiff<'_>, path: &RepoPath, side: DiffSide) -> Option<NameMatch> {
     let name_on_side = match (side, file.status) {
         (DiffSide::Old, FileStatus::Renamed) => file.old_path.as_ref(),
         // A copy was made from another file, which may be in the diff itself.

@@ -22,16 +22,16 @@ use crate::{DiffSide, FileDiff, Hunk, HunkLine, LineKind};
 /// assert_eq!(apply(file, b"zero\none\ntwo\n"), None);
 /// ```
 pub fn apply(file: &FileDiff<'_>, old: &[u8]) -> Option<Vec<u8>> {
-    turn(&file.hunks, DiffSide::Old, old)
+    other_side(&file.hunks, DiffSide::Old, old)
 }
 
 /// Returns true if `text` is this side of the diff, as far as the diff shows it.
-pub fn fits(file: &FileDiff<'_>, side: DiffSide, text: &[u8]) -> bool {
-    turn(&file.hunks, side, text).is_some()
+pub fn matches_side(file: &FileDiff<'_>, side: DiffSide, text: &[u8]) -> bool {
+    other_side(&file.hunks, side, text).is_some()
 }
 
 /// Returns the other side of a text.
-fn turn(hunks: &[Hunk<'_>], from: DiffSide, text: &[u8]) -> Option<Vec<u8>> {
+fn other_side(hunks: &[Hunk<'_>], from: DiffSide, text: &[u8]) -> Option<Vec<u8>> {
     let mut turning = PatchCursor { rest: text, next: 1, turned: Vec::with_capacity(text.len()) };
     let mut before = None;
     for hunk in hunks {
@@ -42,8 +42,8 @@ fn turn(hunks: &[Hunk<'_>], from: DiffSide, text: &[u8]) -> Option<Vec<u8>> {
         // A hunk without lines on this side stands after the line that it names.
         let first = if lines == 0 { start.saturating_add(1) } else { start };
         while turning.next < first {
-            let line = turning.take()?;
-            turning.put(line, b"")?;
+            let line = turning.next_line()?;
+            turning.write_lines(line, b"")?;
         }
         let shared = usize::try_from(turning.next - first).ok()?;
         if shared > 0 && !before.is_some_and(|before| ends_as_begins(before, hunk, shared)) {
@@ -52,16 +52,16 @@ fn turn(hunks: &[Hunk<'_>], from: DiffSide, text: &[u8]) -> Option<Vec<u8>> {
         before = Some(hunk);
         for HunkLine { kind, text, ended, .. } in hunk.lines().skip(shared) {
             let end: &[u8] = if ended { b"\n" } else { b"" };
-            if kind != gone && turning.take()?.strip_suffix(end) != Some(text) {
+            if kind != gone && turning.next_line()?.strip_suffix(end) != Some(text) {
                 return None;
             }
             if kind == LineKind::Context || kind == gone {
-                turning.put(text, end)?;
+                turning.write_lines(text, end)?;
             }
         }
     }
     let rest = turning.rest;
-    turning.put(rest, b"")?;
+    turning.write_lines(rest, b"")?;
     Some(turning.turned)
 }
 
@@ -82,7 +82,7 @@ struct PatchCursor<'a> {
 
 impl<'a> PatchCursor<'a> {
     /// Returns the next line with its end; none at the end of the text.
-    fn take(&mut self) -> Option<&'a [u8]> {
+    fn next_line(&mut self) -> Option<&'a [u8]> {
         let (line, rest) = first_line(self.rest)?;
         self.rest = rest;
         self.next = self.next.checked_add(1)?;
@@ -90,7 +90,7 @@ impl<'a> PatchCursor<'a> {
     }
 
     /// Appends lines, or returns none after a line without a line end, which must be the last.
-    fn put(&mut self, text: &[u8], end: &[u8]) -> Option<()> {
+    fn write_lines(&mut self, text: &[u8], end: &[u8]) -> Option<()> {
         let nothing = text.is_empty() && end.is_empty();
         if !nothing && self.turned.last().is_some_and(|byte| *byte != b'\n') {
             return None;

@@ -1,7 +1,7 @@
 //! Reads the header of a file before its hunks: names, modes, renames, and binary content.
 
 use crate::name;
-use crate::row::{InputLine, MalformedLine, trimmed};
+use crate::row::{InputLine, MalformedLine, trim_line_end};
 
 /// Message for a name with invalid quoting.
 pub(crate) const BAD_QUOTES: &str = "the name of the file is not quoted as git quotes names";
@@ -92,8 +92,8 @@ impl FileHeader {
     pub(crate) fn of_names(old: &InputLine<'_>, new: &InputLine<'_>) -> Result<Self, MalformedLine> {
         let mut header =
             Self { has_names: true, has_lines: true, stage: HeaderStage::Over, ..Self::default() };
-        header.old = side(old, b"--- ")?;
-        header.new = side(new, b"+++ ")?;
+        header.old = parse_side_name(old, b"--- ")?;
+        header.new = parse_side_name(new, b"+++ ")?;
         Ok(header)
     }
 
@@ -109,12 +109,12 @@ impl FileHeader {
 
     /// Reads the next line; returns false if the header ended before it.
     pub(crate) fn take(&mut self, row: &InputLine<'_>) -> Result<bool, MalformedLine> {
-        let text = trimmed(row.text);
+        let text = trim_line_end(row.text);
         let taken = match self.stage {
             HeaderStage::Any if self.is_combined => self.of_a_merge(text),
-            HeaderStage::Any => self.any(row, text)?,
+            HeaderStage::Any => self.take_header_line(row, text)?,
             HeaderStage::NewName if row.text.starts_with(b"+++ ") => {
-                self.new = side(row, b"+++ ")?;
+                self.new = parse_side_name(row, b"+++ ")?;
                 self.stage = HeaderStage::Over;
                 true
             }
@@ -132,21 +132,21 @@ impl FileHeader {
             }
             HeaderStage::Binary { .. } if is_base85(text) => true,
             HeaderStage::Binary { .. } => {
-                return Err(row.malformed("the line is not binary content as git writes it"));
+                return Err(row.malformed_line("the line is not binary content as git writes it"));
             }
             HeaderStage::NewName | HeaderStage::Block { .. } | HeaderStage::Over => false,
         };
         if taken {
-            row.whole()?;
+            row.ensure_whole()?;
             self.has_lines = true;
-        } else if let Some(missing) = self.missing() {
-            return Err(row.malformed(missing));
+        } else if let Some(missing) = self.missing_part() {
+            return Err(row.malformed_line(missing));
         }
         Ok(taken)
     }
 
     /// Returns a message on the expected line, if the header cannot end here.
-    pub(crate) fn missing(&self) -> Option<&'static str> {
+    pub(crate) fn missing_part(&self) -> Option<&'static str> {
         match self.stage {
             HeaderStage::NewName => Some("a `+++` line should follow the `---` line"),
             HeaderStage::Block { is_first: true } => {
@@ -179,10 +179,10 @@ impl FileHeader {
     }
 
     /// Reads a line at the beginning of a header; returns false if it does not belong to one.
-    fn any(&mut self, row: &InputLine<'_>, text: &[u8]) -> Result<bool, MalformedLine> {
+    fn take_header_line(&mut self, row: &InputLine<'_>, text: &[u8]) -> Result<bool, MalformedLine> {
         if text.starts_with(b"--- ") {
             self.has_names = true;
-            self.old = side(row, b"--- ")?;
+            self.old = parse_side_name(row, b"--- ")?;
             self.stage = HeaderStage::NewName;
         } else if text.starts_with(b"Binary files ") {
             self.is_binary = true;
@@ -191,22 +191,23 @@ impl FileHeader {
             self.is_binary = true;
             self.stage = HeaderStage::Block { is_first: true };
         } else {
-            return self.extended(row, text);
+            return self.take_extended_line(row, text);
         }
         Ok(true)
     }
 
     /// Reads one of git's extended header lines; returns false for another line.
-    fn extended(&mut self, row: &InputLine<'_>, text: &[u8]) -> Result<bool, MalformedLine> {
+    fn take_extended_line(&mut self, row: &InputLine<'_>, text: &[u8]) -> Result<bool, MalformedLine> {
         let name = |rest| match name::whole_name(rest) {
             Some(name) => Ok(name.into_owned()),
-            None => Err(row.malformed(BAD_QUOTES)),
+            None => Err(row.malformed_line(BAD_QUOTES)),
         };
-        let mode = |rest| octal(rest).ok_or_else(|| row.malformed("the mode is not an octal number"));
+        let mode =
+            |rest| parse_octal(rest).ok_or_else(|| row.malformed_line("the mode is not an octal number"));
         if let Some(rest) = text.strip_prefix(b"index ") {
             // The line is `index OLD..NEW MODE` if the mode did not change.
-            self.content = content(rest);
-            let same = rest.split(|byte| *byte == b' ').nth(1).and_then(octal);
+            self.content = parse_content(rest);
+            let same = rest.split(|byte| *byte == b' ').nth(1).and_then(parse_octal);
             self.old_mode = self.old_mode.or(same);
             self.new_mode = self.new_mode.or(same);
         } else if let Some(rest) = text.strip_prefix(b"old mode ") {
@@ -243,9 +244,9 @@ impl FileHeader {
         if let Some(rest) = text.strip_prefix(b"mode ") {
             // The line is `mode OLD,OLD..NEW`.
             let new = rest.windows(2).position(|two| two == b"..").and_then(|dots| rest.get(dots + 2..));
-            self.new_mode = new.and_then(octal);
+            self.new_mode = new.and_then(parse_octal);
         } else if let Some(rest) = text.strip_prefix(b"new file mode ") {
-            (self.is_new, self.new_mode) = (true, octal(rest));
+            (self.is_new, self.new_mode) = (true, parse_octal(rest));
         } else if text.starts_with(b"deleted file mode ") {
             self.is_deleted = true;
         } else if text.starts_with(b"Binary files ") {
@@ -282,7 +283,7 @@ const EMPTY: [&[u8]; 2] = [
 ];
 
 /// Compares the ids in `OLD..NEW`, which a mode may follow. An incomplete range counts as a difference.
-fn content(rest: &[u8]) -> ContentDifference {
+fn parse_content(rest: &[u8]) -> ContentDifference {
     let ids = rest.split(|byte| *byte == b' ').next().unwrap_or_default();
     let Some(dots) = ids.windows(2).position(|two| two == b"..") else { return ContentDifference::Differs };
     let (old, new) = (ids.get(..dots).unwrap_or_default(), ids.get(dots + 2..).unwrap_or_default());
@@ -298,9 +299,9 @@ fn content(rest: &[u8]) -> ContentDifference {
 }
 
 /// Returns the name in a `---` or `+++` line; none for `/dev/null`.
-fn side(row: &InputLine<'_>, mark: &[u8]) -> Result<Option<Vec<u8>>, MalformedLine> {
-    let rest = trimmed(row.text).strip_prefix(mark).unwrap_or_default();
-    let name = name::header_name(rest).ok_or_else(|| row.malformed(BAD_QUOTES))?;
+fn parse_side_name(row: &InputLine<'_>, mark: &[u8]) -> Result<Option<Vec<u8>>, MalformedLine> {
+    let rest = trim_line_end(row.text).strip_prefix(mark).unwrap_or_default();
+    let name = name::header_name(rest).ok_or_else(|| row.malformed_line(BAD_QUOTES))?;
     Ok(Some(name.into_owned()).filter(|name| name != b"/dev/null"))
 }
 
@@ -323,6 +324,6 @@ fn is_base85(text: &[u8]) -> bool {
 }
 
 /// Parses an octal file mode.
-fn octal(text: &[u8]) -> Option<u32> {
+fn parse_octal(text: &[u8]) -> Option<u32> {
     u32::from_str_radix(std::str::from_utf8(text).ok()?, 8).ok()
 }

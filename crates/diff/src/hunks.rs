@@ -3,7 +3,7 @@
 //! A merge shown against all its parents has hunks with a range and a column of marks for each parent. They
 //! are converted to the view of the first parent: lines of other parents only are counted, but not kept.
 
-use crate::row::trimmed;
+use crate::row::trim_line_end;
 
 /// The number that git writes for a count of -1. In a merge without context (`-U0`) whose lines were removed
 /// at the end of the file, each count is one too low.
@@ -18,7 +18,7 @@ pub(crate) struct HunkRange {
 
 impl HunkRange {
     /// Returns the number of the line after the last one. Lines are counted from 1 and stored in 32 bits.
-    pub(crate) fn end(self) -> Result<u64, &'static str> {
+    pub(crate) fn end_line(self) -> Result<u64, &'static str> {
         if self.start == 0 && self.count > 0 {
             return Err("the hunk has lines before line 1");
         }
@@ -47,18 +47,18 @@ pub(crate) struct HunkHeader<'a> {
 
 /// Parses `@@ -START,COUNT +START,COUNT @@ SECTION`, or for a merge
 /// `@@@ -START,COUNT -START,COUNT +START,COUNT @@@ SECTION` and so on.
-pub(crate) fn ranges(line: &[u8]) -> Option<HunkHeader<'_>> {
-    let marks = signs(line).checked_sub(1).filter(|marks| *marks > 0)?;
-    let (old, mut rest) = range(line.get(marks + 1..)?.strip_prefix(b" -")?)?;
+pub(crate) fn parse_ranges(line: &[u8]) -> Option<HunkHeader<'_>> {
+    let marks = count_signs(line).checked_sub(1).filter(|marks| *marks > 0)?;
+    let (old, mut rest) = parse_range(line.get(marks + 1..)?.strip_prefix(b" -")?)?;
     let mut others = Vec::new();
     for _ in 1..marks {
         let other;
-        (other, rest) = range(rest.strip_prefix(b" -")?)?;
+        (other, rest) = parse_range(rest.strip_prefix(b" -")?)?;
         others.push(other);
     }
-    let (new, rest) = range(rest.strip_prefix(b" +")?)?;
+    let (new, rest) = parse_range(rest.strip_prefix(b" +")?)?;
     let rest = rest.strip_prefix(b" ")?;
-    let section = trimmed(rest.get(marks + 1..).filter(|_| signs(rest) > marks)?);
+    let section = trim_line_end(rest.get(marks + 1..).filter(|_| count_signs(rest) > marks)?);
     let section = section.strip_prefix(b" ").unwrap_or(section);
     let mut ranges = HunkHeader { marks, old, others, new, section };
     if marks > 1 {
@@ -81,25 +81,25 @@ impl HunkHeader<'_> {
 
 /// Returns true if the line begins a hunk.
 pub(crate) fn is_header(line: &[u8]) -> bool {
-    ranges(line).is_some_and(|ranges| ranges.marks == 1)
+    parse_ranges(line).is_some_and(|ranges| ranges.marks == 1)
 }
 
 /// Returns the number of `@` at the beginning of the line.
-pub(crate) fn signs(line: &[u8]) -> usize {
+pub(crate) fn count_signs(line: &[u8]) -> usize {
     line.iter().take_while(|byte| **byte == b'@').count()
 }
 
 /// Parses `START,COUNT`; a missing count is 1.
-fn range(text: &[u8]) -> Option<(HunkRange, &[u8])> {
-    let (start, rest) = number(text)?;
+fn parse_range(text: &[u8]) -> Option<(HunkRange, &[u8])> {
+    let (start, rest) = parse_number(text)?;
     match rest.strip_prefix(b",") {
-        Some(rest) => number(rest).map(|(count, rest)| (HunkRange { start, count }, rest)),
+        Some(rest) => parse_number(rest).map(|(count, rest)| (HunkRange { start, count }, rest)),
         None => Some((HunkRange { start, count: 1 }, rest)),
     }
 }
 
 /// Parses digits; a number that is too large saturates.
-fn number(text: &[u8]) -> Option<(u64, &[u8])> {
+fn parse_number(text: &[u8]) -> Option<(u64, &[u8])> {
     let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let (number, rest) = text.split_at_checked(digits).filter(|(number, _)| !number.is_empty())?;
     let value = number
@@ -147,7 +147,7 @@ impl HunkReader {
     }
 
     /// Returns the number of missing lines as text.
-    pub(crate) fn missing(&self) -> String {
+    pub(crate) fn missing_lines(&self) -> String {
         let old = self.others.iter().fold(self.old.to_string(), |old, other| format!("{old} and {other}"));
         format!("{old} old and {} new lines", self.new)
     }
@@ -165,7 +165,7 @@ impl HunkReader {
         if !columns.iter().all(fits) {
             return Err(format!(
                 "{} of the hunk are missing: a line of a hunk begins with a blank, `+`, `-` or `\\`",
-                self.missing()
+                self.missing_lines()
             ));
         }
         // A line of the result is in the parents without a mark; a removed line is in those with one.
@@ -175,7 +175,7 @@ impl HunkReader {
         if is_old && self.old == 0 || is_new && self.new == 0 || others {
             return Err(format!(
                 "the hunk has other lines than its header says: {} should follow",
-                self.missing()
+                self.missing_lines()
             ));
         }
         if self.shared > 0 && !(is_old && is_new) {

@@ -16,12 +16,12 @@ mod row;
 mod scan;
 mod track;
 
-pub use anchor::{AnchorKind, AnchorReason, CommentAnchor, DiffSide, anchor};
-pub use apply::{apply, fits};
+pub use anchor::{AnchorKind, AnchorReason, CommentAnchor, DiffSide, find_anchor};
+pub use apply::{apply, matches_side};
 pub use model::{
     DiffEntry, FileDiff, FileOutline, FileStatus, Hunk, HunkLine, HunkLines, HunkSpan, LineKind,
     added_ranges, removed_ranges,
 };
-pub use parse::{DiffFiles, OutlineReader, ParseError, ParsedDiff, files, parse};
-pub use path::{RepoPath, quoted};
+pub use parse::{DiffFiles, OutlineReader, ParseError, ParsedDiff, parse, parse_files};
+pub use path::{RepoPath, quote_name};
 pub use track::{FileContent, LineFate, LineTracker, MAX_TRACKED_BYTES, TrackedRange};

@@ -39,7 +39,7 @@ impl<F> UnfinishedMail<F> {
     }
 
     /// Examines the next line of the mail.
-    pub(crate) fn look(&mut self, line: &[u8]) -> MessageEnd {
+    pub(crate) fn classify_line(&mut self, line: &[u8]) -> MessageEnd {
         if std::mem::take(&mut self.after_dashes) && is_statistics(line) {
             return MessageEnd::EndedBefore;
         }

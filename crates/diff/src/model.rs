@@ -246,17 +246,17 @@ pub(crate) fn first_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 /// each other.
 pub fn added_ranges(file: &FileDiff<'_>) -> Vec<(u32, u32)> {
     let lines = file.hunks.iter().flat_map(Hunk::lines).filter(|line| line.kind == LineKind::Added);
-    ranges(lines.filter_map(|line| line.new))
+    line_ranges(lines.filter_map(|line| line.new))
 }
 
 /// Returns the ranges of removed lines on the old side, 1-based and inclusive. They are sorted and do not
 /// touch each other.
 pub fn removed_ranges(file: &FileDiff<'_>) -> Vec<(u32, u32)> {
     let lines = file.hunks.iter().flat_map(Hunk::lines).filter(|line| line.kind == LineKind::Deleted);
-    ranges(lines.filter_map(|line| line.old))
+    line_ranges(lines.filter_map(|line| line.old))
 }
 
-fn ranges(lines: impl Iterator<Item = u32>) -> Vec<(u32, u32)> {
+fn line_ranges(lines: impl Iterator<Item = u32>) -> Vec<(u32, u32)> {
     let mut ranges: Vec<(u32, u32)> = Vec::new();
     for line in lines {
         match ranges.last_mut() {

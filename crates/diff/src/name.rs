@@ -60,7 +60,7 @@ pub(crate) fn whole_name(rest: &[u8]) -> Option<FileName<'_>> {
 ///
 /// Equal names have no prefixes. Known prefixes are removed. Otherwise, if the names have a common ending,
 /// its part after a slash is the path.
-pub(crate) fn pair<'a>(old: &'a [u8], new: &'a [u8]) -> NamePair<'a> {
+pub(crate) fn strip_pair_prefixes<'a>(old: &'a [u8], new: &'a [u8]) -> NamePair<'a> {
     if old == new {
         return NamePair::Same(new);
     }
@@ -73,7 +73,7 @@ pub(crate) fn pair<'a>(old: &'a [u8], new: &'a [u8]) -> NamePair<'a> {
 }
 
 /// Returns the name of a section that has only one, without git's prefix.
-pub(crate) fn alone(name: &[u8]) -> &[u8] {
+pub(crate) fn strip_git_prefix(name: &[u8]) -> &[u8] {
     name.strip_prefix(b"b/").or_else(|| name.strip_prefix(b"a/")).unwrap_or(name)
 }
 
@@ -97,7 +97,7 @@ pub(crate) fn split_git_line(rest: &[u8]) -> Option<(FileName<'_>, FileName<'_>)
         .flat_map(|off| [middle.checked_sub(off), middle.checked_add(off)])
         .flatten()
         .filter_map(at)
-        .find(|(old, new)| matches!(pair(old, new), NamePair::Same(_)))?;
+        .find(|(old, new)| matches!(strip_pair_prefixes(old, new), NamePair::Same(_)))?;
     Some((Cow::Borrowed(old), Cow::Borrowed(new)))
 }
 

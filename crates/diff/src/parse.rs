@@ -61,7 +61,7 @@ pub struct ParseError {
 /// ```
 pub fn parse(input: &[u8]) -> ParsedDiff<'_> {
     let (mut read, mut error) = (Vec::new(), None);
-    for file in files(input) {
+    for file in parse_files(input) {
         match file {
             Ok(file) => read.push(file),
             Err(wrong) => error = Some(wrong),
@@ -71,11 +71,11 @@ pub fn parse(input: &[u8]) -> ParsedDiff<'_> {
 }
 
 /// Parses as [`parse`] does, one file at a time; an error is the last item.
-pub fn files(input: &[u8]) -> DiffFiles<'_> {
+pub fn parse_files(input: &[u8]) -> DiffFiles<'_> {
     DiffFiles { input, rest: input, is_over: false, scanner: Scanner::new() }
 }
 
-/// The files of a diff, returned by [`files`].
+/// The files of a diff, returned by [`parse_files`].
 #[derive(Clone, Debug)]
 pub struct DiffFiles<'a> {
     input: &'a [u8],
@@ -98,10 +98,10 @@ impl<'a> Iterator for DiffFiles<'a> {
             }
             if let Some((line, rest)) = first_line(self.rest) {
                 self.rest = rest;
-                self.scanner.line(line, line.len(), line.ends_with(b"\n"));
+                self.scanner.take_line(line, line.len(), line.ends_with(b"\n"));
             } else {
                 self.is_over = true;
-                self.scanner.end();
+                self.scanner.finish();
             }
         }
     }
@@ -161,7 +161,7 @@ impl OutlineReader {
             piece = rest;
             let is_ended = line.ends_with(b"\n");
             if is_ended && self.len == 0 {
-                self.scanner.line(line, line.len(), true);
+                self.scanner.take_line(line, line.len(), true);
                 continue;
             }
             let room = MAX_LOOKED_AT.saturating_sub(self.begun.len());
@@ -174,11 +174,11 @@ impl OutlineReader {
     }
 
     /// Marks the end of the input.
-    pub fn end(&mut self) {
+    pub fn finish(&mut self) {
         if self.len > 0 {
             self.end_line(false);
         }
-        self.scanner.end();
+        self.scanner.finish();
     }
 
     /// Returns the next complete file, or none if there is none yet. An error is the last item.
@@ -192,7 +192,7 @@ impl OutlineReader {
     }
 
     fn end_line(&mut self, is_ended: bool) {
-        self.scanner.line(&self.begun, self.len, is_ended);
+        self.scanner.take_line(&self.begun, self.len, is_ended);
         self.begun.clear();
         self.len = 0;
     }
@@ -232,9 +232,9 @@ pub(crate) fn git_file<H>(
 pub(crate) fn plain_file<H>(header: &FileHeader, at: InputPosition) -> Result<DiffEntry<H>, MalformedLine> {
     let (path, old_path, status) = match (&header.old, &header.new) {
         (None, None) => return Err(MalformedLine::new(at, "the file is `/dev/null` before and after")),
-        (None, Some(new)) => (path(name::alone(new)), None, FileStatus::Added),
-        (Some(old), None) => (path(name::alone(old)), None, FileStatus::Deleted),
-        (Some(old), Some(new)) => match name::pair(old, new) {
+        (None, Some(new)) => (path(name::strip_git_prefix(new)), None, FileStatus::Added),
+        (Some(old), None) => (path(name::strip_git_prefix(old)), None, FileStatus::Deleted),
+        (Some(old), Some(new)) => match name::strip_pair_prefixes(old, new) {
             NamePair::Same(same) => (path(same), None, FileStatus::Modified),
             NamePair::Two(old, new) => (path(new), Some(path(old)), FileStatus::Renamed),
         },
@@ -302,9 +302,9 @@ fn git_names(
         (Some(_), None) | (None, Some(_)) | (None, None) => name::split_git_line(line),
     };
     let Some((old, new)) = names else {
-        return Ok(new.or(old).map(|name| (path(name::alone(name)), None)));
+        return Ok(new.or(old).map(|name| (path(name::strip_git_prefix(name)), None)));
     };
-    Ok(Some(match name::pair(&old, &new) {
+    Ok(Some(match name::strip_pair_prefixes(&old, &new) {
         NamePair::Same(same) => (path(same), None),
         NamePair::Two(old, new) => (path(new), Some(path(old))),
     }))

@@ -61,7 +61,7 @@ impl RepoPath {
 
     /// Returns true for a path that stays inside its folder and is in no git folder on any file system.
     pub fn may_be_written(&self) -> bool {
-        self.is_inside() && !self.folded().split('/').any(|name| matches!(name, ".git" | "git~1"))
+        self.is_inside() && !self.case_folded().split('/').any(|name| matches!(name, ".git" | "git~1"))
     }
 
     /// Returns the path without the differences that some file system ignores. If two paths name one file on
@@ -71,7 +71,7 @@ impl RepoPath {
     /// Many file systems ignore case, and the Unicode case folding of APFS and of ext4 with `casefold` maps
     /// some other letters to ASCII. HFS+ ignores some characters. NTFS ignores spaces and dots at the end of
     /// a name and the part after a colon, and treats `\` as `/`. Short names (`GIT~1`) are not changed.
-    pub fn folded(&self) -> String {
+    pub fn case_folded(&self) -> String {
         let text = String::from_utf8_lossy(&self.0);
         let names = text.split(['/', '\\']).map(|name| {
             let name = name.split(':').next().unwrap_or_default();
@@ -157,7 +157,7 @@ impl fmt::Display for RepoPath {
 
 /// Returns a name as git writes it in a diff: quoted, unless it is plain. (Other tools would end the name at
 /// a blank.)
-pub fn quoted(name: &[u8]) -> Cow<'_, str> {
+pub fn quote_name(name: &[u8]) -> Cow<'_, str> {
     let is_plain = |byte: &u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\');
     match std::str::from_utf8(name) {
         Ok(text) if name.iter().all(is_plain) => text.into(),
@@ -366,7 +366,7 @@ mod tests {
             ("\u{200d}CI\u{2060}", "ci\u{2060}"),
             ("\u{c9}t\u{e9}", "\u{e9}t\u{e9}"),
         ] {
-            assert_eq!(RepoPath::from(path).folded(), folded, "{path:?}");
+            assert_eq!(RepoPath::from(path).case_folded(), folded, "{path:?}");
         }
     }
 }

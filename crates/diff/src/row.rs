@@ -36,19 +36,19 @@ impl InputLine<'_> {
     }
 
     /// Returns the offset after the line.
-    pub(crate) fn end(&self) -> usize {
+    pub(crate) fn end_offset(&self) -> usize {
         self.at.byte + self.len
     }
 
     /// Returns an error at this line.
-    pub(crate) fn malformed(&self, what: impl Into<String>) -> MalformedLine {
+    pub(crate) fn malformed_line(&self, what: impl Into<String>) -> MalformedLine {
         MalformedLine::new(self.at, what)
     }
 
     /// Checks that the line is complete, and returns an error otherwise.
-    pub(crate) fn whole(&self) -> Result<(), MalformedLine> {
+    pub(crate) fn ensure_whole(&self) -> Result<(), MalformedLine> {
         if self.is_cut() {
-            Err(self.malformed("the line is too long for the header of a file"))
+            Err(self.malformed_line("the line is too long for the header of a file"))
         } else {
             Ok(())
         }
@@ -72,7 +72,7 @@ impl MalformedLine {
 }
 
 /// Returns the line without its end. A carriage return in a name would be quoted.
-pub(crate) fn trimmed(line: &[u8]) -> &[u8] {
+pub(crate) fn trim_line_end(line: &[u8]) -> &[u8] {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     line.strip_suffix(b"\r").unwrap_or(line)
 }

@@ -11,7 +11,7 @@ use crate::mail::{self, MessageEnd, UnfinishedMail};
 use crate::model::{DiffEntry, HunkSpan};
 use crate::name;
 use crate::parse;
-use crate::row::{InputLine, InputPosition, MalformedLine, trimmed};
+use crate::row::{InputLine, InputPosition, MalformedLine, trim_line_end};
 
 /// Minimum digits of an abbreviated commit id in git's default settings.
 const MIN_ID_DIGITS: usize = 7;
@@ -124,37 +124,40 @@ impl<H: From<LocatedHunk>> Scanner<H> {
     }
 
     /// Reads the next line: its beginning, its whole length, and a flag for a line feed at its end.
-    pub(crate) fn line(&mut self, text: &[u8], len: usize, is_ended: bool) {
+    pub(crate) fn take_line(&mut self, text: &[u8], len: usize, is_ended: bool) {
         let row = InputLine { text, at: self.next, len };
         self.next.byte += len;
         self.next.line += usize::from(is_ended);
         if let Some(mail) = &mut self.mail {
-            match mail.look(text) {
+            match mail.classify_line(text) {
                 MessageEnd::Unknown => {}
                 MessageEnd::EndsHere => return self.end_message(),
                 MessageEnd::EndedBefore => self.end_message(),
-                MessageEnd::NextMail => self.release(),
+                MessageEnd::NextMail => self.release_mail(),
             }
         }
         let has_stopped = self.has_failed || self.mail.as_ref().is_some_and(|mail| mail.error.is_some());
         if !has_stopped && let Err(wrong) = self.take(&row) {
-            self.fail(wrong);
+            self.record_error(wrong);
         }
     }
 
     /// Marks the end of the input.
-    pub(crate) fn end(&mut self) {
+    pub(crate) fn finish(&mut self) {
         let has_stopped = self.has_failed || self.mail.as_ref().is_some_and(|mail| mail.error.is_some());
         if !has_stopped && let Err(wrong) = self.leave(None) {
-            self.fail(wrong);
+            self.record_error(wrong);
         }
-        self.release();
+        self.release_mail();
         if !self.has_failed
             && !self.has_file
             && !self.is_of_git
             && let Some(at) = self.first_text
         {
-            self.fail(MalformedLine::new(at, "this is no unified diff: no line begins the diff of a file"));
+            self.record_error(MalformedLine::new(
+                at,
+                "this is no unified diff: no line begins the diff of a file",
+            ));
         }
     }
 
@@ -164,15 +167,15 @@ impl<H: From<LocatedHunk>> Scanner<H> {
     }
 
     /// Releases the held part of the mail, which is its diff.
-    fn release(&mut self) {
+    fn release_mail(&mut self) {
         let Some(mail) = self.mail.take() else { return };
-        mail.held.into_iter().for_each(|file| self.keep(file));
+        mail.held.into_iter().for_each(|file| self.push_file(file));
         if let Some(wrong) = mail.error {
-            self.fail(wrong);
+            self.record_error(wrong);
         }
     }
 
-    fn keep(&mut self, file: DiffEntry<H>) {
+    fn push_file(&mut self, file: DiffEntry<H>) {
         match &mut self.mail {
             Some(mail) => mail.held.push(file),
             None => {
@@ -182,7 +185,7 @@ impl<H: From<LocatedHunk>> Scanner<H> {
         }
     }
 
-    fn fail(&mut self, wrong: MalformedLine) {
+    fn record_error(&mut self, wrong: MalformedLine) {
         match &mut self.mail {
             Some(mail) => mail.error = Some(wrong),
             None => {
@@ -200,7 +203,7 @@ impl<H: From<LocatedHunk>> Scanner<H> {
                 ScanState::Hunks(reading) => reading.take(row)?,
                 ScanState::Header(section) => section.header.take(row)?,
                 ScanState::Names(names) => names.take(row),
-                ScanState::Text => return self.text(row),
+                ScanState::Text => return self.take_text_line(row),
             };
             if is_taken {
                 return Ok(());
@@ -210,7 +213,7 @@ impl<H: From<LocatedHunk>> Scanner<H> {
     }
 
     /// Handles a line outside of a section, which may begin one.
-    fn text(&mut self, row: &InputLine<'_>) -> Result<(), MalformedLine> {
+    fn take_text_line(&mut self, row: &InputLine<'_>) -> Result<(), MalformedLine> {
         let text = row.text;
         if !self.has_file {
             self.is_of_git |=
@@ -220,7 +223,7 @@ impl<H: From<LocatedHunk>> Scanner<H> {
             }
         }
         let header = |names: &[u8], header| {
-            row.whole()?;
+            row.ensure_whole()?;
             Ok(ScanState::Header(Box::new(GitHeader { at: row.at, names: names.to_owned(), header })))
         };
         match text.first() {
@@ -238,11 +241,11 @@ impl<H: From<LocatedHunk>> Scanner<H> {
                     ScanState::Names(Box::new(PlainDiffHeader { old: (row.at, text.to_owned()), new: None }));
             }
             Some(b'@') if is_of_hunks(text) => {
-                return Err(row.malformed("a hunk without the name of its file before it"));
+                return Err(row.malformed_line("a hunk without the name of its file before it"));
             }
             Some(b'S') if is_submodule(text) => {
                 let what = "a submodule is shown in a form that is not a diff: use `--submodule=short`";
-                return Err(row.malformed(what));
+                return Err(row.malformed_line(what));
             }
             Some(b'F') if mail::is_start(text) => self.mail = Some(UnfinishedMail::new()),
             Some(_) | None => {}
@@ -260,13 +263,13 @@ impl<H: From<LocatedHunk>> Scanner<H> {
                 None => ScanState::Text,
             },
             ScanState::Header(section) => {
-                if let Some(missing) = section.header.missing() {
+                if let Some(missing) = section.header.missing_part() {
                     return Err(MalformedLine::new(at, missing));
                 }
                 if next.is_none() && !section.header.is_whole() {
                     return Err(MalformedLine::new(at, "the input ends inside the header of a file"));
                 }
-                match section.file(next.is_none().then_some(at))? {
+                match section.read_file(next.is_none().then_some(at))? {
                     None => ScanState::Text,
                     Some(file) if section.has_hunks(next) => {
                         ScanState::Hunks(Box::new(FileInProgress::new(file)))
@@ -276,13 +279,13 @@ impl<H: From<LocatedHunk>> Scanner<H> {
                         return Err(of_file(&file, MalformedLine::new(at, what)));
                     }
                     Some(file) => {
-                        self.keep(file);
+                        self.push_file(file);
                         ScanState::Text
                     }
                 }
             }
             ScanState::Hunks(reading) => {
-                self.keep(reading.end(at)?);
+                self.push_file(reading.finish(at)?);
                 ScanState::Text
             }
         };
@@ -316,8 +319,8 @@ impl PlainDiffHeader {
 impl GitHeader {
     /// Returns the file, or none if the text only looked like a header. `end` is the end of the input, if it
     /// comes next.
-    fn file<H>(&self, end: Option<InputPosition>) -> Result<Option<DiffEntry<H>>, MalformedLine> {
-        let names = trimmed(&self.names);
+    fn read_file<H>(&self, end: Option<InputPosition>) -> Result<Option<DiffEntry<H>>, MalformedLine> {
+        let names = trim_line_end(&self.names);
         if self.header.is_combined {
             let name =
                 name::whole_name(names).ok_or_else(|| MalformedLine::new(self.at, header::BAD_QUOTES))?;
@@ -351,17 +354,17 @@ impl<H: From<LocatedHunk>> FileInProgress<H> {
 
     /// Reads the next line; returns false if it does not belong to the file.
     fn take(&mut self, row: &InputLine<'_>) -> Result<bool, MalformedLine> {
-        let of_file = |file: &DiffEntry<H>, what: String| of_file(file, row.malformed(what));
+        let of_file = |file: &DiffEntry<H>, what: String| of_file(file, row.malformed_line(what));
         if let Some(walk) = &mut self.walk {
             walk.take(row.text).map_err(|what| of_file(&self.file, what))?;
         } else if begins_hunk(row.text, self.file.is_combined) {
             self.end_hunk();
-            self.begin(row).map_err(|what| of_file(&self.file, what))?;
+            self.begin_hunk(row).map_err(|what| of_file(&self.file, what))?;
         } else if !(self.hunk.is_some() && row.text.starts_with(b"\\")) {
             return Ok(false);
         }
         if let Some(hunk) = &mut self.hunk {
-            hunk.body.end = row.end();
+            hunk.body.end = row.end_offset();
         }
         if let Some(walk) = self.walk.take_if(|walk| walk.is_done()) {
             self.tail = walk.tail;
@@ -374,19 +377,19 @@ impl<H: From<LocatedHunk>> FileInProgress<H> {
     }
 
     /// Reads the header of a hunk.
-    fn begin(&mut self, row: &InputLine<'_>) -> Result<(), String> {
-        let ranges = hunks::ranges(row.text).ok_or(if self.file.is_combined {
+    fn begin_hunk(&mut self, row: &InputLine<'_>) -> Result<(), String> {
+        let ranges = hunks::parse_ranges(row.text).ok_or(if self.file.is_combined {
             "a hunk header of a merge must read `@@@ -LINE,COUNT -LINE,COUNT +LINE,COUNT @@@`"
         } else {
             "a hunk header must read `@@ -LINE,COUNT +LINE,COUNT @@`"
         })?;
-        let shared = self.shared(&ranges)?;
-        let (old_end, new_end) = (ranges.old.end()?, ranges.new.end()?);
+        let shared = self.count_shared_lines(&ranges)?;
+        let (old_end, new_end) = (ranges.old.end_line()?, ranges.new.end_line()?);
         self.free = (self.free.0.max(old_end), self.free.1.max(new_end));
         self.walk = Some(HunkReader::new(&ranges, shared));
         // The sums were checked to fit in 32 bits, so the numbers do, too.
         let fit = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
-        let section = row.text.len() - trailing(row.text) - ranges.section.len();
+        let section = row.text.len() - trailing_len(row.text) - ranges.section.len();
         self.hunk = Some(LocatedHunk {
             span: HunkSpan {
                 old_start: fit(ranges.old.start),
@@ -396,7 +399,7 @@ impl<H: From<LocatedHunk>> FileInProgress<H> {
             },
             marks: ranges.marks,
             section: row.at.byte + section..row.at.byte + section + ranges.section.len(),
-            body: row.end()..row.end(),
+            body: row.end_offset()..row.end_offset(),
         });
         Ok(())
     }
@@ -404,7 +407,7 @@ impl<H: From<LocatedHunk>> FileInProgress<H> {
     /// Returns the number of lines that the hunk shares with the previous one. With `-W`, git prints the
     /// whole function around a change, and a hunk may begin with the last unchanged lines of the previous
     /// one.
-    fn shared(&self, ranges: &HunkHeader<'_>) -> Result<u64, &'static str> {
+    fn count_shared_lines(&self, ranges: &HunkHeader<'_>) -> Result<u64, &'static str> {
         let old = self.free.0.saturating_sub(ranges.old.start);
         let new = self.free.1.saturating_sub(ranges.new.start);
         if old == 0 && new == 0 {
@@ -421,9 +424,9 @@ impl<H: From<LocatedHunk>> FileInProgress<H> {
     }
 
     /// Returns the file, which ends before this line.
-    fn end(mut self, at: InputPosition) -> Result<DiffEntry<H>, MalformedLine> {
+    fn finish(mut self, at: InputPosition) -> Result<DiffEntry<H>, MalformedLine> {
         if let Some(walk) = &self.walk {
-            let what = format!("the input ends inside a hunk: {} are missing", walk.missing());
+            let what = format!("the input ends inside a hunk: {} are missing", walk.missing_lines());
             return Err(of_file(&self.file, MalformedLine::new(at, what)));
         }
         self.end_hunk();
@@ -440,8 +443,8 @@ fn of_file<H>(file: &DiffEntry<H>, wrong: MalformedLine) -> MalformedLine {
 }
 
 /// Returns the length of a line's end.
-fn trailing(line: &[u8]) -> usize {
-    line.len() - trimmed(line).len()
+fn trailing_len(line: &[u8]) -> usize {
+    line.len() - trim_line_end(line).len()
 }
 
 /// Returns true if the line begins a hunk of a file.
@@ -451,14 +454,14 @@ fn begins_hunk(line: &[u8], is_merge: bool) -> bool {
 
 /// Returns true if the line looks like the header of a hunk, even a malformed one.
 fn is_of_hunks(line: &[u8]) -> bool {
-    let signs = hunks::signs(line);
+    let signs = hunks::count_signs(line);
     signs > 1 && line.get(signs..).is_some_and(|rest| rest.starts_with(b" -"))
 }
 
 /// Returns true for a line by which git shows a submodule instead of a diff: `Submodule PATH OLD..NEW:`, as
 /// with `--submodule=log`.
 fn is_submodule(line: &[u8]) -> bool {
-    let Some(rest) = trimmed(line).strip_prefix(b"Submodule ") else { return false };
+    let Some(rest) = trim_line_end(line).strip_prefix(b"Submodule ") else { return false };
     if rest.ends_with(b" contains modified content") || rest.ends_with(b" contains untracked content") {
         return true;
     }
@@ -476,7 +479,7 @@ fn is_submodule(line: &[u8]) -> bool {
 
 /// Returns true if `git log` begins a commit with this line: `commit ID`, with optional text after a blank.
 fn is_commit(line: &[u8]) -> bool {
-    let Some(rest) = trimmed(line).strip_prefix(b"commit ") else { return false };
+    let Some(rest) = trim_line_end(line).strip_prefix(b"commit ") else { return false };
     let hex = rest.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
     (MIN_ID_DIGITS..=64).contains(&hex) && matches!(rest.get(hex), None | Some(b' '))
 }

@@ -140,7 +140,7 @@ impl<'a> LineTracker<'a> {
             };
             files.insert(source.path, followed);
         }
-        let alignment = LineAlignment::of(&old_text, &new_text, &pairs);
+        let alignment = LineAlignment::new(&old_text, &new_text, &pairs);
         Self { files, old: old_text, new: new_text, alignment }
     }
 
@@ -174,12 +174,12 @@ impl<'a> LineTracker<'a> {
                     return gone(Some(path));
                 }
                 let status = if last == end { LineFate::Unmoved } else { LineFate::Edited };
-                at(status, path, start, last)
+                tracked_range(status, path, start, last)
             }
             Some(FollowMethod::Hunks(change)) => match by_hunks::track(change, start, end) {
                 Some((first, last, whole)) => {
                     let stayed = change.path == *path && first == start;
-                    at(fate(whole, stayed), &change.path, first, last)
+                    tracked_range(line_fate(whole, stayed), &change.path, first, last)
                 }
                 None => gone((change.status != FileStatus::Deleted).then_some(&change.path)),
             },
@@ -196,12 +196,12 @@ impl<'a> LineTracker<'a> {
         let mut places: Vec<MatchedBlock> = Vec::new();
         let mut has_words = false;
         for old in lines {
-            let worth = self.old.worth(old);
+            let worth = self.old.line_weight(old);
             has_words |= worth > text::WORTH_OF_MARKS;
             let Some(partner) = self.alignment.partner(old) else { continue };
             let line = MatchedLine { old, new: partner.line, file: self.new.file_of(partner.line)?, worth };
             let recent = places.iter_mut().rev().take(MAX_PLACES);
-            match recent.into_iter().find_map(|place| place.takes(&line).then_some(place)) {
+            match recent.into_iter().find_map(|place| place.can_add(&line).then_some(place)) {
                 Some(place) => place.add(&line, partner.edited),
                 None => places.push(MatchedBlock::new(&line, partner.edited)),
             }
@@ -214,12 +214,12 @@ impl<'a> LineTracker<'a> {
         let asked = u64::from(end - start) + 1;
         let whole = !best.edited && best.lines == asked && best.new_span() == asked;
         let new: &SideFile<'_> = self.new.file(best.first.file)?;
-        let (first, last) = (new.number(best.first.new), new.number(best.last_new));
-        Some(at(fate(whole, new.path == path && first == start), new.path, first, last))
+        let (first, last) = (new.line_number(best.first.new), new.line_number(best.last_new));
+        Some(tracked_range(line_fate(whole, new.path == path && first == start), new.path, first, last))
     }
 }
 
-fn fate(whole: bool, stayed: bool) -> LineFate {
+fn line_fate(whole: bool, stayed: bool) -> LineFate {
     match (whole, stayed) {
         (true, true) => LineFate::Unmoved,
         (true, false) => LineFate::Moved,
@@ -227,7 +227,7 @@ fn fate(whole: bool, stayed: bool) -> LineFate {
     }
 }
 
-fn at(status: LineFate, path: &RepoPath, first: u32, last: u32) -> TrackedRange {
+fn tracked_range(status: LineFate, path: &RepoPath, first: u32, last: u32) -> TrackedRange {
     TrackedRange { status, path: Some(path.clone()), start_line: Some(first), end_line: Some(last) }
 }
 
@@ -272,7 +272,7 @@ impl MatchedBlock {
     }
 
     /// Returns true if the line continues the block within the allowed distance.
-    fn takes(&self, line: &MatchedLine) -> bool {
+    fn can_add(&self, line: &MatchedLine) -> bool {
         let apart = (line.new as u64).saturating_sub(self.last_new as u64);
         let were_apart = (line.old as u64).saturating_sub(self.last_old as u64);
         self.first.file == line.file && apart > 0 && apart <= were_apart.saturating_add(MAX_INSERTED)

@@ -99,7 +99,7 @@ impl FakeAws {
         };
         let shared = AwsServices { behaviour, log: Vec::new(), given: 0, metadata_token: None };
         let shared = Arc::new(Mutex::new(shared));
-        let router = Router::new().fallback(any).with_state(shared.clone());
+        let router = Router::new().fallback(handle_request).with_state(shared.clone());
         let task = tokio::spawn(server::serve(listener, router)).abort_handle();
         Ok(Self { shared, url, task })
     }
@@ -110,12 +110,12 @@ impl FakeAws {
     }
 
     /// Changes the behaviour of all services.
-    pub fn behave(&self, change: impl FnOnce(&mut AwsBehaviour)) {
+    pub fn change_behaviour(&self, change: impl FnOnce(&mut AwsBehaviour)) {
         change(&mut lock(&self.shared).behaviour);
     }
 
     /// Returns all requests: method and path, and the action of STS.
-    pub fn log(&self) -> Vec<String> {
+    pub fn request_log(&self) -> Vec<String> {
         lock(&self.shared).log.clone()
     }
 }
@@ -132,7 +132,7 @@ fn lock(shared: &Mutex<AwsServices>) -> MutexGuard<'_, AwsServices> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn any(State(shared): State<Arc<Mutex<AwsServices>>>, request: Request) -> Response {
+async fn handle_request(State(shared): State<Arc<Mutex<AwsServices>>>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let body = to_bytes(body, MAX_BODY).await.unwrap_or_default();
     let fields: Vec<(String, String)> = url_fields(&body);
@@ -152,7 +152,7 @@ async fn any(State(shared): State<Arc<Mutex<AwsServices>>>, request: Request) ->
     let mut response = match behaviour.status.and_then(|status| StatusCode::from_u16(status).ok()) {
         Some(status) => (status, "down").into_response(),
         None => match (head.method.clone(), head.uri.path()) {
-            (Method::POST, "/") => sts(&shared, &head, &body, field, &behaviour),
+            (Method::POST, "/") => answer_sts(&shared, &head, &body, field, &behaviour),
             (Method::GET, CONTAINER_PATH) => container(&shared, &head),
             (_, path) if path.starts_with("/latest/") => metadata(&shared, &head),
             _ => (StatusCode::NOT_FOUND, "no such path").into_response(),
@@ -171,7 +171,7 @@ fn url_fields(body: &[u8]) -> Vec<(String, String)> {
     url.map(|url| url.query_pairs().into_owned().collect()).unwrap_or_default()
 }
 
-fn sts<'a>(
+fn answer_sts<'a>(
     shared: &Mutex<AwsServices>,
     head: &Parts,
     body: &[u8],
@@ -180,18 +180,18 @@ fn sts<'a>(
 ) -> Response {
     let (action, role) = (field("Action"), field("RoleArn"));
     let allowed = match action {
-        "AssumeRoleWithWebIdentity" => web(field("WebIdentityToken")),
-        "AssumeRole" => signed(head, body, behaviour.ahead),
+        "AssumeRoleWithWebIdentity" => check_web_token(field("WebIdentityToken")),
+        "AssumeRole" => check_signature(head, body, behaviour.ahead),
         _ => Err((400, "InvalidAction", "Could not find operation".to_owned())),
     };
     if let Err((status, code, message)) = allowed {
-        return fault(status, code, &message);
+        return sts_error_response(status, code, &message);
     }
     if behaviour.denied.iter().any(|denied| denied == role) {
         let message = format!("User is not authorized to perform: sts:{action} on resource: {role}");
-        return fault(403, "AccessDenied", &message);
+        return sts_error_response(403, "AccessDenied", &message);
     }
-    let given = give(shared);
+    let given = issue_keys(shared);
     let text = |name: &str| given.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     let keys = format!(
         "<AccessKeyId>{}</AccessKeyId><SecretAccessKey>{}</SecretAccessKey><SessionToken>{}</SessionToken>\
@@ -214,7 +214,7 @@ fn sts<'a>(
 type StsRefusal = (u16, &'static str, String);
 
 /// Checks a token as STS does.
-fn web(token: &str) -> Result<(), StsRefusal> {
+fn check_web_token(token: &str) -> Result<(), StsRefusal> {
     let payload = token.split('.').nth(1).and_then(|part| BASE64_URL_SAFE_NO_PAD.decode(part).ok());
     let payload: Option<Value> = payload.and_then(|payload| serde_json::from_slice(&payload).ok());
     let Some(payload) = payload else {
@@ -232,7 +232,7 @@ fn web(token: &str) -> Result<(), StsRefusal> {
 }
 
 /// Checks the signature of a request, by the clock of STS.
-fn signed(head: &Parts, body: &[u8], ahead: SignedDuration) -> Result<(), StsRefusal> {
+fn check_signature(head: &Parts, body: &[u8], ahead: SignedDuration) -> Result<(), StsRefusal> {
     let mismatch = |message: &str| (403, "SignatureDoesNotMatch", message.to_owned());
     if ahead.abs() > SignedDuration::from_mins(5) {
         return Err(mismatch("Signature expired: 20270101T000000Z is now earlier than 20270101T010000Z"));
@@ -244,7 +244,7 @@ fn signed(head: &Parts, body: &[u8], ahead: SignedDuration) -> Result<(), StsRef
     }
 }
 
-fn fault(status: u16, code: &str, message: &str) -> Response {
+fn sts_error_response(status: u16, code: &str, message: &str) -> Response {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
     let body = format!(
         "<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><Error><Type>Sender</Type>\
@@ -258,7 +258,7 @@ fn container(shared: &Mutex<AwsServices>, head: &Parts) -> Response {
         let body = json!({"code": "AccessDeniedException", "message": "the token is missing or wrong"});
         return (StatusCode::FORBIDDEN, body.to_string()).into_response();
     }
-    give(shared).to_string().into_response()
+    issue_keys(shared).to_string().into_response()
 }
 
 /// Answers as version 2 of the instance metadata: every request needs a token, which a `PUT` creates with its
@@ -281,13 +281,13 @@ fn metadata(shared: &Mutex<AwsServices>, head: &Parts) -> Response {
     let path = head.uri.path().strip_prefix("/latest/meta-data/iam/security-credentials/");
     match path {
         Some("") => INSTANCE_ROLE.into_response(),
-        Some(INSTANCE_ROLE) => give(shared).to_string().into_response(),
+        Some(INSTANCE_ROLE) => issue_keys(shared).to_string().into_response(),
         Some(_) | None => StatusCode::NOT_FOUND.into_response(),
     }
 }
 
 /// Returns the next keys, which the fake model provider accepts, or an error.
-fn give(shared: &Mutex<AwsServices>) -> Value {
+fn issue_keys(shared: &Mutex<AwsServices>) -> Value {
     let mut shared = lock(shared);
     if let Some(code) = &shared.behaviour.error {
         return json!({"Code": code, "Message": "the service is at fault", "LastUpdated": "2026-01-01T00:00:00Z"});

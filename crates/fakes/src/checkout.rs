@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::forge::{FakeError, FakeRepo};
-use crate::repo::{FakeGitError, git, run};
+use crate::repo::{FakeGitError, git_command, run_command};
 
 /// A commit as `git log` shows it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -25,10 +25,18 @@ pub struct GitLogEntry {
 ///
 /// # Errors
 /// Git failed.
-pub fn log(dir: &Path, base: &str, head: &str) -> Result<Vec<GitLogEntry>, FakeGitError> {
+pub fn commit_log(dir: &Path, base: &str, head: &str) -> Result<Vec<GitLogEntry>, FakeGitError> {
     let format = "--format=%x01%H%x00%P%x00%an%x00%s%x00";
     let range = format!("{base}..{head}");
-    let log = run(git(dir).args(["log", "--reverse", "--patch", "--unified=0", format, &range, "--"]))?;
+    let log = run_command(git_command(dir).args([
+        "log",
+        "--reverse",
+        "--patch",
+        "--unified=0",
+        format,
+        &range,
+        "--",
+    ]))?;
     let log = String::from_utf8_lossy(&log);
     let entries = log.split('\u{1}').filter(|entry| !entry.is_empty());
     let read = |entry: &str| {
@@ -48,8 +56,9 @@ pub fn log(dir: &Path, base: &str, head: &str) -> Result<Vec<GitLogEntry>, FakeG
 ///
 /// # Errors
 /// Git failed because there is none.
-pub fn tip(dir: &Path, name: &str) -> Result<String, FakeGitError> {
-    let tip = run(git(dir).args(["rev-parse", "--verify", "--quiet", "--end-of-options", name]))?;
+pub fn resolve_commit(dir: &Path, name: &str) -> Result<String, FakeGitError> {
+    let tip =
+        run_command(git_command(dir).args(["rev-parse", "--verify", "--quiet", "--end-of-options", name]))?;
     Ok(String::from_utf8_lossy(&tip).trim().to_owned())
 }
 
@@ -60,9 +69,9 @@ impl FakeRepo {
     /// Git failed.
     pub async fn check_out(&self, branch: &str, dest: &Path) -> Result<(), FakeError> {
         let from = self.dir().await?;
-        let mut command = git(&from);
+        let mut command = git_command(&from);
         command.args(["clone", "--quiet", "--no-hardlinks", "--branch", branch, "--"]).arg(&from).arg(dest);
-        run(&mut command)?;
+        run_command(&mut command)?;
         Ok(())
     }
 }
@@ -78,14 +87,16 @@ mod tests {
         let forge = FakeForge::start(FakeForgeOptions::default()).await.unwrap();
         let first = CommitBuilder::new("Begin").write("a.py", "a\nb\n");
         let repo = forge.create_repository("acme", "shop", first).await.unwrap();
-        let head =
-            repo.push("topic", CommitBuilder::new("Change").by("ann").write("a.py", "a\nc\n")).await.unwrap();
+        let head = repo
+            .push("topic", CommitBuilder::new("Change").with_author("ann").write("a.py", "a\nc\n"))
+            .await
+            .unwrap();
         let folder = tempfile::tempdir().unwrap();
         let dest = folder.path().join("shop");
         repo.check_out("topic", &dest).await.unwrap();
         assert_eq!(std::fs::read_to_string(dest.join("a.py")).unwrap(), "a\nc\n");
-        assert_eq!(tip(&dest, "topic").unwrap(), head);
-        assert!(tip(&dest, "main").is_err(), "the others are the remote's");
+        assert_eq!(resolve_commit(&dest, "topic").unwrap(), head);
+        assert!(resolve_commit(&dest, "main").is_err(), "the others are the remote's");
         let shown = GitLogEntry {
             commit: head,
             parent: repo.tip("main").await.unwrap(),
@@ -93,7 +104,7 @@ mod tests {
             subject: "Change".into(),
             lines: vec!["-b".into(), "+c".into()],
         };
-        assert_eq!(log(&dest, "origin/main", "topic").unwrap(), std::slice::from_ref(&shown));
-        assert_eq!(log(&repo.dir().await.unwrap(), "main", "topic").unwrap(), [shown]);
+        assert_eq!(commit_log(&dest, "origin/main", "topic").unwrap(), std::slice::from_ref(&shown));
+        assert_eq!(commit_log(&repo.dir().await.unwrap(), "main", "topic").unwrap(), [shown]);
     }
 }

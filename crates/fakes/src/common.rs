@@ -30,35 +30,40 @@ impl FakeSharedState {
 
     /// Makes the store unreachable, or reachable again.
     pub fn set_gone(&self, is_gone: bool) {
-        self.within().is_gone = is_gone;
+        self.lock_texts().is_gone = is_gone;
     }
 
     /// Returns the names of the stored states, in order.
     pub fn names(&self) -> Vec<String> {
-        let mut names: Vec<String> = self.within().texts.keys().cloned().collect();
+        let mut names: Vec<String> = self.lock_texts().texts.keys().cloned().collect();
         names.sort();
         names
     }
 
     /// Returns the number of reads.
-    pub fn reads(&self) -> usize {
-        self.within().reads
+    pub fn read_count(&self) -> usize {
+        self.lock_texts().reads
     }
 
-    fn within(&self) -> MutexGuard<'_, SharedTexts> {
+    fn lock_texts(&self) -> MutexGuard<'_, SharedTexts> {
         self.within.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn present(&self, name: &str) -> Result<StateSnapshot, StoreError> {
-        let mut within = self.within();
+    fn read_snapshot(&self, name: &str) -> Result<StateSnapshot, StoreError> {
+        let mut within = self.lock_texts();
         within.reads += 1;
-        within.answers()?;
+        within.check_available()?;
         Ok(StateSnapshot { text: within.texts.get(name).cloned(), now: self.clock.now() })
     }
 
-    fn swapped(&self, name: &str, expected: Option<&str>, next: Option<&str>) -> Result<bool, StoreError> {
-        let mut within = self.within();
-        within.answers()?;
+    fn compare_and_swap(
+        &self,
+        name: &str,
+        expected: Option<&str>,
+        next: Option<&str>,
+    ) -> Result<bool, StoreError> {
+        let mut within = self.lock_texts();
+        within.check_available()?;
         if within.texts.get(name).map(String::as_str) != expected {
             return Ok(false);
         }
@@ -71,7 +76,7 @@ impl FakeSharedState {
 }
 
 impl SharedTexts {
-    fn answers(&self) -> Result<(), StoreError> {
+    fn check_available(&self) -> Result<(), StoreError> {
         if self.is_gone { Err(StoreError::Unavailable("it is gone".to_owned())) } else { Ok(()) }
     }
 }
@@ -79,7 +84,7 @@ impl SharedTexts {
 #[async_trait]
 impl SharedStateStore for FakeSharedState {
     async fn read(&self, name: &str) -> Result<StateSnapshot, StoreError> {
-        self.present(name)
+        self.read_snapshot(name)
     }
 
     async fn swap(
@@ -89,7 +94,7 @@ impl SharedStateStore for FakeSharedState {
         next: Option<&str>,
         _: TimeSpan,
     ) -> Result<bool, StoreError> {
-        self.swapped(name, expected, next)
+        self.compare_and_swap(name, expected, next)
     }
 }
 

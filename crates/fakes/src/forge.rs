@@ -57,7 +57,7 @@ pub use webhook::{DELIVERY_TIMEOUT, DeliveryChaos, sign_sha256};
 pub use witness::{ApiExchange, ExchangeObserver};
 
 use crate::server::serve;
-use http::serve::{ForgeProtocol, router};
+use http::serve::{ForgeProtocol, forge_router};
 use refusal::RefusedFile;
 use shared::FakeForgeShared;
 use state::{DeliveryFn, FakeForgeState, ForgeInstance};
@@ -132,9 +132,11 @@ impl FakeForge {
     /// No port is free, or the folder for its repositories cannot be created.
     pub async fn start_as(flavour: ForgeFlavour, options: FakeForgeOptions) -> Result<Self, FakeError> {
         let (protocol, form): (&'static ForgeProtocol, DeliveryFn) = match flavour {
-            ForgeFlavour::GitHub => (&github::PROTOCOL, github::delivery),
-            ForgeFlavour::Cloud => (&bitbucket::cloud::PROTOCOL, bitbucket::cloud::delivery),
-            ForgeFlavour::DataCenter => (&bitbucket::data_center::PROTOCOL, bitbucket::data_center::delivery),
+            ForgeFlavour::GitHub => (&github::PROTOCOL, github::build_delivery),
+            ForgeFlavour::Cloud => (&bitbucket::cloud::PROTOCOL, bitbucket::cloud::build_delivery),
+            ForgeFlavour::DataCenter => {
+                (&bitbucket::data_center::PROTOCOL, bitbucket::data_center::build_delivery)
+            }
         };
         let dir = tempfile::Builder::new().prefix("fake-forge-").tempdir()?;
         let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
@@ -177,8 +179,8 @@ impl FakeForge {
             dir,
         });
         let tasks = [
-            tokio::spawn(serve(listener, router(&shared, protocol))).abort_handle(),
-            tokio::spawn(deliver(Arc::clone(&shared), deliveries, client.clone())).abort_handle(),
+            tokio::spawn(serve(listener, forge_router(&shared, protocol))).abort_handle(),
+            tokio::spawn(send_deliveries(Arc::clone(&shared), deliveries, client.clone())).abort_handle(),
         ];
         Ok(Self { shared, flavour, base_url, client, tasks })
     }
@@ -189,7 +191,7 @@ impl FakeForge {
 
     /// Sets the version of a Data Center, as `8.9.0`, and its behaviour: drafts exist from 8.18 on, comments
     /// on several lines from 9.3 on.
-    pub fn version(&self, version: &str) {
+    pub fn set_version(&self, version: &str) {
         self.shared.lock().world.version = version.to_owned();
     }
 
@@ -197,7 +199,7 @@ impl FakeForge {
     /// missing account is created.
     pub fn account_id(&self, login: &str) -> String {
         let world = &mut self.shared.lock().world;
-        world.account(login);
+        world.ensure_account(login);
         self.flavour.account_id(world.accounts.get(login).copied().unwrap_or_default())
     }
 
@@ -211,9 +213,9 @@ impl FakeForge {
 
     /// Registers a token of an account. A login that ends in `[bot]` is an app's; at Bitbucket Cloud it has
     /// the type of access tokens' accounts, at a Data Center that of services.
-    pub fn token(&self, token: &str, login: &str) {
+    pub fn register_token(&self, token: &str, login: &str) {
         let mut state = self.shared.lock();
-        state.world.account(login);
+        state.world.ensure_account(login);
         state.world.tokens.insert(token.to_owned(), login.to_owned());
     }
 
@@ -225,7 +227,7 @@ impl FakeForge {
     // --------------------------------------------------------------------------------------- misbehaviour
 
     /// Adds a rule of misbehaviour.
-    pub fn fault(&self, fault: ForgeFault) {
+    pub fn add_fault(&self, fault: ForgeFault) {
         self.shared.lock().world.faults.add(fault);
     }
 
@@ -246,13 +248,13 @@ impl FakeForge {
     }
 
     /// Waits until a call is held (see [`ForgeFaultKind::Held`]).
-    pub async fn holds(&self) {
+    pub async fn wait_until_held(&self) {
         // The sender lives as long as this forge.
         let _ = self.shared.held.subscribe().wait_for(|(held, released)| held > released).await;
     }
 
     /// Releases the held calls.
-    pub fn release(&self) {
+    pub fn release_held(&self) {
         self.shared.held.send_modify(|(held, released)| *released = *held);
     }
 
@@ -269,12 +271,12 @@ impl FakeForge {
     // ------------------------------------------------------------------------------------------- webhooks
 
     /// Sets the address of the webhook, and if deliveries are sent at once.
-    pub fn hook(&self, hook: DeliveryHook) {
+    pub fn set_hook(&self, hook: DeliveryHook) {
         self.shared.lock().world.hook = Some(hook);
     }
 
     /// Takes the waiting deliveries, in the order of the changes.
-    pub fn pending(&self) -> Vec<FakeDelivery> {
+    pub fn take_deliveries(&self) -> Vec<FakeDelivery> {
         self.shared.lock().world.queued.drain(..).collect()
     }
 
@@ -286,7 +288,7 @@ impl FakeForge {
     pub async fn deliver(&self, delivery: &FakeDelivery) -> Result<u16, FakeError> {
         let hook = self.shared.lock().world.hook.clone();
         let hook = hook.ok_or_else(|| FakeError::Missing("hook".into()))?;
-        send(&self.shared, &self.client, delivery, &hook).await
+        send_delivery(&self.shared, &self.client, delivery, &hook).await
     }
 
     /// Tests the webhook as a person does in the settings of a Data Center. Returns the status of the
@@ -312,7 +314,7 @@ impl FakeForge {
     /// arrival.
     pub async fn deliver_all(&self, chaos: DeliveryChaos) -> Result<Vec<u16>, FakeError> {
         let mut statuses = Vec::new();
-        for delivery in chaos.apply(self.pending()) {
+        for delivery in chaos.apply(self.take_deliveries()) {
             statuses.push(self.deliver(&delivery).await?);
         }
         Ok(statuses)
@@ -322,7 +324,7 @@ impl FakeForge {
 
     /// Returns the number of calls of each route, by `METHOD /route/{of}/the/{table}`; `METHOD unknown` for
     /// the others.
-    pub fn calls(&self) -> BTreeMap<String, u64> {
+    pub fn call_counts(&self) -> BTreeMap<String, u64> {
         self.shared.lock().world.calls.clone()
     }
 
@@ -333,24 +335,24 @@ impl FakeForge {
     }
 
     /// Returns the requests, oldest first; at most [`MAX_LOGGED`].
-    pub fn log(&self) -> Vec<LoggedCall> {
+    pub fn request_log(&self) -> Vec<LoggedCall> {
         self.shared.lock().world.log.iter().cloned().collect()
     }
 }
 
 /// Sends automatic deliveries, one after another.
-async fn deliver(
+async fn send_deliveries(
     shared: Arc<FakeForgeShared>,
     mut deliveries: Receiver<(FakeDelivery, DeliveryHook)>,
     client: reqwest::Client,
 ) {
     while let Some((delivery, hook)) = deliveries.recv().await {
-        let _ = send(&shared, &client, &delivery, &hook).await;
+        let _ = send_delivery(&shared, &client, &delivery, &hook).await;
     }
 }
 
 /// Sends one delivery, unless a Data Center skips its webhook.
-async fn send(
+async fn send_delivery(
     shared: &FakeForgeShared,
     client: &reqwest::Client,
     delivery: &FakeDelivery,
@@ -369,6 +371,6 @@ async fn send(
     let sent = delivery.send(client, hook).await;
     let world = &mut shared.lock().world;
     let now = world.now();
-    world.breaker.note(sent.as_ref().is_ok_and(|status| (200..300).contains(status)), now);
+    world.breaker.record_delivery(sent.as_ref().is_ok_and(|status| (200..300).contains(status)), now);
     Ok(sent?)
 }

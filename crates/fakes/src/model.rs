@@ -71,8 +71,8 @@ impl FakeModel {
 
     /// Starts another script from its beginning for requests that arrive from now on. Earlier requests are
     /// answered by the former script.
-    pub fn play(&self, script: ModelScript) {
-        self.shared.play(script);
+    pub fn set_script(&self, script: ModelScript) {
+        self.shared.set_script(script);
     }
 
     /// Stalls the `nth` request, counted from the first of all: it gets no answer.
@@ -86,13 +86,13 @@ impl FakeModel {
     }
 
     /// Waits until the stalled request has arrived.
-    pub async fn stalls(&self) {
-        self.shared.stalls().await;
+    pub async fn wait_until_stalled(&self) {
+        self.shared.wait_until_stalled().await;
     }
 
     /// Returns the requests in the order of arrival; the last [`MAX_LOGGED`].
-    pub fn log(&self) -> Vec<LoggedModelCall> {
-        self.shared.logged()
+    pub fn request_log(&self) -> Vec<LoggedModelCall> {
+        self.shared.request_log()
     }
 
     /// Returns the bills by request. An incomplete answer is billed for the part that was sent.
@@ -102,8 +102,8 @@ impl FakeModel {
 
     /// Returns the number of answers that have stopped in their middle ([`ModelFault::Stall`]) after
     /// everything before that was written to the client.
-    pub fn hung(&self) -> u64 {
-        self.shared.hung()
+    pub fn hung_answer_count(&self) -> u64 {
+        self.shared.hung_answer_count()
     }
 
     /// Returns the violations of clients: no credential or two of them, requests that the API rejects,
@@ -113,7 +113,7 @@ impl FakeModel {
     }
 
     /// Clears the violations so far, which the test has caused on purpose.
-    pub fn forgive(&self) {
-        self.shared.forgive();
+    pub fn clear_violations(&self) {
+        self.shared.clear_violations();
     }
 }

@@ -69,7 +69,7 @@ impl FakeRegistry {
         let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
         let address = listener.local_addr()?;
         let files = ServedFiles::default();
-        let router = Router::new().fallback(found).with_state(Arc::clone(&files));
+        let router = Router::new().fallback(serve_file).with_state(Arc::clone(&files));
         let task = tokio::spawn(server::serve(listener, router)).abort_handle();
         Ok(Self { files, address, task })
     }
@@ -91,38 +91,38 @@ impl FakeRegistry {
     ///
     /// # Errors
     /// An archive cannot be built.
-    pub fn list(
+    pub fn set_releases(
         &self,
         kind: FakeRegistryKind,
         package: &str,
         releases: &[FakeRelease<'_>],
     ) -> io::Result<()> {
         match kind {
-            FakeRegistryKind::Pypi => self.pypi(package, releases),
-            FakeRegistryKind::Npm => self.npm(package, releases),
-            FakeRegistryKind::Crates => self.crates(package, releases),
+            FakeRegistryKind::Pypi => self.set_pypi_releases(package, releases),
+            FakeRegistryKind::Npm => self.set_npm_releases(package, releases),
+            FakeRegistryKind::Crates => self.set_crate_releases(package, releases),
         }
     }
 
     /// Sets or replaces the content at this path.
-    pub fn put(&self, path: impl Into<String>, content: impl Into<Vec<u8>>) {
+    pub fn set_file(&self, path: impl Into<String>, content: impl Into<Vec<u8>>) {
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         files.insert(path.into(), content.into());
     }
 
-    fn pypi(&self, package: &str, releases: &[FakeRelease<'_>]) -> io::Result<()> {
+    fn set_pypi_releases(&self, package: &str, releases: &[FakeRelease<'_>]) -> io::Result<()> {
         let mut page = String::new();
         for (version, files) in releases {
             let stem = format!("{}-{version}", package.replace('-', "_"));
-            let (name, archive) = (format!("{stem}-py3-none-any.whl"), wheel(package, &stem, files)?);
+            let (name, archive) = (format!("{stem}-py3-none-any.whl"), build_wheel(package, &stem, files)?);
             page += &format!("<a href=\"/files/{name}#sha256={}\">{name}</a>\n", sha256(&archive));
-            self.put(format!("/files/{name}"), archive);
+            self.set_file(format!("/files/{name}"), archive);
         }
-        self.put(format!("/simple/{package}/"), page);
+        self.set_file(format!("/simple/{package}/"), page);
         Ok(())
     }
 
-    fn npm(&self, package: &str, releases: &[FakeRelease<'_>]) -> io::Result<()> {
+    fn set_npm_releases(&self, package: &str, releases: &[FakeRelease<'_>]) -> io::Result<()> {
         let (mut versions, mut time) = (json!({}), json!({ "created": PUBLISHED }));
         for (version, files) in releases {
             let archive = tar_gz("package", files)?;
@@ -131,30 +131,30 @@ impl FakeRegistry {
             let tarball = format!("http://{}{path}", self.address);
             versions[*version] = json!({ "dist": { "tarball": tarball, "integrity": integrity } });
             time[*version] = json!(PUBLISHED);
-            self.put(path, archive);
+            self.set_file(path, archive);
         }
         let document = json!({ "name": package, "versions": versions, "time": time, "dist-tags": {} });
-        self.put(format!("/npm/{}", package.replace('/', "%2f")), document.to_string());
+        self.set_file(format!("/npm/{}", package.replace('/', "%2f")), document.to_string());
         Ok(())
     }
 
-    fn crates(&self, package: &str, releases: &[FakeRelease<'_>]) -> io::Result<()> {
+    fn set_crate_releases(&self, package: &str, releases: &[FakeRelease<'_>]) -> io::Result<()> {
         let mut lines = String::new();
         for (version, files) in releases {
             let archive = tar_gz(&format!("{package}-{version}"), files)?;
             let line = json!({ "name": package, "vers": version, "cksum": sha256(&archive), "yanked": false,
                 "deps": [], "features": {}, "pubtime": PUBLISHED });
             lines += &format!("{line}\n");
-            self.put(format!("/dl/{package}/{version}.crate"), archive);
+            self.set_file(format!("/dl/{package}/{version}.crate"), archive);
         }
         let config = json!({ "dl": format!("http://{}/dl/{{crate}}/{{version}}.crate", self.address) });
-        self.put("/index/config.json", config.to_string());
-        self.put(format!("/index/{}", sparse(package)), lines);
+        self.set_file("/index/config.json", config.to_string());
+        self.set_file(format!("/index/{}", sparse_path(package)), lines);
         Ok(())
     }
 }
 
-async fn found(State(files): State<ServedFiles>, uri: Uri) -> Response {
+async fn serve_file(State(files): State<ServedFiles>, uri: Uri) -> Response {
     let files = files.lock().unwrap_or_else(PoisonError::into_inner);
     match files.get(uri.path()) {
         Some(content) if content.starts_with(b"<a") => {
@@ -166,7 +166,7 @@ async fn found(State(files): State<ServedFiles>, uri: Uri) -> Response {
 }
 
 /// Returns the path of a crate in the sparse index.
-fn sparse(package: &str) -> String {
+fn sparse_path(package: &str) -> String {
     let (two, four) = (package.get(..2).unwrap_or(package), package.get(2..4).unwrap_or_default());
     match package.len() {
         1 => format!("1/{package}"),
@@ -177,7 +177,7 @@ fn sparse(package: &str) -> String {
 }
 
 /// Builds a wheel with the metadata that installers require; its folder is named after the stem.
-fn wheel(package: &str, stem: &str, files: &[(&str, &str)]) -> io::Result<Vec<u8>> {
+fn build_wheel(package: &str, stem: &str, files: &[(&str, &str)]) -> io::Result<Vec<u8>> {
     let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
     let info = |file: &str| format!("{stem}.dist-info/{file}");
     let metadata = (info("METADATA"), format!("Metadata-Version: 2.1\nName: {package}\n"));
@@ -204,7 +204,7 @@ fn tar_gz(folder: &str, files: &[(&str, &str)]) -> io::Result<Vec<u8>> {
 }
 
 /// Returns the digest by which a manifest pins a definition: SHA-1 of its lines.
-pub fn digest(lines: &str) -> String {
+pub fn definition_digest(lines: &str) -> String {
     hex::encode(sha1::Sha1::digest(lines.as_bytes()))
 }
 

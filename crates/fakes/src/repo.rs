@@ -71,7 +71,7 @@ impl CommitBuilder {
 
     /// Sets the author's name (default `author`).
     #[must_use]
-    pub fn by(mut self, author: impl Into<String>) -> Self {
+    pub fn with_author(mut self, author: impl Into<String>) -> Self {
         self.author = author.into();
         self
     }
@@ -89,13 +89,13 @@ impl CommitBuilder {
 
     /// Writes an executable file.
     #[must_use]
-    pub fn executable(self, path: impl AsRef<[u8]>, content: impl Into<Vec<u8>>) -> Self {
+    pub fn write_executable(self, path: impl AsRef<[u8]>, content: impl Into<Vec<u8>>) -> Self {
         self.change(path, PathChange::Write("100755", content.into()))
     }
 
     /// Writes a symbolic link.
     #[must_use]
-    pub fn link(self, path: impl AsRef<[u8]>, target: impl Into<Vec<u8>>) -> Self {
+    pub fn write_symlink(self, path: impl AsRef<[u8]>, target: impl Into<Vec<u8>>) -> Self {
         self.change(path, PathChange::Write("120000", target.into()))
     }
 
@@ -150,14 +150,14 @@ impl RepoBuilder {
         let io = |error| FakeGitError::Io { what: format!("making {}", dir.display()), error };
         std::fs::create_dir_all(dir).map_err(io)?;
         let head = format!("--initial-branch={branch}");
-        run(git(dir).args(["init", "--quiet", "--bare", "--template=", &head, "."]))?;
+        run_command(git_command(dir).args(["init", "--quiet", "--bare", "--template=", &head, "."]))?;
         // As at a forge, any commit is served by its id, and forks' branches are hidden. Fsync is off because
         // everything is temporary.
         let config = "[uploadpack]\n\tallowReachableSHA1InWant = true\n\tallowAnySHA1InWant = true\n\tallowFilter = true\n\
             [transfer]\n\thideRefs = refs/forks\n\thideRefs = refs/import\n[core]\n\tfsync = none\n[gc]\n\tauto = 0\n";
         let mut file = std::fs::OpenOptions::new().append(true).open(dir.join("config")).map_err(io)?;
         file.write_all(config.as_bytes()).map_err(io)?;
-        let mut child = git(dir)
+        let mut child = git_command(dir)
             .args(["fast-import", "--quiet", "--force"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -182,7 +182,7 @@ impl RepoBuilder {
     }
 
     /// Returns the one commit whose id begins with this prefix; `None` if there is none or more than one.
-    pub(crate) fn expand(&self, prefix: &str) -> Option<&str> {
+    pub(crate) fn expand_sha(&self, prefix: &str) -> Option<&str> {
         if let Some((whole, _)) = self.commits.get_key_value(prefix) {
             return Some(whole);
         }
@@ -216,13 +216,13 @@ impl RepoBuilder {
         parent: Option<&str>,
         commit: &CommitBuilder,
     ) -> Result<String, FakeGitError> {
-        let mut made = self.commits(&[CommitRequest { refs, parent, commit }])?;
-        made.pop().ok_or_else(ended)
+        let mut made = self.commit_batch(&[CommitRequest { refs, parent, commit }])?;
+        made.pop().ok_or_else(process_gone_error)
     }
 
     /// Makes several commits as [`RepoBuilder::commit`] does, none on another of them, which is much cheaper
     /// than one by one. Returns their ids, in order.
-    pub fn commits(&mut self, all: &[CommitRequest<'_>]) -> Result<Vec<String>, FakeGitError> {
+    pub fn commit_batch(&mut self, all: &[CommitRequest<'_>]) -> Result<Vec<String>, FakeGitError> {
         let mut script = Vec::new();
         for (at, CommitRequest { refs, parent, commit }) in all.iter().enumerate() {
             refs.iter().try_for_each(|name| check_name(name))?;
@@ -236,7 +236,7 @@ impl RepoBuilder {
             let head =
                 format!("reset {SCRATCH}\n\ncommit {SCRATCH}\nmark :1\nauthor {who}\ncommitter {who}\n");
             script.extend(head.bytes());
-            data(&mut script, commit.message.as_bytes());
+            write_data(&mut script, commit.message.as_bytes());
             if let Some(parent) = parent {
                 script.extend(format!("from {parent}\n").bytes());
             }
@@ -245,7 +245,7 @@ impl RepoBuilder {
             }
             script.extend(b"\nget-mark :1\n");
         }
-        let made = self.import(&script, all.len())?;
+        let made = self.run_fast_import(&script, all.len())?;
         for (CommitRequest { refs, parent, .. }, sha) in all.iter().zip(&made) {
             self.commits.insert(sha.clone(), parent.map(str::to_owned));
             for name in *refs {
@@ -281,12 +281,12 @@ impl RepoBuilder {
         Ok(())
     }
 
-    /// Runs `git receive-pack` for a push and returns its output. [`Self::learn`] then reads the refs that it
+    /// Runs `git receive-pack` for a push and returns its output. [`Self::reload_ref`] then reads the refs that it
     /// moved.
-    pub(crate) fn receive(&self, more: &[&str], input: &[u8]) -> Result<Vec<u8>, FakeGitError> {
+    pub(crate) fn receive_push(&self, more: &[&str], input: &[u8]) -> Result<Vec<u8>, FakeGitError> {
         let what = "git receive-pack";
         let io = |error| FakeGitError::Io { what: what.into(), error };
-        let mut command = git(&self.dir);
+        let mut command = git_command(&self.dir);
         command.args(["receive-pack", "--stateless-rpc"]).args(more).arg(".");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().map_err(io)?;
@@ -299,14 +299,20 @@ impl RepoBuilder {
 
     /// Reads the new commit of a ref (full name) after git has moved it, with the commits that it brought;
     /// `None` if it has not moved.
-    pub(crate) fn learn(&mut self, name: &str) -> Result<Option<String>, FakeGitError> {
+    pub(crate) fn reload_ref(&mut self, name: &str) -> Result<Option<String>, FakeGitError> {
         check_name(name)?;
-        let tip = run(git(&self.dir).args(["rev-parse", "--verify", "--quiet", "--end-of-options", name]))?;
+        let tip = run_command(git_command(&self.dir).args([
+            "rev-parse",
+            "--verify",
+            "--quiet",
+            "--end-of-options",
+            name,
+        ]))?;
         let tip = String::from_utf8_lossy(&tip).trim().to_owned();
         if self.tip(name) == Some(tip.as_str()) {
             return Ok(None);
         }
-        let history = run(git(&self.dir).args(["rev-list", "--parents", &tip]))?;
+        let history = run_command(git_command(&self.dir).args(["rev-list", "--parents", &tip]))?;
         for line in String::from_utf8_lossy(&history).lines() {
             let mut ids = line.split(' ').map(str::to_owned);
             if let Some(sha) = ids.next() {
@@ -329,7 +335,7 @@ impl RepoBuilder {
     }
 
     /// Returns the number of commits that `head` has and `base` has not.
-    pub fn count(&self, base: &str, head: &str) -> usize {
+    pub fn count_ahead(&self, base: &str, head: &str) -> usize {
         let known: HashSet<&str> = self.history(base).collect();
         self.history(head).take_while(|sha| !known.contains(sha)).count()
     }
@@ -342,9 +348,9 @@ impl RepoBuilder {
 
     /// Runs commands that contain `marks` times `get-mark`, and waits until their objects are in the
     /// repository. Returns the output of those.
-    fn import(&mut self, script: &[u8], marks: usize) -> Result<Vec<String>, FakeGitError> {
+    fn run_fast_import(&mut self, script: &[u8], marks: usize) -> Result<Vec<String>, FakeGitError> {
         let io = |error| FakeGitError::Io { what: "git fast-import".into(), error };
-        let (_, input, output) = self.import.as_mut().ok_or_else(ended)?;
+        let (_, input, output) = self.import.as_mut().ok_or_else(process_gone_error)?;
         input.write_all(script).map_err(io)?;
         input.write_all(b"checkpoint\nprogress done\n").map_err(io)?;
         input.flush().map_err(io)?;
@@ -352,7 +358,7 @@ impl RepoBuilder {
         for _ in 0..=marks {
             let mut line = String::new();
             if output.read_line(&mut line).map_err(io)? == 0 {
-                return Err(ended());
+                return Err(process_gone_error());
             }
             lines.push(line.trim_end().to_owned());
         }
@@ -362,7 +368,7 @@ impl RepoBuilder {
 }
 
 /// Returns the error of a process that has exited.
-fn ended() -> FakeGitError {
+fn process_gone_error() -> FakeGitError {
     let message = "it ended early; a fast_import_crash file in the repository says why".into();
     FakeGitError::Failed { what: "git fast-import".into(), message }
 }
@@ -378,10 +384,10 @@ impl Drop for RepoBuilder {
 }
 
 /// Returns a `git` command in `dir`, with only the search path from the caller's environment.
-pub(crate) fn git(dir: &Path) -> Command {
-    let mut command = Command::new(program());
+pub(crate) fn git_command(dir: &Path) -> Command {
+    let mut command = Command::new(git_program());
     command.current_dir(dir).env_clear();
-    for (name, value) in hermetic(dir) {
+    for (name, value) in git_environment(dir) {
         command.env(name, value);
     }
     command
@@ -389,7 +395,7 @@ pub(crate) fn git(dir: &Path) -> Command {
 
 /// Returns the full path of git. A spawn by name with a different search path would copy the page tables of
 /// this process, which takes milliseconds.
-pub fn program() -> &'static Path {
+pub fn git_program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
         let paths = std::env::var_os("PATH").unwrap_or_default();
@@ -400,7 +406,7 @@ pub fn program() -> &'static Path {
 }
 
 /// Returns the environment of every git process here.
-pub(crate) fn hermetic(dir: &Path) -> Vec<(&'static str, std::ffi::OsString)> {
+pub(crate) fn git_environment(dir: &Path) -> Vec<(&'static str, std::ffi::OsString)> {
     vec![
         ("PATH", std::env::var_os("PATH").unwrap_or_default()),
         ("HOME", dir.into()),
@@ -416,7 +422,7 @@ pub(crate) fn hermetic(dir: &Path) -> Vec<(&'static str, std::ffi::OsString)> {
 }
 
 /// Runs a git command to its end and returns its output.
-pub(crate) fn run(command: &mut Command) -> Result<Vec<u8>, FakeGitError> {
+pub(crate) fn run_command(command: &mut Command) -> Result<Vec<u8>, FakeGitError> {
     let what = || {
         let words: Vec<_> = command.get_args().map(|word| word.to_string_lossy().into_owned()).collect();
         format!("git {}", words.join(" "))
@@ -447,27 +453,27 @@ fn check_name(name: &str) -> Result<(), FakeGitError> {
 
 /// Writes one file command of fast-import.
 fn change_line(script: &mut Vec<u8>, path: &[u8], change: &PathChange) {
-    let path = quoted(path);
+    let path = quote_path(path);
     match change {
         PathChange::Write(mode, content) => {
             script.extend(format!("M {mode} inline {path}\n").bytes());
-            data(script, content);
+            write_data(script, content);
         }
         PathChange::Submodule(commit) => script.extend(format!("M 160000 {commit} {path}\n").bytes()),
         PathChange::Delete => script.extend(format!("D {path}\n").bytes()),
-        PathChange::Rename(to) => script.extend(format!("R {path} {}\n", quoted(to)).bytes()),
+        PathChange::Rename(to) => script.extend(format!("R {path} {}\n", quote_path(to)).bytes()),
     }
 }
 
 /// Writes a block of bytes with its length.
-fn data(script: &mut Vec<u8>, bytes: &[u8]) {
+fn write_data(script: &mut Vec<u8>, bytes: &[u8]) {
     script.extend(format!("data {}\n", bytes.len()).bytes());
     script.extend_from_slice(bytes);
     script.push(b'\n');
 }
 
 /// Quotes a path, with every byte that is not plain as an octal escape.
-fn quoted(path: &[u8]) -> String {
+fn quote_path(path: &[u8]) -> String {
     let mut text = String::from("\"");
     for byte in path {
         if byte.is_ascii_graphic() && !b"\"\\".contains(byte) {
@@ -491,19 +497,23 @@ mod tests {
     }
 
     fn ask(repo: &RepoBuilder, args: &[&str]) -> String {
-        String::from_utf8_lossy(&run(git(repo.dir()).args(args)).unwrap()).trim_end().to_owned()
+        String::from_utf8_lossy(&run_command(git_command(repo.dir()).args(args)).unwrap())
+            .trim_end()
+            .to_owned()
     }
 
     #[test]
     fn the_same_commits_have_the_same_ids_and_git_finds_nothing_wrong() {
         let make = || {
             let (dir, mut repo) = repo();
-            let first =
-                CommitBuilder::new("One").write("a/b.txt", "x\n").write("c", "y\n").executable("run", "#!\n");
+            let first = CommitBuilder::new("One")
+                .write("a/b.txt", "x\n")
+                .write("c", "y\n")
+                .write_executable("run", "#!\n");
             let one = repo.commit(&["refs/heads/main"], None, &first).unwrap();
             let second = CommitBuilder::new("Two")
                 .write(b"odd \"\\\n\xff name", "z")
-                .link("link", "a/b.txt")
+                .write_symlink("link", "a/b.txt")
                 .submodule("sub", "1".repeat(40))
                 .rename("c", "d")
                 .delete("run");
@@ -547,7 +557,7 @@ mod tests {
             "a root commit has its own files only"
         );
         assert_eq!(repo.merge_base(&two, &three).as_deref(), Some(one.as_str()));
-        assert_eq!((repo.count(&two, &three), repo.count(&four, &three)), (1, 2));
+        assert_eq!((repo.count_ahead(&two, &three), repo.count_ahead(&four, &three)), (1, 2));
         assert_eq!(repo.merge_base(&three, &four), None);
     }
 

@@ -17,7 +17,7 @@ pub(crate) async fn serve(listener: TcpListener, router: axum::Router) {
     loop {
         tokio::select! {
             accepted = listener.accept() => if let Ok((stream, _)) = accepted {
-                connections.spawn(connection(stream, router.clone()));
+                connections.spawn(serve_connection(stream, router.clone()));
             },
             Some(_) = connections.join_next() => {}
         }
@@ -26,7 +26,7 @@ pub(crate) async fn serve(listener: TcpListener, router: axum::Router) {
 
 /// Serves one connection. A response marked [`HangUp`] becomes an error here, which makes hyper close the
 /// connection without sending a byte of it.
-async fn connection(stream: TcpStream, router: axum::Router) {
+async fn serve_connection(stream: TcpStream, router: axum::Router) {
     let _ = stream.set_nodelay(true);
     let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
         let answer = router.clone().oneshot(request.map(axum::body::Body::new));

@@ -1,16 +1,16 @@
 //! Prepares texts for posting: appends the marker as the last line, and truncates to the maximum length of a
 //! field.
 
-use crate::marker::{normal, strip};
+use crate::marker::{disable_markers, normalize_text};
 
 /// Appends the marker as a line of its own. The plan has made sure that the text fits.
 pub(crate) fn with_marker(body: &str, marker: &str) -> String {
-    let body = normal(&strip(body));
+    let body = normalize_text(&disable_markers(body));
     if body.is_empty() { marker.to_owned() } else { format!("{body}\n\n{marker}") }
 }
 
 /// Truncates a text to at most `most` characters. A truncated text ends in `note`.
-pub(crate) fn cut(text: &str, most: usize, note: &str) -> String {
+pub(crate) fn truncate_text(text: &str, most: usize, note: &str) -> String {
     if text.chars().nth(most).is_none() {
         return text.to_owned();
     }
@@ -26,8 +26,8 @@ mod tests {
 
     #[test]
     fn a_cut_text_ends_in_its_note() {
-        assert_eq!(cut("abcdef", 6, "…"), "abcdef");
-        assert_eq!(cut("abcdefg", 6, "…"), "abcde…");
+        assert_eq!(truncate_text("abcdef", 6, "…"), "abcdef");
+        assert_eq!(truncate_text("abcdefg", 6, "…"), "abcde…");
     }
 
     #[test]

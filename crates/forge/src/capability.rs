@@ -300,7 +300,7 @@ pub const ALL: &[ForgeCapability] =
     &[GITHUB, BITBUCKET_CLOUD, BITBUCKET_DC, BITBUCKET_DC_8_18, BITBUCKET_DC_OLD];
 
 /// Returns the row of a kind of forge, for its newest version.
-pub fn of(kind: ForgeKind) -> &'static ForgeCapability {
+pub fn forge_capability(kind: ForgeKind) -> &'static ForgeCapability {
     match kind {
         ForgeKind::Github => &GITHUB,
         ForgeKind::Bitbucket => &BITBUCKET_CLOUD,
@@ -319,7 +319,7 @@ pub fn data_center(version: Option<(u32, u32)>) -> &'static ForgeCapability {
 
 impl ForgeCapability {
     /// Returns the limits that a plan needs, with the configured `settle`.
-    pub fn bounds(&self, settle: TimeSpan) -> PublishLimits {
+    pub fn publish_limits(&self, settle: TimeSpan) -> PublishLimits {
         let follows_head = match self.anchored {
             AnchorCommit::Commit => false,
             AnchorCommit::Head => true,

@@ -11,7 +11,7 @@ impl<'a> DeliveryHeaders<'a> {
     /// Reads the headers that this kind of forge sends. The kind comes from the route, never from a header.
     pub fn read(kind: ForgeKind, headers: &'a HeaderMap) -> Self {
         match kind {
-            ForgeKind::Github => github::webhook::delivery(headers),
+            ForgeKind::Github => github::webhook::parse_headers(headers),
             ForgeKind::Bitbucket => bitbucket::webhook::cloud(headers),
             ForgeKind::BitbucketDc => bitbucket::webhook::data_center(headers),
         }
@@ -23,7 +23,7 @@ impl<'a> DeliveryHeaders<'a> {
 ///
 /// # Errors
 /// [`DeliveryError`] if the body is not JSON, or a required field is missing or invalid.
-pub fn parse(
+pub fn parse_delivery(
     kind: ForgeKind,
     event: &str,
     forge_name: &str,

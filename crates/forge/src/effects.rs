@@ -16,7 +16,7 @@ use truing_core::port::{
 use truing_core::publish::{CommentSubject, UnconfirmedComment};
 use truing_git::{GitError, PushOutcome, Remote, UnpushedCommit};
 
-use crate::watch::{WriteMonitor, dry};
+use crate::watch::{WriteMonitor, dry_outcome};
 
 /// The effects of one writer on one pull request, or on one repository.
 pub struct EffectExecutor<'a> {
@@ -74,7 +74,7 @@ pub enum EffectError {
 
 impl From<ForgeError> for EffectError {
     fn from(error: ForgeError) -> Self {
-        failed(error, false)
+        convert_forge_error(error, false)
     }
 }
 
@@ -110,8 +110,8 @@ enum PartState {
 impl EffectExecutor<'_> {
     /// Returns the reason why effects of this kind are not made, if the forge is known to reject them and a
     /// run continues without them.
-    pub fn denied(&self, kind: EffectKind) -> Option<&'static str> {
-        self.forge.denied(kind)
+    pub fn denial_reason(&self, kind: EffectKind) -> Option<&'static str> {
+        self.forge.denial_reason(kind)
     }
 
     /// Performs an effect once. If the forge rejects it, or too many responses are lost, the effect that
@@ -123,23 +123,23 @@ impl EffectExecutor<'_> {
     pub async fn perform(&self, effect: &Effect) -> Result<EffectOutcome, EffectError> {
         let mut effect = effect.clone();
         loop {
-            let intended = effect.intended();
-            if let Some(why) = self.forge.cannot(intended.kind) {
+            let intended = effect.intent();
+            if let Some(why) = self.forge.unsupported_reason(intended.kind) {
                 let message = format!("this forge cannot do it: {why}");
                 return Err(EffectError::Refused(ForgeError::Rejected { what: intended.what, message }));
             }
             let MissingEffect { permit, known, lost } =
-                match self.before(&intended, || self.forge.observe(&effect)).await? {
+                match self.check_presence(&intended, || self.forge.observe(&effect)).await? {
                     EffectPresence::There(performed) => return Ok(performed),
                     EffectPresence::Missing(missing) => missing,
                 };
-            if let Some(other) = effect.instead().filter(|_| lost >= MAX_LOST) {
+            if let Some(other) = effect.fallback().filter(|_| lost >= MAX_LOST) {
                 effect = other;
                 continue;
             }
-            let entries = self.announce(&intended, known, lost).await?;
-            let answer = self.write(&effect, &permit).await;
-            match (self.ended(&intended, entries, lost, answer).await, effect.instead()) {
+            let entries = self.record_intent(&intended, known, lost).await?;
+            let answer = self.call_forge(&effect, &permit).await;
+            match (self.record_result(&intended, entries, lost, answer).await, effect.fallback()) {
                 // A rate limit is not a rejection of the content.
                 (Err(EffectError::Refused(error)), Some(other))
                     if !matches!(error, ForgeError::RateLimited { .. }) =>
@@ -152,13 +152,16 @@ impl EffectExecutor<'_> {
     }
 
     /// Makes the call, unless this is a dry run.
-    async fn write(&self, effect: &Effect, permit: &Arc<Permit>) -> Result<EffectOutcome, ForgeError> {
-        let span = self.watch.begin(effect);
-        let answer =
-            if self.watch.dry_run { Ok(dry(effect)) } else { self.forge.perform(effect, permit).await };
+    async fn call_forge(&self, effect: &Effect, permit: &Arc<Permit>) -> Result<EffectOutcome, ForgeError> {
+        let span = self.watch.begin_span(effect);
+        let answer = if self.watch.dry_run {
+            Ok(dry_outcome(effect))
+        } else {
+            self.forge.perform(effect, permit).await
+        };
         match (&answer, span) {
-            (Ok(_), _) => self.watch.made(effect),
-            (Err(error), Some(span)) => span.failed(&error.to_string()),
+            (Ok(_), _) => self.watch.record_effect(effect),
+            (Err(error), Some(span)) => span.record_failure(&error.to_string()),
             (Err(_), None) => {}
         }
         answer
@@ -170,18 +173,18 @@ impl EffectExecutor<'_> {
     /// # Errors
     /// [`EffectError`]
     #[truing_core::boxed_future]
-    pub async fn unfinished(&self, effect: &Effect) -> Result<Option<EffectOutcome>, EffectError> {
-        let intended = effect.intended();
-        let known = self.known(&intended).await?;
+    pub async fn recover_unfinished(&self, effect: &Effect) -> Result<Option<EffectOutcome>, EffectError> {
+        let intended = effect.intent();
+        let known = self.recorded_entries(&intended).await?;
         let is_open = |entry: &EffectEntry| matches!(entry.state, EffectEntryState::Open { .. });
         if !known.iter().flatten().any(is_open) {
             return Ok(None);
         }
-        match self.before(&intended, || self.forge.observe(effect)).await? {
+        match self.check_presence(&intended, || self.forge.observe(effect)).await? {
             EffectPresence::There(performed) => Ok(Some(performed)),
             EffectPresence::Missing(MissingEffect { known, .. }) => {
                 let ends = vec![None; known.len()];
-                self.record(&intended, known, ends).await.map(|()| None)
+                self.record_part_states(&intended, known, ends).await.map(|()| None)
             }
         }
     }
@@ -192,7 +195,7 @@ impl EffectExecutor<'_> {
     /// # Errors
     /// [`StoreError`]
     #[truing_core::boxed_future]
-    pub async fn pending(&self) -> Result<Vec<UnconfirmedComment>, StoreError> {
+    pub async fn pending_comments(&self) -> Result<Vec<UnconfirmedComment>, StoreError> {
         let now = self.clock.now();
         let (mut pending, mut ahead) = (Vec::new(), Vec::new());
         for (topic, entry) in self.log.open_effects(&self.writer).await? {
@@ -223,14 +226,14 @@ impl EffectExecutor<'_> {
     ) -> Result<PushOutcome, EffectError> {
         let push =
             BranchPush { branch: branch.into(), commit: commit.sha().clone(), expected: expected.cloned() };
-        let intended = push.intended();
+        let intended = push.intent();
         // A push itself checks the current commit of the branch.
         let MissingEffect { permit, known, lost } =
-            match self.before(&intended, || std::future::ready(Ok(None))).await? {
+            match self.check_presence(&intended, || std::future::ready(Ok(None))).await? {
                 EffectPresence::There(_) => return Ok(PushOutcome::Done),
                 EffectPresence::Missing(missing) => missing,
             };
-        let entries = self.announce(&intended, known, lost).await?;
+        let entries = self.record_intent(&intended, known, lost).await?;
         let span = self.watch.begin_push();
         let pushed = if self.watch.dry_run {
             Ok(PushOutcome::Done)
@@ -238,10 +241,10 @@ impl EffectExecutor<'_> {
             commit.push(remote, branch, expected, &permit).await
         };
         match (&span, &pushed) {
-            (Some(span), Ok(PushOutcome::Moved { .. })) => span.failed("the branch has moved"),
-            (Some(span), Ok(PushOutcome::Refused { .. })) => span.failed("the forge refused it"),
-            (Some(span), Ok(PushOutcome::Halted(_))) => span.failed("the gate is shut"),
-            (Some(span), Err(error)) => span.failed(&error.to_string()),
+            (Some(span), Ok(PushOutcome::Moved { .. })) => span.record_failure("the branch has moved"),
+            (Some(span), Ok(PushOutcome::Refused { .. })) => span.record_failure("the forge refused it"),
+            (Some(span), Ok(PushOutcome::Halted(_))) => span.record_failure("the gate is shut"),
+            (Some(span), Err(error)) => span.record_failure(&error.to_string()),
             (Some(_), Ok(PushOutcome::Done)) | (None, _) => {}
         }
         drop(span);
@@ -250,13 +253,13 @@ impl EffectExecutor<'_> {
             Ok(PushOutcome::Moved { .. } | PushOutcome::Refused { .. } | PushOutcome::Halted(_)) => None,
             Err(_) => Some(EffectEntryState::Open { lost: lost.saturating_add(1) }),
         };
-        self.record(&intended, entries, vec![end]).await?;
+        self.record_part_states(&intended, entries, vec![end]).await?;
         Ok(pushed?)
     }
 
     /// Asks the gate, then checks in the record if the effect exists, and at the forge if the record does not
     /// say.
-    async fn before<F>(
+    async fn check_presence<F>(
         &self,
         intended: &EffectIntent,
         observe: impl FnOnce() -> F,
@@ -264,10 +267,10 @@ impl EffectExecutor<'_> {
     where
         F: Future<Output = Result<Option<EffectOutcome>, ForgeError>>,
     {
-        let halted = |reason| EffectError::Halted(GateHalt::before(&intended.what, reason));
-        let permit = Permit::ask(self.gate, self.clock.now()).await.map_err(halted)?;
-        let known = self.known(intended).await?;
-        let (now, settle) = (self.clock.now(), intended.kind.settle(self.forge.settle()));
+        let halted = |reason| EffectError::Halted(GateHalt::before_write(&intended.what, reason));
+        let permit = Permit::request_from(self.gate, self.clock.now()).await.map_err(halted)?;
+        let known = self.recorded_entries(intended).await?;
+        let (now, settle) = (self.clock.now(), intended.kind.settle_time(self.forge.settle_time()));
         let settling = |until| Err(EffectError::Settling { until, what: intended.what.clone() });
         let (mut made, mut until, mut begun, mut is_ahead) = (Vec::new(), None, None, false);
         for (part, entry) in intended.parts.iter().zip(&known) {
@@ -300,7 +303,7 @@ impl EffectExecutor<'_> {
                     .await?
                     .map_or_else(|| settling(shown), |found| Ok(EffectPresence::There(found)));
             }
-            return Ok(EffectPresence::There(performed(made)));
+            return Ok(EffectPresence::There(outcome_from_parts(made)));
         }
         let Some(lost) = begun else {
             return Ok(EffectPresence::Missing(MissingEffect { permit, known, lost: 0 }));
@@ -315,18 +318,21 @@ impl EffectExecutor<'_> {
         }
         let end = EffectEntryState::Done { comment: found.comment().cloned() };
         let ends = vec![Some(end); known.len()];
-        self.record(intended, known, ends).await?;
+        self.record_part_states(intended, known, ends).await?;
         Ok(EffectPresence::There(found))
     }
 
     /// Returns the recorded entries of the effect's parts.
-    async fn known(&self, intended: &EffectIntent) -> Result<Vec<Option<EffectEntry>>, EffectError> {
+    async fn recorded_entries(
+        &self,
+        intended: &EffectIntent,
+    ) -> Result<Vec<Option<EffectEntry>>, EffectError> {
         let topics: Vec<Topic> = intended.parts.iter().map(|part| part.topic.clone()).collect();
-        self.log.effects(&self.writer, &topics).await.map_err(|error| stored(intended, error))
+        self.log.effects(&self.writer, &topics).await.map_err(|error| convert_store_error(intended, error))
     }
 
     /// Records the intent. If two processes do so, only one of them makes the call.
-    async fn announce(
+    async fn record_intent(
         &self,
         intended: &EffectIntent,
         known: Vec<Option<EffectEntry>>,
@@ -341,13 +347,13 @@ impl EffectExecutor<'_> {
         if self.replace(intended, known, new.clone()).await? {
             return Ok(new);
         }
-        let until = now + intended.kind.settle(self.forge.settle());
+        let until = now + intended.kind.settle_time(self.forge.settle_time());
         Err(EffectError::Settling { until, what: intended.what.clone() })
     }
 
     /// Records the result of a call. A comment of a plan stays open until `Runs::shown` stores it: a comment
     /// without a row is pending.
-    async fn ended(
+    async fn record_result(
         &self,
         intended: &EffectIntent,
         entries: Vec<Option<EffectEntry>>,
@@ -369,14 +375,14 @@ impl EffectExecutor<'_> {
             Err(error) if error.surely_undone() => every(None),
             Err(_) => every(Some(EffectEntryState::Open { lost })),
         };
-        self.record(intended, entries, ends).await?;
-        let is_last = lost >= MAX_LOST && intended.kind.instead().is_none();
-        answer.map_err(|error| failed(error, is_last))
+        self.record_part_states(intended, entries, ends).await?;
+        let is_last = lost >= MAX_LOST && intended.kind.fallback().is_none();
+        answer.map_err(|error| convert_forge_error(error, is_last))
     }
 
     /// Records the results of the parts as of now, in place of `known`. `None` means that the part does not
     /// exist and nothing is open. A process that has replaced an entry also records the result.
-    async fn record(
+    async fn record_part_states(
         &self,
         intended: &EffectIntent,
         known: Vec<Option<EffectEntry>>,
@@ -400,7 +406,7 @@ impl EffectExecutor<'_> {
             .map(|((part, known), new)| EffectEntryChange { topic: part.topic.clone(), known, new })
             .collect();
         let replaced = self.log.replace_effects(&self.writer, &changes).await;
-        replaced.map_err(|error| stored(intended, error))
+        replaced.map_err(|error| convert_store_error(intended, error))
     }
 }
 
@@ -431,7 +437,7 @@ fn part_state(
 }
 
 /// Returns the outcome of an effect whose parts were just made.
-fn performed(made: Vec<(&IntentPart, Option<CommentId>)>) -> EffectOutcome {
+fn outcome_from_parts(made: Vec<(&IntentPart, Option<CommentId>)>) -> EffectOutcome {
     let item = |(part, comment): &(&IntentPart, Option<CommentId>)| {
         Some((CommentSubject::of_topic(&part.topic)?, comment.clone()?))
     };
@@ -443,7 +449,7 @@ fn performed(made: Vec<(&IntentPart, Option<CommentId>)>) -> EffectOutcome {
 }
 
 /// Converts an error of the forge. With `is_last` no further try is made after a lost response.
-fn failed(error: ForgeError, is_last: bool) -> EffectError {
+fn convert_forge_error(error: ForgeError, is_last: bool) -> EffectError {
     if let ForgeError::Halted(halt) = error {
         return EffectError::Halted(halt);
     }
@@ -455,10 +461,10 @@ fn failed(error: ForgeError, is_last: bool) -> EffectError {
 }
 
 /// Converts an error of the store. If a newer lease is the reason, the lease is lost.
-fn stored(intended: &EffectIntent, error: StoreError) -> EffectError {
+fn convert_store_error(intended: &EffectIntent, error: StoreError) -> EffectError {
     match error {
         StoreError::Fenced { last, .. } => {
-            EffectError::Halted(GateHalt::before(&intended.what, HaltReason::LeaseLost { last }))
+            EffectError::Halted(GateHalt::before_write(&intended.what, HaltReason::LeaseLost { last }))
         }
         error @ (StoreError::Unavailable(_) | StoreError::Corrupt(_)) => EffectError::Store(error),
     }

@@ -37,7 +37,12 @@ pub trait ForgeServer: Clone + Send + Sync {
 
     /// Returns the git address and credential of a repository with this `id` and the current name `repo`. For
     /// a push, [`ForgeError::Forbidden`] means that the login may not push.
-    async fn remote(&self, id: &str, repo: &str, purpose: RemotePurpose) -> Result<Remote, RemoteError>;
+    async fn resolve_remote(
+        &self,
+        id: &str,
+        repo: &str,
+        purpose: RemotePurpose,
+    ) -> Result<Remote, RemoteError>;
 
     /// Reads the repository with the current name `repo` (`owner/name`); [`ForgeError::Moved`] if it was
     /// renamed.
@@ -49,7 +54,11 @@ pub trait ForgeServer: Clone + Send + Sync {
 
     /// Updates the list of accessible repositories with at most `calls` calls, and subtracts the calls made.
     /// On an error, the part that could be read is updated and the rest stays.
-    async fn repositories(&self, last: &mut RepositoryListing, calls: &mut u64) -> Result<(), ForgeError>;
+    async fn refresh_repositories(
+        &self,
+        last: &mut RepositoryListing,
+        calls: &mut u64,
+    ) -> Result<(), ForgeError>;
 
     /// Lists the open pull requests of a repository, newest activity first.
     async fn open_pulls(

@@ -21,7 +21,7 @@ use crate::capability::GITHUB;
 use crate::http::{ForgeHttpClient, HttpClientError, HttpDialect, HttpTimeouts};
 use crate::marker::MarkerKeys;
 use crate::remote::RemoteError;
-use address::append;
+use address::append_segments;
 use auth::{GitHubAuth, TokenScope};
 
 mod address;
@@ -122,7 +122,7 @@ struct GitHubInner {
 }
 
 /// Converts the number of an account to its id.
-fn account(number: u64) -> AccountId {
+fn account_id(number: u64) -> AccountId {
     AccountId::new(number.to_string())
 }
 
@@ -167,21 +167,21 @@ impl GitHub {
     /// Returns a client whose rate limits are shared by all processes with this login. It must be called
     /// before the first request, because it drops the limits recorded so far.
     #[must_use]
-    pub fn sharing(&self, common: Arc<dyn SharedStateStore>) -> Self {
+    pub fn with_shared_limits(&self, common: Arc<dyn SharedStateStore>) -> Self {
         let GitHubInner { options, http, .. } = &*self.inner;
         let login = match &options.credentials {
             GitHubCredentials::Token(token) => format!("token/{}", token.name()),
             GitHubCredentials::App { id, .. } => format!("app/{id}"),
         };
-        self.by(http.sharing(common, &options.api_url, &login))
+        self.with_http(http.with_shared_limits(common, &options.api_url, &login))
     }
 
     /// Returns a copy of the client that makes its write calls under this permit.
     fn with_permit(&self, permit: &Arc<Permit>) -> Self {
-        self.by(self.inner.http.with_permit(permit.clone()))
+        self.with_http(self.inner.http.with_permit(permit.clone()))
     }
 
-    fn by(&self, http: ForgeHttpClient) -> Self {
+    fn with_http(&self, http: ForgeHttpClient) -> Self {
         let GitHubInner { options, auth, .. } = &*self.inner;
         Self { inner: Arc::new(GitHubInner { options: options.clone(), http, auth: auth.clone() }) }
     }
@@ -193,7 +193,7 @@ impl GitHub {
     }
 
     async fn git_remote(&self, scope: TokenScope<'_>, repo: &str) -> Result<Remote, RemoteError> {
-        let url = append(&self.inner.options.git_url, format!("{repo}.git").split('/'));
+        let url = append_segments(&self.inner.options.git_url, format!("{repo}.git").split('/'));
         let by = self.inner.auth.authorization(&self.inner.http, scope).await?;
         let basic = BASE64_STANDARD.encode(format!("x-access-token:{}", by.secret().expose()));
         Ok(Remote::new(url.as_str(), Some(SecretString::new(format!("Basic {basic}"))))?)
@@ -201,7 +201,7 @@ impl GitHub {
 }
 
 /// Returns the fields for the place of a comment. GitHub accepts `start_line` only for several lines.
-fn placed(what: &str, place: &CodeLocation) -> Result<Value, ForgeError> {
+fn location_fields(what: &str, place: &CodeLocation) -> Result<Value, ForgeError> {
     let side = match place.side {
         DiffSide::Old => "LEFT",
         DiffSide::New => "RIGHT",

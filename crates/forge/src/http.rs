@@ -184,12 +184,12 @@ impl ForgeRequest {
     }
 
     /// Accepts a redirect to another address of the same server as a response. The client does not follow it.
-    pub(crate) fn redirected(self) -> Self {
+    pub(crate) fn allow_redirect(self) -> Self {
         Self { redirected: true, ..self }
     }
 
     /// Makes the call conditional: [`ForgeResponse::is_unchanged`] is true while this is the newest version.
-    pub(crate) fn unless(self, etag: Option<HeaderValue>) -> Self {
+    pub(crate) fn if_none_match(self, etag: Option<HeaderValue>) -> Self {
         Self { etag, ..self }
     }
 }
@@ -246,7 +246,7 @@ impl RequestAuthorization {
         let mut header =
             HeaderValue::from_str(&format!("Basic {pair}")).map_err(|_| HttpClientError::Token)?;
         header.set_sensitive(true);
-        let clean = TextCleaner::new(&secret).and(&SecretString::new(pair));
+        let clean = TextCleaner::new(&secret).with_secret(&SecretString::new(pair));
         Ok(Self { header, clean, secret, payer })
     }
 
@@ -300,29 +300,34 @@ impl ForgeHttpClient {
             client = client.no_proxy();
         }
         let client = client.build().map_err(|error| HttpClientError::Client(text::chain(&error)))?;
-        let limits = Arc::new(RateLimits::of(wire.creations, clock.clone()));
+        let limits = Arc::new(RateLimits::new(wire.creations, clock.clone()));
         Ok(Self { client, wire, patience, limits, clock, review: None, permit: None })
     }
 
     /// Returns a client with the same limits whose calls name this review.
     pub(crate) fn for_review(&self, id: &str) -> Self {
-        Self { review: HeaderValue::from_str(id).ok(), ..self.again() }
+        Self { review: HeaderValue::from_str(id).ok(), ..self.copy_client() }
     }
 
     /// Returns a client with the same limits that makes its write calls under this permit.
     pub(crate) fn with_permit(&self, permit: Arc<Permit>) -> Self {
-        Self { permit: Some(permit), ..self.again() }
+        Self { permit: Some(permit), ..self.copy_client() }
     }
 
     /// Returns a client whose limits are shared with other processes of this login. `login` is its name,
     /// without any secret.
-    pub(crate) fn sharing(&self, common: Arc<dyn SharedStateStore>, api: &Url, login: &str) -> Self {
-        let limits = RateLimits::of(self.wire.creations, self.clock.clone());
-        let limits = limits.sharing(common, format!("limits:{api}:{login}"));
-        Self { limits: Arc::new(limits), ..self.again() }
+    pub(crate) fn with_shared_limits(
+        &self,
+        common: Arc<dyn SharedStateStore>,
+        api: &Url,
+        login: &str,
+    ) -> Self {
+        let limits = RateLimits::new(self.wire.creations, self.clock.clone());
+        let limits = limits.with_shared_limits(common, format!("limits:{api}:{login}"));
+        Self { limits: Arc::new(limits), ..self.copy_client() }
     }
 
-    fn again(&self) -> Self {
+    fn copy_client(&self) -> Self {
         let Self { client, wire, patience, limits, clock, review, permit } = self;
         Self {
             client: client.clone(),
@@ -377,14 +382,15 @@ impl ForgeHttpClient {
         call: &ForgeRequest,
     ) -> Result<ForgeResponse, ClassifiedError> {
         // The place is kept until the response is read.
-        let _place = self.limits.admit(by.payer, call).await.map_err(ClassifiedError::lasting)?;
+        let _place = self.limits.admit(by.payer, call).await.map_err(ClassifiedError::permanent)?;
         if call.writes {
             // Each try is a write, so the gate is asked again before each one.
             let confirmed = match &self.permit {
                 Some(permit) => permit.confirm(self.clock.now()).await,
                 None => Err(HaltReason::ReadOnly),
             };
-            let halted = |reason| ClassifiedError::lasting(GateHalt::before(&call.what, reason).into());
+            let halted =
+                |reason| ClassifiedError::permanent(GateHalt::before_write(&call.what, reason).into());
             confirmed.map_err(halted)?;
         } else if let Some(permit) = &self.permit {
             permit.expire();
@@ -406,9 +412,9 @@ impl ForgeHttpClient {
         if let Some(etag) = &call.etag {
             request = request.header(header::IF_NONE_MATCH, etag.clone());
         }
-        let mut response = request.send().await.map_err(|error| unanswered(by, call, error))?;
+        let mut response = request.send().await.map_err(|error| no_response_error(by, call, error))?;
         let status = response.status();
-        self.limits.note(by.payer, response.headers()).await;
+        self.limits.record_headers(by.payer, response.headers()).await;
         let unchanged = status == StatusCode::NOT_MODIFIED && call.etag.is_some();
 
         let limit = if status.is_success() { MAX_ANSWER_BYTES } else { MAX_REFUSAL_BYTES };
@@ -421,16 +427,16 @@ impl ForgeHttpClient {
                 Ok(Some(_)) | Err(_) if !status.is_success() => break,
                 Ok(Some(_)) => {
                     let message = format!("the answer is larger than {MAX_ANSWER_BYTES} bytes");
-                    return Err(ClassifiedError::lasting(unavailable(&call.what, &message)));
+                    return Err(ClassifiedError::permanent(unavailable_error(&call.what, &message)));
                 }
-                Err(error) => return Err(unanswered(by, call, error)),
+                Err(error) => return Err(no_response_error(by, call, error)),
             }
         }
 
         let elsewhere =
             call.redirected && status.is_redirection() && leads_elsewhere_here(call, response.headers());
         if !status.is_success() && !unchanged && !elsewhere {
-            return Err(self.refused(by, call, status, response.headers(), &body).await);
+            return Err(self.classify_refusal(by, call, status, response.headers(), &body).await);
         }
         self.limits.went_well(by.payer).await;
         Ok(ForgeResponse {
@@ -443,7 +449,7 @@ impl ForgeHttpClient {
         })
     }
 
-    async fn refused(
+    async fn classify_refusal(
         &self,
         by: &RequestAuthorization,
         call: &ForgeRequest,
@@ -455,14 +461,18 @@ impl ForgeHttpClient {
         let (mut refusal, brake) =
             classify(call, answer.0, answer.1, answer.2, self.wire, &by.clean, self.clock.now());
         if let (ForgeError::RateLimited { wait, .. }, Some(brake)) = (&mut refusal.error, brake) {
-            *wait = self.limits.hit(by.payer, brake, *wait).await;
+            *wait = self.limits.record_secondary_limit(by.payer, brake, *wait).await;
         }
         refusal
     }
 }
 
 /// Returns the error for a missing or incomplete response. The call may have arrived.
-fn unanswered(by: &RequestAuthorization, call: &ForgeRequest, error: reqwest::Error) -> ClassifiedError {
+fn no_response_error(
+    by: &RequestAuthorization,
+    call: &ForgeRequest,
+    error: reqwest::Error,
+) -> ClassifiedError {
     let (timeout, connect) = (error.is_timeout(), error.is_connect());
     let cause = by.clean.text(&text::chain(&error.without_url()));
     let message = match (connect, timeout) {
@@ -471,7 +481,7 @@ fn unanswered(by: &RequestAuthorization, call: &ForgeRequest, error: reqwest::Er
         (false, false) => format!("the connection broke before the answer was complete: {cause}"),
     };
     // Waiting for a second timeout would take too long.
-    ClassifiedError { error: unavailable(&call.what, &message), passing: connect || !timeout }
+    ClassifiedError { error: unavailable_error(&call.what, &message), passing: connect || !timeout }
 }
 
 impl ForgeResponse {
@@ -487,11 +497,11 @@ impl ForgeResponse {
 
     /// Returns the text of a header.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        classify::text(&self.headers, name)
+        classify::header_text(&self.headers, name)
     }
 
     /// Returns the address of the same server that the response redirects to, for calls that are
-    /// [`ForgeRequest::redirected`].
+    /// [`ForgeRequest::allow_redirect`].
     pub(crate) fn location(&self) -> Option<Url> {
         let to = self.url.join(self.header(header::LOCATION.as_str())?).ok()?;
         (to.origin() == self.url.origin()).then_some(to)
@@ -499,15 +509,15 @@ impl ForgeResponse {
 
     /// Parses an address of this server in a response. Credentials are sent to it, so an address of another
     /// server is an error.
-    pub(crate) fn address(&self, text: &str) -> Result<Url, ForgeError> {
+    pub(crate) fn parse_server_url(&self, text: &str) -> Result<Url, ForgeError> {
         match self.url.join(text) {
             Ok(url) if url.origin() == self.url.origin() => Ok(url),
             Ok(url) => {
                 let message =
                     format!("the next page is said to be at another place, {}: not followed", host(&url));
-                Err(unavailable(&self.what, &self.clean.text(&message)))
+                Err(unavailable_error(&self.what, &self.clean.text(&message)))
             }
-            Err(_) => Err(unavailable(&self.what, "the next page's address cannot be read")),
+            Err(_) => Err(unavailable_error(&self.what, "the next page's address cannot be read")),
         }
     }
 
@@ -525,12 +535,12 @@ impl ForgeResponse {
         } else {
             format!("the answer's JSON is not as expected: {}", self.clean.text(&problem.to_string()))
         };
-        Err(unavailable(&self.what, &message))
+        Err(unavailable_error(&self.what, &message))
     }
 
     /// Checks only that the response comes from the forge: its body is empty or a JSON object. A proxy's page
     /// may have status 200 too.
-    pub(crate) fn done(&self) -> Result<(), ForgeError> {
+    pub(crate) fn check_body(&self) -> Result<(), ForgeError> {
         if self.body.is_empty() { Ok(()) } else { self.json::<serde_json::Map<_, _>>().map(drop) }
     }
 
@@ -538,7 +548,7 @@ impl ForgeResponse {
     /// nothing of it.
     pub(crate) fn secret_json<T: DeserializeOwned>(&self) -> Result<T, ForgeError> {
         serde_json::from_slice(&self.body)
-            .map_err(|_| unavailable(&self.what, "the answer's JSON is cut off, or not as expected"))
+            .map_err(|_| unavailable_error(&self.what, "the answer's JSON is cut off, or not as expected"))
     }
 
     /// Returns the time by the forge's own clock.
@@ -548,8 +558,10 @@ impl ForgeResponse {
 
     /// Returns the time until calls are available again, if this response says that none is left. `now` is
     /// used only if it has no date of its own.
-    pub(crate) fn spent(&self, now: UnixMillis) -> Option<TimeSpan> {
-        limits::told(&self.headers, now).filter(|told| told.quota.remaining == 0).map(|told| told.wait)
+    pub(crate) fn quota_wait(&self, now: UnixMillis) -> Option<TimeSpan> {
+        limits::parse_limit_headers(&self.headers, now)
+            .filter(|told| told.quota.remaining == 0)
+            .map(|told| told.wait)
     }
 
     /// Cleans text of this response for an error.
@@ -558,17 +570,17 @@ impl ForgeResponse {
     }
 
     /// Returns the next page of a list. Credentials are sent to it, so it must have the same origin.
-    pub(crate) fn next(&self) -> Result<Option<Url>, ForgeError> {
+    pub(crate) fn next_page(&self) -> Result<Option<Url>, ForgeError> {
         let links = self.headers.get_all(header::LINK).iter().filter_map(|value| value.to_str().ok());
         let Some(next) = links.flat_map(link::next).next() else {
             return Ok(None);
         };
-        self.address(next).map(Some)
+        self.parse_server_url(next).map(Some)
     }
 }
 
 /// Returns the error for a call that may have been performed.
-pub(crate) fn unavailable(what: &str, message: &str) -> ForgeError {
+pub(crate) fn unavailable_error(what: &str, message: &str) -> ForgeError {
     ForgeError::Unavailable { what: what.to_owned(), message: message.to_owned() }
 }
 

@@ -34,7 +34,7 @@ impl<T> Default for CachedListing<T> {
 
 impl<T> CachedListing<T> {
     /// Returns an empty list that counts as complete, for a forge without such a list.
-    pub fn nothing() -> Self {
+    pub fn empty() -> Self {
         Self { complete: true, ..Self::default() }
     }
 
@@ -61,7 +61,7 @@ impl<T> CachedListing<T> {
     }
 
     /// Marks the cached items as possibly stale, so they are read again.
-    pub(crate) fn begin(&mut self) {
+    pub(crate) fn mark_stale(&mut self) {
         self.complete = false;
     }
 
@@ -91,7 +91,7 @@ impl<T> CachedListing<T> {
     where
         F: Future<Output = Result<ForgeResponse, ForgeError>>,
     {
-        let read = |answer: &ForgeResponse| Ok((read(answer)?, answer.next()?));
+        let read = |answer: &ForgeResponse| Ok((read(answer)?, answer.next_page()?));
         self.refresh_by(send, what, first, pages, calls, read).await
     }
 
@@ -117,7 +117,8 @@ impl<T> CachedListing<T> {
                 return Ok(());
             }
             let known = self.pages.get(at).filter(|page| page.url == url);
-            let call = ForgeRequest::get(what, url.clone()).unless(known.and_then(|page| page.etag.clone()));
+            let call =
+                ForgeRequest::get(what, url.clone()).if_none_match(known.and_then(|page| page.etag.clone()));
             // Counted before it is sent: a call without a response counts too.
             *calls -= 1;
             let answer = send(call).await?;

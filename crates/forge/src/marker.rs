@@ -10,7 +10,7 @@
 //!
 //! with the finding's id in clear and an HMAC-SHA-256 over forge, repository, pull request, producer and
 //! item. Lost records are recovered from markers, so they must resist text that anyone can write. Only the
-//! last line counts, it has exactly one spelling, and it verifies only on its own pull request. [`strip`]
+//! last line counts, it has exactly one spelling, and it verifies only on its own pull request. [`disable_markers`]
 //! disables marker syntax in text that is not ours.
 //!
 //! A pull request or an issue of ours, and a comment of a loop that opens them, has a marker with a topic in
@@ -33,7 +33,7 @@ use crate::capability::MarkerForm;
 mod tests;
 mod topic;
 
-pub use topic::split;
+pub use topic::split_marker;
 
 /// Prefixes of the markers of every version, in each form.
 const OPENINGS: [&str; 2] = ["<!-- truing:", "[//]: # (truing:"];
@@ -86,7 +86,7 @@ pub enum MarkerMatch {
         producer: Producer,
         /// Subject of the comment.
         item: CommentSubject,
-        /// Text above the marker, with normalised line ends and trailing white space ([`normal`]).
+        /// Text above the marker, with normalised line ends and trailing white space ([`normalize_text`]).
         body: String,
     },
     /// A marker under a key that is not ours, or no longer ours. It cannot be verified, but its content is in
@@ -173,10 +173,10 @@ impl MarkerKeys {
 
     /// Returns the marker line of an item of a pull request, without a line end.
     pub fn sign(&self, pr: &PrId, producer: Producer, item: &CommentSubject) -> String {
-        self.line(&ITEMS, pr, producer, &word_of(item))
+        self.marker_line(&ITEMS, pr, producer, &word_of(item))
     }
 
-    fn line(&self, kind: &MarkerKind, pr: &PrId, producer: Producer, word: &str) -> String {
+    fn marker_line(&self, kind: &MarkerKind, pr: &PrId, producer: Producer, word: &str) -> String {
         let producer = producer.as_str();
         // HMAC accepts keys of any length. Without a result, the marker would only fail to verify.
         let mac = self
@@ -194,15 +194,15 @@ impl MarkerKeys {
     }
 
     /// Returns true if the HMAC of a marker verifies; `None` if its key is not ours.
-    fn verifies(&self, kind: &MarkerKind, pr: &PrId, parts: &MarkerParts<'_>) -> Option<bool> {
+    fn verify_mac(&self, kind: &MarkerKind, pr: &PrId, parts: &MarkerParts<'_>) -> Option<bool> {
         let key = std::iter::once(&self.current).chain(&self.previous).find(|key| key.id == parts.key)?;
         let mac = key.mac(kind.domain, pr, parts.producer.as_str(), parts.word);
         Some(mac.is_some_and(|mac| mac.verify_slice(&parts.mac).is_ok()))
     }
 
     /// Reads the last line of a comment on `pr`.
-    pub fn find(&self, pr: &PrId, comment: &str) -> MarkerMatch {
-        let comment = normal(comment);
+    pub fn find_marker(&self, pr: &PrId, comment: &str) -> MarkerMatch {
+        let comment = normalize_text(comment);
         let (body, line) = comment.rsplit_once('\n').unwrap_or(("", &comment));
         if !is_marker(line) {
             return MarkerMatch::None;
@@ -214,7 +214,7 @@ impl MarkerKeys {
             return MarkerMatch::Forged;
         };
         let (producer, body) = (parts.producer, body.trim_end().to_owned());
-        match self.verifies(&ITEMS, pr, &parts) {
+        match self.verify_mac(&ITEMS, pr, &parts) {
             Some(true) => MarkerMatch::Verified { producer, item, body },
             Some(false) => MarkerMatch::Forged,
             None => MarkerMatch::UnknownKey { key: parts.key.to_owned(), producer, item, body },
@@ -331,7 +331,7 @@ fn unescape(word: &str) -> Option<String> {
 
 /// Normalises a text: `\n` is the only line end, and nothing blank stands at the end. Texts are posted and
 /// compared in this form, because forges change line ends and trailing white space.
-pub fn normal(text: &str) -> String {
+pub fn normalize_text(text: &str) -> String {
     let mut out = text.replace("\r\n", "\n").replace('\r', "\n");
     out.truncate(out.trim_end().len());
     out
@@ -340,7 +340,7 @@ pub fn normal(text: &str) -> String {
 /// Disables marker syntax in text that is not ours. The `<` or `[` of anything that begins like a marker, in
 /// any case or spacing, becomes `&lt;` or `&#91;`. It is then shown instead of hidden, and is not recognised
 /// as a marker. All other text is unchanged.
-pub fn strip(text: &str) -> String {
+pub fn disable_markers(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find(['<', '[']) {
@@ -451,7 +451,7 @@ impl MarkerKeys {
 
     /// Adds former keys, whose signatures are also recognised.
     #[must_use]
-    pub fn after(mut self, former: impl IntoIterator<Item = Self>) -> Self {
+    pub fn with_former_keys(mut self, former: impl IntoIterator<Item = Self>) -> Self {
         for Self { current, previous, .. } in former {
             for key in std::iter::once(current).chain(previous) {
                 if key != self.current && !self.previous.contains(&key) {

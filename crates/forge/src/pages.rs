@@ -15,7 +15,7 @@ pub enum PageLayout {
 impl PageLayout {
     /// Returns the pull request that a page shows, as `owner/name` and number. `path` contains the segments
     /// below the root. A page below that of a pull request shows the same one.
-    pub fn pull(self, path: &[&str]) -> Option<(String, u64)> {
+    pub fn parse_pull(self, path: &[&str]) -> Option<(String, u64)> {
         let (owner, name, number) = match (self, path) {
             (Self::OfOwners, [owner, name, "pull", number, ..])
             | (Self::OfWorkspaces, [owner, name, "pull-requests", number, ..])
@@ -32,7 +32,7 @@ impl PageLayout {
     }
 
     /// Returns the form, for people.
-    pub fn form(self) -> &'static str {
+    pub fn url_pattern(self) -> &'static str {
         match self {
             Self::OfOwners => "https://HOST/OWNER/NAME/pull/NUMBER",
             Self::OfWorkspaces => "https://bitbucket.org/WORKSPACE/NAME/pull-requests/NUMBER",
@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn a_page_names_its_pull_request_at_its_own_kind_alone() {
-        let read = |pages: PageLayout, path: &str| pages.pull(&path.split('/').collect::<Vec<_>>());
+        let read = |pages: PageLayout, path: &str| pages.parse_pull(&path.split('/').collect::<Vec<_>>());
         let there = Some(("o/r".to_owned(), 7));
         for (pages, path) in [
             (PageLayout::OfOwners, "o/r/pull/7"),

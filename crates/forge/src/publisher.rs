@@ -12,13 +12,13 @@ use truing_core::port::{
 };
 use truing_core::publish::{
     CommentRights, CommentSubject, DesiredComment, ObservedComment, PublishLimits, PublishPlan, PublishStep,
-    ThreadState, plan,
+    ThreadState, plan_publish,
 };
 
 mod bisect;
 
 use crate::effects::{EffectError, EffectExecutor};
-use crate::marker::{normal, strip};
+use crate::marker::{disable_markers, normalize_text};
 use bisect::Bisection;
 
 /// Maximum number of rounds of a reconcile. A new round follows each rejected place, which lowers a row
@@ -115,7 +115,7 @@ impl RoundComments {
 }
 
 /// Returns the comment that a step deletes.
-fn deletes(step: &PublishStep) -> Option<&CommentId> {
+fn deleted_comment(step: &PublishStep) -> Option<&CommentId> {
     if let PublishStep::Delete { comment, .. } = step { Some(comment) } else { None }
 }
 
@@ -136,7 +136,7 @@ fn has_open_fixed(rows: &[DesiredComment], observed: &[ObservedComment]) -> bool
 }
 
 /// Adds to the summary the reason why something is not done.
-fn say(rows: &mut [DesiredComment], why: &str) {
+fn add_to_summary(rows: &mut [DesiredComment], why: &str) {
     if let Some(summary) = rows.iter_mut().find(|row| row.item == CommentSubject::Summary) {
         summary.body = format!("{}\n\n{why}", summary.body.trim_end());
     }
@@ -161,44 +161,44 @@ impl CommentPublisher<'_> {
     /// [`PublishError`]; completed steps stay, and the next reconcile continues from there.
     #[truing_core::boxed_future]
     pub async fn reconcile(&self) -> Result<ReconcileOutcome, PublishError> {
-        match self.rounds().await {
+        match self.reconcile_rounds().await {
             Ok(reconciled) => Ok(reconciled),
             Err(ReconcileStop::Settling { until }) => Ok(ReconcileOutcome::Settling { until }),
             Err(ReconcileStop::Stopped(error)) => Err(error),
         }
     }
 
-    async fn rounds(&self) -> Result<ReconcileOutcome, ReconcileStop> {
+    async fn reconcile_rounds(&self) -> Result<ReconcileOutcome, ReconcileStop> {
         let producer = self.effects.writer.producer;
         for _ in 0..MAX_ROUNDS {
-            let (mut rows, status) = self.records.desired(&self.run.key, producer).await?;
+            let (mut rows, status) = self.records.desired_state(&self.run.key, producer).await?;
             // Rows get the form in which they are posted, so they compare equal with the texts that are read
             // back.
-            rows.iter_mut().for_each(|row| row.body = normal(&strip(&row.body)));
+            rows.iter_mut().for_each(|row| row.body = normalize_text(&disable_markers(&row.body)));
             if !self.may_create {
                 rows.iter_mut().for_each(list_in_summary);
             }
-            let pending = self.effects.pending().await?;
+            let pending = self.effects.pending_comments().await?;
             let known = rows.iter().filter_map(|row| Some((row.item.clone(), row.comment.clone()?)));
             let observed = self.forge.comments(&known.collect::<Vec<_>>()).await?;
             warn_of_unknown_keys(&observed);
-            let why_open = self.effects.denied(EffectKind::Resolve);
+            let why_open = self.effects.denial_reason(EffectKind::Resolve);
             let why_open = why_open.filter(|_| has_open_fixed(&rows, &observed));
-            let why_unset = self.effects.denied(EffectKind::Status).filter(|_| status.is_some());
-            why_open.into_iter().chain(why_unset).for_each(|why| say(&mut rows, why));
+            let why_unset = self.effects.denial_reason(EffectKind::Status).filter(|_| status.is_some());
+            why_open.into_iter().chain(why_unset).for_each(|why| add_to_summary(&mut rows, why));
             let now = self.effects.clock.now();
-            let steps = match plan(&rows, &observed, &pending, &self.forge.bounds(), now) {
+            let steps = match plan_publish(&rows, &observed, &pending, &self.forge.publish_limits(), now) {
                 PublishPlan::Settling { until } => return Ok(ReconcileOutcome::Settling { until }),
                 PublishPlan::Steps(steps) if self.may_create => steps,
                 PublishPlan::Steps(steps) => steps.into_iter().filter(|step| !step.creates()).collect(),
             };
-            let deleted: Vec<CommentId> = steps.iter().filter_map(deletes).cloned().collect();
-            let mut placed = RoundComments::new(&self.forge.bounds(), &steps);
+            let deleted: Vec<CommentId> = steps.iter().filter_map(deleted_comment).cloned().collect();
+            let mut placed = RoundComments::new(&self.forge.publish_limits(), &steps);
             if placed.is_watched {
                 self.same_head().await?;
             }
             let applied = self.apply_all(&rows, steps, &mut placed).await;
-            let kept = if placed.is_watched { self.keep(placed).await } else { Ok(()) };
+            let kept = if placed.is_watched { self.record_placed(placed).await } else { Ok(()) };
             let created = match (applied, kept) {
                 (_, Err(ReconcileStop::Stopped(PublishError::Moved))) => {
                     return Err(PublishError::Moved.into());
@@ -206,11 +206,11 @@ impl CommentPublisher<'_> {
                 (Err(error), _) | (Ok(_), Err(error)) => return Err(error),
                 (Ok(created), Ok(())) => created,
             };
-            self.forget(&rows, &observed, &deleted).await?;
+            self.forget_retracted(&rows, &observed, &deleted).await?;
             match created {
                 CreationOutcome::All => {}
                 CreationOutcome::Part => {
-                    let until = self.effects.clock.now() + self.forge.bounds().settle;
+                    let until = self.effects.clock.now() + self.forge.publish_limits().settle;
                     return Ok(ReconcileOutcome::Settling { until });
                 }
                 CreationOutcome::Replan => continue,
@@ -231,7 +231,7 @@ impl CommentPublisher<'_> {
     }
 
     /// Removes from the records the comments of retracted rows that no longer exist.
-    async fn forget(
+    async fn forget_retracted(
         &self,
         rows: &[DesiredComment],
         observed: &[ObservedComment],
@@ -245,7 +245,7 @@ impl CommentPublisher<'_> {
         if gone.is_empty() {
             return Ok(());
         }
-        Ok(self.records.deleted(self.run, self.effects.writer.producer, &gone).await?)
+        Ok(self.records.remove_comments(self.run, self.effects.writer.producer, &gone).await?)
     }
 
     async fn apply_all(
@@ -268,12 +268,12 @@ impl CommentPublisher<'_> {
         placed: &mut RoundComments,
     ) -> Result<CreationOutcome, ReconcileStop> {
         match step {
-            PublishStep::Adopt { item, comment } => self.shown(&[(item, comment)]).await?,
+            PublishStep::Adopt { item, comment } => self.record_comments(&[(item, comment)]).await?,
             PublishStep::Delete { comment, item } => {
-                self.change(&Effect::DeleteDuplicate { item, comment }).await?;
+                self.perform_change(&Effect::DeleteDuplicate { item, comment }).await?;
             }
             PublishStep::Update { comment, item, body } => {
-                self.change(&Effect::EditComment { item, comment, body }).await?;
+                self.perform_change(&Effect::EditComment { item, comment, body }).await?;
             }
             PublishStep::SetResolved { thread, resolved: true } => {
                 return self.settle_thread(&Effect::Resolve { thread }).await;
@@ -282,15 +282,19 @@ impl CommentPublisher<'_> {
                 return self.settle_thread(&Effect::Reopen { thread }).await;
             }
             PublishStep::CreateSummary { body } => {
-                return self.create(&Effect::Summary { body }, &[CommentSubject::Summary], None).await;
+                return self
+                    .create_comments(&Effect::Summary { body }, &[CommentSubject::Summary], None)
+                    .await;
             }
             PublishStep::CreateReview { items } => return self.create_review(rows, items, placed).await,
             PublishStep::CreateFileComment { item } => {
                 let Some(comment) = self.draft(rows, &item) else { return Ok(CreationOutcome::All) };
                 let effect = Effect::FileFinding { commit: self.head.clone(), comment };
                 let items = [item];
-                return match self.create(&effect, &items, Some(placed)).await {
-                    Err(error) if is_rejected(&error) => self.lower(&items, AnchorKind::Summary).await,
+                return match self.create_comments(&effect, &items, Some(placed)).await {
+                    Err(error) if is_rejected(&error) => {
+                        self.lower_placement(&items, AnchorKind::Summary).await
+                    }
                     created => created,
                 };
             }
@@ -312,13 +316,14 @@ impl CommentPublisher<'_> {
             let comments: Vec<InlineDraft> =
                 batch.items.iter().filter_map(|item| self.draft(rows, item)).collect();
             let effect = Effect::Findings { commit: self.head.clone(), comments };
-            let created = self.create(&effect, &batch.items, Some(placed)).await;
+            let created = self.create_comments(&effect, &batch.items, Some(placed)).await;
             let refused = created.as_ref().is_err_and(is_rejected);
-            if bisection.answered(&batch, refused) {
+            if bisection.record_response(&batch, refused) {
                 self.same_head().await?;
                 continue;
             }
-            let created = if refused { self.lower(&batch.items, AnchorKind::File).await } else { created };
+            let created =
+                if refused { self.lower_placement(&batch.items, AnchorKind::File).await } else { created };
             outcome = outcome.max(created?);
         }
         Ok(outcome)
@@ -328,7 +333,7 @@ impl CommentPublisher<'_> {
     fn draft(&self, rows: &[DesiredComment], item: &CommentSubject) -> Option<InlineDraft> {
         let row = rows.iter().find(|row| row.item == *item)?;
         let (_, place) = row.place.clone()?;
-        Some(InlineDraft { place, item: item.clone(), body: row.new_body(&self.forge.bounds()) })
+        Some(InlineDraft { place, item: item.clone(), body: row.new_body(&self.forge.publish_limits()) })
     }
 
     /// Fails with [`PublishError::Moved`] if the head has changed: places on an old head say nothing about
@@ -339,20 +344,20 @@ impl CommentPublisher<'_> {
     }
 
     /// Lowers the place of these items, unless the head has changed.
-    async fn lower(
+    async fn lower_placement(
         &self,
         items: &[CommentSubject],
         kind: AnchorKind,
     ) -> Result<CreationOutcome, ReconcileStop> {
         self.same_head().await?;
         let rows: Vec<(CommentSubject, AnchorKind)> = items.iter().map(|item| (item.clone(), kind)).collect();
-        self.records.lower(self.run, self.effects.writer.producer, &rows).await?;
+        self.records.lower_anchors(self.run, self.effects.writer.producer, &rows).await?;
         Ok(CreationOutcome::Replan)
     }
 
     /// Creates the comments of these items and records those that the response names: at once, or after the
     /// check which commit they are on.
-    async fn create(
+    async fn create_comments(
         &self,
         effect: &Effect,
         items: &[CommentSubject],
@@ -364,35 +369,35 @@ impl CommentPublisher<'_> {
         let all = items.iter().all(|item| made.iter().any(|(shown, _)| shown == item));
         match placed.filter(|placed| placed.is_watched) {
             Some(placed) => placed.comments.extend(made),
-            None => self.shown(&made).await?,
+            None => self.record_comments(&made).await?,
         }
         Ok(if all { CreationOutcome::All } else { CreationOutcome::Part })
     }
 
     /// Records the comments that were placed while the head stayed the same. If it has changed, they may be
     /// on lines of another commit: they are deleted, and the review of the new head creates them again.
-    async fn keep(&self, placed: RoundComments) -> Result<(), ReconcileStop> {
+    async fn record_placed(&self, placed: RoundComments) -> Result<(), ReconcileStop> {
         let moved = match self.same_head().await {
-            Ok(()) => return self.shown(&placed.comments).await,
+            Ok(()) => return self.record_comments(&placed.comments).await,
             Err(moved) => moved,
         };
         if matches!(moved, ReconcileStop::Stopped(PublishError::Moved)) {
             for (item, comment) in placed.comments {
-                self.change(&Effect::DeleteDuplicate { item, comment }).await?;
+                self.perform_change(&Effect::DeleteDuplicate { item, comment }).await?;
             }
         }
         Err(moved)
     }
 
-    async fn shown(&self, comments: &[(CommentSubject, CommentId)]) -> Result<(), ReconcileStop> {
-        Ok(self.records.shown(self.run, self.effects.writer.producer, comments).await?)
+    async fn record_comments(&self, comments: &[(CommentSubject, CommentId)]) -> Result<(), ReconcileStop> {
+        Ok(self.records.store_comments(self.run, self.effects.writer.producer, comments).await?)
     }
 
     /// Resolves or reopens a thread. A thread that the login may not change stays as it is: its comment shows
     /// the state of its finding.
     async fn settle_thread(&self, effect: &Effect) -> Result<CreationOutcome, ReconcileStop> {
-        let was_known = self.effects.denied(effect.kind()).is_some();
-        match self.change(effect).await {
+        let was_known = self.effects.denial_reason(effect.kind()).is_some();
+        match self.perform_change(effect).await {
             Ok(()) => Ok(CreationOutcome::All),
             Err(error) if self.is_denied(&error, effect.kind()) => {
                 Ok(if was_known { CreationOutcome::All } else { CreationOutcome::Replan })
@@ -409,11 +414,11 @@ impl CommentPublisher<'_> {
                 ForgeError::Forbidden { .. } | ForgeError::Rejected { .. }
             ))
         );
-        refused && self.effects.denied(kind).is_some()
+        refused && self.effects.denial_reason(kind).is_some()
     }
 
     /// Changes an existing comment. One that a person deleted is ignored.
-    async fn change(&self, effect: &Effect) -> Result<(), ReconcileStop> {
+    async fn perform_change(&self, effect: &Effect) -> Result<(), ReconcileStop> {
         match self.perform(effect).await {
             Err(ReconcileStop::Stopped(PublishError::Forge(ForgeError::NotFound { .. }))) => Ok(()),
             changed => changed.map(drop),

@@ -75,12 +75,12 @@ impl AnyForgeServer {
     /// Returns a server whose rate limits are shared by all processes with this login, if they share state.
     /// It must be called before the first request.
     #[must_use]
-    pub fn sharing(self, common: Option<Arc<dyn SharedStateStore>>) -> Self {
+    pub fn with_shared_limits(self, common: Option<Arc<dyn SharedStateStore>>) -> Self {
         let Some(common) = common else { return self };
         match self {
-            Self::GitHub(github) => Self::GitHub(github.sharing(common)),
-            Self::BitbucketCloud(cloud) => Self::BitbucketCloud(cloud.sharing(common)),
-            Self::BitbucketDataCenter(center) => Self::BitbucketDataCenter(center.sharing(common)),
+            Self::GitHub(github) => Self::GitHub(github.with_shared_limits(common)),
+            Self::BitbucketCloud(cloud) => Self::BitbucketCloud(cloud.with_shared_limits(common)),
+            Self::BitbucketDataCenter(center) => Self::BitbucketDataCenter(center.with_shared_limits(common)),
         }
     }
 }
@@ -115,8 +115,13 @@ impl ForgeServer for AnyForgeServer {
         }
     }
 
-    async fn remote(&self, id: &str, repo: &str, purpose: RemotePurpose) -> Result<Remote, RemoteError> {
-        each!(self, it => it.remote(id, repo, purpose).await)
+    async fn resolve_remote(
+        &self,
+        id: &str,
+        repo: &str,
+        purpose: RemotePurpose,
+    ) -> Result<Remote, RemoteError> {
+        each!(self, it => it.resolve_remote(id, repo, purpose).await)
     }
 
     async fn repository(&self, repo: &str) -> Result<ForgeRepository, ForgeError> {
@@ -127,8 +132,12 @@ impl ForgeServer for AnyForgeServer {
         each!(self, it => it.repository_by_id(id).await)
     }
 
-    async fn repositories(&self, last: &mut RepositoryListing, calls: &mut u64) -> Result<(), ForgeError> {
-        each!(self, it => it.repositories(last, calls).await)
+    async fn refresh_repositories(
+        &self,
+        last: &mut RepositoryListing,
+        calls: &mut u64,
+    ) -> Result<(), ForgeError> {
+        each!(self, it => it.refresh_repositories(last, calls).await)
     }
 
     async fn open_pulls(
@@ -194,12 +203,12 @@ impl ForgeRead for RepositoryClient {
         each!(self, it => it.pull_request().await)
     }
 
-    async fn now(&self) -> Result<PullDetails, ForgeError> {
-        each!(self, it => it.now().await)
+    async fn pull_details(&self) -> Result<PullDetails, ForgeError> {
+        each!(self, it => it.pull_details().await)
     }
 
-    async fn merge(&self) -> Result<MergeSummary, ForgeError> {
-        each!(self, it => it.merge().await)
+    async fn merge_state(&self) -> Result<MergeSummary, ForgeError> {
+        each!(self, it => it.merge_state().await)
     }
 
     async fn checks(&self, commit: &Sha) -> Result<Vec<CommitCheck>, ForgeError> {
@@ -237,12 +246,12 @@ impl ForgeRead for RepositoryClient {
         each!(self, it => it.topic_at(comment).await)
     }
 
-    async fn said(&self, text: &str) -> Result<Vec<ConversationComment>, ForgeError> {
-        each!(self, it => it.said(text).await)
+    async fn matching_comments(&self, text: &str) -> Result<Vec<ConversationComment>, ForgeError> {
+        each!(self, it => it.matching_comments(text).await)
     }
 
-    async fn eyes(&self, comment: &CommentId) -> Result<Vec<Actor>, ForgeError> {
-        each!(self, it => it.eyes(comment).await)
+    async fn eye_reactions(&self, comment: &CommentId) -> Result<Vec<Actor>, ForgeError> {
+        each!(self, it => it.eye_reactions(comment).await)
     }
 
     async fn repository(&self) -> Result<RepositoryDetails, ForgeError> {
@@ -269,8 +278,8 @@ impl ForgeRead for RepositoryClient {
         each!(self, it => it.replies(number, since).await)
     }
 
-    fn bounds(&self) -> PublishLimits {
-        each!(self, it => it.bounds())
+    fn publish_limits(&self) -> PublishLimits {
+        each!(self, it => it.publish_limits())
     }
 }
 
@@ -284,15 +293,15 @@ impl ForgeWrite for RepositoryClient {
         each!(self, it => it.observe(effect).await)
     }
 
-    fn settle(&self) -> TimeSpan {
-        each!(self, it => it.settle())
+    fn settle_time(&self) -> TimeSpan {
+        each!(self, it => it.settle_time())
     }
 
-    fn cannot(&self, kind: EffectKind) -> Option<&'static str> {
-        each!(self, it => it.cannot(kind))
+    fn unsupported_reason(&self, kind: EffectKind) -> Option<&'static str> {
+        each!(self, it => it.unsupported_reason(kind))
     }
 
-    fn denied(&self, kind: EffectKind) -> Option<&'static str> {
-        each!(self, it => it.denied(kind))
+    fn denial_reason(&self, kind: EffectKind) -> Option<&'static str> {
+        each!(self, it => it.denial_reason(kind))
     }
 }

@@ -23,20 +23,20 @@ use crate::HttpTimeouts;
 pub(crate) const CANARY: &str = "canary-8f14e45f";
 
 /// Timeouts without any delay before a retry.
-pub(crate) fn patience() -> HttpTimeouts {
+pub(crate) fn test_timeouts() -> HttpTimeouts {
     let long = Duration::from_secs(60);
     HttpTimeouts { connect: long, read: long, total: long, retry_delay: Duration::ZERO }
 }
 
 /// Timeouts for replies that never come.
-pub(crate) fn brief() -> HttpTimeouts {
-    HttpTimeouts { read: Duration::from_millis(400), ..patience() }
+pub(crate) fn short_timeouts() -> HttpTimeouts {
+    HttpTimeouts { read: Duration::from_millis(400), ..test_timeouts() }
 }
 
 /// Returns the permit of a gate that is always open.
 pub(crate) fn permit() -> Arc<Permit> {
     let gate: Arc<dyn WriteGate> = Arc::new(Open);
-    let asked = pin!(Permit::ask(&gate, UnixMillis(0)));
+    let asked = pin!(Permit::request_from(&gate, UnixMillis(0)));
     match asked.poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(permit) => permit.unwrap(),
         Poll::Pending => panic!("an open gate answers at once"),
@@ -48,7 +48,7 @@ struct Open;
 
 #[async_trait]
 impl WriteGate for Open {
-    async fn ask(&self) -> Result<(), HaltReason> {
+    async fn permit_write(&self) -> Result<(), HaltReason> {
         Ok(())
     }
 }
@@ -58,7 +58,7 @@ impl WriteGate for Open {
 pub(crate) struct Hand(Arc<AtomicI64>);
 
 impl Hand {
-    pub(crate) fn at(now: UnixMillis) -> Self {
+    pub(crate) fn new(now: UnixMillis) -> Self {
         Self(Arc::new(AtomicI64::new(now.0)))
     }
 
@@ -102,7 +102,7 @@ impl Reply {
     }
 
     /// Sends no response and keeps the connection open.
-    pub(crate) fn never() -> Self {
+    pub(crate) fn no_response() -> Self {
         Self { kind: Kind::Never, ..Self::new(200, "") }
     }
 
@@ -112,7 +112,7 @@ impl Reply {
     }
 
     /// Repeats the reply for all further requests.
-    pub(crate) fn always(self) -> Self {
+    pub(crate) fn repeat_always(self) -> Self {
         Self { always: true, ..self }
     }
 

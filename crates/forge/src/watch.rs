@@ -15,7 +15,7 @@ pub type BeginSpan = fn(&'static str, usize) -> Box<dyn WriteSpan>;
 /// The span of a write in a trace. It ends when it is dropped.
 pub trait WriteSpan: Send {
     /// Records that the write failed.
-    fn failed(&self, why: &str);
+    fn record_failure(&self, why: &str);
 }
 
 /// Effects that were made, or would have been made in a dry run, in their order. Clones share them.
@@ -53,8 +53,8 @@ impl fmt::Debug for WriteMonitor {
 
 impl WriteMonitor {
     /// Begins the span of an effect, if runs are traced.
-    pub(crate) fn begin(&self, effect: &Effect) -> Option<Box<dyn WriteSpan>> {
-        let (action, comments) = action(effect);
+    pub(crate) fn begin_span(&self, effect: &Effect) -> Option<Box<dyn WriteSpan>> {
+        let (action, comments) = effect_action(effect);
         self.span.map(|begin| begin(action, comments))
     }
 
@@ -64,7 +64,7 @@ impl WriteMonitor {
     }
 
     /// Records an effect that was made, or would have been.
-    pub(crate) fn made(&self, effect: &Effect) {
+    pub(crate) fn record_effect(&self, effect: &Effect) {
         if let Some(made) = &self.made {
             made.push(effect.clone());
         }
@@ -72,7 +72,7 @@ impl WriteMonitor {
 }
 
 /// Returns the name of an effect in traces, and the number of its comments.
-fn action(effect: &Effect) -> (&'static str, usize) {
+fn effect_action(effect: &Effect) -> (&'static str, usize) {
     #[expect(clippy::wildcard_enum_match_arm, reason = "the name of any other effect is that of its kind")]
     match effect {
         Effect::Summary { .. } => ("create_summary", 1),
@@ -86,12 +86,12 @@ fn action(effect: &Effect) -> (&'static str, usize) {
 }
 
 /// Returns the outcome that the forge would have given.
-pub(crate) fn dry(effect: &Effect) -> EffectOutcome {
+pub(crate) fn dry_outcome(effect: &Effect) -> EffectOutcome {
     let comment = |item: CommentSubject| {
         let comment = CommentId::new(format!("dry-run/{}", item.as_str()));
         (item, comment)
     };
-    let parts = effect.intended().parts;
+    let parts = effect.intent().parts;
     let comments: Vec<_> =
         parts.iter().filter_map(|part| CommentSubject::of_topic(&part.topic)).map(comment).collect();
     if comments.is_empty() { EffectOutcome::Done } else { EffectOutcome::Comments(comments) }

@@ -148,7 +148,7 @@ pub struct DeliveryHeaders<'a> {
 }
 
 /// Parses the fields. If that fails, parses again and records the path of the failure.
-pub(crate) fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, DeliveryError> {
+pub(crate) fn parse_body<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, DeliveryError> {
     // The whole body is checked at once, because strings that are not read would otherwise pass unchecked.
     let body = std::str::from_utf8(body)
         .map_err(|error| DeliveryError::NotJson(format!("byte {} is not UTF-8", error.valid_up_to())))?;
@@ -158,13 +158,13 @@ pub(crate) fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Delivery
     let mut json = serde_json::Deserializer::from_str(body);
     let problem = match serde_path_to_error::deserialize::<_, T>(&mut json) {
         Err(error) if error.inner().is_data() => {
-            let problem = format!("is wrong: {}", clean(&error.inner().to_string()));
-            return Err(wrong(&clean(&error.path().to_string()), &problem));
+            let problem = format!("is wrong: {}", clean_error(&error.inner().to_string()));
+            return Err(invalid_field(&clean_error(&error.path().to_string()), &problem));
         }
         Err(error) => error.into_inner().to_string(),
         Ok(_) => "something follows the JSON".to_owned(),
     };
-    Err(DeliveryError::NotJson(clean(&problem)))
+    Err(DeliveryError::NotJson(clean_error(&problem)))
 }
 
 pub(crate) fn is_page(url: &str) -> bool {
@@ -174,20 +174,20 @@ pub(crate) fn is_page(url: &str) -> bool {
         && url.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-pub(crate) fn missing(field: &str) -> DeliveryError {
-    wrong(field, "is missing")
+pub(crate) fn missing_field(field: &str) -> DeliveryError {
+    invalid_field(field, "is missing")
 }
 
-pub(crate) fn wrong(field: &str, problem: &str) -> DeliveryError {
+pub(crate) fn invalid_field(field: &str, problem: &str) -> DeliveryError {
     DeliveryError::Field { field: field.to_owned(), problem: problem.to_owned() }
 }
 
 /// Cleans a name from outside for a log line: visible ASCII, truncated.
-pub(crate) fn word(text: &str) -> String {
+pub(crate) fn clean_word(text: &str) -> String {
     text.chars().filter(char::is_ascii_graphic).take(MAX_WORD_CHARS).collect()
 }
 
 /// Cleans a parser's error, which may quote the body: no control characters, truncated.
-fn clean(text: &str) -> String {
+fn clean_error(text: &str) -> String {
     text.chars().filter(|char| !char.is_control()).take(MAX_REASON_CHARS).collect()
 }

@@ -14,8 +14,8 @@ use truing_core::id::Sha;
 use truing_core::outcome::{SkipReason, UnreviewedFile};
 
 use crate::command::GitCommand;
-use crate::export::lines;
-use crate::view::{CommitDiff, IsolatedGitDir, borrow, garbled, make_objects, sha};
+use crate::export::split_listing;
+use crate::view::{CommitDiff, IsolatedGitDir, borrow_objects, garbled_error, make_objects, parse_sha};
 use crate::{GitError, PrivateFolder, WorktreeDiff};
 
 /// Flags that list the changed files without reading their content.
@@ -74,7 +74,7 @@ struct PathPair {
 }
 
 impl PathPair {
-    fn of(facts: &[u8], path: &[u8]) -> Option<Self> {
+    fn from_raw_entry(facts: &[u8], path: &[u8]) -> Option<Self> {
         let facts = std::str::from_utf8(facts.strip_prefix(b":")?).ok()?;
         let mut facts = facts.split(' ');
         let (old_mode, new_mode, old, new) = (facts.next()?, facts.next()?, facts.next()?, facts.next()?);
@@ -95,12 +95,12 @@ impl PathPair {
     }
 
     /// Returns the size of the larger side that git would load.
-    fn size(&self) -> u64 {
+    fn larger_size(&self) -> u64 {
         if self.has_one_content() { 0 } else { self.blobs().map(|blob| blob.size).max().unwrap_or(0) }
     }
 
     /// Estimates the maximum size of the file's section in the diff.
-    fn weight(&self) -> u64 {
+    fn max_section_bytes(&self) -> u64 {
         let sides = if self.has_one_content() { 0 } else { self.blobs().map(|blob| blob.size).sum() };
         let name = u64::try_from(self.path.as_bytes().len()).unwrap_or(u64::MAX);
         sides.saturating_add(name.saturating_mul(4)).saturating_add(SECTION_BYTES)
@@ -118,7 +118,7 @@ impl IsolatedGitDir {
     /// Returns the diff between two commits or trees.
     pub(crate) async fn diff(&self, base: &Sha, head: &Sha) -> Result<CommitDiff, GitError> {
         let sides = |call: GitCommand| call.arg(base.as_str()).arg(head.as_str()).arg("--");
-        let WorktreeDiff { diff, skipped, .. } = self.compare(&self.store(), sides).await?;
+        let WorktreeDiff { diff, skipped, .. } = self.diff_sides(&self.store(), sides).await?;
         Ok(CommitDiff { diff, skipped })
     }
 
@@ -126,21 +126,22 @@ impl IsolatedGitDir {
     /// over [`crate::GitLimits::file_bytes`] are without lines. If the rest exceeds
     /// [`crate::GitLimits::diff_bytes`], deleted files and then the largest ones are without lines, too. Text
     /// files among them are listed.
-    pub(crate) async fn compare(
+    pub(crate) async fn diff_sides(
         &self,
         store: &Path,
         sides: impl Fn(GitCommand) -> GitCommand + Send + Sync,
     ) -> Result<WorktreeDiff, GitError> {
         let limits = self.git().limits();
-        let listing =
-            sides(self.call("diff").args(RAW_FLAGS).output(limits.listing_bytes)).env(STORE, store).read();
-        let mut pairs = pairs(&listing.await?)?;
+        let listing = sides(self.call("diff").args(RAW_FLAGS).max_output(limits.listing_bytes))
+            .env(STORE, store)
+            .read();
+        let mut pairs = parse_pairs(&listing.await?)?;
         if pairs.is_empty() {
             return Ok(WorktreeDiff::default());
         }
-        self.weigh(store, &mut pairs).await?;
-        pairs.sort_by_key(PathPair::size);
-        let mut shown = pairs.partition_point(|pair| pair.size() <= limits.file_bytes);
+        self.load_blob_sizes(store, &mut pairs).await?;
+        pairs.sort_by_key(PathPair::larger_size);
+        let mut shown = pairs.partition_point(|pair| pair.larger_size() <= limits.file_bytes);
         let mut has_deleted = true;
         loop {
             let made = if shown == pairs.len() {
@@ -151,11 +152,11 @@ impl IsolatedGitDir {
             match made {
                 // Lines of deleted files are not read, so these are dropped first.
                 Err(GitError::TooLarge { .. }) if std::mem::take(&mut has_deleted) => {
-                    let is_large = |pair: &PathPair| pair.size() > limits.file_bytes;
-                    pairs.sort_by_key(|pair| (is_large(pair), pair.new.is_none(), pair.size()));
+                    let is_large = |pair: &PathPair| pair.larger_size() > limits.file_bytes;
+                    pairs.sort_by_key(|pair| (is_large(pair), pair.new.is_none(), pair.larger_size()));
                     shown = pairs.partition_point(|pair| !is_large(pair) && pair.new.is_some());
                 }
-                Err(GitError::TooLarge { .. }) if shown > 0 => shown = half(&pairs, shown),
+                Err(GitError::TooLarge { .. }) if shown > 0 => shown = half_by_weight(&pairs, shown),
                 Err(error) => return Err(error),
                 Ok((diff, mut skipped)) => {
                     let texts = self.large_texts(store, &pairs, shown).await;
@@ -175,7 +176,7 @@ impl IsolatedGitDir {
     }
 
     /// Queries the size of each blob. A missing blob gets none; git reports it when it is diffed.
-    async fn weigh(&self, store: &Path, pairs: &mut [PathPair]) -> Result<(), GitError> {
+    async fn load_blob_sizes(&self, store: &Path, pairs: &mut [PathPair]) -> Result<(), GitError> {
         let ids: Vec<String> = {
             let blobs = pairs.iter().flat_map(PathPair::blobs).filter(|blob| !blob.is_submodule());
             blobs.map(|blob| blob.id.clone()).collect()
@@ -185,12 +186,12 @@ impl IsolatedGitDir {
         }
         let asked = ids.iter().map(|id| format!("{id}\n")).collect::<String>();
         let call = self.call("cat-file").arg("--batch-check=%(objectsize)").env(STORE, store);
-        let call = call.input(asked.into_bytes()).output(self.git().limits().listing_bytes);
+        let call = call.input(asked.into_bytes()).max_output(self.git().limits().listing_bytes);
         let answer = call.read().await?;
         let text = String::from_utf8_lossy(&answer);
         let sizes: Vec<u64> = text.lines().map(|line| line.parse().unwrap_or(0)).collect();
         if sizes.len() != ids.len() {
-            return Err(garbled("cat-file", &answer));
+            return Err(garbled_error("cat-file", &answer));
         }
         let sizes: HashMap<&String, u64> = ids.iter().zip(sizes).collect();
         for blob in pairs.iter_mut().flat_map(|pair| pair.old.iter_mut().chain(&mut pair.new)) {
@@ -208,9 +209,9 @@ impl IsolatedGitDir {
     ) -> Result<(Vec<u8>, Vec<UnreviewedFile>), GitError> {
         let folder = self.git().private_folder()?;
         make_objects(folder.path())?;
-        borrow(folder.path(), store)?;
+        borrow_objects(folder.path(), store)?;
         let marked = pairs.get(shown..).unwrap_or_default();
-        let marks = self.mark(&folder, marked).await?;
+        let marks = self.write_placeholders(&folder, marked).await?;
         let mut skipped = Vec::new();
         let (mut old, mut new) = (Vec::new(), Vec::new());
         for (number, pair) in pairs.iter().enumerate() {
@@ -235,7 +236,7 @@ impl IsolatedGitDir {
     }
 
     /// Writes a placeholder for each blob of these files. Returns the placeholders' ids by blob id.
-    async fn mark(
+    async fn write_placeholders(
         &self,
         folder: &PrivateFolder,
         pairs: &[PathPair],
@@ -261,11 +262,11 @@ impl IsolatedGitDir {
         let names = (0..ids.len()).map(|number| format!("{number}\n")).collect::<String>();
         let call = in_store(self.call("hash-object"), folder).folder(&path);
         let call = call.args(["-w", "--no-filters", "--stdin-paths"]).input(names.into_bytes());
-        let answer = call.output(self.git().limits().listing_bytes).read().await?;
+        let answer = call.max_output(self.git().limits().listing_bytes).read().await?;
         let text = String::from_utf8_lossy(&answer);
         let marks: Vec<String> = text.lines().map(str::to_owned).collect();
         if marks.len() != ids.len() {
-            return Err(garbled("hash-object", &answer));
+            return Err(garbled_error("hash-object", &answer));
         }
         Ok(ids.into_iter().zip(marks).collect())
     }
@@ -285,7 +286,7 @@ impl IsolatedGitDir {
             let call = call.config("core.protectHFS", "false").args(["-z", "--index-info"]);
             call.input(entries).read().await?;
         }
-        sha("write-tree", &call("write-tree").arg("--missing-ok").read().await?)
+        parse_sha("write-tree", &call("write-tree").arg("--missing-ok").read().await?)
     }
 
     /// Returns the text files after the first `shown` that exist and are new at their path. In the diff they
@@ -336,25 +337,25 @@ fn in_store(call: GitCommand, folder: &PrivateFolder) -> GitCommand {
 }
 
 /// Parses the files of a listing.
-fn pairs(listing: &[u8]) -> Result<Vec<PathPair>, GitError> {
-    let mut fields = lines(listing);
+fn parse_pairs(listing: &[u8]) -> Result<Vec<PathPair>, GitError> {
+    let mut fields = split_listing(listing);
     let mut pairs = Vec::new();
     while let Some(facts) = fields.next() {
-        let pair = fields.next().and_then(|path| PathPair::of(facts, path));
-        pairs.push(pair.ok_or_else(|| garbled("diff", facts))?);
+        let pair = fields.next().and_then(|path| PathPair::from_raw_entry(facts, path));
+        pairs.push(pair.ok_or_else(|| garbled_error("diff", facts))?);
     }
     Ok(pairs)
 }
 
 /// Returns the number of the first `shown` files that together have half of their possible size, dropping the
 /// last ones first.
-fn half(pairs: &[PathPair], shown: usize) -> usize {
+fn half_by_weight(pairs: &[PathPair], shown: usize) -> usize {
     let first = pairs.get(..shown).unwrap_or_default();
-    let whole = first.iter().fold(0_u64, |sum, pair| sum.saturating_add(pair.weight()));
+    let whole = first.iter().fold(0_u64, |sum, pair| sum.saturating_add(pair.max_section_bytes()));
     let mut left = whole;
     let mut count = shown;
     for pair in first.iter().rev() {
-        left = left.saturating_sub(pair.weight());
+        left = left.saturating_sub(pair.max_section_bytes());
         count -= 1;
         if left <= whole / 2 {
             break;

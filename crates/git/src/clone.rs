@@ -11,7 +11,7 @@ use std::time::SystemTime;
 
 use truing_core::id::Sha;
 
-use crate::view::{IsolatedGitDir, make_objects, write};
+use crate::view::{IsolatedGitDir, make_objects, write_file};
 use crate::{GitError, Mirror};
 
 /// Complete configuration of the clone.
@@ -28,7 +28,7 @@ pub struct CheckoutIndex {
 
 impl CheckoutIndex {
     /// Reads the index before any program can work in the clone. Later its git folder is not trusted.
-    fn of(index: &Path) -> Result<Self, GitError> {
+    fn from_file(index: &Path) -> Result<Self, GitError> {
         let read = || {
             let (mut file, mut bytes) = (File::open(index)?, Vec::new());
             file.read_to_end(&mut bytes)?;
@@ -38,8 +38,8 @@ impl CheckoutIndex {
     }
 
     /// Writes the index with its original time into another git folder.
-    pub(crate) fn put(&self, index: &Path) -> Result<(), GitError> {
-        write(index, &self.bytes)?;
+    pub(crate) fn write_to(&self, index: &Path) -> Result<(), GitError> {
+        write_file(index, &self.bytes)?;
         let aged = File::options().write(true).open(index).and_then(|file| file.set_modified(self.at));
         aged.map_err(|source| GitError::Io { doing: "cannot write", path: index.to_owned(), source })
     }
@@ -62,8 +62,8 @@ impl Mirror {
         make_objects(&inside)?;
         let io = |source| GitError::Io { doing: "cannot make", path: inside.join("refs"), source };
         std::fs::create_dir(inside.join("refs")).map_err(io)?;
-        write(&inside.join("config"), CONFIG)?;
-        write(&inside.join("HEAD"), format!("{head}\n").as_bytes())?;
+        write_file(&inside.join("config"), CONFIG)?;
+        write_file(&inside.join("HEAD"), format!("{head}\n").as_bytes())?;
 
         let clone = IsolatedGitDir::new(self.view().git().clone(), inside.clone(), self.view().format());
         let revisions: Vec<String> = [head].into_iter().chain(also).map(Sha::to_string).collect();
@@ -72,6 +72,6 @@ impl Mirror {
         clone.copy_objects(&self.dir().join("objects"), &store.0, store.1, &revisions).await?;
         let checkout = clone.call_with_attributes("reset").folder(dest).env("GIT_WORK_TREE", dest);
         checkout.args(["--hard", "--quiet"]).arg(head.as_str()).arg("--").read().await?;
-        CheckoutIndex::of(&inside.join("index"))
+        CheckoutIndex::from_file(&inside.join("index"))
     }
 }

@@ -110,7 +110,7 @@ impl Git {
     /// [`GitError::NoGit`], [`GitError::TooOld`], and [`GitError::Io`] if no private folder can be created.
     #[truing_core::boxed_future]
     pub async fn new(options: GitOptions) -> Result<Self, GitError> {
-        let program = find(&options.program, &options.programs)?;
+        let program = find_program(&options.program, &options.programs)?;
         let path = options.programs.path();
         private::remove_dead(&options.temp);
         private::remove_dead(Path::new(private::MEMORY));
@@ -119,12 +119,12 @@ impl Git {
             Self { inner: Arc::new(GitInner { program, path, home, options, version: OnceLock::new() }) };
 
         let said = git.call("--version").read().await?;
-        match version(&said) {
+        match parse_version(&said) {
             Some(found) if found >= MIN_VERSION => {
                 let _ = git.inner.version.set(found);
                 Ok(git)
             }
-            Some(_) | None => Err(GitError::TooOld { found: clean(&said, None) }),
+            Some(_) | None => Err(GitError::TooOld { found: clean_message(&said, None) }),
         }
     }
 
@@ -180,7 +180,7 @@ impl Git {
 }
 
 fn private_folder(temp: &Path) -> Result<PrivateFolder, GitError> {
-    PrivateFolder::make(temp).map_err(|source| GitError::Io {
+    PrivateFolder::new_in(temp).map_err(|source| GitError::Io {
         doing: "cannot make a private folder in",
         path: temp.to_owned(),
         source,
@@ -188,7 +188,7 @@ fn private_folder(temp: &Path) -> Result<PrivateFolder, GitError> {
 }
 
 /// Resolves the program to an absolute path, which does not depend on the folder of a call.
-fn find(program: &Path, programs: &SearchPath) -> Result<PathBuf, GitError> {
+fn find_program(program: &Path, programs: &SearchPath) -> Result<PathBuf, GitError> {
     let no_git = |source| GitError::NoGit { program: program.to_owned(), source };
     if program.components().count() > 1 || program.is_absolute() {
         return std::fs::canonicalize(program).map_err(no_git);
@@ -198,7 +198,7 @@ fn find(program: &Path, programs: &SearchPath) -> Result<PathBuf, GitError> {
 }
 
 /// Parses the first two numbers of `git version 2.47.3 (…)`.
-fn version(said: &[u8]) -> Option<(u32, u32)> {
+fn parse_version(said: &[u8]) -> Option<(u32, u32)> {
     let said = std::str::from_utf8(said).ok()?;
     let mut numbers = said.strip_prefix("git version ")?.split(['.', ' ', '\n']);
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
@@ -271,13 +271,13 @@ impl GitCommand {
     }
 
     /// Sets the maximum size of the output in bytes.
-    pub(crate) fn output(mut self, bytes: usize) -> Self {
+    pub(crate) fn max_output(mut self, bytes: usize) -> Self {
         self.output = bytes;
         self
     }
 
     /// Permits this one protocol for access to another repository, with the network's time limit.
-    pub(crate) fn network(mut self, protocol: &str) -> Self {
+    pub(crate) fn allow_network(mut self, protocol: &str) -> Self {
         protocol.clone_into(&mut self.protocol);
         self.at_length()
     }
@@ -289,7 +289,7 @@ impl GitCommand {
     }
 
     /// Hides a secret in git's messages.
-    pub(crate) fn hiding(mut self, secret: Option<&SecretString>) -> Self {
+    pub(crate) fn redact_secret(mut self, secret: Option<&SecretString>) -> Self {
         self.secret = secret.cloned();
         self
     }
@@ -314,7 +314,7 @@ impl GitCommand {
         let mut running = self.spawn(input.is_some())?;
         let (stdin, stdout) = (running.stdin.take(), running.stdout.take());
         let talk = async move {
-            let feed = feed(stdin, input.unwrap_or_default());
+            let feed = write_input(stdin, input.unwrap_or_default());
             let (_, stdout) = tokio::join!(feed, read_bounded(stdout, bound));
             stdout.map_err(|unread| unread.into_error(name, bound))
         };
@@ -452,7 +452,7 @@ impl GitProcess {
                 source,
             })?;
             self.group = None;
-            Ok((done, status, clean(&said, self.secret.as_ref())))
+            Ok((done, status, clean_message(&said, self.secret.as_ref())))
         };
         tokio::time::timeout(after, whole).await.unwrap_or(Err(GitError::TimedOut { call: name, after }))
     }
@@ -469,7 +469,7 @@ impl Drop for GitProcess {
 
 /// Writes all input and closes the stream. Write errors are ignored, because the exit of the process explains
 /// them.
-async fn feed(stdin: Option<ChildStdin>, input: Vec<u8>) {
+async fn write_input(stdin: Option<ChildStdin>, input: Vec<u8>) {
     if let Some(mut stdin) = stdin {
         let _ = stdin.write_all(&input).await;
         let _ = stdin.shutdown().await;
@@ -518,7 +518,7 @@ async fn read_tail(stream: Option<impl AsyncRead + Unpin>) -> Vec<u8> {
 }
 
 /// Renders git's message as one bounded line without control characters or the secret.
-pub(crate) fn clean(said: &[u8], secret: Option<&SecretString>) -> String {
+pub(crate) fn clean_message(said: &[u8], secret: Option<&SecretString>) -> String {
     let said = String::from_utf8_lossy(said);
     let lines = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ");
     let plain = lines.chars().filter(|letter| !letter.is_control()).collect::<String>();
@@ -541,7 +541,7 @@ mod tests {
             ("git version next", None),
             ("", None),
         ] {
-            assert_eq!(version(said.as_bytes()), found, "{said}");
+            assert_eq!(parse_version(said.as_bytes()), found, "{said}");
         }
     }
 
@@ -549,7 +549,7 @@ mod tests {
     fn messages_are_one_clean_line() {
         let secret = SecretString::new("Basic canary-123");
         let said = b"remote: \x1b[31mred canary-123\r\n\n  fatal: no\xff\n";
-        assert_eq!(clean(said, Some(&secret)), "remote: [31mred ***; fatal: no\u{fffd}");
-        assert_eq!(clean(&[b'x'; 5000], None).len(), MAX_MESSAGE_CHARS);
+        assert_eq!(clean_message(said, Some(&secret)), "remote: [31mred ***; fatal: no\u{fffd}");
+        assert_eq!(clean_message(&[b'x'; 5000], None).len(), MAX_MESSAGE_CHARS);
     }
 }

@@ -16,10 +16,10 @@ use truing_core::id::{Sha, UnixMillis};
 
 use crate::clone::CheckoutIndex;
 use crate::command::GitCommand;
-use crate::export::lines;
+use crate::export::split_listing;
 use crate::options::MIN_VERSION_TO_MERGE;
 use crate::repository::special::refuse_in_working_tree;
-use crate::view::{IsolatedGitDir, borrow, garbled, lay_out, sha};
+use crate::view::{IsolatedGitDir, borrow_objects, garbled_error, lay_out, parse_sha};
 use crate::{GitError, Mirror, PrivateFolder};
 
 /// Mode of a submodule, or of a repository inside the folder.
@@ -91,7 +91,7 @@ struct CommitHeader {
 
 impl Mirror {
     /// Selects a commit in the mirror for a push.
-    pub fn committed(&self, sha: &Sha) -> UnpushedCommit {
+    pub fn unpushed_commit(&self, sha: &Sha) -> UnpushedCommit {
         UnpushedCommit { view: self.view().clone(), _folder: None, sha: sha.clone(), made: None }
     }
 
@@ -107,10 +107,10 @@ impl Mirror {
         folder: &Path,
         only: Option<&[RepoPath]>,
     ) -> Result<StagedChanges, GitError> {
-        let mut staged = self.staging(parent)?;
+        let mut staged = self.new_staging(parent)?;
         staged.read_parent().await?;
-        staged.add(folder).await?;
-        staged.choose(only).await?;
+        staged.add_folder(folder).await?;
+        staged.select_paths(only).await?;
         Ok(staged)
     }
 
@@ -127,10 +127,10 @@ impl Mirror {
         folder: &Path,
         checked_out: &CheckoutIndex,
     ) -> Result<StagedChanges, GitError> {
-        let mut staged = self.staging(parent)?;
-        checked_out.put(&staged.folder.path().join("index"))?;
-        staged.add(folder).await?;
-        staged.choose(None).await?;
+        let mut staged = self.new_staging(parent)?;
+        checked_out.write_to(&staged.folder.path().join("index"))?;
+        staged.add_folder(folder).await?;
+        staged.select_paths(None).await?;
         Ok(staged)
     }
 
@@ -147,7 +147,7 @@ impl Mirror {
         there: &[RepoPath],
         gone: &[RepoPath],
     ) -> Result<StagedChanges, GitError> {
-        let mut staged = self.staging(parent)?;
+        let mut staged = self.new_staging(parent)?;
         staged.read_parent().await?;
         // Deletions come first, because a file may replace a deleted folder.
         let names = gone.iter().chain(there).flat_map(|path| path.as_bytes().iter().copied().chain([0]));
@@ -155,7 +155,7 @@ impl Mirror {
             staged.view.call_with_attributes("update-index").folder(folder).env("GIT_WORK_TREE", folder);
         let call = call.args(["--add", "--remove", "-z", "--stdin"]).config("core.fileMode", "false");
         call.config("core.fsync", "none").input(names.collect()).read().await?;
-        staged.choose(None).await?;
+        staged.select_paths(None).await?;
         Ok(staged)
     }
 
@@ -170,20 +170,20 @@ impl Mirror {
         if found < MIN_VERSION_TO_MERGE {
             return Err(GitError::TooOldToMerge { found });
         }
-        let StagedChanges { view, folder, parent, .. } = self.staging(into)?;
+        let StagedChanges { view, folder, parent, .. } = self.new_staging(into)?;
         let call = view.call("merge-tree").args(["--write-tree", "--name-only", "--no-messages", "-z"]);
         let call = call.args([parent.as_str(), other.as_str()]);
-        let finished = call.output(view.git().limits().listing_bytes).run().await?;
+        let finished = call.max_output(view.git().limits().listing_bytes).run().await?;
         if finished.code() == Some(1) {
             // The first field is the tree, which contains conflict markers.
-            let paths = lines(&finished.stdout).skip(1);
+            let paths = split_listing(&finished.stdout).skip(1);
             return Ok(MergeOutcome::Conflicts(paths.map(RepoPath::from_bytes).collect()));
         }
         let answer = finished.success("merge-tree")?;
-        let tree = sha("merge-tree", answer.strip_suffix(b"\0").unwrap_or(&answer))?;
+        let tree = parse_sha("merge-tree", answer.strip_suffix(b"\0").unwrap_or(&answer))?;
         let call = view.call("commit-tree").args(["--no-gpg-sign", "-p", parent.as_str()]);
         let call = call.args(["-p", other.as_str(), "-F", "-"]).arg(tree.as_str());
-        let sha = committed(signed(call, new), new).await?;
+        let sha = create_commit(with_identity(call, new), new).await?;
         Ok(MergeOutcome::Made(UnpushedCommit {
             view,
             _folder: Some(folder),
@@ -193,11 +193,11 @@ impl Mirror {
     }
 
     /// Prepares a private folder with its own index.
-    fn staging(&self, parent: &Sha) -> Result<StagedChanges, GitError> {
+    fn new_staging(&self, parent: &Sha) -> Result<StagedChanges, GitError> {
         let git = self.view().git();
         let private = git.private_folder()?;
         lay_out(private.path(), self.view().format())?;
-        borrow(private.path(), &self.dir().join("objects"))?;
+        borrow_objects(private.path(), &self.dir().join("objects"))?;
         let view = IsolatedGitDir::new(git.clone(), private.path().to_owned(), self.view().format());
         Ok(StagedChanges {
             view,
@@ -233,7 +233,7 @@ impl StagedChanges {
 
     /// Adds the differences of a folder. Repositories inside it that have no commit are left out, because git
     /// fails on each.
-    async fn add(&mut self, folder: &Path) -> Result<(), GitError> {
+    async fn add_folder(&mut self, folder: &Path) -> Result<(), GitError> {
         refuse_in_working_tree(folder).await?;
         loop {
             let add = self.view.call_with_attributes("add").folder(folder).env("GIT_WORK_TREE", folder);
@@ -254,15 +254,15 @@ impl StagedChanges {
     }
 
     /// Reads the differences, and restores paths that are to be left out.
-    async fn choose(&mut self, only: Option<&[RepoPath]>) -> Result<(), GitError> {
+    async fn select_paths(&mut self, only: Option<&[RepoPath]>) -> Result<(), GitError> {
         let call =
             self.view.call("diff-index").args(["--cached", "--raw", "-z", "--no-abbrev", "--no-renames"]);
         let call = call.args(["--ignore-submodules=none", self.parent.as_str(), "--"]);
-        let listing = call.output(self.view.git().limits().listing_bytes).read().await?;
+        let listing = call.max_output(self.view.git().limits().listing_bytes).read().await?;
         let only = only.map(|only| only.iter().collect::<HashSet<_>>());
         let mut back = Vec::new();
-        for found in differences(&listing) {
-            let found = found.ok_or_else(|| garbled("diff-index", &listing))?;
+        for found in parse_raw_entries(&listing) {
+            let found = found.ok_or_else(|| garbled_error("diff-index", &listing))?;
             let asked = only.as_ref().is_none_or(|only| only.contains(&found.path));
             if asked && !found.gitlink {
                 self.paths.push((found.path, found.edited));
@@ -287,7 +287,7 @@ impl StagedChanges {
     #[truing_core::boxed_future]
     pub async fn diff(&self) -> Result<Vec<u8>, GitError> {
         let sides = |call: GitCommand| call.args(["--cached", self.parent.as_str(), "--"]);
-        self.view.compare(&self.view.store(), sides).await.map(|found| found.diff)
+        self.view.diff_sides(&self.view.store(), sides).await.map(|found| found.diff)
     }
 
     /// Creates the commit, even without any difference.
@@ -296,10 +296,10 @@ impl StagedChanges {
     /// [`GitError::Failed`] for a message with a NUL byte, or an author or committer without a name.
     #[truing_core::boxed_future]
     pub async fn commit(self, new: &NewCommit) -> Result<UnpushedCommit, GitError> {
-        let tree = sha("write-tree", &self.view.call("write-tree").read().await?)?;
+        let tree = parse_sha("write-tree", &self.view.call("write-tree").read().await?)?;
         let call =
             self.view.call("commit-tree").args(["--no-gpg-sign", "-p", self.parent.as_str(), "-F", "-"]);
-        let sha = committed(signed(call.arg(tree.as_str()), new), new).await?;
+        let sha = create_commit(with_identity(call.arg(tree.as_str()), new), new).await?;
         let made = Some(CommitHeader { parent: self.parent, tree });
         Ok(UnpushedCommit { view: self.view, _folder: Some(self.folder), sha, made })
     }
@@ -326,14 +326,14 @@ impl UnpushedCommit {
 }
 
 /// Runs the call that creates a commit.
-async fn committed(call: GitCommand, new: &NewCommit) -> Result<Sha, GitError> {
+async fn create_commit(call: GitCommand, new: &NewCommit) -> Result<Sha, GitError> {
     let message = format!("{}\n", new.message.trim_end());
     let call = call.config("i18n.commitEncoding", "UTF-8").input(message.into_bytes());
-    sha("commit-tree", &call.read().await?)
+    parse_sha("commit-tree", &call.read().await?)
 }
 
 /// Sets author, committer and date.
-fn signed(call: GitCommand, new: &NewCommit) -> GitCommand {
+fn with_identity(call: GitCommand, new: &NewCommit) -> GitCommand {
     let date = format!("@{} +0000", new.at.0.div_euclid(1000));
     let call = call.env("GIT_AUTHOR_NAME", &new.author.name).env("GIT_AUTHOR_EMAIL", &new.author.email);
     let call =
@@ -343,16 +343,16 @@ fn signed(call: GitCommand, new: &NewCommit) -> GitCommand {
 
 /// Parses entries of `--raw -z --no-renames`: `:MODE MODE ID ID LETTER`, NUL, path, NUL. Other forms give
 /// none.
-fn differences(listing: &[u8]) -> impl Iterator<Item = Option<ChangedEntry>> {
-    let mut fields = lines(listing);
+fn parse_raw_entries(listing: &[u8]) -> impl Iterator<Item = Option<ChangedEntry>> {
+    let mut fields = split_listing(listing);
     std::iter::from_fn(move || {
         let facts = fields.next()?;
         let path = fields.next();
-        Some(path.and_then(|path| difference(facts, path)))
+        Some(path.and_then(|path| parse_raw_entry(facts, path)))
     })
 }
 
-fn difference(facts: &[u8], path: &[u8]) -> Option<ChangedEntry> {
+fn parse_raw_entry(facts: &[u8], path: &[u8]) -> Option<ChangedEntry> {
     let mut facts = facts.strip_prefix(b":")?.split(|byte| *byte == b' ');
     let (mode, now, id, letter) = (facts.next()?, facts.next()?, facts.next()?, facts.nth(1)?);
     let edited = match letter {

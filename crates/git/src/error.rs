@@ -310,7 +310,7 @@ impl GitError {
                 "files or a history of this size are not reviewed: name a nearer base, or leave them out".into()
             }
             Self::TooLarge { .. } => "review a smaller range: name a nearer base".into(),
-            Self::Failed { message, .. } => mend(message).into(),
+            Self::Failed { message, .. } => advice_for(message).into(),
             Self::NotFetched { .. } => {
                 "let git fetch it: `git diff --stat BASE HEAD` (what differs), or \
                  `git fetch --refetch --no-filter origin` (all)"
@@ -393,7 +393,7 @@ const LOST_OBJECT: &str = "the repository has lost an object: `git fsck` tells w
                            `git fetch --refetch origin` fetches what was pushed";
 
 /// Selects advice by git's message.
-fn mend(message: &str) -> &'static str {
+fn advice_for(message: &str) -> &'static str {
     let known = MENDS.iter().find(|(words, _)| message.contains(words));
     known.map_or("try again; if it lasts, see what `git status` and `git fsck` say", |(_, mend)| mend)
 }

@@ -15,7 +15,7 @@ use truing_core::RepoPath;
 use truing_core::id::Sha;
 use truing_core::outcome::{SkipReason, UnreviewedFile};
 
-use crate::view::{IsolatedGitDir, garbled};
+use crate::view::{IsolatedGitDir, garbled_error};
 use crate::{GitError, GitLimits, PrivateFolder};
 
 /// Maximum length of a blob's header line: an id, a word and a size.
@@ -80,10 +80,10 @@ impl IsolatedGitDir {
         only: Option<&[RepoPath]>,
     ) -> Result<ExportSummary, GitError> {
         let call = self.call("ls-tree").args(["-r", "-z", "--full-tree"]);
-        let call = call.output(self.git().limits().listing_bytes);
+        let call = call.max_output(self.git().limits().listing_bytes);
         let Some(only) = only else {
-            let (entries, exported) = self.chosen(sha).await?;
-            return self.write(&entries, exported, dest).await;
+            let (entries, exported) = self.select_files(sha).await?;
+            return self.write_files(&entries, exported, dest).await;
         };
         // Sizes are queried only where needed, and a few paths are requested by name instead of listing all.
         // A commit may have far more files than a change.
@@ -94,8 +94,8 @@ impl IsolatedGitDir {
         let listing = call.args(named.iter().map(|path| OsStr::from_bytes(path.as_bytes()))).read().await?;
         let only = only.iter().collect::<HashSet<_>>();
         let mut entries = Vec::new();
-        for line in lines(&listing) {
-            let entry = ListedFile::of_tree(line).ok_or_else(|| garbled("ls-tree", line))?;
+        for line in split_listing(&listing) {
+            let entry = ListedFile::of_tree(line).ok_or_else(|| garbled_error("ls-tree", line))?;
             if only.contains(&entry.path) {
                 entries.push(entry);
             }
@@ -105,7 +105,7 @@ impl IsolatedGitDir {
 
     /// Writes all files of a commit to a private folder.
     pub(crate) async fn export_all(&self, sha: &Sha) -> Result<(PrivateFolder, ExportSummary), GitError> {
-        let (entries, exported) = self.chosen(sha).await?;
+        let (entries, exported) = self.select_files(sha).await?;
         let temp = self.git().temp();
         let folder = PrivateFolder::for_files(temp, entries.iter().map(|entry| entry.size));
         let folder = folder.map_err(|source| GitError::Io {
@@ -113,41 +113,46 @@ impl IsolatedGitDir {
             path: temp.to_owned(),
             source,
         })?;
-        let exported = self.write(&entries, exported, folder.path()).await?;
+        let exported = self.write_files(&entries, exported, folder.path()).await?;
         Ok((folder, exported))
     }
 
     /// Returns the files of a commit to write, and the omitted ones.
-    pub(crate) async fn chosen(&self, sha: &Sha) -> Result<(Vec<TreeBlob>, ExportSummary), GitError> {
+    pub(crate) async fn select_files(&self, sha: &Sha) -> Result<(Vec<TreeBlob>, ExportSummary), GitError> {
         let call = self.call("ls-tree").args(["-r", "-z", "--full-tree", "-l", sha.as_str()]);
-        let listing = call.output(self.git().limits().listing_bytes).read().await?;
-        let entries = lines(&listing).map(|line| with_size(line).ok_or_else(|| garbled("ls-tree", line)));
+        let listing = call.max_output(self.git().limits().listing_bytes).read().await?;
+        let entries =
+            split_listing(&listing).map(|line| with_size(line).ok_or_else(|| garbled_error("ls-tree", line)));
         let entries = entries.collect::<Result<Vec<_>, _>>()?;
         let mut exported = ExportSummary::default();
-        Ok((choose(entries.into_iter(), self.git().limits(), &mut exported), exported))
+        Ok((select_entries(entries.into_iter(), self.git().limits(), &mut exported), exported))
     }
 
     /// Lists the files of a commit with these paths or in folders of these names.
     pub(crate) async fn list(&self, sha: &Sha, at: &[&str]) -> Result<Vec<TreeFile>, GitError> {
         let call = self.call("ls-tree").args(["-r", "-z", "-l", "--full-tree", "--", sha.as_str()]).args(at);
-        let listing = call.output(self.git().limits().listing_bytes).read().await?;
+        let listing = call.max_output(self.git().limits().listing_bytes).read().await?;
         let file = |line| {
             let (mode, TreeBlob { id, size, path }) =
-                with_size(line).ok_or_else(|| garbled("ls-tree", line))?;
+                with_size(line).ok_or_else(|| garbled_error("ls-tree", line))?;
             Ok(TreeFile { path, id, size, is_plain: mode.starts_with("100") })
         };
-        lines(&listing).map(file).collect()
+        split_listing(&listing).map(file).collect()
     }
 
     /// Returns the text files of a commit that contain one of these texts. The texts must have no line ends.
-    pub(crate) async fn containing(&self, sha: &Sha, texts: &[String]) -> Result<Vec<RepoPath>, GitError> {
+    pub(crate) async fn files_containing(
+        &self,
+        sha: &Sha,
+        texts: &[String],
+    ) -> Result<Vec<RepoPath>, GitError> {
         if texts.is_empty() {
             return Ok(Vec::new());
         }
         let call =
             self.call("grep").args(["-l", "-z", "-I", "--fixed-strings", "--full-name", "--no-textconv"]);
         let call = call.args(texts.iter().flat_map(|text| ["-e", text.as_str()])).arg(sha.as_str());
-        let finished = call.output(self.git().limits().listing_bytes).run().await?;
+        let finished = call.max_output(self.git().limits().listing_bytes).run().await?;
         // Exit code 1 means that no file matches.
         if finished.code() == Some(1) && finished.stdout.is_empty() {
             return Ok(Vec::new());
@@ -156,25 +161,26 @@ impl IsolatedGitDir {
         let prefix = format!("{sha}:");
         let path = |line: &[u8]| {
             let path = line.strip_prefix(prefix.as_bytes()).map(<[u8]>::to_vec);
-            path.map(RepoPath::from_bytes).ok_or_else(|| garbled("grep", line))
+            path.map(RepoPath::from_bytes).ok_or_else(|| garbled_error("grep", line))
         };
-        lines(&listing).map(path).collect()
+        split_listing(&listing).map(path).collect()
     }
 
     /// Returns the content of one file of a commit. None if it does not exist, or is a link or a submodule.
-    pub(crate) async fn read(&self, sha: &Sha, path: &RepoPath) -> Result<Option<Vec<u8>>, GitError> {
+    pub(crate) async fn read_file(&self, sha: &Sha, path: &RepoPath) -> Result<Option<Vec<u8>>, GitError> {
         if !path.may_be_written() || path.as_bytes().contains(&0) {
             return Ok(None);
         }
         let call = self.call("ls-tree").args(["-z", "--full-tree", "--end-of-options", sha.as_str(), "--"]);
         let listing = call.arg(OsStr::from_bytes(path.as_bytes())).read().await?;
-        let entry = lines(&listing).next().map(|line| ListedFile::of_tree(line).ok_or(line)).transpose();
-        let entry = entry.map_err(|line| garbled("ls-tree", line))?;
+        let entry =
+            split_listing(&listing).next().map(|line| ListedFile::of_tree(line).ok_or(line)).transpose();
+        let entry = entry.map_err(|line| garbled_error("ls-tree", line))?;
         let Some(entry) = entry.filter(|entry| entry.mode.starts_with("100") && entry.path == *path) else {
             return Ok(None);
         };
         let most = usize::try_from(self.git().limits().file_bytes).unwrap_or(usize::MAX);
-        self.call("cat-file").args(["blob", &entry.id]).output(most).read().await.map(Some)
+        self.call("cat-file").args(["blob", &entry.id]).max_output(most).read().await.map(Some)
     }
 
     /// Writes these files of an index or a tree.
@@ -184,22 +190,23 @@ impl IsolatedGitDir {
         dest: &Path,
     ) -> Result<ExportSummary, GitError> {
         if entries.is_empty() {
-            return self.write(&[], ExportSummary::default(), dest).await;
+            return self.write_files(&[], ExportSummary::default(), dest).await;
         }
         let ids = entries.iter().map(|entry| format!("{}\n", entry.id)).collect::<String>();
         let call = self.call("cat-file").arg("--batch-check=%(objectsize)").input(ids.into_bytes());
-        let sizes = call.output(self.git().limits().listing_bytes).read().await?;
+        let sizes = call.max_output(self.git().limits().listing_bytes).read().await?;
         let sizes = String::from_utf8_lossy(&sizes);
         // A missing blob has no size; writing detects that it is missing.
         let sizes = sizes.lines().map(|line| line.parse().unwrap_or(0));
         let entry = |(ListedFile { mode, id, path }, size)| (mode, TreeBlob { id, size, path });
         let mut exported = ExportSummary::default();
-        let entries = choose(entries.into_iter().zip(sizes).map(entry), self.git().limits(), &mut exported);
-        self.write(&entries, exported, dest).await
+        let entries =
+            select_entries(entries.into_iter().zip(sizes).map(entry), self.git().limits(), &mut exported);
+        self.write_files(&entries, exported, dest).await
     }
 
     /// Writes these files below `dest`.
-    pub(crate) async fn write(
+    pub(crate) async fn write_files(
         &self,
         entries: &[TreeBlob],
         exported: ExportSummary,
@@ -212,9 +219,9 @@ impl IsolatedGitDir {
 
         let mut running = self.call("cat-file").args(["--batch", "--buffer"]).spawn(true)?;
         let (stdin, stdout) = (running.stdin.take(), running.stdout.take());
-        let ask = ask(stdin, entries.iter().map(|entry| format!("{}\n", entry.id)).collect());
+        let ask = request_blobs(stdin, entries.iter().map(|entry| format!("{}\n", entry.id)).collect());
         let work = async {
-            let (_, exported) = tokio::join!(ask, receive(stdout, entries, dest, exported));
+            let (_, exported) = tokio::join!(ask, receive_blobs(stdout, entries, dest, exported));
             exported
         };
         let (exported, _, _) = running.supervise(work).await?;
@@ -223,7 +230,7 @@ impl IsolatedGitDir {
 }
 
 /// Selects the files to write and records the others as omitted.
-fn choose(
+fn select_entries(
     listing: impl Iterator<Item = (String, TreeBlob)>,
     limits: &GitLimits,
     exported: &mut ExportSummary,
@@ -258,7 +265,7 @@ fn choose(
 }
 
 /// Splits a listing at NUL bytes.
-pub(crate) fn lines(listing: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(crate) fn split_listing(listing: &[u8]) -> impl Iterator<Item = &[u8]> {
     listing.split(|byte| *byte == 0).filter(|line| !line.is_empty())
 }
 
@@ -272,13 +279,13 @@ pub(crate) struct ListedFile {
 impl ListedFile {
     /// Parses one line of `ls-tree -z`: mode, type and id, a tab, the path.
     pub(crate) fn of_tree(line: &[u8]) -> Option<Self> {
-        let (mut facts, path) = split(line)?;
+        let (mut facts, path) = split_line(line)?;
         Some(Self { mode: facts.next()?.to_owned(), id: facts.nth(1)?.to_owned(), path })
     }
 
     /// Parses one line of `ls-files --stage -z`: mode, id and stage, a tab, the path.
     pub(crate) fn of_index(line: &[u8]) -> Option<Self> {
-        let (mut facts, path) = split(line)?;
+        let (mut facts, path) = split_line(line)?;
         Some(Self { mode: facts.next()?.to_owned(), id: facts.next()?.to_owned(), path })
     }
 }
@@ -286,18 +293,18 @@ impl ListedFile {
 /// Parses one line of `ls-tree -lz`: mode, type, id and size, a tab, the path.
 fn with_size(line: &[u8]) -> Option<(String, TreeBlob)> {
     // Submodules have no size (`-`), and neither have objects that a partial clone lacks.
-    let size = split(line)?.0.nth(3)?.parse().unwrap_or(0);
+    let size = split_line(line)?.0.nth(3)?.parse().unwrap_or(0);
     let ListedFile { mode, id, path } = ListedFile::of_tree(line)?;
     Some((mode, TreeBlob { id, size, path }))
 }
 
 /// Splits a line into its fields and the path after the tab.
-fn split(line: &[u8]) -> Option<(SplitAsciiWhitespace<'_>, RepoPath)> {
+fn split_line(line: &[u8]) -> Option<(SplitAsciiWhitespace<'_>, RepoPath)> {
     let (facts, path) = line.split_at_checked(line.iter().position(|byte| *byte == b'\t')?)?;
     Some((str::from_utf8(facts).ok()?.split_ascii_whitespace(), RepoPath::from_bytes(path.get(1..)?)))
 }
 
-async fn ask(stdin: Option<ChildStdin>, ids: String) {
+async fn request_blobs(stdin: Option<ChildStdin>, ids: String) {
     if let Some(mut stdin) = stdin {
         // If git stops reading, its output ends early, which is detected.
         let _ = stdin.write_all(ids.as_bytes()).await;
@@ -306,22 +313,22 @@ async fn ask(stdin: Option<ChildStdin>, ids: String) {
 }
 
 /// Reads the blobs in the requested order and writes them.
-async fn receive(
+async fn receive_blobs(
     stdout: Option<ChildStdout>,
     entries: &[TreeBlob],
     dest: &Path,
     mut exported: ExportSummary,
 ) -> Result<ExportSummary, GitError> {
-    let Some(stdout) = stdout else { return Err(garbled("cat-file", b"no answer")) };
+    let Some(stdout) = stdout else { return Err(garbled_error("cat-file", b"no answer")) };
     let mut answers = BufReader::with_capacity(MAX_BATCH_BYTES, stdout);
     let (mut batch, mut writing) = (WriteBatch::default(), None);
     for entry in entries {
-        let content = match header(&mut answers, entry).await? {
+        let content = match read_blob_header(&mut answers, entry).await? {
             None => None,
             Some(size) => {
                 // Includes the line end after the content.
                 let mut content = vec![0; size.saturating_add(1)];
-                answers.read_exact(&mut content).await.map_err(lost)?;
+                answers.read_exact(&mut content).await.map_err(lost_output_error)?;
                 content.truncate(size);
                 Some(content)
             }
@@ -330,11 +337,11 @@ async fn receive(
         if batch.is_full() {
             // The next batch is read while one is written.
             let next = std::mem::take(&mut batch).write(dest);
-            exported.wrote(writing.replace(next)).await?;
+            exported.count_batch(writing.replace(next)).await?;
         }
     }
-    exported.wrote(writing).await?;
-    exported.wrote(Some(batch.write(dest))).await?;
+    exported.count_batch(writing).await?;
+    exported.count_batch(Some(batch.write(dest))).await?;
     Ok(exported)
 }
 
@@ -372,9 +379,11 @@ impl WriteBatch {
 
 impl ExportSummary {
     /// Waits for a batch and counts its files.
-    async fn wrote(&mut self, batch: Option<WriteTask>) -> Result<(), GitError> {
+    async fn count_batch(&mut self, batch: Option<WriteTask>) -> Result<(), GitError> {
         let Some(batch) = batch else { return Ok(()) };
-        for (path, size) in batch.await.map_err(|stopped| lost(std::io::Error::other(stopped)))?? {
+        for (path, size) in
+            batch.await.map_err(|stopped| lost_output_error(std::io::Error::other(stopped)))??
+        {
             match size {
                 Some(size) => {
                     self.files = self.files.saturating_add(1);
@@ -389,20 +398,23 @@ impl ExportSummary {
 
 /// Reads the header of the next blob; none if the repository lacks it. The size must equal that of the
 /// listing, which was within limits.
-async fn header(answers: &mut BufReader<ChildStdout>, entry: &TreeBlob) -> Result<Option<usize>, GitError> {
+async fn read_blob_header(
+    answers: &mut BufReader<ChildStdout>,
+    entry: &TreeBlob,
+) -> Result<Option<usize>, GitError> {
     let mut line = Vec::new();
-    (&mut *answers).take(MAX_HEADER_BYTES).read_until(b'\n', &mut line).await.map_err(lost)?;
+    (&mut *answers).take(MAX_HEADER_BYTES).read_until(b'\n', &mut line).await.map_err(lost_output_error)?;
     let text = std::str::from_utf8(&line).unwrap_or_default().trim_end();
     if text == format!("{} missing", entry.id) {
         return Ok(None);
     }
     if text == format!("{} blob {}", entry.id, entry.size) {
-        return usize::try_from(entry.size).map(Some).map_err(|_| garbled("cat-file", &line));
+        return usize::try_from(entry.size).map(Some).map_err(|_| garbled_error("cat-file", &line));
     }
-    Err(garbled("cat-file", &line))
+    Err(garbled_error("cat-file", &line))
 }
 
-fn lost(source: std::io::Error) -> GitError {
+fn lost_output_error(source: std::io::Error) -> GitError {
     GitError::Io { doing: "cannot read the answer of", path: PathBuf::from("git"), source }
 }
 
@@ -421,7 +433,7 @@ async fn make_folder(path: &Path) -> Result<(), GitError> {
 pub async fn write_new(dest: &Path, path: &RepoPath, content: &[u8]) -> Result<bool, GitError> {
     let (dest, path, content) = (dest.to_owned(), path.clone(), content.to_owned());
     let written = spawn_blocking(move || write_now(&dest, &path, &content));
-    written.await.unwrap_or_else(|stopped| Err(lost(std::io::Error::other(stopped))))
+    written.await.unwrap_or_else(|stopped| Err(lost_output_error(std::io::Error::other(stopped))))
 }
 
 fn write_now(dest: &Path, path: &RepoPath, content: &[u8]) -> Result<bool, GitError> {

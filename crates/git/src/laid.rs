@@ -49,13 +49,17 @@ impl Mirror {
     /// # Errors
     /// As [`Mirror::export`].
     #[truing_core::boxed_future]
-    pub async fn lay(&self, sha: &Sha, before: Option<ExportedCommit>) -> Result<ExportedCommit, GitError> {
+    pub async fn export_in_place(
+        &self,
+        sha: &Sha,
+        before: Option<ExportedCommit>,
+    ) -> Result<ExportedCommit, GitError> {
         let before = match before {
             Some(laid) if laid.sha == *sha => return Ok(laid),
             before => before.filter(ExportedCommit::is_whole),
         };
         let view = self.view();
-        let (mut entries, exported) = view.chosen(sha).await?;
+        let (mut entries, exported) = view.select_files(sha).await?;
         let ids = entries.iter().map(|entry| (entry.path.clone(), entry.id.clone()));
         let mut blobs: HashMap<RepoPath, String> = ids.collect();
         let (folder, old) = match before {
@@ -68,12 +72,12 @@ impl Mirror {
             .map(|(path, _)| path.clone())
             .collect();
         let at = folder.path().to_owned();
-        let removed = spawn_blocking(move || gone.iter().try_for_each(|path| remove(&at, path))).await;
+        let removed = spawn_blocking(move || gone.iter().try_for_each(|path| remove_file(&at, path))).await;
         removed.unwrap_or_else(|stopped| Err(std::io::Error::other(stopped))).map_err(|source| {
             GitError::Io { doing: "cannot remove files of", path: folder.path().to_owned(), source }
         })?;
         entries.retain(|entry| old.get(&entry.path) != Some(&entry.id));
-        let ExportSummary { left_out, .. } = view.write(&entries, exported, folder.path()).await?;
+        let ExportSummary { left_out, .. } = view.write_files(&entries, exported, folder.path()).await?;
         for gap in &left_out {
             blobs.remove(&gap.path);
         }
@@ -82,7 +86,7 @@ impl Mirror {
 }
 
 /// Removes a file, and the parent folders that become empty.
-fn remove(at: &Path, path: &RepoPath) -> std::io::Result<()> {
+fn remove_file(at: &Path, path: &RepoPath) -> std::io::Result<()> {
     let below = Path::new(OsStr::from_bytes(path.as_bytes()));
     std::fs::remove_file(at.join(below))?;
     for folder in below.ancestors().skip(1).filter(|folder| !folder.as_os_str().is_empty()) {

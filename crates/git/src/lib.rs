@@ -40,7 +40,7 @@ pub use export::{ExportSummary, TreeFile, write_new};
 pub use laid::ExportedCommit;
 pub use mirror::Mirror;
 pub use options::{GitLimits, GitOptions};
-pub use private::{PrivateFolder, remove as remove_folder};
+pub use private::{PrivateFolder, remove_folder};
 pub use programs::SearchPath;
 pub use push::{PushOutcome, PushRefusal};
 pub use remote::Remote;

@@ -20,7 +20,7 @@ use truing_core::id::Sha;
 use truing_core::increment::BranchHistory;
 
 use crate::command::GitCommand;
-use crate::view::{IsolatedGitDir, ObjectFormat, garbled, lay_out, merge_base, sha, write};
+use crate::view::{IsolatedGitDir, ObjectFormat, garbled_error, lay_out, merge_base, parse_sha, write_file};
 use crate::{
     CommitDiff, ExportSummary, Git, GitError, PrivateFolder, Remote, TreeFile, UnpushedCommit, network,
 };
@@ -58,21 +58,21 @@ impl Git {
     /// # Errors
     /// [`GitError::NotAMirror`] if the folder has other content, which is left unchanged.
     #[truing_core::boxed_future]
-    pub async fn mirror(&self, dir: &Path, remote: &Remote) -> Result<Mirror, GitError> {
+    pub async fn open_mirror(&self, dir: &Path, remote: &Remote) -> Result<Mirror, GitError> {
         let cannot = |source| GitError::Io { doing: "cannot use", path: dir.to_owned(), source };
         let dir = std::path::absolute(dir).map_err(cannot)?;
         let parent = dir.parent().unwrap_or(Path::new("/"));
         std::fs::create_dir_all(parent).map_err(cannot)?;
         let view = IsolatedGitDir::new(self.clone(), dir.clone(), ObjectFormat::Sha1);
         let mirror = Mirror { view, lock: with_suffix(&dir, ".lock"), remote: remote.clone() };
-        let _turn = mirror.turn().await?;
-        match state(&dir)? {
-            MirrorState::Absent => make(&dir)?,
+        let _turn = mirror.lock_mirror().await?;
+        match mirror_state(&dir)? {
+            MirrorState::Absent => create_mirror(&dir)?,
             MirrorState::Foreign => return Err(GitError::NotAMirror(dir)),
             MirrorState::Ours if mirror.is_whole().await? => {}
             MirrorState::Ours => {
-                remove(&dir)?;
-                make(&dir)?;
+                remove_dir(&dir)?;
+                create_mirror(&dir)?;
             }
         }
         Ok(mirror)
@@ -86,7 +86,7 @@ enum MirrorState {
     Foreign,
 }
 
-fn state(dir: &Path) -> Result<MirrorState, GitError> {
+fn mirror_state(dir: &Path) -> Result<MirrorState, GitError> {
     let cannot = |source| GitError::Io { doing: "cannot look at", path: dir.to_owned(), source };
     let mut entries = match std::fs::read_dir(dir) {
         Ok(entries) => entries,
@@ -101,17 +101,17 @@ fn state(dir: &Path) -> Result<MirrorState, GitError> {
 }
 
 /// Creates a mirror beside its place and moves it there.
-fn make(dir: &Path) -> Result<(), GitError> {
+fn create_mirror(dir: &Path) -> Result<(), GitError> {
     let half = with_suffix(dir, ".new");
-    remove(&half)?;
+    remove_dir(&half)?;
     let cannot = |source| GitError::Io { doing: "cannot make", path: dir.to_owned(), source };
     std::fs::create_dir(&half).map_err(cannot)?;
-    write(&half.join(MARK), b"A cache of one remote's commits, made by truing. It may be deleted.\n")?;
+    write_file(&half.join(MARK), b"A cache of one remote's commits, made by truing. It may be deleted.\n")?;
     lay_out(&half, ObjectFormat::Sha1)?;
     std::fs::rename(&half, dir).map_err(cannot)
 }
 
-fn remove(dir: &Path) -> Result<(), GitError> {
+fn remove_dir(dir: &Path) -> Result<(), GitError> {
     match std::fs::remove_dir_all(dir) {
         Err(error) if error.kind() != ErrorKind::NotFound => {
             Err(GitError::Io { doing: "cannot remove", path: dir.to_owned(), source: error })
@@ -133,7 +133,7 @@ impl Mirror {
 
     /// Returns the same mirror with another remote for missing commits: a fork of the one that it follows.
     #[must_use]
-    pub fn asking(&self, remote: &Remote) -> Self {
+    pub fn with_remote(&self, remote: &Remote) -> Self {
         Self { remote: remote.clone(), ..self.clone() }
     }
 
@@ -149,21 +149,21 @@ impl Mirror {
     /// [`GitError::RemoteMissing`], [`GitError::MirrorBusy`], or another failure of git.
     #[truing_core::boxed_future]
     pub async fn fetch(&self, commits: &[Sha]) -> Result<(), GitError> {
-        if self.missing(commits).await?.is_empty() {
+        if self.missing_commits(commits).await?.is_empty() {
             return Ok(());
         }
-        let _turn = self.turn().await?;
+        let _turn = self.lock_mirror().await?;
         // Another run may have fetched them meanwhile.
-        let missing = self.missing(commits).await?;
+        let missing = self.missing_commits(commits).await?;
         if missing.is_empty() {
             return Ok(());
         }
         if missing.iter().any(|sha| sha.as_str().len() > SHA1_DIGITS) {
             return Err(GitError::Sha256 { remote: self.remote.url().to_owned() });
         }
-        sweep(self.dir());
+        remove_fetch_leftovers(self.dir());
         self.ask_remote(&missing).await?;
-        match self.missing(&missing).await?.into_iter().next() {
+        match self.missing_commits(&missing).await?.into_iter().next() {
             None => self.join_packs().await,
             Some(sha) => Err(GitError::CommitGone { remote: self.remote.url().to_owned(), sha: Some(sha) }),
         }
@@ -175,9 +175,9 @@ impl Mirror {
     /// # Errors
     /// [`GitError::MirrorBusy`], [`GitError::Failed`]
     #[truing_core::boxed_future]
-    pub async fn keep(&self, commit: &UnpushedCommit) -> Result<(), GitError> {
-        let _turn = self.turn().await?;
-        sweep(self.dir());
+    pub async fn keep_commit(&self, commit: &UnpushedCommit) -> Result<(), GitError> {
+        let _turn = self.lock_mirror().await?;
+        remove_fetch_leftovers(self.dir());
         let (sha, from) = (commit.sha(), commit.view().dir().join("objects"));
         let revisions: Vec<String> =
             [sha.to_string()].into_iter().chain(commit.parent().map(|parent| format!("^{parent}"))).collect();
@@ -194,7 +194,7 @@ impl Mirror {
     #[truing_core::boxed_future]
     pub async fn tree_of(&self, commit: &Sha) -> Result<Sha, GitError> {
         let call = self.view.call("rev-parse").args(["--verify", "--end-of-options"]);
-        sha("rev-parse", &call.arg(format!("{commit}^{{tree}}")).read().await?)
+        parse_sha("rev-parse", &call.arg(format!("{commit}^{{tree}}")).read().await?)
     }
 
     /// Joins small packs and refs if there are many, which keeps an old mirror fast. Concurrent readers find
@@ -238,7 +238,7 @@ impl Mirror {
     /// As [`Mirror::fetch`].
     #[truing_core::boxed_future]
     pub async fn default_tip(&self) -> Result<Option<Sha>, GitError> {
-        self.tip("HEAD").await
+        self.remote_tip("HEAD").await
     }
 
     /// Asks the remote for the newest commit of a branch; none if it has no such branch.
@@ -247,7 +247,7 @@ impl Mirror {
     /// As [`Mirror::fetch`].
     #[truing_core::boxed_future]
     pub async fn branch_tip(&self, branch: &str) -> Result<Option<Sha>, GitError> {
-        self.tip(&format!("refs/heads/{branch}")).await
+        self.remote_tip(&format!("refs/heads/{branch}")).await
     }
 
     /// Returns true if the remote has a tag of one of these names.
@@ -258,9 +258,9 @@ impl Mirror {
     pub async fn has_tag(&self, names: &[String]) -> Result<bool, GitError> {
         let asked: Vec<String> = names.iter().map(|name| format!("refs/tags/{name}")).collect();
         let call = self.view.call("ls-remote").args(["--quiet", "--end-of-options", self.remote.url()]);
-        let answer = network::read(self.view.git(), &self.remote, call.args(&asked)).await?;
+        let answer = network::read_remote(self.view.git(), &self.remote, call.args(&asked)).await?;
         for reference in &asked {
-            if network::listed(&answer, reference)?.is_some() {
+            if network::parse_listed_ref(&answer, reference)?.is_some() {
                 return Ok(true);
             }
         }
@@ -268,17 +268,17 @@ impl Mirror {
     }
 
     /// Asks the remote for the target of this ref.
-    async fn tip(&self, reference: &str) -> Result<Option<Sha>, GitError> {
+    async fn remote_tip(&self, reference: &str) -> Result<Option<Sha>, GitError> {
         let call =
             self.view.call("ls-remote").args(["--quiet", "--end-of-options", self.remote.url(), reference]);
-        let answer = network::read(self.view.git(), &self.remote, call).await?;
-        network::listed(&answer, reference)
+        let answer = network::read_remote(self.view.git(), &self.remote, call).await?;
+        network::parse_listed_ref(&answer, reference)
     }
 
     async fn ask_remote(&self, commits: &[Sha]) -> Result<(), GitError> {
         let call = self.fetch_call().arg("--end-of-options").arg(self.remote.url());
         let call = call.args(commits.iter().map(|sha| format!("+{sha}:refs/truing/{sha}")));
-        network::read(self.view.git(), &self.remote, call).await.map(drop)
+        network::read_remote(self.view.git(), &self.remote, call).await.map(drop)
     }
 
     /// Prepares a fetch into this mirror, without its source.
@@ -303,13 +303,13 @@ impl Mirror {
     }
 
     /// Returns those of these commits that are missing.
-    async fn missing(&self, commits: &[Sha]) -> Result<Vec<Sha>, GitError> {
+    async fn missing_commits(&self, commits: &[Sha]) -> Result<Vec<Sha>, GitError> {
         let asked = commits.iter().map(|sha| format!("{sha}^{{commit}}\n")).collect::<String>();
         let call = self.view.call("cat-file").arg("--batch-check=%(objectname)").input(asked.into_bytes());
         let answer = call.read().await?;
         let lines = answer.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect::<Vec<_>>();
         if lines.len() != commits.len() {
-            return Err(garbled("cat-file", &answer));
+            return Err(garbled_error("cat-file", &answer));
         }
         let absent = commits.iter().zip(lines).filter(|(_, line)| line.ends_with(b" missing"));
         let mut absent = absent.map(|(sha, _)| sha.clone()).collect::<Vec<_>>();
@@ -332,8 +332,8 @@ impl Mirror {
     /// # Errors
     /// Any failure of git.
     #[truing_core::boxed_future]
-    pub async fn has(&self, commit: &Sha) -> Result<bool, GitError> {
-        Ok(self.missing(std::slice::from_ref(commit)).await?.is_empty())
+    pub async fn has_commit(&self, commit: &Sha) -> Result<bool, GitError> {
+        Ok(self.missing_commits(std::slice::from_ref(commit)).await?.is_empty())
     }
 
     /// Determines the change of a branch from `before` to `now`, each a pair of the fork point and the head.
@@ -409,8 +409,8 @@ impl Mirror {
     /// # Errors
     /// [`GitError::Failed`] if the commit is not here.
     #[truing_core::boxed_future]
-    pub async fn containing(&self, sha: &Sha, texts: &[String]) -> Result<Vec<RepoPath>, GitError> {
-        self.view.containing(sha, texts).await
+    pub async fn files_containing(&self, sha: &Sha, texts: &[String]) -> Result<Vec<RepoPath>, GitError> {
+        self.view.files_containing(sha, texts).await
     }
 
     /// Returns the stored content of a file of a commit; none if it does not exist or is not a plain file.
@@ -419,8 +419,8 @@ impl Mirror {
     /// [`GitError::TooLarge`] over [`crate::GitLimits::file_bytes`], [`GitError::Failed`] if the commit is
     /// not here.
     #[truing_core::boxed_future]
-    pub async fn read(&self, sha: &Sha, path: &RepoPath) -> Result<Option<Vec<u8>>, GitError> {
-        self.view.read(sha, path).await
+    pub async fn read_file(&self, sha: &Sha, path: &RepoPath) -> Result<Option<Vec<u8>>, GitError> {
+        self.view.read_file(sha, path).await
     }
 
     /// Returns true if git recognises the folder as a repository.
@@ -432,7 +432,7 @@ impl Mirror {
     }
 
     /// Waits for the exclusive lock on this mirror.
-    async fn turn(&self) -> Result<File, GitError> {
+    async fn lock_mirror(&self) -> Result<File, GitError> {
         let after = self.view.git().limits().network_time;
         let lock = self.lock.clone();
         // If the wait is cancelled, the thread gets the lock later and releases it at once.
@@ -452,7 +452,7 @@ impl Mirror {
 
 /// Removes the leftovers of a killed fetch: locks, which would block later fetches, and unfinished packs.
 /// Only for the holder of the mirror's lock. A file that cannot be removed shows up in git's own message.
-fn sweep(dir: &Path) {
+fn remove_fetch_leftovers(dir: &Path) {
     let stale = |folder: &str, is_stale: fn(&str) -> bool| {
         for entry in std::fs::read_dir(dir.join(folder)).into_iter().flatten().flatten() {
             if entry.file_name().to_str().is_some_and(is_stale) {

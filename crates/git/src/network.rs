@@ -7,35 +7,39 @@ use std::path::Path;
 use truing_core::id::Sha;
 
 use crate::command::{GitCommand, GitOutput};
-use crate::view::sha;
+use crate::view::parse_sha;
 use crate::{Git, GitError, Remote};
 
 /// Runs a call that may contact the remote.
-pub(crate) async fn run(git: &Git, remote: &Remote, call: GitCommand) -> Result<GitOutput, GitError> {
-    let credentials = credentials(git, remote)?;
+pub(crate) async fn run_remote(git: &Git, remote: &Remote, call: GitCommand) -> Result<GitOutput, GitError> {
+    let credentials = write_credentials(git, remote)?;
     let global = credentials.as_ref().map_or(Path::new("/dev/null"), |file| file.path());
     let call = call.env("GIT_CONFIG_GLOBAL", global);
-    call.network(remote.protocol()).hiding(remote.authorization()).run().await
+    call.allow_network(remote.protocol()).redact_secret(remote.authorization()).run().await
 }
 
 /// Runs a call that may contact the remote, and returns its output.
-pub(crate) async fn read(git: &Git, remote: &Remote, call: GitCommand) -> Result<Vec<u8>, GitError> {
+pub(crate) async fn read_remote(git: &Git, remote: &Remote, call: GitCommand) -> Result<Vec<u8>, GitError> {
     let name = call.name();
-    let finished = run(git, remote, call).await?;
-    if finished.code() == Some(0) { Ok(finished.stdout) } else { Err(explain(remote, name, finished)) }
+    let finished = run_remote(git, remote, call).await?;
+    if finished.code() == Some(0) {
+        Ok(finished.stdout)
+    } else {
+        Err(classify_failure(remote, name, finished))
+    }
 }
 
 /// Returns the target of a ref in the output of `ls-remote`; none if it is not listed. Git also lists refs
 /// whose names merely end in the requested one.
-pub(crate) fn listed(answer: &[u8], reference: &str) -> Result<Option<Sha>, GitError> {
+pub(crate) fn parse_listed_ref(answer: &[u8], reference: &str) -> Result<Option<Sha>, GitError> {
     let asked = format!("\t{reference}");
     let mut lines = answer.split(|byte| *byte == b'\n').filter(|line| !line.starts_with(b"ref: "));
     let line = lines.find_map(|line| line.strip_suffix(asked.as_bytes()));
-    line.map(|id| sha("ls-remote", id)).transpose()
+    line.map(|id| parse_sha("ls-remote", id)).transpose()
 }
 
 /// Classifies a failure by git's untranslated message.
-pub(crate) fn explain(remote: &Remote, call: &'static str, finished: GitOutput) -> GitError {
+pub(crate) fn classify_failure(remote: &Remote, call: &'static str, finished: GitOutput) -> GitError {
     let said = finished.message.as_str();
     let says = |words: &[&str]| words.iter().any(|word| said.contains(word));
     let remote = remote.url().to_owned();
@@ -53,7 +57,7 @@ pub(crate) fn explain(remote: &Remote, call: &'static str, finished: GitOutput) 
 }
 
 /// Writes the secret header to a private file that only this user can read. Dropping it removes the file.
-fn credentials(git: &Git, remote: &Remote) -> Result<Option<tempfile::NamedTempFile>, GitError> {
+fn write_credentials(git: &Git, remote: &Remote) -> Result<Option<tempfile::NamedTempFile>, GitError> {
     let Some(config) = remote.header_config() else { return Ok(None) };
     // If this process is killed, a later one removes the folder.
     let written = tempfile::NamedTempFile::new_in(git.home()).and_then(|mut file| {

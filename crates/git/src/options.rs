@@ -66,7 +66,7 @@ impl Default for GitOptions {
     fn default() -> Self {
         Self {
             program: PathBuf::from("git"),
-            programs: SearchPath::of(
+            programs: SearchPath::from_path(
                 &std::env::var_os("PATH").unwrap_or_else(|| OsString::from("/usr/local/bin:/usr/bin:/bin")),
                 [],
             ),

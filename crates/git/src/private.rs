@@ -41,24 +41,24 @@ impl PrivateFolder {
     /// # Errors
     /// If that folder is missing, not writable or full.
     pub fn new() -> io::Result<Self> {
-        Self::make(&std::env::temp_dir())
+        Self::new_in(&std::env::temp_dir())
     }
 
     /// Creates a folder in `temp`, and removes those that dead processes have left there.
     ///
     /// # Errors
     /// If `temp` is missing, not writable or full.
-    pub fn among(temp: &Path) -> io::Result<Self> {
+    pub fn new_with_cleanup(temp: &Path) -> io::Result<Self> {
         remove_dead(temp);
-        Self::make(temp)
+        Self::new_in(temp)
     }
 
     /// Creates a folder in `temp`.
-    pub(crate) fn make(temp: &Path) -> io::Result<Self> {
+    pub(crate) fn new_in(temp: &Path) -> io::Result<Self> {
         for _ in 0..MAX_TRIES {
             let alone = Permissions::from_mode(0o700);
             let folder = tempfile::Builder::new().prefix(PREFIX).permissions(alone).tempdir_in(temp)?;
-            if let Some(lock) = lock(folder.path())? {
+            if let Some(lock) = lock_folder(folder.path())? {
                 return Ok(Self { folder, _lock: lock });
             }
         }
@@ -72,9 +72,9 @@ impl PrivateFolder {
         let memory = Path::new(MEMORY);
         if !is_chosen && is_small(sizes) && has_room(memory) {
             // If memory is not writable, `temp` is used.
-            return Self::make(memory).or_else(|_| Self::make(temp));
+            return Self::new_in(memory).or_else(|_| Self::new_in(temp));
         }
-        Self::make(temp)
+        Self::new_in(temp)
     }
 
     pub fn path(&self) -> &Path {
@@ -85,7 +85,7 @@ impl PrivateFolder {
 impl Drop for PrivateFolder {
     fn drop(&mut self) {
         // A folder that cannot be removed stays; a later process tries again.
-        let _ = remove(self.folder.path());
+        let _ = remove_folder(self.folder.path());
     }
 }
 
@@ -108,7 +108,7 @@ fn has_room(memory: &Path) -> bool {
 ///
 /// # Errors
 /// If it is missing, or belongs to another user.
-pub fn remove(folder: &Path) -> io::Result<()> {
+pub fn remove_folder(folder: &Path) -> io::Result<()> {
     std::fs::remove_dir_all(folder).or_else(|_| {
         open_up(folder)?;
         std::fs::remove_dir_all(folder)
@@ -137,14 +137,14 @@ pub(crate) fn remove_dead(temp: &Path) {
         path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(PREFIX.as_bytes()))
     };
     for path in entries.filter_map(|entry| Some(entry.ok()?.path())).filter(is_private) {
-        if let Ok(Some(_lock)) = lock(&path) {
-            let _ = remove(&path);
+        if let Ok(Some(_lock)) = lock_folder(&path) {
+            let _ = remove_folder(&path);
         }
     }
 }
 
 /// Locks a folder of this user; none if another process holds it or has just removed it.
-fn lock(folder: &Path) -> io::Result<Option<File>> {
+fn lock_folder(folder: &Path) -> io::Result<Option<File>> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let opened = match open(folder, flags, Mode::empty()) {
         Err(rustix::io::Errno::NOENT) => return Ok(None),
@@ -196,7 +196,7 @@ mod tests {
     #[test]
     fn a_dead_processs_folder_is_removed_and_nothing_else() {
         let temp = tempfile::tempdir().unwrap();
-        let held = PrivateFolder::make(temp.path()).unwrap();
+        let held = PrivateFolder::new_in(temp.path()).unwrap();
         assert_eq!(held.path().metadata().unwrap().permissions().mode() & 0o777, 0o700);
         let outside = tempfile::tempdir().unwrap();
         for dead in ["truing-git-dead/a/b", "other"] {

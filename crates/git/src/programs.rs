@@ -24,7 +24,7 @@ impl SearchPath {
     /// Takes the folders of `PATH`, with two exceptions. Relative folders are omitted, because they depend on
     /// the current folder. Folders of the repositories that contain the `reviewed` paths are also omitted,
     /// through any link and in any of their working trees.
-    pub fn of<'a>(path: &OsStr, reviewed: impl IntoIterator<Item = &'a Path>) -> Self {
+    pub fn from_path<'a>(path: &OsStr, reviewed: impl IntoIterator<Item = &'a Path>) -> Self {
         let mut trees: Vec<PathBuf> = reviewed.into_iter().flat_map(trees_around).collect();
         trees.sort();
         trees.dedup();
@@ -73,7 +73,7 @@ fn trees_around(path: &Path) -> Vec<PathBuf> {
 fn working_trees(tree: &Path) -> Vec<PathBuf> {
     // In a linked working tree it is a file: `gitdir: MAIN/.git/worktrees/NAME`.
     let dot_git = tree.join(".git");
-    let named = text(&dot_git);
+    let named = read_small_file(&dot_git);
     let named = named.as_deref().and_then(|text| text.strip_prefix("gitdir:"));
     let own = named.map_or(dot_git, |named| tree.join(named.trim()));
     let linked_to = own.parent().filter(|folder| folder.ends_with("worktrees")).and_then(Path::parent);
@@ -81,7 +81,7 @@ fn working_trees(tree: &Path) -> Vec<PathBuf> {
     let main = shared.parent().filter(|_| shared.ends_with(".git")).map(Path::to_owned);
     let entries = std::fs::read_dir(shared.join("worktrees")).into_iter().flatten().flatten();
     let linked = entries.filter_map(|entry| {
-        let dot_git = text(&entry.path().join("gitdir"))?;
+        let dot_git = read_small_file(&entry.path().join("gitdir"))?;
         Some(Path::new(dot_git.trim()).parent()?.to_owned())
     });
     let all = [tree.to_owned()].into_iter().chain(main).chain(linked);
@@ -89,7 +89,7 @@ fn working_trees(tree: &Path) -> Vec<PathBuf> {
 }
 
 /// Reads the text of a small regular file, so it never blocks on a pipe or a device.
-fn text(file: &Path) -> Option<String> {
+fn read_small_file(file: &Path) -> Option<String> {
     file.metadata().ok().filter(std::fs::Metadata::is_file)?;
     std::fs::read_to_string(file).ok()
 }
@@ -125,7 +125,7 @@ mod tests {
                 named => at(named),
             }));
             let reviewed: Vec<PathBuf> = reviewed.iter().map(|name| at(name)).collect();
-            SearchPath::of(&path.unwrap(), reviewed.iter().map(PathBuf::as_path))
+            SearchPath::from_path(&path.unwrap(), reviewed.iter().map(PathBuf::as_path))
         };
         let found = |reviewed: &[&str], folders: &[&str]| {
             let file = of(reviewed, folders).find(Path::new("claude"));

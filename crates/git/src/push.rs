@@ -5,7 +5,7 @@ use truing_core::branch_name::is_branch_name;
 use truing_core::id::Sha;
 use truing_core::port::{HaltReason, Permit};
 
-use crate::command::{GitOutput, clean};
+use crate::command::{GitOutput, clean_message};
 use crate::{GitError, Remote, UnpushedCommit, network};
 
 /// Result of a push.
@@ -61,12 +61,12 @@ impl UnpushedCommit {
             return Err(GitError::BadBranch(branch.chars().take(200).collect()));
         }
         let reference = format!("refs/heads/{branch}");
-        let before = self.look(remote, &reference).await?;
+        let before = self.query_remote(remote, &reference).await?;
         if before.default.as_ref() == Some(&reference) {
             let message = format!("{branch} is the remote's default branch");
             return Ok(PushOutcome::Refused { why: PushRefusal::Protected, message });
         }
-        if let Some(settled) = self.settled(&before, expected) {
+        if let Some(settled) = self.outcome_if_settled(&before, expected) {
             return Ok(settled);
         }
 
@@ -87,7 +87,7 @@ impl UnpushedCommit {
         if let Err(why) = permit.ask_again().await {
             return Ok(PushOutcome::Halted(why));
         }
-        let finished = network::run(self.view().git(), remote, call).await?;
+        let finished = network::run_remote(self.view().git(), remote, call).await?;
         if finished.code() == Some(0) {
             return Ok(PushOutcome::Done);
         }
@@ -102,17 +102,17 @@ impl UnpushedCommit {
         expected: Option<&Sha>,
         finished: GitOutput,
     ) -> Result<PushOutcome, GitError> {
-        let rejected = rejection(&finished.stdout, reference);
+        let rejected = rejection_reason(&finished.stdout, reference);
         let why = match &rejected {
-            Some(reason) => refusal(&format!("{reason}; {}", finished.message)),
+            Some(reason) => classify_refusal(&format!("{reason}; {}", finished.message)),
             // The remote refused access before it processed the push.
             None if finished.message.contains("error: 403") => PushRefusal::Permission,
-            None => return Err(network::explain(remote, "push", finished)),
+            None => return Err(network::classify_failure(remote, "push", finished)),
         };
         // No reliable message reports that another client moved the branch between our query and our push.
         if rejected.is_some() {
-            let now = self.look(remote, reference).await?;
-            if let Some(settled) = self.settled(&now, expected) {
+            let now = self.query_remote(remote, reference).await?;
+            if let Some(settled) = self.outcome_if_settled(&now, expected) {
                 return Ok(settled);
             }
         }
@@ -122,7 +122,7 @@ impl UnpushedCommit {
     }
 
     /// Returns the result if the push is already done or no longer permitted.
-    fn settled(&self, seen: &RemoteRefs, expected: Option<&Sha>) -> Option<PushOutcome> {
+    fn outcome_if_settled(&self, seen: &RemoteRefs, expected: Option<&Sha>) -> Option<PushOutcome> {
         if seen.tip.as_ref() == Some(self.sha()) {
             return Some(PushOutcome::Done);
         }
@@ -130,13 +130,16 @@ impl UnpushedCommit {
     }
 
     /// Queries the remote's default branch and the target of this ref.
-    async fn look(&self, remote: &Remote, reference: &str) -> Result<RemoteRefs, GitError> {
+    async fn query_remote(&self, remote: &Remote, reference: &str) -> Result<RemoteRefs, GitError> {
         let call = self.view().call("ls-remote").args(["--quiet", "--symref", "--end-of-options"]);
         let call = call.args([remote.url(), "HEAD", reference]);
-        let answer = network::read(self.view().git(), remote, call).await?;
+        let answer = network::read_remote(self.view().git(), remote, call).await?;
         let text = String::from_utf8_lossy(&answer);
         let default = text.lines().find_map(|line| line.strip_prefix("ref: ")?.strip_suffix("\tHEAD"));
-        Ok(RemoteRefs { default: default.map(str::to_owned), tip: network::listed(&answer, reference)? })
+        Ok(RemoteRefs {
+            default: default.map(str::to_owned),
+            tip: network::parse_listed_ref(&answer, reference)?,
+        })
     }
 }
 
@@ -150,18 +153,18 @@ struct RemoteRefs {
 
 /// Extracts the reason from the line of a porcelain output that reports the ref as rejected: `!`, tab,
 /// `FROM:TO`, tab, reason.
-fn rejection(answer: &[u8], reference: &str) -> Option<String> {
+fn rejection_reason(answer: &[u8], reference: &str) -> Option<String> {
     let to = format!(":{reference}");
     answer.split(|byte| *byte == b'\n').find_map(|line| {
         let line = std::str::from_utf8(line).ok()?;
         let (refs, reason) = line.strip_prefix("!\t")?.split_once('\t')?;
-        refs.ends_with(&to).then(|| clean(reason.as_bytes(), None))
+        refs.ends_with(&to).then(|| clean_message(reason.as_bytes(), None))
     })
 }
 
 /// Classifies a remote's message; the first match applies. `GH006` and `GH013` are GitHub's codes for
 /// protected branches and for rules.
-fn refusal(said: &str) -> PushRefusal {
+fn classify_refusal(said: &str) -> PushRefusal {
     const WORDS: &[(&str, PushRefusal)] = &[
         ("refusing to allow", PushRefusal::Permission),
         ("ermission", PushRefusal::Permission),
@@ -190,7 +193,7 @@ mod tests {
             ("[remote rejected] (pre-receive hook declined)", PushRefusal::Hook),
             ("something new", PushRefusal::Hook),
         ] {
-            assert_eq!(refusal(said), why, "{said}");
+            assert_eq!(classify_refusal(said), why, "{said}");
         }
     }
 }

@@ -5,7 +5,7 @@ use truing_core::id::Sha;
 use truing_core::increment::BranchHistory;
 
 use crate::GitError;
-use crate::view::{IsolatedGitDir, garbled, merge_base};
+use crate::view::{IsolatedGitDir, garbled_error, merge_base};
 
 /// Maximum number of commits on one side that are compared, since pairing takes time that grows with their
 /// number.
@@ -37,14 +37,14 @@ impl IsolatedGitDir {
         let said = call.args(ranges).arg("--").read().await?;
         let mut rewritten = (vec![], vec![], 0, 0);
         for line in said.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-            let (fate, sha) = pair(line).ok_or_else(|| garbled("range-diff", line))?;
+            let (fate, sha) = parse_range_line(line).ok_or_else(|| garbled_error("range-diff", line))?;
             let (new, changed, same, gone) = &mut rewritten;
             match (fate, sha) {
                 (b'>', Some(sha)) => new.push(sha),
                 (b'!', Some(sha)) => changed.push(sha),
                 (b'=', Some(_)) => *same += 1,
                 (b'<', _) => *gone += 1,
-                (_, _) => return Err(garbled("range-diff", line)),
+                (_, _) => return Err(garbled_error("range-diff", line)),
             }
         }
         let (new, changed, same, gone) = rewritten;
@@ -57,14 +57,14 @@ impl IsolatedGitDir {
         let call = self.call("rev-list").args(["--no-merges", &format!("--max-count={}", MAX_COMMITS + 1)]);
         let call = call.arg(head.as_str()).args(without.iter().map(|sha| format!("^{sha}")));
         let said = call.arg("--").read().await?;
-        let ids = std::str::from_utf8(&said).map_err(|_| garbled("rev-list", &said))?;
-        ids.lines().map(|id| Sha::parse(id).map_err(|_| garbled("rev-list", &said))).collect()
+        let ids = std::str::from_utf8(&said).map_err(|_| garbled_error("rev-list", &said))?;
+        ids.lines().map(|id| Sha::parse(id).map_err(|_| garbled_error("rev-list", &said))).collect()
     }
 }
 
 /// Parses a line of `git range-diff`: `1:  ID ! 2:  ID subject`. Returns the mark and the new commit, if
 /// there is one.
-fn pair(line: &[u8]) -> Option<(u8, Option<Sha>)> {
+fn parse_range_line(line: &[u8]) -> Option<(u8, Option<Sha>)> {
     let mut words = line.split(|byte| *byte == b' ').filter(|word| !word.is_empty());
     let (_, _, fate, _, new) = (words.next()?, words.next()?, words.next()?, words.next()?, words.next()?);
     let [fate] = fate else { return None };

@@ -17,7 +17,7 @@ use truing_core::RepoPath;
 use truing_core::id::Sha;
 
 use crate::command::GitCommand;
-use crate::view::{IsolatedGitDir, borrow, lay_out, sha};
+use crate::view::{IsolatedGitDir, borrow_objects, lay_out, parse_sha};
 use crate::{CommitDiff, ExportSummary, Git, GitError, PrivateFolder, TreeFile};
 use facts::{RepositoryLayout, RepositorySettings};
 
@@ -80,7 +80,7 @@ impl Git {
         }
         let folders = special::refuse_special_files(&folder)?;
         special::refuse_included(self, &folders).await?;
-        let layout = RepositoryLayout::ask(self, &folder, path).await?;
+        let layout = RepositoryLayout::load(self, &folder, path).await?;
         // A hostile `core.worktree` must not make us read the files of another folder.
         let root = &layout.root;
         if std::fs::symlink_metadata(root.join(".git")).is_err() || !folder.starts_with(root) {
@@ -89,12 +89,12 @@ impl Git {
 
         let private = self.private_folder()?;
         lay_out(private.path(), layout.format)?;
-        borrow(private.path(), &layout.objects)?;
+        borrow_objects(private.path(), &layout.objects)?;
         let on_it = |name| self.call(name).folder(&layout.root).env("GIT_DIR", &layout.git_dir);
         let reads_user = !self.options().user_variables.is_empty();
         let (settings, branches) = tokio::join!(
-            RepositorySettings::ask(|| on_it("config"), reads_user),
-            base::branches(on_it("for-each-ref"))
+            RepositorySettings::load(|| on_it("config"), reads_user),
+            base::default_branch_candidates(on_it("for-each-ref"))
         );
         let settings = settings?;
         let view = IsolatedGitDir::new(self.clone(), private.path().to_owned(), layout.format);
@@ -146,12 +146,12 @@ impl LocalRepository {
     /// # Errors
     /// None in practice: git's own constant is a valid id.
     pub fn empty_tree(&self) -> Result<Sha, GitError> {
-        sha("hash-object", self.view.format().empty_tree().as_bytes())
+        parse_sha("hash-object", self.view.format().empty_tree().as_bytes())
     }
 
     /// Returns the branch that is checked out; none if HEAD is detached.
     #[truing_core::boxed_future]
-    pub async fn branch(&self) -> Result<Option<String>, GitError> {
+    pub async fn current_branch(&self) -> Result<Option<String>, GitError> {
         let name = self.symbolic_ref("HEAD").await?;
         Ok(name.map(|name| name.strip_prefix("refs/heads/").map_or(name.clone(), str::to_owned)))
     }
@@ -260,8 +260,8 @@ impl LocalRepository {
     /// [`GitError::TooLarge`] over [`crate::GitLimits::file_bytes`], [`GitError::Failed`] if the commit is
     /// not here.
     #[truing_core::boxed_future]
-    pub async fn read(&self, sha: &Sha, path: &RepoPath) -> Result<Option<Vec<u8>>, GitError> {
-        self.view.read(sha, path).await
+    pub async fn read_file(&self, sha: &Sha, path: &RepoPath) -> Result<Option<Vec<u8>>, GitError> {
+        self.view.read_file(sha, path).await
     }
 
     /// Prepares a call on the repository itself, with its configuration. Only for subcommands that resolve
@@ -274,7 +274,7 @@ impl LocalRepository {
         let call = self.call("rev-parse").args(["--verify", "--quiet", "--end-of-options"]);
         let finished = call.arg(format!("{revision}^{{commit}}")).run().await?;
         match finished.code() {
-            Some(0) => sha("rev-parse", &finished.stdout).map(Some),
+            Some(0) => parse_sha("rev-parse", &finished.stdout).map(Some),
             // 1: unknown name; 128: invalid form, or ambiguous.
             Some(1 | 128) => Ok(None),
             Some(_) | None => Err(finished.failure("rev-parse")),

@@ -17,7 +17,7 @@ use truing_core::RepoPath;
 use truing_core::id::Sha;
 use truing_core::outcome::UnreviewedFile;
 
-use crate::command::{GitCommand, clean};
+use crate::command::{GitCommand, clean_message};
 use crate::{Git, GitError};
 
 /// Hash algorithm of object ids.
@@ -147,7 +147,7 @@ impl IsolatedGitDir {
 
     /// Prepares `git diff` without its two sides.
     pub(crate) fn diff_call(&self) -> GitCommand {
-        self.call("diff").args(DIFF_FLAGS).output(self.git.limits().diff_bytes)
+        self.call("diff").args(DIFF_FLAGS).max_output(self.git.limits().diff_bytes)
     }
 }
 
@@ -163,30 +163,30 @@ fn in_list(path: &Path) -> OsString {
 /// Creates the files of a git folder in an existing folder.
 pub(crate) fn lay_out(dir: &Path, format: ObjectFormat) -> Result<(), GitError> {
     make_objects(dir)?;
-    make(dir.join("refs"))?;
-    write(&dir.join("config"), format.config().as_bytes())?;
+    create_folder(dir.join("refs"))?;
+    write_file(&dir.join("config"), format.config().as_bytes())?;
     // Written last: without it, the folder is no git folder.
-    write(&dir.join("HEAD"), b"ref: refs/heads/none\n")
+    write_file(&dir.join("HEAD"), b"ref: refs/heads/none\n")
 }
 
 /// Creates an empty object store, `dir/objects`.
 pub(crate) fn make_objects(dir: &Path) -> Result<(), GitError> {
-    make(dir.join("objects/info"))?;
-    make(dir.join("objects/pack"))
+    create_folder(dir.join("objects/info"))?;
+    create_folder(dir.join("objects/pack"))
 }
 
 /// Lets `dir/objects` borrow from another store.
-pub(crate) fn borrow(dir: &Path, objects: &Path) -> Result<(), GitError> {
+pub(crate) fn borrow_objects(dir: &Path, objects: &Path) -> Result<(), GitError> {
     // Git expects names in this file in its own quoting.
     let name = RepoPath::from_bytes(objects.as_os_str().as_encoded_bytes());
-    write(&dir.join("objects/info/alternates"), format!("{name}\n").as_bytes())
+    write_file(&dir.join("objects/info/alternates"), format!("{name}\n").as_bytes())
 }
 
-fn make(path: PathBuf) -> Result<(), GitError> {
+fn create_folder(path: PathBuf) -> Result<(), GitError> {
     std::fs::create_dir_all(&path).map_err(|source| GitError::Io { doing: "cannot make", path, source })
 }
 
-pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), GitError> {
+pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> Result<(), GitError> {
     std::fs::write(path, bytes).map_err(|source| GitError::Io {
         doing: "cannot write",
         path: path.to_owned(),
@@ -200,16 +200,16 @@ pub(crate) async fn merge_base(call: GitCommand, a: &Sha, b: &Sha) -> Result<Opt
     if finished.code() == Some(1) && finished.stdout.is_empty() {
         return Ok(None);
     }
-    sha("merge-base", &finished.success("merge-base")?).map(Some)
+    parse_sha("merge-base", &finished.success("merge-base")?).map(Some)
 }
 
 /// Parses an output that consists of one id.
-pub(crate) fn sha(call: &'static str, answer: &[u8]) -> Result<Sha, GitError> {
+pub(crate) fn parse_sha(call: &'static str, answer: &[u8]) -> Result<Sha, GitError> {
     let text = std::str::from_utf8(answer).unwrap_or_default();
-    Sha::parse(text.trim_end()).map_err(|_| garbled(call, answer))
+    Sha::parse(text.trim_end()).map_err(|_| garbled_error(call, answer))
 }
 
 /// Returns the error for an output of unknown format.
-pub(crate) fn garbled(call: &'static str, answer: &[u8]) -> GitError {
-    GitError::Garbled { call, answer: clean(answer, None) }
+pub(crate) fn garbled_error(call: &'static str, answer: &[u8]) -> GitError {
+    GitError::Garbled { call, answer: clean_message(answer, None) }
 }

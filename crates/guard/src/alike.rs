@@ -36,19 +36,21 @@ enum SourceToken<'a> {
 type NestedToken<'a> = (SourceToken<'a>, usize);
 
 /// Returns true if a rewritten file is the same except for changes that do not affect its code.
-pub fn alike(rewrite: &FileRewrite<'_>) -> bool {
+pub fn is_equivalent(rewrite: &FileRewrite<'_>) -> bool {
     let (Some(before), Some(after)) = (&rewrite.before, &rewrite.after) else { return false };
-    let (Some(was), Some(is)) = (CodeText::of(before), CodeText::of(after)) else { return false };
+    let (Some(was), Some(is)) = (CodeText::from_version(before), CodeText::from_version(after)) else {
+        return false;
+    };
     before.path == after.path && is_renamed(&was.tokens(), &is.tokens())
 }
 
 /// Returns true if these lines of a file, first to last, contain code. In a file that is not understood,
 /// every line counts as code.
 pub fn holds_code(version: &FileVersion<'_>, (first, last): (u32, u32)) -> bool {
-    let Some(code) = CodeText::of(version) else { return true };
+    let Some(code) = CodeText::from_version(version) else { return true };
     let line = |line: u32| usize::try_from(line.saturating_sub(1)).unwrap_or(usize::MAX);
     (line(first)..=line(last)).take(code.scanned.lines.len()).any(|line| {
-        let bare = code.scanned.bare.get(code.scanned.line(line));
+        let bare = code.scanned.bare.get(code.scanned.line_range(line));
         bare.is_some_and(|bare| !bare.trim().is_empty())
     })
 }
@@ -60,7 +62,7 @@ struct CodeText {
 }
 
 impl CodeText {
-    fn of(version: &FileVersion<'_>) -> Option<Self> {
+    fn from_version(version: &FileVersion<'_>) -> Option<Self> {
         let language = language_of(version.path.as_str()?)?;
         let scanned = ScannedText::new(std::str::from_utf8(version.bytes).ok()?, language);
         Some(Self { scanned, language })
@@ -77,7 +79,7 @@ impl CodeText {
                 is_new = !rest_continues(bare, at);
                 if matches!(out.last(), Some(SourceToken::Word(word)) if !is_indented && ENDS.contains(word))
                 {
-                    out.put(SourceToken::Sign("\n"));
+                    out.push_token(SourceToken::Sign("\n"));
                 }
                 at += 1;
                 continue;
@@ -88,11 +90,11 @@ impl CodeText {
             }
             if std::mem::take(&mut is_new) && is_indented && out.open.is_empty() {
                 let line = bare.get(..at).unwrap_or_default();
-                out.begin(at - line.rfind('\n').map_or(0, |end| end + 1));
+                out.begin_line(at - line.rfind('\n').map_or(0, |end| end + 1));
             }
             while strings.next_if(|range| range.start < at).is_some() {}
             if let Some(range) = strings.next_if(|range| range.start == at) {
-                out.put(SourceToken::Text(bare.get(range.clone()).unwrap_or_default()));
+                out.push_token(SourceToken::Text(bare.get(range.clone()).unwrap_or_default()));
                 at = range.end.max(at + letter.len_utf8());
                 continue;
             }
@@ -105,7 +107,7 @@ impl CodeText {
                 let len = sign.map_or(letter.len_utf8(), |sign| sign.len());
                 (SourceToken::Sign(rest.get(..len).unwrap_or_default()), len)
             };
-            out.put(token);
+            out.push_token(token);
             at += len;
         }
         out.tokens
@@ -134,17 +136,17 @@ impl<'a> TokenBuilder<'a> {
     }
 
     /// Begins a line with this indentation.
-    fn begin(&mut self, indent: usize) {
+    fn begin_line(&mut self, indent: usize) {
         while self.indents.last().is_some_and(|outer| *outer > indent) {
             self.indents.pop();
         }
         if self.indents.last().is_none_or(|outer| *outer < indent) {
             self.indents.push(indent);
         }
-        self.put(SourceToken::Line(self.indents.len()));
+        self.push_token(SourceToken::Line(self.indents.len()));
     }
 
-    fn put(&mut self, token: SourceToken<'a>) {
+    fn push_token(&mut self, token: SourceToken<'a>) {
         match token {
             SourceToken::Sign(sign @ ("(" | "[" | "{")) => {
                 let is_call = match self.last() {
@@ -238,7 +240,7 @@ mod tests {
         let path = path.into();
         let version = |text: &'static [u8]| FileVersion { path: &path, bytes: text };
         let [before, after] = [before, after].map(|text| &*Vec::leak(text.as_bytes().to_vec()));
-        alike(&FileRewrite { before: Some(version(before)), after: Some(version(after)) })
+        is_equivalent(&FileRewrite { before: Some(version(before)), after: Some(version(after)) })
     }
 
     const PY: &str =

@@ -20,14 +20,14 @@ use super::unit::literals;
 use super::version::{FileRewrite, FileSide, FileVersion, MAX_BYTES, is_test_side};
 use super::weakening::{FindingSubject, Weakening, WeakeningKind};
 use truing_core::glob::is_bounded;
-use truing_core::line::clean;
+use truing_core::line::clean_line;
 
 /// Tests of a repository, as far as they were searched.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RepositoryTests<'a> {
     /// All files of the commit before the fix.
     pub paths: &'a [RepoPath],
-    /// Files of that commit that contain the [`sought`] texts.
+    /// Files of that commit that contain the [`texts_to_search`] texts.
     pub files: &'a [FileVersion<'a>],
 }
 
@@ -105,20 +105,20 @@ const YEARS: Range<u64> = 2000..2200;
 /// Texts of a fix that are to be searched in the tests.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TestSearch {
-    /// True if the fix adds any value outside tests. If false, [`answers`] finds nothing.
+    /// True if the fix adds any value outside tests. If false, [`find_answers`] finds nothing.
     pub has_news: bool,
     /// Values on which the code's decisions depend, without their quotes, each on one line; at most 64.
     pub texts: Vec<String>,
 }
 
 /// Returns the texts of this fix that are to be searched in the tests.
-pub fn sought(rewrites: &[FileRewrite<'_>]) -> TestSearch {
+pub fn texts_to_search(rewrites: &[FileRewrite<'_>]) -> TestSearch {
     let rewrites = looked_at(rewrites);
-    let values: Vec<CodeLiteral> = rewrites.iter().flat_map(news).collect();
+    let values: Vec<CodeLiteral> = rewrites.iter().flat_map(new_literals).collect();
     // Both the form in tests and the spelling in the fix.
     let spelled = |value: &CodeLiteral| {
         let is_number = !value.text.contains(['"', '\'', '`']);
-        [Some(bare(&value.text)), is_number.then(|| value.text.clone())]
+        [Some(bare_value(&value.text)), is_number.then(|| value.text.clone())]
     };
     let deciding = values.iter().filter(|value| value.is_deciding).flat_map(spelled).flatten();
     let texts: BTreeSet<String> = deciding
@@ -133,7 +133,7 @@ fn looked_at<'a>(rewrites: &[FileRewrite<'a>]) -> Vec<FileRewrite<'a>> {
 }
 
 /// Returns the answers of this fix for the repository's tests, to be reported.
-pub fn answers(
+pub fn find_answers(
     rewrites: &[FileRewrite<'_>],
     about: &BTreeSet<FindingSubject>,
     tests: &RepositoryTests<'_>,
@@ -146,8 +146,8 @@ pub fn answers(
     let mut found = Vec::new();
     for rewrite in rewrites {
         let Some(path) = rewrite.after.map(|after| after.path) else { continue };
-        for value in news(rewrite) {
-            let text = &bare(&value.text);
+        for value in new_literals(rewrite) {
+            let text = &bare_value(&value.text);
             if about.iter().any(|subject| subject.text.contains(&text.to_lowercase())) {
                 continue;
             }
@@ -157,7 +157,7 @@ pub fn answers(
                 WeakeningKind::Reads
             } else if value.is_deciding && of_tests.contains(text) {
                 WeakeningKind::Answers
-            } else if value.special.as_ref().is_some_and(|special| own.expects(text, special)) {
+            } else if value.special.as_ref().is_some_and(|special| own.expects_value(text, special)) {
                 WeakeningKind::Knows
             } else {
                 continue;
@@ -191,23 +191,23 @@ struct CodeLiteral {
 }
 
 /// Returns the values outside tests that no line contained before.
-fn news(rewrite: &FileRewrite<'_>) -> Vec<CodeLiteral> {
+fn new_literals(rewrite: &FileRewrite<'_>) -> Vec<CodeLiteral> {
     let Some(after) = rewrite.after.filter(|after| !is_test_side(after.path)).map(FileSide::new) else {
         return Vec::new();
     };
     let before = rewrite.before.map(FileSide::new);
-    let were: BTreeSet<String> = before.iter().flat_map(values).map(|value| value.text).collect();
-    values(&after).into_iter().filter(|value| !were.contains(&value.text)).collect()
+    let were: BTreeSet<String> = before.iter().flat_map(code_literals).map(|value| value.text).collect();
+    code_literals(&after).into_iter().filter(|value| !were.contains(&value.text)).collect()
 }
 
 /// Returns all values outside tests.
-fn values(half: &FileSide) -> Vec<CodeLiteral> {
+fn code_literals(half: &FileSide) -> Vec<CodeLiteral> {
     let Some(scanned) = half.read.as_ref().map(|read| &read.scanned) else { return data(half) };
-    let outside = half.outside();
+    let outside = half.ranges_outside_tests();
     let strings = outside.iter().flat_map(|range| scanned.strings_in(range)).cloned();
     let numbers = outside.iter().flat_map(|range| numbers(&scanned.code, range));
     let value = |range: Range<usize>| {
-        let line = scanned.line(scanned.line_of(range.start));
+        let line = scanned.line_range(scanned.line_of(range.start));
         let (code, said) = (part(&scanned.code, line.clone()), part(&scanned.bare, line.clone()));
         let before = part(&scanned.code, line.start..range.start).trim_end();
         let after = part(&scanned.code, range.end..line.end).trim_start();
@@ -230,10 +230,10 @@ fn values(half: &FileSide) -> Vec<CodeLiteral> {
         let is_clocked = CLOCKS.iter().any(|clock| occurrences(code, clock).next().is_some());
         CodeLiteral {
             is_deciding: decides && !is_named && (says_enough(text) || is_of_row(code, before)),
-            special: is_case.then(|| SpecialCase::at(scanned, &range)).flatten(),
+            special: is_case.then(|| SpecialCase::decided_by(scanned, &range)).flatten(),
             is_looked_for: LOOKS.iter().any(|word| code.contains(word)),
             is_dated: is_clocked && is_date(text),
-            line: clean(said.trim(), super::weakening::MAX_QUOTE),
+            line: clean_line(said.trim(), super::weakening::MAX_QUOTE),
             text: text.to_owned(),
         }
     };
@@ -250,7 +250,7 @@ fn data(half: &FileSide) -> Vec<CodeLiteral> {
     let words = |line: &str| -> Vec<CodeLiteral> {
         let value = |word: &str| CodeLiteral {
             text: format!("\"{word}\""),
-            line: clean(line.trim(), super::weakening::MAX_QUOTE),
+            line: clean_line(line.trim(), super::weakening::MAX_QUOTE),
             is_deciding: says_enough(&format!("\"{word}\"")),
             is_looked_for: false,
             is_dated: false,
@@ -305,7 +305,7 @@ fn is_of_row(code: &str, before: &str) -> bool {
 
 /// Returns true if the value is unlikely to occur in tests by chance.
 fn says_enough(text: &str) -> bool {
-    let inner = bare(text);
+    let inner = bare_value(text);
     if text.contains(['"', '\'', '`']) {
         return inner.chars().count() >= LEAST_LETTERS && inner.contains(char::is_alphanumeric);
     }
@@ -318,7 +318,7 @@ fn says_enough(text: &str) -> bool {
 }
 
 fn is_date(text: &str) -> bool {
-    let inner = bare(text);
+    let inner = bare_value(text);
     let year = inner.split(['-', '/', '.']).next().and_then(|year| year.parse::<u64>().ok());
     let number = inner.replace('_', "").parse::<u64>().ok();
     year.is_some_and(|year| YEARS.contains(&year)) || number.is_some_and(|number| number > LEAST_SECONDS)
@@ -368,13 +368,13 @@ fn values_of<'v>(versions: impl Iterator<Item = FileVersion<'v>>) -> BTreeSet<St
         } else {
             read.units.iter().flat_map(|unit| literals(scanned, &(unit.start..unit.end))).collect()
         };
-        found.extend(all.iter().map(|value| bare(value)));
+        found.extend(all.iter().map(|value| bare_value(value)));
     }
     found
 }
 
 /// Returns a string without its quotes and prefix letters; a number in decimal form.
-fn bare(text: &str) -> String {
+fn bare_value(text: &str) -> String {
     let Some(open) = text.find(['"', '\'', '`']) else { return number(text) };
     let quote = text.get(open..).and_then(|rest| rest.chars().next()).unwrap_or('"');
     text.get(open..)

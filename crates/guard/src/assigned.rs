@@ -4,7 +4,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
 use std::rc::Rc;
 
-use super::bound::{BindingKind, BindingSide, TestBinding, joined, resolved};
+use super::bound::{BindingKind, BindingSide, TestBinding, join_tokens, resolve_path};
 use super::tokens::CodeToken;
 
 /// Maximum number of words of a definition that are compared.
@@ -34,7 +34,7 @@ impl<'s, 'h> NameReader<'s, 'h> {
             match &*token.text {
                 "(" | "[" | "{" => open.push(at),
                 ")" | "]" | "}" => closed = open.pop().unwrap_or(0),
-                "=>" => self.parameters(
+                "=>" => self.read_parameters(
                     if self.side.is(at.saturating_sub(1), ")") { closed } else { at.saturating_sub(2) },
                     at,
                 ),
@@ -42,10 +42,10 @@ impl<'s, 'h> NameReader<'s, 'h> {
                     let is_bracketed =
                         open.last().is_some_and(|open| self.side.is(*open, "(") || self.side.is(*open, "["));
                     if !is_bracketed || self.side.names.is_set_in_brackets || token.is(":=") {
-                        self.value(at, open.last().copied());
+                        self.read_assignment(at, open.last().copied());
                     }
                 }
-                _ => self.definition(at),
+                _ => self.read_definition(at),
             }
         }
         self.found
@@ -86,9 +86,9 @@ impl<'s, 'h> NameReader<'s, 'h> {
     }
 
     /// Reads `def NAME`, `fn NAME`, `as NAME`, and the parameters of functions.
-    fn definition(&mut self, at: usize) {
+    fn read_definition(&mut self, at: usize) {
         let side = self.side;
-        let Some(word) = side.names.defines.iter().find(|word| side.fits(at, word)) else { return };
+        let Some(word) = side.names.defines.iter().find(|word| side.matches_tokens(at, word)) else { return };
         if at.checked_sub(1).is_some_and(|before| side.is(before, ".")) {
             return;
         }
@@ -113,19 +113,22 @@ impl<'s, 'h> NameReader<'s, 'h> {
             .iter()
             .any(|token| side.test_at(token.at).is_some());
         let is_name_only = has_tests || matches!(*word, "as" | "for");
-        let text =
-            if is_name_only { (*word).to_owned() } else { joined(side.tokens.get(body).unwrap_or_default()) };
+        let text = if is_name_only {
+            (*word).to_owned()
+        } else {
+            join_tokens(side.tokens.get(body).unwrap_or_default())
+        };
         let is_in_test = side.tokens.get(at).is_some_and(|token| side.test_at(token.at).is_some());
         self.push(next, name, BindingKind::Definition, (*word).to_owned(), &text, false);
         if side.is(next + 1, "(") && is_in_test {
-            self.parameters(next + 1, next + 1);
+            self.read_parameters(next + 1, next + 1);
         }
     }
 
     /// Reads the names between brackets that open at `open`, or the one before an arrow.
-    fn parameters(&mut self, open: usize, arrow: usize) {
+    fn read_parameters(&mut self, open: usize, arrow: usize) {
         let side = self.side;
-        let end = if side.is(open, "(") { side.end(open) } else { arrow };
+        let end = if side.is(open, "(") { side.statement_end(open) } else { arrow };
         let mut depth = 0_usize;
         for at in open..end {
             let Some(token) = side.tokens.get(at) else { return };
@@ -156,7 +159,7 @@ impl<'s, 'h> NameReader<'s, 'h> {
         let side = self.side;
         let Some(read) = &side.half.read else { return at..at };
         let scanned = &read.scanned;
-        let column = |token: &CodeToken| token.at - scanned.line(token.line).start;
+        let column = |token: &CodeToken| token.at - scanned.line_range(token.line).start;
         let Some(first) = side.tokens.get(at) else { return at..at };
         let rest = side.tokens.get(at..(at + MAX_BODY).min(side.tokens.len())).unwrap_or_default();
         let length = if side.names.endings.contains(&".py") {
@@ -164,7 +167,8 @@ impl<'s, 'h> NameReader<'s, 'h> {
                 .position(|token| token.line > first.line && column(token) <= column(first) && !token.is(")"))
         } else {
             let opens = rest.iter().position(|token| token.is("{") || token.is(";"));
-            let close = opens.and_then(|opens| rest.get(opens)).and_then(|open| scanned.closing(open.at));
+            let close =
+                opens.and_then(|opens| rest.get(opens)).and_then(|open| scanned.closing_bracket(open.at));
             close
                 .and_then(|close| rest.iter().position(|token| token.at > close))
                 .or_else(|| opens.filter(|_| close.is_none()))
@@ -173,9 +177,9 @@ impl<'s, 'h> NameReader<'s, 'h> {
     }
 
     /// Reads `NAME = VALUE`, and several of them at once.
-    fn value(&mut self, at: usize, open: Option<usize>) {
+    fn read_assignment(&mut self, at: usize, open: Option<usize>) {
         let side = self.side;
-        let first = side.start(at);
+        let first = side.statement_start(at);
         // `type Line = …` names a type. It has been read as a definition if one may replace another.
         let is_type = |at: usize| side.tokens.get(at).is_some_and(CodeToken::is_name);
         let type_at = first + usize::from(side.is(first, "export") || side.is(first, "declare"));
@@ -199,12 +203,12 @@ impl<'s, 'h> NameReader<'s, 'h> {
                 .unwrap_or(close);
             // Go has no destructuring: `seen[name] = true` sets an element of `seen`.
             if side.names.endings.contains(&".go") {
-                self.item(at, start..opening);
+                self.read_item_assignment(at, start..opening);
                 return;
             }
             targets = side.tokens.get(opening + 1..close).unwrap_or_default();
             start = opening;
-        } else if let Some(name) = self.typed(targets) {
+        } else if let Some(name) = self.typed_target(targets) {
             targets = name;
         }
         let is_parameter = open.is_some_and(|open| self.opens_parameters(open, at));
@@ -218,13 +222,13 @@ impl<'s, 'h> NameReader<'s, 'h> {
             || self.is_declared_before(first, open)
             // A type before the name.
             || (side.names.endings.contains(&".java") && at >= start + 2 && !side.is(at - 2, "."));
-        let end = side.end(at + 1);
+        let end = side.statement_end(at + 1);
         let value = side.tokens.get(at + 1..end).unwrap_or_default();
-        let (origin, text) = (self.origin(value), joined(value));
+        let (origin, text) = (self.origin(value), join_tokens(value));
         for target in targets.split(|token| token.is(",")) {
             let Some((name, key)) = self.target(target, close.is_some()) else { continue };
             let origin = if key.is_empty() { origin.clone() } else { format!("{origin} . {key}") };
-            let is_global = joined(target).starts_with("globals ( )") || self.is_global(&name, at);
+            let is_global = join_tokens(target).starts_with("globals ( )") || self.is_global(&name, at);
             let is_others = side.names.sets_others
                 && !is_declared
                 && !name.contains('.')
@@ -235,7 +239,7 @@ impl<'s, 'h> NameReader<'s, 'h> {
     }
 
     /// Returns `const NAME: TYPE` up to its name, because commas in a type separate no targets.
-    fn typed<'t>(&self, targets: &'t [CodeToken]) -> Option<&'t [CodeToken]> {
+    fn typed_target<'t>(&self, targets: &'t [CodeToken]) -> Option<&'t [CodeToken]> {
         let declares = |token: &CodeToken| self.side.names.declares.contains(&&*token.text);
         let words = targets.iter().take_while(|token| declares(token)).count();
         let is_typed = words > 0
@@ -245,14 +249,14 @@ impl<'s, 'h> NameReader<'s, 'h> {
     }
 
     /// Reads `seen[name] = …` as any field of the value before the bracket.
-    fn item(&mut self, at: usize, of: Range<usize>) {
+    fn read_item_assignment(&mut self, at: usize, of: Range<usize>) {
         let side = self.side;
         let of = side.tokens.get(of).unwrap_or_default();
         let length = of.iter().rev().take_while(|token| token.is_name() || token.is(".")).count();
         let path: String = of.iter().rev().take(length).rev().map(|token| &*token.text).collect();
-        let end = side.end(at + 1);
+        let end = side.statement_end(at + 1);
         let value = side.tokens.get(at + 1..end).unwrap_or_default();
-        let (origin, text) = (self.origin(value), joined(value));
+        let (origin, text) = (self.origin(value), join_tokens(value));
         self.push(at, format!("{path}.[]"), BindingKind::Value, origin, &text, true);
     }
 
@@ -290,7 +294,7 @@ impl<'s, 'h> NameReader<'s, 'h> {
         let mut begin = first;
         for _ in 0..MAX_LINES {
             let Some(before) = begin.checked_sub(1).filter(|_| side.is(begin, ",")) else { break };
-            begin = side.start(before);
+            begin = side.statement_start(before);
         }
         is_pattern || (begin != first && declares(begin))
     }
@@ -362,7 +366,7 @@ impl<'s, 'h> NameReader<'s, 'h> {
         // An anonymous class counts as its own.
         let is_anonymous = is_new
             && value.windows(2).any(|pair| matches!(pair, [close, open] if close.is(")") && open.is("{")));
-        let path = resolved(&self.side.half.path, &path);
+        let path = resolve_path(&self.side.half.path, &path);
         if is_anonymous { format!("{path} {{") } else { path }
     }
 }

@@ -6,9 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::bound::{BindingKind, BindingSide, TestBinding};
-use super::count::missing;
+use super::count::missing_items;
 use super::file::FilePair;
-use super::renamed::definitions;
+use super::renamed::defined_names;
 use super::used::UsedNames;
 use super::version::{FileSide, is_test_side};
 use super::weakening::{Weakening, WeakeningKind};
@@ -24,9 +24,9 @@ enum NameVerdict {
 use NameVerdict::{Free, Refused, Told};
 
 /// Finds names of tests whose meaning a fix changes.
-pub(super) fn rebound(files: &[FilePair<'_>], found: &mut Vec<Weakening>) {
+pub(super) fn find_rebound_names(files: &[FilePair<'_>], found: &mut Vec<Weakening>) {
     let before: Vec<Option<BindingSide<'_>>> =
-        files.iter().map(|file| BindingSide::of(file.before.as_ref())).collect();
+        files.iter().map(|file| BindingSide::new(file.before.as_ref())).collect();
     let used: Vec<Option<UsedNames>> = before.iter().map(|side| side.as_ref().map(UsedNames::new)).collect();
     // One set for each language instead of each file, because every file adds to it.
     let mut merged: BTreeMap<&'static [&'static str], UsedNames> = BTreeMap::new();
@@ -35,7 +35,7 @@ pub(super) fn rebound(files: &[FilePair<'_>], found: &mut Vec<Weakening>) {
     }
     let none = UsedNames::default();
     for (at, file) in files.iter().enumerate() {
-        let Some(after) = BindingSide::of(file.after.as_ref()) else { continue };
+        let Some(after) = BindingSide::new(file.after.as_ref()) else { continue };
         // Tests that moved to a new file took their names from their old file.
         let own = before.get(at).is_some_and(Option::is_some).then_some(at);
         let from = own.or_else(|| {
@@ -49,20 +49,20 @@ pub(super) fn rebound(files: &[FilePair<'_>], found: &mut Vec<Weakening>) {
                 // A file without tests of its own serves the tests of other files.
                 let used = if after.tests.is_empty() { all } else { used };
                 let change = BindingChange { files, before: was, after: &after, used };
-                words.extend(change.imports());
-                words.extend(change.bounds());
+                words.extend(change.judge_imports());
+                words.extend(change.judge_bindings());
                 words.extend(change.machinery());
             }
-            None => words.extend(brought(file, files, &after, all)),
+            None => words.extend(check_new_file(file, files, &after, all)),
         }
         found.extend(words.into_iter().filter(|(_, verdict)| *verdict != Free).map(|(what, verdict)| {
-            Weakening { is_told: verdict == Told, ..file.tell(WeakeningKind::Rebound, &what) }
+            Weakening { is_told: verdict == Told, ..file.weakening(WeakeningKind::Rebound, &what) }
         }));
     }
 }
 
 /// Checks a new file beside the tests: it may be mistaken for tested code, or change it for other files.
-fn brought(
+fn check_new_file(
     file: &FilePair<'_>,
     files: &[FilePair<'_>],
     after: &BindingSide<'_>,
@@ -74,7 +74,7 @@ fn brought(
         let head = bound.head();
         bound.name.contains('.') && after.imports_of(head).any(|path| after.is_product(path))
     };
-    words.extend(after.bounds.iter().filter(is_set).map(|bound| (after.line(bound.line), Told)));
+    words.extend(after.bounds.iter().filter(is_set).map(|bound| (after.line_text(bound.line), Told)));
     let Some(path) = file.after.as_ref().map(|half| half.path.as_str()) else { return words };
     if !after.tests.is_empty() || !after.half.is_test {
         return words;
@@ -119,7 +119,7 @@ struct BindingChange<'c> {
 }
 
 impl BindingChange<'_> {
-    fn imports(&self) -> Vec<(String, NameVerdict)> {
+    fn judge_imports(&self) -> Vec<(String, NameVerdict)> {
         let (before, after) = (self.before, self.after);
         let mut words = Vec::new();
         let paths = after.imports.iter().flat_map(|(name, paths)| paths.iter().map(move |path| (name, path)));
@@ -127,13 +127,13 @@ impl BindingChange<'_> {
             paths.filter(|(name, path)| before.imports_of(name).all(|was| was != path.as_str()))
         {
             let verdict = match name.as_str() {
-                "*" | "." => self.star(path),
-                _ if self.used.free.contains(name) => self.import(name, path),
+                "*" | "." => self.judge_star_import(path),
+                _ if self.used.free.contains(name) => self.judge_import(name, path),
                 _ => Free,
             };
             words.push((format!("{name} = {path}"), verdict));
         }
-        let words_after: BTreeSet<&str> = after.words().collect();
+        let words_after: BTreeSet<&str> = after.token_texts().collect();
         let lost = before.imports.keys().filter(|name| {
             !after.binds(name) && self.used.free.contains(*name) && words_after.contains(name.as_str())
         });
@@ -142,13 +142,13 @@ impl BindingChange<'_> {
     }
 
     /// Judges an import of everything in a module.
-    fn star(&self, path: &str) -> NameVerdict {
-        let has_used = |half: &FileSide| definitions(half, true).any(|name| self.used.free.contains(&name));
+    fn judge_star_import(&self, path: &str) -> NameVerdict {
+        let has_used = |half: &FileSide| defined_names(half, true).any(|name| self.used.free.contains(&name));
         let mut modules = self.halves(|file| file.after.as_ref()).filter(|half| is_named(half, path));
         if modules.any(has_used) { Refused } else { Told }
     }
 
-    fn import(&self, name: &str, path: &str) -> NameVerdict {
+    fn judge_import(&self, name: &str, path: &str) -> NameVerdict {
         let was: Vec<&str> = self.before.imports_of(name).collect();
         let last = last_of(path);
         if was.iter().any(|was| self.is_moved(was, path)) {
@@ -176,7 +176,7 @@ impl BindingChange<'_> {
                 half.text.contains(stem) && half.text.contains(last_of(was))
             });
             is_test_side(&RepoPath::from_text(&half.path))
-                || definitions(half, false).any(|defined| defined == last)
+                || defined_names(half, false).any(|defined| defined == last)
                 || !hands_on
         });
         if is_same && !is_other && self.after.is_product(path) { Told } else { Refused }
@@ -194,7 +194,7 @@ impl BindingChange<'_> {
         let is_product = |half: &&FileSide| !is_test_side(&RepoPath::from_text(&half.path));
         let defines = |half: Option<&FileSide>, name: &str| {
             half.filter(is_product)
-                .is_some_and(|half| definitions(half, false).any(|defined| defined == name))
+                .is_some_and(|half| defined_names(half, false).any(|defined| defined == name))
         };
         let (old, new) = (last_of(was), last_of(now));
         let is_gone = self
@@ -214,18 +214,18 @@ impl BindingChange<'_> {
         (is_gone && is_come) || is_file_moved
     }
 
-    fn bounds(&self) -> Vec<(String, NameVerdict)> {
+    fn judge_bindings(&self) -> Vec<(String, NameVerdict)> {
         let mut words = Vec::new();
         for bound in &self.after.bounds {
             if self.before.has_same(bound) {
                 continue;
             }
-            words.push((self.after.line(bound.line), self.bound(bound)));
+            words.push((self.after.line_text(bound.line), self.judge_binding(bound)));
         }
         words
     }
 
-    fn bound(&self, bound: &TestBinding) -> NameVerdict {
+    fn judge_binding(&self, bound: &TestBinding) -> NameVerdict {
         let head = bound.head();
         let is_new_test = bound.test.as_ref().is_some_and(|test| !self.before.tests.contains(test));
         if is_new_test && !bound.is_shared {
@@ -233,20 +233,20 @@ impl BindingChange<'_> {
         }
         let was: Vec<&TestBinding> = self.before.bounds_in(&bound.name, &bound.test).collect();
         if bound.name.contains('.') {
-            return self.field(bound, head, &was);
+            return self.judge_field(bound, head, &was);
         }
         if bound.test.is_some() && !is_new_test && !was.is_empty() {
-            return self.compared(bound, &was);
+            return self.judge_new_target(bound, &was);
         }
         if !self.used.free.contains(&bound.name) {
             let is_others = bound.is_shared && self.after.names.sets_others;
             return if is_others { if is_new_test { Told } else { Refused } } else { Free };
         }
-        if was.is_empty() { Refused } else { self.compared(bound, &was) }
+        if was.is_empty() { Refused } else { self.judge_new_target(bound, &was) }
     }
 
     /// Judges an assignment to a field of a named value.
-    fn field(&self, bound: &TestBinding, head: &str, was: &[&TestBinding]) -> NameVerdict {
+    fn judge_field(&self, bound: &TestBinding, head: &str, was: &[&TestBinding]) -> NameVerdict {
         if matches!(head, "self" | "this" | "cls") {
             let is_read = self.used.chains.contains(&bound.name);
             return if !is_read {
@@ -254,7 +254,7 @@ impl BindingChange<'_> {
             } else if was.is_empty() {
                 Refused
             } else {
-                self.compared(bound, was)
+                self.judge_new_target(bound, was)
             };
         }
         if self.after.is_local(head, &bound.test) {
@@ -275,7 +275,7 @@ impl BindingChange<'_> {
     }
 
     /// Judges a name that still exists but has another target.
-    fn compared(&self, bound: &TestBinding, was: &[&TestBinding]) -> NameVerdict {
+    fn judge_new_target(&self, bound: &TestBinding, was: &[&TestBinding]) -> NameVerdict {
         if bound.kind == BindingKind::Parameter {
             return Free;
         }
@@ -295,7 +295,7 @@ impl BindingChange<'_> {
             side.machinery(|test| test.is_none_or(|test| self.before.tests.contains(test)))
         };
         let (before, after) = (of(self.before), of(self.after));
-        let new = missing(&after, &before).into_iter();
+        let new = missing_items(&after, &before).into_iter();
         new.map(|statement| {
             let names = statement.split(|letter: char| !(letter.is_alphanumeric() || letter == '_'));
             let is_tested = names.into_iter().any(|word| self.used.tested.contains(word));

@@ -6,10 +6,10 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use super::assigned::NameReader;
-use super::imports::imports;
+use super::imports::split_imports;
 use super::loaded::is_own_module;
 use super::naming::{NAMES, NamingRules};
-use super::tokens::{CodeToken, folded};
+use super::tokens::{CodeToken, fold_tokens};
 use super::version::FileSide;
 
 /// Maximum characters before the body of a test-only item.
@@ -86,7 +86,7 @@ pub(super) struct BindingSide<'h> {
 
 impl<'h> BindingSide<'h> {
     /// Returns none if the file is not on the side of the tests.
-    pub(super) fn of(half: Option<&'h FileSide>) -> Option<Self> {
+    pub(super) fn new(half: Option<&'h FileSide>) -> Option<Self> {
         let half = half?;
         let read = half.read.as_ref()?;
         let names =
@@ -99,10 +99,10 @@ impl<'h> BindingSide<'h> {
         if ranges.is_empty() {
             return None;
         }
-        let (tokens, imported) = imports(folded(half, ranges).tokens, half);
+        let (tokens, imported) = split_imports(fold_tokens(half, ranges).tokens, half);
         let mut imports: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for import in imported {
-            let path = resolved(&half.path, &joined(&import.target));
+            let path = resolve_path(&half.path, &join_tokens(&import.target));
             imports.entry(import.name.as_deref().unwrap_or_default().to_owned()).or_default().insert(path);
         }
         let units: Vec<Rc<str>> = read.units.iter().map(|unit| Rc::from(unit.name.as_str())).collect();
@@ -162,9 +162,9 @@ impl<'h> BindingSide<'h> {
     }
 
     /// Returns the text of a line for display.
-    pub(super) fn line(&self, line: usize) -> String {
+    pub(super) fn line_text(&self, line: usize) -> String {
         let scanned = self.half.read.as_ref().map(|read| &read.scanned);
-        let text = scanned.and_then(|scanned| scanned.bare.get(scanned.line(line))).unwrap_or_default();
+        let text = scanned.and_then(|scanned| scanned.bare.get(scanned.line_range(line))).unwrap_or_default();
         text.trim().to_owned()
     }
 
@@ -173,7 +173,7 @@ impl<'h> BindingSide<'h> {
         self.bounds_in(name, test).any(|bound| !bound.is_shared)
     }
 
-    pub(super) fn words(&self) -> impl Iterator<Item = &str> {
+    pub(super) fn token_texts(&self) -> impl Iterator<Item = &str> {
         self.tokens.iter().map(|token| &*token.text)
     }
 
@@ -202,16 +202,16 @@ impl<'h> BindingSide<'h> {
         let mut found = Vec::new();
         let mut end = 0;
         for (at, token) in self.tokens.iter().enumerate() {
-            let is_any = |all: &[&str]| all.iter().any(|words| self.fits(at, words));
+            let is_any = |all: &[&str]| all.iter().any(|words| self.matches_tokens(at, words));
             let is_hit = at >= end
                 && (is_any(self.names.lasting)
                     || (is_any(self.names.ending) && counts(self.test_at(token.at).as_deref())));
             if !is_hit {
                 continue;
             }
-            let start = self.start(at);
-            end = self.end(at);
-            found.push(joined(self.tokens.get(start..end).unwrap_or_default()));
+            let start = self.statement_start(at);
+            end = self.statement_end(at);
+            found.push(join_tokens(self.tokens.get(start..end).unwrap_or_default()));
         }
         found
     }
@@ -220,7 +220,7 @@ impl<'h> BindingSide<'h> {
         self.tokens.get(at).is_some_and(|token| token.is(text))
     }
 
-    pub(super) fn fits(&self, at: usize, words: &str) -> bool {
+    pub(super) fn matches_tokens(&self, at: usize, words: &str) -> bool {
         words.split(' ').enumerate().all(|(step, word)| self.is(at + step, word))
     }
 
@@ -229,7 +229,7 @@ impl<'h> BindingSide<'h> {
     }
 
     /// Returns the first word of the statement on the line of this word.
-    pub(super) fn start(&self, at: usize) -> usize {
+    pub(super) fn statement_start(&self, at: usize) -> usize {
         let mut start = at;
         while let Some(before) = start.checked_sub(1).filter(|before| at - before < MAX_STATEMENT) {
             let is_end = self.tokens.get(before).is_some_and(|token| matches!(&*token.text, ";" | "{" | "}"));
@@ -242,7 +242,7 @@ impl<'h> BindingSide<'h> {
     }
 
     /// Returns the end of the statement that contains this word.
-    pub(super) fn end(&self, at: usize) -> usize {
+    pub(super) fn statement_end(&self, at: usize) -> usize {
         let mut depth = 0_usize;
         let mut end = at;
         while let Some(token) = self.tokens.get(end).filter(|_| end - at < MAX_STATEMENT) {
@@ -273,7 +273,7 @@ impl<'h> BindingSide<'h> {
 
     /// Renders a path of names with its first name resolved through the imports.
     pub(super) fn path_of(&self, words: &[CodeToken]) -> String {
-        let path = joined(words);
+        let path = join_tokens(words);
         let (head, rest) = path.split_once(' ').unwrap_or((path.as_str(), ""));
         let known = self.imports_of(head).next().unwrap_or(head);
         format!("{known} {rest}").trim_end().to_owned()
@@ -293,17 +293,17 @@ fn inner_tests(half: &FileSide) -> Vec<Range<usize>> {
         let mut head = code.get(after..).unwrap_or_default().char_indices().take(MAX_HEAD);
         let stop = head.find(|(_, letter)| matches!(letter, '{' | ';')).map(|(stop, _)| after + stop);
         let Some(stop) = stop else { continue };
-        ranges.push(at..read.scanned.closing(stop).map_or(stop, |close| close + 1));
+        ranges.push(at..read.scanned.closing_bracket(stop).map_or(stop, |close| close + 1));
     }
     ranges
 }
 
-pub(super) fn joined(tokens: &[CodeToken]) -> String {
+pub(super) fn join_tokens(tokens: &[CodeToken]) -> String {
     tokens.iter().map(|token| &*token.text).collect::<Vec<_>>().join(" ")
 }
 
 /// Resolves a relative path of files from the root, without the ending of the last.
-pub(super) fn resolved(file: &str, path: &str) -> String {
+pub(super) fn resolve_path(file: &str, path: &str) -> String {
     let (module, rest) = path.split_once(' ').unwrap_or((path, ""));
     if !module.starts_with("./") && !module.starts_with("../") {
         return path.to_owned();

@@ -38,7 +38,7 @@ pub(super) struct NewClaims<'c> {
 impl<'c> NewClaims<'c> {
     pub(super) fn new(claims: impl Iterator<Item = &'c str>) -> Self {
         let all: BTreeSet<&str> = claims.collect();
-        let said = all.iter().filter_map(|claim| said(claim)).collect();
+        let said = all.iter().filter_map(|claim| failure_without_message(claim)).collect();
         Self { all, said }
     }
 
@@ -46,7 +46,7 @@ impl<'c> NewClaims<'c> {
     pub(super) fn says_no_less(&self, before: &str) -> bool {
         self.is_stricter(before)
             || self.has_words_more(before)
-            || said(before).is_some_and(|before| self.said.contains(&before))
+            || failure_without_message(before).is_some_and(|before| self.said.contains(&before))
     }
 
     fn is_stricter(&self, before: &str) -> bool {
@@ -74,7 +74,7 @@ impl<'c> NewClaims<'c> {
 }
 
 /// Returns a statement that fails a test in Go, without its message.
-fn said(claim: &str) -> Option<String> {
+fn failure_without_message(claim: &str) -> Option<String> {
     SAYS.iter().any(|begin| claim.starts_with(begin)).then(|| without_words(claim))
 }
 

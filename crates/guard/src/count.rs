@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 /// Returns the items of `these` that are not in `those`, counting duplicates.
-pub(super) fn missing<'t>(these: &'t [String], those: &[String]) -> Vec<&'t String> {
-    let mut left = counted(those);
-    these.iter().filter(|one| !take(&mut left, one)).collect()
+pub(super) fn missing_items<'t>(these: &'t [String], those: &[String]) -> Vec<&'t String> {
+    let mut left = count_items(those);
+    these.iter().filter(|one| !take_item(&mut left, one)).collect()
 }
 
-pub(super) fn counted(all: &[String]) -> BTreeMap<&str, usize> {
+pub(super) fn count_items(all: &[String]) -> BTreeMap<&str, usize> {
     let mut counts = BTreeMap::new();
     for one in all {
         *counts.entry(one.as_str()).or_insert(0) += 1;
@@ -16,7 +16,7 @@ pub(super) fn counted(all: &[String]) -> BTreeMap<&str, usize> {
     counts
 }
 
-pub(super) fn take(left: &mut BTreeMap<&str, usize>, one: &str) -> bool {
+pub(super) fn take_item(left: &mut BTreeMap<&str, usize>, one: &str) -> bool {
     match left.get_mut(one) {
         Some(count) if *count > 0 => {
             *count -= 1;

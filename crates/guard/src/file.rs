@@ -1,9 +1,9 @@
 //! A file before and after a fix.
 
-use truing_core::line::clean;
+use truing_core::line::clean_line;
 use truing_diff::RepoPath;
 
-use super::count::{counted, missing, take};
+use super::count::{count_items, missing_items, take_item};
 use super::version::{FileRewrite, FileSide};
 use super::weakening::{MAX_QUOTE, Weakening, WeakeningKind};
 
@@ -24,8 +24,8 @@ impl<'a> FilePair<'a> {
         })
     }
 
-    pub(super) fn tell(&self, kind: WeakeningKind, what: &str) -> Weakening {
-        Weakening { path: self.path.clone(), kind, what: clean(what, MAX_QUOTE), is_told: false }
+    pub(super) fn weakening(&self, kind: WeakeningKind, what: &str) -> Weakening {
+        Weakening { path: self.path.clone(), kind, what: clean_line(what, MAX_QUOTE), is_told: false }
     }
 }
 
@@ -33,14 +33,14 @@ impl<'a> FilePair<'a> {
 pub(super) type FileLines<'f, 'a> = Vec<(&'f FilePair<'a>, Vec<String>, Vec<String>)>;
 
 /// Returns the lines that were added. Lines from another file of this fix have only moved and do not count.
-pub(super) fn more<'f, 'a>(sides: &FileLines<'f, 'a>) -> Vec<(&'f FilePair<'a>, String)> {
+pub(super) fn added_lines<'f, 'a>(sides: &FileLines<'f, 'a>) -> Vec<(&'f FilePair<'a>, String)> {
     let gone: Vec<String> =
-        sides.iter().flat_map(|(_, before, after)| missing(before, after)).cloned().collect();
-    let mut moved = counted(&gone);
+        sides.iter().flat_map(|(_, before, after)| missing_items(before, after)).cloned().collect();
+    let mut moved = count_items(&gone);
     let mut found = Vec::new();
     for (file, before, after) in sides {
         let more = after.len().saturating_sub(before.len());
-        let new = missing(after, before).into_iter().filter(|line| !take(&mut moved, line));
+        let new = missing_items(after, before).into_iter().filter(|line| !take_item(&mut moved, line));
         found.extend(new.take(more).map(|line| (*file, line.clone())));
     }
     found

@@ -3,9 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use super::count::missing;
+use super::count::missing_items;
 use super::file::FilePair;
-use super::unit::compact;
+use super::unit::without_blanks;
 use super::version::{FileSide, language_of};
 use super::weakening::{Weakening, WeakeningKind};
 
@@ -61,7 +61,7 @@ pub(super) fn moved_away(files: &[FilePair<'_>], found: &mut Vec<Weakening>) {
         let halves = files.iter().filter_map(|file| file.after.as_ref());
         let hidden = halves.filter(|after| !is_looked_for(&after.path)).flat_map(of);
         let lost = hidden.filter(|name| tests.contains(name));
-        found.extend(lost.map(|name| file.tell(WeakeningKind::Test, &name)));
+        found.extend(lost.map(|name| file.weakening(WeakeningKind::Test, &name)));
     }
 }
 
@@ -87,11 +87,13 @@ fn is_looked_for(path: &str) -> bool {
 }
 
 /// Finds test modules in Rust that are no longer declared.
-pub(super) fn undeclared(files: &[FilePair<'_>], found: &mut Vec<Weakening>) {
+pub(super) fn find_undeclared_modules(files: &[FilePair<'_>], found: &mut Vec<Weakening>) {
     for file in files {
         let (Some(before), Some(after)) = (&file.before, &file.after) else { continue };
         let (before, after) = (modules_of_tests(before), modules_of_tests(after));
-        found.extend(missing(&before, &after).into_iter().map(|name| file.tell(WeakeningKind::Test, name)));
+        found.extend(
+            missing_items(&before, &after).into_iter().map(|name| file.weakening(WeakeningKind::Test, name)),
+        );
     }
 }
 
@@ -143,11 +145,12 @@ const OWN: &[(&str, &[&str], &[&str])] = &[
 
 /// Finds a comparison that a fix makes always true, or a custom one that replaces a derived one.
 pub(super) fn always_equal(file: &FilePair<'_>, found: &mut Vec<Weakening>) {
-    let (before, after) = (file.before.as_ref().map(compares), file.after.as_ref().map(compares));
+    let (before, after) =
+        (file.before.as_ref().map(count_always_equal), file.after.as_ref().map(count_always_equal));
     let is_hollow = after.unwrap_or_default() > before.unwrap_or_default();
     let is_own = file.after.as_ref().is_some_and(|after| is_own_equality(file.before.as_ref(), after));
     if is_hollow || is_own {
-        found.push(file.tell(WeakeningKind::Equal, ""));
+        found.push(file.weakening(WeakeningKind::Equal, ""));
     }
 }
 
@@ -181,15 +184,15 @@ const TESTS_ALONE: &[&str] =
 pub(super) fn reads_tests(file: &FilePair<'_>, found: &mut Vec<Weakening>) {
     let names = |half: &Option<FileSide>| half.as_ref().map(names_of_tests).unwrap_or_default();
     let (before, after) = (names(&file.before), names(&file.after));
-    let brought = missing(&after, &before);
-    found.extend(brought.into_iter().map(|name| file.tell(WeakeningKind::Reads, name)));
+    let brought = missing_items(&after, &before);
+    found.extend(brought.into_iter().map(|name| file.weakening(WeakeningKind::Reads, name)));
 }
 
 fn names_of_tests(half: &FileSide) -> Vec<String> {
     let Some(read) = half.read.as_ref().filter(|_| !half.is_test && !half.is_loaded) else {
         return Vec::new();
     };
-    let outside = half.outside();
+    let outside = half.ranges_outside_tests();
     let strings = outside.iter().flat_map(|range| read.scanned.strings_in(range));
     let texts = strings.filter_map(|string| read.scanned.bare.get(string.clone()));
     let is_of_tests = |text: &&str| {
@@ -204,9 +207,10 @@ fn names_of_tests(half: &FileSide) -> Vec<String> {
 }
 
 /// Returns the number of comparisons that always hold.
-fn compares(half: &FileSide) -> usize {
+fn count_always_equal(half: &FileSide) -> usize {
     let Some(read) = &half.read else { return 0 };
-    let lines: Vec<String> = read.scanned.code.lines().map(compact).filter(|line| !line.is_empty()).collect();
+    let lines: Vec<String> =
+        read.scanned.code.lines().map(without_blanks).filter(|line| !line.is_empty()).collect();
     let code = format!("{}\n", lines.join("\n"));
     let hits = COMPARES.iter().filter(|(ending, ..)| half.path.ends_with(ending)).map(|(_, begin, end)| {
         let heads = code.match_indices(begin).filter_map(|(at, _)| code.get(at + begin.len()..));

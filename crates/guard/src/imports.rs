@@ -15,7 +15,7 @@ pub(super) fn path_tokens(place: &CodeToken, module: &str, path: &str) -> Vec<Co
     let module = module.strip_prefix("node:").unwrap_or(module);
     let parts: Vec<&str> = if path.ends_with(".py") { module.split('.').collect() } else { vec![module] };
     let tokens = parts.iter().flat_map(|part| [".", *part]).skip(1);
-    tokens.map(|text| place.with(text, true)).collect()
+    tokens.map(|text| place.with_text(text, true)).collect()
 }
 
 /// Maximum nesting of brackets in an import.
@@ -34,7 +34,7 @@ struct WordBudget(Cell<Option<usize>>);
 
 impl WordBudget {
     /// Takes words from the budget, if enough are left.
-    fn take(&self, words: usize) -> Option<()> {
+    fn take_words(&self, words: usize) -> Option<()> {
         self.0.set(self.0.get().and_then(|left| left.checked_sub(words)));
         self.0.get().map(|_| ())
     }
@@ -42,7 +42,7 @@ impl WordBudget {
 
 /// Replaces each imported name by its path, and each import by a path. The second value is true if the budget
 /// was exceeded and some names remain unresolved.
-pub(super) fn named(tokens: Vec<CodeToken>, half: &FileSide) -> (Vec<CodeToken>, bool) {
+pub(super) fn resolve_imports(tokens: Vec<CodeToken>, half: &FileSide) -> (Vec<CodeToken>, bool) {
     let path = half.path.as_str();
     let left = WordBudget(Cell::new(half.text.len().checked_add(MORE_WORDS)));
     let mut names = NamePaths::new();
@@ -50,15 +50,15 @@ pub(super) fn named(tokens: Vec<CodeToken>, half: &FileSide) -> (Vec<CodeToken>,
     let mut at = 0;
     while let Some(token) = tokens.get(at) {
         let import = ImportReader { tokens: &tokens, path, left: &left };
-        let read = import.read(at, said.last());
+        let read = import.parse_statement(at, said.last());
         let Some((end, imports)) = read.filter(|(end, _)| *end > at) else {
             said.push(token.clone());
             at += 1;
             continue;
         };
         for (name, target) in imports {
-            said.push(token.with("import", false));
-            match name.and_then(|name| left.take(target.len()).map(|()| name)) {
+            said.push(token.with_text("import", false));
+            match name.and_then(|name| left.take_words(target.len()).map(|()| name)) {
                 Some(name) => {
                     said.extend(target.iter().cloned());
                     names.insert(name, target);
@@ -77,8 +77,8 @@ pub(super) fn named(tokens: Vec<CodeToken>, half: &FileSide) -> (Vec<CodeToken>,
         // A name that is being assigned is not replaced.
         let is_given = said.get(at + 1).is_some_and(|next| next.is("=") || next.is(":="));
         let target = names.get(&token.text).filter(|_| !is_part && !is_given && !token.is_imported);
-        match target.filter(|target| left.take(target.len()).is_some()) {
-            Some(target) => whole.extend(target.iter().map(|part| token.with(part.text.clone(), true))),
+        match target.filter(|target| left.take_words(target.len()).is_some()) {
+            Some(target) => whole.extend(target.iter().map(|part| token.with_text(part.text.clone(), true))),
             None => whole.push(token.clone()),
         }
     }
@@ -95,14 +95,14 @@ pub(super) struct ImportedName {
 }
 
 /// Returns the words of a file without its imports, and the imported names.
-pub(super) fn imports(tokens: Vec<CodeToken>, half: &FileSide) -> (Vec<CodeToken>, Vec<ImportedName>) {
+pub(super) fn split_imports(tokens: Vec<CodeToken>, half: &FileSide) -> (Vec<CodeToken>, Vec<ImportedName>) {
     let left = WordBudget(Cell::new(half.text.len().checked_add(MORE_WORDS)));
     let (mut rest, mut found): (Vec<CodeToken>, Vec<ImportedName>) = (Vec::new(), Vec::new());
     let mut at = 0;
     while let Some(token) = tokens.get(at) {
         let before = at.checked_sub(1).and_then(|before| tokens.get(before));
         let import = ImportReader { tokens: &tokens, path: &half.path, left: &left };
-        match import.read(at, before).filter(|(end, _)| *end > at) {
+        match import.parse_statement(at, before).filter(|(end, _)| *end > at) {
             Some((end, imports)) => {
                 found.extend(imports.into_iter().map(|(name, target)| ImportedName { name, target }));
                 at = end;
@@ -148,8 +148,8 @@ fn given_names(said: &[CodeToken], names: &mut NamePaths, left: &WordBudget) {
         if known.is_some_and(|known| known.len() > MAX_PATH) {
             continue;
         }
-        let mut target = known.cloned().unwrap_or_else(|| vec![first.with(first.text.clone(), true)]);
-        target.extend(path.iter().skip(1).map(|part| part.with(part.text.clone(), true)));
+        let mut target = known.cloned().unwrap_or_else(|| vec![first.with_text(first.text.clone(), true)]);
+        target.extend(path.iter().skip(1).map(|part| part.with_text(part.text.clone(), true)));
         let before = |count: usize| at.checked_sub(count).and_then(|at| said.get(at));
         match before(1) {
             Some(name) if name.is_name() && !before(2).is_some_and(|token| token.is(".")) => {
@@ -162,11 +162,11 @@ fn given_names(said: &[CodeToken], names: &mut NamePaths, left: &WordBudget) {
                 let fields = said.get(start + 1..at.saturating_sub(1)).unwrap_or_default();
                 for field in fields.split(|token| token.is(",")) {
                     let (Some(key), Some(name)) = (field.first(), field.last()) else { continue };
-                    if left.take(target.len() + 2).is_none() {
+                    if left.take_words(target.len() + 2).is_none() {
                         return;
                     }
                     let mut whole = target.clone();
-                    whole.extend([key.with(".", true), key.with(key.text.clone(), true)]);
+                    whole.extend([key.with_text(".", true), key.with_text(key.text.clone(), true)]);
                     names.insert(name.text.clone(), whole);
                 }
             }
@@ -187,29 +187,29 @@ struct ImportReader<'t> {
 
 impl ImportReader<'_> {
     /// Parses the statement at this position, which follows the token `last`.
-    fn read(&self, at: usize, last: Option<&CodeToken>) -> ParsedImport {
+    fn parse_statement(&self, at: usize, last: Option<&CodeToken>) -> ParsedImport {
         let token = self.tokens.get(at)?;
         let begins =
             last.is_none_or(|last| last.line != token.line || matches!(&*last.text, ";" | ":" | "{" | "}"));
         let is_of = |endings: &[&str]| endings.iter().any(|ending| self.path.ends_with(ending));
         match &*token.text {
-            _ if is_of(&[".py"]) && begins => self.python(at),
-            _ if is_of(&[".go"]) && begins => self.go(at),
-            "import" if is_of(&[".java", ".kt"]) && begins => self.java(at),
-            "use" | "extern" if is_of(&[".rs"]) => self.rust(at),
-            "import" | "from" if !is_of(&[".py"]) => self.script(at),
+            _ if is_of(&[".py"]) && begins => self.parse_python(at),
+            _ if is_of(&[".go"]) && begins => self.parse_go(at),
+            "import" if is_of(&[".java", ".kt"]) && begins => self.parse_java(at),
+            "use" | "extern" if is_of(&[".rs"]) => self.parse_rust(at),
+            "import" | "from" if !is_of(&[".py"]) => self.parse_script(at),
             _ => None,
         }
     }
 
     /// Parses `import static a.b.c;`, `import a.b.*;`, and Kotlin's `import a.b as c`.
-    fn java(&self, start: usize) -> ParsedImport {
-        let (mut at, mut path) = self.dotted(start + 1 + usize::from(self.is(start + 1, "static")));
+    fn parse_java(&self, start: usize) -> ParsedImport {
+        let (mut at, mut path) = self.parse_dotted(start + 1 + usize::from(self.is(start + 1, "static")));
         if let Some(star) = self.tokens.get(at).filter(|star| star.is("*")) {
             path.push(star.clone());
             at += 1;
         }
-        let (at, name) = self.renamed(at, path.last());
+        let (at, name) = self.parse_alias(at, path.last());
         Some((at, vec![(name, path)])).filter(|(_, found)| found.iter().all(|(_, path)| !path.is_empty()))
     }
 
@@ -218,7 +218,7 @@ impl ImportReader<'_> {
     }
 
     /// Parses `a . b . c` and returns its end.
-    fn dotted(&self, mut at: usize) -> (usize, Vec<CodeToken>) {
+    fn parse_dotted(&self, mut at: usize) -> (usize, Vec<CodeToken>) {
         let mut path = Vec::new();
         while let Some(token) = self.tokens.get(at) {
             let wanted = if path.len() % 2 == 0 { token.is_name() } else { token.is(".") };
@@ -228,14 +228,14 @@ impl ImportReader<'_> {
             if !wanted || !goes_on {
                 break;
             }
-            path.push(token.with(token.text.clone(), true));
+            path.push(token.with_text(token.text.clone(), true));
             at += 1;
         }
         (at, path)
     }
 
     /// Parses `as NAME`, or returns the known name.
-    fn renamed(&self, at: usize, known: Option<&CodeToken>) -> (usize, Option<Rc<str>>) {
+    fn parse_alias(&self, at: usize, known: Option<&CodeToken>) -> (usize, Option<Rc<str>>) {
         match self
             .tokens
             .get(at + 1)
@@ -246,14 +246,14 @@ impl ImportReader<'_> {
         }
     }
 
-    fn python(&self, start: usize) -> ParsedImport {
+    fn parse_python(&self, start: usize) -> ParsedImport {
         let mut found = Vec::new();
         if self.is(start, "import") {
             let mut at = start + 1;
             loop {
-                let (end, path) = self.dotted(at);
+                let (end, path) = self.parse_dotted(at);
                 let is_as = self.is(end, "as");
-                let (end, name) = self.renamed(end, path.first());
+                let (end, name) = self.parse_alias(end, path.first());
                 // `import a.b` gives the name `a`.
                 let target = if is_as { path.clone() } else { path.iter().take(1).cloned().collect() };
                 if !is_as && path.len() > 1 {
@@ -272,7 +272,7 @@ impl ImportReader<'_> {
         if !self.is(start, "from") {
             return None;
         }
-        let (at, module) = self.dotted(start + 1);
+        let (at, module) = self.parse_dotted(start + 1);
         if module.is_empty() || !self.is(at, "import") {
             return None;
         }
@@ -283,10 +283,10 @@ impl ImportReader<'_> {
             if !is_list && Some(token.line) != line {
                 break;
             }
-            let (end, name) = self.renamed(at + 1, Some(token));
-            self.left.take(module.len() + 2)?;
+            let (end, name) = self.parse_alias(at + 1, Some(token));
+            self.left.take_words(module.len() + 2)?;
             let mut target = module.clone();
-            target.extend([token.with(".", true), token.with(token.text.clone(), true)]);
+            target.extend([token.with_text(".", true), token.with_text(token.text.clone(), true)]);
             found.push((name, target));
             at = end;
             if !self.is(at, ",") {
@@ -297,7 +297,7 @@ impl ImportReader<'_> {
         Some((at + usize::from(is_list && self.is(at, ")")), found))
     }
 
-    fn script(&self, start: usize) -> ParsedImport {
+    fn parse_script(&self, start: usize) -> ParsedImport {
         if self.is(start, "from") {
             let module = self.tokens.get(start + 1)?;
             return Some((start + 2, vec![(None, path_tokens(module, module.string()?, self.path))]));
@@ -321,7 +321,7 @@ impl ImportReader<'_> {
             let (Some(first), Some(last)) = (names.first(), names.last()) else { continue };
             let mut whole = target.clone();
             if is_inside && !first.is("default") {
-                whole.extend([first.with(".", true), first.with(first.text.clone(), true)]);
+                whole.extend([first.with_text(".", true), first.with_text(first.text.clone(), true)]);
             }
             found.push((Some(last.text.clone()), whole));
         }
@@ -332,7 +332,7 @@ impl ImportReader<'_> {
         Some((start + length + 3, found))
     }
 
-    fn go(&self, start: usize) -> ParsedImport {
+    fn parse_go(&self, start: usize) -> ParsedImport {
         if !self.is(start, "import") {
             return None;
         }
@@ -356,10 +356,10 @@ impl ImportReader<'_> {
         Some((at + usize::from(is_list), found))
     }
 
-    fn rust(&self, start: usize) -> ParsedImport {
+    fn parse_rust(&self, start: usize) -> ParsedImport {
         if self.is(start, "extern") {
-            let (end, path) = self.dotted(start + 2);
-            let (end, name) = self.renamed(end, path.first());
+            let (end, path) = self.parse_dotted(start + 2);
+            let (end, name) = self.parse_alias(end, path.first());
             let path: Vec<CodeToken> = path.into_iter().take(1).collect();
             return (self.is(start + 1, "crate") && !path.is_empty()).then(|| (end, vec![(name, path)]));
         }
@@ -370,23 +370,23 @@ impl ImportReader<'_> {
         while let Some(token) = self.tokens.get(at).filter(|token| !token.is(";")) {
             // After a `use` that cannot be parsed to its end, parsing restarts at the next one. This also
             // draws on the budget.
-            self.left.take(1)?;
+            self.left.take_words(1)?;
             if prefix.len() > MAX_INNER || stack.len() > MAX_NESTED {
                 return None;
             }
             match &*token.text {
                 "{" => {
-                    self.left.take(prefix.len())?;
+                    self.left.take_words(prefix.len())?;
                     stack.push(prefix.clone());
                 }
                 "," => {
                     let outer = stack.last().map(Vec::as_slice).unwrap_or_default();
-                    self.left.take(outer.len())?;
+                    self.left.take_words(outer.len())?;
                     prefix = outer.to_vec();
                 }
                 "}" => drop(stack.pop()),
                 "." if prefix.is_empty() => {}
-                "." => prefix.push(token.with(".", true)),
+                "." => prefix.push(token.with_text(".", true)),
                 "as" => {
                     let name = self.tokens.get(at + 1)?.text.clone();
                     if let Some((last, _)) = found.last_mut() {
@@ -395,15 +395,15 @@ impl ImportReader<'_> {
                     at += 1;
                 }
                 "self" => {
-                    self.left.take(prefix.len())?;
+                    self.left.take_words(prefix.len())?;
                     let target: Vec<CodeToken> =
                         prefix.iter().take(prefix.len().saturating_sub(1)).cloned().collect();
                     found.push((target.last().map(|last| last.text.clone()), target));
                 }
                 _ => {
-                    prefix.push(token.with(token.text.clone(), true));
+                    prefix.push(token.with_text(token.text.clone(), true));
                     if !self.is(at + 1, ".") {
-                        self.left.take(prefix.len())?;
+                        self.left.take_words(prefix.len())?;
                         found.push((Some(token.text.clone()), prefix.clone()));
                     }
                 }

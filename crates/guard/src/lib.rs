@@ -50,15 +50,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use truing_diff::RepoPath;
 
-pub use alike::{alike, holds_code};
-pub use answers::{RepositoryTests, TestSearch, answers, sought};
+pub use alike::{holds_code, is_equivalent};
+pub use answers::{RepositoryTests, TestSearch, find_answers, texts_to_search};
 use claim::NewClaims;
-use count::{counted, missing, take};
-use file::{FilePair, more};
+use count::{count_items, missing_items, take_item};
+use file::{FilePair, added_lines};
 use language::LANGUAGES;
 use runner::{PackageLists, RUNNERS};
-use settings::{TestSettings, is_subject, settings};
-use unit::{TestUnit, assertions, doubled};
+use settings::{TestSettings, is_subject, parse_settings};
+use unit::{TestUnit, assertions, repeated_names};
 pub use version::{FileRewrite, FileVersion, is_test_file, is_test_side};
 use version::{FileSide, ScannedFile, language_of};
 pub use weakening::{FindingSubject, Weakening, WeakeningKind};
@@ -68,29 +68,29 @@ pub const MAX_WEAKENINGS: usize = 20;
 
 /// Returns the tests and checks that these changes delete or weaken; at most [`MAX_WEAKENINGS`]. `about`: the
 /// subjects of findings, at which the fixer may change otherwise protected parts.
-pub fn weakened(rewrites: &[FileRewrite<'_>], about: &BTreeSet<FindingSubject>) -> Vec<Weakening> {
+pub fn find_weakenings(rewrites: &[FileRewrite<'_>], about: &BTreeSet<FindingSubject>) -> Vec<Weakening> {
     let (large, rewrites): (Vec<&FileRewrite>, Vec<&FileRewrite>) =
         rewrites.iter().partition(|it| it.is_large());
     let mut files: Vec<FilePair> = rewrites.into_iter().filter_map(FilePair::new).collect();
-    renamed::follow(&mut files);
+    renamed::follow_rename(&mut files);
     let mut found: Vec<Weakening> = large.into_iter().filter_map(too_large).collect();
     kept_tests(&files, &mut found);
     kept_assertions(&files, &mut found);
-    brought(&files, &mut found);
-    bindings::rebound(&files, &mut found);
+    find_added_marks(&files, &mut found);
+    bindings::find_rebound_names(&files, &mut found);
     hollow::moved_away(&files, &mut found);
-    hollow::undeclared(&files, &mut found);
-    product::brought(&files, about, &mut found);
+    hollow::find_undeclared_modules(&files, &mut found);
+    product::find_new_behaviour(&files, about, &mut found);
     for file in &files {
         let subjects: Vec<&FindingSubject> =
             about.iter().filter(|subject| subject.path == *file.path).collect();
-        file.runner(&subjects, &mut found);
+        file.compare_runner_lines(&subjects, &mut found);
         hollow::always_equal(file, &mut found);
         hollow::reads_tests(file, &mut found);
         if subjects.is_empty() {
-            file.loaded(&mut found);
+            file.check_loaded(&mut found);
         }
-        file.settings(&subjects, &mut found);
+        file.compare_settings(&subjects, &mut found);
     }
     // Refused changes come first, so that the limit never hides them behind mere reports.
     found.sort_by(|one, other| (one.is_told, one).cmp(&(other.is_told, other)));
@@ -110,17 +110,17 @@ fn too_large(rewrite: &FileRewrite<'_>) -> Option<Weakening> {
 
 impl FilePair<'_> {
     /// Adds a weakening if the test runner now loads this file and did not before.
-    fn loaded(&self, found: &mut Vec<Weakening>) {
+    fn check_loaded(&self, found: &mut Vec<Weakening>) {
         let is_loaded = |half: &Option<FileSide>| half.as_ref().is_some_and(|half| half.is_loaded);
         if is_loaded(&self.after) && !is_loaded(&self.before) {
-            found.push(self.tell(WeakeningKind::Loaded, ""));
+            found.push(self.weakening(WeakeningKind::Loaded, ""));
         }
     }
 
     /// Compares this file's test settings, except those that a finding concerns.
-    fn settings(&self, subjects: &[&FindingSubject], found: &mut Vec<Weakening>) {
+    fn compare_settings(&self, subjects: &[&FindingSubject], found: &mut Vec<Weakening>) {
         let name = name_of(self.path);
-        let of = |half: &Option<FileSide>| half.as_ref().map(|half| settings(&name, &half.text));
+        let of = |half: &Option<FileSide>| half.as_ref().map(|half| parse_settings(&name, &half.text));
         // An unreadable file has no settings, so a fix that makes it unreadable removes them.
         let before = of(&self.before).flatten();
         let after = match of(&self.after) {
@@ -140,11 +140,11 @@ impl FilePair<'_> {
             .map(|(name, _)| name);
         let text = self.before.as_ref().map_or("", |before| before.text.as_str());
         let changes = changed.chain(brought).filter(|setting| !is_subject(&name, text, setting, subjects));
-        found.extend(changes.map(|name| self.tell(WeakeningKind::Setting, name)));
+        found.extend(changes.map(|name| self.weakening(WeakeningKind::Setting, name)));
     }
 
     /// Compares the lines of this file that determine which tests and checks run.
-    fn runner(&self, subjects: &[&FindingSubject], found: &mut Vec<Weakening>) {
+    fn compare_runner_lines(&self, subjects: &[&FindingSubject], found: &mut Vec<Weakening>) {
         let name = name_of(self.path);
         let Some(runner) =
             RUNNERS.iter().find(|runner| runner.names.iter().any(|known| name.starts_with(known)))
@@ -158,7 +158,7 @@ impl FilePair<'_> {
         let (before, after) = (lines(&self.before), lines(&self.after));
         let has = |line: &str, words: &[&str]| words.iter().any(|words| line.contains(words));
         let now = PackageLists::new(&after);
-        let lost = missing(&before, &after).into_iter().filter(|line| {
+        let lost = missing_items(&before, &after).into_iter().filter(|line| {
             !line.starts_with(['#', ';'])
                 && !line.starts_with("//")
                 && (runner.kept.is_empty() || has(line, runner.kept))
@@ -167,11 +167,12 @@ impl FilePair<'_> {
         // A line that a finding names is meant to change, so it is only reported.
         let text = self.before.as_ref().map_or("", |before| before.text.as_str());
         let is_named = |line: &str| subjects.iter().any(|subject| subject.has_line(text, line));
-        found.extend(
-            lost.map(|line| Weakening { is_told: is_named(line), ..self.tell(WeakeningKind::Runner, line) }),
-        );
-        let brought = missing(&after, &before).into_iter().filter(|line| has(line, runner.refused));
-        found.extend(brought.map(|line| self.tell(WeakeningKind::Runner, line)));
+        found.extend(lost.map(|line| Weakening {
+            is_told: is_named(line),
+            ..self.weakening(WeakeningKind::Runner, line)
+        }));
+        let brought = missing_items(&after, &before).into_iter().filter(|line| has(line, runner.refused));
+        found.extend(brought.map(|line| self.weakening(WeakeningKind::Runner, line)));
     }
 }
 
@@ -236,18 +237,18 @@ fn kept_tests(files: &[FilePair<'_>], found: &mut Vec<Weakening>) {
         let Some(file) = files.get(test.file) else { continue };
         match pair.and_then(|index| after.get(index)) {
             Some(now) if now.content == test.content => {}
-            Some(now) => found.extend(compare(file, test, now)),
+            Some(now) => found.extend(compare_tests(file, test, now)),
             None if file.after.is_none() => {
                 lost.insert(test.file);
             }
-            None => found.push(file.tell(WeakeningKind::Test, &test.unit.name)),
+            None => found.push(file.weakening(WeakeningKind::Test, &test.unit.name)),
         }
     }
     for (index, file) in files.iter().enumerate() {
         let Some(before) = file.before.as_ref().filter(|before| before.is_test) else { continue };
         let is_gone = !file.after.as_ref().is_some_and(|after| after.is_test);
         if is_gone && (lost.contains(&index) || before.units().next().is_none()) {
-            found.push(file.tell(WeakeningKind::File, ""));
+            found.push(file.weakening(WeakeningKind::File, ""));
         }
         let Some(now) =
             file.after.as_ref().and_then(|after| after.read.as_ref()).filter(|now| now.language.shadows)
@@ -255,35 +256,36 @@ fn kept_tests(files: &[FilePair<'_>], found: &mut Vec<Weakening>) {
             continue;
         };
         let known: BTreeSet<&str> = before.units().map(|(_, unit)| unit.name.as_str()).collect();
-        let were = before.read.as_ref().map(|read| doubled(&read.units)).unwrap_or_default();
-        let shadowed =
-            doubled(&now.units).into_iter().filter(|name| !were.contains(name) && known.contains(name));
-        found.extend(shadowed.map(|name| file.tell(WeakeningKind::Shadowed, name)));
+        let were = before.read.as_ref().map(|read| repeated_names(&read.units)).unwrap_or_default();
+        let shadowed = repeated_names(&now.units)
+            .into_iter()
+            .filter(|name| !were.contains(name) && known.contains(name));
+        found.extend(shadowed.map(|name| file.weakening(WeakeningKind::Shadowed, name)));
     }
 }
 
 /// Finds the first loss of a test that still exists.
-fn compare(file: &FilePair<'_>, test: &FoundTest<'_>, now: &FoundTest<'_>) -> Option<Weakening> {
+fn compare_tests(file: &FilePair<'_>, test: &FoundTest<'_>, now: &FoundTest<'_>) -> Option<Weakening> {
     let name = &test.unit.name;
     let (scanned, language) = (&test.read.scanned, test.read.language);
     let claims = test.unit.assertions(scanned, language);
     let still = now.unit.assertions(&now.read.scanned, now.read.language);
-    let come = missing(&still, &claims);
+    let come = missing_items(&still, &claims);
     let added = NewClaims::new(come.iter().map(|claim| claim.as_str()));
-    let mut gone = missing(&claims, &still);
+    let mut gone = missing_items(&claims, &still);
     // An assertion that is missing several times in a row is searched once.
     gone.dedup();
     if let Some(gone) = gone.into_iter().find(|gone| !added.says_no_less(gone)) {
         let is_hollow = come.iter().any(|one| language.truisms.contains(&one.as_str()));
         let kind = if is_hollow { WeakeningKind::Truism } else { WeakeningKind::Assertion };
-        return Some(file.tell(kind, &format!("{name}: {gone}")));
+        return Some(file.weakening(kind, &format!("{name}: {gone}")));
     }
     let (values, left) = (test.unit.literals(scanned), now.unit.literals(&now.read.scanned));
-    if let Some(gone) = missing(&values, &left).first() {
-        return Some(file.tell(WeakeningKind::Value, &format!("{name}: {gone}")));
+    if let Some(gone) = missing_items(&values, &left).first() {
+        return Some(file.weakening(WeakeningKind::Value, &format!("{name}: {gone}")));
     }
     let is_emptied = now.unit.weight(&now.read.scanned).saturating_mul(2) < test.unit.weight(scanned);
-    is_emptied.then(|| file.tell(WeakeningKind::Emptied, name))
+    is_emptied.then(|| file.weakening(WeakeningKind::Emptied, name))
 }
 
 /// Compares assertions outside tests in test files, such as those of helpers. They may move but not
@@ -296,26 +298,26 @@ fn kept_assertions(files: &[FilePair<'_>], found: &mut Vec<Weakening>) {
         if !half.is_test {
             return Vec::new();
         }
-        let all = half.outside().into_iter();
+        let all = half.ranges_outside_tests().into_iter();
         let claims = all.flat_map(|range| assertions(&read.scanned, read.language, range));
         // Imports are compared by their targets.
         claims.filter(|claim| !claim.starts_with("import{")).collect()
     };
     let after: Vec<String> = files.iter().flat_map(|file| loose(file.after.as_ref())).collect();
-    let mut left = counted(&after);
+    let mut left = count_items(&after);
     for file in files.iter().filter(|file| file.after.is_some()) {
         let before = loose(file.before.as_ref());
         found.extend(
             before
                 .iter()
-                .filter(|claim| !take(&mut left, claim))
-                .map(|claim| file.tell(WeakeningKind::Assertion, claim)),
+                .filter(|claim| !take_item(&mut left, claim))
+                .map(|claim| file.weakening(WeakeningKind::Assertion, claim)),
         );
     }
 }
 
 /// Finds forbidden words that a fix adds more often than it removes.
-fn brought(files: &[FilePair<'_>], found: &mut Vec<Weakening>) {
+fn find_added_marks(files: &[FilePair<'_>], found: &mut Vec<Weakening>) {
     for language in LANGUAGES {
         let is_of =
             |half: &&FileSide| half.read.as_ref().is_some_and(|read| std::ptr::eq(read.language, language));
@@ -327,15 +329,15 @@ fn brought(files: &[FilePair<'_>], found: &mut Vec<Weakening>) {
             .collect();
         for mark in language.marks {
             let lines = |half: &Option<FileSide>| -> Vec<String> {
-                half.as_ref().filter(is_of).map(|half| half.marked(mark, &existing)).unwrap_or_default()
+                half.as_ref().filter(is_of).map(|half| half.marked_lines(mark, &existing)).unwrap_or_default()
             };
             let sides: Vec<_> =
                 files.iter().map(|file| (file, lines(&file.before), lines(&file.after))).collect();
-            found.extend(more(&sides).iter().map(|(file, line)| {
+            found.extend(added_lines(&sides).iter().map(|(file, line)| {
                 // A new skipped test weakens no existing test, unless one calls it.
                 let is_told = mark.kind == WeakeningKind::Skipped
                     && file.after.as_ref().is_some_and(|after| after.is_in_new_test(line, &existing));
-                Weakening { is_told, ..file.tell(mark.kind, line) }
+                Weakening { is_told, ..file.weakening(mark.kind, line) }
             }));
         }
     }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::rc::Rc;
 
-use super::file::{FilePair, more};
+use super::file::{FilePair, added_lines};
 use super::loaded;
 use super::patterns::*;
 use super::tokens::{CodeToken, FoldedCode};
@@ -18,10 +18,14 @@ use WeakeningKind::{Asks, Borrows, Ends, Hooked, Pieces, Unfollowed};
 use truing_diff::RepoPath;
 
 /// Adds the behaviour that this fix newly has outside tests.
-pub(super) fn brought(files: &[FilePair<'_>], about: &BTreeSet<FindingSubject>, found: &mut Vec<Weakening>) {
+pub(super) fn find_new_behaviour(
+    files: &[FilePair<'_>],
+    about: &BTreeSet<FindingSubject>,
+    found: &mut Vec<Weakening>,
+) {
     let products: Vec<_> = files
         .iter()
-        .map(|file| (file, ProductFile::of(&file.before), ProductFile::of(&file.after)))
+        .map(|file| (file, ProductFile::from_side(&file.before), ProductFile::from_side(&file.after)))
         .collect();
     let mut each = |kind: WeakeningKind,
                     words: &[&str],
@@ -32,8 +36,8 @@ pub(super) fn brought(files: &[FilePair<'_>], about: &BTreeSet<FindingSubject>, 
             (*file, of(before), of(after))
         });
         let sides: Vec<_> = sides.collect();
-        for (file, line) in more(&sides) {
-            if about.iter().any(|subject| subject.path == *file.path && subject.names(words)) {
+        for (file, line) in added_lines(&sides) {
+            if about.iter().any(|subject| subject.path == *file.path && subject.mentions_any(words)) {
                 continue;
             }
             let had = sides.iter().any(|(of, before, _)| std::ptr::eq(*of, file) && !before.is_empty());
@@ -42,11 +46,11 @@ pub(super) fn brought(files: &[FilePair<'_>], about: &BTreeSet<FindingSubject>, 
                     && [before, after].iter().all(|side| side.as_ref().is_some_and(ProductFile::is_program))
             });
             let is_mild = is_told || had || (is_program && matches!(kind, Ends | Asks));
-            found.push(Weakening { is_told: is_mild, ..file.tell(kind, &line) });
+            found.push(Weakening { is_told: is_mild, ..file.weakening(kind, &line) });
         }
     };
     for rule in RULES {
-        each(rule.kind, rule.about, rule.kind.is_mild(), &|product| product.lines(rule));
+        each(rule.kind, rule.about, rule.kind.is_mild(), &|product| product.matching_lines(rule));
     }
     for rule in COMPARISONS {
         each(rule.kind, rule.about, false, &|product| product.comparisons(rule, true));
@@ -54,14 +58,14 @@ pub(super) fn brought(files: &[FilePair<'_>], about: &BTreeSet<FindingSubject>, 
     }
     each(Borrows, OF_TESTS, false, &|product| product.libraries(LIBRARIES));
     each(Borrows, OF_TESTS, true, &|product| product.libraries(&[(SCRIPT, ASSERTING)]));
-    each(Hooked, PATCHED, false, &|product| product.patched(true));
-    each(Hooked, PATCHED, true, &|product| product.patched(false));
-    each(Pieces, &[], false, &|product| product.pieced());
+    each(Hooked, PATCHED, false, &|product| product.patched_lines(true));
+    each(Hooked, PATCHED, true, &|product| product.patched_lines(false));
+    each(Pieces, &[], false, &|product| product.pieced_lines());
     each(Ends, ENDING, false, &|product| product.symbols());
     for (file, before, after) in &products {
         let is_cut = |side: &Option<ProductFile<'_>>| side.as_ref().is_some_and(|side| side.code.is_cut);
         if is_cut(after) {
-            found.push(Weakening { is_told: is_cut(before), ..file.tell(Unfollowed, "") });
+            found.push(Weakening { is_told: is_cut(before), ..file.weakening(Unfollowed, "") });
         }
     }
 }
@@ -89,7 +93,7 @@ struct ProductFile<'h> {
 
 impl<'h> ProductFile<'h> {
     /// Returns none if the file belongs to tests or its language is unknown.
-    fn of(half: &'h Option<FileSide>) -> Option<Self> {
+    fn from_side(half: &'h Option<FileSide>) -> Option<Self> {
         let is_read =
             |half: &&FileSide| half.read.is_some() && !is_test_side(&RepoPath::from_text(&half.path));
         half.as_ref().filter(is_read).map(Self::new)
@@ -102,18 +106,18 @@ impl<'h> ProductFile<'h> {
             index.entry(Rc::clone(&token.text)).or_default().push(at);
         }
         let mut product = Self { half, code, index, main: Vec::new(), for_tests: Vec::new() };
-        product.main = product.regions(&[
+        product.main = product.find_regions(&[
             "if @main",
             "def main (",
             "if ( require . main === module )",
             "if ( import . meta . main )",
         ]);
         if half.path.ends_with(".rs") {
-            product.main = product.regions(&["fn main ("]);
-            product.for_tests = product.regions(&["# [ cfg ( test ) ]"]);
+            product.main = product.find_regions(&["fn main ("]);
+            product.for_tests = product.find_regions(&["# [ cfg ( test ) ]"]);
         }
         if half.path.ends_with(".go") && half.text.contains("package main") {
-            product.main = product.regions(&["func main ( )"]);
+            product.main = product.find_regions(&["func main ( )"]);
         }
         product
     }
@@ -133,28 +137,28 @@ impl<'h> ProductFile<'h> {
     }
 
     /// Returns the lines that these words begin, with their bodies.
-    fn regions(&self, heads: &[&str]) -> Vec<Range<usize>> {
+    fn find_regions(&self, heads: &[&str]) -> Vec<Range<usize>> {
         let Some(read) = &self.half.read else { return Vec::new() };
         let scanned = &read.scanned;
         let is_python = self.half.path.ends_with(".py");
         let starts = heads.iter().flat_map(|head| self.places(head));
         let region = |at: usize| {
             let line = scanned.line_of(at);
-            let indent = at - scanned.line(line).start;
+            let indent = at - scanned.line_range(line).start;
             // A nested part does not belong to the main program.
             if indent > 0 && is_python {
                 return None;
             }
             if is_python {
                 let ends = (line + 1..scanned.lines.len()).find(|line| {
-                    let text = scanned.code.get(scanned.line(*line)).unwrap_or_default();
+                    let text = scanned.code.get(scanned.line_range(*line)).unwrap_or_default();
                     !text.trim().is_empty() && !text.starts_with([' ', '\t', ')', ']'])
                 });
-                return Some(at..ends.map_or(scanned.code.len(), |line| scanned.line(line).start));
+                return Some(at..ends.map_or(scanned.code.len(), |line| scanned.line_range(line).start));
             }
             let mut near = scanned.code.get(at..)?.char_indices().take(MAX_HEAD);
             let (stop, sign) = near.find(|(_, letter)| matches!(letter, '{' | ';'))?;
-            let end = if sign == '{' { scanned.closing(at + stop)? } else { at + stop };
+            let end = if sign == '{' { scanned.closing_bracket(at + stop)? } else { at + stop };
             Some(at..end)
         };
         starts
@@ -164,17 +168,17 @@ impl<'h> ProductFile<'h> {
             .collect()
     }
 
-    fn line(&self, line: usize) -> String {
+    fn line_text(&self, line: usize) -> String {
         let scanned = self.half.read.as_ref().map(|read| &read.scanned);
-        let text = scanned.and_then(|scanned| scanned.bare.get(scanned.line(line)));
+        let text = scanned.and_then(|scanned| scanned.bare.get(scanned.line_range(line)));
         text.unwrap_or_default().trim().to_owned()
     }
 
     /// Renders these lines without duplicates.
-    fn quoted(&self, mut lines: Vec<usize>) -> Vec<String> {
+    fn line_texts(&self, mut lines: Vec<usize>) -> Vec<String> {
         lines.sort_unstable();
         lines.dedup();
-        lines.into_iter().map(|line| self.line(line)).collect()
+        lines.into_iter().map(|line| self.line_text(line)).collect()
     }
 
     /// Returns the positions of this pattern in the words.
@@ -208,7 +212,7 @@ impl<'h> ProductFile<'h> {
         self.code.tokens.get(at).is_some_and(|token| token.is(text))
     }
 
-    fn lines(&self, rule: &ForbiddenPattern) -> Vec<String> {
+    fn matching_lines(&self, rule: &ForbiddenPattern) -> Vec<String> {
         if !self.has_ending(rule.endings) {
             return Vec::new();
         }
@@ -226,7 +230,7 @@ impl<'h> ProductFile<'h> {
             .map(|token| token.line)
             .collect();
         lines.dedup();
-        self.quoted(lines)
+        self.line_texts(lines)
     }
 
     /// `if (require.main === module)` permits a file to be a program. Its other code also runs for tests.
@@ -257,7 +261,7 @@ impl<'h> ProductFile<'h> {
                 }
             }
         }
-        self.quoted(lines)
+        self.line_texts(lines)
     }
 
     fn stands_for_value(&self, at: usize, token: &CodeToken) -> bool {
@@ -313,11 +317,11 @@ impl<'h> ProductFile<'h> {
                 lines.push(token.line);
             }
         }
-        self.quoted(lines)
+        self.line_texts(lines)
     }
 
     /// Finds assignments to foreign fields: of the language's own or a test library's, or of other imports.
-    fn patched(&self, is_of_all: bool) -> Vec<String> {
+    fn patched_lines(&self, is_of_all: bool) -> Vec<String> {
         let tokens = &self.code.tokens;
         let mut lines = Vec::new();
         let targets = SETTERS.iter().flat_map(|setter| {
@@ -360,7 +364,7 @@ impl<'h> ProductFile<'h> {
                 lines.push(token);
             }
         }
-        self.quoted(lines.into_iter().map(|token| token.line).collect())
+        self.line_texts(lines.into_iter().map(|token| token.line).collect())
     }
 
     /// Returns true if the named thing belongs to the language or a test library. None if it is this file's
@@ -391,8 +395,8 @@ impl<'h> ProductFile<'h> {
         (is_library || is_own || is_python).then_some(is_library || is_own)
     }
 
-    fn pieced(&self) -> Vec<String> {
-        self.quoted(self.code.pieced.clone())
+    fn pieced_lines(&self) -> Vec<String> {
+        self.line_texts(self.code.pieced.clone())
     }
 
     /// Finds functions that replace those of the C library, or bypass Rust for them.
@@ -417,7 +421,7 @@ impl<'h> ProductFile<'h> {
                 lines.push(token.line);
             }
         }
-        self.quoted(lines)
+        self.line_texts(lines)
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use super::count::missing;
+use super::count::missing_items;
 use super::file::FilePair;
 use super::scan::{is_word, part};
 use super::version::FileSide;
@@ -16,27 +16,29 @@ const DEFINES: &[&str] =
     &["def ", "function ", "fn ", "func ", "class ", "struct ", "const ", "let ", "var ", "type ", "enum "];
 
 /// Replaces the old name in the old tests by the new one.
-pub(super) fn follow(files: &mut [FilePair<'_>]) {
-    let Some((old, new)) = renamed(files) else { return };
+pub(super) fn follow_rename(files: &mut [FilePair<'_>]) {
+    let Some((old, new)) = find_rename(files) else { return };
     for file in files.iter_mut() {
         let is_moved = file.before.as_ref().is_some_and(|half| half.read.is_some());
         if let Some(before) = file.before.as_mut().filter(|_| is_moved) {
-            let text = replaced(before, &old, &new);
-            before.say(text);
+            let text = replace_name(before, &old, &new);
+            before.set_text(text);
         }
     }
 }
 
-fn renamed(files: &[FilePair<'_>]) -> Option<(String, String)> {
-    let (before, after) =
-        (defined(files, |file| file.before.as_ref()), defined(files, |file| file.after.as_ref()));
+fn find_rename(files: &[FilePair<'_>]) -> Option<(String, String)> {
+    let (before, after) = (
+        product_definitions(files, |file| file.before.as_ref()),
+        product_definitions(files, |file| file.after.as_ref()),
+    );
     let mut gone = before.difference(&after);
     let mut come = after.difference(&before);
     let (Some(old), None, Some(new), None) = (gone.next(), gone.next(), come.next(), come.next()) else {
         return None;
     };
     let halves = || files.iter().filter_map(|file| file.after.as_ref());
-    let is_used = halves().filter(|half| !half.is_test).any(|half| calls(half, old));
+    let is_used = halves().filter(|half| !half.is_test).any(|half| calls_name(half, old));
     let is_faked =
         files.iter().filter(|file| file.after.as_ref().is_some_and(|half| half.is_test)).any(|file| {
             let lines = |half: Option<&FileSide>, name: &str| -> Vec<String> {
@@ -44,32 +46,32 @@ fn renamed(files: &[FilePair<'_>]) -> Option<(String, String)> {
                 else {
                     return Vec::new();
                 };
-                let ranges = half.outside().into_iter();
+                let ranges = half.ranges_outside_tests().into_iter();
                 let lines = ranges.flat_map(|range| part(&read.scanned.code, range).lines());
-                let named = lines.filter(|line| words(line).any(|word| word == name));
+                let named = lines.filter(|line| split_words(line).any(|word| word == name));
                 named.map(|line| line.trim().to_owned()).collect()
             };
             let was: Vec<String> =
                 lines(file.before.as_ref(), old).iter().map(|line| in_line(line, old, new)).collect();
-            !missing(&lines(file.after.as_ref(), new), &was).is_empty()
-                || file.after.as_ref().is_some_and(|half| definitions(half, true).any(|name| name == *new))
+            !missing_items(&lines(file.after.as_ref(), new), &was).is_empty()
+                || file.after.as_ref().is_some_and(|half| defined_names(half, true).any(|name| name == *new))
         });
     (!is_used && !is_faked).then(|| (old.clone(), new.clone()))
 }
 
 /// Returns the names that the product defines.
-fn defined<'f>(
+fn product_definitions<'f>(
     files: &'f [FilePair<'_>],
     side: impl Fn(&'f FilePair<'_>) -> Option<&'f FileSide>,
 ) -> BTreeSet<String> {
     let halves = files.iter().filter_map(side).filter(|half| !half.is_test);
-    halves.flat_map(|half| definitions(half, false)).collect()
+    halves.flat_map(|half| defined_names(half, false)).collect()
 }
 
-pub(super) fn definitions(half: &FileSide, is_whole: bool) -> impl Iterator<Item = String> {
+pub(super) fn defined_names(half: &FileSide, is_whole: bool) -> impl Iterator<Item = String> {
     let code = half.read.as_ref().map_or("", |read| read.scanned.code.as_str());
     let whole = is_whole.then_some(0..code.len());
-    let ranges: Vec<_> = if is_whole { whole.into_iter().collect() } else { half.outside() };
+    let ranges: Vec<_> = if is_whole { whole.into_iter().collect() } else { half.ranges_outside_tests() };
     ranges.into_iter().flat_map(|range| part(code, range).lines()).filter_map(|line| {
         let bare = line.trim_start();
         // Names inside a function are invisible to other code.
@@ -84,14 +86,14 @@ pub(super) fn definitions(half: &FileSide, is_whole: bool) -> impl Iterator<Item
         let rest = DEFINES.iter().find_map(|word| bare.strip_prefix(word))?;
         // A pattern takes names from another value.
         let is_name = rest.bytes().next().is_some_and(is_word);
-        words(rest).next().filter(|_| is_name).map(str::to_owned)
+        split_words(rest).next().filter(|_| is_name).map(str::to_owned)
     })
 }
 
 /// Returns true if the product calls this name. A module may keep the name.
-fn calls(half: &FileSide, name: &str) -> bool {
+fn calls_name(half: &FileSide, name: &str) -> bool {
     let code = half.read.as_ref().map_or("", |read| read.scanned.code.as_str());
-    half.outside().into_iter().any(|range| {
+    half.ranges_outside_tests().into_iter().any(|range| {
         let text = part(code, range);
         text.match_indices(name).any(|(at, _)| {
             let before = at.checked_sub(1).and_then(|before| text.as_bytes().get(before));
@@ -101,7 +103,7 @@ fn calls(half: &FileSide, name: &str) -> bool {
     })
 }
 
-fn words(text: &str) -> impl Iterator<Item = &str> {
+fn split_words(text: &str) -> impl Iterator<Item = &str> {
     text.split(|letter: char| !(letter.is_alphanumeric() || letter == '_')).filter(|word| !word.is_empty())
 }
 
@@ -121,7 +123,7 @@ fn in_line(line: &str, old: &str, new: &str) -> String {
 }
 
 /// Replaces the name in a file's code and in its tests' names; strings stay.
-fn replaced(half: &FileSide, old: &str, new: &str) -> String {
+fn replace_name(half: &FileSide, old: &str, new: &str) -> String {
     let Some(read) = &half.read else { return half.text.clone() };
     let (code, text) = (read.scanned.code.as_str(), half.text.as_str());
     let mut made = String::new();

@@ -40,7 +40,7 @@ impl ScannedText {
         let mut at = 0;
         let mut depth = 0_usize;
         while let Some(byte) = text.as_bytes().get(at) {
-            let span = firsts.contains(byte).then(|| opened(text, at, language)).flatten();
+            let span = firsts.contains(byte).then(|| opened_span(text, at, language)).flatten();
             let Some((span, end)) = span else {
                 match byte {
                     b'(' | b'[' => depth = depth.saturating_add(1),
@@ -93,7 +93,7 @@ impl ScannedText {
     }
 
     /// Returns the position of the bracket that closes this one.
-    pub(super) fn closing(&self, open: usize) -> Option<usize> {
+    pub(super) fn closing_bracket(&self, open: usize) -> Option<usize> {
         let found = self.pairs.binary_search_by_key(&open, |(open, _)| *open).ok()?;
         self.pairs.get(found).map(|(_, close)| *close)
     }
@@ -110,7 +110,7 @@ impl ScannedText {
     }
 
     /// Returns the range of a line without its line end.
-    pub(super) fn line(&self, line: usize) -> Range<usize> {
+    pub(super) fn line_range(&self, line: usize) -> Range<usize> {
         let start = self.lines.get(line).copied().unwrap_or(self.code.len());
         let end = self.lines.get(line + 1).map_or(self.code.len(), |next| next - 1);
         start..end.max(start)
@@ -143,7 +143,7 @@ pub(super) fn occurrences<'a>(text: &'a str, words: &'a str) -> impl Iterator<It
 }
 
 /// Returns the span that begins here, and its end.
-fn opened<'l>(text: &str, at: usize, language: &'l LanguageRules) -> Option<(&'l SpanSyntax, usize)> {
+fn opened_span<'l>(text: &str, at: usize, language: &'l LanguageRules) -> Option<(&'l SpanSyntax, usize)> {
     let rest = text.get(at..)?;
     let span = language.spans.iter().find(|span| rest.starts_with(span.open))?;
     let before = at.checked_sub(1).and_then(|before| text.as_bytes().get(before));
@@ -151,15 +151,15 @@ fn opened<'l>(text: &str, at: usize, language: &'l LanguageRules) -> Option<(&'l
     let inner = at + span.open.len();
     let end = match span.kind {
         _ if joins => None,
-        SpanKind::Comment | SpanKind::Raw => Some(closed(text, inner, span)),
-        SpanKind::Text => Some(escaped(text, inner, span)),
+        SpanKind::Comment | SpanKind::Raw => Some(span_end(text, inner, span)),
+        SpanKind::Text => Some(escaped_span_end(text, inner, span)),
         SpanKind::Letter => letter(text, inner),
     };
     end.map(|end| (span, end))
 }
 
 /// Returns the end of a span, which its first closing mark ends.
-fn closed(text: &str, inner: usize, span: &SpanSyntax) -> usize {
+fn span_end(text: &str, inner: usize, span: &SpanSyntax) -> usize {
     let rest = text.get(inner..).unwrap_or_default();
     match rest.find(span.close) {
         // A line comment does not include its line end.
@@ -170,7 +170,7 @@ fn closed(text: &str, inner: usize, span: &SpanSyntax) -> usize {
 }
 
 /// Returns the end of a span in which a backslash escapes the next character.
-fn escaped(text: &str, inner: usize, span: &SpanSyntax) -> usize {
+fn escaped_span_end(text: &str, inner: usize, span: &SpanSyntax) -> usize {
     let bytes = text.as_bytes();
     let first = span.close.as_bytes().first().copied();
     let mut at = inner;

@@ -55,25 +55,27 @@ const PLACES: &[&str] = &["file:", "link:", "portal:", "npm:", "./", "../", "git
 const SOURCES: &[&str] = &["path", "git", "package", "registry"];
 
 /// Returns the test settings of this file. None if it is no such file or cannot be parsed.
-pub(super) fn settings(name: &str, text: &str) -> Option<TestSettings> {
+pub(super) fn parse_settings(name: &str, text: &str) -> Option<TestSettings> {
     let mut settings = TestSettings::new();
     match name {
         "Cargo.toml" | "pyproject.toml" if is_too_deep(text) => return None,
-        "Cargo.toml" => cargo(&toml::from_str(text).ok()?, &mut settings),
-        "pyproject.toml" => pyproject(&toml::from_str(text).ok()?, &mut settings),
-        "package.json" => package(&serde_json::from_str(text).ok()?, &mut settings),
+        "Cargo.toml" => add_cargo_settings(&toml::from_str(text).ok()?, &mut settings),
+        "pyproject.toml" => add_pyproject_settings(&toml::from_str(text).ok()?, &mut settings),
+        "package.json" => add_package_settings(&serde_json::from_str(text).ok()?, &mut settings),
         "deno.json" => {
             let whole: Value = serde_json::from_str(text).ok()?;
-            each(&whole, &["tasks"], &mut settings, |name, _| has(name, TESTS).then_some(true));
-            each(&whole, &["imports"], &mut settings, |_, _| Some(true));
+            add_table_values(&whole, &["tasks"], &mut settings, |name, _| has(name, TESTS).then_some(true));
+            add_table_values(&whole, &["imports"], &mut settings, |_, _| Some(true));
         }
-        "tox.ini" | "setup.cfg" => sections(text, &mut settings),
+        "tox.ini" | "setup.cfg" => add_ini_sections(text, &mut settings),
         "Makefile" | "makefile" | "GNUmakefile" | "justfile" | "Justfile" | ".justfile" => {
-            targets(text, &mut settings);
+            add_make_targets(text, &mut settings);
         }
-        "Taskfile.yml" | "Taskfile.yaml" | "taskfile.yml" | "taskfile.yaml" => tasks(text, &mut settings),
-        _ if name.ends_with(".mk") || name.ends_with(".just") => targets(text, &mut settings),
-        "go.mod" => replaced(text, &mut settings),
+        "Taskfile.yml" | "Taskfile.yaml" | "taskfile.yml" | "taskfile.yaml" => {
+            add_task_settings(text, &mut settings);
+        }
+        _ if name.ends_with(".mk") || name.ends_with(".just") => add_make_targets(text, &mut settings),
+        "go.mod" => add_replaced_modules(text, &mut settings),
         _ => return None,
     }
     Some(settings)
@@ -119,23 +121,23 @@ fn has(text: &str, words: &[&str]) -> bool {
     words.iter().any(|word| text.contains(word))
 }
 
-fn put(settings: &mut TestSettings, name: String, value: String, is_free: bool) {
+fn add_setting(settings: &mut TestSettings, name: String, value: String, is_free: bool) {
     let known = settings.entry(name).or_insert_with(|| TestSetting { value: String::new(), is_free });
     known.value.push_str(&value);
     known.value.push('\n');
 }
 
 /// Adds the whole value at a path.
-fn whole(from: &Value, place: &[&str], settings: &mut TestSettings) {
+fn add_whole_value(from: &Value, place: &[&str], settings: &mut TestSettings) {
     let found = place.iter().try_fold(from, |value, key| value.get(key));
     if let Some(value) = found {
-        put(settings, place.join("."), value.to_string(), false);
+        add_setting(settings, place.join("."), value.to_string(), false);
     }
 }
 
 /// Adds every value of the table at a path for which `is_free` returns a value, which says if a fix may add
 /// it.
-fn each(
+fn add_table_values(
     from: &Value,
     place: &[&str],
     settings: &mut TestSettings,
@@ -144,12 +146,12 @@ fn each(
     let found = place.iter().try_fold(from, |value, key| value.get(key)).and_then(Value::as_object);
     for (name, value) in found.into_iter().flatten() {
         if let Some(is_free) = is_free(name, value) {
-            put(settings, format!("{}.{name}", place.join(".")), value.to_string(), is_free);
+            add_setting(settings, format!("{}.{name}", place.join(".")), value.to_string(), is_free);
         }
     }
 }
 
-fn cargo(manifest: &Value, settings: &mut TestSettings) {
+fn add_cargo_settings(manifest: &Value, settings: &mut TestSettings) {
     for place in [
         &["test"][..],
         &["lib", "test"],
@@ -167,21 +169,21 @@ fn cargo(manifest: &Value, settings: &mut TestSettings) {
         &["workspace", "exclude"],
         &["workspace", "default-members"],
     ] {
-        whole(manifest, place, settings);
+        add_whole_value(manifest, place, settings);
     }
     let members = manifest.pointer("/workspace/members").and_then(Value::as_array);
     for member in members.into_iter().flatten() {
-        put(settings, format!("workspace.members {member}"), String::new(), true);
+        add_setting(settings, format!("workspace.members {member}"), String::new(), true);
     }
     let elsewhere =
         |_: &str, value: &Value| SOURCES.iter().any(|key| value.get(key).is_some()).then_some(false);
-    each(manifest, &["dev-dependencies"], settings, elsewhere);
+    add_table_values(manifest, &["dev-dependencies"], settings, elsewhere);
     for (target, _) in manifest.get("target").and_then(Value::as_object).into_iter().flatten() {
-        each(manifest, &["target", target, "dev-dependencies"], settings, elsewhere);
+        add_table_values(manifest, &["target", target, "dev-dependencies"], settings, elsewhere);
     }
 }
 
-fn pyproject(manifest: &Value, settings: &mut TestSettings) {
+fn add_pyproject_settings(manifest: &Value, settings: &mut TestSettings) {
     for place in [
         &["tool", "pytest"][..],
         &["tool", "tox"],
@@ -193,17 +195,17 @@ fn pyproject(manifest: &Value, settings: &mut TestSettings) {
         &["project", "entry-points", "pytest11"],
         &["tool", "poetry", "plugins", "pytest11"],
     ] {
-        whole(manifest, place, settings);
+        add_whole_value(manifest, place, settings);
     }
 }
 
-fn package(manifest: &Value, settings: &mut TestSettings) {
+fn add_package_settings(manifest: &Value, settings: &mut TestSettings) {
     for key in ["jest", "mocha", "ava", "vitest", "tap", "babel"] {
-        whole(manifest, &[key], settings);
+        add_whole_value(manifest, &[key], settings);
     }
-    each(manifest, &["imports"], settings, |_, _| Some(true));
+    add_table_values(manifest, &["imports"], settings, |_, _| Some(true));
     let known = manifest.get("scripts").and_then(Value::as_object);
-    each(manifest, &["scripts"], settings, |name, value| {
+    add_table_values(manifest, &["scripts"], settings, |name, value| {
         let runs_beside = ["pre", "post"].iter().any(|when| {
             name.strip_prefix(when).is_some_and(|of| known.is_some_and(|known| known.contains_key(of)))
         });
@@ -214,7 +216,7 @@ fn package(manifest: &Value, settings: &mut TestSettings) {
         (has(name, TESTS) || has(command, RUNNERS)).then_some(true)
     });
     for key in ["dependencies", "devDependencies", "overrides", "resolutions"] {
-        each(manifest, &[key], settings, |_, value| {
+        add_table_values(manifest, &[key], settings, |_, value| {
             let value = value.as_str().unwrap_or_default();
             PLACES.iter().any(|place| value.starts_with(place)).then_some(false)
         });
@@ -222,7 +224,7 @@ fn package(manifest: &Value, settings: &mut TestSettings) {
 }
 
 /// Adds the sections of an INI file that affect tests.
-fn sections(text: &str, settings: &mut TestSettings) {
+fn add_ini_sections(text: &str, settings: &mut TestSettings) {
     let mut section = "";
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with(['#', ';'])) {
         if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
@@ -232,7 +234,7 @@ fn sections(text: &str, settings: &mut TestSettings) {
         let is_run = matches!(section, "tool:pytest" | "pytest" | "tox" | "aliases" | "unittest")
             || section.starts_with("testenv");
         if is_run || line.contains("pytest11") {
-            put(settings, format!("[{section}]"), line.to_owned(), false);
+            add_setting(settings, format!("[{section}]"), line.to_owned(), false);
         }
     }
 }
@@ -263,7 +265,7 @@ const READ_BY_MAKE: &[&str] = &["SHELL", "PATH", "VPATH", "BASH_ENV", "ENV", "ex
 const CHECKS: &[&str] = &["lint", "type", "format", "fmt", "ci", "all", "build", "static", "audit"];
 
 /// Adds targets that test, the variables that they use, and parts that affect all targets.
-fn targets(text: &str, settings: &mut TestSettings) {
+fn add_make_targets(text: &str, settings: &mut TestSettings) {
     let mut blocks: Vec<(String, String)> = Vec::new();
     let mut assigned: Vec<(&str, &str)> = Vec::new();
     for line in text.lines() {
@@ -288,11 +290,11 @@ fn targets(text: &str, settings: &mut TestSettings) {
         });
         match (assignment, bare.split_once(':')) {
             _ if bare.starts_with("set ") => {
-                put(settings, "what is included or set".to_owned(), bare.to_owned(), false);
+                add_setting(settings, "what is included or set".to_owned(), bare.to_owned(), false);
             }
             (Some((name, value)), _) if is_word(name) => assigned.push((name, value)),
             (_, Some((target, needs))) => blocks.push((target.trim().to_owned(), format!("{needs}\n"))),
-            _ => put(settings, "what is included or set".to_owned(), bare.to_owned(), false),
+            _ => add_setting(settings, "what is included or set".to_owned(), bare.to_owned(), false),
         }
     }
     // Several targets with one recipe count separately.
@@ -307,7 +309,7 @@ fn targets(text: &str, settings: &mut TestSettings) {
         let ignored =
             block.lines().skip(1).filter(|line| line.trim_start_matches(['@', '+', ' ']).starts_with('-'));
         for line in ignored.filter(|_| has(target, CHECKS)) {
-            put(settings, format!("{target} in spite of errors"), line.to_owned(), false);
+            add_setting(settings, format!("{target} in spite of errors"), line.to_owned(), false);
         }
     }
     blocks.retain(|(target, block)| {
@@ -329,17 +331,17 @@ fn targets(text: &str, settings: &mut TestSettings) {
         });
         let is_read = READ.iter().any(|part| name.contains(part));
         if is_used || is_read || READ_BY_MAKE.contains(&name) || name.starts_with('.') {
-            put(settings, name.to_owned(), value.to_owned(), false);
+            add_setting(settings, name.to_owned(), value.to_owned(), false);
         }
     }
     for (target, block) in blocks {
         let is_free = !target.starts_with('.') && !target.contains(['$', '%']);
-        put(settings, target, block, is_free);
+        add_setting(settings, target, block, is_free);
     }
 }
 
 /// Adds tasks that test, and the settings that apply to all tasks.
-fn tasks(text: &str, settings: &mut TestSettings) {
+fn add_task_settings(text: &str, settings: &mut TestSettings) {
     let (mut section, mut task) = ("", "");
     for line in text.lines().filter(|line| !line.trim().is_empty() && !line.trim_start().starts_with('#')) {
         let indent = line.len() - line.trim_start().len();
@@ -352,24 +354,24 @@ fn tasks(text: &str, settings: &mut TestSettings) {
             _ => {}
         }
         if section != "tasks" && section != "version" {
-            put(settings, section.to_owned(), line.trim().to_owned(), false);
+            add_setting(settings, section.to_owned(), line.trim().to_owned(), false);
         } else if has(task, TESTS) || (has(task, CHECKS) && line.contains("ignore_error")) {
-            put(settings, task.to_owned(), line.trim().to_owned(), true);
+            add_setting(settings, task.to_owned(), line.trim().to_owned(), true);
         }
     }
 }
 
 /// Adds Go modules that are replaced by others.
-fn replaced(text: &str, settings: &mut TestSettings) {
+fn add_replaced_modules(text: &str, settings: &mut TestSettings) {
     let mut is_inside = false;
     for line in text.lines().map(|line| line.split("//").next().unwrap_or_default().trim()) {
         let rest = line.strip_prefix("replace").filter(|rest| rest.starts_with([' ', '(', '\t']));
         match rest.map(str::trim) {
             Some("(") => is_inside = true,
-            Some(replaced) => put(settings, "replace".to_owned(), replaced.to_owned(), false),
+            Some(replaced) => add_setting(settings, "replace".to_owned(), replaced.to_owned(), false),
             None if line == ")" => is_inside = false,
             None if is_inside && !line.is_empty() => {
-                put(settings, "replace".to_owned(), line.to_owned(), false);
+                add_setting(settings, "replace".to_owned(), line.to_owned(), false);
             }
             None => {}
         }

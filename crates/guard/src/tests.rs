@@ -23,7 +23,7 @@ fn found(files: &[(&str, &str, &str)]) -> Vec<Weakening> {
             FileRewrite { before, after }
         })
         .collect();
-    weakened(&rewrites, &BTreeSet::new())
+    find_weakenings(&rewrites, &BTreeSet::new())
 }
 
 fn kinds(path: &str, before: &str, after: &str) -> Vec<WeakeningKind> {
@@ -363,7 +363,7 @@ fn a_file_that_is_renamed_out_of_the_tests_is_gone() {
     let text = b"def test_a():\n    assert f(1) == 2\n";
     let rename = |after: &RepoPath| {
         let after = Some(FileVersion { path: after, bytes: text });
-        weakened(
+        find_weakenings(
             &[FileRewrite { before: Some(FileVersion { path: &old, bytes: text }), after }],
             &BTreeSet::new(),
         )
@@ -493,7 +493,7 @@ proptest! {
     fn what_stays_as_it_is_is_not_weakened(path in "[a-z_/]{0,12}(test_a\\.py|a\\.test\\.ts|\\.rs|_test\\.go|Test\\.java|_spec\\.rb|\\.x)", bytes: Vec<u8>) {
         let path = RepoPath::from_text(&path);
         let version = Some(FileVersion { path: &path, bytes: &bytes });
-        prop_assert_eq!(weakened(&[FileRewrite { before: version, after: version }], &BTreeSet::new()), []);
+        prop_assert_eq!(find_weakenings(&[FileRewrite { before: version, after: version }], &BTreeSet::new()), []);
     }
 
     #[test]
@@ -502,11 +502,11 @@ proptest! {
         let (before, after) = ([before.as_bytes(), &noise].concat(), [&noise, after.as_bytes()].concat());
         let version = |bytes| Some(FileVersion { path: &path, bytes });
         let rewrites = [FileRewrite { before: version(&before), after: version(&after) }];
-        weakened(&rewrites, &BTreeSet::new());
-        sought(&rewrites);
+        find_weakenings(&rewrites, &BTreeSet::new());
+        texts_to_search(&rewrites);
         let other = FileVersion { path: &RepoPath::from_text("tests/test_b.py"), bytes: &noise };
         let paths = [path.clone()];
-        answers(&rewrites, &BTreeSet::new(), &RepositoryTests { paths: &paths, files: &[other] });
+        find_answers(&rewrites, &BTreeSet::new(), &RepositoryTests { paths: &paths, files: &[other] });
     }
 
     #[test]

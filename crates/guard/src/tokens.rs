@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::rc::Rc;
 
-use super::imports::{named, path_tokens};
+use super::imports::{path_tokens, resolve_imports};
 use super::scan::is_word;
 use super::version::FileSide;
 
@@ -38,7 +38,7 @@ impl CodeToken {
         self.text.strip_prefix('"')
     }
 
-    pub(super) fn with(&self, text: impl Into<Rc<str>>, is_imported: bool) -> Self {
+    pub(super) fn with_text(&self, text: impl Into<Rc<str>>, is_imported: bool) -> Self {
         Self { text: text.into(), at: self.at, line: self.line, is_imported }
     }
 }
@@ -96,14 +96,14 @@ const MAX_PIECED: usize = 48;
 impl FoldedCode {
     /// Reads the parts of a file that are in no test.
     pub(super) fn new(half: &FileSide) -> Self {
-        let mut code = folded(half, half.outside());
-        (code.tokens, code.is_cut) = named(code.tokens, half);
+        let mut code = fold_tokens(half, half.ranges_outside_tests());
+        (code.tokens, code.is_cut) = resolve_imports(code.tokens, half);
         code
     }
 }
 
 /// Joins the words of these parts of a file and leaves imports as written.
-pub(super) fn folded(half: &FileSide, ranges: Vec<Range<usize>>) -> FoldedCode {
+pub(super) fn fold_tokens(half: &FileSide, ranges: Vec<Range<usize>>) -> FoldedCode {
     let mut folding = TokenFolding { code: FoldedCode::default(), opened: Vec::new(), path: &half.path };
     for token in tokens(half, ranges) {
         folding.push(token);
@@ -173,13 +173,17 @@ struct TokenFolding<'p> {
 }
 
 impl TokenFolding<'_> {
-    fn back(&self, count: usize) -> Option<&CodeToken> {
+    fn token_from_end(&self, count: usize) -> Option<&CodeToken> {
         let tokens = &self.code.tokens;
         tokens.len().checked_sub(count).and_then(|at| tokens.get(at))
     }
 
     fn ends_with(&self, texts: &[&str]) -> bool {
-        texts.iter().rev().enumerate().all(|(at, text)| self.back(at + 1).is_some_and(|token| token.is(text)))
+        texts
+            .iter()
+            .rev()
+            .enumerate()
+            .all(|(at, text)| self.token_from_end(at + 1).is_some_and(|token| token.is(text)))
     }
 
     fn push(&mut self, token: CodeToken) {
@@ -214,35 +218,36 @@ impl TokenFolding<'_> {
     pub(super) fn string(&mut self, token: CodeToken) {
         if self.ends_with(&["__name__", "=="]) && token.is("\"__main__") {
             self.code.tokens.truncate(self.code.tokens.len().saturating_sub(2));
-            self.code.tokens.push(token.with("@main", false));
+            self.code.tokens.push(token.with_text("@main", false));
             return;
         }
         // Long strings are no names and are not copied again for each piece.
         let is_long = |text: &CodeToken| text.text.len() > MAX_TEXT;
         if is_long(&token)
-            || self.back(1).is_some_and(is_long)
-            || (self.ends_with(&["+"]) && self.back(2).is_some_and(is_long))
+            || self.token_from_end(1).is_some_and(is_long)
+            || (self.ends_with(&["+"]) && self.token_from_end(2).is_some_and(is_long))
         {
             self.code.tokens.push(token);
             return;
         }
-        let is_added = self.ends_with(&["+"]) && self.back(2).is_some_and(|before| before.string().is_some());
-        let is_beside =
-            self.path.ends_with(".py") && self.back(1).is_some_and(|before| before.string().is_some());
+        let is_added =
+            self.ends_with(&["+"]) && self.token_from_end(2).is_some_and(|before| before.string().is_some());
+        let is_beside = self.path.ends_with(".py")
+            && self.token_from_end(1).is_some_and(|before| before.string().is_some());
         if is_added {
             self.code.tokens.pop();
         }
         match self.code.tokens.pop_if(|_| is_added || is_beside) {
             Some(before) => {
-                let whole = self.joined(&[before.clone(), token], "");
-                self.code.tokens.push(before.with(whole, false));
+                let whole = self.join_strings(&[before.clone(), token], "");
+                self.code.tokens.push(before.with_text(whole, false));
             }
             None => self.code.tokens.push(token),
         }
     }
 
     /// Joins strings. A name that is built this way within one line is recorded.
-    fn joined(&mut self, pieces: &[CodeToken], between: &str) -> String {
+    fn join_strings(&mut self, pieces: &[CodeToken], between: &str) -> String {
         let texts: Vec<&str> = pieces.iter().filter_map(CodeToken::string).collect();
         let whole = texts.join(between);
         let is_piece = |text: &&str| {
@@ -281,35 +286,35 @@ impl TokenFolding<'_> {
                 self.code.tokens.truncate(open);
                 if self.ends_with(&["sys", ".", "modules"]) {
                     self.code.tokens.truncate(open.saturating_sub(3));
-                    self.imported(&place, &key);
+                    self.push_import(&place, &key);
                 } else {
-                    self.push(place.with(".", false));
-                    self.push(place.with(key, false));
+                    self.push(place.with_text(".", false));
+                    self.push(place.with_text(key, false));
                 }
             }
             ("]", Some(key)) if self.ends_with(&["sys", ".", "modules", "["]) => {
                 self.code.tokens.truncate(open.saturating_sub(3));
-                self.imported(&place, &key);
+                self.push_import(&place, &key);
             }
             (")", Some(key)) if IMPORTS.contains(&name.as_str()) => {
                 self.code.tokens.truncate(open.saturating_sub(1));
                 if self.ends_with(&["importlib", "."]) {
                     self.code.tokens.truncate(open.saturating_sub(3));
                 }
-                self.imported(&place, &key);
+                self.push_import(&place, &key);
             }
             (")", Some(_)) if name == "join" && self.is_joining(open) => self.join(open, &inner, &place),
             (")", _) if name == "join" && self.ends_with(&[".", "join", "("]) => {
                 let is_list = |first: &CodeToken| first.is("[") || first.is("(");
                 let list = inner.get(1..inner.len().saturating_sub(1)).unwrap_or_default();
-                let between = self.back(4).and_then(CodeToken::string).map(str::to_owned);
+                let between = self.token_from_end(4).and_then(CodeToken::string).map(str::to_owned);
                 match between.filter(|_| inner.first().is_some_and(is_list) && is_texts(list)) {
                     Some(between) => {
-                        let whole = self.joined(&texts(list), &between);
+                        let whole = self.join_strings(&texts(list), &between);
                         self.code.tokens.truncate(open.saturating_sub(3));
-                        self.string(place.with(whole, false));
+                        self.string(place.with_text(whole, false));
                     }
-                    None => self.keep(inner, token),
+                    None => self.restore_inner(inner, token),
                 }
             }
             (")", _) if name == "getattr" || self.ends_with(&["Reflect", ".", "get", "("]) => {
@@ -318,23 +323,23 @@ impl TokenFolding<'_> {
                     .and_then(|comma| inner.get(comma + 1))
                     .and_then(CodeToken::string)
                     .map(str::to_owned);
-                let (Some(comma), Some(key)) = (comma, key) else { return self.keep(inner, token) };
+                let (Some(comma), Some(key)) = (comma, key) else { return self.restore_inner(inner, token) };
                 let back = if name == "getattr" { 1 } else { 3 };
                 self.code.tokens.truncate(open.saturating_sub(back));
                 self.code.tokens.extend(inner.into_iter().take(comma));
-                self.code.tokens.push(place.with(".", false));
-                self.push(place.with(key, false));
+                self.code.tokens.push(place.with_text(".", false));
+                self.push(place.with_text(key, false));
             }
             (")", _) if name == "vars" && !inner.is_empty() => {
                 self.code.tokens.truncate(open.saturating_sub(1));
                 self.code.tokens.extend(inner);
-                self.code.tokens.push(place.with(".", false));
-                self.code.tokens.push(place.with("__dict__", false));
+                self.code.tokens.push(place.with_text(".", false));
+                self.code.tokens.push(place.with_text("__dict__", false));
             }
             (")", _) if is_texts(&inner) && self.ends_with(&["concat", "!", "("]) => {
-                let whole = self.joined(&texts(&inner), "");
+                let whole = self.join_strings(&texts(&inner), "");
                 self.code.tokens.truncate(open.saturating_sub(2));
-                self.code.tokens.push(place.with(whole, false));
+                self.code.tokens.push(place.with_text(whole, false));
             }
             // Example: `(await import("x")).y`
             (")", _)
@@ -342,16 +347,16 @@ impl TokenFolding<'_> {
             {
                 let is_call = head.as_ref().is_some_and(|head| head.is_name() && !is_keyword(&head.text));
                 if is_call {
-                    return self.keep(inner, token);
+                    return self.restore_inner(inner, token);
                 }
                 self.code.tokens.truncate(open);
                 self.code.tokens.extend(inner.into_iter().filter(|token| !token.is("await")));
             }
-            _ => self.keep(inner, token),
+            _ => self.restore_inner(inner, token),
         }
     }
 
-    fn keep(&mut self, inner: Vec<CodeToken>, close: CodeToken) {
+    fn restore_inner(&mut self, inner: Vec<CodeToken>, close: CodeToken) {
         self.code.tokens.extend(inner);
         self.code.tokens.push(close);
     }
@@ -375,16 +380,19 @@ impl TokenFolding<'_> {
         let start = list.iter().rposition(|token| !is_text_or_comma(token)).map_or(0, |at| at + 1);
         let pieces = texts(list.get(start..).unwrap_or_default());
         if pieces.is_empty() || !list.get(start.saturating_sub(1)).is_some_and(|token| token.is("[")) {
-            return self.keep(vec![place.with(format!("\"{between}"), false)], place.with(")", false));
+            return self.restore_inner(
+                vec![place.with_text(format!("\"{between}"), false)],
+                place.with_text(")", false),
+            );
         }
-        let whole = self.joined(&pieces, &between);
+        let whole = self.join_strings(&pieces, &between);
         self.code.tokens.truncate(start.saturating_sub(1));
-        self.string(place.with(whole, false));
+        self.string(place.with_text(whole, false));
     }
 
     /// Adds a module that is imported within an expression.
-    fn imported(&mut self, place: &CodeToken, module: &str) {
-        let marked = place.with("import", false);
+    fn push_import(&mut self, place: &CodeToken, module: &str) {
+        let marked = place.with_text("import", false);
         self.code.tokens.push(marked);
         self.code.tokens.extend(path_tokens(place, module, self.path));
     }

@@ -36,7 +36,7 @@ impl TestUnit {
 
     /// Returns the whole content without blanks and comments.
     pub(super) fn content(&self, scanned: &ScannedText) -> String {
-        self.ranges().into_iter().map(|range| compact(part(&scanned.bare, range))).collect()
+        self.ranges().into_iter().map(|range| without_blanks(part(&scanned.bare, range))).collect()
     }
 
     /// Returns the assertions in the test.
@@ -108,17 +108,17 @@ fn unit(scanned: &ScannedText, opening: &TestOpening, attributes: Range<usize>) 
     let after = begin + opening.words.len();
     let code = scanned.code.as_bytes();
     let (naming, end) = match opening.extent {
-        TestExtent::Call => called(scanned, after).map(|(naming, end)| (naming, Some(end)))?,
+        TestExtent::Call => parse_call(scanned, after).map(|(naming, end)| (naming, Some(end)))?,
         TestExtent::Indent if opening.name.is_empty() => {
-            let line = scanned.line(scanned.line_of(begin));
+            let line = scanned.line_range(scanned.line_of(begin));
             let naming = scanned.strings_in(&(after..line.end)).next().cloned().unwrap_or(after..after);
             (naming, None)
         }
         TestExtent::Indent => (begin..after + word_length(rest.as_bytes()), None),
         TestExtent::Braces => {
             let paren = after + header(rest.as_bytes())?;
-            let brace = braced(scanned, paren)?;
-            (begin..paren, Some(scanned.closing(brace).map_or(code.len(), |close| close + 1)))
+            let brace = opening_brace(scanned, paren)?;
+            (begin..paren, Some(scanned.closing_bracket(brace).map_or(code.len(), |close| close + 1)))
         }
     };
     let name = match opening.extent {
@@ -132,13 +132,13 @@ fn unit(scanned: &ScannedText, opening: &TestOpening, attributes: Range<usize>) 
         name: name.to_owned(),
         start,
         naming,
-        end: end.unwrap_or_else(|| indented(scanned, begin)),
+        end: end.unwrap_or_else(|| indented_end(scanned, begin)),
     })
 }
 
 /// Parses a call like `it.each(table)("name", body)` after its word. Returns the range of its name, and its
 /// end.
-fn called(scanned: &ScannedText, mut at: usize) -> Option<(Range<usize>, usize)> {
+fn parse_call(scanned: &ScannedText, mut at: usize) -> Option<(Range<usize>, usize)> {
     let code = scanned.code.as_bytes();
     if code.get(at).is_some_and(|byte| is_word(*byte)) {
         return None;
@@ -151,7 +151,7 @@ fn called(scanned: &ScannedText, mut at: usize) -> Option<(Range<usize>, usize)>
     let mut end = None;
     let mut naming = at..at;
     while code.get(at) == Some(&b'(') {
-        let close = scanned.closing(at).unwrap_or(code.len().saturating_sub(1));
+        let close = scanned.closing_bracket(at).unwrap_or(code.len().saturating_sub(1));
         let first = skip(code, at + 1, |byte| byte.is_ascii_whitespace());
         if let Some(name) = scanned.strings_in(&(first..close)).next().filter(|string| string.start == first)
         {
@@ -164,14 +164,14 @@ fn called(scanned: &ScannedText, mut at: usize) -> Option<(Range<usize>, usize)>
 }
 
 /// Returns the end of the block that begins at this line's indentation.
-fn indented(scanned: &ScannedText, begin: usize) -> usize {
+fn indented_end(scanned: &ScannedText, begin: usize) -> usize {
     let first = scanned.line_of(begin);
     let indent = indent_of(scanned, begin);
     let depth = scanned.depth(begin);
     let mut line = first + 1;
-    let mut end = scanned.line(first).end;
+    let mut end = scanned.line_range(first).end;
     while line < scanned.lines.len() {
-        let range = scanned.line(line);
+        let range = scanned.line_range(line);
         let text = part(&scanned.bare, range.clone());
         let is_inside = scanned.depth(range.start) > depth;
         let width = text.len() - text.trim_start().len();
@@ -187,15 +187,15 @@ fn indented(scanned: &ScannedText, begin: usize) -> usize {
 }
 
 /// Returns the first brace after the bracket that opens here is closed, unless the statement ends before it.
-fn braced(scanned: &ScannedText, paren: usize) -> Option<usize> {
+fn opening_brace(scanned: &ScannedText, paren: usize) -> Option<usize> {
     let code = scanned.code.as_bytes();
-    let mut at = scanned.closing(paren)? + 1;
+    let mut at = scanned.closing_bracket(paren)? + 1;
     let last = at + MAX_HEADER;
     while at < last {
         match code.get(at)? {
             b'{' => return Some(at),
             b';' | b'}' => return None,
-            b'(' | b'[' => at = scanned.closing(at)? + 1,
+            b'(' | b'[' => at = scanned.closing_bracket(at)? + 1,
             _ => at += 1,
         }
     }
@@ -213,12 +213,12 @@ fn past_attributes(scanned: &ScannedText, start: usize) -> usize {
                 if code.get(bracket) != Some(&b'[') {
                     return at;
                 }
-                scanned.closing(bracket).map(|close| close + 1)
+                scanned.closing_bracket(bracket).map(|close| close + 1)
             }
             Some(b'@') => {
                 let name = skip(code, at + 1, |byte| is_word(byte) || matches!(byte, b'.' | b':'));
                 match code.get(name) {
-                    Some(b'(') => scanned.closing(name).map(|close| close + 1),
+                    Some(b'(') => scanned.closing_bracket(name).map(|close| close + 1),
                     Some(_) | None => Some(name),
                 }
             }
@@ -239,7 +239,7 @@ pub(super) fn assertions(
     let mut found = Vec::new();
     let mut line = scanned.line_of(range.start);
     while line < scanned.lines.len() {
-        let whole = scanned.line(line);
+        let whole = scanned.line_range(line);
         if whole.start >= range.end {
             break;
         }
@@ -250,8 +250,8 @@ pub(super) fn assertions(
             continue;
         }
         let last = last_line(scanned, line, from..range.end);
-        let end = scanned.line(last).end.min(range.end);
-        found.push(compact(part(&scanned.bare, from..end)).trim_end_matches([';', ',']).to_owned());
+        let end = scanned.line_range(last).end.min(range.end);
+        found.push(without_blanks(part(&scanned.bare, from..end)).trim_end_matches([';', ',']).to_owned());
         line = last + 1;
     }
     found
@@ -264,11 +264,11 @@ fn last_line(scanned: &ScannedText, line: usize, range: Range<usize>) -> usize {
     let mut last = line;
     loop {
         let next = last + 1;
-        if next >= scanned.lines.len() || scanned.line(next).start >= range.end {
+        if next >= scanned.lines.len() || scanned.line_range(next).start >= range.end {
             return last;
         }
-        let is_open = scanned.depth(scanned.line(next).start) > depth;
-        let is_chained = part(&scanned.code, scanned.line(next)).trim_start().starts_with('.');
+        let is_open = scanned.depth(scanned.line_range(next).start) > depth;
+        let is_chained = part(&scanned.code, scanned.line_range(next)).trim_start().starts_with('.');
         if !is_open && !is_chained {
             return last;
         }
@@ -283,7 +283,7 @@ pub(super) fn literals(scanned: &ScannedText, range: &Range<usize>) -> Vec<Strin
         // Each line is examined once, regardless of its number of strings.
         let (_, said) = known
             .filter(|(of, _)| *of == line)
-            .unwrap_or_else(|| (line, is_said(part(&scanned.bare, scanned.line(line)).trim_start())));
+            .unwrap_or_else(|| (line, is_said(part(&scanned.bare, scanned.line_range(line)).trim_start())));
         known = Some((line, said));
         said
     };
@@ -319,18 +319,18 @@ fn names(code: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Removes white space from a text.
-pub(super) fn compact(text: &str) -> String {
+pub(super) fn without_blanks(text: &str) -> String {
     text.chars().filter(|letter| !letter.is_whitespace()).collect()
 }
 
 /// Returns the names that several of these tests share.
-pub(super) fn doubled(units: &[TestUnit]) -> BTreeSet<&str> {
+pub(super) fn repeated_names(units: &[TestUnit]) -> BTreeSet<&str> {
     let mut seen = BTreeSet::new();
     units.iter().map(|unit| unit.name.as_str()).filter(|name| !seen.insert(*name)).collect()
 }
 
 fn indent_of(scanned: &ScannedText, at: usize) -> usize {
-    at - scanned.line(scanned.line_of(at)).start
+    at - scanned.line_range(scanned.line_of(at)).start
 }
 
 fn first_line(text: &str) -> &str {

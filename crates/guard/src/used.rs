@@ -23,7 +23,7 @@ impl UsedNames {
         let mut used = Self { endings: side.names.endings, ..Self::default() };
         let is_python = side.names.endings.contains(&".py");
         // Values of the test's own table are not fixtures.
-        let tables = (0..side.tokens.len()).filter(|at| side.fits(*at, "parametrize ("));
+        let tables = (0..side.tokens.len()).filter(|at| side.matches_tokens(*at, "parametrize ("));
         let first = tables.filter_map(|at| side.tokens.get(at + 2).and_then(CodeToken::string));
         let given: BTreeSet<&str> = first.flat_map(|names| names.split(',').map(str::trim)).collect();
         for (at, token) in side.tokens.iter().enumerate().filter(|(_, token)| token.is_name()) {

@@ -103,12 +103,12 @@ impl FileSide {
         let path = String::from_utf8_lossy(version.path.as_bytes()).into_owned();
         let is_loaded = loaded::is_loaded(&path);
         let mut half = Self { text: String::new(), path, is_test, is_loaded, read: None };
-        half.say(text);
+        half.set_text(text);
         half
     }
 
     /// Replaces the text and analyses it again.
-    pub(super) fn say(&mut self, text: String) {
+    pub(super) fn set_text(&mut self, text: String) {
         let name = self.path.rsplit('/').next().unwrap_or_default();
         self.read = language_of(name).map(|language| {
             let scanned = ScannedText::new(&text, language);
@@ -123,7 +123,7 @@ impl FileSide {
     }
 
     /// Returns the ranges that are in no test.
-    pub(super) fn outside(&self) -> Vec<Range<usize>> {
+    pub(super) fn ranges_outside_tests(&self) -> Vec<Range<usize>> {
         let Some(read) = &self.read else { return Vec::new() };
         let (mut ranges, mut at) = (Vec::new(), 0);
         for unit in &read.units {
@@ -142,11 +142,11 @@ impl FileSide {
             read.units.iter().partition(|unit| existing.contains(unit.name.as_str()));
         new.into_iter().any(|unit| has(unit.start..unit.end))
             && !old.into_iter().any(|unit| has(unit.start..unit.end))
-            && !self.outside().into_iter().any(has)
+            && !self.ranges_outside_tests().into_iter().any(has)
     }
 
     /// Returns the lines that contain a mark.
-    pub(super) fn marked(&self, mark: &ForbiddenMark, existing: &BTreeSet<&str>) -> Vec<String> {
+    pub(super) fn marked_lines(&self, mark: &ForbiddenMark, existing: &BTreeSet<&str>) -> Vec<String> {
         let Some(read) = &self.read else { return Vec::new() };
         let scanned = &read.scanned;
         let whole = std::slice::from_ref(&(0..scanned.code.len())).to_vec();
@@ -160,7 +160,7 @@ impl FileSide {
             MarkScope::Tests => (&scanned.code, of_units(&|_| true)),
             MarkScope::TopLevel => (&scanned.code, if self.is_test { whole } else { Vec::new() }),
             MarkScope::Product if self.is_test => (&scanned.bare, Vec::new()),
-            MarkScope::Product => (&scanned.bare, self.outside()),
+            MarkScope::Product => (&scanned.bare, self.ranges_outside_tests()),
             MarkScope::Existing | MarkScope::Statement => {
                 (&scanned.code, of_units(&|unit| existing.contains(unit.name.as_str())))
             }
@@ -168,7 +168,7 @@ impl FileSide {
         let mut found = Vec::new();
         for range in ranges {
             let line = |number: usize| {
-                let line = scanned.line(number);
+                let line = scanned.line_range(number);
                 part(text, line.start.max(range.start)..line.end.min(range.end))
             };
             // All lines are searched at once, because most texts contain few marks.

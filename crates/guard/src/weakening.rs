@@ -4,7 +4,7 @@
 use truing_diff::RepoPath;
 
 use truing_core::finding::RawFinding;
-use truing_core::line::clean;
+use truing_core::line::clean_line;
 
 /// Maximum characters of a quoted name or line.
 pub(super) const MAX_QUOTE: usize = 120;
@@ -86,7 +86,7 @@ impl WeakeningKind {
         matches!(self, Self::Starts | Self::Incomparable | Self::Remembers | Self::Looks)
     }
 
-    fn words(self) -> &'static str {
+    fn description(self) -> &'static str {
         match self {
             Self::File => "this file of tests is deleted",
             Self::Test => "this test is deleted",
@@ -142,8 +142,8 @@ pub struct Weakening {
 /// Renders a message for the fixer.
 impl std::fmt::Display for Weakening {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let path = clean(&String::from_utf8_lossy(self.path.as_bytes()), MAX_QUOTE);
-        write!(f, "{path}: {}", self.kind.words())?;
+        let path = clean_line(&String::from_utf8_lossy(self.path.as_bytes()), MAX_QUOTE);
+        write!(f, "{path}: {}", self.kind.description())?;
         if self.what.is_empty() { Ok(()) } else { write!(f, ": {}", self.what) }
     }
 }
@@ -168,7 +168,7 @@ impl FindingSubject {
     }
 
     /// Returns true if the text contains one of these words, each as the start of a word.
-    pub(super) fn names(&self, words: &[&str]) -> bool {
+    pub(super) fn mentions_any(&self, words: &[&str]) -> bool {
         words.iter().any(|word| super::scan::occurrences(&self.text, word).next().is_some())
     }
 

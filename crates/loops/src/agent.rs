@@ -26,7 +26,7 @@ use truing_agent::runtime::AgentRuntime;
 use truing_agent::schema::{self, CheckedFindings, DropReason, MAX_FINDINGS};
 use truing_core::finding::RawFinding;
 use truing_core::id::{Sha, UnixMillis};
-use truing_core::identity::{SAME, similarity, statement};
+use truing_core::identity::{SAME, comparable_finding, similarity};
 use truing_core::ledger::{BudgetDecision, BudgetLevelKind, RunBudget};
 use truing_core::money::MicroUsd;
 use truing_core::outcome::{
@@ -42,7 +42,7 @@ use truing_reader::redact::QuotedSecrets;
 
 use super::earlier::{EarlierReviews, UNKNOWN, look_again};
 use super::reading::{self, ReadingOutcome, ReviewedChange};
-use crate::budget::{BudgetLimits, room};
+use crate::budget::{BudgetLimits, has_room};
 use crate::reader::ChildReader;
 use crate::telemetry;
 
@@ -53,7 +53,8 @@ pub use shown::ChangeDescription;
 pub(crate) use shown::{DiffExcerpt, ViewTrackingTools};
 use shown::{EarlierReviewText, ReviewPromptInput};
 pub(crate) use task::{
-    BuiltPrompt, ModelSpend, ModelTask, RestrictedTools, TracedTools, hash_of, unheld, words,
+    BuiltPrompt, ModelSpend, ModelTask, RestrictedTools, TracedTools, describe_end, hash_of,
+    invalid_report_reason,
 };
 
 /// A model that reviews, shared by all runs of a process.
@@ -96,7 +97,7 @@ pub struct ModelUse<'a> {
 
 impl<'a> ModelUse<'a> {
     /// Builds the request for one review.
-    pub fn asking(
+    pub fn review_request(
         &self,
         purse: RunBudget,
         subject: ChangeDescription,
@@ -134,7 +135,7 @@ type ModelReviewFuture<'a> =
 ///
 /// # Errors
 /// [`AgentError`]
-pub fn ask<'a>(
+pub fn ask_model<'a>(
     asking: Option<ModelReviewRequest<'a>>,
     change: &'a ReviewedChange,
     place: ReviewTree<'a>,
@@ -149,7 +150,7 @@ pub fn ask<'a>(
             // Boxed and erased: the future of a model is large, and would be part of every future that awaits
             // it.
             Some(asking) => {
-                let runtime = asking.agent.named();
+                let runtime = asking.agent.review_runtime();
                 let reviewing: ModelReviewFuture<'_> =
                     Box::pin(asking.review(change, place, earlier, reading));
                 let (part, reviewers) = reviewing.await?;
@@ -190,7 +191,7 @@ pub fn served_outcome(coverage: &ReviewCoverage, part: Option<&ModelReviewRun>) 
 }
 
 /// Returns the model's part; none if no model was asked.
-pub fn asked(part: Option<ModelReviewRun>) -> Option<ModelReview> {
+pub fn model_review(part: Option<ModelReviewRun>) -> Option<ModelReview> {
     part?.asked
 }
 
@@ -252,30 +253,30 @@ impl ModelReviewRequest<'_> {
         // A cassette answers to the change alone, regardless of earlier reviews: earlier findings stay
         // unverified.
         let is_told = !self.agent.tape.is_some();
-        let owed = if is_told { earlier.owed() } else { Vec::new() };
+        let owed = if is_told { earlier.findings_to_recheck() } else { Vec::new() };
         let is_nothing = change.diff.is_empty() && change.large.is_empty() && change.left_out.is_empty();
         if is_nothing || reading.coverage.reviewed.is_empty() && owed.is_empty() {
             // Files left out by design are not for the model either, and an empty change has no findings to
             // follow up.
-            telemetry::ended(&AgentRunEnd::Done);
-            return Ok((ModelReviewRun::whole(), Vec::new()));
+            telemetry::record_model_end(&AgentRunEnd::Done);
+            return Ok((ModelReviewRun::nothing_to_review(), Vec::new()));
         }
         let Self { agent, purse, subject, recalled, form, gate, now } = self;
-        let left = match agent.tape.plays() {
+        let left = match agent.tape.is_playback() {
             true => BudgetDecision::Enough { left: None },
-            false => room(&*agent.ledger, &purse, MicroUsd(1), now).await.map_err(AgentError::Ledger)?,
+            false => has_room(&*agent.ledger, &purse, MicroUsd(1), now).await.map_err(AgentError::Ledger)?,
         };
         let money = match left {
             BudgetDecision::Enough { left } => left,
             BudgetDecision::Deferred { until, level } => {
-                let part = ModelReviewRun::deferred(&level, until);
-                telemetry::ended(&AgentRunEnd::Refused(ModelError::Budget { level }));
+                let part = ModelReviewRun::deferred_by(&level, until);
+                telemetry::record_model_end(&AgentRunEnd::Refused(ModelError::Budget { level }));
                 return Ok((part, Vec::new()));
             }
             BudgetDecision::Minimal { level } => {
                 let refused = ModelError::Budget { level };
-                let part = ModelReviewRun::refused(&refused, now);
-                telemetry::ended(&AgentRunEnd::Refused(refused));
+                let part = ModelReviewRun::from_refusal(&refused, now);
+                telemetry::record_model_end(&AgentRunEnd::Refused(refused));
                 return Ok((part, Vec::new()));
             }
         };
@@ -292,7 +293,7 @@ impl ModelReviewRequest<'_> {
         let again = (is_told && earlier.is_known()).then(|| EarlierReviewText {
             last_head: earlier.head.as_ref().map_or(UNKNOWN, Sha::as_str).to_owned(),
             landed: earlier.landed.clone(),
-            open: earlier.told(place.tree, change, reading),
+            open: earlier.render_open_findings(place.tree, change, reading),
         });
         let input = ReviewInput {
             agent,
@@ -309,9 +310,9 @@ impl ModelReviewRequest<'_> {
             servers: &servers,
         };
         let reviewers = input.reviewers();
-        let looks = reviewers.iter().map(|skill| input.look(*skill, reviewers.len(), gate.clone()));
+        let looks = reviewers.iter().map(|skill| input.run_reviewer(*skill, reviewers.len(), gate.clone()));
         let looks = join_all(looks).await;
-        let problems = servers.end().await;
+        let problems = servers.stop().await;
         let looks = looks.into_iter().collect::<Result<Vec<_>, _>>()?;
         // A file that one of the reviewers has not seen lacks that reviewer's part.
         let mut asked = looks.iter().filter(|look| look.ran.turns > 0).map(|look| look.seen.clone());
@@ -319,17 +320,17 @@ impl ModelReviewRequest<'_> {
             let seen = asked.fold(first, |seen, other| &seen & &other);
             shown::leave_out(&seen, &mut reading.coverage);
         }
-        let (found, dropped, lost) = add(&looks, place.tree, change, reading);
+        let (found, dropped, lost) = add_findings(&looks, place.tree, change, reading);
         let reviewers = looks.iter().map(|look| ReviewerReport {
             seen: look.seen.clone(),
-            verdicts: schema::verdicts(&look.ran.items.verdicts, owed.iter().copied()),
+            verdicts: schema::recheck_verdicts(&look.ran.items.verdicts, owed.iter().copied()),
         });
         let reviewers = reviewers.collect();
-        let (memory, replayed) = (Some(recalled.told()), agent.tape.plays());
+        let (memory, replayed) = (Some(recalled.to_model_memory()), agent.tape.is_playback());
         let servers_failed = telemetry::servers_failed(&problems);
         let did =
             ModelReviewDetail { memory, dropped, replayed, servers_failed, ..ModelReviewDetail::default() };
-        let mut part = reviewer::together(&looks, &found, did, now);
+        let mut part = reviewer::combine_runs(&looks, &found, did, now);
         if part.is_whole()
             && let Some(asked) = &mut part.asked
         {
@@ -342,7 +343,7 @@ impl ModelReviewRequest<'_> {
 
 impl ModelAgent {
     /// Returns the runtime of the conversation, as outcomes name it.
-    pub fn named(&self) -> outcome::ReviewRuntime {
+    pub fn review_runtime(&self) -> outcome::ReviewRuntime {
         match &self.runtime {
             AgentRuntime::Native => outcome::ReviewRuntime::Native,
             AgentRuntime::Cli(_) => outcome::ReviewRuntime::Cli,
@@ -379,7 +380,7 @@ impl ModelAgent {
 
 /// Adds the findings, worst first and without duplicates. Returns for each reviewer the number of accepted
 /// findings, the number of rejected ones by reason, and the number of rejected ones whose meaning is unknown.
-fn add(
+fn add_findings(
     looks: &[ReviewerRun],
     tree: &Path,
     change: &ReviewedChange,
@@ -394,14 +395,15 @@ fn add(
         *sum = sum.saturating_add(count);
     };
     for look in looks {
-        let CheckedFindings { findings, dropped, lost } = schema::check(look.ran.items.clone(), text);
+        let CheckedFindings { findings, dropped, lost } =
+            schema::check_findings(look.ran.items.clone(), text);
         all_lost = all_lost.saturating_add(lost);
         dropped.into_iter().for_each(|(why, count)| drop(why, count));
         found.push(u32::try_from(findings.len()).unwrap_or(u32::MAX));
         all.extend(findings);
     }
     all.sort_by_key(|raw| raw.severity);
-    let sections = reading::sections(&change.diff);
+    let sections = reading::diff_sections(&change.diff);
     let mut added = 0;
     for raw in all {
         let raw = without_secrets(raw, text);
@@ -416,7 +418,7 @@ fn add(
         }
         added += 1;
         let old_path = reading::old_path(&sections, &raw.place.path);
-        reading.found.push(reading::placed(&sections, raw, old_path));
+        reading.found.push(reading::place_finding(&sections, raw, old_path));
     }
     (found, dropped, all_lost)
 }
@@ -424,7 +426,7 @@ fn add(
 /// Removes quoted secrets from a finding: those of its file, and any form that the rules know. Later
 /// comparisons of its lines also use the file's text without secrets.
 pub(crate) fn without_secrets(raw: RawFinding, text: impl Fn(&RepoPath) -> Option<String>) -> RawFinding {
-    let quoted = text(&raw.place.path).map(|text| QuotedSecrets::of(&text)).unwrap_or_default();
+    let quoted = text(&raw.place.path).map(|text| QuotedSecrets::from_text(&text)).unwrap_or_default();
     let (title, body) = (quoted.hide_in(&raw.title), quoted.hide_in(&raw.body));
     let snippet = quoted.hide_in(&raw.snippet);
     let proposed = raw.suggestion.as_ref().map(|proposed| proposed.replacement.clone());
@@ -432,7 +434,7 @@ pub(crate) fn without_secrets(raw: RawFinding, text: impl Fn(&RepoPath) -> Optio
     match proposed {
         // The replacement could not be applied as it is shown.
         Some(proposed) if quoted.hide_in(&proposed) != proposed => {
-            raw.unproven(&schema::shown(&quoted.hide_in(&proposed)))
+            raw.with_unproven_suggestion(&schema::truncate_replacement(&quoted.hide_in(&proposed)))
         }
         Some(_) | None => raw,
     }
@@ -445,7 +447,7 @@ fn says_the_same(a: &RawFinding, b: &RawFinding) -> bool {
         && at.side == other.side
         && at.start_line <= other.end_line
         && other.start_line <= at.end_line;
-    let statement = |raw: &RawFinding| statement(&raw.place.path.to_string(), raw);
+    let statement = |raw: &RawFinding| comparable_finding(&raw.place.path.to_string(), raw);
     let same_kind = a.category == b.category && at.start_line == other.start_line;
     overlap && (same_kind || similarity(&statement(a), &statement(b)) >= SAME)
 }

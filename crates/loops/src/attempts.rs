@@ -41,43 +41,43 @@ impl ReviewAttempt {
 
 impl AttemptRegistry {
     /// Registers a requested review by a model, whose key alone is known yet. If it fails before
-    /// [`Self::begins`], it is recorded under that key.
-    pub fn asked(&self, run: RunId, key: SlotKey, began: UnixMillis, runtime: ReviewRuntime) {
-        let revision = PullRevision { head: Sha::none(), base: Sha::none() };
-        self.begins(ReviewAttempt { run, key, revision, began, runtime });
+    /// [`Self::register_attempt`], it is recorded under that key.
+    pub fn register_request(&self, run: RunId, key: SlotKey, began: UnixMillis, runtime: ReviewRuntime) {
+        let revision = PullRevision { head: Sha::null(), base: Sha::null() };
+        self.register_attempt(ReviewAttempt { run, key, revision, began, runtime });
     }
 
     /// Removes the requested review, which another process records.
     pub fn handed_over(&self) {
-        self.inner().open.retain(|attempt| !attempt.is_early());
+        self.lock_attempts().open.retain(|attempt| !attempt.is_early());
     }
 
     /// Registers a review that may ask a model from now on.
-    pub fn begins(&self, attempt: ReviewAttempt) {
+    pub fn register_attempt(&self, attempt: ReviewAttempt) {
         if !attempt.is_early() {
             self.handed_over();
         }
-        self.inner().open.push(attempt);
+        self.lock_attempts().open.push(attempt);
     }
 
     /// Removes a review that has ended and reports its cost itself.
-    pub fn ends(&self, run: &RunId) {
-        self.inner().open.retain(|attempt| attempt.run != *run);
+    pub fn remove_attempt(&self, run: &RunId) {
+        self.lock_attempts().open.retain(|attempt| attempt.run != *run);
     }
 
     /// Adds the cost of a stopped review that is already recorded.
-    pub fn stopped(&self, cost: MicroUsd) {
-        let mut inner = self.inner();
+    pub fn add_stopped_cost(&self, cost: MicroUsd) {
+        let mut inner = self.lock_attempts();
         inner.told = MicroUsd(inner.told.0.saturating_add(cost.0));
     }
 
     /// Takes the reviews that have not ended, and the reported cost of stopped ones.
     pub fn take(&self) -> (Vec<ReviewAttempt>, MicroUsd) {
-        let OpenAttempts { open, told } = std::mem::take(&mut *self.inner());
+        let OpenAttempts { open, told } = std::mem::take(&mut *self.lock_attempts());
         (open, told)
     }
 
-    fn inner(&self) -> MutexGuard<'_, OpenAttempts> {
+    fn lock_attempts(&self) -> MutexGuard<'_, OpenAttempts> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -46,7 +46,7 @@ impl BudgetLimits {
             if let Some(month) = team.month {
                 teams.push(TeamBudget {
                     name: name.clone(),
-                    repositories: value::repositories(&team.repos)?,
+                    repositories: value::compile_repository_globs(&team.repos)?,
                     month,
                 });
             }
@@ -122,7 +122,7 @@ impl BudgetLimits {
 
     /// Returns the budget of a review of this commit that begins now. `key` is the key of the pull request
     /// or, for a local run, the one under which records identify its repository.
-    pub fn purse(
+    pub fn review_budget(
         &self,
         run: RunId,
         key: &SlotKey,
@@ -138,7 +138,7 @@ fn scope(key: &SlotKey, head: &str) -> BudgetScope {
     let all = key.as_str();
     // This is `pr/{forge}/{repository id}/` without its ends; a key without a number is a repository itself.
     let repository = match all.strip_prefix("pr/") {
-        Some(_) => key.repository().trim_start_matches("pr/").trim_end_matches('/'),
+        Some(_) => key.repository_prefix().trim_start_matches("pr/").trim_end_matches('/'),
         None => all,
     };
     BudgetScope { key: all.to_owned(), head: head.to_owned(), repository: repository.to_owned() }
@@ -160,28 +160,28 @@ pub fn name_of_remote(url: &str) -> Option<String> {
 /// # Errors
 /// [`StoreError`]: the ledger cannot be read, and nothing may be spent.
 #[truing_core::boxed_future]
-pub async fn room(
+pub async fn has_room(
     store: &dyn Ledger,
     purse: &RunBudget,
     least: MicroUsd,
     now: UnixMillis,
 ) -> Result<BudgetDecision, StoreError> {
-    let room = ledger::room(&store.look(&purse.levels).await?, least, now);
+    let room = ledger::decide_budget(&store.budget_usage(&purse.levels).await?, least, now);
     match &room {
         BudgetDecision::Enough { .. } => {}
         BudgetDecision::Deferred { level, .. } | BudgetDecision::Minimal { level } => {
-            tell("BudgetExhausted", &purse.run, level);
+            log_budget_event("BudgetExhausted", &purse.run, level);
         }
     }
     Ok(room)
 }
 
 /// Logs that a run ended early because this level has too little left.
-pub fn exceeded(run: &RunId, level: &BudgetLevel) {
-    tell("budget.exceeded", run, level);
+pub fn log_exceeded(run: &RunId, level: &BudgetLevel) {
+    log_budget_event("budget.exceeded", run, level);
 }
 
-fn tell(event: &'static str, run: &RunId, level: &BudgetLevel) {
+fn log_budget_event(event: &'static str, run: &RunId, level: &BudgetLevel) {
     let BudgetLevel { kind, key, period, limit } = level;
     let level = kind.as_str();
     let about = [("level", level), ("key", key), ("period", period)];
@@ -236,25 +236,25 @@ impl EffectivePrices {
     /// [`PriceFileError`]
     pub fn new(config: &Config) -> Result<Self, PriceFileError> {
         let mut all = Self::default();
-        all.take(ModelPrices::builtin()?, PriceSource::BuiltIn);
+        all.add_prices(ModelPrices::builtin()?, PriceSource::BuiltIn);
         let fallback = config.model.fallback.as_ref().and_then(|name| config.models.get(name));
         if std::iter::once(&config.model).chain(fallback).any(|model| model.provider.is_bedrock()) {
-            all.take(ModelPrices::bedrock()?, PriceSource::BuiltIn);
+            all.add_prices(ModelPrices::bedrock()?, PriceSource::BuiltIn);
         }
         if let Some(path) = &config.budget.prices {
             let imported = ModelPrices::from_litellm(&text_of(path)?, &path.display().to_string())?;
-            all.take(imported.prices, PriceSource::File);
+            all.add_prices(imported.prices, PriceSource::File);
         }
         let mut declared = ModelPrices::default();
         for (model, price) in &config.prices {
             declared.set(model, ModelPrice::from(*price));
         }
-        all.take(declared, PriceSource::Configuration);
+        all.add_prices(declared, PriceSource::Configuration);
         Ok(all)
     }
 
-    fn take(&mut self, prices: ModelPrices, by: PriceSource) {
-        self.by.extend(prices.all().map(|(model, _)| (model.to_owned(), by)));
+    fn add_prices(&mut self, prices: ModelPrices, by: PriceSource) {
+        self.by.extend(prices.list_prices().map(|(model, _)| (model.to_owned(), by)));
         self.prices.extend(prices);
     }
 }
@@ -316,8 +316,13 @@ mod tests {
     fn levels_are_named_by_ids_that_outlast_names() {
         let budgets = BudgetLimits::new(&config(TEAMS)).unwrap();
         let keys = |key: &str| -> Vec<String> {
-            let purse =
-                budgets.purse(RunId::new("r"), &SlotKey::new(key), "abc", Some("ada/tool"), UnixMillis(0));
+            let purse = budgets.review_budget(
+                RunId::new("r"),
+                &SlotKey::new(key),
+                "abc",
+                Some("ada/tool"),
+                UnixMillis(0),
+            );
             purse.levels.into_iter().map(|level| level.key).collect()
         };
         assert_eq!(keys("pr/github/1296269/7"), ["pr/github/1296269/7@abc", "github/1296269", "all"]);
@@ -331,7 +336,7 @@ mod tests {
             let budgets = BudgetLimits::new(&config(text)).unwrap();
             let (run, key, at) = (|| RunId::new("r"), SlotKey::new(key), UnixMillis(0));
             let purses = [
-                budgets.purse(run(), &key, "abc", None, at),
+                budgets.review_budget(run(), &key, "abc", None, at),
                 budgets.purse_of_converge(run(), &key, None, at).0,
                 budgets.purse_of_sync(run(), "ada/tool", at).0,
             ];
@@ -373,7 +378,9 @@ mod tests {
             .unwrap();
         let text = format!("[budget]\nprices = {file:?}\n[price.mine]\ninput = 0\noutput = 0.0\n");
         let priced = EffectivePrices::new(&config(&text)).unwrap();
-        let of = |model: &str| (priced.by[model], priced.prices.of(model).unwrap().most(1_000_000, 0).0);
+        let of = |model: &str| {
+            (priced.by[model], priced.prices.find_price(model).unwrap().max_cost(1_000_000, 0).0)
+        };
         assert_eq!(of("claude-opus-5"), (PriceSource::File, 1_000_000));
         assert_eq!(of("theirs"), (PriceSource::File, 1_000_000));
         assert_eq!(of("mine"), (PriceSource::Configuration, 0));

@@ -34,7 +34,7 @@ use super::reading::{self, ReadingError, ReadingOutcome, ReviewScope, ReviewedCh
 use super::tools::{BaseCommit, LinterSources, ReviewLinters};
 
 /// Returns the path of the mirror of a pull request's repository below `mirrors`.
-pub fn mirror(mirrors: &Path, id: &PrId) -> PathBuf {
+pub fn mirror_path(mirrors: &Path, id: &PrId) -> PathBuf {
     mirrors.join(&id.forge).join(format!("{}.git", id.repository))
 }
 
@@ -53,22 +53,22 @@ impl OperatorRules {
     /// # Errors
     /// A pattern that is no glob.
     pub fn new(config: Config, lines_key: LinesKey) -> Result<Self, globset::Error> {
-        let scope = ReviewScope::of(&config, lines_key)?;
+        let scope = ReviewScope::from_config(&config, lines_key)?;
         let branches = config.forges.iter();
         let branches =
-            branches.map(|(name, forge)| Ok((name.clone(), value::globs(&forge.config_branches)?)));
+            branches.map(|(name, forge)| Ok((name.clone(), value::compile_globs(&forge.config_branches)?)));
         let branches = branches.collect::<Result<_, globset::Error>>()?;
         Ok(Self { config, scope, branches })
     }
 
     /// True if this branch's tip may configure the reviews of pull requests into it.
-    fn configures(&self, forge: &str, branch: &str) -> bool {
+    fn can_configure(&self, forge: &str, branch: &str) -> bool {
         self.branches.get(forge).is_some_and(|branches| branches.is_match(branch))
     }
 
     /// Adds the settings of the repository's own file.
-    fn with(&self, own: &SourceFile) -> Result<ReviewScope, CheckoutError> {
-        Ok(ReviewScope::of(&self.config.with_repository(own)?, self.scope.lines_key.clone())?)
+    fn scope_with(&self, own: &SourceFile) -> Result<ReviewScope, CheckoutError> {
+        Ok(ReviewScope::from_config(&self.config.with_repository(own)?, self.scope.lines_key.clone())?)
     }
 
     pub fn operator(&self) -> &Config {
@@ -104,7 +104,7 @@ impl OperatorRules {
         forge: &str,
         base: &str,
     ) -> Result<Vec<ConfigTip>, GitError> {
-        let of_base = match self.configures(forge, base) {
+        let of_base = match self.can_configure(forge, base) {
             true => mirror.branch_tip(base).await?,
             false => None,
         };
@@ -191,7 +191,7 @@ impl fmt::Display for ConfigTip {
             ConfigBranch::Base => "base",
             ConfigBranch::Default => "default",
         };
-        write!(f, "the {branch} branch, commit {}", self.commit.short())
+        write!(f, "the {branch} branch, commit {}", self.commit.short_sha())
     }
 }
 
@@ -222,7 +222,7 @@ impl CheckoutContext<'_> {
     /// [`CheckoutError`]
     #[truing_core::boxed_future]
     pub async fn fetch(&self, pull: &PullRequest) -> Result<(Mirror, PinnedScope), CheckoutError> {
-        let mirror = self.git.mirror(self.mirror, self.remote).await?;
+        let mirror = self.git.open_mirror(self.mirror, self.remote).await?;
         let tips = self.rules.may_configure(&mirror, self.forge, &pull.base_branch).await?;
         let PullRevision { head, base } = &pull.revision;
         let others: Vec<Sha> =
@@ -231,7 +231,7 @@ impl CheckoutContext<'_> {
         let first = tips.first().cloned();
         for tip in tips {
             if let Some(own) = own_file(self.git, &mirror, &tip.commit).await? {
-                let (scope, tip) = (self.rules.with(&own)?, Some(tip));
+                let (scope, tip) = (self.rules.scope_with(&own)?, Some(tip));
                 return Ok((mirror, PinnedScope { scope, configured: tip.clone(), tip }));
             }
         }
@@ -255,7 +255,7 @@ impl CheckoutContext<'_> {
             let files = mirror.list(head, &[]).await?;
             Ok::<Vec<RepoPath>, GitError>(files.into_iter().map(|file| file.path).collect())
         };
-        ignores::idle(scope, coverage, list).await
+        ignores::idle_patterns(scope, coverage, list).await
     }
 
     /// Runs the reader on the changed files of the exact head, in a temporary folder, and then the model, if
@@ -289,7 +289,7 @@ impl CheckoutContext<'_> {
                 ReviewLinters { toolbox: self.toolbox, project: None, trust: Some(&self.trust), base };
             let mut reading = plan.read(tree, scope, self.reader, Some(tooling)).await?;
             let place = ReviewTree { tree: folder.path(), only: None };
-            let part = agent::ask(asking, change, place, self.reader, earlier, &mut reading).await?;
+            let part = agent::ask_model(asking, change, place, self.reader, earlier, &mut reading).await?;
             reading.sign_lines(folder.path(), &scope.lines_key);
             Ok((reading, part))
         })
@@ -301,16 +301,16 @@ impl CheckoutContext<'_> {
 /// # Errors
 /// [`GitError`]
 #[truing_core::boxed_future]
-pub async fn changed(mirror: &Mirror, revision: &PullRevision) -> Result<ReviewedChange, GitError> {
+pub async fn load_change(mirror: &Mirror, revision: &PullRevision) -> Result<ReviewedChange, GitError> {
     let PullRevision { head, base } = revision;
     let left = mirror.merge_base(base, head).await?.unwrap_or_else(|| base.clone());
     let found = mirror.commit_diff(&left, head).await?;
-    Ok(ReviewedChange::between(left, head, found))
+    Ok(ReviewedChange::from_commit_diff(left, head, found))
 }
 
 /// Returns the files of a change that would configure its review if they were on the configuring branch. With
 /// `by_model`, they include memory and skills, which instruct a model.
-pub fn configuring(change: &ReviewedChange, by_model: bool) -> Vec<RepoPath> {
+pub fn configuring_files(change: &ReviewedChange, by_model: bool) -> Vec<RepoPath> {
     let tells = |path: &str| {
         let of_model = MEMORY_FILES.contains(&path)
             || path.strip_prefix(FOLDER).is_some_and(|below| below.is_empty() || below.starts_with('/'));
@@ -341,7 +341,7 @@ pub fn exported_file(
     commit: &Sha,
 ) -> Result<Option<SourceFile>, ConfigError> {
     // The name that git uses for a file of a commit.
-    let name = format!("{}:{REPOSITORY_FILE}", commit.short());
+    let name = format!("{}:{REPOSITORY_FILE}", commit.short_sha());
     if let Some(odd) = exported.left_out.first() {
         let why = odd.reason.as_str().replace('_', " ");
         return Err(ConfigProblem::RepositoryFile { file: name, why }.into());
@@ -373,7 +373,7 @@ mod tests {
         ];
         for (diff, counts) in table {
             let expected = if counts { vec![RepoPath::from(REPOSITORY_FILE)] } else { vec![] };
-            assert_eq!(configuring(&git(&diff), false), expected, "{diff}");
+            assert_eq!(configuring_files(&git(&diff), false), expected, "{diff}");
         }
         for (path, counts) in [
             ("CLAUDE.md", true),
@@ -383,8 +383,8 @@ mod tests {
         ] {
             let diff = format!("diff --git a/{path} b/{path}\nold mode 100644\nnew mode 100755\n");
             let told: Vec<RepoPath> = if counts { vec![path.into()] } else { vec![] };
-            assert_eq!(configuring(&git(&diff), true), told, "{path}");
-            assert_eq!(configuring(&git(&diff), false), [], "{path}: rules are not told");
+            assert_eq!(configuring_files(&git(&diff), true), told, "{path}");
+            assert_eq!(configuring_files(&git(&diff), false), [], "{path}: rules are not told");
         }
     }
 }

@@ -141,7 +141,7 @@ impl ComparisonRequest<'_> {
         let found = match self.head {
             HeadSource::Commit(head) => {
                 let found = self.repository.commit_diff(&base, head).await?;
-                return Ok(ReviewedChange::between(base, head, found));
+                return Ok(ReviewedChange::from_commit_diff(base, head, found));
             }
             HeadSource::WorkingTree => self.repository.worktree_diff(&base).await?,
             HeadSource::Index(index) => index.diff(&base).await?,

@@ -107,7 +107,7 @@ pub trait BranchWorkspace: Sync {
     /// [`ActError::Over`]: the run cannot continue on this branch, and nothing more is to be written.
     async fn head(&self, record: &ConvergeRecord) -> Result<Sha, ActError>;
     /// Returns how long an object may remain invisible after a request to create it got no response.
-    fn settle(&self) -> TimeSpan {
+    fn settle_time(&self) -> TimeSpan {
         TimeSpan(0)
     }
     /// Returns the reason why nothing can be pushed to the branch, if it is known. The run then only audits.
@@ -116,9 +116,9 @@ pub trait BranchWorkspace: Sync {
     }
     /// Fetches the commits of a head that another person has pushed. Returns the commit that the change is
     /// compared with there.
-    async fn follow(&self, record: &ConvergeRecord, head: &Sha) -> Result<Sha, ActError>;
+    async fn fetch_head(&self, record: &ConvergeRecord, head: &Sha) -> Result<Sha, ActError>;
     /// Shows the findings of an audit. Returns notices for people.
-    async fn post(&self, record: &ConvergeRecord) -> Result<Vec<String>, ActError>;
+    async fn post_findings(&self, record: &ConvergeRecord) -> Result<Vec<String>, ActError>;
     /// Pushes a fix to the branch, which must still be at the head that the run expects.
     async fn publish(
         &self,
@@ -127,12 +127,12 @@ pub trait BranchWorkspace: Sync {
     ) -> Result<PublishOutcome, ActError>;
     /// Returns how many times the reviewer that is called after each push was called; none if no reviewer is
     /// called.
-    async fn calls(&self) -> Result<Option<usize>, ActError> {
+    async fn count_calls(&self) -> Result<Option<usize>, ActError> {
         Ok(None)
     }
     /// Calls the reviewer after a push, unless it was called since the count was `_calls`. Returns notices
     /// for people.
-    async fn call(&self, _record: &ConvergeRecord, _calls: usize) -> Result<Vec<String>, ActError> {
+    async fn call_reviewer(&self, _record: &ConvergeRecord, _calls: usize) -> Result<Vec<String>, ActError> {
         Ok(Vec::new())
     }
     /// Answers the findings of the newest audit. Returns notices for people.
@@ -143,7 +143,7 @@ pub trait BranchWorkspace: Sync {
 pub trait StopRequests: fmt::Debug + Sync {
     /// Returns the person who requested the stop since the run was begun or resumed, in words for people;
     /// none if no permitted person did.
-    fn stopped(&self) -> BoxFuture<'_, Result<Option<String>, ForgeError>>;
+    fn stop_requester(&self) -> BoxFuture<'_, Result<Option<String>, ForgeError>>;
 }
 
 /// Number of diffs that are kept, each of at most `MAX_KEPT_DIFF` bytes: the change before and after a fix,
@@ -189,9 +189,9 @@ pub enum RunMode {
 #[async_trait]
 pub trait RunObserver: Sync {
     /// Called when an act begins that may take minutes.
-    fn begins(&self, record: &ConvergeRecord, act: &ConvergeAction);
+    fn on_action_start(&self, record: &ConvergeRecord, act: &ConvergeAction);
     /// Called when an act is done and the run is saved. `before` is the length of its log before the act.
-    async fn grown(&self, record: &ConvergeRecord, before: usize) -> ();
+    async fn on_log_update(&self, record: &ConvergeRecord, before: usize) -> ();
 }
 
 /// The state in which a call leaves a run.
@@ -290,15 +290,18 @@ impl ConvergeRunner<'_> {
         while self.record.detail.state.exit.is_none() {
             let (began, before) = (Instant::now(), self.record.detail.state.log.len());
             let act = self.record.detail.state.next.clone();
-            if act.asks() && std::mem::replace(&mut self.has_asked, true) && self.mode == RunMode::Step {
+            if act.needs_models()
+                && std::mem::replace(&mut self.has_asked, true)
+                && self.mode == RunMode::Step
+            {
                 return Ok(RunProgress::Between);
             }
             if let Err(halted) = self.go_on().await {
                 return Ok(RunProgress::Failed(halted.exit()));
             }
-            told.begins(&self.record, &act);
+            told.on_action_start(&self.record, &act);
             if matches!(act.step(), ConvergeStep::Gate | ConvergeStep::Audit) {
-                self.record.detail.state.dismiss(store.dismissals(&self.record.key).await?);
+                self.record.detail.state.apply_dismissals(store.dismissals(&self.record.key).await?);
             }
             let event = match Box::pin(self.act(&act)).await {
                 Ok(event) => event,
@@ -307,22 +310,22 @@ impl ConvergeRunner<'_> {
                 Err(ActError::Store(error)) => return Err(error),
                 // An act that is carried out again finds what it has already written.
                 Err(stop @ ActError::Halted(_)) => {
-                    let exit = self.shut(&stop)?;
+                    let exit = self.closed_gate_exit(&stop)?;
                     self.keep_taken(act.step(), began);
                     store.keep_converge(token, &self.record).await?;
                     return Ok(RunProgress::Failed(exit));
                 }
-                Err(stop) => match self.waits(&stop) {
+                Err(stop) => match self.waiting_progress(&stop) {
                     Some(left) => {
                         self.keep_taken(act.step(), began);
                         store.keep_converge(token, &self.record).await?;
                         return Ok(left);
                     }
-                    None => self.ends(stop),
+                    None => self.end_with_error(stop),
                 },
             };
             self.record.detail.put_off = 0;
-            if let Err(unexpected) = self.record.detail.state.after(event) {
+            if let Err(unexpected) = self.record.detail.state.apply_event(event) {
                 let exit = ConvergeExit::new(ConvergeExitCode::Infrastructure, unexpected.to_string());
                 self.record.detail.state.exit = Some(exit);
             }
@@ -332,9 +335,9 @@ impl ConvergeRunner<'_> {
                 self.record.warn(none.to_owned());
             }
             self.keep_taken(act.step(), began);
-            self.settle(act.step()).await?;
+            self.add_ledger_cost(act.step()).await?;
             store.keep_converge(token, &self.record).await?;
-            told.grown(&self.record, before).await;
+            told.on_log_update(&self.record, before).await;
             if self.others_are_next() {
                 break;
             }
@@ -343,7 +346,7 @@ impl ConvergeRunner<'_> {
     }
 
     /// Returns the state of the run if the error is temporary and the same act is next after a wait.
-    fn waits(&mut self, stop: &ActError) -> Option<RunProgress> {
+    fn waiting_progress(&mut self, stop: &ActError) -> Option<RunProgress> {
         if let ActError::Later { until, why, what } = stop {
             return Some(RunProgress::Until(*until, *why, what.clone()));
         }
@@ -351,12 +354,12 @@ impl ConvergeRunner<'_> {
         let wait = PUT_OFF.get(tried).filter(|_| stop.may_pass())?;
         self.record.detail.put_off = self.record.detail.put_off.saturating_add(1);
         let poll = i64::try_from(self.config.poll.as_millis()).unwrap_or(i64::MAX);
-        let wait = TimeSpan(wait.0.min(poll).max(self.workspace.settle().0));
+        let wait = TimeSpan(wait.0.min(poll).max(self.workspace.settle_time().0));
         Some(RunProgress::Until(SystemClock.now() + wait, WaitReason::Settling, stop.to_string()))
     }
 
     /// Ends the run with the error of an act that failed.
-    fn ends(&mut self, stop: ActError) -> ConvergeEvent {
+    fn end_with_error(&mut self, stop: ActError) -> ConvergeEvent {
         let exit = stop.exit();
         if let ActError::Over { unreached, .. } = stop {
             self.record.detail.unreached = unreached;
@@ -368,7 +371,7 @@ impl ConvergeRunner<'_> {
     fn keep_taken(&mut self, step: ConvergeStep, began: Instant) {
         let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         let taken = StepCost { ms, ..std::mem::take(&mut self.taken) };
-        self.record.took(step, &taken);
+        self.record.add_step_cost(step, &taken);
         self.record.ended = SystemClock.now();
     }
 
@@ -378,13 +381,14 @@ impl ConvergeRunner<'_> {
     /// # Errors
     /// [`StoreError`]: the ledger cannot be read.
     #[truing_core::boxed_future]
-    pub async fn settle(&mut self, step: ConvergeStep) -> Result<(), StoreError> {
+    pub async fn add_ledger_cost(&mut self, step: ConvergeStep) -> Result<(), StoreError> {
         let own = RunBudget::of_run(self.record.run.clone(), MicroUsd(0)).levels;
-        let drawn = self.agents.auditor.ledger.look(&own).await?;
+        let drawn = self.agents.auditor.ledger.budget_usage(&own).await?;
         let spent = drawn.iter().map(|drawn| drawn.spent.0).fold(0, u64::saturating_add);
         let untold = MicroUsd(spent.saturating_sub(self.record.cost().0));
         if untold > MicroUsd(0) {
-            self.record.took(step, &StepCost { cost_micro_usd: untold, ..StepCost::<()>::default() });
+            self.record
+                .add_step_cost(step, &StepCost { cost_micro_usd: untold, ..StepCost::<()>::default() });
         }
         Ok(())
     }
@@ -394,10 +398,10 @@ impl ConvergeRunner<'_> {
     /// # Errors
     /// As [`Self::settle`].
     #[truing_core::boxed_future]
-    pub async fn interrupted(&mut self) -> Result<(), StoreError> {
+    pub async fn add_interrupted_cost(&mut self) -> Result<(), StoreError> {
         // Calls that are not settled by then expire and count in full; no act reports them.
-        let _ = tokio::time::timeout(SETTLE_TIME, gateway::settled()).await;
-        self.settle(self.record.detail.state.next.step()).await
+        let _ = tokio::time::timeout(SETTLE_TIME, gateway::wait_until_settled()).await;
+        self.add_ledger_cost(self.record.detail.state.next.step()).await
     }
 
     /// True if the run is clean and the checks have not run, since they are run only on fixes.
@@ -417,7 +421,7 @@ impl ConvergeRunner<'_> {
             let event = match self.record.detail.state.next.clone() {
                 ConvergeAction::Gate => ConvergeEvent::Gated(None),
                 act @ ConvergeAction::Audit { .. } => {
-                    Box::pin(self.act(&act)).await.unwrap_or_else(|stop| self.ends(stop))
+                    Box::pin(self.act(&act)).await.unwrap_or_else(|stop| self.end_with_error(stop))
                 }
                 ConvergeAction::Mend { .. }
                 | ConvergeAction::Post
@@ -428,7 +432,7 @@ impl ConvergeRunner<'_> {
                     break;
                 }
             };
-            if let Err(unexpected) = self.record.detail.state.after(event) {
+            if let Err(unexpected) = self.record.detail.state.apply_event(event) {
                 self.record.detail.state.exit =
                     Some(ConvergeExit::new(ConvergeExitCode::Infrastructure, unexpected.to_string()));
             }
@@ -441,11 +445,11 @@ impl ConvergeRunner<'_> {
     /// # Errors
     /// As [`Self::settle`].
     #[truing_core::boxed_future]
-    pub async fn audited(&mut self, stopped: bool) -> Result<(), StoreError> {
+    pub async fn finish_audit(&mut self, stopped: bool) -> Result<(), StoreError> {
         if !stopped {
-            return self.settle(ConvergeStep::Audit).await;
+            return self.add_ledger_cost(ConvergeStep::Audit).await;
         }
-        self.interrupted().await?;
+        self.add_interrupted_cost().await?;
         self.record.detail.state.exit =
             Some(ConvergeExit::new(ConvergeExitCode::Interrupted, "interrupted before the audit was done"));
         self.record.ended = SystemClock.now();
@@ -467,7 +471,7 @@ impl ConvergeRunner<'_> {
             | ConvergeAction::Reply => false,
         };
         if follows && head != self.record.detail.state.head {
-            return self.moved(head).await;
+            return self.handle_push(head).await;
         }
         match act {
             // Audit results are useful even if nothing may be pushed.
@@ -479,24 +483,24 @@ impl ConvergeRunner<'_> {
                 let head = self.record.detail.state.head.clone();
                 Ok(ConvergeEvent::Gated(self.gate_says(&head).await?))
             }
-            ConvergeAction::Mend { output } => self.mend(output).await,
+            ConvergeAction::Mend { output } => self.fix_gate_report(output).await,
             ConvergeAction::Audit { auditors, attempt: _ } => {
                 let (base, head) = (self.record.detail.base.clone(), self.record.detail.state.head.clone());
                 let starting = self.record.detail.state.starting.clone();
-                let audited = AuditInput::of(self, &base, &head).await?;
-                let event = audited.event(self, auditors, &starting).await;
+                let audited = AuditInput::load(self, &base, &head).await?;
+                let event = audited.run_auditors(self, auditors, &starting).await;
                 self.laid = Some(audited.laid);
                 event
             }
             ConvergeAction::Post => {
-                let warnings = self.workspace.post(&self.record).await?;
-                Ok(self.warned(warnings, ConvergeEvent::Posted))
+                let warnings = self.workspace.post_findings(&self.record).await?;
+                Ok(self.add_warnings(warnings, ConvergeEvent::Posted))
             }
             ConvergeAction::Fix { problems } => self.fix(problems).await,
             ConvergeAction::Check => {
                 // Counted before the check, which costs money, and saved with its result. A run that died
                 // after the push can then determine if the call was made.
-                let calls = self.workspace.calls().await?;
+                let calls = self.workspace.count_calls().await?;
                 let event = self.check().await?;
                 if let Some(calls) = calls {
                     let head = self.record.detail.state.head.clone();
@@ -507,12 +511,12 @@ impl ConvergeRunner<'_> {
             ConvergeAction::Publish => self.publish().await,
             ConvergeAction::Reply => {
                 let warnings = self.workspace.reply(&self.record).await?;
-                Ok(self.warned(warnings, ConvergeEvent::Replied))
+                Ok(self.add_warnings(warnings, ConvergeEvent::Replied))
             }
         }
     }
 
-    fn warned(&mut self, warnings: Vec<String>, event: ConvergeEvent) -> ConvergeEvent {
+    fn add_warnings(&mut self, warnings: Vec<String>, event: ConvergeEvent) -> ConvergeEvent {
         for warning in warnings {
             self.record.warn(warning);
         }
@@ -527,29 +531,29 @@ impl ConvergeRunner<'_> {
             PublishOutcome::Done => {
                 let head = candidate.commit.clone();
                 if let Some(readiness) = &mut self.record.detail.readiness {
-                    readiness.pushed(&head, SystemClock.now());
+                    readiness.record_push(&head, SystemClock.now());
                 }
                 let warnings = match self.record.detail.wakes.get(AFTER_PUSH) {
-                    Some((calls, _)) => self.workspace.call(&self.record, *calls).await?,
+                    Some((calls, _)) => self.workspace.call_reviewer(&self.record, *calls).await?,
                     None => Vec::new(),
                 };
-                Ok(self.warned(warnings, ConvergeEvent::Pushed))
+                Ok(self.add_warnings(warnings, ConvergeEvent::Pushed))
             }
-            PublishOutcome::Moved(head) => self.moved(head).await,
+            PublishOutcome::Moved(head) => self.handle_push(head).await,
             PublishOutcome::Blocked(words) => Ok(ConvergeEvent::Blocked(words)),
         }
     }
 
     /// Handles another person's push. The base is determined anew, because commits of the base branch are no
     /// part of the change.
-    async fn moved(&mut self, head: Sha) -> Result<ConvergeEvent, ActError> {
-        let tree = self.compared(&head).await?;
+    async fn handle_push(&mut self, head: Sha) -> Result<ConvergeEvent, ActError> {
+        let tree = self.compare_head(&head).await?;
         Ok(ConvergeEvent::Moved { head, tree })
     }
 
     /// Returns the tree of a new head, and updates the base that it is compared with.
-    async fn compared(&mut self, head: &Sha) -> Result<Sha, ActError> {
-        let base = self.workspace.follow(&self.record, head).await?;
+    async fn compare_head(&mut self, head: &Sha) -> Result<Sha, ActError> {
+        let base = self.workspace.fetch_head(&self.record, head).await?;
         let tree = self.mirror.tree_of(head).await?;
         self.record.detail.base = base;
         Ok(tree)
@@ -574,35 +578,35 @@ impl ConvergeRunner<'_> {
     /// Returns the gate's findings in the change up to this commit, if it blocks.
     async fn gate_says(&mut self, head: &Sha) -> Result<Option<String>, ActError> {
         let base = self.record.detail.base.clone();
-        let change = self.change(&base, head).await?;
-        let mut gated = GateResult::of(self.read(&change, head).await?)?;
+        let change = self.load_change(&base, head).await?;
+        let mut gated = GateResult::from_reading(self.read_change(&change, head).await?)?;
         if let Some(commands) = &self.looks.commands {
             let trust = self.trust();
             let folder = PrivateFolder::new().map_err(ActError::Folder)?;
             self.mirror.private_clone(head, std::slice::from_ref(&change.base), folder.path()).await?;
-            commands.look(folder.path(), &change, &trust, &mut gated).await?;
+            commands.run(folder.path(), &change, &trust, &mut gated).await?;
         }
-        Ok(gated.seen()?.words())
+        Ok(gated.ensure_checked()?.fixer_text())
     }
 
     /// Returns the scope of usable set-ups. Set-ups by a model's code are kept apart, as for checks.
     fn trust(&self) -> Trust {
         let own = format!("converge {}", self.record.key);
-        Trust::new(format!("{own} fix")).trusting(own)
+        Trust::new(format!("{own} fix")).with_trusted(own)
     }
 
     /// Returns the change between two commits.
-    async fn change(&mut self, base: &Sha, head: &Sha) -> Result<ReviewedChange, GitError> {
-        Ok(ReviewedChange::between(base.clone(), head, self.commit_diff(base, head).await?))
+    async fn load_change(&mut self, base: &Sha, head: &Sha) -> Result<ReviewedChange, GitError> {
+        Ok(ReviewedChange::from_commit_diff(base.clone(), head, self.commit_diff(base, head).await?))
     }
 
     /// Returns the findings of rules and linters on a change up to this commit. Auditors read the same
     /// exported files later.
-    async fn read(&mut self, change: &ReviewedChange, head: &Sha) -> Result<ReadingOutcome, ActError> {
+    async fn read_change(&mut self, change: &ReviewedChange, head: &Sha) -> Result<ReadingOutcome, ActError> {
         if let Some(reading) = self.known_reading(&change.base, head) {
             return Ok(reading.clone());
         }
-        let laid = self.mirror.lay(head, self.laid.take()).await?;
+        let laid = self.mirror.export_in_place(head, self.laid.take()).await?;
         let (scope, reader) = (&self.looks.scope, &self.agents.auditor.reader);
         let plan = reading::plan(change, scope).map_err(GateError::Reading)?;
         let (trust, InspectionTools { toolbox, project, .. }) = (self.trust(), self.looks);
@@ -623,7 +627,7 @@ impl ConvergeRunner<'_> {
     }
 
     /// Returns the budget that a model is charged to, and the remaining money of the run.
-    fn purse(&self, agent: &ModelAgent) -> (RunBudget, MicroUsd) {
+    fn model_budget(&self, agent: &ModelAgent) -> (RunBudget, MicroUsd) {
         let run = self.record.run.clone();
         let (key, now) = (&self.record.key, SystemClock.now());
         let (purse, most) = agent.budgets.purse_of_converge(run, key, self.repository, now);
@@ -632,7 +636,7 @@ impl ConvergeRunner<'_> {
     }
 
     /// Adds the cost of asking a model.
-    fn spent(&mut self, spent: &ModelSpend) {
+    fn add_spend(&mut self, spent: &ModelSpend) {
         self.taken.add(&spent.clone().take());
     }
 }

@@ -10,7 +10,7 @@ use truing_core::publish::{
     MAX_ANNOTATIONS, StatusState,
 };
 
-use super::ignores::warnings;
+use super::ignores::idle_pattern_warnings;
 use super::text::{self, SummaryContent};
 
 /// The longest text of an annotation, in characters.
@@ -31,15 +31,15 @@ pub fn rows(
     // Readers would take the walkthrough of an older head for that of the current one.
     let walkthrough = if now.is_none() { record.detail.walkthrough() } else { &[] };
     let mut rows =
-        vec![DesiredComment::summary(summary(findings, head, now, record, dismissals, walkthrough))];
+        vec![DesiredComment::for_summary(summary(findings, head, now, record, dismissals, walkthrough))];
     let open: Vec<&Finding> = worst_first(findings.iter().filter(|finding| finding.is_open()));
     for (index, finding) in open.iter().enumerate() {
         let kind = if index < max_inline { finding.anchor } else { AnchorKind::Summary };
-        rows.push(row(finding, kind));
+        rows.push(finding_row(finding, kind));
     }
     rows.extend(findings.iter().filter(|finding| !finding.is_open()).map(|finding| DesiredComment {
         retraction: retraction(finding, dismissals),
-        ..row(finding, finding.anchor)
+        ..finding_row(finding, finding.anchor)
     }));
     rows
 }
@@ -61,7 +61,8 @@ pub fn summary(
 ) -> String {
     let ReviewDetail { base, outcome, coverage, since, configuring, .. } = &record.detail;
     let ReviewDetail { suppressions, idle_ignores, .. } = &record.detail;
-    let remarks: Vec<String> = text::remarks(record).into_iter().chain(warnings(idle_ignores)).collect();
+    let remarks: Vec<String> =
+        text::remarks(record).into_iter().chain(idle_pattern_warnings(idle_ignores)).collect();
     let open: Vec<&Finding> = worst_first(findings.iter().filter(|finding| finding.is_open()));
     let fixed = |finding: &&Finding| matches!(finding.status, FindingStatus::Fixed(_));
     let fixed = findings.iter().filter(fixed).count();
@@ -89,11 +90,11 @@ pub fn summary(
         retracted: &retracted,
         coverage,
         walkthrough,
-        by: &text::by(record),
+        by: &text::reviewer_line(record),
     })
 }
 
-fn row(finding: &Finding, kind: AnchorKind) -> DesiredComment {
+fn finding_row(finding: &Finding, kind: AnchorKind) -> DesiredComment {
     DesiredComment {
         item: CommentSubject::Finding(finding.id.clone()),
         place: Some((kind, finding.at.clone())),
@@ -139,12 +140,12 @@ pub fn status(findings: &[Finding], outcome: &ReviewOutcome, head: &Sha, summary
 
 /// Returns the status of a head that could not be reviewed. It is never red, because the failure is Truing's
 /// own.
-pub fn unavailable(head: &Sha, class: &str, summary: &str) -> DesiredStatus {
-    pending(head, format!("review temporarily unavailable: {class}"), summary)
+pub fn unavailable_status(head: &Sha, class: &str, summary: &str) -> DesiredStatus {
+    pending_status(head, format!("review temporarily unavailable: {class}"), summary)
 }
 
 /// Returns the status of a head without a review, which is never green.
-pub(crate) fn pending(head: &Sha, description: String, summary: &str) -> DesiredStatus {
+pub(crate) fn pending_status(head: &Sha, description: String, summary: &str) -> DesiredStatus {
     let check = CheckContent { summary: summary.to_owned(), ..CheckContent::default() };
     DesiredStatus { sha: head.clone(), state: StatusState::Pending, description, check }
 }
@@ -229,7 +230,7 @@ pub(crate) mod tests {
             (1..=5).map(|line| finding(&format!("1:a-{line}"), "a.py", line)).collect();
         findings[4].raw.severity = Severity::P0;
         let detail = ReviewDetail::new(Some(sha()), sha(), ended(OutcomeKind::Reviewed));
-        let record = ReviewRecord::begin(RunId::new("r"), SlotKey::new("k"), detail, UnixMillis(0));
+        let record = ReviewRecord::new(RunId::new("r"), SlotKey::new("k"), detail, UnixMillis(0));
         let rows = rows(&findings, &sha(), None, &record, &[], 2);
         let kinds: Vec<(String, AnchorKind)> = rows
             .iter()
@@ -246,7 +247,7 @@ pub(crate) mod tests {
         let did = ModelReviewDetail { walkthrough: vec![line], ..ModelReviewDetail::default() };
         let mut detail = ReviewDetail::new(Some(sha()), sha(), ended(OutcomeKind::Reviewed));
         detail.modelled = Some(did);
-        let record = ReviewRecord::begin(RunId::new("r"), SlotKey::new("k"), detail, UnixMillis(0));
+        let record = ReviewRecord::new(RunId::new("r"), SlotKey::new("k"), detail, UnixMillis(0));
         let told = "### Walkthrough of `aaaaaaaaaa`\n\n- `a.py`: Retries.\n";
         let body = |now: Option<&Sha>| rows(&[], &sha(), now, &record, &[], 9).remove(0).body;
         assert!(body(None).contains(told), "{}", body(None));
@@ -261,9 +262,10 @@ pub(crate) mod tests {
     fn a_pattern_that_ignores_nothing_is_named_once_in_the_summary() {
         let mut detail = ReviewDetail::new(Some(sha()), sha(), ended(OutcomeKind::Reviewed));
         detail.idle_ignores = vec!["lib".to_owned()];
-        let record = ReviewRecord::begin(RunId::new("r"), SlotKey::new("k"), detail, UnixMillis(0));
+        let record = ReviewRecord::new(RunId::new("r"), SlotKey::new("k"), detail, UnixMillis(0));
         let shown = summary(&[], &sha(), None, &record, &[], &[]);
-        let warning = truing_core::markdown::plain(&warnings(&["lib".to_owned()]).next().unwrap());
+        let warning =
+            truing_core::markdown::escape_text(&idle_pattern_warnings(&["lib".to_owned()]).next().unwrap());
         assert!(warning.contains("matches no file of the repository"), "{warning}");
         assert_eq!(shown.matches(format!("- {warning}\n").as_str()).count(), 1, "{shown}");
         assert_eq!(shown.matches("matches no file").count(), 1, "{shown}");
@@ -274,7 +276,7 @@ pub(crate) mod tests {
         let suggestion = SuggestedFix { replacement: "x".into() };
         let mut one = finding("1:a-1", "a.py", 3);
         one.raw.suggestion = Some(suggestion.clone());
-        let suggested = |finding: &Finding| row(finding, finding.anchor).suggestion;
+        let suggested = |finding: &Finding| finding_row(finding, finding.anchor).suggestion;
         assert_eq!(suggested(&one), Some(suggestion));
         let mut longer = one.clone();
         longer.raw.place.end_line = 4;

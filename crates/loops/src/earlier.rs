@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use truing_core::dismissal::short;
+use truing_core::dismissal::short_id;
 use truing_core::finding::{Finding, FindingSource, RawFinding};
 use truing_core::id::{FindingId, Sha};
 use truing_core::identity::PlacedFinding;
@@ -15,7 +15,7 @@ use truing_core::outcome::SkipReason;
 use truing_core::recheck::{self, FollowOutcome, HeadView, RecheckSummary, ReviewerReport};
 use truing_diff::{FileStatus, RepoPath, parse};
 use truing_reader::FileTree;
-use truing_reader::mask::{MASK, mask};
+use truing_reader::mask::{MASK, mask_secrets};
 use truing_reader::redact::QuotedSecrets;
 
 use super::desired::worst_first;
@@ -51,15 +51,15 @@ pub struct EarlierReviews {
 
 impl EarlierReviews {
     /// Returns the findings that a model owes a verdict on, worst first.
-    pub fn owed(&self) -> Vec<&Finding> {
-        let mut owed = worst_first(recheck::owed(&self.known));
+    pub fn findings_to_recheck(&self) -> Vec<&Finding> {
+        let mut owed = worst_first(recheck::unanswered_findings(&self.known));
         owed.truncate(MAX_OWED);
         owed
     }
 
     /// True if there has been an earlier review that matters to a model.
     pub fn is_known(&self) -> bool {
-        self.head.is_some() || recheck::owed(&self.known).next().is_some()
+        self.head.is_some() || recheck::unanswered_findings(&self.known).next().is_some()
     }
 
     /// Returns the files that are inspected again, even if they left the change. They are the files with a
@@ -79,23 +79,28 @@ impl EarlierReviews {
     /// Returns the findings that count at the head, and opens those again that do ([`recheck::reopen`]).
     pub(super) fn at_head(&self, tree: &Path, change: &ReviewedChange, reading: &ReadingOutcome) -> Self {
         let mut earlier = self.clone();
-        let files = RedactedFiles::of(tree);
-        let changed = changed(reading);
-        let head = head(&files, &changed, change, reading);
+        let files = RedactedFiles::new(tree);
+        let changed = readable_paths(reading);
+        let head = head_view(&files, &changed, change, reading);
         let is_there =
             |finding: &Finding| matches!(recheck::follow(finding, &head), FollowOutcome::There { .. });
         earlier.known.retain(|finding| !self.elsewhere.contains(&finding.id) || is_there(finding));
-        recheck::reopen(&mut earlier.known, &head);
+        recheck::reopen_findings(&mut earlier.known, &head);
         earlier
     }
 
     /// Formats the open findings for a model's prompt.
-    pub(super) fn told(&self, tree: &Path, change: &ReviewedChange, reading: &ReadingOutcome) -> String {
-        let files = RedactedFiles::of(tree);
-        let changed = changed(reading);
-        let head = head(&files, &changed, change, reading);
+    pub(super) fn render_open_findings(
+        &self,
+        tree: &Path,
+        change: &ReviewedChange,
+        reading: &ReadingOutcome,
+    ) -> String {
+        let files = RedactedFiles::new(tree);
+        let changed = readable_paths(reading);
+        let head = head_view(&files, &changed, change, reading);
         let mut told = String::new();
-        for finding in self.owed() {
+        for finding in self.findings_to_recheck() {
             let one = told_of(finding, &recheck::follow(finding, &head));
             if told.len() + one.len() > MAX_OPEN_BYTES {
                 break;
@@ -109,7 +114,7 @@ impl EarlierReviews {
 /// Formats one finding: its id, its description, its current place, and its former lines.
 fn told_of(finding: &Finding, went: &FollowOutcome) -> String {
     let raw = &finding.raw;
-    let name = |path: &RepoPath| line::clean(&path.to_string(), MAX_LINE_CHARS);
+    let name = |path: &RepoPath| line::clean_line(&path.to_string(), MAX_LINE_CHARS);
     let place = match went {
         FollowOutcome::There { path, start, end } => {
             format!("{}, lines {start} to {end}: as they were; look at what is around them, too", name(path))
@@ -124,12 +129,12 @@ fn told_of(finding: &Finding, went: &FollowOutcome) -> String {
         FollowOutcome::NoFile => format!("{}: the file is not there any more", name(&raw.place.path)),
     };
     let severity = raw.severity.as_str();
-    let title = line::clean(&raw.title, MAX_LINE_CHARS);
-    let body = line::clean(&raw.body, MAX_BODY_CHARS);
+    let title = line::clean_line(&raw.title, MAX_LINE_CHARS);
+    let body = line::clean_line(&raw.body, MAX_BODY_CHARS);
     let was: String = raw.snippet.lines().map(|line| format!("    | {line}\n")).collect();
     format!(
         "id: {}\n{severity}, {}: {title}\n{body}\n{place}\nits lines when it was last seen:\n{was}\n",
-        short(&finding.id),
+        short_id(&finding.id),
         raw.rule
     )
 }
@@ -143,11 +148,11 @@ pub(super) fn look_again(
     reading: &mut ReadingOutcome,
     mut reviewers: Vec<ReviewerReport>,
 ) -> RecheckSummary {
-    let files = RedactedFiles::of(tree);
-    let changed = changed(reading);
+    let files = RedactedFiles::new(tree);
+    let changed = readable_paths(reading);
     let mut found = std::mem::take(&mut reading.found);
     let rechecked = {
-        let head = head(&files, &changed, change, reading);
+        let head = head_view(&files, &changed, change, reading);
         // A finding's lines are stored without secrets: quotes of them are compared in the same way.
         for verdict in reviewers.iter_mut().flat_map(|reviewer| &mut reviewer.verdicts) {
             let finding = earlier.known.iter().find(|finding| finding.id == verdict.finding);
@@ -156,10 +161,10 @@ pub(super) fn look_again(
                 verdict.excerpt = files.hide_in(path, &verdict.excerpt);
             }
         }
-        let sections = reading::sections(&change.diff);
+        let sections = reading::diff_sections(&change.diff);
         let place = |raw: RawFinding| -> PlacedFinding {
             let old_path = reading::old_path(&sections, &raw.place.path);
-            reading::placed(&sections, raw, old_path)
+            reading::place_finding(&sections, raw, old_path)
         };
         recheck::recheck(&earlier.known, &mut found, &reviewers, &head, place)
     };
@@ -169,12 +174,12 @@ pub(super) fn look_again(
 }
 
 /// Returns the changed files that can be read.
-fn changed(reading: &ReadingOutcome) -> Vec<RepoPath> {
+fn readable_paths(reading: &ReadingOutcome) -> Vec<RepoPath> {
     let not_shown = reading.coverage.not_reviewed.iter().filter(|gap| gap.reason == SkipReason::NotShown);
     reading.coverage.reviewed.iter().chain(not_shown.map(|gap| &gap.path)).cloned().collect()
 }
 
-fn head<'a>(
+fn head_view<'a>(
     files: &'a RedactedFiles,
     changed: &'a [RepoPath],
     change: &ReviewedChange,
@@ -190,31 +195,31 @@ fn head<'a>(
     }
     // A type change is two sections of one path.
     deleted.retain(|path| !added.contains_key(path));
-    HeadView::new(|path: &RepoPath| files.text(path), changed, (added, deleted), &reading.renames)
+    HeadView::new(|path: &RepoPath| files.redacted_text(path), changed, (added, deleted), &reading.renames)
 }
 
 /// The files of the head, without their secrets.
 struct RedactedFiles(Option<FileTree>);
 
 impl RedactedFiles {
-    fn of(tree: &Path) -> Self {
+    fn new(tree: &Path) -> Self {
         Self(FileTree::open(tree).ok())
     }
 
-    fn raw(&self, path: &RepoPath) -> Option<String> {
+    fn raw_text(&self, path: &RepoPath) -> Option<String> {
         self.0.as_ref()?.text(path)
     }
 
-    fn text(&self, path: &RepoPath) -> Option<String> {
-        let raw = self.raw(path)?;
-        Some(QuotedSecrets::of(&raw).hide_in(&raw))
+    fn redacted_text(&self, path: &RepoPath) -> Option<String> {
+        let raw = self.raw_text(path)?;
+        Some(QuotedSecrets::from_text(&raw).hide_in(&raw))
     }
 
     fn hide_in(&self, path: &RepoPath, said: &str) -> String {
-        let Some(text) = self.raw(path) else { return said.to_owned() };
-        let quoted = QuotedSecrets::of(&text);
+        let Some(text) = self.raw_text(path) else { return said.to_owned() };
+        let quoted = QuotedSecrets::from_text(&text);
         // A model quotes a line with masks, while stored lines keep the beginnings of secrets.
-        let (masked, hidden) = (mask(&text), quoted.hide_in(&text));
+        let (masked, hidden) = (mask_secrets(&text), quoted.hide_in(&text));
         let line = |said: &str| {
             let at = masked.lines().position(|line| said.contains(MASK) && line.trim() == said.trim());
             at.and_then(|at| hidden.lines().nth(at)).unwrap_or(said).to_owned()

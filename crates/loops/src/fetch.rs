@@ -31,12 +31,13 @@ pub async fn commits(
         mirror.fetch(others).await?;
     }
     let unreadable = |why: String| GitError::ForkUnreadable { fork: fork.name.clone(), why };
-    let remote =
-        server.remote(&fork.id, &fork.name, RemotePurpose::Fetch).await.map_err(|error| match error {
+    let remote = server.resolve_remote(&fork.id, &fork.name, RemotePurpose::Fetch).await.map_err(
+        |error| match error {
             RemoteError::Forge(error) => unreadable(error.to_string()),
             RemoteError::Git(error) => error,
-        })?;
-    match mirror.asking(&remote).fetch(slice::from_ref(head)).await {
+        },
+    )?;
+    match mirror.with_remote(&remote).fetch(slice::from_ref(head)).await {
         Err(error @ (GitError::Unauthorized { .. } | GitError::RemoteMissing { .. })) => {
             Err(unreadable(error.to_string()))
         }

@@ -34,18 +34,18 @@ pub struct RejectedFile {
 
 impl RejectedFile {
     /// Creates the error of the folder itself.
-    pub(crate) fn of(folder: &Path, error: io::Error) -> Self {
+    pub(crate) fn from_folder_error(folder: &Path, error: io::Error) -> Self {
         Self { path: RepoPath::from_bytes(folder.as_os_str().as_bytes()), why: error.into() }
     }
 }
 
 /// Reads the content of files in a folder.
-pub(crate) async fn taken(
+pub(crate) async fn read_changes(
     folder: &Path,
     paths: Vec<(RepoPath, PathStatus)>,
 ) -> Result<Vec<FileContentChange>, RejectedFile> {
-    blocking(folder, move |folder| {
-        let tree = open(folder)?;
+    run_blocking(folder, move |folder| {
+        let tree = open_tree(folder)?;
         let one = |(path, edited): (RepoPath, PathStatus)| match edited {
             PathStatus::Deleted => Ok(FileContentChange { path, content: None }),
             PathStatus::Added | PathStatus::Modified => match tree.read(&path) {
@@ -63,15 +63,15 @@ pub(crate) async fn taken(
 }
 
 /// Makes the changes in a clone that no command has run in.
-pub(crate) async fn put(folder: &Path, changes: &[FileContentChange]) -> Result<(), RejectedFile> {
+pub(crate) async fn write_changes(folder: &Path, changes: &[FileContentChange]) -> Result<(), RejectedFile> {
     let changes = changes.to_vec();
-    blocking(folder, move |folder| {
+    run_blocking(folder, move |folder| {
         for FileContentChange { path, .. } in changes.iter().filter(|change| change.content.is_none()) {
             // The file belongs to the clone's commit: all of its parents are folders.
             let removed = std::fs::remove_file(folder.join(OsStr::from_bytes(path.as_bytes())));
             removed.map_err(|error| RejectedFile { path: path.clone(), why: error.into() })?;
         }
-        let tree = open(folder)?;
+        let tree = open_tree(folder)?;
         for FileContentChange { path, content } in &changes {
             let Some(new) = content else { continue };
             let written = match tree.read(path) {
@@ -87,7 +87,7 @@ pub(crate) async fn put(folder: &Path, changes: &[FileContentChange]) -> Result<
 }
 
 /// Lists the first of these paths, and the number of further ones.
-pub(crate) fn named(paths: &[&RepoPath]) -> String {
+pub(crate) fn summarise_paths(paths: &[&RepoPath]) -> String {
     let named = paths.iter().take(NAMED).map(|path| path.to_string()).collect::<Vec<_>>().join(", ");
     match paths.len().saturating_sub(NAMED) {
         0 => named,
@@ -95,15 +95,18 @@ pub(crate) fn named(paths: &[&RepoPath]) -> String {
     }
 }
 
-fn open(folder: &Path) -> Result<WritableTree, RejectedFile> {
-    WritableTree::open(folder).map_err(|error| RejectedFile::of(folder, io::Error::other(error)))
+fn open_tree(folder: &Path) -> Result<WritableTree, RejectedFile> {
+    WritableTree::open(folder)
+        .map_err(|error| RejectedFile::from_folder_error(folder, io::Error::other(error)))
 }
 
 /// Runs file operations on a thread where they block no other task.
-async fn blocking<T: Send + 'static>(
+async fn run_blocking<T: Send + 'static>(
     folder: &Path,
     work: impl FnOnce(&Path) -> Result<T, RejectedFile> + Send + 'static,
 ) -> Result<T, RejectedFile> {
     let at = folder.to_owned();
-    spawn_blocking(move || work(&at)).await.map_err(|error| RejectedFile::of(folder, error.into()))?
+    spawn_blocking(move || work(&at))
+        .await
+        .map_err(|error| RejectedFile::from_folder_error(folder, error.into()))?
 }

@@ -5,7 +5,7 @@
 //! A suggestion is valid only for the bytes that it was made for. The files that have one are therefore read
 //! again, and the rules and the suggesting linters run on these bytes again. Only suggestions that recur are
 //! applied. A model's suggestion is proven again for its lines. A file is replaced only while it still holds
-//! these bytes. A person decides on the proposals of a model ([`offers`]).
+//! these bytes. A person decides on the proposals of a model ([`propose_fixes`]).
 
 pub mod lock;
 pub mod undo;
@@ -21,10 +21,10 @@ use truing_agent::tree::{LostAttribute, ReplaceError, WritableTree};
 use truing_core::excerpt;
 use truing_core::finding::{Finding, FindingSource, RawFinding};
 use truing_core::port::{ChangedFile, ProofRequest, ReadRequest, ReplacementProposal, RepositoryReader};
-use truing_diff::{RepoPath, quoted};
+use truing_diff::{RepoPath, quote_name};
 use truing_git::write_new;
 use truing_reader::redact::QuotedSecrets;
-use truing_reader::{FixRefusal, LineEdit, WithheldFix, apply, is_parsed};
+use truing_reader::{FixRefusal, LineEdit, WithheldFix, apply_line_edits, is_parsed};
 
 use super::reading::ReadingError;
 use super::tools::{ConfiguredLinters, ReviewLinters};
@@ -118,7 +118,7 @@ pub fn is_proposed(finding: &Finding) -> bool {
 /// # Errors
 /// [`FixError`]
 #[truing_core::boxed_future]
-pub async fn offers(
+pub async fn propose_fixes(
     open: &[Finding],
     tree: &Path,
     reader: &dyn RepositoryReader,
@@ -154,7 +154,9 @@ pub fn plan<'a>(
             files.entry(&finding.place.path).or_default().push(finding);
         }
         let withheld = open.iter().map(|finding| &finding.raw);
-        let withheld = withheld.filter_map(|raw| Some(left(raw, WithheldFix::of(raw)?.reason().to_owned())));
+        let withheld = withheld.filter_map(|raw| {
+            Some(unapplied_suggestion(raw, WithheldFix::from_finding(raw)?.reason().to_owned()))
+        });
         let mut plan = FixPlan { left: withheld.collect(), ..FixPlan::default() };
         if files.is_empty() {
             return Ok(plan);
@@ -169,13 +171,15 @@ pub fn plan<'a>(
                     write_new(copy.path(), path, &bytes).await.map_err(io::Error::other)?;
                     read.push((path, bytes));
                 }
-                Err(why) => plan.left.extend(findings.iter().map(|raw| left(raw, why.to_string()))),
+                Err(why) => {
+                    plan.left.extend(findings.iter().map(|raw| unapplied_suggestion(raw, why.to_string())));
+                }
             }
         }
-        let mut again = reread(copy.path(), &read, &files, packs, reader).await?;
+        let mut again = rerun_rules(copy.path(), &read, &files, packs, reader).await?;
         again.extend(proven_again(copy.path(), &read, &files, reader).await?);
         if let Some((tooling, wanted)) = linters.filter(|_| any_of_a_linter(&files)) {
-            let changed = changed(&read, &files);
+            let changed = changed_files(&read, &files);
             again.extend(tooling.findings(root, &changed, wanted, reader).await.map_err(ReadingError::from)?);
         }
         for (path, old) in read {
@@ -186,11 +190,11 @@ pub fn plan<'a>(
             let gone = |raw: &RawFinding| {
                 if is_rerun(raw) { ReplaceError::Changed.to_string() } else { NOT_HERE.to_owned() }
             };
-            plan.left.extend(other.iter().map(|raw| left(raw, gone(raw))));
+            plan.left.extend(other.iter().map(|raw| unapplied_suggestion(raw, gone(raw))));
             let is_proven = |raw: &&RawFinding| raw.source != FindingSource::Tool || is_parsed(path);
             let (proven, unproven): (Vec<&RawFinding>, Vec<&RawFinding>) =
                 same.into_iter().partition(is_proven);
-            plan.left.extend(unproven.iter().map(|raw| left(raw, UNPROVEN.to_owned())));
+            plan.left.extend(unproven.iter().map(|raw| unapplied_suggestion(raw, UNPROVEN.to_owned())));
             plan.add(path, old, &proven);
         }
         plan.left.sort_by(|a, b| (&a.path, a.line).cmp(&(&b.path, b.line)));
@@ -199,7 +203,7 @@ pub fn plan<'a>(
 }
 
 /// Runs the rules on the copies and returns their findings on the lines of the given ones.
-async fn reread(
+async fn rerun_rules(
     copy: &Path,
     read: &[(&RepoPath, Vec<u8>)],
     files: &BTreeMap<&RepoPath, Vec<&RawFinding>>,
@@ -208,7 +212,7 @@ async fn reread(
 ) -> Result<Vec<RawFinding>, FixError> {
     let request = ReadRequest {
         tree: copy.to_owned(),
-        files: changed(read, files),
+        files: changed_files(read, files),
         also_changed: Vec::new(),
         packs: packs.to_vec(),
         off: Vec::new(),
@@ -229,11 +233,14 @@ async fn proven_again(
         let text = String::from_utf8_lossy(bytes);
         let proposed = files.get(path).into_iter().flatten().filter(|raw| raw.source == FindingSource::Agent);
         for raw in proposed {
-            let lines = excerpt::lines(&text, raw.place.start_line, raw.place.end_line);
+            let lines = excerpt::select_lines(&text, raw.place.start_line, raw.place.end_line);
             // A finding stores its lines without secrets.
-            let is_same =
-                lines.is_some_and(|lines| QuotedSecrets::of(&text).hide_in(&lines.join("\n")) == raw.snippet);
-            asked.extend(ReplacementProposal::of(raw).filter(|_| is_same).map(|proposal| (*raw, proposal)));
+            let is_same = lines.is_some_and(|lines| {
+                QuotedSecrets::from_text(&text).hide_in(&lines.join("\n")) == raw.snippet
+            });
+            asked.extend(
+                ReplacementProposal::from_finding(raw).filter(|_| is_same).map(|proposal| (*raw, proposal)),
+            );
         }
     }
     if asked.is_empty() {
@@ -251,7 +258,10 @@ fn any_of_a_linter(files: &BTreeMap<&RepoPath, Vec<&RawFinding>>) -> bool {
 }
 
 /// Returns the files with the lines of their findings.
-fn changed(read: &[(&RepoPath, Vec<u8>)], files: &BTreeMap<&RepoPath, Vec<&RawFinding>>) -> Vec<ChangedFile> {
+fn changed_files(
+    read: &[(&RepoPath, Vec<u8>)],
+    files: &BTreeMap<&RepoPath, Vec<&RawFinding>>,
+) -> Vec<ChangedFile> {
     let lines = |path: &RepoPath| {
         let findings = files.get(path).into_iter().flatten();
         let mut lines: Vec<(u32, u32)> =
@@ -275,7 +285,7 @@ fn same_suggestion(a: &RawFinding, b: &RawFinding) -> bool {
     (&a.place, &a.rule, &a.suggestion) == (&b.place, &b.rule, &b.suggestion)
 }
 
-fn left(raw: &RawFinding, why: String) -> UnappliedSuggestion {
+fn unapplied_suggestion(raw: &RawFinding, why: String) -> UnappliedSuggestion {
     UnappliedSuggestion {
         path: raw.place.path.clone(),
         line: raw.place.start_line,
@@ -307,11 +317,11 @@ fn reason(refusal: FixRefusal, findings: &[&RawFinding]) -> String {
 impl FixPlan {
     /// Adds the new content of a file.
     fn add(&mut self, path: &RepoPath, old: Vec<u8>, findings: &[&RawFinding]) {
-        let edits: Vec<LineEdit> = findings.iter().filter_map(|raw| LineEdit::of(raw)).collect();
-        let fixed = apply(path, &old, &edits);
+        let edits: Vec<LineEdit> = findings.iter().filter_map(|raw| LineEdit::from_finding(raw)).collect();
+        let fixed = apply_line_edits(path, &old, &edits);
         for (raw, refusal) in findings.iter().zip(&fixed.refusals) {
             if let Some(refusal) = refusal {
-                self.left.push(left(raw, reason(*refusal, findings)));
+                self.left.push(unapplied_suggestion(raw, reason(*refusal, findings)));
             }
         }
         let fixes = fixed.refusals.iter().filter(|refusal| refusal.is_none()).count();
@@ -334,7 +344,7 @@ impl FixPlan {
     }
 
     /// Makes the changes until `stop` is set. Those that are not made are taken out of the plan.
-    pub fn make(&mut self, tree: &WritableTree, stop: &AtomicBool) -> AppliedFixes {
+    pub fn apply_changes(&mut self, tree: &WritableTree, stop: &AtomicBool) -> AppliedFixes {
         let mut made = AppliedFixes::default();
         let mut folders = BTreeSet::new();
         for change in std::mem::take(&mut self.changes) {
@@ -386,7 +396,7 @@ impl FixedFile {
     fn patch(&self, context: usize) -> Vec<u8> {
         let name = |side: &[u8]| [side, self.path.as_bytes()].concat();
         let (old, new) = (name(b"a/"), name(b"b/"));
-        let (old, new) = (quoted(&old), quoted(&new));
+        let (old, new) = (quote_name(&old), quote_name(&new));
         let mut patch = format!("diff --git {old} {new}\n--- {old}\n+++ {new}\n").into_bytes();
         let mut options = diffy::DiffOptions::new();
         let lines = options.set_context_len(context).create_patch_bytes(&self.old, &self.new).to_bytes();

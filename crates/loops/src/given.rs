@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use truing_core::outcome::{SkipReason, UnreviewedFile};
-use truing_diff::{DiffSide, FileDiff, FileStatus, RepoPath, apply, fits};
+use truing_diff::{DiffSide, FileDiff, FileStatus, RepoPath, apply, matches_side};
 use truing_git::options::{MAX_FILES, MAX_TOTAL_BYTES};
 use truing_git::write_new;
 use truing_reader::FileTree;
@@ -66,7 +66,7 @@ pub fn lay_out<'a>(
             let made = match changes.get(path) {
                 _ if !path.may_be_written() => Err(SkipReason::Unreadable),
                 None => tree.bytes(path),
-                Some(changes) => changed(changes, tree),
+                Some(changes) => apply_changes(changes, tree),
             };
             let size = made.as_ref().map_or(0, |bytes| u64::try_from(bytes.len()).unwrap_or(u64::MAX));
             let reason = match made {
@@ -86,7 +86,7 @@ pub fn lay_out<'a>(
 
 /// Returns a file as the diff leaves it. `changes` are the diff's sections of the file. Several sections,
 /// except for a type change, belong to several commits, whose lines are not those of one version.
-fn changed(changes: &[&FileDiff<'_>], tree: &SourceTree) -> Result<Vec<u8>, SkipReason> {
+fn apply_changes(changes: &[&FileDiff<'_>], tree: &SourceTree) -> Result<Vec<u8>, SkipReason> {
     match changes {
         [file] => new_side(file, tree),
         [gone, file] if gone.status == FileStatus::Deleted && file.status == FileStatus::Added => {
@@ -108,7 +108,7 @@ fn new_side(file: &FileDiff<'_>, tree: &SourceTree) -> Result<Vec<u8>, SkipReaso
     let found = tree.bytes(&file.path);
     if let Ok(bytes) = &found
         && let Some(text) =
-            as_it_is_or_stored(bytes, |text| fits(file, DiffSide::New, text).then(|| text.to_vec()))
+            as_it_is_or_stored(bytes, |text| matches_side(file, DiffSide::New, text).then(|| text.to_vec()))
     {
         return Ok(text);
     }

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use truing_core::line::clean;
+use truing_core::line::clean_line;
 use truing_core::outcome::ReviewCoverage;
 use truing_diff::RepoPath;
 use truing_git::GitError;
@@ -14,7 +14,7 @@ const MAX_CHARS: usize = 200;
 
 /// Returns the patterns that match neither a changed file nor one of `list`; none if the files cannot be
 /// listed.
-pub(crate) async fn idle(
+pub(crate) async fn idle_patterns(
     scope: &ReviewScope,
     coverage: &ReviewCoverage,
     list: impl Future<Output = Result<Vec<RepoPath>, GitError>>,
@@ -29,16 +29,16 @@ pub(crate) async fn idle(
 }
 
 /// Returns a warning for each pattern.
-pub fn warnings(patterns: &[String]) -> impl Iterator<Item = String> {
+pub fn idle_pattern_warnings(patterns: &[String]) -> impl Iterator<Item = String> {
     patterns.iter().map(|pattern| {
-        let pattern = clean(pattern, MAX_CHARS);
-        let meant = meant(&pattern);
+        let pattern = clean_line(pattern, MAX_CHARS);
+        let meant = likely_meaning(&pattern);
         format!("rules.ignore: `{pattern}` matches no file of the repository{meant}")
     })
 }
 
 /// Returns the likely meaning of a pattern, as a clause that follows; empty if there is none.
-fn meant(pattern: &str) -> String {
+fn likely_meaning(pattern: &str) -> String {
     let plain = pattern.trim_start_matches("./").trim_end_matches('/');
     if pattern.starts_with('!') {
         "; patterns cannot be negated".to_owned()
@@ -65,7 +65,7 @@ mod tests {
             ("!lib/**", "; patterns cannot be negated"),
             ("lib/**", ""),
         ] {
-            assert_eq!(meant(pattern), expected, "{pattern}");
+            assert_eq!(likely_meaning(pattern), expected, "{pattern}");
         }
     }
 }

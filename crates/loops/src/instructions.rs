@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use truing_core::tier::RuleOwner;
-use truing_diff::{FileStatus, files};
+use truing_diff::{FileStatus, parse_files};
 
 use crate::agent::ReviewMemory;
 use crate::reading::{ReviewScope, ReviewedChange};
@@ -12,7 +12,7 @@ use crate::reading::{ReviewScope, ReviewedChange};
 /// paths.
 pub(crate) fn changed_paths(change: &ReviewedChange) -> Vec<String> {
     let mut paths = Vec::new();
-    for file in files(&change.diff).map_while(Result::ok) {
+    for file in parse_files(&change.diff).map_while(Result::ok) {
         paths.push(file.path.to_string());
         if file.status == FileStatus::Renamed {
             paths.extend(file.old_path.as_ref().map(ToString::to_string));
@@ -35,6 +35,6 @@ pub(crate) fn instruct(
     }
     let (own, operators): (Vec<_>, Vec<_>) =
         found.into_iter().partition(|instruction| instruction.owner == RuleOwner::Repository);
-    let memory = recalled.memory.instructed(operators.into_iter().chain(own));
+    let memory = recalled.memory.with_instructions(operators.into_iter().chain(own));
     ReviewMemory { memory: Arc::new(memory), from: recalled.from }
 }

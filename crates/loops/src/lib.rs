@@ -55,7 +55,7 @@ pub mod text;
 pub mod tools;
 pub mod verify;
 
-pub use truing_reader::redact::{redact, redact_line};
+pub use truing_reader::redact::{redact_line, redact_secrets};
 
 /// Returns the programs that produce outcomes and their versions, for records.
 pub fn versions() -> std::collections::BTreeMap<String, String> {

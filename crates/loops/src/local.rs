@@ -26,7 +26,7 @@ use super::compare::{BaseOrigin, ComparisonRequest, HeadSource};
 use super::earlier::EarlierReviews;
 use super::given;
 use super::ignores;
-use super::memory::{FindingMemory, FindingsByStatus, LineOfWork, PriorFindings, RecordOpener, clean};
+use super::memory::{FindingMemory, FindingsByStatus, LineOfWork, PriorFindings, RecordOpener, encode_name};
 use super::reading::{self, ReadingError, ReadingOutcome, ReviewScope, ReviewedChange};
 use crate::budget::name_of_remote;
 use crate::converge;
@@ -128,17 +128,17 @@ impl LocalReviewRequest<'_> {
     pub async fn run(&self) -> Result<LocalReviewOutcome, LocalReviewError> {
         let started = self.clock.now();
         let checked_out = self.repository.born_head();
-        let key = key(self.repository);
+        let key = repository_key(self.repository);
         let comparing = ComparisonRequest { repository: self.repository, base: self.base, head: self.head };
         let (change, against) = comparing.compare(checked_out).await?;
         let run = new_run_id();
         let name = self.repository.remote_url().and_then(name_of_remote);
-        let trace = telemetry::review(&run, &key, name.as_deref(), None);
+        let trace = telemetry::start_review_trace(&run, &key, name.as_deref(), None);
         let reviewed =
             self.review(run, key, change, against, checked_out, started).with_context(trace.clone());
         let reviewed = reviewed.await;
         if let Err(error) = &reviewed {
-            telemetry::failed(&trace, &error.to_string());
+            telemetry::record_failure(&trace, &error.to_string());
         }
         reviewed
     }
@@ -155,8 +155,8 @@ impl LocalReviewRequest<'_> {
     ) -> Result<LocalReviewOutcome, LocalReviewError> {
         // An uncommitted state has no id of its own: the run is filed under the commit that is checked out.
         let filed = change.head.clone().or_else(|| checked_out.cloned()).unwrap_or(change.base.clone());
-        telemetry::head(filed.as_str());
-        let name = self.line(checked_out).await?;
+        telemetry::record_head(filed.as_str());
+        let name = self.line_of_work(checked_out).await?;
         let branch = match &name {
             Some(name) => branch_of(name).to_owned(),
             None => converge::local::checked_out(self.repository).await?,
@@ -186,7 +186,7 @@ impl LocalReviewRequest<'_> {
         let (earlier, unread) = match &line {
             Some(line) => {
                 let PriorFindings { known, elsewhere, unread, before: _ } = memory.recall(&key).await;
-                (EarlierReviews { elsewhere, ..earlier(known, &line.name) }, unread)
+                (EarlierReviews { elsewhere, ..earlier_reviews(known, &line.name) }, unread)
             }
             None => Default::default(),
         };
@@ -194,24 +194,25 @@ impl LocalReviewRequest<'_> {
             Some(model) => {
                 let name = self.repository.remote_url().and_then(name_of_remote);
                 let budgets = &model.agent.budgets;
-                let purse = budgets.purse(run.clone(), &key, filed.as_str(), name.as_deref(), started);
+                let purse =
+                    budgets.review_budget(run.clone(), &key, filed.as_str(), name.as_deref(), started);
                 let recalled = self.recall(&model.agent.sources).await?;
                 let recalled = instruct(recalled, self.scope, name.as_deref(), &change);
                 let revision = PullRevision { head: filed.clone(), base: change.base.clone() };
                 let (run, key) = (run.clone(), key.clone());
-                let runtime = model.agent.named();
-                self.attempts.begins(ReviewAttempt { run, key, revision, began: started, runtime });
+                let runtime = model.agent.review_runtime();
+                self.attempts.register_attempt(ReviewAttempt { run, key, revision, began: started, runtime });
                 let told = (ChangeDescription::default(), recalled);
                 let form = ReviewForm {
                     walkthrough: self.scope.walkthrough,
                     specialists: self.scope.tiers.default_tier() == Tier::Deep,
                 };
-                Some(model.asking(purse, told.0, told.1, form, started))
+                Some(model.review_request(purse, told.0, told.1, form, started))
             }
             None => None,
         };
         let (reading, part) = self.read(&change, asking, &earlier).await?;
-        let found = reading.all();
+        let found = reading.all_findings();
         let ReadingOutcome { coverage, renames, rechecked, suppressions, tools, .. } = reading;
         let outcome = agent::outcome(&coverage, part.as_ref()).without_tools(&tools);
         let outcome = outcome.without_earlier(unread.as_deref());
@@ -223,12 +224,13 @@ impl LocalReviewRequest<'_> {
             ..ReviewDetail::new(change.head.clone(), change.base.clone(), outcome)
         };
         let begun =
-            ReviewRecord { versions: super::versions(), ..ReviewRecord::begin(run, key, detail, started) };
-        let mut record = ReviewRecord { ended: self.clock.now(), ..begun }.asked(agent::asked(part));
-        telemetry::done(&record);
+            ReviewRecord { versions: super::versions(), ..ReviewRecord::new(run, key, detail, started) };
+        let mut record =
+            ReviewRecord { ended: self.clock.now(), ..begun }.with_model_review(agent::model_review(part));
+        telemetry::record_review(&record);
         let found = (found.as_slice(), &renames, &rechecked);
-        let (kept, unrecorded) = memory.keep(found, &mut record, &filed).await;
-        self.attempts.ends(&record.run);
+        let (kept, unrecorded) = memory.record_findings(found, &mut record, &filed).await;
+        self.attempts.remove_attempt(&record.run);
         Ok(LocalReviewOutcome { record, reviewed: self.head.into(), against, kept, unrecorded })
     }
 
@@ -245,7 +247,7 @@ impl LocalReviewRequest<'_> {
                 }
             }
         };
-        ignores::idle(self.scope, coverage, list).await
+        ignores::idle_patterns(self.scope, coverage, list).await
     }
 
     /// Returns the repository's context for a model, from the place of its own file: the reviewed commit,
@@ -254,7 +256,7 @@ impl LocalReviewRequest<'_> {
         match self.head {
             HeadSource::Commit(commit) => {
                 let memory = sources.of_commit(self.repository, Some(commit)).await?;
-                Ok(ReviewMemory { memory, from: format!("commit {}", commit.short()) })
+                Ok(ReviewMemory { memory, from: format!("commit {}", commit.short_sha()) })
             }
             HeadSource::WorkingTree | HeadSource::Index(_) | HeadSource::Diff(_) => {
                 let memory = sources.of_tree(self.repository.root());
@@ -265,9 +267,9 @@ impl LocalReviewRequest<'_> {
 
     /// Returns the line of work whose findings are remembered: a branch with its working tree, the same
     /// branch as staged, or a commit that is no branch's tip. A given diff has none.
-    async fn line(&self, checked_out: Option<&Sha>) -> Result<Option<String>, GitError> {
+    async fn line_of_work(&self, checked_out: Option<&Sha>) -> Result<Option<String>, GitError> {
         let here = async || -> Result<String, GitError> {
-            Ok(match (self.repository.branch().await?, checked_out) {
+            Ok(match (self.repository.current_branch().await?, checked_out) {
                 (Some(branch), _) => format!("branch {branch}"),
                 (None, Some(commit)) => format!("commit {commit}"),
                 (None, None) => "no branch".to_owned(),
@@ -281,7 +283,7 @@ impl LocalReviewRequest<'_> {
             HeadSource::Commit(commit) => {
                 let named = self.head_name.filter(|name| is_branch_name(name));
                 let tip = match named {
-                    Some(name) => self.repository.tip(name).await?,
+                    Some(name) => self.repository.branch_tip(name).await?,
                     None => None,
                 };
                 match (named, tip) {
@@ -316,7 +318,7 @@ impl LocalReviewRequest<'_> {
                 None => Vec::new(),
             };
             let place = ReviewTree { tree, only: Some(&files) };
-            let part = agent::ask(asking, change, place, self.reader, earlier, &mut reading).await?;
+            let part = agent::ask_model(asking, change, place, self.reader, earlier, &mut reading).await?;
             reading.sign_lines(tree, &self.scope.lines_key);
             return Ok((reading, part));
         }
@@ -345,7 +347,11 @@ impl LocalReviewRequest<'_> {
                             .cloned()
                             .collect();
                         if !unseen.is_empty() {
-                            self.repository.index(None).await?.export(index.path(), Some(&unseen)).await?;
+                            self.repository
+                                .snapshot_index(None)
+                                .await?
+                                .export(index.path(), Some(&unseen))
+                                .await?;
                         }
                         let source = given::DiffSource { root: self.repository.root(), index: index.path() };
                         let left_out = given::lay_out(plan.files(), &paths, source, folder.path()).await?;
@@ -361,7 +367,7 @@ impl LocalReviewRequest<'_> {
         let tree = folder.path().to_owned();
         let mut reading = plan.read(tree, self.scope, self.reader, Some(tooling)).await?;
         let place = ReviewTree { tree: folder.path(), only: None };
-        let part = agent::ask(asking, change, place, self.reader, earlier, &mut reading).await?;
+        let part = agent::ask_model(asking, change, place, self.reader, earlier, &mut reading).await?;
         reading.sign_lines(folder.path(), &self.scope.lines_key);
         Ok((reading, part))
     }
@@ -381,7 +387,7 @@ pub fn read_index<'a>(
     Box::pin(async move {
         let paths = plan.paths(scope, reader).await?;
         let folder = truing_git::PrivateFolder::new()?;
-        let index = repository.index(None).await?;
+        let index = repository.snapshot_index(None).await?;
         let ExportSummary { left_out, too_large, .. } = index.export(folder.path(), Some(&paths)).await?;
         plan.stand_in(&too_large, folder.path());
         plan.leave_out(left_out);
@@ -393,17 +399,17 @@ pub fn read_index<'a>(
 
 /// Returns the key under which records identify a repository: the URL that it was cloned from, which is
 /// common to all clones and worktrees of one person, else the folder of its first working tree.
-pub fn key(repository: &LocalRepository) -> SlotKey {
+pub fn repository_key(repository: &LocalRepository) -> SlotKey {
     let remote = repository.remote_url();
     let name = remote.filter(|url| url.len() <= MAX_URL_BYTES && is_absolute(url));
     let name = name.map_or_else(|| repository.first_root().as_os_str().as_encoded_bytes(), str::as_bytes);
-    SlotKey::new(format!("local/{}", clean(name).trim_start_matches('/')))
+    SlotKey::new(format!("local/{}", encode_name(name).trim_start_matches('/')))
 }
 
 /// Returns the key of people's verdicts on findings of a branch of a repository;
 /// [`converge::local::checked_out`] names the branch.
 pub fn branch_key(repository: &LocalRepository, branch: &str) -> SlotKey {
-    SlotKey::new(format!("{}@{}", key(repository), clean(branch.as_bytes())))
+    SlotKey::new(format!("{}@{}", repository_key(repository), encode_name(branch.as_bytes())))
 }
 
 /// Returns the branch of a line of work, as [`converge::local::checked_out`] names it.
@@ -414,7 +420,7 @@ fn branch_of(line: &str) -> &str {
 
 /// Returns the results of earlier reviews of a line of work. Their subject was not always a commit, and new
 /// lines can therefore not be determined line by line.
-fn earlier(known: Vec<Finding>, line: &str) -> EarlierReviews {
+fn earlier_reviews(known: Vec<Finding>, line: &str) -> EarlierReviews {
     let of_a_model = known.iter().filter(|finding| finding.raw.source == FindingSource::Agent);
     let mut seen = of_a_model.flat_map(|finding| &finding.seen_on).filter(|on| on.line == line);
     let head = seen.next_back().map(|on| on.commit.clone());

@@ -32,7 +32,7 @@ pub fn sandbox_level() -> SandboxLevel {
     if let Some(level) = FULL.get() {
         return *level;
     }
-    let level = PrivateFolder::new().map_or(SandboxLevel::None, |here| sandbox::reached(here.path()));
+    let level = PrivateFolder::new().map_or(SandboxLevel::None, |here| sandbox::detect_level(here.path()));
     match level {
         SandboxLevel::Full => *FULL.get_or_init(|| level),
         SandboxLevel::Landlock | SandboxLevel::None => level,

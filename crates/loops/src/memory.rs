@@ -90,10 +90,10 @@ impl FindingsByStatus {
     pub fn of_records(findings: &[Finding], head: Option<&Sha>) -> Self {
         let is_fixed =
             |finding: &Finding| matches!(&finding.status, FindingStatus::Fixed(at) if Some(at) == head);
-        Self::sorted(findings, Finding::is_open, is_fixed)
+        Self::group_findings(findings, Finding::is_open, is_fixed)
     }
 
-    fn sorted(
+    fn group_findings(
         findings: &[Finding],
         is_open: impl Fn(&Finding) -> bool,
         is_fixed: impl Fn(&Finding) -> bool,
@@ -159,9 +159,9 @@ impl FindingMemory<'_> {
             }
         };
         let known = async || -> Result<_, StoreError> {
-            let (mut known, key) = self.known(&*store, own).await?;
+            let (mut known, key) = self.known_findings(&*store, own).await?;
             let of_all = if self.branch.is_some() { store.dismissals(key).await? } else { Vec::new() };
-            self.dismissed(&*store, &mut known, of_all).await?;
+            self.apply_dismissals(&*store, &mut known, of_all).await?;
             Ok((known, key))
         };
         let (known, key) = match known().await {
@@ -179,21 +179,21 @@ impl FindingMemory<'_> {
                 elsewhere.extend(others.map(|finding| finding.id.clone()));
                 (known, None)
             }
-            None => (known, store.known(key).await.unwrap_or_default()),
+            None => (known, store.known_revision(key).await.unwrap_or_default()),
         };
         PriorFindings { known, before, elsewhere, unread: None }
     }
 
     /// Assigns ids to the findings by the known ones, and records them under the commit `filed`. Returns
     /// their fate, and the reason if nothing was recorded though it should have been.
-    pub fn keep<'a>(
+    pub fn record_findings<'a>(
         &'a self,
         found: ReviewFindings<'a>,
         record: &'a mut ReviewRecord,
         filed: &'a Sha,
     ) -> BoxFuture<'a, (FindingsByStatus, Option<String>)> {
         Box::pin(async move {
-            match self.remember(found, record, filed).await {
+            match self.record_with_retries(found, record, filed).await {
                 Ok(kept) => (kept, None),
                 Err(why) => (self.recognise(&[], &[], found, record, filed).0, Some(why)),
             }
@@ -201,7 +201,7 @@ impl FindingMemory<'_> {
     }
 
     /// Recognises the findings by the known ones, and records them.
-    async fn remember(
+    async fn record_with_retries(
         &self,
         found: ReviewFindings<'_>,
         record: &mut ReviewRecord,
@@ -214,7 +214,7 @@ impl FindingMemory<'_> {
         };
         let mut tries = 0;
         loop {
-            match self.recorded(&*store, found, record, filed).await {
+            match self.record_once(&*store, found, record, filed).await {
                 Ok(kept) => return Ok(kept),
                 Err(StoreError::Fenced { .. }) if tries < MAX_TRIES => {
                     tokio::time::sleep(pause(&record.run, tries)).await;
@@ -227,7 +227,7 @@ impl FindingMemory<'_> {
 
     /// Begins, recognises and records in one attempt. Another review of the same repository may begin at any
     /// moment; then this one starts again from the records of that one.
-    async fn recorded(
+    async fn record_once(
         &self,
         store: &dyn RunStore,
         found: ReviewFindings<'_>,
@@ -237,41 +237,41 @@ impl FindingMemory<'_> {
         let token = store.fresh_token().await?;
         let run = RunRef { id: record.run.clone(), key: record.key.clone(), token };
         let revision = PullRevision { head: filed.clone(), base: record.detail.base.clone() };
-        let begun = store.begin(&run, &revision, record.started).await?;
-        let (mut known, _) = self.known(store, &run.key).await?;
-        let said = self.dismissed(store, &mut known, begun.dismissals).await?;
+        let begun = store.begin_run(&run, &revision, record.started).await?;
+        let (mut known, _) = self.known_findings(store, &run.key).await?;
+        let said = self.apply_dismissals(store, &mut known, begun.dismissals).await?;
         let (kept, findings) = self.recognise(&known, &said, found, record, filed);
         let outcome = record.clone();
         let producer = Producer::Review;
         let computed =
             ComputedReview { producer, findings, desired: vec![], status: None, outcome: outcome.clone() };
-        store.computed(&run, &computed).await?;
+        store.store_computed_review(&run, &computed).await?;
         // There is no forge to show the review: it counts as published once recorded.
-        store.published(&run, &outcome).await?;
+        store.mark_published(&run, &outcome).await?;
         Ok(kept)
     }
 
     /// Applies people's verdicts to the known findings: those on findings of the branch before those of all
     /// branches, which older versions recorded. Returns all verdicts.
-    async fn dismissed(
+    async fn apply_dismissals(
         &self,
         store: &dyn RunStore,
         known: &mut Vec<Finding>,
         of_all: Vec<Dismissal>,
     ) -> Result<Vec<Dismissal>, StoreError> {
         let Some(branch) = self.branch else {
-            dismissal::remember(known, &of_all);
+            dismissal::add_dismissed(known, &of_all);
             return Ok(of_all);
         };
         let mut said = store.dismissals(branch).await?;
         said.extend(of_all);
-        dismissal::reopen(known, &said);
-        dismissal::remember(known, &said);
+        dismissal::reopen_dismissed(known, &said);
+        dismissal::add_dismissed(known, &said);
         Ok(said)
     }
 
     /// Returns the known findings and their key.
-    async fn known<'k>(
+    async fn known_findings<'k>(
         &'k self,
         store: &dyn RunStore,
         own: &'k SlotKey,
@@ -296,9 +296,9 @@ impl FindingMemory<'_> {
         filed: &Sha,
     ) -> (FindingsByStatus, Vec<Finding>) {
         let mut identified = identify(known, found.to_vec(), self.fixed_at, &record.detail.coverage, renames);
-        rechecked.settle(&mut identified.gone, known, filed);
-        dismissal::apply(&mut identified.current, dismissals);
-        record.detail.outdated_dismissals = dismissal::outdated(&identified.current, known, dismissals);
+        rechecked.update_statuses(&mut identified.gone, known, filed);
+        dismissal::apply_dismissals(&mut identified.current, dismissals);
+        record.detail.outdated_dismissals = dismissal::count_outdated(&identified.current, known, dismissals);
         let was_open = |finding: &Finding| known.iter().any(|was| was.id == finding.id && was.is_open());
         let is_fixed = |finding: &Finding| matches!(finding.status, FindingStatus::Fixed(_));
         if let Some(line) = self.line {
@@ -314,14 +314,14 @@ impl FindingMemory<'_> {
         let fixed: Vec<Finding> = worst_first(fixed).into_iter().cloned().collect();
         if let Some(line) = self.line {
             for finding in identified.current.iter_mut().filter(|finding| finding.is_open()) {
-                see(finding, &line.name, filed, &FindingStatus::Open);
+                mark_seen(finding, &line.name, filed, &FindingStatus::Open);
             }
             let over = |id: &FindingId| {
                 is_over(id) || rechecked.outside.contains(id) || fixed.iter().any(|finding| finding.id == *id)
             };
             for finding in identified.gone.iter_mut().filter(|finding| over(&finding.id)) {
                 let status = finding.status.clone();
-                see(finding, &line.name, filed, &status);
+                mark_seen(finding, &line.name, filed, &status);
                 // On another line of work the finding may still exist.
                 if finding.seen_on.iter().any(|on| on.is_open) {
                     finding.status = FindingStatus::Open;
@@ -330,12 +330,12 @@ impl FindingMemory<'_> {
         }
         let kept = FindingsByStatus {
             fixed,
-            ..FindingsByStatus::sorted(&identified.current, Finding::is_open, |_| false)
+            ..FindingsByStatus::group_findings(&identified.current, Finding::is_open, |_| false)
         };
         record.detail.open = by_severity(&kept.open.iter().collect::<Vec<_>>());
         *record = record.clone().ended_at(self.clock.now());
         forget(&mut identified.gone);
-        (kept, identified.all())
+        (kept, identified.into_findings())
     }
 }
 
@@ -350,7 +350,8 @@ fn settle_line(
     let is_of_line = |finding: &Finding| finding.seen_on.iter().any(|on| on.line == line.name && on.is_open);
     let has_looked = |finding: &Finding| {
         let RawFinding { rule, place, .. } = &finding.raw;
-        let is_unread = coverage.not_reviewed.iter().any(|gap| gap.reason.unread() && gap.path == place.path);
+        let is_unread =
+            coverage.not_reviewed.iter().any(|gap| gap.reason.hides_findings() && gap.path == place.path);
         let is_used = match finding.raw.tool() {
             Some(tool) => rechecked.tools.contains(tool) && !rechecked.old.contains(&finding.fingerprint),
             None => {
@@ -400,7 +401,7 @@ fn on_line(finding: Finding, line: &LineOfWork) -> Option<Finding> {
 }
 
 /// Records that a finding was seen on a line of work.
-fn see(finding: &mut Finding, line: &str, commit: &Sha, status: &FindingStatus) {
+fn mark_seen(finding: &mut Finding, line: &str, commit: &Sha, status: &FindingStatus) {
     let (is_open, is_outside) = (*status == FindingStatus::Open, *status == FindingStatus::Outside);
     finding.seen_on.retain(|on| on.line != line);
     finding.seen_on.push(BranchSighting {
@@ -432,7 +433,7 @@ fn forget(unmet: &mut Vec<Finding>) {
 }
 
 /// Encodes a name for use in a key, a table and an argument: other bytes are written as `%` and two digits.
-pub(super) fn clean(name: &[u8]) -> String {
+pub(super) fn encode_name(name: &[u8]) -> String {
     name.iter().fold(String::with_capacity(name.len()), |mut clean, byte| {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b':' | b'.' | b'-' | b'_' | b'@' | b'~' => {
@@ -463,7 +464,7 @@ mod tests {
 
     #[test]
     fn a_name_is_clean_and_two_names_stay_two() {
-        assert_eq!(clean(b"https://h/a-b_c.git"), "https://h/a-b_c.git");
-        assert_eq!(clean("/a b\n%20/é".as_bytes()), "/a%20b%0a%2520/%c3%a9");
+        assert_eq!(encode_name(b"https://h/a-b_c.git"), "https://h/a-b_c.git");
+        assert_eq!(encode_name("/a b\n%20/é".as_bytes()), "/a%20b%0a%2520/%c3%a9");
     }
 }

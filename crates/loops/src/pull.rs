@@ -9,12 +9,12 @@ use truing_core::tier::Tier;
 
 use super::agent::{self, ChangeDescription, ModelUse, ReviewForm};
 use super::attempts::{AttemptRegistry, ReviewAttempt};
-use super::checkout::{CheckoutContext, CheckoutError, PinnedScope, changed, configuring};
+use super::checkout::{CheckoutContext, CheckoutError, PinnedScope, configuring_files, load_change};
 use super::compare::BaseOrigin;
 use super::local::{HeadKind, LocalReviewOutcome};
-use super::memory::{FindingMemory, PriorFindings, RecordOpener, clean};
+use super::memory::{FindingMemory, PriorFindings, RecordOpener, encode_name};
 use super::reading::ReadingOutcome;
-use super::review::choose;
+use super::review::choose_tier;
 use super::since;
 use crate::instructions::instruct;
 use crate::machine::new_run_id;
@@ -44,10 +44,10 @@ impl PullRequestReview<'_> {
     #[truing_core::boxed_future]
     pub async fn run(&self) -> Result<(LocalReviewOutcome, PinnedScope), CheckoutError> {
         let (run, key) = (new_run_id(), self.id.key());
-        let trace = telemetry::review(&run, &key, self.pull.repository(), Some(self.id.number));
+        let trace = telemetry::start_review_trace(&run, &key, self.pull.repository(), Some(self.id.number));
         let reviewed = self.review(run, key).with_context(trace.clone()).await;
         if let Err(error) = &reviewed {
-            telemetry::failed(&trace, &error.to_string());
+            telemetry::record_failure(&trace, &error.to_string());
         }
         reviewed
     }
@@ -60,10 +60,10 @@ impl PullRequestReview<'_> {
     ) -> Result<(LocalReviewOutcome, PinnedScope), CheckoutError> {
         let started = self.clock.now();
         let revision = &self.pull.revision;
-        telemetry::head(revision.head.as_str());
+        telemetry::record_head(revision.head.as_str());
         let (mirror, pinned) = self.checkout.fetch(self.pull).await?;
-        let change = changed(&mirror, revision).await?;
-        let configuring = configuring(&change, self.model.is_some());
+        let change = load_change(&mirror, revision).await?;
+        let configuring = configuring_files(&change, self.model.is_some());
         let own = own_key(&self.pull.url);
         let served = self.id.key();
         let memory = FindingMemory {
@@ -76,37 +76,37 @@ impl PullRequestReview<'_> {
         };
         let PriorFindings { known, before, unread, elsewhere: _ } = memory.recall(&own).await;
         let since = since::compare(&mirror, &change, &revision.head, before.as_ref()).await;
-        let earlier = since::earlier(known, before.as_ref(), since.as_ref());
+        let earlier = since::earlier_reviews(known, before.as_ref(), since.as_ref());
         // A person runs this command, and both `off` and `rules` therefore mean a review by rules alone.
-        let choice = choose(&pinned.scope.tiers, self.pull, &change, true);
+        let choice = choose_tier(&pinned.scope.tiers, self.pull, &change, true);
         let form =
             ReviewForm { walkthrough: pinned.scope.walkthrough, specialists: choice.tier == Tier::Deep };
         let asking = match self.model.as_ref().filter(|_| choice.tier.asks_model()) {
             Some(model) => {
                 let (head, repository) = (revision.head.as_str(), self.pull.repository());
-                let purse = model.agent.budgets.purse(run.clone(), &key, head, repository, started);
+                let purse = model.agent.budgets.review_budget(run.clone(), &key, head, repository, started);
                 let recalled = pinned.recall(&model.agent.sources, &mirror).await?;
                 let recalled = instruct(recalled, &pinned.scope, repository, &change);
                 let revision = PullRevision { head: revision.head.clone(), base: change.base.clone() };
                 let (run, key) = (run.clone(), own.clone());
-                let runtime = model.agent.named();
-                self.attempts.begins(ReviewAttempt { run, key, revision, began: started, runtime });
-                let told = (ChangeDescription::of(self.pull), recalled);
-                Some(model.asking(purse, told.0, told.1, form, started))
+                let runtime = model.agent.review_runtime();
+                self.attempts.register_attempt(ReviewAttempt { run, key, revision, began: started, runtime });
+                let told = (ChangeDescription::from_pull_request(self.pull), recalled);
+                Some(model.review_request(purse, told.0, told.1, form, started))
             }
             None => None,
         };
         let asking = (asking, &earlier);
         let read = self.checkout.read(&mirror, &change, &revision.head, &pinned.scope, asking.0, asking.1);
         let (reading, part) = read.await?;
-        let found = reading.all();
+        let found = reading.all_findings();
         let ReadingOutcome { coverage, renames, rechecked, suppressions, tools, .. } = reading;
         let outcome = agent::outcome(&coverage, part.as_ref()).without_tools(&tools);
         let outcome = outcome.without_earlier(unread.as_deref());
         // Later commits of the base branch are no part of this change.
         let against = match change.base == revision.base {
-            true => BaseOrigin::Named(revision.base.short().to_owned()),
-            false => BaseOrigin::MergeBase(revision.base.short().to_owned()),
+            true => BaseOrigin::Named(revision.base.short_sha().to_owned()),
+            false => BaseOrigin::MergeBase(revision.base.short_sha().to_owned()),
         };
         let detail = ReviewDetail {
             idle_ignores: self.checkout.idle_ignores(&mirror, &revision.head, &pinned, &coverage).await,
@@ -118,11 +118,12 @@ impl PullRequestReview<'_> {
             ..ReviewDetail::new(change.head, change.base, outcome)
         };
         let begun =
-            ReviewRecord { versions: super::versions(), ..ReviewRecord::begin(run, own, detail, started) };
-        let mut record = ReviewRecord { ended: self.clock.now(), ..begun }.asked(agent::asked(part));
+            ReviewRecord { versions: super::versions(), ..ReviewRecord::new(run, own, detail, started) };
+        let mut record =
+            ReviewRecord { ended: self.clock.now(), ..begun }.with_model_review(agent::model_review(part));
         let found = (found.as_slice(), &renames, &rechecked);
-        let (kept, unrecorded) = memory.keep(found, &mut record, &revision.head).await;
-        self.attempts.ends(&record.run);
+        let (kept, unrecorded) = memory.record_findings(found, &mut record, &revision.head).await;
+        self.attempts.remove_attempt(&record.run);
         let reviewed = HeadKind::Commit;
         Ok((LocalReviewOutcome { record, reviewed, against, kept, unrecorded }, pinned))
     }
@@ -131,5 +132,5 @@ impl PullRequestReview<'_> {
 /// Returns the key under which records identify unpublished reviews. It differs from the service's own key,
 /// because such a run must never block a served one.
 pub fn own_key(url: &str) -> SlotKey {
-    SlotKey::new(format!("local/{}", clean(url.as_bytes())))
+    SlotKey::new(format!("local/{}", encode_name(url.as_bytes())))
 }

@@ -29,7 +29,7 @@ use truing_core::port::{
 use truing_core::sandbox::SandboxLevel;
 use truing_core::sync::ReleaseSources;
 use truing_diff::RepoPath;
-use truing_reader::protocol::{CheckedReport, MAX_ASKED_BYTES, ToolsRequest, checked_sources, encode};
+use truing_reader::protocol::{CheckedReport, MAX_ASKED_BYTES, ToolsRequest, checked_sources, encode_line};
 use truing_reader::sources::{
     FilesRequest, FormatRequest, HashPins, ProjectFacts, ProjectRequest, SourcesAnswer, SourcesError,
     SourcesQuery, SourcesRequest,
@@ -37,7 +37,7 @@ use truing_reader::sources::{
 use truing_reader::{InProcessReader, RulePacks};
 
 pub use self::bounds::{FILE_BYTES, FILE_MEMORY, FILE_TIME};
-use self::child::{ChildError, ReaderProgram, plain, told};
+use self::child::{ChildError, ReaderProgram, failure_text, to_plain_line};
 pub use self::files::MAX_LOST;
 pub use self::tools::{CALL_TIME, MAX_CHILDREN, ReaderTools};
 
@@ -53,7 +53,7 @@ const THIS_PROGRAM: &str = "/proc/self/exe";
 /// [`ReaderError::BadPack`] if a given folder does not exist, or a rule in it is invalid.
 pub fn packs_with(folder: Option<&Path>) -> Result<RulePacks, ReaderError> {
     match folder {
-        None => RulePacks::embedded(),
+        None => RulePacks::load_embedded(),
         Some(folder) => RulePacks::with_folder(folder),
     }
 }
@@ -87,7 +87,7 @@ impl ChildReader {
     /// Accepts children that are confined less, if the operator accepts that for sandboxes. The required
     /// level never exceeds the one that a reader can reach.
     #[must_use]
-    pub fn accepting(mut self, weakest: SandboxLevel) -> Self {
+    pub fn with_weakest_sandbox(mut self, weakest: SandboxLevel) -> Self {
         self.program.weakest = weakest.min(SandboxLevel::OF_READERS);
         self
     }
@@ -100,7 +100,7 @@ impl ChildReader {
 
     /// Sets another time limit for a child's task.
     #[must_use]
-    pub fn within(self, time: Duration) -> Self {
+    pub fn with_time_limit(self, time: Duration) -> Self {
         Self { time, ..self }
     }
 
@@ -122,7 +122,7 @@ impl ChildReader {
     /// [`SourcesError`]; any failure of the child is [`SourcesError::Failed`].
     #[truing_core::boxed_future]
     pub async fn sources(&self, request: &SourcesRequest) -> Result<ReleaseSources, SourcesError> {
-        match self.told(&SourcesQuery::Release(request.clone())).await? {
+        match self.query_child(&SourcesQuery::Release(request.clone())).await? {
             SourcesAnswer::Release(sources) => Ok(sources),
             SourcesAnswer::Pins(_)
             | SourcesAnswer::Project(_)
@@ -140,7 +140,7 @@ impl ChildReader {
     /// As [`Self::sources`].
     #[truing_core::boxed_future]
     pub async fn pins(&self, test: &Path) -> Result<HashPins, SourcesError> {
-        match self.told(&SourcesQuery::Pins(test.to_owned())).await? {
+        match self.query_child(&SourcesQuery::Pins(test.to_owned())).await? {
             SourcesAnswer::Pins(pins) => Ok(pins),
             SourcesAnswer::Release(_)
             | SourcesAnswer::Project(_)
@@ -158,7 +158,7 @@ impl ChildReader {
     /// As [`Self::sources`].
     #[truing_core::boxed_future]
     pub async fn project(&self, request: ProjectRequest) -> Result<ProjectFacts, SourcesError> {
-        match self.told(&SourcesQuery::Project(request)).await? {
+        match self.query_child(&SourcesQuery::Project(request)).await? {
             SourcesAnswer::Project(project) => Ok(project),
             SourcesAnswer::Release(_)
             | SourcesAnswer::Pins(_)
@@ -176,7 +176,7 @@ impl ChildReader {
     /// As [`Self::sources`].
     #[truing_core::boxed_future]
     pub async fn files(&self, request: &FilesRequest) -> Result<BTreeMap<String, String>, SourcesError> {
-        match self.told(&SourcesQuery::Files(request.clone())).await? {
+        match self.query_child(&SourcesQuery::Files(request.clone())).await? {
             SourcesAnswer::Files(files) => Ok(files),
             SourcesAnswer::Release(_)
             | SourcesAnswer::Pins(_)
@@ -194,9 +194,9 @@ impl ChildReader {
     /// # Errors
     /// As [`Self::sources`].
     #[truing_core::boxed_future]
-    pub async fn format(&self, folder: &Path, text: &str) -> Result<Option<String>, SourcesError> {
+    pub async fn detect_format(&self, folder: &Path, text: &str) -> Result<Option<String>, SourcesError> {
         let request = FormatRequest { folder: folder.to_owned(), text: text.to_owned() };
-        match self.told(&SourcesQuery::Format(request)).await? {
+        match self.query_child(&SourcesQuery::Format(request)).await? {
             SourcesAnswer::Format(name) => Ok(name),
             SourcesAnswer::Release(_)
             | SourcesAnswer::Pins(_)
@@ -208,11 +208,11 @@ impl ChildReader {
         }
     }
 
-    async fn told(&self, asked: &SourcesQuery) -> Result<SourcesAnswer, SourcesError> {
+    async fn query_child(&self, asked: &SourcesQuery) -> Result<SourcesAnswer, SourcesError> {
         let mut said = Vec::new();
         match self.ask_for_sources(asked, &mut said).await {
             Ok(answer) => answer,
-            Err(error) => Err(SourcesError::Failed(told(&error, &said))),
+            Err(error) => Err(SourcesError::Failed(failure_text(&error, &said))),
         }
     }
 
@@ -221,7 +221,7 @@ impl ChildReader {
         asked: &SourcesQuery,
         said: &mut Vec<u8>,
     ) -> Result<Result<SourcesAnswer, SourcesError>, ChildError> {
-        let line = encode("the request", asked, MAX_ASKED_BYTES)?;
+        let line = encode_line("the request", asked, MAX_ASKED_BYTES)?;
         let running = self.program.start(asked.folder(), [OsStr::new("--sources")].into_iter())?;
         // One file is parsed; its limit is that of a file of a review.
         let file = match asked {
@@ -239,7 +239,7 @@ impl ChildReader {
             tokio::time::timeout(self.time, talked).await.unwrap_or(Err(ChildError::TimedOut(self.time)))?;
         Ok(match answer {
             Ok(told) => Ok(checked_sources(asked, told)?),
-            Err(error) => Err(SourcesError::Failed(plain(&error.to_string()))),
+            Err(error) => Err(SourcesError::Failed(to_plain_line(&error.to_string()))),
         })
     }
 }
@@ -255,7 +255,7 @@ impl RepositoryReader for ChildReader {
     }
 
     async fn tool_findings(&self, request: &ToolRequest) -> Result<ToolFindings, ReaderError> {
-        match self.told(&SourcesQuery::Tool(Box::new(request.clone()))).await {
+        match self.query_child(&SourcesQuery::Tool(Box::new(request.clone()))).await {
             Ok(SourcesAnswer::Tool(found)) => Ok(found),
             Ok(
                 SourcesAnswer::Release(_)
@@ -271,7 +271,7 @@ impl RepositoryReader for ChildReader {
     }
 
     async fn prove(&self, request: &ProofRequest) -> Result<Vec<bool>, ReaderError> {
-        match self.told(&SourcesQuery::Proofs(request.clone())).await {
+        match self.query_child(&SourcesQuery::Proofs(request.clone())).await {
             Ok(SourcesAnswer::Proofs(proven)) => Ok(proven),
             Ok(
                 SourcesAnswer::Release(_)
@@ -287,7 +287,7 @@ impl RepositoryReader for ChildReader {
     }
 
     async fn used_tools(&self, request: &UsedToolsRequest) -> Result<UsedTools, ReaderError> {
-        match self.told(&SourcesQuery::UsedTools(request.clone())).await {
+        match self.query_child(&SourcesQuery::UsedTools(request.clone())).await {
             Ok(SourcesAnswer::UsedTools(used)) => Ok(used),
             Ok(
                 SourcesAnswer::Release(_)

@@ -1,5 +1,7 @@
 //! Turns a change into findings: selects the files to read, runs the reader, and places each finding.
 
+mod sections;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,21 +9,21 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use globset::GlobSet;
 use truing_core::code::LinesKey;
-use truing_core::finding::{CodeLocation, DiffSide, RawFinding};
+use truing_core::finding::RawFinding;
 use truing_core::id::Sha;
 use truing_core::identity::{FindingFacts, PlacedFinding};
 use truing_core::increment::FileRenames;
 use truing_core::instruction::PathInstructions;
-use truing_core::line::counted as counted_in_words;
+use truing_core::line::format_count as counted_in_words;
 use truing_core::outcome::{ReviewCoverage, SkipReason, ToolRun, UnreviewedFile};
 use truing_core::port::{ChangedFile, ReadRequest, ReaderError, RepositoryReader, ToolFindings, ToolOutput};
 use truing_core::recheck::RecheckSummary;
 use truing_core::suppression::{IdleSuppression, IdleSuppressionReason, SuppressedFinding};
 use truing_core::tier::TierRules;
-use truing_diff::{FileDiff, FileStatus, RepoPath, added_ranges, anchor, parse};
+use truing_diff::{FileDiff, FileStatus, RepoPath, added_ranges, parse};
 
 use truing_config::Config;
-use truing_config::value::globs;
+use truing_config::value::compile_globs;
 use truing_git::CommitDiff;
 use truing_reader::FileTree;
 use truing_reader::output::tool_name;
@@ -31,6 +33,7 @@ use crate::said::without_given_values;
 use crate::severities::RuleSeverities;
 use crate::tools::overlap::{self, FilesByLinter, ReportedFindings};
 use crate::tools::{BaseFiles, ConfiguredLinters, LinterResults, ReviewLinters};
+pub(super) use sections::{diff_sections, old_path, place_finding};
 
 /// Maximum number of problems of an output that are named.
 const MAX_TOLD: usize = 3;
@@ -56,7 +59,7 @@ pub struct ReviewedChange {
 
 impl ReviewedChange {
     /// Creates the change between two commits.
-    pub fn between(base: Sha, head: &Sha, found: CommitDiff) -> Self {
+    pub fn from_commit_diff(base: Sha, head: &Sha, found: CommitDiff) -> Self {
         let CommitDiff { diff, skipped } = found;
         Self {
             base,
@@ -70,7 +73,7 @@ impl ReviewedChange {
 
     /// Returns the text files whose lines are too large for the diff, and which are not complete in the
     /// reader's tree.
-    fn undiffed(&self) -> BTreeSet<&RepoPath> {
+    fn undiffed_paths(&self) -> BTreeSet<&RepoPath> {
         let large: BTreeSet<&RepoPath> = self.large.iter().collect();
         let gaps = self.left_out.iter().filter(|gap| gap.reason == SkipReason::TooLarge);
         gaps.map(|gap| &gap.path).filter(|path| !large.contains(path)).collect()
@@ -105,10 +108,10 @@ impl ReviewScope {
     ///
     /// # Errors
     /// A pattern that is no glob.
-    pub fn of(config: &Config, lines_key: LinesKey) -> Result<Self, globset::Error> {
-        let (rules, tools) = (&config.rules, ConfiguredLinters::of(config));
+    pub fn from_config(config: &Config, lines_key: LinesKey) -> Result<Self, globset::Error> {
+        let (rules, tools) = (&config.rules, ConfiguredLinters::from_config(config));
         let walkthrough = config.review.walkthrough;
-        let ignore = globs(&rules.ignore)?;
+        let ignore = compile_globs(&rules.ignore)?;
         let ignore_patterns = rules.ignore.clone();
         let tiers = Arc::new(TierRules::new(config.review.tiers.clone())?);
         let instructions = Arc::new(PathInstructions::new(config.review.instructions.clone())?);
@@ -130,7 +133,8 @@ impl ReviewScope {
 
     /// Sets the configured severity of a finding of a rule or a tool, if there is one.
     pub fn rate(&self, raw: &mut RawFinding) {
-        raw.severity = self.severity.of(&raw.rule, as_path(&raw.place.path)).unwrap_or(raw.severity);
+        raw.severity =
+            self.severity.severity_for(&raw.rule, as_path(&raw.place.path)).unwrap_or(raw.severity);
     }
 
     /// Returns the patterns of ignored files that match none of these files.
@@ -168,7 +172,7 @@ pub struct ReadingOutcome {
 
 impl ReadingOutcome {
     /// Returns all findings, including suppressed ones.
-    pub fn all(&self) -> Vec<PlacedFinding> {
+    pub fn all_findings(&self) -> Vec<PlacedFinding> {
         self.found.iter().chain(&self.suppressed).cloned().collect()
     }
 
@@ -235,7 +239,7 @@ pub struct ReadingPlan<'a> {
 /// # Errors
 /// [`ReadingError::Diff`] if the diff is damaged: half a diff is not reviewed.
 pub fn plan<'a>(change: &'a ReviewedChange, scope: &ReviewScope) -> Result<ReadingPlan<'a>, ReadingError> {
-    let files = parsed(change)?;
+    let files = parse_change(change)?;
     let is_wanted = |path: &RepoPath| !scope.ignore.is_match(as_path(path));
     let mut coverage = ReviewCoverage { reviewed: vec![], not_reviewed: change.left_out.clone() };
     // A file that is ignored on purpose is not missing.
@@ -243,16 +247,16 @@ pub fn plan<'a>(change: &'a ReviewedChange, scope: &ReviewScope) -> Result<Readi
         gap.reason = SkipReason::Ignored;
     }
     let mut to_read: Vec<ChangedFile> = Vec::new();
-    let undiffed = change.undiffed();
+    let undiffed = change.undiffed_paths();
     for file in &files {
-        match skipped(file, scope) {
+        match skip_reason(file, scope) {
             // The diff treats the file as binary, and it is already listed.
             None if undiffed.contains(&file.path) => {}
             Some(reason) => coverage.not_reviewed.push(UnreviewedFile { path: file.path.clone(), reason }),
             None => to_read.push(ChangedFile {
                 path: file.path.clone(),
                 old_path: file.old_path.clone(),
-                added: counted(file),
+                added: relevant_lines(file),
             }),
         }
     }
@@ -278,8 +282,8 @@ pub fn plan<'a>(change: &'a ReviewedChange, scope: &ReviewScope) -> Result<Readi
 /// [`ReadingError::Diff`]
 pub fn counted_lines(change: &ReviewedChange) -> Result<BTreeMap<RepoPath, Vec<(u32, u32)>>, ReadingError> {
     let mut lines: BTreeMap<RepoPath, Vec<(u32, u32)>> = BTreeMap::new();
-    for file in parsed(change)?.iter().filter(|file| file.status != FileStatus::Deleted) {
-        lines.entry(file.path.clone()).or_default().extend(counted(file));
+    for file in parse_change(change)?.iter().filter(|file| file.status != FileStatus::Deleted) {
+        lines.entry(file.path.clone()).or_default().extend(relevant_lines(file));
     }
     for path in &change.large {
         lines.insert(path.clone(), vec![WHOLE]);
@@ -287,7 +291,7 @@ pub fn counted_lines(change: &ReviewedChange) -> Result<BTreeMap<RepoPath, Vec<(
     Ok(lines)
 }
 
-fn parsed(change: &ReviewedChange) -> Result<Vec<FileDiff<'_>>, ReadingError> {
+fn parse_change(change: &ReviewedChange) -> Result<Vec<FileDiff<'_>>, ReadingError> {
     let parsed = parse(&change.diff);
     match parsed.error {
         Some(error) => Err(ReadingError::Diff { byte: error.byte, line: error.line, message: error.message }),
@@ -394,7 +398,7 @@ impl<'a> ReadingPlan<'a> {
                 match tooling {
                     Some(tooling) => {
                         let files = (request.files.as_slice(), touched.as_slice());
-                        tooling.look(&request.tree, files.0, files.1, &scope.tools, reader).await
+                        tooling.collect_outputs(&request.tree, files.0, files.1, &scope.tools, reader).await
                     }
                     None => Ok(LinterResults::default()),
                 }
@@ -403,7 +407,7 @@ impl<'a> ReadingPlan<'a> {
                 tokio::try_join!(reader.read(&request), look)?;
             coverage.reviewed = report.reviewed;
             coverage.not_reviewed.extend(report.not_reviewed);
-            let cut: Vec<RepoPath> = coverage.cut().cloned().collect();
+            let cut: Vec<RepoPath> = coverage.truncated_files().cloned().collect();
             coverage.reviewed.extend(cut);
             coverage.reviewed.sort();
             coverage.not_reviewed.sort_by(|a, b| a.path.cmp(&b.path));
@@ -412,7 +416,7 @@ impl<'a> ReadingPlan<'a> {
                 // The reader's paths are not trusted: findings on files that it was not given are dropped.
                 let index = request.files.binary_search_by(|file| file.path.cmp(&raw.place.path)).ok()?;
                 let old_path = request.files.get(index)?.old_path.clone();
-                Some(placed(&files, raw, old_path))
+                Some(place_finding(&files, raw, old_path))
             };
             let mut found: Vec<PlacedFinding> =
                 report.findings.into_iter().map(without_given_values).filter_map(place).collect();
@@ -424,7 +428,7 @@ impl<'a> ReadingPlan<'a> {
                 });
             let suppressed = suppressed.collect();
             let mut renames = FileRenames::default();
-            renames.learn(&files);
+            renames.add_diff(&files);
             let (mut tools, mut told_before) = (Vec::new(), ReportedFindings::default());
             let mut looked_at = FilesByLinter::default();
             for mut printed in outputs {
@@ -447,7 +451,7 @@ impl<'a> ReadingPlan<'a> {
                 found.extend(findings.filter_map(place));
             }
             told_before.name_others(&mut found);
-            BaseFiles::note(by_base, &mut tools);
+            BaseFiles::record_in_runs(by_base, &mut tools);
             let looked =
                 tools.iter().filter(|run: &&ToolRun| run.failed.is_none() && run.keeps_open.is_none());
             let looked: BTreeSet<String> = looked.map(|run| run.name.clone()).collect();
@@ -524,45 +528,9 @@ fn add_runs(runs: &mut Vec<ToolRun>, told: &ToolFindings, output: &ToolOutput, o
     failed.is_none()
 }
 
-/// Attaches to a finding its distance from the place of a possible comment. `files` are the diff's sections,
-/// sorted by path.
-pub(super) fn placed(files: &[FileDiff<'_>], raw: RawFinding, old_path: Option<RepoPath>) -> PlacedFinding {
-    let place = &raw.place;
-    let at = anchor(showing(files, place), &place.path, place.side, place.start_line, place.end_line);
-    let inline =
-        CodeLocation { path: at.path, side: at.side, start_line: at.start_line, end_line: at.end_line };
-    PlacedFinding { raw, anchor: at.kind, at: inline, old_path, sighting: FindingFacts::default() }
-}
-
-/// Returns the diff's sections, sorted by path.
-pub(super) fn sections(diff: &[u8]) -> Vec<FileDiff<'_>> {
-    let mut files = parse(diff).files;
-    files.sort_by(|a, b| a.path.cmp(&b.path));
-    files
-}
-
-/// Returns a file's name before the change, if it had another one.
-pub(super) fn old_path(files: &[FileDiff<'_>], path: &RepoPath) -> Option<RepoPath> {
-    files.iter().find(|file| file.path == *path)?.old_path.clone()
-}
-
-/// Returns the sections, sorted by path, that may show a place. A binary search keeps changes with many files
-/// and findings fast.
-fn showing<'a, 'b>(files: &'a [FileDiff<'b>], place: &CodeLocation) -> &'a [FileDiff<'b>] {
-    match place.side {
-        DiffSide::New => {
-            let start = files.partition_point(|file| file.path < place.path);
-            let end = files.partition_point(|file| file.path <= place.path);
-            files.get(start..end).unwrap_or_default()
-        }
-        // The path of a renamed file differs on the old side.
-        DiffSide::Old => files,
-    }
-}
-
 /// Returns the lines of a changed file on which findings count. Git names no lines of a file that it takes
 /// for binary, such as one in UTF-16; all lines of a new one count.
-fn counted(file: &FileDiff<'_>) -> Vec<(u32, u32)> {
+fn relevant_lines(file: &FileDiff<'_>) -> Vec<(u32, u32)> {
     if file.is_binary { vec![WHOLE] } else { added_ranges(file) }
 }
 
@@ -572,7 +540,7 @@ fn as_path(path: &RepoPath) -> &Path {
 }
 
 /// Returns the reason to skip a changed file, if there is one.
-fn skipped(file: &FileDiff<'_>, scope: &ReviewScope) -> Option<SkipReason> {
+fn skip_reason(file: &FileDiff<'_>, scope: &ReviewScope) -> Option<SkipReason> {
     let by_status = match file.status {
         FileStatus::Deleted => Some(SkipReason::Deleted),
         FileStatus::Binary => Some(SkipReason::Binary),

@@ -26,18 +26,18 @@ use truing_forge::publisher::{CommentPublisher, PublishError, ReconcileOutcome};
 use truing_forge::watch::WriteMonitor;
 
 use super::agent::{self, ChangeDescription, ModelAgent, ModelReviewRequest, ReviewForm, ReviewMemory};
-use super::checkout::{CheckoutContext, changed, configuring};
+use super::checkout::{CheckoutContext, configuring_files, load_change};
 use super::earlier::EarlierReviews;
 use super::pull::own_key;
 use super::reading::{ReadingOutcome, ReviewedChange};
 use super::{desired, since, text};
 use crate::instructions::instruct;
-use crate::slots::step;
+use crate::slots::take_step;
 use crate::stopped::StepStopReason;
 use crate::telemetry;
 
 pub use ask::question_topic;
-pub(crate) use left::choose;
+pub(crate) use left::choose_tier;
 
 /// Counts the ends of runs and their consumption.
 pub trait RunCounter: Sync {
@@ -45,7 +45,7 @@ pub trait RunCounter: Sync {
     fn run_ended(&self, of: &str, outcome: &str);
 
     /// Counts a computed review, including the work of its model, if one took part.
-    fn reviewed(&self, record: &ReviewRecord);
+    fn count_review(&self, record: &ReviewRecord);
 }
 
 /// One leased pull request and everything its review needs.
@@ -102,7 +102,7 @@ impl LeasedReview<'_> {
     #[truing_core::boxed_future]
     pub async fn run(&self) -> Result<StepOutcome, StepStopReason> {
         self.pass().await?;
-        let pull = self.look().await?;
+        let pull = self.load_pull_request().await?;
         let PullRevision { head, base } = &pull.revision;
         tracing::info!(pull = pull.name, %head, %base, state = ?pull.state, "the forge was asked");
         match pull.state {
@@ -110,7 +110,7 @@ impl LeasedReview<'_> {
             PrState::Draft => return Ok(StepOutcome::Held(HoldReason::Draft)),
             PrState::Open => {}
         }
-        let mut begun = self.store.begin(self.run, &pull.revision, self.clock.now()).await?;
+        let mut begun = self.store.begin_run(self.run, &pull.revision, self.clock.now()).await?;
         // No earlier run has read these outputs of tools.
         let is_given = !self.checkout.toolbox.given.is_empty();
         // A model that waited for budget is asked as soon as there is some.
@@ -130,21 +130,25 @@ impl LeasedReview<'_> {
             let (at, key, run) = (self.clock.now(), self.run.key.clone(), Some(self.run.id.clone()));
             let what = "nothing to do: this head and base are reviewed already".to_owned();
             tracing::info!("{what}");
-            self.store.note(&[HistoryEvent { at, key, run, what }]).await?;
-            return Ok(self.done(&pull.revision.head, None));
+            self.store.append_history(&[HistoryEvent { at, key, run, what }]).await?;
+            return Ok(self.idle_outcome(&pull.revision.head, None));
         };
         let outcome = match computed {
-            Some(outcome) => self.restate((&pull.revision.head, None), outcome, &begun.dismissals).await?,
+            Some(outcome) => {
+                self.restate_record((&pull.revision.head, None), outcome, &begun.dismissals).await?
+            }
             None => {
                 if let Some(ends) = self.storm_forbids().await? {
                     return Ok(StepOutcome::DueAt(ends, WaitReason::Storm));
                 }
                 match Box::pin(self.compute(&pull, &begun)).await? {
                     ReviewComputation::Done(record) => {
-                        self.counts.reviewed(&record);
+                        self.counts.count_review(&record);
                         *record
                     }
-                    ReviewComputation::Left(choice) => return self.leave(&pull, begun, &choice).await,
+                    ReviewComputation::Left(choice) => {
+                        return self.end_without_review(&pull, begun, &choice).await;
+                    }
                 }
             }
         };
@@ -160,13 +164,13 @@ impl LeasedReview<'_> {
             return Ok(StepOutcome::DueAt(until, WaitReason::Settling));
         }
         let published = ReviewRecord { run: self.run.id.clone(), ..outcome }.ended_at(self.clock.now());
-        self.store.published(self.run, &published).await?;
+        self.store.mark_published(self.run, &published).await?;
         self.counts.run_ended("review", published.detail.outcome.kind.as_str());
         tracing::info!(outcome = published.detail.outcome.kind.as_str(), "published");
-        let after = self.look().await?;
+        let after = self.load_pull_request().await?;
         let unmoved = after.revision == pull.revision && after.state == pull.state;
         let waits_until = published.detail.outcome.until;
-        Ok(if unmoved { self.done(&pull.revision.head, waits_until) } else { StepOutcome::Again })
+        Ok(if unmoved { self.idle_outcome(&pull.revision.head, waits_until) } else { StepOutcome::Again })
     }
 
     /// Publishes the last computed result with later dismissals, and removes the comments that are retracted.
@@ -177,14 +181,16 @@ impl LeasedReview<'_> {
     #[truing_core::boxed_future]
     pub async fn retract(&self) -> Result<StepOutcome, StepStopReason> {
         self.pass().await?;
-        let Some(revision) = self.store.known(&self.run.key).await? else { return Ok(StepOutcome::Idle) };
-        let pull = self.look().await?;
-        let begun = self.store.begin(self.run, &revision, self.clock.now()).await?;
+        let Some(revision) = self.store.known_revision(&self.run.key).await? else {
+            return Ok(StepOutcome::Idle);
+        };
+        let pull = self.load_pull_request().await?;
+        let begun = self.store.begin_run(self.run, &revision, self.clock.now()).await?;
         let now = Some(&pull.revision.head).filter(|now| **now != revision.head);
         let reviewed = begun.last.filter(|_| begun.reviewed.as_ref() == Some(&revision));
         let Some(record) = begun.computed.or(reviewed) else { return Ok(StepOutcome::Idle) };
-        let restated = self.restated((&revision.head, now), record, &begun.dismissals).await?;
-        self.store.restated(self.run, &restated).await?;
+        let restated = self.review_from_record((&revision.head, now), record, &begun.dismissals).await?;
+        self.store.store_restated_review(self.run, &restated).await?;
         Ok(match self.publish(&revision.head, false).await? {
             ReconcileOutcome::Settling { until } => StepOutcome::DueAt(until, WaitReason::Settling),
             ReconcileOutcome::Done => StepOutcome::Idle,
@@ -194,11 +200,11 @@ impl LeasedReview<'_> {
     /// Returns the outcome when nothing is left to do for the head that the forge shows. If the last event
     /// named another head, the forge is asked again after the settle delay since that event. After that, the
     /// head that it shows is accepted. A wait of a model for budget is kept.
-    fn done(&self, shown: &Sha, waits_until: Option<UnixMillis>) -> StepOutcome {
+    fn idle_outcome(&self, shown: &Sha, waits_until: Option<UnixMillis>) -> StepOutcome {
         let rest =
             waits_until.map_or(StepOutcome::Idle, |until| StepOutcome::DueAt(until, WaitReason::Deferred));
         let Some(heard) = self.heard.as_ref().filter(|heard| heard.head != *shown) else { return rest };
-        let settled = heard.at + self.forge.settle();
+        let settled = heard.at + self.forge.settle_time();
         // A request that was served is not served again.
         if self.asked || self.clock.now() >= settled {
             rest
@@ -213,7 +219,7 @@ impl LeasedReview<'_> {
     }
 
     /// Returns the forge's current state of the pull request. The content of events is never trusted.
-    async fn look(&self) -> Result<PullRequest, StepStopReason> {
+    async fn load_pull_request(&self) -> Result<PullRequest, StepStopReason> {
         let looked = self.forge.pull_request().await;
         looked.map_err(|error| StepStopReason::of_remote(error.into(), self.clock.now(), TimeSpan(0)))
     }
@@ -222,7 +228,7 @@ impl LeasedReview<'_> {
     /// one.
     async fn storm_forbids(&self) -> Result<Option<UnixMillis>, StepStopReason> {
         let now = self.store.now().await?;
-        let slots = self.store.load(std::slice::from_ref(&self.run.key)).await?;
+        let slots = self.store.load_slots(std::slice::from_ref(&self.run.key)).await?;
         let Some(slot) = slots.first() else { return Ok(None) };
         Ok(slot.storm.filter(|_| !slot.may_compute(now)).map(|storm| storm.ends))
     }
@@ -236,12 +242,12 @@ impl LeasedReview<'_> {
         if begun.dismissals.is_empty() {
             return Ok(false);
         }
-        Ok(dismissal::apply(&mut self.store.findings(&self.run.key).await?, &begun.dismissals) > 0)
+        Ok(dismissal::apply_dismissals(&mut self.store.findings(&self.run.key).await?, &begun.dismissals) > 0)
     }
 
     /// Returns the known findings of the pull request. Before its first review, these are the ones that a
     /// model found in a review without publishing.
-    async fn known(&self, pull: &PullRequest) -> Result<Vec<Finding>, StepStopReason> {
+    async fn known_findings(&self, pull: &PullRequest) -> Result<Vec<Finding>, StepStopReason> {
         let known = self.store.findings(&self.run.key).await?;
         if !known.is_empty() {
             return Ok(known);
@@ -261,12 +267,12 @@ impl LeasedReview<'_> {
         let (before, dismissals) = (begun.known.as_ref(), begun.dismissals.as_slice());
         let revision = &pull.revision;
         let started = self.clock.now();
-        telemetry::head(revision.head.as_str());
-        let known = self.known(pull).await?;
+        telemetry::record_head(revision.head.as_str());
+        let known = self.known_findings(pull).await?;
         let (mirror, pinned) = self.checkout.fetch(pull).await?;
         tracing::info!(configured_by = pinned.configured.as_ref().map(tracing::field::display), "fetched");
-        let change = changed(&mirror, revision).await?;
-        let choice = choose(&pinned.scope.tiers, pull, &change, self.asked);
+        let change = load_change(&mirror, revision).await?;
+        let choice = choose_tier(&pinned.scope.tiers, pull, &change, self.asked);
         tracing::info!(
             tier = choice.tier.as_str(),
             at = choice.at,
@@ -279,7 +285,7 @@ impl LeasedReview<'_> {
         let agent = self.agent.filter(|_| choice.tier.asks_model());
         self.pass().await?;
         let cleared = match agent {
-            Some(_) => self.cleared(&revision.head, &change.base, &known).await?,
+            Some(_) => self.clean_converge_run(&revision.head, &change.base, &known).await?,
             None => None,
         };
         let recalled = match agent.filter(|_| cleared.is_none()) {
@@ -288,13 +294,13 @@ impl LeasedReview<'_> {
         };
         let recalled = recalled.map(|recalled| instruct(recalled, &pinned.scope, pull.repository(), &change));
         let since = since::compare(&mirror, &change, &revision.head, before).await;
-        let earlier = since::earlier(known, before, since.as_ref());
+        let earlier = since::earlier_reviews(known, before, since.as_ref());
         let form =
             ReviewForm { walkthrough: pinned.scope.walkthrough, specialists: choice.tier == Tier::Deep };
-        let asking = (self.asking(pull, recalled, form, started), &earlier);
+        let asking = (self.model_request(pull, recalled, form, started), &earlier);
         let read = self.checkout.read(&mirror, &change, &revision.head, &pinned.scope, asking.0, asking.1);
         let (reading, part) = read.await?;
-        let found = reading.all();
+        let found = reading.all_findings();
         let ReadingOutcome { coverage, renames, rechecked, suppressions, tools, .. } = reading;
         let EarlierReviews { known, .. } = earlier;
         let mut outcome = agent::served_outcome(&coverage, part.as_ref()).without_tools(&tools);
@@ -308,28 +314,31 @@ impl LeasedReview<'_> {
         if let Some(since) = &since {
             since.mark_out_of_scope(&mut identified.gone, &known, &change);
         }
-        rechecked.settle(&mut identified.gone, &known, &revision.head);
-        dismissal::apply(&mut identified.current, dismissals);
-        dismissal::apply(&mut identified.gone, dismissals);
+        rechecked.update_statuses(&mut identified.gone, &known, &revision.head);
+        dismissal::apply_dismissals(&mut identified.current, dismissals);
+        dismissal::apply_dismissals(&mut identified.gone, dismissals);
         let idle_ignores = self.checkout.idle_ignores(&mirror, &revision.head, &pinned, &coverage).await;
-        let mut record = self.record(&change, revision, &identified, outcome, coverage, started);
+        let mut record = self.build_record(&change, revision, &identified, outcome, coverage, started);
         record.detail.idle_ignores = idle_ignores;
         record.detail.tier = Some(choice);
-        record.detail.outdated_dismissals = dismissal::outdated(&identified.current, &known, dismissals);
+        record.detail.outdated_dismissals =
+            dismissal::count_outdated(&identified.current, &known, dismissals);
         (record.detail.suppressions, record.detail.tools) = (suppressions, tools);
         record.detail.asks = part.as_ref().and_then(|part| part.asks);
-        let mut record = record.asked(agent::asked(part));
-        telemetry::done(&record);
-        let findings = identified.all();
+        let mut record = record.with_model_review(agent::model_review(part));
+        telemetry::record_review(&record);
+        let findings = identified.into_findings();
         let increment = since.and_then(|since| since.increment);
-        record.detail.since = increment
-            .map(|increment| ReviewIncrement { findings: FindingTally::of(&known, &findings), ..increment });
+        record.detail.since = increment.map(|increment| ReviewIncrement {
+            findings: FindingTally::from_findings(&known, &findings),
+            ..increment
+        });
         // Nothing depends on the answer: a forge that is unreachable now is asked again before the run ends.
         let now = self.forge.pull_request().await.ok().map(|now| now.revision.head);
         let now = now.filter(|now| *now != revision.head);
-        let computed = self.shown(&revision.head, now.as_ref(), findings, &record, dismissals);
-        step(self.store, &self.run.key, SlotCommand::Computed(self.run.token), self.limits).await?;
-        self.store.computed(self.run, &computed).await?;
+        let computed = self.desired_review(&revision.head, now.as_ref(), findings, &record, dismissals);
+        take_step(self.store, &self.run.key, SlotCommand::Computed(self.run.token), self.limits).await?;
+        self.store.store_computed_review(self.run, &computed).await?;
         let (files, findings) = (record.detail.coverage.reviewed.len(), computed.findings.len());
         tracing::info!(files, findings, outcome = record.detail.outcome.kind.as_str(), "computed");
         Ok(ReviewComputation::Done(Box::new(record)))
@@ -338,7 +347,7 @@ impl LeasedReview<'_> {
     /// Returns the converge run that audited exactly this change and found nothing, if no model needs to look
     /// at it again. That holds if the review was not requested and no finding of a model is to be followed
     /// up.
-    async fn cleared(
+    async fn clean_converge_run(
         &self,
         head: &Sha,
         base: &Sha,
@@ -355,7 +364,7 @@ impl LeasedReview<'_> {
     }
 
     /// Builds the request to the model for this review, if there is a model.
-    fn asking<'b>(
+    fn model_request<'b>(
         &'b self,
         pull: &PullRequest,
         recalled: Option<ReviewMemory>,
@@ -364,11 +373,12 @@ impl LeasedReview<'_> {
     ) -> Option<ModelReviewRequest<'b>> {
         let (agent, recalled) = (self.agent?, recalled?);
         let RunRef { id, key, .. } = self.run;
-        let purse = agent.budgets.purse(id.clone(), key, pull.revision.head.as_str(), pull.repository(), now);
+        let purse =
+            agent.budgets.review_budget(id.clone(), key, pull.revision.head.as_str(), pull.repository(), now);
         Some(ModelReviewRequest {
             agent,
             purse,
-            subject: ChangeDescription::of(pull),
+            subject: ChangeDescription::from_pull_request(pull),
             recalled,
             form,
             gate: Arc::clone(self.gate),
@@ -379,35 +389,35 @@ impl LeasedReview<'_> {
     /// Takes the result that was computed before, by a run that this one took over or by the last review of
     /// this revision. It states again what should be shown. The earlier run may have given up and published
     /// that, and people may have dismissed findings since.
-    async fn restate(
+    async fn restate_record(
         &self,
         heads: (&Sha, Option<&Sha>),
         record: ReviewRecord,
         dismissals: &[Dismissal],
     ) -> Result<ReviewRecord, StepStopReason> {
-        let restated = self.restated(heads, record, dismissals).await?;
-        self.store.computed(self.run, &restated).await?;
+        let restated = self.review_from_record(heads, record, dismissals).await?;
+        self.store.store_computed_review(self.run, &restated).await?;
         Ok(restated.outcome)
     }
 
     /// Returns the rows that should be shown for the record now.
-    async fn restated(
+    async fn review_from_record(
         &self,
         heads: (&Sha, Option<&Sha>),
         record: ReviewRecord,
         dismissals: &[Dismissal],
     ) -> Result<ComputedReview, StepStopReason> {
         let mut findings = self.store.findings(&self.run.key).await?;
-        let changed = dismissal::apply(&mut findings, dismissals) > 0;
+        let changed = dismissal::apply_dismissals(&mut findings, dismissals) > 0;
         let open: Vec<&Finding> = findings.iter().filter(|finding| finding.is_open()).collect();
         // The earlier counts are outdated.
         let since = record.detail.since.filter(|_| !changed);
         let detail = ReviewDetail { open: text::by_severity(&open), since, ..record.detail };
         let record = ReviewRecord { detail, ..record };
-        Ok(self.shown(heads.0, heads.1, findings, &record, dismissals))
+        Ok(self.desired_review(heads.0, heads.1, findings, &record, dismissals))
     }
 
-    fn record(
+    fn build_record(
         &self,
         change: &ReviewedChange,
         revision: &PullRevision,
@@ -423,20 +433,20 @@ impl LeasedReview<'_> {
         let detail = ReviewDetail {
             open: text::by_severity(&open),
             coverage,
-            configuring: configuring(change, self.agent.is_some()),
+            configuring: configuring_files(change, self.agent.is_some()),
             ..ReviewDetail::new(Some(revision.head.clone()), change.base.clone(), outcome)
         };
         let RunRef { id, key, .. } = self.run;
         ReviewRecord {
             ended: self.clock.now(),
             versions: super::versions(),
-            ..ReviewRecord::begin(id.clone(), key.clone(), detail, started)
+            ..ReviewRecord::new(id.clone(), key.clone(), detail, started)
         }
     }
 
     /// Returns the target state of the records: findings, the rows that show them, and the head's status.
     /// `now` is the pull request's head, if it has moved since.
-    fn shown(
+    fn desired_review(
         &self,
         head: &Sha,
         now: Option<&Sha>,
@@ -468,7 +478,9 @@ impl LeasedReview<'_> {
         };
         publisher.reconcile().await.map_err(|error| match error {
             PublishError::Store(error) => error.into(),
-            PublishError::Forge(error) => StepStopReason::of(error, self.clock.now(), self.forge.settle()),
+            PublishError::Forge(error) => {
+                StepStopReason::from_forge_error(error, self.clock.now(), self.forge.settle_time())
+            }
             PublishError::Moved => StepStopReason::Moved,
             PublishError::Halted(halt) => halt.into(),
         })
@@ -482,11 +494,11 @@ impl LeasedReview<'_> {
     #[truing_core::boxed_future]
     pub async fn give_up(&self, class: &'static str) -> Result<ReconcileOutcome, StepStopReason> {
         self.pass().await?;
-        let pull = self.look().await?;
+        let pull = self.load_pull_request().await?;
         let head = &pull.revision.head;
-        self.store.begin(self.run, &pull.revision, self.clock.now()).await?;
-        let summary = text::unavailable(head, class);
-        let status = desired::unavailable(head, class, &summary);
+        self.store.begin_run(self.run, &pull.revision, self.clock.now()).await?;
+        let summary = text::unavailable_summary(head, class);
+        let status = desired::unavailable_status(head, class, &summary);
         self.store.announce(self.run, Producer::Review, &summary, &status).await?;
         self.publish(head, true).await
     }

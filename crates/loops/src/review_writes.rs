@@ -54,21 +54,21 @@ pub struct CodeComment {
 }
 
 impl CodeComment {
-    fn of(draft: &InlineDraft) -> Self {
+    fn from_draft(draft: &InlineDraft) -> Self {
         Self { item: draft.item.as_str().to_owned(), place: draft.place.clone() }
     }
 }
 
 impl ReviewWrite {
     /// Returns the write of a review's effect. None, if no review has this effect.
-    pub fn of(effect: &Effect) -> Option<Self> {
+    pub fn from_effect(effect: &Effect) -> Option<Self> {
         Some(match effect {
             Effect::Summary { .. } => Self::CreateSummary,
             Effect::Findings { comments, .. } => {
-                Self::CreateReview { comments: comments.iter().map(CodeComment::of).collect() }
+                Self::CreateReview { comments: comments.iter().map(CodeComment::from_draft).collect() }
             }
             Effect::FileFinding { comment, .. } => {
-                Self::CreateFileComment { comment: CodeComment::of(comment) }
+                Self::CreateFileComment { comment: CodeComment::from_draft(comment) }
             }
             Effect::EditComment { item, .. } => Self::Update { item: item.as_str().to_owned() },
             Effect::Resolve { .. } => Self::Resolve,

@@ -68,30 +68,31 @@ impl SwitchReader {
     /// Returns the current switches, as far as the store answers.
     #[truing_core::boxed_future]
     pub async fn read(&self) -> SwitchReading {
-        let error = match tokio::time::timeout(READ_TIME, self.store.switch()).await {
+        let error = match tokio::time::timeout(READ_TIME, self.store.kill_switches()).await {
             Ok(Ok(switches)) => {
-                *self.known() = SwitchCache { last: Some((switches.clone(), Instant::now())), failing: None };
+                *self.lock_cache() =
+                    SwitchCache { last: Some((switches.clone(), Instant::now())), failing: None };
                 return SwitchReading { switches, freshness: SwitchFreshness::Now };
             }
             Ok(Err(error)) => error.to_string(),
             Err(_) => format!("no answer within {} s", READ_TIME.as_secs()),
         };
-        let mut known = self.known();
+        let mut known = self.lock_cache();
         let since = *known.failing.get_or_insert(self.clock.now());
         let last = known.last.as_ref().map(|(switches, at)| (switches, at.elapsed()));
-        let reading = remembered(last, since);
+        let reading = cached_reading(last, since);
         drop(known);
         tracing::warn!(error, freshness = ?reading.freshness, "the kill switch cannot be read");
         reading
     }
 
-    fn known(&self) -> MutexGuard<'_, SwitchCache> {
+    fn lock_cache(&self) -> MutexGuard<'_, SwitchCache> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Returns the reading based on the last answer and its age, while the store gives none.
-fn remembered(last: Option<(&KillSwitches, Duration)>, since: UnixMillis) -> SwitchReading {
+fn cached_reading(last: Option<(&KillSwitches, Duration)>, since: UnixMillis) -> SwitchReading {
     let switches = match last {
         Some((switches, age)) if age < REMEMBERED => {
             return SwitchReading { switches: switches.clone(), freshness: SwitchFreshness::Remembered };
@@ -184,7 +185,7 @@ impl RunGate {
         }
         let is_stopped = match self.authority {
             WriteAuthority::Run => reading.switches.stop_runs(&self.repository),
-            WriteAuthority::Caller => reading.switches.at(&self.repository).is_some(),
+            WriteAuthority::Caller => reading.switches.switch_for(&self.repository).is_some(),
             WriteAuthority::Retraction => false,
         };
         if is_stopped { Err(HaltReason::KillSwitch) } else { Ok(()) }
@@ -193,8 +194,11 @@ impl RunGate {
     /// Rejects a run that no longer holds the lease.
     async fn ask_lease(&self) -> Result<(), HaltReason> {
         let Some(HeldLease { store, key, token }) = &self.lease else { return Ok(()) };
-        let loading = tokio::time::timeout(READ_TIME, store.load(std::slice::from_ref(key)));
-        let slots = loading.await.map_err(|_| unread("no answer in time"))?.map_err(unread)?;
+        let loading = tokio::time::timeout(READ_TIME, store.load_slots(std::slice::from_ref(key)));
+        let slots = loading
+            .await
+            .map_err(|_| lease_read_failure("no answer in time"))?
+            .map_err(lease_read_failure)?;
         let Some(slot) = slots.first() else { return Err(HaltReason::LeaseLost { last: *token }) };
         match slot.state {
             SlotState::Leased { token: now, .. } if now == *token => Ok(()),
@@ -206,14 +210,14 @@ impl RunGate {
     }
 }
 
-fn unread(error: impl fmt::Display) -> HaltReason {
+fn lease_read_failure(error: impl fmt::Display) -> HaltReason {
     tracing::warn!(%error, "the lease cannot be read from the store");
     HaltReason::NoAnswer
 }
 
 #[async_trait]
 impl WriteGate for RunGate {
-    async fn ask(&self) -> Result<(), HaltReason> {
+    async fn permit_write(&self) -> Result<(), HaltReason> {
         if self.authority == WriteAuthority::Retraction {
             return Ok(());
         }

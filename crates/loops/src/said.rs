@@ -4,7 +4,7 @@ use truing_agent::verify::CommandOutput;
 use truing_core::finding::RawFinding;
 use truing_core::line;
 use truing_reader::output::NO_RULE;
-use truing_reader::redact::{redact, without_given};
+use truing_reader::redact::{redact_secrets, without_given};
 
 /// Maximum number of characters of a command's last output in an error.
 const MAX_LAST_WORDS: usize = 500;
@@ -16,18 +16,18 @@ const RULE: char = '━';
 const MAX_LINES: usize = 3;
 
 /// Describes the end of a failed command, with its last output.
-pub(crate) fn why(printout: &CommandOutput) -> String {
-    let said = [&printout.errors, &printout.output].map(|text| shown(text.trim_end()));
+pub(crate) fn failure_text(printout: &CommandOutput) -> String {
+    let said = [&printout.errors, &printout.output].map(|text| clean_output(text.trim_end()));
     let last = said.iter().find(|text| !text.is_empty()).map(String::as_str).unwrap_or_default();
     let lines: Vec<&str> = last.lines().rev().take(MAX_LINES).collect();
     let words = lines.into_iter().rev().collect::<Vec<_>>().join("; ");
-    let words = line::clean(&words, MAX_LAST_WORDS);
+    let words = line::clean_line(&words, MAX_LAST_WORDS);
     if words.is_empty() { printout.end.to_string() } else { format!("{}: {words}", printout.end) }
 }
 
 /// Describes the end of a failed program, with its output from the first line that mentions an error.
-pub(crate) fn cause(printout: &CommandOutput) -> String {
-    let said = [&printout.errors, &printout.output].map(|text| redact(&plain(text)));
+pub(crate) fn failure_cause(printout: &CommandOutput) -> String {
+    let said = [&printout.errors, &printout.output].map(|text| redact_secrets(&strip_colours(text)));
     let from_error = said.iter().find_map(|text| {
         let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !is_picture(line)).collect();
         let first = lines.iter().position(|line| speaks_of_error(line))?;
@@ -41,10 +41,10 @@ pub(crate) fn cause(printout: &CommandOutput) -> String {
             }
         }
         let told: Vec<&str> = told.iter().map(|line| line.trim_end_matches([RULE, ' '])).collect();
-        let words = line::clean(&told.join("; "), MAX_LAST_WORDS);
+        let words = line::clean_line(&told.join("; "), MAX_LAST_WORDS);
         (!words.is_empty()).then_some(words)
     });
-    from_error.map_or_else(|| why(printout), |words| format!("{}: {words}", printout.end))
+    from_error.map_or_else(|| failure_text(printout), |words| format!("{}: {words}", printout.end))
 }
 
 fn speaks_of_error(line: &str) -> bool {
@@ -59,16 +59,16 @@ fn is_picture(line: &str) -> bool {
 }
 
 /// Returns the beginning of a text without its colours.
-fn plain(text: &str) -> String {
+fn strip_colours(text: &str) -> String {
     let end = text.floor_char_boundary(MAX_LOOKED_AT.min(text.len()));
     anstream::adapter::strip_str(text.get(..end).unwrap_or_default()).to_string()
 }
 
 /// Returns the end of a command's output without colours and secrets.
-fn shown(text: &str) -> String {
+fn clean_output(text: &str) -> String {
     // Earlier text is never shown.
     let start = text.ceil_char_boundary(text.len().saturating_sub(MAX_LAST_WORDS * 8));
-    redact(&anstream::adapter::strip_str(text.get(start..).unwrap_or_default()).to_string())
+    redact_secrets(&anstream::adapter::strip_str(text.get(start..).unwrap_or_default()).to_string())
 }
 
 /// Removes all forms of the values that this process was given from a finding, since a linter may have found
@@ -93,7 +93,12 @@ mod tests {
 
     fn caused(errors: &str) -> String {
         let errors = errors.to_owned();
-        cause(&CommandOutput { end: CommandEnd::Exit { code: 2 }, ms: 1, output: String::new(), errors })
+        failure_cause(&CommandOutput {
+            end: CommandEnd::Exit { code: 2 },
+            ms: 1,
+            output: String::new(),
+            errors,
+        })
     }
 
     #[test]

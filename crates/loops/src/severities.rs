@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use globset::GlobSet;
-use truing_config::value::globs;
+use truing_config::value::compile_globs;
 use truing_core::finding::Severity;
 use truing_core::severity::RuleSeverity;
 
@@ -26,7 +26,7 @@ impl RuleSeverities {
     /// A pattern that is no glob.
     pub fn new(configured: &BTreeMap<String, Vec<RuleSeverity>>) -> Result<Self, globset::Error> {
         let compile = |entry: &RuleSeverity| {
-            let paths = if entry.paths.is_empty() { None } else { Some(globs(&entry.paths)?) };
+            let paths = if entry.paths.is_empty() { None } else { Some(compile_globs(&entry.paths)?) };
             Ok(PathSeverity { paths, severity: entry.severity })
         };
         let all = configured.iter().map(|(rule, entries)| {
@@ -36,7 +36,7 @@ impl RuleSeverities {
     }
 
     /// Returns the severity for findings of a rule in a file: that of the first matching entry.
-    pub fn of(&self, rule: &str, path: &Path) -> Option<Severity> {
+    pub fn severity_for(&self, rule: &str, path: &Path) -> Option<Severity> {
         let of_path = |entry: &&PathSeverity| entry.paths.as_ref().is_none_or(|paths| paths.is_match(path));
         self.0.get(rule)?.iter().find(of_path).map(|entry| entry.severity)
     }

@@ -14,7 +14,7 @@ use truing_git::{GitError, Mirror};
 
 use super::earlier::EarlierReviews;
 use super::reading::ReviewedChange;
-use super::text::counted;
+use super::text::format_count;
 
 /// Maximum numbers of commits, files and line ranges in a model's prompt.
 const MAX_COMMITS: usize = 10;
@@ -42,7 +42,7 @@ impl HeadComparison {
 }
 
 /// Describes the commits and lines since the last review for a model, as far as `since` knows them.
-pub fn landed(since: Option<&HeadComparison>) -> String {
+pub fn describe_landed(since: Option<&HeadComparison>) -> String {
     let Some(HeadComparison { increment, .. }) = since else {
         return "Nobody can tell: the commit that was reviewed last is not known any more. Take the whole change as new."
             .to_owned();
@@ -51,12 +51,12 @@ pub fn landed(since: Option<&HeadComparison>) -> String {
         return "Nothing: it is the same commit.".to_owned();
     };
     let names = |commits: &[Sha]| {
-        let mut names: Vec<&str> = commits.iter().take(MAX_COMMITS).map(Sha::short).collect();
+        let mut names: Vec<&str> = commits.iter().take(MAX_COMMITS).map(Sha::short_sha).collect();
         names.extend((commits.len() > MAX_COMMITS).then_some("…"));
         if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) }
     };
     let commits = |commits: &[Sha], what: &str| {
-        format!("{}{}", counted(commits.len(), &format!("{what} commit")), names(commits))
+        format!("{}{}", format_count(commits.len(), &format!("{what} commit")), names(commits))
     };
     let mut told = match history {
         Some(BranchHistory::Grown { new }) => format!("{}.", commits(new, "new")),
@@ -75,17 +75,17 @@ pub fn landed(since: Option<&HeadComparison>) -> String {
         };
         let mut shown: Vec<String> = ranges.iter().take(MAX_RANGES).map(range).collect();
         shown.extend((ranges.len() > MAX_RANGES).then(|| "…".to_owned()));
-        let path = line::clean(&path.to_string(), MAX_PATH_CHARS);
+        let path = line::clean_line(&path.to_string(), MAX_PATH_CHARS);
         told.push_str(&format!("\n{path}: {}", shown.join(", ")));
     }
     if lines.len() > MAX_FILES {
-        told.push_str(&format!("\nand in {}", counted(lines.len() - MAX_FILES, "more file")));
+        told.push_str(&format!("\nand in {}", format_count(lines.len() - MAX_FILES, "more file")));
     }
     told
 }
 
 /// Builds the earlier reviews' results; `before` is the revision of the last one.
-pub fn earlier(
+pub fn earlier_reviews(
     known: Vec<Finding>,
     before: Option<&PullRevision>,
     since: Option<&HeadComparison>,
@@ -93,7 +93,7 @@ pub fn earlier(
     EarlierReviews {
         known,
         head: before.map(|before| before.head.clone()),
-        landed: landed(since),
+        landed: describe_landed(since),
         renames: since.map(|since| since.renames.clone()).unwrap_or_default(),
         ..EarlierReviews::default()
     }
@@ -111,7 +111,7 @@ pub async fn compare(
     if before.head == *head {
         return Some(HeadComparison { increment: None, diff: Vec::new(), renames: FileRenames::default() });
     }
-    match since(mirror, change, head, before).await {
+    match compare_commits(mirror, change, head, before).await {
         Ok(compared) => compared,
         Err(error) => {
             tracing::warn!(%error, since = %before.head, "what came since cannot be told");
@@ -120,20 +120,20 @@ pub async fn compare(
     }
 }
 
-async fn since(
+async fn compare_commits(
     mirror: &Mirror,
     change: &ReviewedChange,
     head: &Sha,
     before: &PullRevision,
 ) -> Result<Option<HeadComparison>, GitError> {
     // A newly created mirror contains only requested commits.
-    if !(mirror.has(&before.head).await? && mirror.has(&before.base).await?) {
+    if !(mirror.has_commit(&before.head).await? && mirror.has_commit(&before.base).await?) {
         return Ok(None);
     }
     let diff = mirror.diff(&before.head, head).await?;
     let (whole, part) = (parse(&change.diff), parse(&diff));
     let mut renames = FileRenames::default();
-    renames.learn(&part.files);
+    renames.add_diff(&part.files);
     let lines = new_lines(&whole.files, &part.files);
     let left = mirror.merge_base(&before.base, &before.head).await?.unwrap_or_else(|| before.base.clone());
     let history = mirror.history((&left, &before.head), (&change.base, head)).await.unwrap_or_else(|error| {

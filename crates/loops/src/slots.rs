@@ -23,13 +23,13 @@ pub enum StepError {
 /// # Errors
 /// [`StepError`]
 #[truing_core::boxed_future]
-pub async fn step(
+pub async fn take_step(
     store: &dyn RecordStore,
     key: &SlotKey,
     command: SlotCommand,
     limits: &SlotLimits,
 ) -> Result<SlotTransition, StepError> {
-    steps(store, key, command, &[], limits).await
+    take_steps(store, key, command, &[], limits).await
 }
 
 /// Takes these steps of one slot in one commit: no other process acts between them, and none is taken if one
@@ -38,7 +38,7 @@ pub async fn step(
 /// # Errors
 /// [`StepError`]
 #[truing_core::boxed_future]
-pub async fn steps(
+pub async fn take_steps(
     store: &dyn RecordStore,
     key: &SlotKey,
     first: SlotCommand,
@@ -47,7 +47,7 @@ pub async fn steps(
 ) -> Result<SlotTransition, StepError> {
     for _ in 0..MAX_TRIES {
         let now = store.now().await?;
-        let Some(slot) = store.load(std::slice::from_ref(key)).await?.pop() else { break };
+        let Some(slot) = store.load_slots(std::slice::from_ref(key)).await?.pop() else { break };
         let before = slot.version;
         let mut decisions = vec![];
         let mut decision = slot.step(first, limits, now)?;
@@ -55,11 +55,11 @@ pub async fn steps(
             let next = decision.slot.step(*command, limits, now)?;
             decisions.push(std::mem::replace(&mut decision, next));
         }
-        let committed = store.commit(&[(before, decision.slot.clone())]).await?;
+        let committed = store.commit_slots(&[(before, decision.slot.clone())]).await?;
         if let Some(Ok(version)) = committed.first() {
             decision.slot.version = *version;
             for decision in decisions.iter().chain([&decision]) {
-                note(store, key, decision, now).await;
+                record_decision(store, key, decision, now).await;
             }
             return Ok(decision);
         }
@@ -76,7 +76,7 @@ pub async fn steps(
 pub async fn end_orphans(store: &dyn RecordStore, limits: &SlotLimits) -> Result<(), StoreError> {
     for slot in store.orphans().await? {
         let Some(token) = slot.token() else { continue };
-        match step(store, &slot.key, SlotCommand::HandBack(token), limits).await {
+        match take_step(store, &slot.key, SlotCommand::HandBack(token), limits).await {
             Ok(_) | Err(StepError::Refused(_)) => {}
             Err(StepError::Store(error)) => return Err(error),
         }
@@ -85,11 +85,11 @@ pub async fn end_orphans(store: &dyn RecordStore, limits: &SlotLimits) -> Result
 }
 
 /// Records the decision for `truing why`. The step is taken even if the note cannot be stored.
-async fn note(store: &dyn RunStore, key: &SlotKey, decision: &SlotTransition, at: UnixMillis) {
+async fn record_decision(store: &dyn RunStore, key: &SlotKey, decision: &SlotTransition, at: UnixMillis) {
     let Some(note) = decision.note else { return };
     tracing::debug!(%key, "{note}");
     let event = HistoryEvent { at, key: key.clone(), run: None, what: note.to_string() };
-    if let Err(error) = store.note(&[event]).await {
+    if let Err(error) = store.append_history(&[event]).await {
         tracing::warn!(%key, %error, "a step is missing from the history: {note}");
     }
 }

@@ -73,13 +73,13 @@ impl StepStopReason {
             | ForgeError::Rejected { .. }
             | ForgeError::Stale { .. }
             | ForgeError::Unavailable { .. }
-            | ForgeError::Halted(_) => Self::of(error, now, settle),
+            | ForgeError::Halted(_) => Self::from_forge_error(error, now, settle),
         }
     }
 
     /// Converts a failed request to the forge at `now`. A write that took effect all the same becomes visible
     /// `settle` later.
-    pub fn of(error: ForgeError, now: UnixMillis, settle: TimeSpan) -> Self {
+    pub fn from_forge_error(error: ForgeError, now: UnixMillis, settle: TimeSpan) -> Self {
         let what = error.with_hint();
         let (class, not_before) = match error {
             ForgeError::RateLimited { wait, .. } => return Self::RateLimited { until: now + wait, what },

@@ -56,9 +56,9 @@ use truing_upstream::range::VersionRange;
 use comparison::ReleaseComparison;
 pub use decision_error::SyncDecisionError;
 use history::ReleaseHistory;
-pub use init::{ProposedManifest, proposed};
+pub use init::{ProposedManifest, propose_manifest};
 pub use patch::DefinitionPatch;
-pub use pinned::{PinnedError, PinnedManifest, pinned, pinned_by};
+pub use pinned::{PinnedError, PinnedManifest, pinned_by, read_pins};
 use place::place_of;
 use truing_config::sync::{JobConfig, ReleaseSelector};
 
@@ -99,9 +99,9 @@ pub struct ReleaseDecision {
 
 impl ReleaseDecision {
     /// Applies the verdict of a person or a model, with its reason.
-    fn ruled(&mut self, job: &JobConfig, verdict: SyncVerdict, reason: String) {
+    fn apply_verdict(&mut self, job: &JobConfig, verdict: SyncVerdict, reason: String) {
         (self.decision.verdict, self.decision.reason) = (verdict, reason);
-        let following = |floor| self.spec_before.as_ref()?.following(job.style, &self.to, floor);
+        let following = |floor| self.spec_before.as_ref()?.with_release(job.style, &self.to, floor);
         self.spec_after = match verdict {
             SyncVerdict::Skip | SyncVerdict::Ask => None,
             SyncVerdict::Relax => following(None),
@@ -126,25 +126,25 @@ pub struct DecisionDetails {
 ///
 /// # Errors
 /// [`SyncDecisionError`]
-pub fn explained<'a>(
+pub fn decide_release<'a>(
     question: DecisionRequest<'a>,
     (index, archives, reader): (&'a PackageIndex, &'a ArchiveFolder, &'a ChildReader),
     has_patches: bool,
 ) -> BoxFuture<'a, Result<DecisionDetails, SyncDecisionError>> {
     Box::pin(async move {
-        let AvailableReleases { releases, newest, spec, from, to } = seen(&question, index).await?;
+        let AvailableReleases { releases, newest, spec, from, to } = find_releases(&question, index).await?;
         let known = BTreeMap::new();
         let mut history =
             ReleaseHistory { job: question.job, index, archives, reader, releases: &releases, newest, known };
         let comparison = ReleaseComparison::new(&question, &history, spec, from).await?;
-        let compared = comparison.with(&history, &to).await?;
+        let compared = comparison.compare_with(&history, &to).await?;
         let is_more = matches!(compared.decision.verdict, SyncVerdict::Bump | SyncVerdict::Ask);
-        let relax_up_to = if is_more { comparison.relaxed(&history, &to).await } else { None };
+        let relax_up_to = if is_more { comparison.newest_relaxable(&history, &to).await } else { None };
         let patches = match has_patches {
             true => comparison.patches(&history, &to, &compared).await?,
             false => Vec::new(),
         };
-        let decided = comparison.decided(&mut history, to, compared).await?;
+        let decided = comparison.complete_decision(&mut history, to, compared).await?;
         Ok(DecisionDetails { decided, relax_up_to, patches })
     })
 }
@@ -179,7 +179,7 @@ impl AvailableReleases {
 /// # Errors
 /// [`SyncDecisionError`]
 #[truing_core::boxed_future]
-pub async fn seen(
+pub async fn find_releases(
     question: &DecisionRequest<'_>,
     index: &PackageIndex,
 ) -> Result<AvailableReleases, SyncDecisionError> {
@@ -199,7 +199,7 @@ pub async fn seen(
     let excluded = |version: &PackageVersion| spec.as_ref().is_some_and(|spec| spec.excludes(version));
     let wanted: Vec<PackageRelease> =
         releases.iter().filter(|release| !excluded(&release.version)).cloned().collect();
-    let newest = newest(job, &wanted, *now)?.version.clone();
+    let newest = newest_release(job, &wanted, *now)?.version.clone();
     let admitted =
         |release: &&PackageRelease| spec.as_ref().is_some_and(|spec| spec.contains(&release.version));
     let in_range = releases.iter().rev().filter(is_stable).find(admitted);
@@ -235,7 +235,7 @@ pub async fn seen(
 
 /// Returns the newest release before the one to follow that requires only a wider range; none if the one to
 /// follow requires no more either.
-async fn safe(
+async fn newest_safe_release(
     question: &DecisionRequest<'_>,
     seen: &AvailableReleases,
     index: &PackageIndex,
@@ -246,9 +246,9 @@ async fn safe(
     let (newest, known) = (newest.clone(), BTreeMap::new());
     let history = ReleaseHistory { job: question.job, index, archives, reader, releases, newest, known };
     let comparison = ReleaseComparison::new(question, &history, spec.clone(), from.clone()).await?;
-    let compared = comparison.with(&history, to).await?;
+    let compared = comparison.compare_with(&history, to).await?;
     Ok(match compared.decision.verdict {
-        SyncVerdict::Bump | SyncVerdict::Ask => comparison.relaxed(&history, to).await,
+        SyncVerdict::Bump | SyncVerdict::Ask => comparison.newest_relaxable(&history, to).await,
         SyncVerdict::Skip | SyncVerdict::Relax => None,
     })
 }
@@ -268,8 +268,8 @@ pub fn decided_of<'a>(
         let mut history =
             ReleaseHistory { job: question.job, index, archives, reader, releases: &releases, newest, known };
         let comparison = ReleaseComparison::new(&question, &history, spec, from).await?;
-        let compared = comparison.with(&history, &to).await?;
-        comparison.decided(&mut history, to, compared).await
+        let compared = comparison.compare_with(&history, &to).await?;
+        comparison.complete_decision(&mut history, to, compared).await
     })
 }
 
@@ -303,7 +303,7 @@ fn is_stable(release: &&PackageRelease) -> bool {
 }
 
 /// Returns the newest release that is old enough; if all are pre-releases, the newest of all.
-fn newest<'a>(
+fn newest_release<'a>(
     job: &JobConfig,
     releases: &'a [PackageRelease],
     now: Timestamp,

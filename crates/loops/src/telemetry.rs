@@ -14,6 +14,8 @@ mod step;
 
 pub use export::{TelemetryError, TraceExport, start};
 pub use model::TracedModel;
-pub use review::{done, ended, event, head, servers_failed};
-pub use root::{ConvergeSpan, converge_unknown, failed, review, sync, synced};
-pub use step::{StepSpan, WRITES, tool};
+pub use review::{event, record_head, record_model_end, record_review, servers_failed};
+pub use root::{
+    ConvergeSpan, converge_unknown, record_failure, record_sync, start_review_trace, start_sync_trace,
+};
+pub use step::{StepSpan, WRITES, start_tool_span};

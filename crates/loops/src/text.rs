@@ -11,8 +11,8 @@ use truing_core::dismissal;
 use truing_core::finding::{AnchorKind, Finding, FindingSource, FindingStatus, Severity};
 use truing_core::id::{RunId, Sha, UnixMillis};
 use truing_core::increment::{BranchHistory, FindingTally, ReviewIncrement};
-use truing_core::line::clean;
-use truing_core::markdown::{block, code, plain, titled};
+use truing_core::line::clean_line;
+use truing_core::markdown::{code_span, escape_text, render_title, sanitize_markdown};
 use truing_core::outcome::{
     ModelReviewDetail, OutcomeKind, ReviewCoverage, ReviewOutcome, ReviewRecord, UnreviewedFile,
     WalkthroughLine,
@@ -36,7 +36,7 @@ const MAX_COMMITS: usize = 10;
 
 /// Formats an instant as RFC 3339 in UTC, to the second. An instant outside of the calendar's range is
 /// printed as its number of seconds since 1970.
-pub fn instant(at: UnixMillis) -> String {
+pub fn format_instant(at: UnixMillis) -> String {
     let seconds = at.0.div_euclid(1000);
     Timestamp::from_second(seconds).map_or_else(|_| seconds.to_string(), |time| time.to_string())
 }
@@ -74,25 +74,25 @@ pub struct SummaryContent<'a> {
     pub coverage: &'a ReviewCoverage,
     /// A model's summary of the change and of the places to read first.
     pub walkthrough: &'a [WalkthroughLine],
-    /// The reviewers and the cost: [`by`].
+    /// The reviewers and the cost: [`reviewer_line`].
     pub by: &'a str,
 }
 
 /// Returns the reviewers and the cost, as the last line of every report.
-pub fn by(record: &ReviewRecord) -> String {
+pub fn reviewer_line(record: &ReviewRecord) -> String {
     let tools = record.detail.tools.iter().filter(|tool| tool.skipped.is_none());
-    let tools: Vec<String> = tools.map(|tool| clean(&tool.name, MAX_TOOL_CHARS)).collect();
+    let tools: Vec<String> = tools.map(|tool| clean_line(&tool.name, MAX_TOOL_CHARS)).collect();
     let Some(ModelReviewDetail { replayed, .. }) = &record.detail.modelled else {
         return match tools.as_slice() {
             [] => "rules only: no model was called".to_owned(),
             tools => format!("rules and what {} printed: no model was called", tools.join(", ")),
         };
     };
-    let turns = counted(record.turns(), "turn");
+    let turns = format_count(record.turns(), "turn");
     let model = record.model.as_deref().unwrap_or_default();
     let of = if *replayed { "a recording of " } else { "" };
     let tools = if tools.is_empty() { String::new() } else { format!(", what {} printed", tools.join(", ")) };
-    format!("rules{tools} and {of}{}: {turns}, {}", clean(model, MAX_MODEL_CHARS), record.cost())
+    format!("rules{tools} and {of}{}: {turns}, {}", clean_line(model, MAX_MODEL_CHARS), record.cost())
 }
 
 /// Returns the reason why no model was asked about a head: a converge run has audited it and found nothing.
@@ -102,11 +102,11 @@ pub fn audited_clean(run: &RunId) -> String {
 
 /// Formats the reviewers and the cost as a sentence in Markdown.
 pub fn by_line(by: &str) -> String {
-    format!("_{}._", plain(&capitalised(by)))
+    format!("_{}._", escape_text(&capitalise(by)))
 }
 
 /// Returns the text with a capital at its beginning.
-fn capitalised(text: &str) -> String {
+fn capitalise(text: &str) -> String {
     let mut letters = text.chars();
     let first = letters.next().map(|letter| letter.to_ascii_uppercase());
     first.into_iter().chain(letters).collect()
@@ -119,15 +119,15 @@ pub fn summary(summary: &SummaryContent<'_>) -> String {
         summary;
     let mut text = format!("## Truing: {}\n\n", headline(outcome, open));
     if let Some(reason) = &outcome.reason {
-        let _ = writeln!(text, "{}.\n", plain(reason));
+        let _ = writeln!(text, "{}.\n", escape_text(reason));
     }
-    let _ = writeln!(text, "Reviewed commit `{}` against `{}`.", head.short(), base.short());
+    let _ = writeln!(text, "Reviewed commit `{}` against `{}`.", head.short_sha(), base.short_sha());
     if let Some(now) = now {
-        let now = now.short();
+        let now = now.short_sha();
         let _ = writeln!(text, "\nThe pull request has moved on to `{now}`; this review does not cover it.");
     }
     if !configuring.is_empty() {
-        let changed: Vec<String> = configuring.iter().map(path).collect();
+        let changed: Vec<String> = configuring.iter().map(code_path).collect();
         let _ = writeln!(
             text,
             "\nThis pull request changes the configuration of reviews: {}. Its own review does not use these changes.",
@@ -137,11 +137,11 @@ pub fn summary(summary: &SummaryContent<'_>) -> String {
     if !remarks.is_empty() {
         text.push('\n');
         for told in *remarks {
-            let _ = writeln!(text, "- {}", plain(told));
+            let _ = writeln!(text, "- {}", escape_text(told));
         }
     }
     if let Some(since) = since {
-        self::since(&mut text, since);
+        self::append_increment(&mut text, since);
     }
     if !open.is_empty() {
         text.push_str("\n| Severity | Open |\n|---|---|\n");
@@ -156,9 +156,9 @@ pub fn summary(summary: &SummaryContent<'_>) -> String {
                 text,
                 "- **{}** {} in {}:{line} ({}){}",
                 raw.severity.as_str(),
-                titled(&raw.title),
-                path(&raw.place.path),
-                code(&dismissal::short(&finding.id)),
+                render_title(&raw.title),
+                code_path(&raw.place.path),
+                code_span(&dismissal::short_id(&finding.id)),
                 finding.unverified.map(|why| format!(", not verified: {}", why.reason())).unwrap_or_default()
             );
         }
@@ -167,14 +167,15 @@ pub fn summary(summary: &SummaryContent<'_>) -> String {
         }
     }
     if *fixed > 0 {
-        let _ = writeln!(text, "\n{} fixed since the first review.", counted(*fixed, "finding"));
+        let _ = writeln!(text, "\n{} fixed since the first review.", format_count(*fixed, "finding"));
     }
     if *suppressed > 0 {
-        let _ = writeln!(text, "\n{} suppressed by a comment in the code.", counted(*suppressed, "finding"));
+        let _ =
+            writeln!(text, "\n{} suppressed by a comment in the code.", format_count(*suppressed, "finding"));
     }
-    self::dismissed(&mut text, dismissed);
-    self::idle(&mut text, suppressions);
-    files(&mut text, coverage);
+    self::append_dismissed(&mut text, dismissed);
+    self::append_idle_suppressions(&mut text, suppressions);
+    append_coverage(&mut text, coverage);
     if !open.is_empty() {
         text.push_str(
             "\nTo dismiss a finding, answer its comment with `/dismiss` and the reason, or comment here with \
@@ -185,16 +186,17 @@ pub fn summary(summary: &SummaryContent<'_>) -> String {
         text.push_str("\nTo take a dismissal back, answer its comment with `/undismiss`.\n");
     }
     if !retracted.is_empty() {
-        let ids = retracted.iter().take(MAX_LISTED).map(|finding| code(&dismissal::short(&finding.id)));
+        let ids =
+            retracted.iter().take(MAX_LISTED).map(|finding| code_span(&dismissal::short_id(&finding.id)));
         let ids = ids.collect::<Vec<_>>().join(", ");
         let what =
             "To have a finding again that an operator took back, comment here with `/undismiss` and its id";
         let _ = writeln!(text, "\n{what}: {ids}.");
     }
     if !walkthrough.is_empty() {
-        let _ = writeln!(text, "\n### Walkthrough of `{}`\n", head.short());
+        let _ = writeln!(text, "\n### Walkthrough of `{}`\n", head.short_sha());
         for line in *walkthrough {
-            let _ = writeln!(text, "- {}: {}", path(&line.path), plain(&line.text));
+            let _ = writeln!(text, "- {}: {}", code_path(&line.path), escape_text(&line.text));
         }
     }
     text.push('\n');
@@ -202,7 +204,7 @@ pub fn summary(summary: &SummaryContent<'_>) -> String {
 }
 
 /// Adds the changes since the previous review: the fate of findings, and the commits and lines.
-fn since(text: &mut String, increment: &ReviewIncrement) {
+fn append_increment(text: &mut String, increment: &ReviewIncrement) {
     let ReviewIncrement { since, history, lines, findings } = increment;
     let FindingTally { new, reopened, fixed, suppressed, still } = findings;
     let counts = [
@@ -215,44 +217,44 @@ fn since(text: &mut String, increment: &ReviewIncrement) {
     let counts = counts.into_iter().filter(|(count, _)| **count > 0);
     let counts: Vec<String> = counts.map(|(count, what)| format!("{count} {what}")).collect();
     let counts = if counts.is_empty() { "no finding changed".to_owned() } else { counts.join(", ") };
-    let _ = writeln!(text, "\nSince `{}`: {counts}.", since.short());
+    let _ = writeln!(text, "\nSince `{}`: {counts}.", since.short_sha());
     let mut parts = Vec::new();
     match history {
-        Some(BranchHistory::Grown { new }) => parts.push(counted(new.len(), "commit")),
+        Some(BranchHistory::Grown { new }) => parts.push(format_count(new.len(), "commit")),
         Some(BranchHistory::Rewritten { new, changed, same, gone }) => {
-            parts.push(format!("the branch was rewritten: {}", commits(new, "new")));
-            parts.extend((!changed.is_empty()).then(|| commits(changed, "changed")));
+            parts.push(format!("the branch was rewritten: {}", format_commits(new, "new")));
+            parts.extend((!changed.is_empty()).then(|| format_commits(changed, "changed")));
             parts.extend((*same > 0).then(|| format!("{same} as before")));
             parts.extend((*gone > 0).then(|| format!("{gone} gone")));
         }
         None => {}
     }
     let count: u64 = lines.values().flatten().map(|(start, end)| u64::from(end - start) + 1).sum();
-    parts.push(format!("{} in {}", counted(count, "new line"), counted(lines.len(), "file")));
-    let _ = writeln!(text, "{}.", capitalised(&parts.join(", ")));
+    parts.push(format!("{} in {}", format_count(count, "new line"), format_count(lines.len(), "file")));
+    let _ = writeln!(text, "{}.", capitalise(&parts.join(", ")));
 }
 
 /// Formats a list such as `2 new commits (…, …)`.
-fn commits(commits: &[Sha], what: &str) -> String {
+fn format_commits(commits: &[Sha], what: &str) -> String {
     let listed: Vec<String> =
-        commits.iter().take(MAX_COMMITS).map(|commit| format!("`{}`", commit.short())).collect();
+        commits.iter().take(MAX_COMMITS).map(|commit| format!("`{}`", commit.short_sha())).collect();
     let more = if commits.len() > MAX_COMMITS { ", …" } else { "" };
     let names = if listed.is_empty() { String::new() } else { format!(" ({}{more})", listed.join(", ")) };
-    format!("{}{names}", counted(commits.len(), &format!("{what} commit")))
+    format!("{}{names}", format_count(commits.len(), &format!("{what} commit")))
 }
 
 /// Adds the number of findings that people have dismissed. The worst ones are named, because no other part
 /// mentions them.
-fn dismissed(text: &mut String, dismissed: &[&Finding]) {
+fn append_dismissed(text: &mut String, dismissed: &[&Finding]) {
     if dismissed.is_empty() {
         return;
     }
-    let _ = writeln!(text, "\n{} dismissed.", counted(dismissed.len(), "finding"));
+    let _ = writeln!(text, "\n{} dismissed.", format_count(dismissed.len(), "finding"));
     let worst = dismissed.iter().filter(|finding| finding.raw.severity == Severity::P0);
     for (index, finding) in worst.take(MAX_LISTED).enumerate() {
         let raw = &finding.raw;
         let reason = match &finding.status {
-            FindingStatus::Dismissed(reason) => plain(reason),
+            FindingStatus::Dismissed(reason) => escape_text(reason),
             FindingStatus::Open
             | FindingStatus::Claimed
             | FindingStatus::Fixed(_)
@@ -260,19 +262,23 @@ fn dismissed(text: &mut String, dismissed: &[&Finding]) {
             | FindingStatus::Suppressed(_)
             | FindingStatus::Declined(_) => continue,
         };
-        let (line, path) = (raw.place.start_line, path(&raw.place.path));
+        let (line, path) = (raw.place.start_line, code_path(&raw.place.path));
         let gap = if index == 0 { "\n" } else { "" };
-        let _ = writeln!(text, "{gap}- **P0** {} in {path}:{line}, dismissed: {reason}", titled(&raw.title));
+        let _ = writeln!(
+            text,
+            "{gap}- **P0** {} in {path}:{line}, dismissed: {reason}",
+            render_title(&raw.title)
+        );
     }
 }
 
 /// Lists comments that suppress nothing, contrary to their authors' intent.
-fn idle(text: &mut String, suppressions: &[IdleSuppression]) {
+fn append_idle_suppressions(text: &mut String, suppressions: &[IdleSuppression]) {
     for (index, IdleSuppression { path, line, rule, problem }) in
         suppressions.iter().take(MAX_IDLE).enumerate()
     {
         let gap = if index == 0 { "\n" } else { "" };
-        let (path, comment) = (self::path(path), code(&format!("truing: ignore[{rule}]")));
+        let (path, comment) = (self::code_path(path), code_span(&format!("truing: ignore[{rule}]")));
         let _ = writeln!(text, "{gap}- {path}:{line}: {comment} suppresses nothing: {}", problem.advice());
     }
     if let Some(more @ 1..) = suppressions.len().checked_sub(MAX_IDLE) {
@@ -280,23 +286,27 @@ fn idle(text: &mut String, suppressions: &[IdleSuppression]) {
     }
 }
 
-fn files(text: &mut String, coverage: &ReviewCoverage) {
+fn append_coverage(text: &mut String, coverage: &ReviewCoverage) {
     let read = coverage.reviewed.len();
-    let _ = write!(text, "\n{} reviewed", counted(read, "file"));
-    let unread: Vec<&UnreviewedFile> = coverage.unread().collect();
+    let _ = write!(text, "\n{} reviewed", format_count(read, "file"));
+    let unread: Vec<&UnreviewedFile> = coverage.unread_files().collect();
     if unread.is_empty() {
         text.push_str(".\n");
     } else {
         let _ = writeln!(text, ", {} not:\n", unread.len());
         for gap in unread.iter().take(MAX_LISTED) {
-            let _ = writeln!(text, "- {}: {}", path(&gap.path), gap.reason.as_str());
+            let _ = writeln!(text, "- {}: {}", code_path(&gap.path), gap.reason.as_str());
         }
         if unread.len() > MAX_LISTED {
             let _ = writeln!(text, "- and {} more", unread.len() - MAX_LISTED);
         }
     }
-    for cut in coverage.cut().take(MAX_LISTED) {
-        let _ = writeln!(text, "\n{} has more findings than are kept of one file: the worst are.", path(cut));
+    for cut in coverage.truncated_files().take(MAX_LISTED) {
+        let _ = writeln!(
+            text,
+            "\n{} has more findings than are kept of one file: the worst are.",
+            code_path(cut)
+        );
     }
 }
 
@@ -304,8 +314,8 @@ fn files(text: &mut String, coverage: &ReviewCoverage) {
 pub fn headline(outcome: &ReviewOutcome, open: &[&Finding]) -> String {
     match outcome.kind {
         OutcomeKind::Reviewed if open.is_empty() => "nothing found".into(),
-        OutcomeKind::Reviewed => counted(open.len(), "finding"),
-        OutcomeKind::Partial => format!("{}, review incomplete", counted(open.len(), "finding")),
+        OutcomeKind::Reviewed => format_count(open.len(), "finding"),
+        OutcomeKind::Partial => format!("{}, review incomplete", format_count(open.len(), "finding")),
         OutcomeKind::Skipped => "nothing to review".into(),
         OutcomeKind::Deferred => "review deferred".into(),
         OutcomeKind::Failed => "review failed".into(),
@@ -313,11 +323,11 @@ pub fn headline(outcome: &ReviewOutcome, open: &[&Finding]) -> String {
 }
 
 /// Renders the summary of a pull request that could not be reviewed: the class of the reason, no details.
-pub fn unavailable(head: &Sha, class: &str) -> String {
+pub fn unavailable_summary(head: &Sha, class: &str) -> String {
     format!(
         "## Truing: review temporarily unavailable\n\nCommit `{}` has not been reviewed: {class}. Truing tries \
          again with the next push, or when an operator retries it.",
-        head.short()
+        head.short_sha()
     )
 }
 
@@ -325,7 +335,8 @@ pub fn unavailable(head: &Sha, class: &str) -> String {
 /// must still show it.
 pub fn comment(finding: &Finding) -> String {
     let raw = &finding.raw;
-    let mut text = format!("**{}: {}** ({})\n\n", raw.severity.as_str(), titled(&raw.title), code(&raw.rule));
+    let mut text =
+        format!("**{}: {}** ({})\n\n", raw.severity.as_str(), render_title(&raw.title), code_span(&raw.rule));
     match &finding.status {
         FindingStatus::Open | FindingStatus::Claimed => {
             if let Some(why) = finding.unverified {
@@ -337,7 +348,7 @@ pub fn comment(finding: &Finding) -> String {
             }
         }
         FindingStatus::Fixed(sha) => {
-            let _ = writeln!(text, "**Fixed in `{}`.**\n", sha.short());
+            let _ = writeln!(text, "**Fixed in `{}`.**\n", sha.short_sha());
         }
         FindingStatus::Outside if raw.source == FindingSource::Tool => text.push_str(
             "**No longer reported, and not known to be fixed:** its lines are as they were (a comment, a setting or a \
@@ -347,24 +358,24 @@ pub fn comment(finding: &Finding) -> String {
             "**No longer part of this review:** the change has left these lines, or the rule is off.\n\n",
         ),
         FindingStatus::Suppressed(reason) => {
-            let comment = code(&format!("truing: ignore[{}]", raw.rule));
+            let comment = code_span(&format!("truing: ignore[{}]", raw.rule));
             let _ = writeln!(
                 text,
                 "**Suppressed:** a comment in the code, {comment}, says why: {}\n",
-                plain(reason)
+                escape_text(reason)
             );
         }
         FindingStatus::Declined(reason) => {
-            let _ = writeln!(text, "**Declined:** {}\n", plain(reason));
+            let _ = writeln!(text, "**Declined:** {}\n", escape_text(reason));
         }
         FindingStatus::Dismissed(reason) => {
-            let _ = writeln!(text, "**Dismissed:** {}\n", plain(reason));
+            let _ = writeln!(text, "**Dismissed:** {}\n", escape_text(reason));
         }
     }
     if finding.anchor != AnchorKind::Inline {
-        let _ = writeln!(text, "{}:{}\n", path(&raw.place.path), raw.place.start_line);
+        let _ = writeln!(text, "{}:{}\n", code_path(&raw.place.path), raw.place.start_line);
     }
-    text.push_str(&block(&raw.body));
+    text.push_str(&sanitize_markdown(&raw.body));
     match &finding.status {
         FindingStatus::Open | FindingStatus::Claimed => {
             text.push_str("\n\n_Not a problem? Answer with `/dismiss` and the reason._");
@@ -396,11 +407,11 @@ pub fn by_severity(open: &[&Finding]) -> Vec<(Severity, u32)> {
         .collect()
 }
 
-pub use truing_core::line::counted;
+pub use truing_core::line::format_count;
 
 /// Formats a path as code.
-fn path(path: &RepoPath) -> String {
-    code(&path.to_string())
+fn code_path(path: &RepoPath) -> String {
+    code_span(&path.to_string())
 }
 
 #[cfg(test)]

@@ -40,12 +40,12 @@ use truing_config::tool::{ToolCondition, ToolConfig, ToolScope, ToolSelection};
 use truing_core::finding::RawFinding;
 use truing_core::id::Fingerprint;
 use truing_core::identity::PlacedFinding;
-use truing_core::line::clean;
+use truing_core::line::clean_line;
 use truing_core::outcome::ToolRun;
 use truing_core::port::{ChangedFile, ReaderError, RepositoryReader, ToolOutput, UsedTools};
 use truing_diff::{FileDiff, RepoPath};
 use truing_git::PrivateFolder;
-use truing_reader::output::known::{FetchedFolder, arguments};
+use truing_reader::output::known::{FetchedFolder, fill_arguments};
 use truing_reader::output::tool_name;
 
 pub use base::BaseCommit;
@@ -57,14 +57,14 @@ pub use exposure::{ToolExposure, resolve_links};
 use kept::{FindingCacheContext, ProgramIdentity, ProgramsByLinter};
 use machine::by_set_up;
 use modules::ModuleLinks;
-use names::{batches, changed, top, unlinted};
+use names::{batches, first_component, inspected_files, unlintable_files};
 pub use printed::LinterOutput;
 pub use running::{LinterFiles, LinterRunner};
 use running::{LinterRunMethod, OWN};
 use select::select_below;
 pub use select::{SelectedLinter, select};
-use set_up::{install, not_installed};
-use signs::{used, used_below};
+use set_up::{install_command, not_installed};
+use signs::{used_below, used_tools};
 
 /// Maximum number of linters of a review.
 const MAX_TOOLS: usize = 50;
@@ -93,14 +93,14 @@ pub struct ConfiguredLinters {
 
 impl ConfiguredLinters {
     /// Takes the linters from a configuration.
-    pub fn of(config: &Config) -> Self {
+    pub fn from_config(config: &Config) -> Self {
         let name = |key: &String| Some(key.strip_prefix("tool.")?.split('.').next()?.to_owned());
         let refused = config.not_used().iter().filter_map(name).collect();
         Self { tools: config.review.tools, configured: config.tools.clone(), refused }
     }
 
     /// True if any linter is to run.
-    pub fn any(&self) -> bool {
+    pub fn has_linters(&self) -> bool {
         match self.tools {
             ToolSelection::Off => false,
             ToolSelection::Auto => true,
@@ -125,7 +125,7 @@ impl LinterSources {
 
     /// True if there are linters to run.
     pub fn run_any(&self, wanted: &ConfiguredLinters) -> bool {
-        self.running.is_some() && wanted.any()
+        self.running.is_some() && wanted.has_linters()
     }
 }
 
@@ -146,8 +146,8 @@ impl<'a> ReviewLinters<'a> {
     /// Returns the given outputs, and those of the selected linters.
     ///
     /// # Errors
-    /// As [`LinterRunner::look`].
-    pub fn look(
+    /// As [`LinterRunner::run_linters`].
+    pub fn collect_outputs(
         self,
         tree: &'a Path,
         changed: &'a [ChangedFile],
@@ -159,7 +159,7 @@ impl<'a> ReviewLinters<'a> {
             let Self { toolbox, project, trust, base } = self;
             let files = LinterFiles { tree, pins: tree, project, changed, touched, base: Some(base), trust };
             let mut looked = match &toolbox.running {
-                Some(running) => running.look(files, wanted, reader, None).await?,
+                Some(running) => running.run_linters(files, wanted, reader, None).await?,
                 None => LinterResults::default(),
             };
             looked.outputs.splice(0..0, toolbox.given.iter().cloned().map(LinterOutput::from));
@@ -179,7 +179,7 @@ impl<'a> ReviewLinters<'a> {
         reader: &'a dyn RepositoryReader,
     ) -> BoxFuture<'a, Result<Vec<RawFinding>, ReaderError>> {
         Box::pin(async move {
-            let looked = self.look(tree, changed, &[], wanted, reader).await?;
+            let looked = self.collect_outputs(tree, changed, &[], wanted, reader).await?;
             read_all(looked.outputs, tree, changed, reader).await
         })
     }
@@ -201,10 +201,12 @@ impl<'a> ReviewLinters<'a> {
     ) -> Result<BTreeSet<Fingerprint>, ReaderError> {
         let Self { toolbox, project, trust, base } = self;
         let none = BTreeSet::new();
-        let Some(running) = toolbox.running.as_ref().filter(|_| wanted.any()) else { return Ok(none) };
+        let Some(running) = toolbox.running.as_ref().filter(|_| wanted.has_linters()) else {
+            return Ok(none);
+        };
         let only = baseline::found_by(found);
         let everywhere = wanted.configured.iter().any(|tool| tool.scope == ToolScope::Files);
-        let removed = baseline::removed(changes, everywhere);
+        let removed = baseline::files_with_removed_lines(changes, everywhere);
         if only.is_empty() || removed.is_empty() {
             return Ok(none);
         }
@@ -213,7 +215,7 @@ impl<'a> ReviewLinters<'a> {
         let files =
             LinterFiles { tree, pins: head.0, project, changed: &removed, touched: &[], base: None, trust };
         let LinterResults { mut outputs, programs, .. } =
-            running.look(files, wanted, reader, Some(&only)).await?;
+            running.run_linters(files, wanted, reader, Some(&only)).await?;
         let is_other = |name: &str| {
             programs.get(name).is_some_and(|now| head.1.get(name).is_none_or(|before| !now.is_subset(before)))
         };
@@ -272,20 +274,20 @@ enum LinterRunEnd {
 }
 
 /// Records a linter that did not run.
-fn skipped(name: &str, reason: &str) -> ToolRun {
-    ToolRun { name: name.to_owned(), skipped: Some(clean(reason, MAX_REASON)), ..ToolRun::default() }
+fn skipped_run(name: &str, reason: &str) -> ToolRun {
+    ToolRun { name: name.to_owned(), skipped: Some(clean_line(reason, MAX_REASON)), ..ToolRun::default() }
 }
 
 /// Selects the linters that the files of a folder show, among the wanted ones. Also returns the reason why
 /// hooks are not known.
-async fn selected(
+async fn find_linters(
     tree: &Path,
     files: LinterFiles<'_>,
     wanted: &ConfiguredLinters,
     reader: &dyn RepositoryReader,
 ) -> Result<(Vec<SelectedLinter>, Option<String>), ReaderError> {
     let UsedTools { tools: used, unread_hooks } =
-        used(tree, files.changed.iter().map(|file| &file.path), reader).await?;
+        used_tools(tree, files.changed.iter().map(|file| &file.path), reader).await?;
     let mut selected = select(&used, &wanted.configured);
     let below = used_below(tree, files.changed, reader).await?;
     let in_folders = select_below(&below, &mut selected, &wanted.configured);
@@ -308,7 +310,7 @@ impl LinterRunner {
     /// # Errors
     /// [`ReaderError`], if the tools that the repository uses cannot be determined. A tool that fails is no
     /// error: its output reports it.
-    pub fn look<'f>(
+    pub fn run_linters<'f>(
         &'f self,
         files: LinterFiles<'f>,
         wanted: &'f ConfiguredLinters,
@@ -317,72 +319,72 @@ impl LinterRunner {
     ) -> BoxFuture<'f, Result<LinterResults, ReaderError>> {
         Box::pin(async move {
             let mut looked = LinterResults::default();
-            if !wanted.any() {
+            if !wanted.has_linters() {
                 return Ok(looked);
             }
-            let mut base = BaseConfiguration::of(files).filter(|_| self.is_served);
+            let mut base = BaseConfiguration::from_files(files).filter(|_| self.is_served);
             let signs = match &base {
                 Some(base) => base.of_signs().await,
                 None => Ok(None),
             };
             let of_signs = signs.as_ref().ok().and_then(Option::as_ref).map(PrivateFolder::path);
             let (mut selected, unread_hooks) =
-                selected(of_signs.unwrap_or(files.tree), files, wanted, reader).await?;
+                find_linters(of_signs.unwrap_or(files.tree), files, wanted, reader).await?;
             if let Some(reason) = unread_hooks {
                 let reason = format!("{reason}; linters run without the options of their hooks");
-                looked.skipped.push(skipped(HOOKS, &reason));
+                looked.skipped.push(skipped_run(HOOKS, &reason));
             }
             if of_signs.is_some() {
-                let (of_head, _) = self::selected(files.tree, files, wanted, reader).await?;
+                let (of_head, _) = self::find_linters(files.tree, files, wanted, reader).await?;
                 let ToolDifferences { new, by_base } = merge(&mut selected, of_head, files);
-                looked.skipped.extend(new.iter().map(|(name, reason)| skipped(name, reason)));
+                looked.skipped.extend(new.iter().map(|(name, reason)| skipped_run(name, reason)));
                 looked.by_base = by_base;
             }
             selected.retain(|tool| only.is_none_or(|only| only.contains(&tool_name(&tool.name))));
             let set_up = self.set_up(&selected, files).await;
             let mut ready = Vec::new();
             for tool in &selected {
-                let names = changed(tool, files.changed);
+                let names = inspected_files(tool, files.changed);
                 if tool.when == ToolCondition::Changed
                     && names.is_empty()
-                    && unlinted(tool, files.changed).is_empty()
+                    && unlintable_files(tool, files.changed).is_empty()
                 {
                     continue;
                 }
                 if ready.len() >= MAX_TOOLS {
                     let reason = format!("more than {MAX_TOOLS} linters are not run");
-                    looked.outputs.push(LinterOutput::failed(tool, &reason));
+                    looked.outputs.push(LinterOutput::from_failure(tool, &reason));
                     continue;
                 }
-                match self.ready(tool, files, set_up.as_ref()) {
+                match self.run_method(tool, files, set_up.as_ref()) {
                     Ok(by) => match place_of(tool, &signs, base.as_mut()).await {
                         Ok(place) => ready.push(ReadyLinter { tool, files: names, by, place }),
-                        Err(reason) => looked.outputs.push(LinterOutput::failed(tool, &reason)),
+                        Err(reason) => looked.outputs.push(LinterOutput::from_failure(tool, &reason)),
                     },
                     Err(reason) if tool.is_configured || self.is_silenced(tool, files, set_up.as_ref()) => {
-                        looked.outputs.push(LinterOutput::failed(tool, &reason));
+                        looked.outputs.push(LinterOutput::from_failure(tool, &reason));
                     }
                     // The inspected files do not show that the repository uses the tool.
                     Err(_) if tool.is_guessed => {}
                     // One report covers all folders.
                     Err(_) if looked.skipped.iter().any(|run| run.name == tool_name(&tool.name)) => {}
-                    Err(reason) => looked.skipped.push(skipped(&tool_name(&tool.name), &reason)),
+                    Err(reason) => looked.skipped.push(skipped_run(&tool_name(&tool.name), &reason)),
                 }
             }
             let refused =
                 wanted.refused.iter().filter(|name| selected.iter().all(|tool| tool.name != **name));
-            looked.skipped.extend(refused.map(|name| skipped(&tool_name(name), REFUSED)));
+            looked.skipped.extend(refused.map(|name| skipped_run(&tool_name(name), REFUSED)));
             let at_once = std::thread::available_parallelism().map_or(1, NonZero::get);
             let places = Semaphore::new(at_once);
             let (mut runs, mut folders) = (Vec::new(), Vec::new());
             for ready in ready {
                 folders.push(ready.tool.folder.as_str());
                 if let LinterRunMethod::Machine(installed) = &ready.by
-                    && let Some(program) = ProgramIdentity::of(&installed.file)
+                    && let Some(program) = ProgramIdentity::from_path(&installed.file)
                 {
                     looked.programs.entry(tool_name(&ready.tool.name)).or_default().insert(program);
                 }
-                let unlinted = unlinted(ready.tool, files.changed);
+                let unlinted = unlintable_files(ready.tool, files.changed);
                 if !unlinted.is_empty() {
                     looked.unlinted.entry(tool_name(&ready.tool.name)).or_default().extend(unlinted);
                 }
@@ -418,20 +420,20 @@ impl LinterRunner {
         let is_needed = |tool: &SelectedLinter| {
             tool.needs_setup()
                 && tool.folder.is_empty()
-                && (tool.when == ToolCondition::Always || !changed(tool, files.changed).is_empty())
+                && (tool.when == ToolCondition::Always || !inspected_files(tool, files.changed).is_empty())
         };
         if !selected.iter().any(is_needed) {
             return None;
         }
         Some(match verifier.set_up(files.tree, trust).await {
-            Ok(set_up) if set_up.works() => Ok((verifier, set_up)),
+            Ok(set_up) if set_up.can_run_checks() => Ok((verifier, set_up)),
             Ok(_) => Err("the set-up (`verify.setup`) does not work".to_owned()),
             Err(error) => Err(error.to_string()),
         })
     }
 
     /// Returns how to run a tool, or the reason not to run it.
-    fn ready<'a>(
+    fn run_method<'a>(
         &self,
         tool: &SelectedLinter,
         files: LinterFiles<'_>,
@@ -456,7 +458,8 @@ impl LinterRunner {
         }
         if self.is_served && tool.needs_setup() {
             // The tool's program, or a part of it, would come from the change.
-            let is_brought = |path: &&str| tool.places.iter().any(|place| top(place) == top(path));
+            let is_brought =
+                |path: &&str| tool.places.iter().any(|place| first_component(place) == first_component(path));
             if let Some(path) = touched().find(is_brought) {
                 return Err(format!("this change brings programs of its own along: {path}"));
             }
@@ -469,7 +472,7 @@ impl LinterRunner {
                 None => Err("it needs the project's dependencies: set `verify.setup`".to_owned()),
             };
         }
-        let installed = self.installed(tool, files.pins, files.project);
+        let installed = self.find_installed(tool, files.pins, files.project);
         if let Some((folder, file)) = installed.as_ref().and_then(|installed| self.would_show(installed)) {
             let (folder, file) = (folder.display(), file.display());
             return Err(format!(
@@ -482,7 +485,7 @@ impl LinterRunner {
                 return not_installed(project, &tool.folder, &tool.places);
             }
             let has_rustup = self.machine.find("rustup", &[], project).is_some();
-            let command = tool.install().map(|command| install(command, project, has_rustup));
+            let command = tool.install_command().map(|command| install_command(command, project, has_rustup));
             let install = command.map(|command| format!(": `{command}`")).unwrap_or_default();
             format!("`{}` is not installed{install}", tool.program)
         })
@@ -495,7 +498,7 @@ impl LinterRunner {
         tool.needs_setup() && is_beside && !tool.is_configured
     }
 
-    fn installed(
+    fn find_installed(
         &self,
         tool: &SelectedLinter,
         tree: &Path,
@@ -513,14 +516,14 @@ impl LinterRunner {
             return None;
         }
         let mut installed = self.machine.find(&tool.program, &places, tree)?;
-        for program in tool.starts() {
+        for program in tool.started_programs() {
             if let Some(found) = self.machine.find(program, &[], tree) {
                 installed.read.extend(found.read);
                 installed.path.extend(found.path);
             }
         }
-        for fetched in tool.fetched() {
-            if let Some(folder) = self.folder(fetched) {
+        for fetched in tool.fetched_folders() {
+            if let Some(folder) = self.find_fetched_folder(fetched) {
                 installed
                     .read
                     .extend(fetched.parts.iter().map(|part| folder.join(part)).filter(|it| it.exists()));
@@ -529,7 +532,7 @@ impl LinterRunner {
         Some(installed)
     }
 
-    fn folder(&self, fetched: &FetchedFolder) -> Option<PathBuf> {
+    fn find_fetched_folder(&self, fetched: &FetchedFolder) -> Option<PathBuf> {
         let named = self.folders.get(&fetched.variable).cloned();
         named.or_else(|| Some(self.machine.home.as_ref()?.join(&fetched.folder))).filter(|it| it.is_dir())
     }
@@ -543,9 +546,9 @@ impl LinterRunner {
         let files = LinterFiles { tree: place.as_ref().map_or(files.tree, BasePlace::tree), ..files };
         let (tree, is_copy) = (files.tree, files.project != Some(files.tree));
         // Lines in this folder are those of the base.
-        names.retain(|name| place.as_ref().is_none_or(|place| !place.has(name)));
+        names.retain(|name| place.as_ref().is_none_or(|place| !place.is_from_base(name)));
         let without = if is_copy { tool.of_permissions() } else { BTreeSet::new() };
-        let recipe = self.recipe(tool, &by, files).await;
+        let recipe = self.cache_context(tool, &by, files).await;
         let mut outputs = Vec::new();
         let mut left = names;
         let mut recalled = match &recipe {
@@ -554,16 +557,17 @@ impl LinterRunner {
         };
         if !recalled.known.is_empty() {
             left.retain(|name| !recalled.known.contains(*name));
-            let kept = LinterOutput::kept(tool, std::mem::take(&mut recalled.findings), &without);
+            let kept =
+                LinterOutput::from_cached_findings(tool, std::mem::take(&mut recalled.findings), &without);
             outputs.push(kept.looking_at(recalled.known.iter().map(String::as_str)));
         }
-        let held = self.held(tool, &by, files).await;
+        let held = self.acquire_builds(tool, &by, files).await;
         let builds = held.as_ref().map(HeldBuilds::builds);
-        let moves_tree = is_copy && self.moves(&by, tree);
+        let moves_tree = is_copy && self.can_move_tree(&by, tree);
         let (mut ends, mut lack) = (Vec::new(), None);
         for names in batches(tool, &left) {
-            let own: Vec<&str> = names.iter().filter_map(|name| tool.own(name)).collect();
-            let words = arguments(&tool.arguments, &tool.more, &own, &tool.sign);
+            let own: Vec<&str> = names.iter().filter_map(|name| tool.relative_path(name)).collect();
+            let words = fill_arguments(&tool.arguments, &tool.more, &own, &tool.sign);
             let ran = match &by {
                 LinterRunMethod::Machine(installed) => {
                     let place = machine::RunPlace { tree, moves_tree, time: tool.time, builds };
@@ -583,37 +587,37 @@ impl LinterRunner {
             outputs.push(match ran {
                 Ok(printout) => {
                     let given = if tool.looks_at_changed() { names } else { &[] };
-                    let printed =
-                        LinterOutput::of(tool, &printout, &root, &without).looking_at(given.iter().copied());
+                    let printed = LinterOutput::from_printout(tool, &printout, &root, &without)
+                        .looking_at(given.iter().copied());
                     if printed.is_without_result() {
-                        lack = self.lack(tool, &by, files, &printout).await;
+                        lack = self.missing_part(tool, &by, files, &printout).await;
                     }
                     match (&recipe, &lack) {
-                        (_, Some(reason)) if tool.is_configured => LinterOutput::failed(tool, reason),
-                        (Some(recipe), _) => printed.keeping(recipe.clone(), recalled.states_of(names)),
+                        (_, Some(reason)) if tool.is_configured => LinterOutput::from_failure(tool, reason),
+                        (Some(recipe), _) => printed.with_cache(recipe.clone(), recalled.states_of(names)),
                         (None, _) => printed,
                     }
                 }
-                Err(reason) => LinterOutput::failed(tool, &reason),
+                Err(reason) => LinterOutput::from_failure(tool, &reason),
             });
             if lack.is_some() {
                 break;
             }
         }
         if let Some(held) = held {
-            held.end(ends).await;
+            held.release(ends).await;
         }
         if let Some(place) = &place {
             outputs.iter_mut().for_each(|printed| place.leave_out(&mut printed.output));
         }
         match lack.filter(|_| !tool.is_configured) {
-            Some(reason) => LinterRunEnd::Lacks(skipped(&tool_name(&tool.name), &reason)),
+            Some(reason) => LinterRunEnd::Lacks(skipped_run(&tool_name(&tool.name), &reason)),
             None => LinterRunEnd::Ran(outputs),
         }
     }
 
     /// Returns everything besides the file itself that a tool's findings depend on, if they may be kept.
-    async fn recipe(
+    async fn cache_context(
         &self,
         tool: &SelectedLinter,
         by: &LinterRunMethod<'_>,

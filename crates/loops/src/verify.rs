@@ -57,7 +57,7 @@ pub enum RepositoryVerifyError {
 /// # Errors
 /// [`RepositoryVerifyError`]; a set-up or a check that fails is not an error.
 #[truing_core::boxed_future]
-pub async fn verified(
+pub async fn verify_repository(
     question: &VerifyRequest<'_>,
     verifier: &Verifier,
     git: &Git,
@@ -65,19 +65,19 @@ pub async fn verified(
     let VerifyRequest { repository, base, head } = *question;
     let root = repository.root();
     let folder = git.private_folder()?;
-    let mirror = git.mirror(&at(&folder, "mirror.git"), &Remote::local(root)?).await?;
+    let mirror = git.open_mirror(&path_in(&folder, "mirror.git"), &Remote::local(root)?).await?;
     // The user's own commands run on his own files: a set-up may be used for any state of them.
     let scope = CacheScope::new(format!("local {}", root.display()));
 
     let base = match base {
         Some(commit) => {
-            let tree = at(&folder, "base");
+            let tree = path_in(&folder, "base");
             lay_out(&mirror, commit, &tree).await?;
-            Some(verifier.verified(&tree, &scope, None).await?)
+            Some(verifier.verify_tree(&tree, &scope, None).await?)
         }
         None => None,
     };
-    let tree = at(&folder, "head");
+    let tree = path_in(&folder, "head");
     match head {
         Some(commit) => lay_out(&mirror, commit, &tree).await?,
         None => {
@@ -86,7 +86,7 @@ pub async fn verified(
         }
     }
     let baseline = base.as_ref().and_then(|base| base.verification.as_ref());
-    let head = verifier.verified(&tree, &scope, baseline).await?;
+    let head = verifier.verify_tree(&tree, &scope, baseline).await?;
     let verdicts = head.verification.as_ref().map(|now| VerificationReport::compare(baseline, now));
     Ok(VerifyOutcome { base, head, verdicts })
 }
@@ -114,26 +114,27 @@ pub fn laid_out<'a>(
 ) -> BoxFuture<'a, Result<(PrivateFolder, PathBuf), RepositoryVerifyError>> {
     Box::pin(async move {
         let folder = git.private_folder()?;
-        let tree = at(&folder, "tree");
+        let tree = path_in(&folder, "tree");
         let commit = match state {
             RepositoryState::Commit(commit) => Some(commit),
             RepositoryState::Index(_) | RepositoryState::WorkingTree => repository.born_head(),
         };
         match commit {
             Some(commit) => {
-                let mirror =
-                    git.mirror(&at(&folder, "mirror.git"), &Remote::local(repository.root())?).await?;
+                let mirror = git
+                    .open_mirror(&path_in(&folder, "mirror.git"), &Remote::local(repository.root())?)
+                    .await?;
                 lay_out(&mirror, commit, &tree).await?;
             }
-            None => make(&tree)?,
+            None => create_folder(&tree)?,
         }
         match state {
             RepositoryState::Commit(_) => {}
             RepositoryState::Index(index) => {
-                let staged = at(&folder, "index");
-                make(&staged)?;
+                let staged = path_in(&folder, "index");
+                create_folder(&staged)?;
                 index.export(&staged, None).await?;
-                lay_over(&staged, files(&staged), &tree)?;
+                lay_over(&staged, list_files(&staged), &tree)?;
             }
             RepositoryState::WorkingTree => lay_over_working_tree(repository, &tree).await?,
         }
@@ -153,23 +154,23 @@ pub async fn laid_out_of(
     git: &Git,
 ) -> Result<(PrivateFolder, PathBuf), RepositoryVerifyError> {
     let folder = git.private_folder()?;
-    let tree = at(&folder, "tree");
+    let tree = path_in(&folder, "tree");
     lay_out(mirror, commit, &tree).await?;
     Ok((folder, tree))
 }
 
-fn make(folder: &Path) -> Result<(), RepositoryVerifyError> {
+fn create_folder(folder: &Path) -> Result<(), RepositoryVerifyError> {
     std::fs::create_dir(folder)
         .map_err(|source| RepositoryVerifyError::Copy { path: folder.to_owned(), source })
 }
 
-fn at(folder: &PrivateFolder, name: &str) -> PathBuf {
+fn path_in(folder: &PrivateFolder, name: &str) -> PathBuf {
     folder.path().join(name)
 }
 
 /// Lays out a commit with a git folder of its own, because many builds and tests use git.
 async fn lay_out(mirror: &Mirror, commit: &Sha, tree: &Path) -> Result<(), RepositoryVerifyError> {
-    make(tree)?;
+    create_folder(tree)?;
     mirror.fetch(std::slice::from_ref(commit)).await?;
     mirror.private_clone(commit, &[], tree).await?;
     Ok(())
@@ -189,7 +190,7 @@ async fn lay_over_working_tree(
 /// Turns a commit's files into those of another folder: the changed ones, and the `new` ones, by their paths
 /// below it.
 fn lay_over(root: &Path, new: Vec<PathBuf>, tree: &Path) -> Result<(), RepositoryVerifyError> {
-    for below in files(tree) {
+    for below in list_files(tree) {
         let (from, to) = (root.join(&below), tree.join(&below));
         let failed = |source| RepositoryVerifyError::Copy { path: from.clone(), source };
         std::fs::remove_file(&to).map_err(failed)?;
@@ -205,7 +206,7 @@ fn lay_over(root: &Path, new: Vec<PathBuf>, tree: &Path) -> Result<(), Repositor
 }
 
 /// Returns the paths of files and links below a folder, without git's own.
-fn files(root: &Path) -> Vec<PathBuf> {
+fn list_files(root: &Path) -> Vec<PathBuf> {
     let mut walk = WalkBuilder::new(root);
     let found = walk.standard_filters(false).filter_entry(|entry| entry.file_name() != GIT).build().flatten();
     found

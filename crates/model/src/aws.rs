@@ -21,7 +21,7 @@ use truing_core::secret::SecretString;
 use url::Url;
 
 pub use self::chain::KeyChain;
-pub(crate) use self::fault::{KeyFault, skew};
+pub(crate) use self::fault::{KeyFault, clock_skew_hint};
 pub use self::keys::AwsKeys;
 use crate::wire::ProviderRefusal;
 
@@ -136,7 +136,7 @@ impl AwsLogin {
 
     /// Adds the authorization to the headers of a `POST`. All present headers and the body are signed, and
     /// neither may change afterwards. A retry needs its own signature.
-    pub(crate) fn open(
+    pub(crate) fn authorize_headers(
         &self,
         keys: &AwsKeys,
         url: &Url,

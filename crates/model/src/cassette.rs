@@ -39,13 +39,13 @@ impl CassetteMode {
     }
 
     /// Returns true if a cassette answers requests.
-    pub fn plays(&self) -> bool {
+    pub fn is_playback(&self) -> bool {
         matches!(self, Self::Play(_))
     }
 
     /// Returns one agent's model: unchanged, recorded, or played from a cassette. `run` must describe the
     /// task in words that will be the same when it is played.
-    pub fn of<'a>(
+    pub fn wrap_model<'a>(
         &self,
         model: Box<dyn LanguageModel + 'a>,
         run: &str,
@@ -53,8 +53,8 @@ impl CassetteMode {
     ) -> Box<dyn LanguageModel + 'a> {
         match self {
             Self::None => model,
-            Self::Record(recording) => Box::new(recording.of(model, run, agent)),
-            Self::Play(cassette) => Box::new(cassette.of(run, agent)),
+            Self::Record(recording) => Box::new(recording.recorder(model, run, agent)),
+            Self::Play(cassette) => Box::new(cassette.player(run, agent)),
         }
     }
 }

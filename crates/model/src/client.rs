@@ -12,7 +12,7 @@ use truing_core::line;
 use crate::provider::{ModelProvider, ProviderAccess, ProviderError};
 use crate::retry::{self, ErrorResponse, FailedTry, FailureCause};
 use crate::stream::{AnswerAccumulator, CompleteAnswer, StreamError, StreamProgress, UsageMeter};
-use crate::text::{date, error_chain};
+use crate::text::{error_chain, parse_date};
 use crate::wire::{self, ProviderCall, ProviderRefusal, WireFormat};
 
 /// Maximum number of bytes read of a refusal's body.
@@ -134,7 +134,7 @@ impl ProviderClient {
 
     /// Requests one streamed response, which must begin before `begin`. `note` receives the progress of the
     /// call.
-    pub(crate) async fn stream(
+    pub(crate) async fn stream_answer(
         &self,
         call: ProviderCall,
         begin: Instant,
@@ -143,18 +143,18 @@ impl ProviderClient {
         let mut response = self.post(call, begin, || note(CallProgress::Sent)).await?;
         let request_id = request_id(response.headers());
         let meter = |meter| note(CallProgress::Metered(meter));
-        let complete = read(&mut response, self.wire(), &self.patience, begin, meter).await;
+        let complete = read_answer(&mut response, self.wire(), &self.patience, begin, meter).await;
         match complete {
             Ok(complete) => Ok(ProviderAnswer { complete, request_id }),
-            Err(failure) => Err(self.named(failure, &request_id)),
+            Err(failure) => Err(self.with_request_id(failure, &request_id)),
         }
     }
 
     /// Requests the number of tokens of a request, which costs nothing.
-    pub(crate) async fn count(&self, call: ProviderCall, begin: Instant) -> Result<u64, FailedTry> {
+    pub(crate) async fn count_tokens(&self, call: ProviderCall, begin: Instant) -> Result<u64, FailedTry> {
         let mut response = self.post(call, begin, || {}).await?;
-        let body = bounded(&mut response, begin).await;
-        wire::counted(&body).map_err(|error| FailedTry {
+        let body = read_body_start(&mut response, begin).await;
+        wire::parse_token_count(&body).map_err(|error| FailedTry {
             seen: FailureCause::Nonsense,
             what: format!("the count of tokens is not as expected: {}", self.clean(&error.to_string())),
         })
@@ -168,35 +168,37 @@ impl ProviderClient {
         begin: Instant,
         mut sent: impl FnMut() + Send,
     ) -> Result<Response, FailedTry> {
-        let access = self.keys(self.provider.access(), begin).await?;
+        let access = self.wait_for_keys(self.provider.fetch_access(), begin).await?;
         let mut response = self.send(&call, &access, begin, &mut sent).await?;
         if response.status() == StatusCode::OK {
             return Ok(response);
         }
-        let mut body = bounded(&mut response, begin).await;
-        let refusal = self.wire().refusal(response.headers(), &body);
+        let mut body = read_body_start(&mut response, begin).await;
+        let refusal = self.wire().parse_refusal(response.headers(), &body);
         // A key may expire or be replaced early: the call is then repeated once.
         let other = self.provider.access_instead_of(&access, &refusal);
-        if let Some(access) = self.keys(other, begin).await? {
+        if let Some(access) = self.wait_for_keys(other, begin).await? {
             response = self.send(&call, &access, begin, &mut sent).await?;
             if response.status() == StatusCode::OK {
                 return Ok(response);
             }
-            body = bounded(&mut response, begin).await;
+            body = read_body_start(&mut response, begin).await;
         }
         let request_id = request_id(response.headers());
-        Err(self.named(self.refused(response.status(), response.headers(), &body), &request_id))
+        Err(self
+            .with_request_id(self.refusal_failure(response.status(), response.headers(), &body), &request_id))
     }
 
     /// Waits for keys, with the same deadline as for the beginning of a response.
-    async fn keys<T>(
+    async fn wait_for_keys<T>(
         &self,
         fetch: impl Future<Output = Result<T, FailedTry>> + Send,
         begin: Instant,
     ) -> Result<T, FailedTry> {
         match timeout_at(begin, fetch).await {
             Ok(fetched) => fetched.map_err(|failure| {
-                let what = line::cut(self.provider.hide_in(&line::visible(&failure.what)), MAX_FAULT);
+                let what =
+                    line::truncate_text(self.provider.hide_in(&line::visible_line(&failure.what)), MAX_FAULT);
                 FailedTry { what, ..failure }
             }),
             Err(_) => {
@@ -217,19 +219,21 @@ impl ProviderClient {
         let ProviderCall { path, headers, body } = call;
         let (url, mut headers) = (self.provider.url(path), headers.clone());
         let unsent = |what| FailedTry { seen: FailureCause::Unsent, what };
-        self.provider.open(access, &url, &mut headers, body, SystemTime::now()).map_err(unsent)?;
+        self.provider
+            .authorize_headers(access, &url, &mut headers, body, SystemTime::now())
+            .map_err(unsent)?;
         let request = self.http.post(url).headers(headers).body(body.clone());
         sent();
         match timeout_at(begin, request.send()).await {
             Ok(Ok(response)) => Ok(response),
-            Ok(Err(error)) => Err(self.unanswered(error)),
+            Ok(Err(error)) => Err(self.connection_failure(error)),
             Err(_) => {
                 Err(FailedTry { seen: FailureCause::Lost, what: "it does not answer in time".to_owned() })
             }
         }
     }
 
-    fn unanswered(&self, error: reqwest::Error) -> FailedTry {
+    fn connection_failure(&self, error: reqwest::Error) -> FailedTry {
         let is_connect = error.is_connect();
         let cause = self.clean(&error_chain(&error.without_url()));
         if is_connect {
@@ -243,12 +247,12 @@ impl ProviderClient {
         }
     }
 
-    fn refused(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> FailedTry {
-        let refusal = self.wire().refusal(headers, body);
-        let at = text(headers, DATE.as_str()).and_then(date);
-        let clock = self.provider.skew(&refusal, at, SystemTime::now());
+    fn refusal_failure(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> FailedTry {
+        let refusal = self.wire().parse_refusal(headers, body);
+        let at = header_text(headers, DATE.as_str()).and_then(parse_date);
+        let clock = self.provider.clock_skew_hint(&refusal, at, SystemTime::now());
         let ProviderRefusal { name, words: message } = refusal;
-        let kind = self.wire().kind(name.as_deref().unwrap_or_default(), &message);
+        let kind = self.wire().error_kind(name.as_deref().unwrap_or_default(), &message);
         let status = status.as_u16();
         let words = match (name, message.is_empty()) {
             (Some(kind), false) => format!("status {status}, {kind}: {message}"),
@@ -266,12 +270,12 @@ impl ProviderClient {
             status,
             kind,
             after: retry_after(headers),
-            retry: text(headers, "x-should-retry").and_then(|value| value.parse().ok()),
+            retry: header_text(headers, "x-should-retry").and_then(|value| value.parse().ok()),
         });
         FailedTry { seen, what: self.clean(&words) }
     }
 
-    fn named(&self, failure: FailedTry, request_id: &str) -> FailedTry {
+    fn with_request_id(&self, failure: FailedTry, request_id: &str) -> FailedTry {
         let what = self.clean(&failure.what);
         let what = if request_id.is_empty() { what } else { format!("{what} (request {request_id})") };
         FailedTry { what, ..failure }
@@ -280,12 +284,12 @@ impl ProviderClient {
     /// Returns one line of visible characters with limited length, without the key.
     fn clean(&self, text: &str) -> String {
         // Hidden before the cut, which could otherwise leave a part of the key.
-        line::cut(self.provider.hide_in(&line::visible(text)), MAX_WORDS)
+        line::truncate_text(self.provider.hide_in(&line::visible_line(text)), MAX_WORDS)
     }
 }
 
 /// Adds up the chunks of a response as they arrive.
-pub(crate) async fn read(
+pub(crate) async fn read_answer(
     pieces: &mut impl ChunkStream,
     wire: &WireFormat,
     patience: &ProviderTimeouts,
@@ -294,7 +298,7 @@ pub(crate) async fn read(
 ) -> Result<CompleteAnswer, FailedTry> {
     // The beginning of a response that is not a stream.
     let mut head = Vec::new();
-    let mut fold = AnswerAccumulator::new(wire.form());
+    let mut fold = AnswerAccumulator::new(wire.stream_format());
     let end = Instant::now() + patience.total;
     let mut moved = None;
     let mut deadline = begin.min(end);
@@ -306,7 +310,7 @@ pub(crate) async fn read(
                 let what = format!("the answer broke off: {what}");
                 return Err(FailedTry { seen: FailureCause::Cut, what });
             }
-            Err(_) => return Err(stalled(deadline == end, moved.is_some())),
+            Err(_) => return Err(stall_failure(deadline == end, moved.is_some())),
         };
         let progress = fold.push(&piece);
         note(fold.meter());
@@ -324,7 +328,7 @@ pub(crate) async fn read(
     }
 }
 
-fn stalled(is_end: bool, begun: bool) -> FailedTry {
+fn stall_failure(is_end: bool, begun: bool) -> FailedTry {
     let (seen, what) = match (is_end, begun) {
         (true, _) => (FailureCause::Endless, "the answer takes longer than any may"),
         (false, true) => (FailureCause::Cut, "nothing more of the answer came for too long"),
@@ -338,15 +342,15 @@ fn broken_off(wire: &WireFormat, broken: StreamError, head: &[u8]) -> FailedTry 
     let what = broken.to_string();
     // Some servers send a refusal with a success status.
     if broken == StreamError::NotAStream {
-        let ProviderRefusal { name, words } = wire.refusal(&HeaderMap::new(), head);
+        let ProviderRefusal { name, words } = wire.parse_refusal(&HeaderMap::new(), head);
         if !words.is_empty() {
-            let seen = FailureCause::Event(wire.kind(name.as_deref().unwrap_or_default(), &words));
+            let seen = FailureCause::Event(wire.error_kind(name.as_deref().unwrap_or_default(), &words));
             return FailedTry { seen, what: format!("an error in place of an answer: {words}") };
         }
     }
     let seen = match broken {
         StreamError::Cut => FailureCause::Cut,
-        StreamError::StatusAnswer { kind, message } => FailureCause::Event(wire.kind(&kind, &message)),
+        StreamError::StatusAnswer { kind, message } => FailureCause::Event(wire.error_kind(&kind, &message)),
         StreamError::Empty
         | StreamError::Html
         | StreamError::NotAStream
@@ -359,7 +363,7 @@ fn broken_off(wire: &WireFormat, broken: StreamError, head: &[u8]) -> FailedTry 
 }
 
 /// Reads the beginning of a short body, until the deadline.
-async fn bounded(response: &mut Response, until: Instant) -> Vec<u8> {
+async fn read_body_start(response: &mut Response, until: Instant) -> Vec<u8> {
     let mut body = Vec::new();
     while let Ok(Ok(Some(piece))) = timeout_at(until, response.chunk()).await {
         if body.len() + piece.len() > MAX_REFUSAL_BYTES {
@@ -371,25 +375,26 @@ async fn bounded(response: &mut Response, until: Instant) -> Vec<u8> {
 }
 
 fn request_id(headers: &HeaderMap) -> String {
-    let id =
-        ["request-id", "x-request-id", "x-amzn-requestid"].into_iter().find_map(|name| text(headers, name));
-    line::clean(id.unwrap_or_default(), 100)
+    let id = ["request-id", "x-request-id", "x-amzn-requestid"]
+        .into_iter()
+        .find_map(|name| header_text(headers, name));
+    line::clean_line(id.unwrap_or_default(), 100)
 }
 
-fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+fn header_text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim)
 }
 
 /// Returns the wait that a refusal requests: in milliseconds, in seconds, or as a date, which is compared
 /// with the provider's own clock.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    if let Some(millis) = text(headers, "retry-after-ms").and_then(|value| value.parse().ok()) {
+    if let Some(millis) = header_text(headers, "retry-after-ms").and_then(|value| value.parse().ok()) {
         return Some(Duration::from_millis(millis));
     }
-    let value = text(headers, RETRY_AFTER.as_str())?;
+    let value = header_text(headers, RETRY_AFTER.as_str())?;
     if let Ok(seconds) = value.parse::<f64>() {
         return Duration::try_from_secs_f64(seconds).ok();
     }
-    let from = date(text(headers, DATE.as_str())?)?;
-    Duration::try_from(date(value)?.duration_since(from)).ok()
+    let from = parse_date(header_text(headers, DATE.as_str())?)?;
+    Duration::try_from(parse_date(value)?.duration_since(from)).ok()
 }

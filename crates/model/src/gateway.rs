@@ -27,7 +27,7 @@ pub use self::call::LEAST_TOKENS;
 use self::circuit::ProviderCircuit;
 pub use self::session::ModelSession;
 use self::settling::PendingCallCount;
-pub use self::settling::settled;
+pub use self::settling::wait_until_settled;
 use self::shared::GatewayState;
 use crate::client::ProviderClient;
 pub use crate::client::ProviderTimeouts;
@@ -46,7 +46,7 @@ pub trait LanguageModel: Send + Sync {
     ///
     /// # Errors
     /// [`ModelError`]
-    async fn ask(&self, request: &ModelRequest) -> Result<ModelAnswer, ModelError>;
+    async fn request_answer(&self, request: &ModelRequest) -> Result<ModelAnswer, ModelError>;
 
     /// Returns the total cost of all calls until now in the ledger: complete responses, and calls that were
     /// cut, refused or cancelled after they had begun. Waits until no call is in progress.
@@ -101,13 +101,13 @@ impl ModelGateway {
     }
 
     /// Returns the number of retries since the gateway was made, in all its sessions.
-    pub fn retries(&self) -> u64 {
-        let fallback = self.fallback.as_ref().map_or(0, |fallback| fallback.gateway.retries());
+    pub fn retry_count(&self) -> u64 {
+        let fallback = self.fallback.as_ref().map_or(0, |fallback| fallback.gateway.retry_count());
         self.shared.retries.load(Ordering::Relaxed).saturating_add(fallback)
     }
 
     /// Returns one run's access to its allowed models, paid from its budget, while its kill switch is off.
-    pub fn session(
+    pub fn open_session(
         &self,
         purse: RunBudget,
         models: impl IntoIterator<Item = String>,
@@ -119,10 +119,10 @@ impl ModelGateway {
     /// Waits until all reservations are settled: running calls end, and cancelled ones are settled. If the
     /// process ends earlier, the remaining reservations expire and are then settled in full.
     #[truing_core::boxed_future]
-    pub async fn quiet(&self) {
-        self.shared.settling.none().await;
+    pub async fn wait_until_idle(&self) {
+        self.shared.settling.wait_until_zero().await;
         if let Some(fallback) = &self.fallback {
-            fallback.gateway.shared.settling.none().await;
+            fallback.gateway.shared.settling.wait_until_zero().await;
         }
     }
 }

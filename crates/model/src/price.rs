@@ -101,7 +101,7 @@ impl ModelPrices {
     }
 
     /// Returns the price of this model; `None` if it is unknown, and the model must not be used.
-    pub fn of(&self, model: &str) -> Option<&ModelPrice> {
+    pub fn find_price(&self, model: &str) -> Option<&ModelPrice> {
         self.by_model.get(model)
     }
 
@@ -116,21 +116,21 @@ impl ModelPrices {
     }
 
     /// Returns every model with its price, by name.
-    pub fn all(&self) -> impl Iterator<Item = (&str, &ModelPrice)> {
+    pub fn list_prices(&self) -> impl Iterator<Item = (&str, &ModelPrice)> {
         self.by_model.iter().map(|(model, price)| (model.as_str(), price))
     }
 }
 
 impl ModelPrice {
     /// Returns a price with the same rates for prompts of every length.
-    pub fn flat(rates: TokenRates) -> Self {
+    pub fn from_rates(rates: TokenRates) -> Self {
         Self { first: rates, above: Vec::new() }
     }
 
     /// Returns a price of zero, for models that the user runs.
     pub fn free() -> Self {
         let free = TokenRate::default();
-        Self::flat(TokenRates {
+        Self::from_rates(TokenRates {
             input: free,
             output: free,
             cache_read: free,
@@ -160,7 +160,7 @@ impl ModelPrice {
             .into_iter()
             .fold(0_u64, u64::saturating_add);
         let rates = self.rates(prompt);
-        sum(&[
+        sum_costs(&[
             (usage.input, rates.input),
             (usage.output, rates.output),
             (usage.cache_read, rates.cache_read),
@@ -171,19 +171,19 @@ impl ModelPrice {
 
     /// Returns the highest cost of a call with at most `input` tokens in the prompt and `output` in the
     /// response. Each prompt token counts at its most expensive rate, in the tier with the highest result.
-    pub fn most(&self, input: u64, output: u64) -> MicroUsd {
-        self.reachable(input)
-            .map(|(tokens, rates)| sum(&[(tokens, rates.dearest_input()), (output, rates.output)]))
+    pub fn max_cost(&self, input: u64, output: u64) -> MicroUsd {
+        self.reachable_tiers(input)
+            .map(|(tokens, rates)| sum_costs(&[(tokens, rates.dearest_input()), (output, rates.output)]))
             .max()
             .unwrap_or_default()
     }
 
     /// Returns the most tokens of a response for which a call with at most `input` tokens costs at most
-    /// `money` ([`Self::most`]); `None` if the money does not even pay for the prompt.
+    /// `money` ([`Self::max_cost`]); `None` if the money does not even pay for the prompt.
     pub fn output_within(&self, input: u64, money: MicroUsd) -> Option<u64> {
-        self.reachable(input)
+        self.reachable_tiers(input)
             .map(|(tokens, rates)| {
-                let left = picos(money).checked_sub(times(tokens, rates.dearest_input()))?;
+                let left = to_picos(money).checked_sub(multiply_rate(tokens, rates.dearest_input()))?;
                 let output = u128::from(rates.output.pico_usd());
                 Some(left.checked_div(output).map_or(u64::MAX, |n| u64::try_from(n).unwrap_or(u64::MAX)))
             })
@@ -197,7 +197,7 @@ impl ModelPrice {
 
     /// Returns each tier that a prompt of at most `input` tokens can reach, with its longest possible
     /// prompt in that tier.
-    fn reachable(&self, input: u64) -> impl Iterator<Item = (u64, &TokenRates)> {
+    fn reachable_tiers(&self, input: u64) -> impl Iterator<Item = (u64, &TokenRates)> {
         let ends = self.above.iter().map(|tier| tier.above).chain([u64::MAX]);
         self.tiers()
             .zip(ends)
@@ -216,17 +216,18 @@ impl TokenRates {
 /// Millionths of a micro-dollar: the unit of [`TokenRate`].
 const PICOS_PER_MICRO: u128 = 1_000_000;
 
-fn picos(money: MicroUsd) -> u128 {
+fn to_picos(money: MicroUsd) -> u128 {
     u128::from(money.0).saturating_mul(PICOS_PER_MICRO)
 }
 
-fn times(tokens: u64, rate: TokenRate) -> u128 {
+fn multiply_rate(tokens: u64, rate: TokenRate) -> u128 {
     u128::from(tokens).saturating_mul(u128::from(rate.pico_usd()))
 }
 
 /// Returns the sum, rounded up to a micro-dollar.
-fn sum(parts: &[(u64, TokenRate)]) -> MicroUsd {
-    let picos = parts.iter().fold(0_u128, |sum, (tokens, rate)| sum.saturating_add(times(*tokens, *rate)));
+fn sum_costs(parts: &[(u64, TokenRate)]) -> MicroUsd {
+    let picos =
+        parts.iter().fold(0_u128, |sum, (tokens, rate)| sum.saturating_add(multiply_rate(*tokens, *rate)));
     MicroUsd(u64::try_from(picos.div_ceil(PICOS_PER_MICRO)).unwrap_or(u64::MAX))
 }
 

@@ -104,13 +104,13 @@ impl ModelProvider {
         base.set_path(&path);
         let header = match &login {
             ProviderCredentials::Key(key) => {
-                Some((HeaderName::from_static("x-api-key"), hidden(key.expose())?))
+                Some((HeaderName::from_static("x-api-key"), secret_header(key.expose())?))
             }
             ProviderCredentials::ApiKey(key) => {
-                Some((HeaderName::from_static("api-key"), hidden(key.expose())?))
+                Some((HeaderName::from_static("api-key"), secret_header(key.expose())?))
             }
             ProviderCredentials::Bearer(token) => {
-                Some((AUTHORIZATION, hidden(&format!("Bearer {}", token.expose()))?))
+                Some((AUTHORIZATION, secret_header(&format!("Bearer {}", token.expose()))?))
             }
             // Each request has its own headers.
             #[cfg(feature = "aws")]
@@ -144,10 +144,12 @@ impl ModelProvider {
     ///
     /// # Errors
     /// [`FailedTry`] if there are no keys.
-    pub(crate) async fn access(&self) -> Result<ProviderAccess, FailedTry> {
+    pub(crate) async fn fetch_access(&self) -> Result<ProviderAccess, FailedTry> {
         match &self.login {
             #[cfg(feature = "aws")]
-            ProviderCredentials::Aws(login) => login.keys().await.map(ProviderAccess::Keys).map_err(keyless),
+            ProviderCredentials::Aws(login) => {
+                login.keys().await.map(ProviderAccess::Keys).map_err(key_failure)
+            }
             ProviderCredentials::Key(_)
             | ProviderCredentials::Bearer(_)
             | ProviderCredentials::ApiKey(_)
@@ -168,7 +170,7 @@ impl ModelProvider {
         match (&self.login, used) {
             #[cfg(feature = "aws")]
             (ProviderCredentials::Aws(login), ProviderAccess::Keys(keys)) => {
-                let keys = login.keys_instead_of(keys, refusal).await.map_err(keyless)?;
+                let keys = login.keys_instead_of(keys, refusal).await.map_err(key_failure)?;
                 Ok(keys.map(ProviderAccess::Keys))
             }
             #[cfg(feature = "aws")]
@@ -185,7 +187,7 @@ impl ModelProvider {
 
     /// Describes an error of this machine's clock, if it is the reason of a refused signature.
     #[cfg_attr(not(feature = "aws"), expect(unused_variables, reason = "nothing is signed"))]
-    pub(crate) fn skew(
+    pub(crate) fn clock_skew_hint(
         &self,
         refusal: &ProviderRefusal,
         date: Option<Timestamp>,
@@ -195,7 +197,7 @@ impl ModelProvider {
             #[cfg(feature = "aws")]
             ProviderCredentials::Aws(_) => {
                 let code = refusal.name.as_deref().unwrap_or_default();
-                crate::aws::skew(code, &refusal.words, date, now)
+                crate::aws::clock_skew_hint(code, &refusal.words, date, now)
             }
             ProviderCredentials::Key(_)
             | ProviderCredentials::Bearer(_)
@@ -209,7 +211,7 @@ impl ModelProvider {
     /// # Errors
     /// A message, if the request cannot be signed.
     #[cfg_attr(not(feature = "aws"), expect(unused_variables, reason = "nothing is signed"))]
-    pub(crate) fn open(
+    pub(crate) fn authorize_headers(
         &self,
         access: &ProviderAccess,
         url: &Url,
@@ -223,7 +225,7 @@ impl ModelProvider {
         match (&self.login, access) {
             #[cfg(feature = "aws")]
             (ProviderCredentials::Aws(login), ProviderAccess::Keys(keys)) => {
-                login.open(keys, url, headers, body, now).map_err(|error| error.to_string())
+                login.authorize_headers(keys, url, headers, body, now).map_err(|error| error.to_string())
             }
             (_, _) => Ok(()),
         }
@@ -268,14 +270,14 @@ impl fmt::Debug for ModelProvider {
 
 /// Returns the failure of an attempt without keys to sign with.
 #[cfg(feature = "aws")]
-fn keyless(fault: crate::aws::KeyFault) -> FailedTry {
+fn key_failure(fault: crate::aws::KeyFault) -> FailedTry {
     FailedTry {
         seen: if fault.is_passing { FailureCause::Unsent } else { FailureCause::NoKeys },
         what: fault.words,
     }
 }
 
-fn hidden(text: &str) -> Result<HeaderValue, ProviderError> {
+fn secret_header(text: &str) -> Result<HeaderValue, ProviderError> {
     let mut value = HeaderValue::from_str(text).map_err(|_| ProviderError::Key)?;
     value.set_sensitive(true);
     Ok(value)
@@ -326,7 +328,13 @@ mod tests {
         let provider = ModelProvider::new("https://h", ProviderCredentials::Key(key)).unwrap();
         let mut headers = HeaderMap::new();
         provider
-            .open(&ProviderAccess::Login, &provider.url("/"), &mut headers, b"", SystemTime::now())
+            .authorize_headers(
+                &ProviderAccess::Login,
+                &provider.url("/"),
+                &mut headers,
+                b"",
+                SystemTime::now(),
+            )
             .unwrap();
         assert_eq!(headers["x-api-key"], "canary-12345");
         let printed = format!("{provider:?} {headers:?} {}", provider.hide_in("no canary-12345!"));

@@ -1,5 +1,5 @@
 //! The reaction to a failed attempt: the table from failures to decisions (retry, open the circuit,
-//! refuse), and the wait before a retry. All functions are pure; [`verdict`] is the table.
+//! refuse), and the wait before a retry. All functions are pure; [`decide_retry`] is the table.
 //!
 //! A repeated request is a second generation, billed again: providers support no idempotency keys.
 
@@ -94,7 +94,7 @@ pub enum RetryDecision {
 }
 
 /// Returns the decision for a failure, according to the table.
-pub fn verdict(seen: &FailureCause) -> RetryDecision {
+pub fn decide_retry(seen: &FailureCause) -> RetryDecision {
     match seen {
         FailureCause::Unsent | FailureCause::Lost | FailureCause::Cut => RetryDecision::Again(None),
         FailureCause::Endless => RetryDecision::Down(None),
@@ -107,11 +107,11 @@ pub fn verdict(seen: &FailureCause) -> RetryDecision {
         FailureCause::Event(ProviderErrorKind::Key) => RetryDecision::Key,
         FailureCause::Event(ProviderErrorKind::TooLong) => RetryDecision::TooLong,
         FailureCause::Event(ProviderErrorKind::Request) => RetryDecision::Request,
-        FailureCause::Status(told) => refused(told),
+        FailureCause::Status(told) => decide_refusal(told),
     }
 }
 
-fn refused(told: &ErrorResponse) -> RetryDecision {
+fn decide_refusal(told: &ErrorResponse) -> RetryDecision {
     let is_long = told.after.is_some_and(|after| after > MAX_RETRY_AFTER);
     match (told.status, told.kind) {
         (402, _) | (400..=499, ProviderErrorKind::Spend) => RetryDecision::Cap(told.after),
@@ -119,8 +119,8 @@ fn refused(told: &ErrorResponse) -> RetryDecision {
         (401 | 403, _) | (400, ProviderErrorKind::Key) => RetryDecision::Key,
         (413, _) | (400 | 422, ProviderErrorKind::TooLong) => RetryDecision::TooLong,
         // 424: Amazon Bedrock uses it for a failure of the model's backend.
-        (408 | 409 | 429 | 500..=599, _) | (424, ProviderErrorKind::Passing) => passing(told, true),
-        (400..=499, _) => passing(told, false),
+        (408 | 409 | 429 | 500..=599, _) | (424, ProviderErrorKind::Passing) => decide_transient(told, true),
+        (400..=499, _) => decide_transient(told, false),
         // A success without a response, or a redirect, which is not followed because it would receive the
         // key.
         (_, _) => RetryDecision::Nonsense,
@@ -129,7 +129,7 @@ fn refused(told: &ErrorResponse) -> RetryDecision {
 
 /// Decides on a refusal that is `usually` temporary, or usually not, unless the provider's header says
 /// otherwise.
-fn passing(told: &ErrorResponse, usually: bool) -> RetryDecision {
+fn decide_transient(told: &ErrorResponse, usually: bool) -> RetryDecision {
     let is_long = told.after.is_some_and(|after| after > MAX_RETRY_AFTER);
     match (told.retry.unwrap_or(usually), usually) {
         (true, _) if is_long => RetryDecision::Down(told.after),
@@ -140,7 +140,7 @@ fn passing(told: &ErrorResponse, usually: bool) -> RetryDecision {
 }
 
 /// Classifies an error by its type and message.
-pub fn kind(name: &str, words: &str) -> ProviderErrorKind {
+pub fn error_kind(name: &str, words: &str) -> ProviderErrorKind {
     match name {
         "overloaded_error" | "api_error" | "timeout_error" | "conflict_error" => ProviderErrorKind::Passing,
         "rate_limit_error" => ProviderErrorKind::RateLimit,
@@ -166,15 +166,15 @@ fn speaks_of_money(name: &str) -> bool {
 /// Returns the wait after the `tries`-th failed attempt (from 1). It doubles each time and is reduced by up
 /// to a quarter, depending on `seed`, to spread the retries of many runs. It is at least the wait that the
 /// provider requests.
-pub fn wait(first: Duration, tries: u32, asked: Option<Duration>, seed: u64) -> Duration {
+pub fn retry_delay(first: Duration, tries: u32, asked: Option<Duration>, seed: u64) -> Duration {
     let doubled = first.saturating_mul(1 << tries.saturating_sub(1).min(MAX_DOUBLINGS));
-    let spread = u32::try_from(mix(seed, u64::from(tries)) % 256).unwrap_or(0);
+    let spread = u32::try_from(mix_seed(seed, u64::from(tries)) % 256).unwrap_or(0);
     let own = doubled.saturating_sub(doubled / 1024 * spread);
     own.max(asked.unwrap_or_default())
 }
 
 /// Returns a pseudo-random number: the finalizer of SplitMix64.
-fn mix(seed: u64, n: u64) -> u64 {
+fn mix_seed(seed: u64, n: u64) -> u64 {
     let mut z = seed ^ n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -194,7 +194,7 @@ mod tests {
         after: Option<Duration>,
         retry: Option<bool>,
     ) -> RetryDecision {
-        verdict(&FailureCause::Status(ErrorResponse { status, kind, after, retry }))
+        decide_retry(&FailureCause::Status(ErrorResponse { status, kind, after, retry }))
     }
 
     #[test]
@@ -239,7 +239,7 @@ mod tests {
         assert_eq!(status(403, ProviderErrorKind::Key, SHORT, None), RetryDecision::Key);
         // A long outage is no spending cap.
         assert_eq!(status(503, ProviderErrorKind::Passing, LONG, None), RetryDecision::Down(LONG));
-        assert_eq!(verdict(&FailureCause::Event(ProviderErrorKind::Spend)), RetryDecision::Cap(None));
+        assert_eq!(decide_retry(&FailureCause::Event(ProviderErrorKind::Spend)), RetryDecision::Cap(None));
     }
 
     #[test]
@@ -278,15 +278,18 @@ mod tests {
             FailureCause::Event(ProviderErrorKind::Passing),
             FailureCause::Event(ProviderErrorKind::Other),
         ] {
-            assert_eq!(verdict(&seen), RetryDecision::Again(None), "{seen:?}");
+            assert_eq!(decide_retry(&seen), RetryDecision::Again(None), "{seen:?}");
         }
-        assert_eq!(verdict(&FailureCause::Event(ProviderErrorKind::RateLimit)), RetryDecision::Again(None));
-        assert_eq!(verdict(&FailureCause::Event(ProviderErrorKind::Request)), RetryDecision::Request);
-        assert_eq!(verdict(&FailureCause::Event(ProviderErrorKind::TooLong)), RetryDecision::TooLong);
-        assert_eq!(verdict(&FailureCause::Event(ProviderErrorKind::Key)), RetryDecision::Key);
-        assert_eq!(verdict(&FailureCause::Endless), RetryDecision::Down(None));
-        assert_eq!(verdict(&FailureCause::NoKeys), RetryDecision::Key);
-        assert_eq!(verdict(&FailureCause::Nonsense), RetryDecision::Nonsense);
+        assert_eq!(
+            decide_retry(&FailureCause::Event(ProviderErrorKind::RateLimit)),
+            RetryDecision::Again(None)
+        );
+        assert_eq!(decide_retry(&FailureCause::Event(ProviderErrorKind::Request)), RetryDecision::Request);
+        assert_eq!(decide_retry(&FailureCause::Event(ProviderErrorKind::TooLong)), RetryDecision::TooLong);
+        assert_eq!(decide_retry(&FailureCause::Event(ProviderErrorKind::Key)), RetryDecision::Key);
+        assert_eq!(decide_retry(&FailureCause::Endless), RetryDecision::Down(None));
+        assert_eq!(decide_retry(&FailureCause::NoKeys), RetryDecision::Key);
+        assert_eq!(decide_retry(&FailureCause::Nonsense), RetryDecision::Nonsense);
     }
 
     #[test]
@@ -313,7 +316,7 @@ mod tests {
             ("", "", ProviderErrorKind::Other),
             ("a_new_error", "", ProviderErrorKind::Other),
         ] {
-            assert_eq!(kind(name, words), expected, "{name}");
+            assert_eq!(error_kind(name, words), expected, "{name}");
         }
     }
 
@@ -322,20 +325,20 @@ mod tests {
         for tries in 1..=40 {
             let most = Duration::from_millis(500 << (tries - 1).min(4));
             for seed in 0..50 {
-                let wait = wait(FIRST_WAIT, tries, None, seed);
+                let wait = retry_delay(FIRST_WAIT, tries, None, seed);
                 assert!(wait <= most && wait >= most * 3 / 4, "{tries} {wait:?}");
             }
         }
         assert!(
             (0..50)
-                .map(|seed| wait(FIRST_WAIT, 3, None, seed))
+                .map(|seed| retry_delay(FIRST_WAIT, 3, None, seed))
                 .collect::<std::collections::BTreeSet<_>>()
                 .len()
                 > 10
         );
-        assert_eq!(wait(FIRST_WAIT, 1, SHORT, 7), Duration::from_secs(60));
+        assert_eq!(retry_delay(FIRST_WAIT, 1, SHORT, 7), Duration::from_secs(60));
         // Ten attempts fit into their 45 seconds.
-        let all: Duration = (1..10).map(|tries| wait(FIRST_WAIT, tries, None, 3)).sum();
+        let all: Duration = (1..10).map(|tries| retry_delay(FIRST_WAIT, tries, None, 3)).sum();
         assert!(all < Duration::from_secs(45), "{all:?}");
     }
 }

@@ -167,7 +167,7 @@ impl AnswerAccumulator {
             if self.done {
                 break;
             }
-            moved |= self.take(event.map_err(|broken| self.other_thing().unwrap_or(broken))?)?;
+            moved |= self.apply_event(event.map_err(|broken| self.other_thing().unwrap_or(broken))?)?;
         }
         Ok(match (self.done, moved) {
             (true, _) => StreamProgress::Done,
@@ -196,7 +196,7 @@ impl AnswerAccumulator {
     /// [`StreamError`] if it is not a valid response.
     pub fn finish(mut self) -> Result<CompleteAnswer, StreamError> {
         for event in self.source.close() {
-            self.take(event)?;
+            self.apply_event(event)?;
         }
         if !self.done {
             return Err(self.other_thing().unwrap_or(StreamError::Cut));
@@ -231,7 +231,7 @@ impl AnswerAccumulator {
     }
 
     /// Handles one event. Returns true if it made progress.
-    fn take(&mut self, event: StreamEvent) -> Result<bool, StreamError> {
+    fn apply_event(&mut self, event: StreamEvent) -> Result<bool, StreamError> {
         self.events += 1;
         if self.model.is_none()
             && !matches!(
@@ -243,50 +243,52 @@ impl AnswerAccumulator {
         }
         match event {
             StreamEvent::MessageStart { message } => {
-                if self.model.replace(line::clean(&message.model, MAX_WORDS)).is_some() {
+                if self.model.replace(line::clean_line(&message.model, MAX_WORDS)).is_some() {
                     return Err(StreamError::Disorder("it starts twice"));
                 }
                 self.counted.update(message.usage);
             }
-            StreamEvent::ContentBlockStart { index, content_block } => self.start(index, content_block)?,
-            StreamEvent::ContentBlockDelta { index, delta } => self.grow(index, delta)?,
-            StreamEvent::ContentBlockStop { index } => self.open(index)?.open = false,
+            StreamEvent::ContentBlockStart { index, content_block } => {
+                self.start_block(index, content_block)?;
+            }
+            StreamEvent::ContentBlockDelta { index, delta } => self.apply_delta(index, delta)?,
+            StreamEvent::ContentBlockStop { index } => self.open_block_mut(index)?.open = false,
             StreamEvent::MessageDelta { delta, usage } => {
                 if let Some(reason) = delta.stop_reason {
-                    self.stop = Some(stop(&reason));
+                    self.stop = Some(parse_stop_reason(&reason));
                 }
                 self.counted.update(usage);
             }
             StreamEvent::MessageStop => self.done = true,
             StreamEvent::Error { error } => {
-                let kind = line::clean(&error.kind, MAX_WORDS);
+                let kind = line::clean_line(&error.kind, MAX_WORDS);
                 return Err(StreamError::StatusAnswer {
                     kind,
-                    message: line::clean(&error.message, MAX_WORDS),
+                    message: line::clean_line(&error.message, MAX_WORDS),
                 });
             }
             // The API's versioning policy allows new kinds of events; none of them is content.
             StreamEvent::Ping | StreamEvent::Other => return Ok(false),
-            StreamEvent::Hidden { bytes } => self.weigh(bytes)?,
+            StreamEvent::Hidden { bytes } => self.count_bytes(bytes)?,
         }
         Ok(true)
     }
 
-    fn start(&mut self, index: usize, value: Map<String, Value>) -> Result<(), StreamError> {
+    fn start_block(&mut self, index: usize, value: Map<String, Value>) -> Result<(), StreamError> {
         if index != self.blocks.len() {
             return Err(StreamError::Disorder("its blocks are not in order"));
         }
         if index >= MAX_BLOCKS {
             return Err(StreamError::TooLarge("so many blocks"));
         }
-        self.weigh(size(&value))?;
+        self.count_bytes(block_size(&value))?;
         self.blocks.push(PartialBlock { value, input: None, open: true });
         Ok(())
     }
 
-    fn grow(&mut self, index: usize, delta: BlockDelta) -> Result<(), StreamError> {
-        self.weigh(delta.size())?;
-        let block = self.open(index)?;
+    fn apply_delta(&mut self, index: usize, delta: BlockDelta) -> Result<(), StreamError> {
+        self.count_bytes(delta.size())?;
+        let block = self.open_block_mut(index)?;
         match delta {
             BlockDelta::TextDelta { text } => block.append("text", &text),
             BlockDelta::ThinkingDelta { thinking } => block.append("thinking", &thinking),
@@ -295,19 +297,19 @@ impl AnswerAccumulator {
                 block.input.get_or_insert_default().push_str(&partial_json);
                 Ok(())
             }
-            BlockDelta::CitationsDelta { citation } => block.cite(citation),
+            BlockDelta::CitationsDelta { citation } => block.add_citation(citation),
             BlockDelta::Other => {
                 Err(StreamError::BadEvent("a kind of delta that this version does not know".into()))
             }
         }
     }
 
-    fn open(&mut self, index: usize) -> Result<&mut PartialBlock, StreamError> {
+    fn open_block_mut(&mut self, index: usize) -> Result<&mut PartialBlock, StreamError> {
         let block = self.blocks.get_mut(index).filter(|block| block.open);
         block.ok_or(StreamError::Disorder("something is said of a block that is not open"))
     }
 
-    fn weigh(&mut self, bytes: usize) -> Result<(), StreamError> {
+    fn count_bytes(&mut self, bytes: usize) -> Result<(), StreamError> {
         self.content_bytes = self.content_bytes.saturating_add(bytes);
         if self.content_bytes > MAX_CONTENT_BYTES {
             Err(StreamError::TooLarge("its content"))
@@ -330,7 +332,7 @@ impl PartialBlock {
         }
     }
 
-    fn cite(&mut self, citation: Value) -> Result<(), StreamError> {
+    fn add_citation(&mut self, citation: Value) -> Result<(), StreamError> {
         // Some servers send `null` where there is no citation yet.
         let citations = self.value.entry("citations").or_insert(Value::Null);
         if citations.is_null() {
@@ -346,7 +348,7 @@ impl PartialBlock {
             return Err(StreamError::Disorder("a block does not end"));
         }
         if let Some(text) = self.input {
-            self.value.insert("input".to_owned(), input(text));
+            self.value.insert("input".to_owned(), parse_input(text));
         }
         serde_json::from_value(Value::Object(self.value)).map_err(|error| bad_event(&error))
     }
@@ -354,7 +356,7 @@ impl PartialBlock {
 
 /// Returns a tool's input. If the model's text is not a JSON object, it is wrapped in a form that the API
 /// accepts, and that reports the error to the caller.
-fn input(text: String) -> Value {
+fn parse_input(text: String) -> Value {
     if text.trim().is_empty() {
         return Value::Object(Map::new());
     }
@@ -364,16 +366,16 @@ fn input(text: String) -> Value {
     }
 }
 
-fn stop(reason: &str) -> Result<StopReason, String> {
+fn parse_stop_reason(reason: &str) -> Result<StopReason, String> {
     let known = serde_json::from_value(Value::String(reason.to_owned()));
-    known.map_err(|_| line::clean(reason, MAX_WORDS))
+    known.map_err(|_| line::clean_line(reason, MAX_WORDS))
 }
 
 fn bad_event(error: &serde_json::Error) -> StreamError {
-    StreamError::BadEvent(line::clean(&error.to_string(), MAX_WORDS))
+    StreamError::BadEvent(line::clean_line(&error.to_string(), MAX_WORDS))
 }
 
 /// Estimates the bytes of content that a block begins with.
-fn size(block: &Map<String, Value>) -> usize {
+fn block_size(block: &Map<String, Value>) -> usize {
     block.values().map(|value| value.as_str().map_or_else(|| value.to_string().len(), str::len)).sum()
 }

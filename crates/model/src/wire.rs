@@ -66,38 +66,42 @@ pub(crate) struct ProviderRefusal {
 
 impl WireFormat {
     /// Returns the call that requests a streamed response of at most `max_tokens`.
-    pub(crate) fn answer(
+    pub(crate) fn build_answer_call(
         &self,
         request: &ModelRequest,
         max_tokens: u32,
     ) -> Result<ProviderCall, RequestEncodeError> {
         match self {
             Self::Messages => {
-                let body = body::messages(request, Some(max_tokens))?;
-                Ok(ProviderCall { path: "/v1/messages".to_owned(), headers: messages(), body })
+                let body = body::messages_body(request, Some(max_tokens))?;
+                Ok(ProviderCall { path: "/v1/messages".to_owned(), headers: message_headers(), body })
             }
             #[cfg(feature = "aws")]
-            Self::Bedrock(bedrock) => bedrock.answer(request, max_tokens),
-            Self::Chat(chat) => chat.answer(request, max_tokens),
+            Self::Bedrock(bedrock) => bedrock.build_answer_call(request, max_tokens),
+            Self::Chat(chat) => chat.build_answer_call(request, max_tokens),
         }
     }
 
     /// Returns the call that requests the number of tokens of a request; `None` if the provider does not
     /// count.
-    pub(crate) fn count(&self, request: &ModelRequest) -> Option<ProviderCall> {
+    pub(crate) fn build_count_call(&self, request: &ModelRequest) -> Option<ProviderCall> {
         match self {
             Self::Messages => {
-                let body = body::messages(request, None).ok()?;
-                Some(ProviderCall { path: "/v1/messages/count_tokens".to_owned(), headers: messages(), body })
+                let body = body::messages_body(request, None).ok()?;
+                Some(ProviderCall {
+                    path: "/v1/messages/count_tokens".to_owned(),
+                    headers: message_headers(),
+                    body,
+                })
             }
             #[cfg(feature = "aws")]
-            Self::Bedrock(bedrock) => bedrock.count(request),
+            Self::Bedrock(bedrock) => bedrock.build_count_call(request),
             Self::Chat(_) => None,
         }
     }
 
     /// Returns the format of responses.
-    pub(crate) fn form(&self) -> StreamFormat {
+    pub(crate) fn stream_format(&self) -> StreamFormat {
         match self {
             Self::Messages => StreamFormat::Messages,
             #[cfg(feature = "aws")]
@@ -111,7 +115,7 @@ impl WireFormat {
         not(feature = "aws"),
         expect(unused_variables, reason = "only Bedrock names its errors in a header")
     )]
-    pub(crate) fn refusal(&self, headers: &HeaderMap, body: &[u8]) -> ProviderRefusal {
+    pub(crate) fn parse_refusal(&self, headers: &HeaderMap, body: &[u8]) -> ProviderRefusal {
         match self {
             Self::Messages => {
                 let ErrorWords { kind, message } =
@@ -119,24 +123,26 @@ impl WireFormat {
                 ProviderRefusal { name: kind, words: message.unwrap_or_default() }
             }
             #[cfg(feature = "aws")]
-            Self::Bedrock(_) => bedrock::refusal(headers, body),
-            Self::Chat(_) => chat::refusal(body),
+            Self::Bedrock(_) => bedrock::parse_refusal(headers, body),
+            Self::Chat(_) => chat::parse_refusal(body),
         }
     }
 
     /// Classifies an error by its type and message.
-    pub(crate) fn kind(&self, name: &str, words: &str) -> ProviderErrorKind {
+    pub(crate) fn error_kind(&self, name: &str, words: &str) -> ProviderErrorKind {
         match self {
-            Self::Messages => retry::kind(name, words),
+            Self::Messages => retry::error_kind(name, words),
             #[cfg(feature = "aws")]
-            Self::Bedrock(_) => bedrock::kind(name, words).unwrap_or_else(|| retry::kind(name, words)),
-            Self::Chat(_) => chat::kind(name, words).unwrap_or_else(|| retry::kind(name, words)),
+            Self::Bedrock(_) => {
+                bedrock::error_kind(name, words).unwrap_or_else(|| retry::error_kind(name, words))
+            }
+            Self::Chat(_) => chat::error_kind(name, words).unwrap_or_else(|| retry::error_kind(name, words)),
         }
     }
 
     /// Returns the price of a model in this format; `None` if it is unknown.
     pub fn price<'a>(&self, prices: &'a ModelPrices, model: &str) -> Option<&'a ModelPrice> {
-        prices.of(self.priced_as(model))
+        prices.find_price(self.priced_as(model))
     }
 
     /// Returns the id of a model in the price table.
@@ -146,7 +152,7 @@ impl WireFormat {
             // Prices there differ by region, and from prices elsewhere: only the model's own id there
             // counts.
             #[cfg(feature = "aws")]
-            Self::Bedrock(bedrock) => bedrock.id(model).unwrap_or(model),
+            Self::Bedrock(bedrock) => bedrock.model_id(model).unwrap_or(model),
             Self::Chat(_) => model,
         }
     }
@@ -176,8 +182,8 @@ impl WireFormat {
     }
 }
 
-/// Parses the number of tokens from the response to [`WireFormat::count`].
-pub(crate) fn counted(body: &[u8]) -> Result<u64, serde_json::Error> {
+/// Parses the number of tokens from the response to [`WireFormat::build_count_call`].
+pub(crate) fn parse_token_count(body: &[u8]) -> Result<u64, serde_json::Error> {
     #[derive(Deserialize)]
     struct TokenCount {
         #[serde(alias = "inputTokens")]
@@ -187,7 +193,7 @@ pub(crate) fn counted(body: &[u8]) -> Result<u64, serde_json::Error> {
 }
 
 /// Returns the headers of the Messages API.
-fn messages() -> HeaderMap {
+fn message_headers() -> HeaderMap {
     HeaderMap::from_iter([
         (CONTENT_TYPE, HeaderValue::from_static("application/json")),
         (ACCEPT, HeaderValue::from_static("text/event-stream, application/json")),

@@ -28,9 +28,9 @@ pub(crate) enum ContentKind {
 
 impl DecodedContent {
     /// Detects the kind of a file from its whole content.
-    pub(crate) fn of(bytes: Vec<u8>) -> Self {
+    pub(crate) fn from_bytes(bytes: Vec<u8>) -> Self {
         let size = bytes.len() as u64;
-        if let Some(text) = utf16(&bytes) {
+        if let Some(text) = decode_utf16(&bytes) {
             return Self { bytes: text, mark: 0, form: ContentKind::Utf16, size };
         }
         let mark = if bytes.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
@@ -43,7 +43,7 @@ impl DecodedContent {
         self.bytes.get(self.mark..).unwrap_or_default()
     }
 
-    pub(crate) fn form(&self) -> ContentKind {
+    pub(crate) fn kind(&self) -> ContentKind {
         self.form
     }
 
@@ -63,7 +63,7 @@ impl DecodedContent {
 
 /// Returns true if the beginning of a file is binary and not UTF-16.
 pub(crate) fn begins_binary(bytes: &[u8]) -> bool {
-    holds_nul(bytes) && utf16(bytes.get(..bytes.len() & !1).unwrap_or_default()).is_none()
+    holds_nul(bytes) && decode_utf16(bytes.get(..bytes.len() & !1).unwrap_or_default()).is_none()
 }
 
 fn holds_nul(bytes: &[u8]) -> bool {
@@ -71,21 +71,21 @@ fn holds_nul(bytes: &[u8]) -> bool {
 }
 
 /// Converts UTF-16 bytes to UTF-8. Bytes after a byte order mark are always taken as UTF-16, and U+FFFD
-/// replaces invalid characters. Bytes without a mark must look like UTF-16, see [`unmarked`].
-fn utf16(bytes: &[u8]) -> Option<Vec<u8>> {
+/// replaces invalid characters. Bytes without a mark must look like UTF-16, see [`decode_unmarked`].
+fn decode_utf16(bytes: &[u8]) -> Option<Vec<u8>> {
     match bytes {
         // These four bytes are the byte order mark of UTF-32.
         [0xFF, 0xFE, 0, 0, ..] => None,
-        [0xFF, 0xFE, text @ ..] => Some(lossy(text, u16::from_le_bytes)),
-        [0xFE, 0xFF, text @ ..] => Some(lossy(text, u16::from_be_bytes)),
+        [0xFF, 0xFE, text @ ..] => Some(decode_lossy(text, u16::from_le_bytes)),
+        [0xFE, 0xFF, text @ ..] => Some(decode_lossy(text, u16::from_be_bytes)),
         _ if holds_nul(bytes) => {
-            unmarked(bytes, u16::from_le_bytes).or_else(|| unmarked(bytes, u16::from_be_bytes))
+            decode_unmarked(bytes, u16::from_le_bytes).or_else(|| decode_unmarked(bytes, u16::from_be_bytes))
         }
         _ => None,
     }
 }
 
-fn lossy(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Vec<u8> {
+fn decode_lossy(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Vec<u8> {
     let (pairs, odd) = bytes.as_chunks::<2>();
     let characters = char::decode_utf16(pairs.iter().map(|pair| unit(*pair)));
     let mut text: String = characters.map(|read| read.unwrap_or(char::REPLACEMENT_CHARACTER)).collect();
@@ -97,7 +97,7 @@ fn lossy(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Vec<u8> {
 
 /// Returns the text if all bytes are well-formed UTF-16 without control characters and at least half of it is
 /// ASCII. Binary data never meets all of these conditions, and text with findings mostly does.
-fn unmarked(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Option<Vec<u8>> {
+fn decode_unmarked(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Option<Vec<u8>> {
     let (pairs, odd) = bytes.as_chunks::<2>();
     if !odd.is_empty() {
         return None;
@@ -136,8 +136,8 @@ mod tests {
             little(text),
             big(text),
         ] {
-            let content = DecodedContent::of(bytes.clone());
-            assert_eq!((content.form(), content.size()), (ContentKind::Utf16, bytes.len() as u64));
+            let content = DecodedContent::from_bytes(bytes.clone());
+            assert_eq!((content.kind(), content.size()), (ContentKind::Utf16, bytes.len() as u64));
             assert_eq!(content.bytes(), text.as_bytes());
             assert!(!begins_binary(&bytes));
         }
@@ -146,7 +146,7 @@ mod tests {
     #[test]
     fn behind_a_mark_what_is_no_character_is_replaced() {
         let bytes = [&[0xFF, 0xFE][..], &little("a"), &[0x00, 0xD8], &little("b"), b"c"].concat();
-        assert_eq!(DecodedContent::of(bytes).bytes(), "a\u{FFFD}b\u{FFFD}".as_bytes());
+        assert_eq!(DecodedContent::from_bytes(bytes).bytes(), "a\u{FFFD}b\u{FFFD}".as_bytes());
     }
 
     #[test]
@@ -161,8 +161,8 @@ mod tests {
             little("中文中文 a"),
             b"\xFF\xFE\0\0a\0\0\0".to_vec(),
         ] {
-            let content = DecodedContent::of(bytes.clone());
-            assert_eq!((content.form(), content.bytes()), (ContentKind::Binary, &bytes[..]), "{bytes:?}");
+            let content = DecodedContent::from_bytes(bytes.clone());
+            assert_eq!((content.kind(), content.bytes()), (ContentKind::Binary, &bytes[..]), "{bytes:?}");
         }
     }
 
@@ -175,8 +175,8 @@ mod tests {
             (Vec::new(), Vec::new()),
             (late.clone(), late),
         ] {
-            let content = DecodedContent::of(bytes);
-            assert_eq!((content.form(), content.bytes()), (ContentKind::Text, &seen[..]));
+            let content = DecodedContent::from_bytes(bytes);
+            assert_eq!((content.kind(), content.bytes()), (ContentKind::Text, &seen[..]));
         }
     }
 }

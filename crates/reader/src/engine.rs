@@ -14,7 +14,7 @@ use truing_diff::RepoPath;
 use crate::content::{ContentKind, DecodedContent};
 use crate::flow::{self, FlowCheck};
 use crate::hit::RuleMatch;
-use crate::lines::{LineIndex, touches};
+use crate::lines::{LineIndex, overlaps_any};
 use crate::linter_comments::LinterComments;
 use crate::pack::{PackRule, RuleCheck};
 use crate::part::{RepositoryPart, in_use};
@@ -23,7 +23,7 @@ use crate::rules::companion::{ChangeContext, CompanionCheck};
 use crate::rules::scanner::is_of_scanner;
 use crate::rules::size::{SizeCheck, is_new};
 use crate::rules::text::TextRules;
-use crate::snippet::{SecretRanges, snippet};
+use crate::snippet::{SecretRanges, render_snippet};
 use crate::suppress::{self, UsedSuppressions, suppressed_by};
 use crate::syntax::{
     ComplexityError, FileSurroundings, ParserPool, SourceLanguage, SyntaxMatch, SyntaxScan, text_of,
@@ -59,7 +59,7 @@ pub(crate) struct FileFindings {
 }
 
 impl FileFindings {
-    const fn nothing(incomplete: Option<SkipReason>) -> Self {
+    const fn empty(incomplete: Option<SkipReason>) -> Self {
         Self { findings: Vec::new(), incomplete, suppressed: Vec::new(), suppressions: Vec::new() }
     }
 }
@@ -85,11 +85,11 @@ impl RuleMatch<'_> {
         parsers: &mut ParserPool,
     ) -> Result<bool, ReaderError> {
         let (RuleCheck::Text(check), Some(at)) = (&self.rule.check, self.code) else { return Ok(false) };
-        if check.node.as_ref().is_some_and(|kind| !places.begins(at, kind, parsers)) {
+        if check.node.as_ref().is_some_and(|kind| !places.node_starts_at(at, kind, parsers)) {
             return Ok(true);
         }
         let (Some(names), Some(name)) = (&check.names, &self.name) else { return Ok(false) };
-        let names = names.compiled(&self.rule.name)?;
+        let names = names.get_or_compile(&self.rule.name)?;
         Ok(!places.meanings(name, at, parsers).iter().any(|meaning| names.is_match(meaning.as_bytes())))
     }
 
@@ -103,7 +103,7 @@ impl RuleMatch<'_> {
         let Some(counterpart) = self.rule.check.counterpart().filter(|_| !in_use(&file.path)) else {
             return Ok(false);
         };
-        let counterpart = counterpart.compiled(&self.rule.name)?;
+        let counterpart = counterpart.get_or_compile(&self.rule.name)?;
         Ok(counterpart.is_match(bytes) || change.stands_beside(&file.path, counterpart))
     }
 
@@ -129,7 +129,7 @@ impl<'packs> RuleSet<'packs> {
                 RuleCheck::Size(check) => sizes.push((*rule, check)),
             }
         }
-        let (syntax, max_findings) = (SyntaxScan::all(&syntax), MAX_FINDINGS);
+        let (syntax, max_findings) = (SyntaxScan::by_language(&syntax), MAX_FINDINGS);
         Ok(Self { rules, text, syntax, flows, companions, sizes, max_findings })
     }
 
@@ -151,11 +151,11 @@ impl<'packs> RuleSet<'packs> {
         change: &ChangeContext<'_>,
         parsers: &mut ParserPool,
     ) -> Result<FileFindings, ReaderError> {
-        let (bytes, form) = (content.bytes(), content.form());
+        let (bytes, form) = (content.bytes(), content.kind());
         let mut hits = self.text.hits(&file.path, bytes, form)?;
         let mut incomplete = None;
         // For third-party code, such as a bundled program, the text rules are enough.
-        let is_foreign = RepositoryPart::of(&file.path) == Some(RepositoryPart::Foreign);
+        let is_foreign = RepositoryPart::from_path(&file.path) == Some(RepositoryPart::Foreign);
         match form {
             ContentKind::Text => {
                 let found = [self.syntax_hits(file, bytes, parsers), self.flow_hits(file, bytes, parsers)];
@@ -175,17 +175,17 @@ impl<'packs> RuleSet<'packs> {
         }
         let is_mentioned = form == ContentKind::Text && suppress::is_mentioned(bytes);
         if hits.is_empty() && self.companions.is_empty() && self.sizes.is_empty() && !is_mentioned {
-            return Ok(FileFindings::nothing(incomplete));
+            return Ok(FileFindings::empty(incomplete));
         }
 
-        let lines = LineIndex::of(bytes);
+        let lines = LineIndex::new(bytes);
         hits.extend(self.whole_file_hits(file, content, &lines, change)?);
         if hits.is_empty() && !is_mentioned {
-            return Ok(FileFindings::nothing(incomplete));
+            return Ok(FileFindings::empty(incomplete));
         }
 
         let (part, places) =
-            (RepositoryPart::of_text(&file.path, bytes), FileSurroundings::of(file.path.as_bytes(), bytes));
+            (RepositoryPart::of_text(&file.path, bytes), FileSurroundings::new(file.path.as_bytes(), bytes));
         let kinds: BTreeSet<&str> =
             hits.iter().filter(|hit| hit.secret.is_some()).map(|hit| hit.rule.name.as_str()).collect();
         // A scanner's own tests look for made-up secrets.
@@ -193,7 +193,7 @@ impl<'packs> RuleSet<'packs> {
             || matches!(part, Some(RepositoryPart::Test | RepositoryPart::Fixture)) && change.is_of_scanner();
         let are_examples =
             !kinds.is_empty() && (is_of_scanner(&file.path, part, bytes, kinds.len()) || is_tested());
-        let linter_comments = LinterComments::of(&lines);
+        let linter_comments = LinterComments::new(&lines);
         let mut seen = BTreeSet::new();
         let mut found = Vec::new();
         for hit in &hits {
@@ -208,7 +208,7 @@ impl<'packs> RuleSet<'packs> {
             if hit.is_something_else(&places, parsers)? || hit.has_counterpart(file, bytes, change)? {
                 continue;
             }
-            if linter_comments.silence(first, &hit.rule.linters) || hit.is_allowed(&places, parsers) {
+            if linter_comments.silences_any(first, &hit.rule.linters) || hit.is_allowed(&places, parsers) {
                 continue;
             }
             let part = part.or_else(|| hit.is_test_item(&places, parsers).then_some(RepositoryPart::Test));
@@ -235,10 +235,15 @@ impl<'packs> RuleSet<'packs> {
         });
         // If some rules did not run, the list of suppressed findings would be incomplete.
         let suppressions = if is_mentioned && incomplete.is_none() {
-            let counts = |first, last| touches(&file.added, first, last);
+            let counts = |first, last| overlaps_any(&file.added, first, last);
             let finds = |name: &str| self.rules.iter().any(|rule| rule.name == name);
             let is_shown = |at| places.is_shown(at, parsers);
-            suppress::idle(&file.path, &lines, &used, suppress::FileFacts { counts, finds, is_shown })
+            suppress::find_idle_suppressions(
+                &file.path,
+                &lines,
+                &used,
+                suppress::FileFacts { counts, finds, is_shown },
+            )
         } else {
             Vec::new()
         };
@@ -251,12 +256,12 @@ impl<'packs> RuleSet<'packs> {
         silenced.truncate(self.max_findings);
 
         let mut around = |hit: &RuleMatch<'_>| CodeDigests {
-            definition: places.definition(hit.matched.start, parsers),
+            definition: places.definition_digest(hit.matched.start, parsers),
             ..CodeDigests::default()
         };
         let codes: Vec<CodeDigests> = found.iter().map(|(hit, ..)| around(hit)).collect();
         let silenced_codes: Vec<CodeDigests> = silenced.iter().map(|(hit, ..)| around(hit)).collect();
-        let secrets = SecretRanges::of(hits.iter().filter_map(|hit| hit.secret.clone()).collect());
+        let secrets = SecretRanges::new(hits.iter().filter_map(|hit| hit.secret.clone()).collect());
         // A fix uses character offsets, which match the file's byte offsets only in UTF-8.
         let mut prover = SourceLanguage::of_path(file.path.as_bytes())
             .zip(std::str::from_utf8(bytes).ok().filter(|_| form == ContentKind::Text))
@@ -265,23 +270,23 @@ impl<'packs> RuleSet<'packs> {
         for ((hit, severity, first, last), code) in found.into_iter().zip(codes) {
             let shown = lines.range(first).start..lines.range(last).end;
             // A suggestion never contains a secret.
-            let fix = hit.fix.as_ref().filter(|_| !secrets.overlap(&shown));
+            let fix = hit.fix.as_ref().filter(|_| !secrets.overlaps(&shown));
             let suggestion =
-                fix.zip(prover.as_mut()).and_then(|(fix, prover)| prover.suggestion(first, last, fix));
-            let snippet = snippet(&lines, first, last, hit.matched.start, &secrets);
-            let snippet = if form == ContentKind::Binary { printable(&snippet) } else { snippet };
+                fix.zip(prover.as_mut()).and_then(|(fix, prover)| prover.prove_fix(first, last, fix));
+            let snippet = render_snippet(&lines, first, last, hit.matched.start, &secrets);
+            let snippet = if form == ContentKind::Binary { replace_control_chars(&snippet) } else { snippet };
             findings.push(RawFinding {
                 severity,
                 suggestion,
                 code,
-                ..finding(hit.rule, &file.path, first, last, snippet)
+                ..build_finding(hit.rule, &file.path, first, last, snippet)
             });
         }
         let silenced = silenced.into_iter().zip(silenced_codes);
         let suppressed = silenced.map(|((hit, severity, first, last, reason), code)| {
-            let snippet = snippet(&lines, first, last, hit.matched.start, &secrets);
+            let snippet = render_snippet(&lines, first, last, hit.matched.start, &secrets);
             let snippet = suppress::without_comment(&snippet);
-            let found = finding(hit.rule, &file.path, first, last, snippet);
+            let found = build_finding(hit.rule, &file.path, first, last, snippet);
             let reason = suppress::told_reason(&lines, &reason);
             SuppressedFinding { finding: RawFinding { severity, code, ..found }, reason }
         });
@@ -290,18 +295,18 @@ impl<'packs> RuleSet<'packs> {
     }
 
     /// Returns the findings for a new file that is too large to be read.
-    pub(crate) fn oversized(&self, file: &ChangedFile, size: u64) -> Vec<RawFinding> {
+    pub(crate) fn oversized_findings(&self, file: &ChangedFile, size: u64) -> Vec<RawFinding> {
         if !is_new(&file.added, None) || file.old_path.is_some() {
             return Vec::new();
         }
         let exceeded = |(rule, check): &&(&'packs PackRule, &SizeCheck)| {
-            rule.applies_to(&file.path) && check.exceeded(size, None)
+            rule.applies_to(&file.path) && check.is_exceeded(size, None)
         };
         let found = self.sizes.iter().filter(exceeded);
-        let part = RepositoryPart::of(&file.path);
+        let part = RepositoryPart::from_path(&file.path);
         let told = |(rule, _): &(&'packs PackRule, &SizeCheck)| {
             let severity = rule.severity_in(part)?;
-            Some(RawFinding { severity, ..finding(rule, &file.path, 1, 1, String::new()) })
+            Some(RawFinding { severity, ..build_finding(rule, &file.path, 1, 1, String::new()) })
         };
         found.filter_map(told).collect()
     }
@@ -321,8 +326,8 @@ impl<'packs> RuleSet<'packs> {
         let wanted = |index: usize| {
             rule_at(index).is_some_and(|rule| rule.check.may_match(bytes) && rule.applies_to(&file.path))
         };
-        let on_added = |first, last| touches(&file.added, first, last);
-        let matches = scan.matches(text_of(bytes), parsers, &wanted, &on_added)?;
+        let on_added = |first, last| overlaps_any(&file.added, first, last);
+        let matches = scan.find_matches(text_of(bytes), parsers, &wanted, &on_added)?;
         let hit = |found: SyntaxMatch| {
             Some(RuleMatch {
                 rule: rule_at(found.rule)?,
@@ -345,11 +350,11 @@ impl<'packs> RuleSet<'packs> {
     ) -> Result<Vec<RuleMatch<'packs>>, ComplexityError> {
         let applies = |index: usize| self.rules.get(index).is_some_and(|rule| rule.applies_to(&file.path));
         let wanted: Vec<_> = self.flows.iter().filter(|(index, _)| applies(*index)).copied().collect();
-        let found = flow::found(&wanted, &file.path, bytes, parsers)?;
-        let lines = LineIndex::of(bytes);
+        let found = flow::find_matches(&wanted, &file.path, bytes, parsers)?;
+        let lines = LineIndex::new(bytes);
         let is_added = |place: &Range<usize>| {
             let last = place.end.saturating_sub(1).max(place.start);
-            touches(&file.added, lines.number(place.start), lines.number(last))
+            overlaps_any(&file.added, lines.number(place.start), lines.number(last))
         };
         let mut hits: Vec<RuleMatch<'packs>> = Vec::new();
         for (index, found) in found {
@@ -376,7 +381,7 @@ impl<'packs> RuleSet<'packs> {
         lines: &LineIndex<'_>,
         change: &ChangeContext<'_>,
     ) -> Result<Vec<RuleMatch<'packs>>, ReaderError> {
-        let is_text = content.form() != ContentKind::Binary;
+        let is_text = content.kind() != ContentKind::Binary;
         let mut hits = Vec::new();
         let mut hit = |rule: &'packs PackRule, line: u32| {
             hits.push(RuleMatch {
@@ -390,7 +395,7 @@ impl<'packs> RuleSet<'packs> {
         };
         for (rule, check) in self.companions.iter().filter(|(rule, _)| is_text && rule.applies_to(&file.path))
         {
-            if let Some(line) = check.missed(&rule.name, &file.path, lines, change)? {
+            if let Some(line) = check.violation_line(&rule.name, &file.path, lines, change)? {
                 hit(rule, line);
             }
         }
@@ -398,7 +403,7 @@ impl<'packs> RuleSet<'packs> {
         let count = is_text.then(|| lines.count());
         if is_new(&file.added, count) && file.old_path.is_none() {
             for (rule, check) in self.sizes.iter().filter(|(rule, _)| rule.applies_to(&file.path)) {
-                if check.exceeded(content.size(), count) {
+                if check.is_exceeded(content.size(), count) {
                     hit(rule, 1);
                 }
             }
@@ -422,7 +427,7 @@ pub(crate) fn companion_paths(rules: &[&PackRule], file: &RepoPath) -> Vec<RepoP
 }
 
 /// Creates a finding without a suggestion.
-fn finding(rule: &PackRule, path: &RepoPath, first: u32, last: u32, snippet: String) -> RawFinding {
+fn build_finding(rule: &PackRule, path: &RepoPath, first: u32, last: u32, snippet: String) -> RawFinding {
     RawFinding {
         place: CodeLocation { path: path.clone(), side: DiffSide::New, start_line: first, end_line: last },
         severity: rule.severity,
@@ -439,7 +444,7 @@ fn finding(rule: &PackRule, path: &RepoPath, first: u32, last: u32, snippet: Str
 
 /// Returns the snippet without control characters. The bytes around a secret in a binary file can be
 /// anything.
-fn printable(snippet: &str) -> String {
+fn replace_control_chars(snippet: &str) -> String {
     snippet.replace(|c: char| c.is_control() && c != '\n' && c != '\t', "\u{FFFD}")
 }
 
@@ -459,8 +464,8 @@ mod tests {
             (1, 20, true),
             (10, 10, false),
         ] {
-            assert_eq!(touches(&added, first, last), expected, "{first}..={last}");
+            assert_eq!(overlaps_any(&added, first, last), expected, "{first}..={last}");
         }
-        assert!(!touches(&[], 1, 1));
+        assert!(!overlaps_any(&[], 1, 1));
     }
 }

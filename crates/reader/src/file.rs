@@ -74,7 +74,7 @@ impl FileTree {
     /// Returns the decoded content of a file. For a file that is too large, the error reports if it is
     /// binary.
     pub(crate) fn read(&self, path: &RepoPath) -> Result<DecodedContent, SkipReason> {
-        self.bytes(path).map(DecodedContent::of)
+        self.bytes(path).map(DecodedContent::from_bytes)
     }
 
     /// Returns the bytes of a file.
@@ -85,7 +85,7 @@ impl FileTree {
     /// binary too. [`SkipReason::Unreadable`] for anything else that is not a file, also for a path behind a
     /// link.
     pub fn bytes(&self, path: &RepoPath) -> Result<Vec<u8>, SkipReason> {
-        let (folder, name) = self.folder(path)?;
+        let (folder, name) = self.open_folder(path)?;
         read_bounded(open_regular(&folder, name)?)
     }
 
@@ -97,15 +97,16 @@ impl FileTree {
 
     /// Returns the size of a regular file in bytes.
     pub fn size(&self, path: &RepoPath) -> Option<u64> {
-        let (folder, name) = self.folder(path).ok()?;
+        let (folder, name) = self.open_folder(path).ok()?;
         let found = statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
         let regular = FileType::from_raw_mode(found.st_mode) == FileType::RegularFile;
         u64::try_from(found.st_size).ok().filter(|_| regular)
     }
 
     /// Returns true if a file, a link or a folder exists at this path.
-    pub fn has(&self, path: &RepoPath) -> bool {
-        self.folder(path).is_ok_and(|(folder, name)| statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW).is_ok())
+    pub fn has_entry(&self, path: &RepoPath) -> bool {
+        self.open_folder(path)
+            .is_ok_and(|(folder, name)| statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW).is_ok())
     }
 
     /// Opens the folder that holds a file, and returns it with the file's name.
@@ -113,7 +114,7 @@ impl FileTree {
     /// # Errors
     ///
     /// [`FileOpenError::NotRegular`], or [`FileOpenError::Refused`] if there is no such folder.
-    pub fn folder<'path>(&self, path: &'path RepoPath) -> Result<(OwnedFd, &'path [u8]), FileOpenError> {
+    pub fn open_folder<'path>(&self, path: &'path RepoPath) -> Result<(OwnedFd, &'path [u8]), FileOpenError> {
         if !path.is_inside() {
             return Err(FileOpenError::NotRegular);
         }

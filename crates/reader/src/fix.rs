@@ -15,7 +15,7 @@ impl ByteReplacement {
     /// Returns the same change without the text that it leaves unchanged, but never splits a word or an
     /// operator. Two fixes that each change one letter of a name therefore change the same name. Returns
     /// `None` if the range is not in the text.
-    pub(crate) fn narrowed(&self, text: &str) -> Option<Self> {
+    pub(crate) fn narrow_to_change(&self, text: &str) -> Option<Self> {
         let (old, new) = (text.get(self.range.clone())?, self.replacement.as_str());
         let length = |pairs: &mut dyn Iterator<Item = (char, char)>| {
             pairs.take_while(|pair| pair.0 == pair.1).map(|pair| pair.0.len_utf8()).sum::<usize>()
@@ -34,7 +34,7 @@ impl ByteReplacement {
 
     /// Returns true if this fix cannot be combined with `next`, which does not begin before it. The two
     /// overlap, one inserts text where the other begins or ends, or their texts would run together.
-    pub(crate) fn excludes(&self, next: &Self) -> bool {
+    pub(crate) fn conflicts_with(&self, next: &Self) -> bool {
         if self.range.end != next.range.start {
             return self.range.end > next.range.start;
         }
@@ -58,7 +58,7 @@ enum LetterKind {
 }
 
 impl LetterKind {
-    fn of(letter: char) -> Self {
+    fn from_char(letter: char) -> Self {
         match letter {
             '_' => Self::Word,
             letter if letter.is_alphanumeric() => Self::Word,
@@ -75,7 +75,10 @@ fn is_between_tokens(text: &str, at: usize) -> bool {
     if before.is_empty() || after.is_empty() {
         return true;
     }
-    let kinds = (before.chars().next_back().map(LetterKind::of), after.chars().next().map(LetterKind::of));
+    let kinds = (
+        before.chars().next_back().map(LetterKind::from_char),
+        after.chars().next().map(LetterKind::from_char),
+    );
     kinds.0 != kinds.1 || kinds.0 == Some(LetterKind::Single)
 }
 
@@ -93,7 +96,7 @@ pub struct LineEdit {
 
 impl LineEdit {
     /// Returns the suggestion of a finding, if it has one.
-    pub fn of(finding: &RawFinding) -> Option<Self> {
+    pub fn from_finding(finding: &RawFinding) -> Option<Self> {
         let replacement = finding.suggestion.as_ref()?.replacement.clone();
         Some(Self { first: finding.place.start_line, last: finding.place.end_line, replacement })
     }
@@ -120,7 +123,7 @@ mod tests {
             ("f()\n", "", (0..4, "")),
         ] {
             let fix = ByteReplacement { range: 0..old.len(), replacement: new.to_owned() };
-            let narrowed = fix.narrowed(old).unwrap();
+            let narrowed = fix.narrow_to_change(old).unwrap();
             let is = (narrowed.range.clone(), narrowed.replacement.as_str());
             assert_eq!(is, expected, "{old:?} to {new:?}");
         }
@@ -139,7 +142,7 @@ mod tests {
             (fix(0..2, "a"), fix(2..2, " b"), true),
             (fix(0..2, ""), fix(2..3, "("), true),
         ] {
-            assert_eq!(one.excludes(&two), excludes, "{one:?} {two:?}");
+            assert_eq!(one.conflicts_with(&two), excludes, "{one:?} {two:?}");
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::content::BYTE_ORDER_MARK;
 use crate::fix::ByteReplacement;
 pub use crate::fix::LineEdit;
 use crate::lines::LineIndex;
-use crate::proof::{MAX_PARSED_BYTES, edited, keeps};
+use crate::proof::{MAX_PARSED_BYTES, apply_replacements, preserves_shape};
 use crate::syntax::{ParserPool, SourceLanguage, TreeShape};
 
 /// A file with suggestions applied.
@@ -62,7 +62,7 @@ impl EditCandidate<'_> {
         if self.fix == before.fix {
             return Some(FixRefusal::SameChange(before.index));
         }
-        (!is_apart && before.fix.excludes(&self.fix)).then_some(FixRefusal::Overlap(before.index))
+        (!is_apart && before.fix.conflicts_with(&self.fix)).then_some(FixRefusal::Overlap(before.index))
     }
 }
 
@@ -70,7 +70,7 @@ impl EditCandidate<'_> {
 /// one that begins first is applied. Edits that would change the syntax tree around their lines are left out.
 /// Nothing is applied to a file that is not UTF-8 or whose language has no grammar, because such files get no
 /// suggestions.
-pub fn apply(path: &RepoPath, bytes: &[u8], edits: &[LineEdit]) -> AppliedEdits {
+pub fn apply_line_edits(path: &RepoPath, bytes: &[u8], edits: &[LineEdit]) -> AppliedEdits {
     let none = |refusal| AppliedEdits { bytes: bytes.to_vec(), refusals: vec![Some(refusal); edits.len()] };
     let (mark, rest) =
         bytes.split_at(if bytes.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 });
@@ -82,10 +82,10 @@ pub fn apply(path: &RepoPath, bytes: &[u8], edits: &[LineEdit]) -> AppliedEdits 
     let mut proven = |chosen: &[&EditCandidate<'_>]| {
         let fixes = of_lines(text, chosen).ok_or(FixRefusal::NoLines)?;
         let ranges: Vec<Range<usize>> = fixes.iter().map(|fix| fix.range.clone()).collect();
-        let (fixed, changed) = edited(text, &fixes).ok_or(FixRefusal::NoLines)?;
+        let (fixed, changed) = apply_replacements(text, &fixes).ok_or(FixRefusal::NoLines)?;
         let is = parsers.parse_in_time(language, &fixed).ok_or(FixRefusal::TooLarge)?;
-        let (was, is) = (TreeShape::of(&tree, &ranges), TreeShape::of(&is, &changed));
-        match keeps(&was, &is) {
+        let (was, is) = (TreeShape::from_tree(&tree, &ranges), TreeShape::from_tree(&is, &changed));
+        match preserves_shape(&was, &is) {
             true => Ok(fixed),
             false if is.errors > was.errors => Err(FixRefusal::SyntaxError),
             false => Err(FixRefusal::ChangedCode),
@@ -137,14 +137,14 @@ pub fn apply(path: &RepoPath, bytes: &[u8], edits: &[LineEdit]) -> AppliedEdits 
 
 /// Returns the edits whose lines the text has, sorted by the start of their changes.
 fn candidates<'a>(bytes: &[u8], text: &str, edits: &'a [LineEdit]) -> Vec<EditCandidate<'a>> {
-    let lines = LineIndex::of(bytes);
+    let lines = LineIndex::new(bytes);
     let is_inside = |edit: &LineEdit| (1..=edit.last).contains(&edit.first) && edit.last <= lines.count();
     let mut inside: Vec<(usize, &LineEdit)> =
         edits.iter().enumerate().filter(|(_, edit)| is_inside(edit)).collect();
     inside.sort_by_key(|(index, edit)| (edit.first, edit.last, *index));
-    let fixes = lines.fixes(&inside.iter().map(|(_, edit)| *edit).collect::<Vec<_>>());
+    let fixes = lines.edit_replacements(&inside.iter().map(|(_, edit)| *edit).collect::<Vec<_>>());
     let candidate = |((index, edit), whole): ((usize, &'a LineEdit), ByteReplacement)| {
-        let fix = whole.narrowed(text)?;
+        let fix = whole.narrow_to_change(text)?;
         Some(EditCandidate { index, edit, lines: whole.range, fix })
     };
     let mut candidates: Vec<EditCandidate<'_>> =
@@ -172,11 +172,11 @@ fn of_lines(text: &str, chosen: &[&EditCandidate<'_>]) -> Option<Vec<ByteReplace
         let at = ranges.iter().rposition(holds)?;
         parts.get_mut(at)?.push(&candidate.fix);
     }
-    ranges.into_iter().zip(parts).map(|(range, fixes)| joined(text, range, &fixes)).collect()
+    ranges.into_iter().zip(parts).map(|(range, fixes)| merge_fixes(text, range, &fixes)).collect()
 }
 
 /// Merges several ascending changes within a range into one change of the range.
-fn joined(text: &str, range: Range<usize>, fixes: &[&ByteReplacement]) -> Option<ByteReplacement> {
+fn merge_fixes(text: &str, range: Range<usize>, fixes: &[&ByteReplacement]) -> Option<ByteReplacement> {
     let (mut replacement, mut at) = (String::new(), range.start);
     for fix in fixes {
         replacement.push_str(text.get(at..fix.range.start)?);
@@ -191,7 +191,7 @@ impl LineIndex<'_> {
     /// Returns the byte replacements of edits that ascend and do not overlap. Deleted lines go with their
     /// line ends. If the last lines are deleted and the last one has no line end, each goes with the line end
     /// before it, and the file still has none at its end.
-    pub(crate) fn fixes(&self, edits: &[&LineEdit]) -> Vec<ByteReplacement> {
+    pub(crate) fn edit_replacements(&self, edits: &[&LineEdit]) -> Vec<ByteReplacement> {
         let count = self.count();
         let is_ended = self.range(count.saturating_add(1)).start > self.range(count).end;
         let mut rest = count.saturating_add(1);
@@ -201,12 +201,12 @@ impl LineIndex<'_> {
             }
         }
         let with_end_before = |edit: &LineEdit| 1 < rest && rest <= edit.first;
-        edits.iter().map(|edit| self.fix(edit, with_end_before(edit))).collect()
+        edits.iter().map(|edit| self.edit_replacement(edit, with_end_before(edit))).collect()
     }
 
     /// Returns the byte replacement of an edit. Line ends in the replacement become those of the lines that
     /// it replaces.
-    fn fix(&self, edit: &LineEdit, with_end_before: bool) -> ByteReplacement {
+    fn edit_replacement(&self, edit: &LineEdit, with_end_before: bool) -> ByteReplacement {
         let range = self.range(edit.first).start..self.range(edit.last).end;
         if edit.replacement.is_empty() {
             let range = if with_end_before {
@@ -235,7 +235,7 @@ mod tests {
     }
 
     fn applied(text: &str, edits: &[LineEdit]) -> (String, Vec<bool>) {
-        let fixed = apply(&"a.py".into(), text.as_bytes(), edits);
+        let fixed = apply_line_edits(&"a.py".into(), text.as_bytes(), edits);
         let applied = fixed.refusals.iter().map(Option::is_none).collect();
         (String::from_utf8(fixed.bytes).unwrap(), applied)
     }
@@ -265,8 +265,9 @@ mod tests {
             assert_eq!(applied(text, &edits), (expected.to_owned(), vec![true; edits.len()]), "{text:?}");
         }
         for text in ["f()\nf()", "f()\nf()\n"] {
-            let fixes = LineIndex::of(text.as_bytes()).fixes(&gone(1..3).iter().collect::<Vec<_>>());
-            assert_eq!(edited(text, &fixes).unwrap().0, "", "{text:?}");
+            let fixes =
+                LineIndex::new(text.as_bytes()).edit_replacements(&gone(1..3).iter().collect::<Vec<_>>());
+            assert_eq!(apply_replacements(text, &fixes).unwrap().0, "", "{text:?}");
         }
     }
 
@@ -287,7 +288,7 @@ mod tests {
     fn edits_of_lines_that_are_not_there_and_of_unknown_languages_are_not_applied() {
         let edits = [edit(0, 1, "x"), edit(2, 1, "x"), edit(2, 2, "x")];
         assert_eq!(applied("a\n", &edits), ("a\n".to_owned(), vec![false; 3]));
-        let fixed = apply(&"a.txt".into(), b"a\n", &[edit(1, 1, "x")]);
+        let fixed = apply_line_edits(&"a.txt".into(), b"a\n", &[edit(1, 1, "x")]);
         assert_eq!(
             fixed,
             AppliedEdits { bytes: b"a\n".to_vec(), refusals: vec![Some(FixRefusal::NoGrammar)] }
@@ -328,8 +329,9 @@ mod tests {
 
     #[test]
     fn each_refused_edit_has_its_reason() {
-        let refusals =
-            |text: &str, edits: &[LineEdit]| apply(&"a.py".into(), text.as_bytes(), edits).refusals;
+        let refusals = |text: &str, edits: &[LineEdit]| {
+            apply_line_edits(&"a.py".into(), text.as_bytes(), edits).refusals
+        };
         for (text, edits, expected) in [
             // Both edits change one word.
             ("foobar()\n", vec![edit(1, 1, "goobar()"), edit(1, 1, "foobaz()")], FixRefusal::Overlap(0)),
@@ -351,14 +353,14 @@ mod tests {
         ] {
             assert_eq!(refusals(text, &edits), [None, Some(expected)], "{text:?}");
         }
-        let latin = apply(&"a.py".into(), b"x = '\xe9'\n", &[edit(1, 1, "x = 1")]);
+        let latin = apply_line_edits(&"a.py".into(), b"x = '\xe9'\n", &[edit(1, 1, "x = 1")]);
         assert_eq!(latin.refusals, [Some(FixRefusal::NotUtf8)]);
     }
 
     #[test]
     fn an_edit_that_overlaps_one_that_is_refused_is_applied_in_its_place() {
         let edits = [edit(1, 1, "f)a)"), edit(1, 1, "f[b]"), edit(2, 2, "h()")];
-        let fixed = apply(&"a.py".into(), b"f(a)\nf()\n", &edits);
+        let fixed = apply_line_edits(&"a.py".into(), b"f(a)\nf()\n", &edits);
         assert_eq!(String::from_utf8(fixed.bytes).unwrap(), "f[b]\nh()\n");
         assert_eq!(fixed.refusals, [Some(FixRefusal::SyntaxError), None, None]);
     }

@@ -76,7 +76,7 @@ pub(crate) enum FlowKind {
 
 /// Returns the findings of these rules in a file as pairs of rule index and place. A file without a coroutine
 /// and without botocore has none.
-pub(crate) fn found(
+pub(crate) fn find_matches(
     rules: &[(usize, &FlowCheck)],
     path: &RepoPath,
     bytes: &[u8],
@@ -92,12 +92,12 @@ pub(crate) fn found(
         return Err(ComplexityError::TooLarge);
     }
     let text = text_of(bytes);
-    let is_time = parsers.time();
+    let is_time = parsers.time_check();
     let tree = parsers.parse_in_time(language, &text).ok_or(ComplexityError::OverLimit)?;
     let find = || {
-        let model = FileModel::of(&tree, &text, &is_time).ok_or(ComplexityError::OverLimit)?;
+        let model = FileModel::from_tree(&tree, &text, &is_time).ok_or(ComplexityError::OverLimit)?;
         let in_package = is_in_package(path);
-        let values = FlowValues::of(&model, in_package);
+        let values = FlowValues::new(&model, in_package);
         let mut all = Vec::new();
         for (index, rule) in rules {
             let found = match rule.follows {
@@ -111,7 +111,7 @@ pub(crate) fn found(
                 FlowKind::Names => prefix::find(&values),
             };
             all.extend(found.into_iter().map(|it| {
-                let imports = imports::of(&model, &it.range);
+                let imports = imports::find_imports(&model, &it.range);
                 (*index, FlowMatch { imports, ..it })
             }));
         }

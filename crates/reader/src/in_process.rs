@@ -24,7 +24,7 @@ use crate::engine::{MAX_FINDINGS, RuleSet, companion_paths};
 use crate::file::FileTree;
 use crate::pack::{RuleCheck, RulePacks};
 use crate::part::RepositoryPart;
-use crate::proposals::prove;
+use crate::proposals::prove_replacements;
 use crate::protocol::MAX_SUPPRESSIONS;
 use crate::rules::companion::ChangeContext;
 use crate::rules::scanner::MANIFESTS;
@@ -55,7 +55,7 @@ impl InProcessReader {
     ///
     /// [`ReaderError::BadPack`] if the data built into the binary is invalid.
     pub fn new() -> Result<Self, ReaderError> {
-        Ok(Self::with_packs(RulePacks::embedded()?))
+        Ok(Self::with_packs(RulePacks::load_embedded()?))
     }
 
     /// Creates a reader with these packs.
@@ -89,11 +89,14 @@ impl InProcessReader {
         packs: &[String],
         files: &[ChangedFile],
     ) -> Result<Vec<RepoPath>, ReaderError> {
-        let rules = self.packs.select(packs)?;
+        let rules = self.packs.select_rules(packs)?;
         let mut paths = BTreeSet::new();
         // In a project that looks for keys, the keys in its tests have another meaning.
         let has_tests = files.iter().any(|file| {
-            matches!(RepositoryPart::of(&file.path), Some(RepositoryPart::Test | RepositoryPart::Fixture))
+            matches!(
+                RepositoryPart::from_path(&file.path),
+                Some(RepositoryPart::Test | RepositoryPart::Fixture)
+            )
         });
         if has_tests && rules.iter().any(|rule| matches!(rule.check, RuleCheck::Secret(_))) {
             paths.extend(MANIFESTS.map(RepoPath::from));
@@ -130,7 +133,7 @@ impl InProcessReader {
                 started.map_err(|error| ReaderError::Failed(format!("no thread can be started: {error}")))?;
             for running in started {
                 let part = running.join().unwrap_or_else(|panic| resume_unwind(panic))?;
-                join(&mut report, part);
+                merge_report(&mut report, part);
             }
             Ok::<(), ReaderError>(())
         })?;
@@ -153,19 +156,19 @@ pub(crate) struct RequestReader<'a> {
 impl<'a> RequestReader<'a> {
     /// Compiles the rules and opens the tree.
     pub(crate) fn new(reader: &'a InProcessReader, request: &ReadRequest) -> Result<Self, ReaderError> {
-        let mut rules = reader.packs.select(&request.packs)?;
+        let mut rules = reader.packs.select_rules(&request.packs)?;
         rules.retain(|rule| !request.off.contains(&rule.name));
         let rules = RuleSet::new(rules)?.with_max_findings(reader.max_findings);
         Ok(Self { packs: &reader.packs, rules, tree: FileTree::open(&request.tree)? })
     }
 
-    pub(crate) fn rules(&self) -> Vec<String> {
+    pub(crate) fn rule_names(&self) -> Vec<String> {
         self.rules.names()
     }
 
     /// Returns the context of the change that a request is about.
-    pub(crate) fn change<'b>(&'b self, request: &'b ReadRequest) -> ChangeContext<'b> {
-        ChangeContext::of(request, &self.tree)
+    pub(crate) fn change_context<'b>(&'b self, request: &'b ReadRequest) -> ChangeContext<'b> {
+        ChangeContext::from_request(request, &self.tree)
     }
 
     /// Returns the report on one file, which lists the file once, as reviewed or as skipped. `time` limits
@@ -190,7 +193,7 @@ impl<'a> RequestReader<'a> {
             }
             Err(reason @ (SkipReason::TooLarge | SkipReason::Binary)) => {
                 let size = self.tree.size(&file.path).unwrap_or_default();
-                report.findings = self.rules.oversized(file, size);
+                report.findings = self.rules.oversized_findings(file, size);
                 Some(reason)
             }
             Err(reason) => Some(reason),
@@ -202,7 +205,7 @@ impl<'a> RequestReader<'a> {
         report.suppressions.truncate(MAX_SUPPRESSIONS);
         if report.suppressions.iter().any(|idle| idle.problem == IdleSuppressionReason::UnknownRule) {
             // A disabled rule, or one of a pack that this run does not use, still counts as a known rule.
-            let listed = self.packs.list()?;
+            let listed = self.packs.list_rules()?;
             let is_one = |name: &str| listed.iter().any(|listed| listed.rule == name);
             report
                 .suppressions
@@ -213,7 +216,7 @@ impl<'a> RequestReader<'a> {
 }
 
 /// Adds the results for other files to a report.
-fn join(report: &mut ReadReport, part: ReadReport) {
+fn merge_report(report: &mut ReadReport, part: ReadReport) {
     report.findings.extend(part.findings);
     report.reviewed.extend(part.reviewed);
     report.not_reviewed.extend(part.not_reviewed);
@@ -248,11 +251,11 @@ fn read_share(
     one: &RequestReader<'_>,
     queue: &FileQueue<'_>,
 ) -> Result<ReadReport, ReaderError> {
-    let change = one.change(request);
+    let change = one.change_context(request);
     let mut report = ReadReport::default();
     let mut parsers = ParserPool::default();
     while let Some(file) = queue.files.get(queue.next.fetch_add(1, Ordering::Relaxed)) {
-        join(&mut report, one.read(file, &change, &mut parsers, MAX_TIME)?);
+        merge_report(&mut report, one.read(file, &change, &mut parsers, MAX_TIME)?);
     }
     Ok(report)
 }
@@ -268,7 +271,7 @@ impl RepositoryReader for InProcessReader {
     }
 
     async fn prove(&self, request: &ProofRequest) -> Result<Vec<bool>, ReaderError> {
-        prove(request)
+        prove_replacements(request)
     }
 
     async fn used_tools(&self, request: &UsedToolsRequest) -> Result<UsedTools, ReaderError> {

@@ -48,7 +48,7 @@ pub fn is_parsed(path: &truing_diff::RepoPath) -> bool {
 }
 
 pub use file::{FileOpenError, FileTree, MAX_FILE_BYTES, open_regular};
-pub use fixed::{AppliedEdits, FixRefusal, LineEdit, apply};
+pub use fixed::{AppliedEdits, FixRefusal, LineEdit, apply_line_edits};
 pub use in_process::InProcessReader;
 pub use pack::{ExampleResults, ListedRule, RulePacks, RuleSource};
 pub use snippet::CUT;

@@ -12,7 +12,7 @@ pub(crate) struct LineIndex<'text> {
 
 impl<'text> LineIndex<'text> {
     /// Finds the lines of `text`.
-    pub(crate) fn of(text: &'text [u8]) -> Self {
+    pub(crate) fn new(text: &'text [u8]) -> Self {
         let after_ends = memchr::memchr_iter(b'\n', text).map(|at| at + 1);
         Self { text, starts: std::iter::once(0).chain(after_ends).collect() }
     }
@@ -66,7 +66,7 @@ impl<'text> LineIndex<'text> {
 }
 
 /// Returns true if one of the ascending ranges overlaps `first..=last`.
-pub(crate) fn touches(added: &[(u32, u32)], first: u32, last: u32) -> bool {
+pub(crate) fn overlaps_any(added: &[(u32, u32)], first: u32, last: u32) -> bool {
     let next = added.partition_point(|(_, end)| *end < first);
     added.get(next).is_some_and(|(start, _)| *start <= last)
 }
@@ -77,12 +77,12 @@ mod tests {
 
     #[test]
     fn lines_end_with_lf_or_crlf_and_the_last_needs_no_end() {
-        let lines = LineIndex::of(b"a\r\n\nb\rc\nd");
+        let lines = LineIndex::new(b"a\r\n\nb\rc\nd");
         let all: Vec<&[u8]> = (1..=4).map(|number| lines.bytes(lines.range(number))).collect();
         assert_eq!(all, [b"a".as_slice(), b"", b"b\rc", b"d"]);
         assert_eq!((lines.number(0), lines.number(2), lines.number(3), lines.number(4)), (1, 1, 2, 3));
         assert_eq!((lines.range(0), lines.range(5)), (0..0, 0..0));
-        let counts = [b"".as_slice(), b"a", b"a\n", b"a\n\n"].map(|text| LineIndex::of(text).count());
+        let counts = [b"".as_slice(), b"a", b"a\n", b"a\n\n"].map(|text| LineIndex::new(text).count());
         assert_eq!(counts, [0, 1, 1, 2]);
     }
 }

@@ -10,27 +10,30 @@ use crate::lines::LineIndex;
 
 /// Comment of ESLint, oxlint or Deno that applies to one line, and the names in it.
 static SCRIPT_LINE: LazyLock<Regex> = LazyLock::new(|| {
-    compiled(r"(?:eslint|oxlint)-disable-(line|next-line)\b([^\n]*)|deno-lint-(ignore)(?:[ \t]+([^\n]*))?$")
+    compile_pattern(
+        r"(?:eslint|oxlint)-disable-(line|next-line)\b([^\n]*)|deno-lint-(ignore)(?:[ \t]+([^\n]*))?$",
+    )
 });
 /// Comment of ESLint or oxlint that applies to the lines up to another comment.
 static SCRIPT_BLOCK: LazyLock<Regex> =
-    LazyLock::new(|| compiled(r"/\*\s*(?:eslint|oxlint)-(disable|enable)((?:\s[^*]*)?)\*/"));
+    LazyLock::new(|| compile_pattern(r"/\*\s*(?:eslint|oxlint)-(disable|enable)((?:\s[^*]*)?)\*/"));
 /// Comment of Biome for the next line, and the name in it.
-static BIOME: LazyLock<Regex> = LazyLock::new(|| compiled(r"biome-ignore[ \t]+(lint[\w/]*)"));
+static BIOME: LazyLock<Regex> = LazyLock::new(|| compile_pattern(r"biome-ignore[ \t]+(lint[\w/]*)"));
 /// Comment of flake8 or Ruff for its line, and the codes in it.
-static NOQA: LazyLock<Regex> =
-    LazyLock::new(|| compiled(r"(?i)#[ \t]*noqa\b(?:[ \t]*:[ \t]*([A-Z]+[0-9]+(?:[ \t,]+[A-Z]+[0-9]+)*))?"));
+static NOQA: LazyLock<Regex> = LazyLock::new(|| {
+    compile_pattern(r"(?i)#[ \t]*noqa\b(?:[ \t]*:[ \t]*([A-Z]+[0-9]+(?:[ \t,]+[A-Z]+[0-9]+)*))?")
+});
 /// Comment of flake8 or Ruff for the whole file, and the codes in it.
 static FILE_NOQA: LazyLock<Regex> = LazyLock::new(|| {
-    compiled(
+    compile_pattern(
         r"(?im)^[ \t]*#[ \t]*(?:ruff|flake8)[ \t]*:[ \t]*noqa\b(?:[ \t]*:[ \t]*([A-Z]+[0-9]+(?:[ \t,]+[A-Z]+[0-9]+)*))?",
     )
 });
 /// Comment of pylint for its line or the next.
 static PYLINT: LazyLock<Regex> =
-    LazyLock::new(|| compiled(r"#[ \t]*pylint:[ \t]*(disable|disable-next)[ \t]*=[ \t]*([\w, \t-]+)"));
+    LazyLock::new(|| compile_pattern(r"#[ \t]*pylint:[ \t]*(disable|disable-next)[ \t]*=[ \t]*([\w, \t-]+)"));
 
-fn compiled(pattern: &str) -> Regex {
+fn compile_pattern(pattern: &str) -> Regex {
     #[expect(clippy::expect_used, reason = "constants, which the tests of this file compile")]
     Regex::new(pattern).expect("the pattern of a linter's comment")
 }
@@ -53,12 +56,12 @@ struct CommentBlock<'a> {
 }
 
 impl<'a> LinterComments<'a> {
-    pub(crate) fn of(lines: &'a LineIndex<'a>) -> Self {
+    pub(crate) fn new(lines: &'a LineIndex<'a>) -> Self {
         Self { lines, blocks: OnceCell::new(), files: OnceCell::new() }
     }
 
     /// Returns true if a comment disables one of these linter rules (`eslint/no-debugger`) on this line.
-    pub(crate) fn silence(&self, line: u32, rules: &[String]) -> bool {
+    pub(crate) fn silences_any(&self, line: u32, rules: &[String]) -> bool {
         let own = self.lines.bytes(self.lines.range(line));
         let before = line.checked_sub(1).filter(|before| *before > 0);
         let before = before.map(|before| self.lines.bytes(self.lines.range(before))).unwrap_or_default();
@@ -183,10 +186,10 @@ mod tests {
             ("x  # pylint: disable=y", 1, false),
             ("x", 1, false),
         ] {
-            let lines = LineIndex::of(text.as_bytes());
-            assert_eq!(LinterComments::of(&lines).silence(line, &rules), expected, "{text:?}");
+            let lines = LineIndex::new(text.as_bytes());
+            assert_eq!(LinterComments::new(&lines).silences_any(line, &rules), expected, "{text:?}");
         }
-        let lines = LineIndex::of(b"x // eslint-disable-line");
-        assert!(!LinterComments::of(&lines).silence(1, &[]));
+        let lines = LineIndex::new(b"x // eslint-disable-line");
+        assert!(!LinterComments::new(&lines).silences_any(1, &[]));
     }
 }

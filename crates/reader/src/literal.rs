@@ -73,7 +73,7 @@ struct LiteralPattern {
 }
 
 /// Returns the ranges of secret values, in no order.
-pub(crate) fn found(text: &[u8]) -> Vec<Range<usize>> {
+pub(crate) fn find_values(text: &[u8]) -> Vec<Range<usize>> {
     let of = |form: &'static LiteralPattern| {
         form.pattern.captures_iter(text).filter_map(|captures| {
             let value = captures.name("value")?;
@@ -178,7 +178,7 @@ mod tests {
     use super::*;
 
     fn hidden(text: &str) -> Vec<&str> {
-        crate::snippet::SecretRanges::of(found(text.as_bytes()))
+        crate::snippet::SecretRanges::new(find_values(text.as_bytes()))
             .0
             .into_iter()
             .map(|range| &text[range])

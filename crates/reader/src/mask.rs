@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use truing_core::port::ReaderError;
 
-use crate::redact::{UNKNOWN, found, replace_secrets};
+use crate::redact::{UNKNOWN, find_secrets, replace_secrets};
 use crate::snippet::SecretRanges;
 
 /// Text that replaces a secret.
@@ -31,11 +31,11 @@ pub fn are_secrets_shown() -> bool {
 }
 
 /// Returns the text with secrets masked for a model.
-pub fn mask(text: &str) -> Cow<'_, str> {
+pub fn mask_secrets(text: &str) -> Cow<'_, str> {
     if are_secrets_shown() {
         return Cow::Borrowed(text);
     }
-    match places(text) {
+    match find_mask_ranges(text) {
         Ok(secrets) if secrets.0.is_empty() => Cow::Borrowed(text),
         Ok(secrets) => Cow::Owned(replace_secrets(text, secrets, mask_of)),
         Err(_) => Cow::Owned(UNKNOWN.to_owned()),
@@ -45,21 +45,21 @@ pub fn mask(text: &str) -> Cow<'_, str> {
 /// Returns the ranges of secrets. The rules search the text and copies of it without escapes such as `\n`;
 /// the lines of a private key are added. A needless mask costs less than a false finding, therefore the rules
 /// search less for findings.
-fn places(text: &str) -> Result<SecretRanges, ReaderError> {
-    let mut places = found(text)?.0;
+fn find_mask_ranges(text: &str) -> Result<SecretRanges, ReaderError> {
+    let mut places = find_secrets(text)?.0;
     for measure in [escape_length as fn(&[u8]) -> usize, escape_or_joint_length] {
         let reading = without_escapes(text, measure);
         if let Cow::Owned(reading) = reading {
-            places.extend(found(&reading)?.0);
+            places.extend(find_secrets(&reading)?.0);
         }
     }
     for nth in 0..MAX_JOINTS {
         if let Cow::Owned(reading) = without_joint(text, nth) {
-            places.extend(found(&reading)?.0);
+            places.extend(find_secrets(&reading)?.0);
         }
     }
     places.extend(key_lines(text));
-    Ok(SecretRanges::of(places))
+    Ok(SecretRanges::new(places))
 }
 
 /// Returns a copy in which blanks replace each escape that `measure` returns a length for. Offsets are
@@ -192,7 +192,7 @@ fn key_lines(text: &str) -> Vec<Range<usize>> {
 /// Returns a file's content with secrets masked for a model. Bytes that are not UTF-8 become U+FFFD beside a
 /// mask.
 pub(crate) fn mask_bytes(bytes: &[u8]) -> Cow<'_, [u8]> {
-    match mask(&String::from_utf8_lossy(bytes)) {
+    match mask_secrets(&String::from_utf8_lossy(bytes)) {
         Cow::Borrowed(_) => Cow::Borrowed(bytes),
         Cow::Owned(masked) => Cow::Owned(masked.into_bytes()),
     }
@@ -224,7 +224,7 @@ pub fn mask_printed(text: &str) -> String {
 /// a mask would break a key of several lines.
 pub(crate) fn mask_lines<'a>(lines: impl IntoIterator<Item = &'a mut String>, searched: &[&str]) {
     let whole = searched.join("\n");
-    let Cow::Owned(masked) = mask(&whole) else { return };
+    let Cow::Owned(masked) = mask_secrets(&whole) else { return };
     let mut masked = masked.split('\n');
     for (line, before) in lines.into_iter().zip(searched) {
         // A text that cannot be searched has one line.
@@ -244,12 +244,12 @@ pub fn count_masks(text: &str) -> usize {
 
 /// Returns the texts that are masked for a model.
 pub fn secrets_masked(text: &str) -> Vec<&str> {
-    places(text).map_or_else(|_| vec![text], |secrets| texts_at(text, secrets))
+    find_mask_ranges(text).map_or_else(|_| vec![text], |secrets| texts_at(text, secrets))
 }
 
 /// Returns the texts that the secret rules report as findings.
 pub fn secrets_by_rules(text: &str) -> Vec<&str> {
-    found(text).map_or_else(|_| vec![text], |secrets| texts_at(text, secrets))
+    find_secrets(text).map_or_else(|_| vec![text], |secrets| texts_at(text, secrets))
 }
 
 fn texts_at(text: &str, secrets: SecretRanges) -> Vec<&str> {
@@ -286,17 +286,17 @@ mod tests {
     #[test]
     fn a_mask_stands_for_each_secret_and_lines_stay() {
         let text = format!("é `{}` is a key\r\n{}end", key(), pem());
-        let shown = mask(&text);
+        let shown = mask_secrets(&text);
         assert!(shown.starts_with("é `[secret cut]` is a key\r\n"), "{shown}");
         assert!(
             !shown.contains("AKIA") && !shown.contains("AKCAQEA7Q8z") && shown.ends_with("end"),
             "{shown}"
         );
         assert_eq!(shown.lines().count(), text.lines().count());
-        assert_eq!(mask(&shown), shown, "a mask is no secret");
+        assert_eq!(mask_secrets(&shown), shown, "a mask is no secret");
         assert!(count_masks(&shown) > 1);
         assert_eq!(secrets_masked(&text).first(), Some(&key().as_str()));
-        assert!(matches!(mask("nothing to hide: AKIA"), Cow::Borrowed(_)));
+        assert!(matches!(mask_secrets("nothing to hide: AKIA"), Cow::Borrowed(_)));
         assert!(matches!(mask_bytes(b"\xff nothing"), Cow::Borrowed(_)));
     }
 
@@ -306,15 +306,15 @@ mod tests {
             ["\\n", "\\\\t", "\\u0022", "\\x27", "&quot;", "&#x22;", "%3D", "\u{1b}[32m", "prod_", "key="]
         {
             let text = format!("a {before}{} b", key());
-            assert_eq!(mask(&text), format!("a {before}[secret cut] b"), "{before:?}");
+            assert_eq!(mask_secrets(&text), format!("a {before}[secret cut] b"), "{before:?}");
         }
-        assert_eq!(mask("a\\nb %20 c_d"), "a\\nb %20 c_d");
+        assert_eq!(mask_secrets("a\\nb %20 c_d"), "a\\nb %20 c_d");
         let token = ["ghp", "_1234567890abcdefghijABCDEFGHIJklmnop"].concat();
         for before in ["old_", "my_old_", "x_y_z_", "é_"] {
-            assert_eq!(mask(&format!("({before}{token})")), format!("({before}[secret cut])"));
+            assert_eq!(mask_secrets(&format!("({before}{token})")), format!("({before}[secret cut])"));
         }
         for text in ["\\u00 \\xz &amp &; &nbsp;", "a_name_of_a_function_that_is_long_1"] {
-            assert_eq!(mask(text), text);
+            assert_eq!(mask_secrets(text), text);
         }
     }
 
@@ -324,15 +324,15 @@ mod tests {
             ["\n", "\\n", "\\\\n", "\\n\\\n", "\" .\n\"", "&#10;", "%0A", "\n    | ", "\nX-Note: mine\n"]
         {
             let text = pem().trim_end().replace('\n', separator);
-            let shown = mask(&text);
+            let shown = mask_secrets(&text);
             assert!(!shown.contains("AKCAQEA") && !shown.contains("FgB5cXeZ1aO0"), "{separator:?}: {shown}");
         }
         let ends = format!("-----BEGIN PRIVATE KEY-----{}", "END ".repeat(200_000));
-        assert_eq!(mask(&ends), ends);
+        assert_eq!(mask_secrets(&ends), ends);
         let many = "-----BEGIN PRIVATE KEY----- é".repeat(100_000) + &"\\".repeat(1_000_000);
-        assert_eq!(mask(&many), many, "in time that grows with the text");
+        assert_eq!(mask_secrets(&many), many, "in time that grows with the text");
         let public = "-----BEGIN PUBLIC KEY-----\nMIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8A\n-----END PUBLIC KEY-----";
-        assert_eq!(mask(public), public);
+        assert_eq!(mask_secrets(public), public);
     }
 
     #[test]

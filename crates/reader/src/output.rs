@@ -31,16 +31,16 @@ mod sarif;
 pub mod text;
 mod xml;
 
-pub use choose::{choose, is_tool};
+pub use choose::{choose_format, is_tool};
 pub use decode::text as text_of;
 pub use diagnostic::{Diagnostic, DiagnosticLevel, ToolEdit, ToolFix};
 pub use finding::{
-    DiagnosticMapping, FindingMapper, LevelSeverities, NO_RULE, finding, rule_name, tool_name,
+    DiagnosticMapping, FindingMapper, LevelSeverities, NO_RULE, map_diagnostic, rule_name, tool_name,
 };
 pub use format::{NamedFormat, OutputContext, OutputFormat};
 pub use path::{PathError, PathResolver};
 pub use range::{ColumnUnit, DiagnosticRange, LinePosition, LineSpan, OffsetSpan};
-pub use read::read;
-pub use recognize::recognize;
+pub use read::read_output;
+pub use recognize::recognize_format;
 pub use report::{DiagnosticReport, ProblemKind, ReportProblem};
 pub use resolve::{ByteEdit, FileText, RangeError, ToolFixError, resolve_fix};

@@ -195,7 +195,7 @@ impl RulePacks {
     /// # Errors
     ///
     /// [`ReaderError::BadPack`] if an embedded file has an invalid name.
-    pub fn embedded() -> Result<Self, ReaderError> {
+    pub fn load_embedded() -> Result<Self, ReaderError> {
         let mut packs = Self::default();
         for (file, text) in EMBEDDED {
             packs.add(Cow::Borrowed(file), Cow::Borrowed(text))?;
@@ -210,7 +210,7 @@ impl RulePacks {
     ///
     /// The folder or a file cannot be read, or a rule in it is invalid.
     pub fn with_folder(folder: &Path) -> Result<Self, ReaderError> {
-        let mut packs = Self::embedded()?;
+        let mut packs = Self::load_embedded()?;
         for (file, text) in folder::packs_in(folder)? {
             packs.add(file.into(), text.into())?;
         }
@@ -265,10 +265,10 @@ impl RulePacks {
     /// # Errors
     ///
     /// A rule is invalid.
-    pub fn list(&self) -> Result<Vec<ListedRule<'_>>, PackError> {
+    pub fn list_rules(&self) -> Result<Vec<ListedRule<'_>>, PackError> {
         let mut listed = Vec::new();
         for pack in self.packs.values() {
-            listed.extend(pack.rules()?.iter().map(ListedRule::of));
+            listed.extend(pack.rules()?.iter().map(ListedRule::from_rule));
         }
         Ok(listed)
     }
@@ -279,7 +279,7 @@ impl RulePacks {
     /// # Errors
     ///
     /// A rule of the pack is invalid.
-    pub fn written(&self, name: &str) -> Result<Option<RuleSource<'_>>, PackError> {
+    pub fn find_rule(&self, name: &str) -> Result<Option<RuleSource<'_>>, PackError> {
         let Some(pack) = name.split_once('/').and_then(|(pack, _)| self.packs.get(pack)) else {
             return Ok(None);
         };
@@ -288,7 +288,7 @@ impl RulePacks {
             let RuleExamples { valid, invalid } = &rule.examples;
             let bad = invalid.iter().find(|example| example.fixed.is_some()).or(invalid.first());
             RuleSource {
-                listed: ListedRule::of(rule),
+                listed: ListedRule::from_rule(rule),
                 file,
                 text,
                 valid: valid.len(),
@@ -307,8 +307,8 @@ impl RulePacks {
     ///
     /// [`ReaderError::UnknownPack`] for a pack that does not exist, [`ReaderError::BadPack`] if a rule is
     /// invalid.
-    pub fn used(&self, names: &[String]) -> Result<Vec<ListedRule<'_>>, ReaderError> {
-        Ok(self.select(names)?.into_iter().map(ListedRule::of).collect())
+    pub fn enabled_rules(&self, names: &[String]) -> Result<Vec<ListedRule<'_>>, ReaderError> {
+        Ok(self.select_rules(names)?.into_iter().map(ListedRule::from_rule).collect())
     }
 
     /// Renders a pack's page for people, in Markdown. `judged` maps a rule's id to people's judgement of its
@@ -318,8 +318,8 @@ impl RulePacks {
     ///
     /// [`ReaderError::UnknownPack`] for a pack that does not exist, [`ReaderError::BadPack`] if a rule is
     /// invalid.
-    pub fn page(&self, name: &str, judged: &BTreeMap<String, String>) -> Result<String, ReaderError> {
-        Ok(page::of(name, self.pack(name)?, judged))
+    pub fn render_page(&self, name: &str, judged: &BTreeMap<String, String>) -> Result<String, ReaderError> {
+        Ok(page::render_page(name, self.pack_rules(name)?, judged))
     }
 
     /// Checks that these packs exist. No rule is parsed: those of a folder were parsed with it, and the
@@ -328,25 +328,25 @@ impl RulePacks {
     /// # Errors
     ///
     /// [`ReaderError::UnknownPack`] for a pack that does not exist.
-    pub fn known(&self, names: &[String]) -> Result<(), ReaderError> {
-        names.iter().try_for_each(|name| self.named(name).map(drop))
+    pub fn check_names(&self, names: &[String]) -> Result<(), ReaderError> {
+        names.iter().try_for_each(|name| self.find_pack(name).map(drop))
     }
 
     /// Returns every rule of a pack.
-    fn pack(&self, name: &str) -> Result<&[PackRule], ReaderError> {
-        Ok(self.named(name)?.rules()?)
+    fn pack_rules(&self, name: &str) -> Result<&[PackRule], ReaderError> {
+        Ok(self.find_pack(name)?.rules()?)
     }
 
-    fn named(&self, name: &str) -> Result<&RulePack, ReaderError> {
+    fn find_pack(&self, name: &str) -> Result<&RulePack, ReaderError> {
         let unknown = || ReaderError::UnknownPack { name: name.to_owned(), known: self.names().join(", ") };
         self.packs.get(name).ok_or_else(unknown)
     }
 
     /// Returns the enabled rules of the named packs, each once.
-    pub(crate) fn select(&self, names: &[String]) -> Result<Vec<&PackRule>, ReaderError> {
+    pub(crate) fn select_rules(&self, names: &[String]) -> Result<Vec<&PackRule>, ReaderError> {
         let mut selected = BTreeMap::new();
         for name in names {
-            selected.insert(name, self.pack(name)?);
+            selected.insert(name, self.pack_rules(name)?);
         }
         Ok(selected.into_values().flatten().filter(|rule| rule.enabled).collect())
     }
@@ -373,7 +373,7 @@ pub struct ListedRule<'packs> {
 }
 
 impl<'packs> ListedRule<'packs> {
-    fn of(rule: &'packs PackRule) -> Self {
+    fn from_rule(rule: &'packs PackRule) -> Self {
         Self {
             rule: &rule.name,
             kind: rule.check.kind(),

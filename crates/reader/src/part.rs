@@ -146,7 +146,7 @@ const DOCUMENTS: &[&str] = &["md", "mdx", "markdown", "rst", "adoc", "asciidoc"]
 
 impl RepositoryPart {
     /// Returns the part that a file belongs to; `None` is the product.
-    pub(crate) fn of(path: &RepoPath) -> Option<Self> {
+    pub(crate) fn from_path(path: &RepoPath) -> Option<Self> {
         let path = String::from_utf8_lossy(path.as_bytes());
         let (folders, name) = path.rsplit_once('/').unwrap_or(("", &path));
         let (stem, ending) = name.rsplit_once('.').unwrap_or((name, ""));
@@ -157,7 +157,7 @@ impl RepositoryPart {
         let is_of_tests = |folder: &str| folder.ends_with("test") && !NO_TESTS.contains(&folder);
         let word = |part: Self, text: &str| {
             let known = WORDS.iter().find(|(of, _)| *of == part).map_or(&[][..], |(_, words)| words);
-            words(text).iter().any(|word| known.contains(&word.as_str()))
+            path_words(text).iter().any(|word| known.contains(&word.as_str()))
         };
         let is_below = |folder: &&str| {
             let below = folders.rsplit_once(*folder);
@@ -202,7 +202,7 @@ impl RepositoryPart {
     /// Returns the part that a file with this text belongs to; `None` is the product. A script among tests
     /// without imports is not a test but input for a formatter or a parser.
     pub(crate) fn of_text(path: &RepoPath, text: &[u8]) -> Option<Self> {
-        let part = Self::of(path);
+        let part = Self::from_path(path);
         let path = String::from_utf8_lossy(path.as_bytes());
         let (stem, ending) = path.rsplit_once('.').unwrap_or((&path, ""));
         let is_named = stem.rsplit_once('.').is_some_and(|(_, infix)| TESTS.contains(&infix))
@@ -240,11 +240,11 @@ const IN_USE: &[&str] = &[
 /// Returns true if the path is that of a file used in a running system.
 pub(crate) fn in_use(path: &RepoPath) -> bool {
     let path = String::from_utf8_lossy(path.as_bytes());
-    words(&path).iter().any(|word| IN_USE.contains(&word.as_str()))
+    path_words(&path).iter().any(|word| IN_USE.contains(&word.as_str()))
 }
 
 /// Returns the words of a path in lower case: `src/HttpTest_a.go` gives `src`, `http`, `test`, `a`, `go`.
-fn words(path: &str) -> Vec<String> {
+fn path_words(path: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut after_lower = false;
     for letter in path.chars() {
@@ -328,7 +328,7 @@ mod tests {
             ("web/vendor/a.js", Some(Foreign)),
             ("a.min.js", Some(Foreign)),
         ] {
-            assert_eq!(RepositoryPart::of(&path.into()), expected, "{path}");
+            assert_eq!(RepositoryPart::from_path(&path.into()), expected, "{path}");
         }
     }
 }

@@ -45,12 +45,7 @@ impl<'a> FixProver<'a> {
 
     /// Returns the lines `first..=last` after the fix, if the fix is validated. If only blanks remain, the
     /// lines are deleted, and the replacement is empty.
-    pub(crate) fn suggestion(
-        &mut self,
-        first: u32,
-        last: u32,
-        fix: &ByteReplacement,
-    ) -> Option<SuggestedFix> {
+    pub(crate) fn prove_fix(&mut self, first: u32, last: u32, fix: &ByteReplacement) -> Option<SuggestedFix> {
         let shown = self.lines.range(first).start..self.lines.range(last).end;
         // A fix of other lines than the finding's cannot be shown with it.
         if fix.range.start < shown.start || fix.range.end > shown.end {
@@ -65,7 +60,7 @@ impl<'a> FixProver<'a> {
         }
         let (edit, replacement) = if replacement.trim().is_empty() {
             let gone = LineEdit { first, last, replacement: String::new() };
-            (self.lines.fixes(&[&gone]).pop()?, gone.replacement)
+            (self.lines.edit_replacements(&[&gone]).pop()?, gone.replacement)
         } else {
             (fix.clone(), replacement)
         };
@@ -74,11 +69,11 @@ impl<'a> FixProver<'a> {
             Some(tree) => tree,
             None => self.parse(self.text)?,
         };
-        let was = TreeShape::of(&tree, &[edit.first()?.range.clone()]);
+        let was = TreeShape::from_tree(&tree, &[edit.first()?.range.clone()]);
         self.tree = Some(tree);
-        let (fixed, changed) = edited(self.text, edit)?;
-        let is = TreeShape::of(&self.parse(&fixed)?, &changed);
-        (!was.cuts && keeps(&was, &is)).then_some(SuggestedFix { replacement })
+        let (fixed, changed) = apply_replacements(self.text, edit)?;
+        let is = TreeShape::from_tree(&self.parse(&fixed)?, &changed);
+        (!was.cuts && preserves_shape(&was, &is)).then_some(SuggestedFix { replacement })
     }
 
     /// Parses a text. Returns `None` if the byte or time limit is reached.
@@ -89,12 +84,15 @@ impl<'a> FixProver<'a> {
 }
 
 /// Returns true if the new text has no more syntax errors, and the same tree around the change.
-pub(crate) fn keeps(was: &TreeShape, is: &TreeShape) -> bool {
+pub(crate) fn preserves_shape(was: &TreeShape, is: &TreeShape) -> bool {
     is.errors <= was.errors && is.around == was.around
 }
 
 /// Applies edits, which ascend and do not overlap. Returns the text and the ranges of the replacements in it.
-pub(crate) fn edited(text: &str, edits: &[ByteReplacement]) -> Option<(String, Vec<Range<usize>>)> {
+pub(crate) fn apply_replacements(
+    text: &str,
+    edits: &[ByteReplacement],
+) -> Option<(String, Vec<Range<usize>>)> {
     let (mut fixed, mut changed, mut at) = (String::with_capacity(text.len()), Vec::new(), 0);
     for edit in edits {
         fixed.push_str(text.get(at..edit.range.start)?);
@@ -114,15 +112,16 @@ mod tests {
     #[test]
     fn the_unchanged_text_is_parsed_once_however_many_fixes_are_proven() {
         let text = "a = 1\nb = 2\nc = 3\n";
-        let (lines, mut parsers) = (LineIndex::of(text.as_bytes()), ParserPool::default());
-        let mut prover = FixProver::new(SourceLanguage::named("python").unwrap(), &lines, text, &mut parsers);
+        let (lines, mut parsers) = (LineIndex::new(text.as_bytes()), ParserPool::default());
+        let mut prover =
+            FixProver::new(SourceLanguage::from_name("python").unwrap(), &lines, text, &mut parsers);
         prover.left = 4 * text.len();
         for line in 1..=3 {
             let range = lines.range(line);
             let fix = ByteReplacement { range: range.end - 1..range.end, replacement: "0".to_owned() };
-            assert!(prover.suggestion(line, line, &fix).is_some(), "{line}");
+            assert!(prover.prove_fix(line, line, &fix).is_some(), "{line}");
         }
         let fix = ByteReplacement { range: 0..1, replacement: "d".to_owned() };
-        assert_eq!((prover.left, prover.suggestion(1, 1, &fix)), (0, None), "no more than the bound");
+        assert_eq!((prover.left, prover.prove_fix(1, 1, &fix)), (0, None), "no more than the bound");
     }
 }

@@ -22,7 +22,7 @@ const MAX_PROPOSALS: usize = 500;
 /// # Errors
 ///
 /// [`ReaderError::Failed`] if the tree cannot be opened.
-pub(crate) fn prove(request: &ProofRequest) -> Result<Vec<bool>, ReaderError> {
+pub(crate) fn prove_replacements(request: &ProofRequest) -> Result<Vec<bool>, ReaderError> {
     let tree = FileTree::open(&request.tree)?;
     let mut proven = vec![false; request.proposals.len()];
     let mut files: BTreeMap<&RepoPath, Vec<(usize, &ReplacementProposal)>> = BTreeMap::new();
@@ -35,13 +35,15 @@ pub(crate) fn prove(request: &ProofRequest) -> Result<Vec<bool>, ReaderError> {
         };
         let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&bytes);
         let Ok(text) = std::str::from_utf8(bytes) else { continue };
-        let (lines, mut parsers) = (LineIndex::of(bytes), ParserPool::default());
+        let (lines, mut parsers) = (LineIndex::new(bytes), ParserPool::default());
         parsers.begin_file(MAX_TIME);
         let mut prover = FixProver::new(language, &lines, text, &mut parsers);
         for (at, proposal) in proposals {
-            if let (Some(said), Some(fix)) = (proven.get_mut(at), fix(proposal, language, &lines)) {
+            if let (Some(said), Some(fix)) =
+                (proven.get_mut(at), proposal_replacement(proposal, language, &lines))
+            {
                 let (first, last) = (proposal.start_line, proposal.end_line);
-                *said = prover.suggestion(first, last, &fix).is_some();
+                *said = prover.prove_fix(first, last, &fix).is_some();
             }
         }
     }
@@ -50,7 +52,7 @@ pub(crate) fn prove(request: &ProofRequest) -> Result<Vec<bool>, ReaderError> {
 
 /// Returns the bytes that a replacement changes, if the file has its lines. Its line ends become those of the
 /// file.
-fn fix(
+fn proposal_replacement(
     proposal: &ReplacementProposal,
     language: &SourceLanguage,
     lines: &LineIndex<'_>,
@@ -71,7 +73,7 @@ fn fix(
     {
         return None;
     }
-    lines.fixes(&[&LineEdit { first, last, replacement: replacement.clone() }]).pop()
+    lines.edit_replacements(&[&LineEdit { first, last, replacement: replacement.clone() }]).pop()
 }
 
 #[cfg(test)]
@@ -85,7 +87,7 @@ mod tests {
         let proposal =
             ReplacementProposal { path: name.into(), start_line, end_line, replacement: replacement.into() };
         let request = ProofRequest { tree: folder.path().into(), proposals: vec![proposal] };
-        prove(&request).unwrap() == [true]
+        prove_replacements(&request).unwrap() == [true]
     }
 
     const PYTHON: &str = "def f(a):\n    if a:\n        return 1\n    return 2\n\n\ndef g():\n    pass\n";
@@ -137,9 +139,9 @@ mod tests {
         };
         let proposals = ["a.py", "link.py", "latin.py", "gone.py", "inside", "/a.py"].map(proposal).to_vec();
         let request = ProofRequest { tree: folder.path().into(), proposals };
-        assert_eq!(prove(&request).unwrap(), [true, false, false, false, false, false]);
+        assert_eq!(prove_replacements(&request).unwrap(), [true, false, false, false, false, false]);
         let request = ProofRequest { tree: inside, proposals: vec![proposal("../a.py")] };
-        assert_eq!(prove(&request).unwrap(), [false], "another tree's file");
+        assert_eq!(prove_replacements(&request).unwrap(), [false], "another tree's file");
     }
 
     #[test]

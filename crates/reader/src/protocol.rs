@@ -10,7 +10,7 @@
 //!
 //! A reader that is started for sources receives one [`SourcesQuery`] and responds once.
 //!
-//! The server uses no response before [`checked`], [`checked_reply`] or [`checked_sources`] has validated it,
+//! The server uses no response before [`check_report`], [`checked_reply`] or [`checked_sources`] has validated it,
 //! because hostile bytes may have taken over the reader. The reader applies the same bounds with the same
 //! function.
 
@@ -219,10 +219,14 @@ impl std::fmt::Display for ReaderHello {
 /// # Errors
 ///
 /// [`ProtocolError::TooLong`] over `most` bytes, [`ProtocolError::Unspeakable`].
-pub fn encode(what: &'static str, value: &impl Serialize, most: usize) -> Result<Vec<u8>, ProtocolError> {
+pub fn encode_line(
+    what: &'static str,
+    value: &impl Serialize,
+    most: usize,
+) -> Result<Vec<u8>, ProtocolError> {
     let mut line = serde_json::to_vec(value).map_err(|source| ProtocolError::Unspeakable { what, source })?;
     line.push(b'\n');
-    within(what, line.len(), most)?;
+    check_length(what, line.len(), most)?;
     Ok(line)
 }
 
@@ -231,12 +235,16 @@ pub fn encode(what: &'static str, value: &impl Serialize, most: usize) -> Result
 /// # Errors
 ///
 /// [`ProtocolError::TooLong`] over `most` bytes, [`ProtocolError::Rubbish`].
-pub fn decode<T: DeserializeOwned>(what: &'static str, line: &[u8], most: usize) -> Result<T, ProtocolError> {
-    within(what, line.len(), most)?;
+pub fn decode_line<T: DeserializeOwned>(
+    what: &'static str,
+    line: &[u8],
+    most: usize,
+) -> Result<T, ProtocolError> {
+    check_length(what, line.len(), most)?;
     serde_json::from_slice(line).map_err(|source| ProtocolError::Rubbish { what, source })
 }
 
-fn within(what: &'static str, bytes: usize, most: usize) -> Result<(), ProtocolError> {
+fn check_length(what: &'static str, bytes: usize, most: usize) -> Result<(), ProtocolError> {
     if bytes <= most { Ok(()) } else { Err(ProtocolError::TooLong { what, bytes, most }) }
 }
 
@@ -256,7 +264,7 @@ pub struct CheckedReport {
 /// # Errors
 ///
 /// [`ProtocolError::NotAskedFor`] if the report is about a file outside the request.
-pub fn checked(request: &ReadRequest, report: ReadReport) -> Result<CheckedReport, ProtocolError> {
+pub fn check_report(request: &ReadRequest, report: ReadReport) -> Result<CheckedReport, ProtocolError> {
     let mut files: BTreeMap<&RepoPath, Option<SkipReason>> =
         request.files.iter().map(|file| (&file.path, Some(SkipReason::Unreadable))).collect();
     let mut tell = |path: &RepoPath, skipped: Option<SkipReason>| match files.get_mut(path) {
@@ -356,7 +364,7 @@ pub fn checked_reply(called: u64, replied: NumberedReply) -> Result<ToolReply, P
     if number != called {
         return Err(ProtocolError::OtherCall { called, replied: number });
     }
-    within("the text of its reply", reply.text.len(), MAX_REPLY_BYTES)?;
+    check_length("the text of its reply", reply.text.len(), MAX_REPLY_BYTES)?;
     Ok(reply)
 }
 
@@ -433,7 +441,10 @@ mod tests {
     #[test]
     fn a_sound_report_stays_as_it_is() {
         let sound = report(vec![finding("a.py", 1), finding("b.py", u32::MAX)]);
-        assert_eq!(checked(&request(), sound.clone()).unwrap(), CheckedReport { report: sound, dropped: 0 });
+        assert_eq!(
+            check_report(&request(), sound.clone()).unwrap(),
+            CheckedReport { report: sound, dropped: 0 }
+        );
     }
 
     #[test]
@@ -447,7 +458,7 @@ mod tests {
             report(vec![finding("etc/passwd", 1)]),
             report(vec![malformed]),
         ] {
-            let error = checked(&request(), wrong).unwrap_err();
+            let error = check_report(&request(), wrong).unwrap_err();
             assert!(matches!(error, ProtocolError::NotAskedFor(path) if path == other()));
         }
     }
@@ -455,7 +466,7 @@ mod tests {
     #[test]
     fn a_file_that_the_report_forgets_is_a_gap() {
         let forgetful = ReadReport { reviewed: vec!["b.py".into()], ..ReadReport::default() };
-        let checked = checked(&request(), forgetful).unwrap();
+        let checked = check_report(&request(), forgetful).unwrap();
         assert_eq!(checked.report.reviewed, [RepoPath::from("b.py")]);
         assert_eq!(gaps(&checked), [("a.py".into(), SkipReason::Unreadable)]);
     }
@@ -468,7 +479,7 @@ mod tests {
             not_reviewed: vec![gap.clone(), gap],
             ..ReadReport::default()
         };
-        let checked = checked(&request(), twice).unwrap();
+        let checked = check_report(&request(), twice).unwrap();
         assert_eq!(checked.report.reviewed, [RepoPath::from("b.py")]);
         assert_eq!(gaps(&checked), [("a.py".into(), SkipReason::TooLarge)]);
     }
@@ -499,7 +510,8 @@ mod tests {
             with(&|f| f.snippet = long(MAX_SNIPPET_BYTES)),
             with(&|f| f.suggestion = Some(SuggestedFix { replacement: long(MAX_SUGGESTION_BYTES) })),
         ] {
-            let checked = checked(&request(), report(vec![malformed.clone(), finding("b.py", 1)])).unwrap();
+            let checked =
+                check_report(&request(), report(vec![malformed.clone(), finding("b.py", 1)])).unwrap();
             assert_eq!(checked.dropped, 1, "{malformed:?}");
             assert_eq!(checked.report.findings, [finding("b.py", 1)]);
             assert_eq!(checked.report.reviewed, [RepoPath::from("b.py")]);
@@ -511,14 +523,14 @@ mod tests {
     fn of_too_many_findings_the_worst_are_kept_and_the_gap_shows() {
         let worst = RawFinding { severity: Severity::P0, ..finding("b.py", 9) };
         let many = (0..MAX_FINDINGS).map(|n| finding("a.py", n as u32 + 1)).chain([worst.clone()]);
-        let counted = checked(&request(), report(many.collect())).unwrap();
+        let counted = check_report(&request(), report(many.collect())).unwrap();
         assert_eq!((counted.dropped, counted.report.findings.len()), (1, MAX_FINDINGS));
         assert_eq!(counted.report.findings.last(), Some(&worst));
         assert_eq!(gaps(&counted), [("a.py".into(), SkipReason::TooLarge)]);
 
         let large = |n: usize| RawFinding { body: "x".repeat(MAX_BODY_BYTES), ..finding("a.py", n as u32) };
         let fit = MAX_FINDINGS_BYTES / MAX_BODY_BYTES;
-        let weighed = checked(&request(), report((1..=fit).map(large).collect())).unwrap();
+        let weighed = check_report(&request(), report((1..=fit).map(large).collect())).unwrap();
         assert_eq!(weighed.dropped, 1);
         assert_eq!(gaps(&weighed), [("a.py".into(), SkipReason::TooLarge)]);
     }
@@ -538,11 +550,11 @@ mod tests {
         };
         let findings = (1..=u32::try_from(crate::engine::MAX_FINDINGS).unwrap()).map(finding).collect();
         let said: FileReply = Ok(ReadReport { findings, reviewed: vec![path], ..ReadReport::default() });
-        let line = encode("what a file holds", &said, MAX_ANSWER_BYTES).unwrap();
+        let line = encode_line("what a file holds", &said, MAX_ANSWER_BYTES).unwrap();
         assert!(line.len() > MAX_ANSWER_BYTES / 2, "{}", line.len());
-        assert_eq!(decode::<FileReply>("it", &line, MAX_ANSWER_BYTES).unwrap(), said);
+        assert_eq!(decode_line::<FileReply>("it", &line, MAX_ANSWER_BYTES).unwrap(), said);
         let turn = FileBatch { files: vec![usize::MAX; MAX_TURN_FILES], as_text: false };
-        encode("the turn", &turn, MAX_TURN_BYTES).unwrap();
+        encode_line("the turn", &turn, MAX_TURN_BYTES).unwrap();
     }
 
     #[test]
@@ -552,7 +564,8 @@ mod tests {
             reply: ToolReply { text: "\x01".repeat(bytes), is_error: false },
         };
         let most = checked_reply(7, replied(7, MAX_REPLY_BYTES)).unwrap();
-        encode("the reply", &NumberedReply { number: u64::MAX, reply: most }, MAX_REPLIED_BYTES).unwrap();
+        encode_line("the reply", &NumberedReply { number: u64::MAX, reply: most }, MAX_REPLIED_BYTES)
+            .unwrap();
         let long = checked_reply(7, replied(7, MAX_REPLY_BYTES + 1)).unwrap_err();
         assert!(matches!(long, ProtocolError::TooLong { .. }), "{long}");
         let other = checked_reply(7, replied(6, 1)).unwrap_err();

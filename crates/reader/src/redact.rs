@@ -29,9 +29,9 @@ const MIN_VALUE_BYTES: usize = 8;
 /// Text that replaces a text that cannot be searched.
 pub(crate) const UNKNOWN: &str = "[not shown: it cannot be searched for secrets]";
 
-static PACKS: LazyLock<Option<RulePacks>> = LazyLock::new(|| RulePacks::embedded().ok());
+static PACKS: LazyLock<Option<RulePacks>> = LazyLock::new(|| RulePacks::load_embedded().ok());
 static RULES: LazyLock<Option<TextRules<'static>>> = LazyLock::new(|| {
-    let rules = PACKS.as_ref()?.select(&[PACK.to_owned()]).ok()?;
+    let rules = PACKS.as_ref()?.select_rules(&[PACK.to_owned()]).ok()?;
     let secrets: Vec<&PackRule> =
         rules.into_iter().filter(|rule| matches!(rule.check, RuleCheck::Secret(_))).collect();
     TextRules::new(&secrets).ok()
@@ -47,15 +47,15 @@ struct GivenSecrets {
 }
 
 impl GivenSecrets {
-    fn now() -> Arc<Self> {
-        let values = given_secrets::values();
+    fn current() -> Arc<Self> {
+        let values = given_secrets::secret_values();
         let is_now = |known: &&Arc<Self>| Arc::ptr_eq(&known.values, &values);
         let known = GIVEN.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = known.as_ref().filter(is_now) {
             return known.clone();
         }
         drop(known);
-        let forms = SecretForms::of(values.iter().map(String::as_str));
+        let forms = SecretForms::from_secrets(values.iter().map(String::as_str));
         let now = Arc::new(Self { values, forms });
         *GIVEN.write().unwrap_or_else(PoisonError::into_inner) = Some(now.clone());
         now
@@ -69,8 +69,8 @@ pub struct QuotedSecrets(Vec<String>);
 
 impl QuotedSecrets {
     /// Finds the secrets in a file.
-    pub fn of(file: &str) -> Self {
-        let mut values: Vec<String> = found(file)
+    pub fn from_text(file: &str) -> Self {
+        let mut values: Vec<String> = find_secrets(file)
             .unwrap_or_default()
             .0
             .into_iter()
@@ -89,27 +89,31 @@ impl QuotedSecrets {
     /// are kept.
     pub fn hide_in(&self, text: &str) -> String {
         let text = self.0.iter().fold(text.to_owned(), |text, value| {
-            if text.contains(value.as_str()) { text.replace(value.as_str(), &cut(value)) } else { text }
+            if text.contains(value.as_str()) {
+                text.replace(value.as_str(), &secret_prefix(value))
+            } else {
+                text
+            }
         });
-        redact(&text)
+        redact_secrets(&text)
     }
 }
 
 /// Returns a text in which each secret is its first four characters and `…`. Its lines are kept.
-pub fn redact(text: &str) -> String {
-    found(text).map_or_else(|_| UNKNOWN.to_owned(), |secrets| without(text, secrets))
+pub fn redact_secrets(text: &str) -> String {
+    find_secrets(text).map_or_else(|_| UNKNOWN.to_owned(), |secrets| redact_ranges(text, secrets))
 }
 
 /// Returns a person's text on one line of at most `most` characters, in which each secret is cut as
-/// [`redact`] does.
+/// [`redact_secrets`] does.
 pub fn redact_line(text: &str, most: usize) -> String {
     // The lines of a key form a secret together. Invisible characters may separate the letters of a secret.
-    let line = line::visible(&redact(text));
-    line::cut(redact(&line), most)
+    let line = line::visible_line(&redact_secrets(text));
+    line::truncate_text(redact_secrets(&line), most)
 }
 
-fn without(text: &str, secrets: SecretRanges) -> String {
-    replace_secrets(text, secrets, cut)
+fn redact_ranges(text: &str, secrets: SecretRanges) -> String {
+    replace_secrets(text, secrets, secret_prefix)
 }
 
 /// Returns a text with a replacement for each of its secrets.
@@ -129,28 +133,28 @@ pub(crate) fn replace_secrets(text: &str, secrets: SecretRanges, replacement: fn
 }
 
 /// Returns the part of a secret that is shown.
-fn cut(secret: &str) -> String {
+fn secret_prefix(secret: &str) -> String {
     let readable = secret.get(..secret.floor_char_boundary(REDACTED_PREFIX_BYTES)).unwrap_or_default();
     let ends: String = secret.chars().filter(|char| *char == '\n').collect();
     format!("{readable}{CUT}{ends}")
 }
 
 /// Returns the ranges of secrets in a text.
-pub(crate) fn found(text: &str) -> Result<SecretRanges, ReaderError> {
+pub(crate) fn find_secrets(text: &str) -> Result<SecretRanges, ReaderError> {
     let rules = RULES.as_ref().ok_or_else(|| ReaderError::Failed("the rules cannot be read".to_owned()))?;
     let mut ranges = rules.secrets(text.as_bytes())?;
-    let decoded = DecodedWords::of(text);
+    let decoded = DecodedWords::from_text(text);
     if !decoded.text.is_empty() {
         let secrets = rules.secrets(decoded.text.as_bytes())?;
-        ranges.extend(secrets.iter().flat_map(|secret| decoded.places(secret)));
+        ranges.extend(secrets.iter().flat_map(|secret| decoded.word_ranges(secret)));
     }
     ranges.extend(given_in(text));
-    Ok(SecretRanges::of(ranges))
+    Ok(SecretRanges::new(ranges))
 }
 
 /// Returns the ranges of this process's credentials: as separate words, or in another form.
 fn given_in(text: &str) -> Vec<Range<usize>> {
-    let given = GivenSecrets::now();
+    let given = GivenSecrets::current();
     if given.values.is_empty() {
         return Vec::new();
     }
@@ -163,7 +167,7 @@ fn given_in(text: &str) -> Vec<Range<usize>> {
     };
     let mut ranges: Vec<_> = given.values.iter().flat_map(of).chain(forms.find(text)).collect();
     // A value that is found literally would be found in each other reading, too.
-    let rest = without(text, SecretRanges::of(ranges.clone()));
+    let rest = redact_ranges(text, SecretRanges::new(ranges.clone()));
     let holds = |reading: &String| {
         let mut long = given.values.iter().filter(|value| value.len() >= MIN_PART);
         long.any(|value| reading.contains(value.as_str())) || forms.has_long(reading)
@@ -184,19 +188,20 @@ fn is_apart(text: &str, range: &Range<usize>) -> bool {
 /// Returns a text in which each credential of this process is its first four characters and `…`. Its lines
 /// are kept.
 pub fn without_given(text: &str) -> String {
-    without(text, SecretRanges::of(given_in(text)))
+    redact_ranges(text, SecretRanges::new(given_in(text)))
 }
 
 /// Returns true if a text contains a secret of any kind: of a known form, a credential of this process, or
 /// one without a form (a value beside a word such as `password`). Returns true for a text that cannot be
 /// searched.
 pub fn holds_any(text: &str) -> bool {
-    !literal::found(text.as_bytes()).is_empty() || found(text).map_or(true, |secrets| !secrets.0.is_empty())
+    !literal::find_values(text.as_bytes()).is_empty()
+        || find_secrets(text).map_or(true, |secrets| !secrets.0.is_empty())
 }
 
 #[cfg(test)]
 mod tests {
-    use truing_core::given_secrets::{keep, keep_if_credential};
+    use truing_core::given_secrets::{keep_if_credential, register_secret};
 
     use super::*;
 
@@ -209,20 +214,20 @@ mod tests {
         let line = ["MIIEpAIBAAKCAQEA7Q8zvT4mKx9Lw2", "PqRs6YhUjN3dFgB5cXeZ1aO0iV8kQyTtWn\n"].concat();
         let pem = ["-----BEGIN RSA PRIVATE", " KEY-----\n", &line.repeat(12)].concat();
         let text = format!("é `{}` is a key\n{pem}-----END RSA PRIVATE{}", key(), " KEY-----\nend");
-        let shown = redact(&text);
+        let shown = redact_secrets(&text);
         assert!(shown.starts_with("é `AKIA…` is a key\n") && shown.ends_with("\nend"), "{shown}");
         assert!(!shown.contains("AKCAQEA7Q8z"), "{shown}");
         assert_eq!(shown.lines().count(), text.lines().count());
-        assert_eq!(redact("nothing to hide: AKIA"), "nothing to hide: AKIA");
+        assert_eq!(redact_secrets("nothing to hide: AKIA"), "nothing to hide: AKIA");
     }
 
     #[test]
     fn what_has_the_form_of_a_secret_is_cut_in_base64_too() {
         // This word was made with coreutils' base64 of `key = ` and a token.
         let word = ["a2V5ID0gZ2hwXzAxMjM0NTY3ODlhYmNk", "ZWZnaGlqa2xtbm9wUXJzdHV2d3h5eg"].concat();
-        assert_eq!(redact(&format!("é {word}== end")), "é a2V5…== end");
+        assert_eq!(redact_secrets(&format!("é {word}== end")), "é a2V5…== end");
         let plain = "c29tZSB3b3JkcyBvZiBhIHRleHQ=";
-        assert_eq!(redact(plain), plain);
+        assert_eq!(redact_secrets(plain), plain);
     }
 
     #[test]
@@ -243,28 +248,28 @@ mod tests {
         let value = value.get(..40).unwrap();
         let file = format!("aws_secret_access_key = \"{value}\"\n");
         let said = format!("the value {value} is in the file");
-        assert_eq!(redact(&said), said, "by itself it could be anything");
-        assert_eq!(QuotedSecrets::of(&file).hide_in(&said), "the value wJal… is in the file");
+        assert_eq!(redact_secrets(&said), said, "by itself it could be anything");
+        assert_eq!(QuotedSecrets::from_text(&file).hide_in(&said), "the value wJal… is in the file");
     }
 
     #[test]
     fn what_this_process_was_given_is_known_by_its_value_and_its_parts() {
-        keep("short");
-        keep("given-canary-word");
-        keep("Authorization=Basic Z2l2ZW46Y2FuYXJ5LTE3");
-        keep("smtps://joe:given-canary-2@mail.example.org:465?to=a");
+        register_secret("short");
+        register_secret("given-canary-word");
+        register_secret("Authorization=Basic Z2l2ZW46Y2FuYXJ5LTE3");
+        register_secret("smtps://joe:given-canary-2@mail.example.org:465?to=a");
         let said =
             "short given-canary-word Z2l2ZW46Y2FuYXJ5LTE3 given-canary-2 Authorization mail.example.org";
-        assert_eq!(redact(said), "short give… Z2l2… give… Authorization mail.example.org");
+        assert_eq!(redact_secrets(said), "short give… Z2l2… give… Authorization mail.example.org");
     }
 
     #[test]
     fn what_was_hidden_once_stays_as_it_is() {
         let text = ["a \"", &key(), "\""].concat();
-        let once = redact(&text);
+        let once = redact_secrets(&text);
         assert_eq!(once, "a \"AKIA…\"");
-        assert_eq!(redact(&once), once);
-        assert_eq!(QuotedSecrets::of(&text).hide_in(&once), once);
+        assert_eq!(redact_secrets(&once), once);
+        assert_eq!(QuotedSecrets::from_text(&text).hide_in(&once), once);
     }
 
     #[test]
@@ -282,18 +287,18 @@ mod tests {
 
     #[test]
     fn what_this_process_was_given_is_hidden_in_other_forms() {
-        keep("encoded-canary-w0rd-7");
+        register_secret("encoded-canary-w0rd-7");
         let hex: String = "encoded-canary-w0rd-7".bytes().map(|byte| format!("{byte:02x}")).collect();
         let backwards: String = "encoded-canary-w0rd-7".chars().rev().collect();
         let text = format!("a.py:1: {hex}\nZW5jb2RlZC1jYW5hcnktdzByZC03\nand {backwards} end");
-        assert_eq!(redact(&text), "a.py:1: 656e…\nZW5j…\nand 7-dr… end");
+        assert_eq!(redact_secrets(&text), "a.py:1: 656e…\nZW5j…\nand 7-dr… end");
     }
 
     #[test]
     fn a_text_that_disguises_what_this_process_was_given_is_not_shown() {
-        keep("disguised-canary-w0rd-7");
+        register_secret("disguised-canary-w0rd-7");
         let numbers: Vec<String> = "disguised-canary-w0rd-7".bytes().map(|byte| byte.to_string()).collect();
-        assert_eq!(redact(&format!("[{}]\nend", numbers.join(", "))), "[100…\n");
+        assert_eq!(redact_secrets(&format!("[{}]\nend", numbers.join(", "))), "[100…\n");
     }
 
     #[test]
@@ -301,6 +306,9 @@ mod tests {
         let password = ["hun", "ter2abc"].concat();
         assert!(holds_any(&format!("login failed: password={password}")) && holds_any(&key()));
         assert!(!holds_any("where is password = form[\"password\"] tested?"));
-        assert_eq!(redact(&format!("password = \"{password}\"")), format!("password = \"{password}\""));
+        assert_eq!(
+            redact_secrets(&format!("password = \"{password}\"")),
+            format!("password = \"{password}\"")
+        );
     }
 }

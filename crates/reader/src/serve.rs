@@ -16,7 +16,8 @@ use crate::in_process::RequestReader;
 use crate::protocol::{
     FileBatch, FileReply, MAX_ANSWER_BYTES, MAX_ASKED_BYTES, MAX_CALL_BYTES, MAX_HELLO_BYTES,
     MAX_OPENED_BYTES, MAX_REPLIED_BYTES, MAX_REQUEST_BYTES, MAX_TURN_BYTES, NumberedReply, OpenReply,
-    ProtocolError, ReaderHello, ReadyReply, ToolsRequest, TreeToolCall, checked_reply, decode, encode,
+    ProtocolError, ReaderHello, ReadyReply, ToolsRequest, TreeToolCall, checked_reply, decode_line,
+    encode_line,
 };
 use crate::sources::SourcesQuery;
 use crate::stack::on_large_stack;
@@ -96,16 +97,16 @@ fn serve<Request: DeserializeOwned, Answer: Serialize>(
     abandoned: impl FnOnce() + Send + 'static,
 ) -> Result<(), ServeError> {
     let mut input = BufReader::new(input);
-    say(&mut output, "the hello", &ReaderHello::of_this_build(sandbox), MAX_HELLO_BYTES)?;
-    let line = heard(&mut input, MAX_ASKED_BYTES)?;
-    let request: Request = decode("the request", &line, MAX_ASKED_BYTES)?;
+    write_line(&mut output, "the hello", &ReaderHello::of_this_build(sandbox), MAX_HELLO_BYTES)?;
+    let line = read_line(&mut input, MAX_ASKED_BYTES)?;
+    let request: Request = decode_line("the request", &line, MAX_ASKED_BYTES)?;
     std::thread::Builder::new().name("watch".into()).spawn(move || {
         // Only the end of the input is expected.
         let _ = io::copy(&mut input, &mut io::sink());
         abandoned();
     })?;
 
-    say(&mut output, "the answer", &answer(request), MAX_ANSWER_BYTES)
+    write_line(&mut output, "the answer", &answer(request), MAX_ANSWER_BYTES)
 }
 
 /// Sends the hello, compiles the rules, opens the tree of a request, and reads the requested files.
@@ -118,26 +119,26 @@ fn serve_files(
     abandoned: impl FnOnce() + Send + 'static,
 ) -> Result<(), ServeError> {
     let mut input = BufReader::new(input);
-    say(&mut output, "the hello", &ReaderHello::of_this_build(sandbox), MAX_HELLO_BYTES)?;
-    let line = heard(&mut input, MAX_REQUEST_BYTES)?;
-    let request: ReadRequest = decode("the request", &line, MAX_REQUEST_BYTES)?;
-    let turns = InputLines::of(input, MAX_TURN_BYTES, abandoned)?;
+    write_line(&mut output, "the hello", &ReaderHello::of_this_build(sandbox), MAX_HELLO_BYTES)?;
+    let line = read_line(&mut input, MAX_REQUEST_BYTES)?;
+    let request: ReadRequest = decode_line("the request", &line, MAX_REQUEST_BYTES)?;
+    let turns = InputLines::new(input, MAX_TURN_BYTES, abandoned)?;
     let reader = packs().map(InProcessReader::with_packs);
     let one = match &reader {
         Ok(reader) => RequestReader::new(reader, &request),
         Err(error) => Err(error.clone()),
     };
-    let ready: ReadyReply = one.as_ref().map(RequestReader::rules).map_err(Clone::clone);
-    say(&mut output, "what came of it", &ready, MAX_ANSWER_BYTES)?;
+    let ready: ReadyReply = one.as_ref().map(RequestReader::rule_names).map_err(Clone::clone);
+    write_line(&mut output, "what came of it", &ready, MAX_ANSWER_BYTES)?;
     let Ok(one) = one else { return Ok(()) };
 
-    let (change, mut parsers) = (one.change(&request), ParserPool::default());
+    let (change, mut parsers) = (one.change_context(&request), ParserPool::default());
     while let Some(line) = turns.next() {
-        let turn: FileBatch = decode("the turn", &line, MAX_TURN_BYTES)?;
+        let turn: FileBatch = decode_line("the turn", &line, MAX_TURN_BYTES)?;
         let time = if turn.as_text { Duration::ZERO } else { MAX_TIME };
         for file in turn.files.into_iter().filter_map(|at| request.files.get(at)) {
             let read: FileReply = one.read(file, &change, &mut parsers, time);
-            say(&mut output, "what a file holds", &read, MAX_ANSWER_BYTES)?;
+            write_line(&mut output, "what a file holds", &read, MAX_ANSWER_BYTES)?;
         }
     }
     Ok(())
@@ -152,19 +153,19 @@ fn serve_tools(
     abandoned: impl FnOnce() + Send + 'static,
 ) -> Result<(), ServeError> {
     let mut input = BufReader::new(input);
-    say(&mut output, "the hello", &ReaderHello::of_this_build(sandbox), MAX_HELLO_BYTES)?;
-    let line = heard(&mut input, MAX_REQUEST_BYTES)?;
-    let request: ToolsRequest = decode("the request", &line, MAX_REQUEST_BYTES)?;
+    write_line(&mut output, "the hello", &ReaderHello::of_this_build(sandbox), MAX_HELLO_BYTES)?;
+    let line = read_line(&mut input, MAX_REQUEST_BYTES)?;
+    let request: ToolsRequest = decode_line("the request", &line, MAX_REQUEST_BYTES)?;
     let opened = TreeToolbox::open(&request);
     let told: OpenReply = opened.as_ref().map(|_| ()).map_err(Clone::clone);
-    say(&mut output, "what came of it", &told, MAX_OPENED_BYTES)?;
+    write_line(&mut output, "what came of it", &told, MAX_OPENED_BYTES)?;
     let Ok(mut toolbox) = opened else { return Ok(()) };
 
-    let calls = InputLines::of(input, MAX_CALL_BYTES, abandoned)?;
+    let calls = InputLines::new(input, MAX_CALL_BYTES, abandoned)?;
     while let Some(line) = calls.next() {
-        let TreeToolCall { number, tool, input } = decode("the call", &line, MAX_CALL_BYTES)?;
+        let TreeToolCall { number, tool, input } = decode_line("the call", &line, MAX_CALL_BYTES)?;
         let reply = checked_reply(number, NumberedReply { number, reply: toolbox.call(tool, &input) })?;
-        say(&mut output, "the reply", &NumberedReply { number, reply }, MAX_REPLIED_BYTES)?;
+        write_line(&mut output, "the reply", &NumberedReply { number, reply }, MAX_REPLIED_BYTES)?;
     }
     Ok(())
 }
@@ -176,7 +177,7 @@ struct InputLines {
 }
 
 impl InputLines {
-    fn of(
+    fn new(
         mut input: impl io::BufRead + Send + 'static,
         most: usize,
         abandoned: impl FnOnce() + Send + 'static,
@@ -185,7 +186,7 @@ impl InputLines {
         let is_waiting = Arc::new(AtomicBool::new(false));
         let waiting = Arc::clone(&is_waiting);
         std::thread::Builder::new().name("lines".into()).spawn(move || {
-            while let Ok(line) = heard(&mut input, most) {
+            while let Ok(line) = read_line(&mut input, most) {
                 if line.is_empty() {
                     break;
                 }
@@ -211,19 +212,19 @@ impl InputLines {
 
 /// Reads the next line with its end, or enough of it to detect that it is too long. The result is empty at
 /// the end of the input.
-fn heard(input: &mut impl io::BufRead, most: usize) -> io::Result<Vec<u8>> {
+fn read_line(input: &mut impl io::BufRead, most: usize) -> io::Result<Vec<u8>> {
     let mut line = Vec::new();
     input.take(most as u64 + 1).read_until(b'\n', &mut line)?;
     Ok(line)
 }
 
-fn say(
+fn write_line(
     output: &mut impl Write,
     what: &'static str,
     value: &impl Serialize,
     most: usize,
 ) -> Result<(), ServeError> {
-    output.write_all(&encode(what, value, most)?)?;
+    output.write_all(&encode_line(what, value, most)?)?;
     Ok(output.flush()?)
 }
 
@@ -237,7 +238,7 @@ mod tests {
     fn said(input: &[u8]) -> (Result<(), ServeError>, Vec<String>) {
         let mut output = Vec::new();
         let input = Cursor::new(input.to_vec());
-        let ended = serve_files(input, &mut output, SandboxLevel::None, RulePacks::embedded, || ());
+        let ended = serve_files(input, &mut output, SandboxLevel::None, RulePacks::load_embedded, || ());
         (ended, String::from_utf8(output).unwrap().lines().map(str::to_owned).collect())
     }
 
@@ -255,7 +256,8 @@ mod tests {
 
     #[test]
     fn a_request_over_its_bound_is_not_read_to_its_end() {
-        let ended = serve_files(io::repeat(b'x'), io::sink(), SandboxLevel::None, RulePacks::embedded, || ());
+        let ended =
+            serve_files(io::repeat(b'x'), io::sink(), SandboxLevel::None, RulePacks::load_embedded, || ());
         assert!(matches!(ended, Err(ServeError::Protocol(ProtocolError::TooLong { .. }))));
     }
 
@@ -297,7 +299,7 @@ mod tests {
         let input = Cursor::new(b"{\"tree\":\"/\",\"files\":[],\"packs\":[]}\n".to_vec());
         let packs = || {
             told.recv().unwrap();
-            RulePacks::embedded()
+            RulePacks::load_embedded()
         };
         serve_files(input, io::sink(), SandboxLevel::None, packs, move || tell.send(()).unwrap()).unwrap();
     }

@@ -21,7 +21,7 @@ pub(crate) struct SecretRanges(pub(crate) Vec<Range<usize>>);
 
 impl SecretRanges {
     /// Merges ranges that touch or overlap.
-    pub(crate) fn of(mut ranges: Vec<Range<usize>>) -> Self {
+    pub(crate) fn new(mut ranges: Vec<Range<usize>>) -> Self {
         ranges.sort_by_key(|range| (range.start, range.end));
         let mut joined: Vec<Range<usize>> = Vec::with_capacity(ranges.len());
         for range in ranges {
@@ -35,12 +35,12 @@ impl SecretRanges {
     }
 
     /// Returns true if a range overlaps `window`.
-    pub(crate) fn overlap(&self, window: &Range<usize>) -> bool {
-        self.within(window).next().is_some()
+    pub(crate) fn overlaps(&self, window: &Range<usize>) -> bool {
+        self.ranges_in(window).next().is_some()
     }
 
     /// Returns the ranges that overlap `window`.
-    fn within(&self, window: &Range<usize>) -> impl Iterator<Item = &Range<usize>> {
+    fn ranges_in(&self, window: &Range<usize>) -> impl Iterator<Item = &Range<usize>> {
         let first = self.0.partition_point(|secret| secret.end <= window.start);
         let end = window.end;
         self.0.iter().skip(first).take_while(move |secret| secret.start < end)
@@ -50,7 +50,7 @@ impl SecretRanges {
 /// Returns the lines `first..=last` as text, without line ends. `focus` is the offset of the match, which is
 /// shown even in the middle of a very long line. A secret is shown as its first four characters and `…`;
 /// lines within one are left out.
-pub(crate) fn snippet(
+pub(crate) fn render_snippet(
     lines: &LineIndex<'_>,
     first: u32,
     last: u32,
@@ -63,7 +63,8 @@ pub(crate) fn snippet(
             break;
         }
         let line = lines.range(number);
-        let hidden = secrets.within(&line).any(|secret| secret.start < line.start && secret.end >= line.end);
+        let hidden =
+            secrets.ranges_in(&line).any(|secret| secret.start < line.start && secret.end >= line.end);
         if !hidden {
             shown.push(show_line(lines, line, focus, secrets));
         }
@@ -73,24 +74,24 @@ pub(crate) fn snippet(
 
 /// Returns one line, cut to a window and redacted.
 fn show_line(lines: &LineIndex<'_>, line: Range<usize>, focus: usize, secrets: &SecretRanges) -> String {
-    let window = window(lines, &line, focus);
+    let window = line_window(lines, &line, focus);
     let mut text = String::new();
     let mut at = window.start;
     if at > line.start {
         text.push_str(CUT);
     }
-    for secret in secrets.within(&window) {
+    for secret in secrets.ranges_in(&window) {
         if secret.start >= window.start {
-            text.push_str(&lossy(lines, at..secret.start));
+            text.push_str(&lossy_text(lines, at..secret.start));
             let readable = secret.start.saturating_add(REDACTED_PREFIX_BYTES).min(secret.end).min(window.end);
-            text.push_str(&lossy(lines, secret.start..readable));
+            text.push_str(&lossy_text(lines, secret.start..readable));
         }
         if !text.ends_with(CUT) {
             text.push_str(CUT);
         }
         at = secret.end.min(window.end);
     }
-    text.push_str(&lossy(lines, at..window.end));
+    text.push_str(&lossy_text(lines, at..window.end));
     if window.end < line.end && !text.ends_with(CUT) {
         text.push_str(CUT);
     }
@@ -98,7 +99,7 @@ fn show_line(lines: &LineIndex<'_>, line: Range<usize>, focus: usize, secrets: &
 }
 
 /// Returns the range of a line that is shown: all of it, or [`MAX_LINE_BYTES`] from shortly before the match.
-fn window(lines: &LineIndex<'_>, line: &Range<usize>, focus: usize) -> Range<usize> {
+fn line_window(lines: &LineIndex<'_>, line: &Range<usize>, focus: usize) -> Range<usize> {
     if line.len() <= MAX_LINE_BYTES {
         return line.clone();
     }
@@ -113,7 +114,7 @@ fn window(lines: &LineIndex<'_>, line: &Range<usize>, focus: usize) -> Range<usi
     next_character(start)..next_character(end)
 }
 
-fn lossy(lines: &LineIndex<'_>, range: Range<usize>) -> String {
+fn lossy_text(lines: &LineIndex<'_>, range: Range<usize>) -> String {
     String::from_utf8_lossy(lines.bytes(range)).into_owned()
 }
 
@@ -122,7 +123,13 @@ mod tests {
     use super::*;
 
     fn show(text: &str, first: u32, last: u32, focus: usize, secrets: &[Range<usize>]) -> String {
-        snippet(&LineIndex::of(text.as_bytes()), first, last, focus, &SecretRanges::of(secrets.to_vec()))
+        render_snippet(
+            &LineIndex::new(text.as_bytes()),
+            first,
+            last,
+            focus,
+            &SecretRanges::new(secrets.to_vec()),
+        )
     }
 
     #[test]

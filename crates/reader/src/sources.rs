@@ -35,7 +35,7 @@ use globset::{Glob, GlobSet, GlobSetBuilder};
 use serde::{Deserialize, Serialize};
 use sha1::{Digest as _, Sha1};
 use truing_core::glob::is_bounded;
-use truing_core::line::clean;
+use truing_core::line::clean_line;
 use truing_core::sync::{ReleaseSources, SymbolDefinition, SymbolState};
 
 pub use archive::{ArchiveError, ArchiveFormat};
@@ -99,17 +99,17 @@ pub enum SourcesError {
 /// # Errors
 ///
 /// [`SourcesError`]; a single invalid source file is part of the report.
-pub fn read(request: &SourcesRequest) -> Result<ReleaseSources, SourcesError> {
-    let mirrored = globs(&request.mirrored)?;
+pub fn read_release(request: &SourcesRequest) -> Result<ReleaseSources, SourcesError> {
+    let mirrored = build_glob_set(&request.mirrored)?;
     let symbols = request.symbols.iter().chain(&request.bases);
-    let symbols: Vec<SymbolTarget<'_>> = symbols.map(|symbol| SymbolTarget::of(symbol)).collect();
+    let symbols: Vec<SymbolTarget<'_>> = symbols.map(|symbol| SymbolTarget::parse(symbol)).collect();
     let wanted = |path: &str| {
         mirrored.is_match(path)
             || requirements::file_of(path).is_some()
-            || symbols.iter().any(|symbol| symbol.needs(path))
+            || symbols.iter().any(|symbol| symbol.needs_file(path))
     };
-    let content = archive::sources(&request.archive, request.format, &wanted)?;
-    on_large_stack(|| report(content, request, &mirrored))
+    let content = archive::read_sources(&request.archive, request.format, &wanted)?;
+    on_large_stack(|| build_report(content, request, &mirrored))
         .map_err(|error| SourcesError::Failed(error.to_string()))
 }
 
@@ -122,7 +122,7 @@ pub fn read(request: &SourcesRequest) -> Result<ReleaseSources, SourcesError> {
 pub fn files_of(request: &FilesRequest) -> Result<BTreeMap<String, String>, SourcesError> {
     let known = |path: &str| requirements::file_of(path).unwrap_or(path).to_owned();
     let wanted = |path: &str| request.files.contains(&known(path));
-    let content = archive::sources(&request.archive, request.format, &wanted)?;
+    let content = archive::read_sources(&request.archive, request.format, &wanted)?;
     let mut files: BTreeMap<String, Vec<u8>> =
         content.files.into_iter().map(|(path, bytes)| (known(&path), bytes)).collect();
     let text = |path: &String| {
@@ -143,10 +143,10 @@ enum SymbolTarget<'a> {
 }
 
 impl<'a> SymbolTarget<'a> {
-    fn of(symbol: &'a str) -> Self {
+    fn parse(symbol: &'a str) -> Self {
         match symbol.split_once(':') {
             None => Self::File(symbol),
-            Some((place, item)) => match LanguageFamily::of(place) {
+            Some((place, item)) => match LanguageFamily::from_path(place) {
                 Some(family) => Self::Item(family, place, item),
                 None => Self::Module(symbol),
             },
@@ -154,10 +154,10 @@ impl<'a> SymbolTarget<'a> {
     }
 
     /// Returns true if this file may have to be read for the symbol.
-    fn needs(&self, path: &str) -> bool {
+    fn needs_file(&self, path: &str) -> bool {
         match self {
             Self::Module(_) => path.ends_with(".py"),
-            Self::Item(family, ..) => LanguageFamily::of(path) == Some(*family),
+            Self::Item(family, ..) => LanguageFamily::from_path(path) == Some(*family),
             Self::File(file) => path == *file,
         }
     }
@@ -184,18 +184,18 @@ fn bytes_of(path: &Path) -> Result<Vec<u8>, String> {
     read.map_err(|error| error.to_string()).map(|_| bytes)
 }
 
-fn report(content: ArchiveContent, request: &SourcesRequest, mirrored: &GlobSet) -> ReleaseSources {
+fn build_report(content: ArchiveContent, request: &SourcesRequest, mirrored: &GlobSet) -> ReleaseSources {
     let ArchiveContent { files, paths, .. } = &content;
-    let natives: BTreeSet<String> = paths.iter().filter_map(|path| shadow::native(path)).collect();
+    let natives: BTreeSet<String> = paths.iter().filter_map(|path| shadow::native_module(path)).collect();
     let mut wanted: BTreeSet<String> = files.keys().filter(|path| mirrored.is_match(path)).cloned().collect();
     let mut items = ReleaseFiles::new(files);
     let mut package = python::PythonPackage::new(files, request.format);
     let mut told =
         ReleaseSources { requirements: requirements::of_files(files.iter()), ..ReleaseSources::default() };
-    let mut find = |symbol: &String| match SymbolTarget::of(symbol) {
+    let mut find = |symbol: &String| match SymbolTarget::parse(symbol) {
         SymbolTarget::Module(name) => package.symbol(name),
         SymbolTarget::Item(_, file, item) => items.symbol(file, item),
-        SymbolTarget::File(file) => items.whole(file),
+        SymbolTarget::File(file) => items.whole_file(file),
     };
     told.symbols = request.symbols.iter().map(|symbol| (symbol.clone(), find(symbol))).collect();
     if request.mirrored.is_empty() {
@@ -214,10 +214,10 @@ fn report(content: ArchiveContent, request: &SourcesRequest, mirrored: &GlobSet)
         let bytes = files.get(&path).map(Vec::as_slice).unwrap_or_default();
         told.files.insert(path.clone(), hex::encode(Sha1::digest(bytes)));
         if !path.ends_with(".py") {
-            let rest = items.rest(&path);
+            let rest = items.outside_code(&path);
             told.outside.extend(rest.map(|rest| (path.clone(), vec![rest])));
-            told.functions.insert(path.clone(), items.all(&path));
-        } else if let Some(module) = package.file(&path) {
+            told.functions.insert(path.clone(), items.all_definitions(&path));
+        } else if let Some(module) = package.load_file(&path) {
             let imported = module.outside.modules.iter();
             let places = imported.flat_map(|name| package.places(name).chain(python::native_places(name)));
             told.imported.extend(places.filter(|at| paths.contains(at) || natives.contains(at)));
@@ -227,22 +227,22 @@ fn report(content: ArchiveContent, request: &SourcesRequest, mirrored: &GlobSet)
     }
     let definitions = told.symbols.values().filter_map(SymbolState::definition).map(|at| at.file.clone());
     let told_of = requirements::files_in(files);
-    let compared = told.files.keys().cloned().chain(definitions).chain(package.parsed()).chain(told_of);
+    let compared = told.files.keys().cloned().chain(definitions).chain(package.parsed_files()).chain(told_of);
     let compared = compared.chain(request.mirrored.iter().cloned());
-    told.shadows = shadow::shadows(&content, request.format, &compared.collect());
-    told.unreadable = package.unreadable();
+    told.shadows = shadow::find_shadows(&content, request.format, &compared.collect());
+    told.unreadable = package.into_unreadable();
     told.unreadable.extend(items.unreadable);
     told
 }
 
-fn globs(patterns: &[String]) -> Result<GlobSet, SourcesError> {
+fn build_glob_set(patterns: &[String]) -> Result<GlobSet, SourcesError> {
     let bad = |glob: &str, error: globset::Error| SourcesError::Glob {
         glob: glob.to_owned(),
         why: error.kind().to_string(),
     };
     let mut set = GlobSetBuilder::new();
     for pattern in patterns {
-        is_bounded(pattern).map_err(|why| SourcesError::Glob { glob: clean(pattern, 80), why })?;
+        is_bounded(pattern).map_err(|why| SourcesError::Glob { glob: clean_line(pattern, 80), why })?;
         set.add(Glob::new(pattern).map_err(|error| bad(pattern, error))?);
     }
     set.build().map_err(|error| bad("", error))

@@ -1,19 +1,19 @@
 //! Suppression comments with a reason in the file itself: `truing: ignore[core/rule] why`. A comment applies
 //! to a finding's first line, or to the line after it if it is alone on its line. Without a reason it has no
-//! effect, which is reported ([`idle`]).
+//! effect, which is reported ([`find_idle_suppressions`]).
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use memchr::memmem;
 use regex::bytes::Regex;
-use truing_core::line::clean;
+use truing_core::line::clean_line;
 use truing_core::suppression::{IdleSuppression, IdleSuppressionReason};
 use truing_diff::RepoPath;
 
 use crate::lines::LineIndex;
 use crate::output::known;
-use crate::redact::{QuotedSecrets, redact};
+use crate::redact::{QuotedSecrets, redact_secrets};
 
 const OPENING: &str = "truing: ignore[";
 /// Pattern for anything that is intended as a suppression comment, in any spelling.
@@ -43,7 +43,7 @@ pub(crate) fn is_mentioned(bytes: &[u8]) -> bool {
 /// `first`, if one does.
 pub(crate) fn suppressed_by(lines: &LineIndex<'_>, first: u32, rule: &str) -> Option<(u32, String)> {
     let named = |number: u32, alone: bool| {
-        let found = comments(lines, number).into_iter().find(|comment| {
+        let found = parse_comments(lines, number).into_iter().find(|comment| {
             (!alone || comment.is_alone)
                 && !comment.is_quoted
                 && comment.has_reason
@@ -58,7 +58,7 @@ pub(crate) fn suppressed_by(lines: &LineIndex<'_>, first: u32, rule: &str) -> Op
 /// of the comment.
 pub(crate) fn told_reason(lines: &LineIndex<'_>, reason: &str) -> String {
     let text = String::from_utf8_lossy(lines.text());
-    let reason = clean(&QuotedSecrets::of(&text).hide_in(reason), MAX_REASON_CHARS);
+    let reason = clean_line(&QuotedSecrets::from_text(&text).hide_in(reason), MAX_REASON_CHARS);
     let ends = ["-->", "*/", "#}", "%}"];
     let open = ends.iter().find_map(|end| reason.strip_suffix(end)).unwrap_or(&reason);
     open.trim_end().to_owned()
@@ -91,7 +91,11 @@ pub(crate) struct FileFacts<C, F, S> {
 
 /// Returns the comments on lines of the change that suppress nothing. `used` contains those that suppressed a
 /// finding.
-pub(crate) fn idle<C: Fn(u32, u32) -> bool, F: Fn(&str) -> bool, S: FnMut(usize) -> bool>(
+pub(crate) fn find_idle_suppressions<
+    C: Fn(u32, u32) -> bool,
+    F: Fn(&str) -> bool,
+    S: FnMut(usize) -> bool,
+>(
     path: &RepoPath,
     lines: &LineIndex<'_>,
     used: &UsedSuppressions,
@@ -105,7 +109,7 @@ pub(crate) fn idle<C: Fn(u32, u32) -> bool, F: Fn(&str) -> bool, S: FnMut(usize)
         if std::mem::replace(&mut last, line) == line || !counts(line, line) || is_shown(at) {
             continue;
         }
-        for comment in comments(lines, line).into_iter().filter(|comment| !comment.is_quoted) {
+        for comment in parse_comments(lines, line).into_iter().filter(|comment| !comment.is_quoted) {
             for rule in &comment.rules {
                 // The rule's findings on an unchanged line are not known.
                 let next = line.saturating_add(1);
@@ -122,7 +126,7 @@ pub(crate) fn idle<C: Fn(u32, u32) -> bool, F: Fn(&str) -> bool, S: FnMut(usize)
                 } else {
                     continue;
                 };
-                let rule = told(rule);
+                let rule = redact_name(rule);
                 all.push(IdleSuppression { path: path.clone(), line, rule, problem });
             }
         }
@@ -145,14 +149,18 @@ pub(crate) fn idle<C: Fn(u32, u32) -> bool, F: Fn(&str) -> bool, S: FnMut(usize)
 
 /// Returns true for a rule of a known tool.
 fn is_of_a_tool(rule: &str) -> bool {
-    rule.split_once('/').is_some_and(|(tool, _)| known::find(tool).is_some())
+    rule.split_once('/').is_some_and(|(tool, _)| known::find_tool(tool).is_some())
 }
 
 /// Returns a name as it is reported. Text that does not look like a rule's name or contains a secret is not
 /// repeated, because the brackets may contain anything.
-fn told(name: &str) -> String {
+fn redact_name(name: &str) -> String {
     let is_letter = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '/');
-    if name.len() <= MAX_NAME && name.chars().all(is_letter) { redact(name) } else { "…".to_owned() }
+    if name.len() <= MAX_NAME && name.chars().all(is_letter) {
+        redact_secrets(name)
+    } else {
+        "…".to_owned()
+    }
 }
 
 /// Suppression comment in a file.
@@ -171,7 +179,7 @@ struct SuppressionComment {
 }
 
 /// Returns the comments of a line: `core/a` or `core/a, core/b` in brackets, and the text that follows.
-fn comments(lines: &LineIndex<'_>, number: u32) -> Vec<SuppressionComment> {
+fn parse_comments(lines: &LineIndex<'_>, number: u32) -> Vec<SuppressionComment> {
     let line = String::from_utf8_lossy(lines.bytes(lines.range(number)));
     let comment = |(at, _): (usize, &str)| {
         let (before, comment) = line.split_at(at);
@@ -229,7 +237,7 @@ mod tests {
     #[test]
     fn a_comment_with_a_reason_suppresses_its_line_and_alone_the_next() {
         let suppressed =
-            |text: &str, line| suppressed_by(&LineIndex::of(text.as_bytes()), line, "core/x").is_some();
+            |text: &str, line| suppressed_by(&LineIndex::new(text.as_bytes()), line, "core/x").is_some();
         for (text, line, expected) in [
             ("dbg // truing: ignore[core/x] shown on purpose", 1, true),
             ("# truing: ignore[core/x] a fixture\r\nb", 2, true),
@@ -282,7 +290,7 @@ mod tests {
         }
         let key = ["AKIA", "QYLPMN5HHHFPZAM2"].concat();
         let text = format!("<!-- truing: ignore[core/x] as {key} is\u{7}of  a test -->\n");
-        let lines = LineIndex::of(text.as_bytes());
+        let lines = LineIndex::new(text.as_bytes());
         let (line, reason) = suppressed_by(&lines, 1, "core/x").unwrap();
         assert_eq!((line, told_reason(&lines, &reason).as_str()), (1, "as AKIA… is of a test"));
     }
@@ -291,9 +299,9 @@ mod tests {
     fn a_comment_that_suppresses_nothing_is_told_with_what_is_wrong() {
         let told = |text: &str, used: &[u32]| {
             let used = used.iter().map(|line| (*line, "core/x".to_owned())).collect();
-            let idle = idle(
+            let idle = find_idle_suppressions(
                 &RepoPath::from("a"),
-                &LineIndex::of(text.as_bytes()),
+                &LineIndex::new(text.as_bytes()),
                 &used,
                 FileFacts {
                     counts: |first: u32, _: u32| first < 9,

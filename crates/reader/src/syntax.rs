@@ -12,7 +12,7 @@ mod rule;
 mod scan;
 
 pub(crate) use around::FileSurroundings;
-pub(crate) use definitions::{DefinitionPlace, definitions};
+pub(crate) use definitions::{DefinitionPlace, find_definitions};
 pub(crate) use language::{LANGUAGES, SourceLanguage};
 pub(crate) use rule::{RuleSyntaxError, SyntaxCheck, from_yaml};
 pub(crate) use scan::{
@@ -54,11 +54,11 @@ mod tests {
     fn every_language_is_known_by_every_name_and_has_its_grammar() {
         for language in LANGUAGES {
             for name in language.names {
-                assert_eq!(SourceLanguage::named(&name.to_uppercase()), Some(language));
+                assert_eq!(SourceLanguage::from_name(&name.to_uppercase()), Some(language));
             }
             // A grammar that is not compiled in panics here.
             assert!(scan::tests::parses(language, "x"), "{}", language.name());
         }
-        assert_eq!(SourceLanguage::named("kotlin"), None);
+        assert_eq!(SourceLanguage::from_name("kotlin"), None);
     }
 }

@@ -9,14 +9,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use truing_core::code::CodeDigests;
 use truing_core::finding::{FindingSource, RawFinding};
-use truing_core::line::counted;
+use truing_core::line::format_count;
 use truing_core::port::{ChangedFile, ReaderError, ToolFindings, ToolRequest};
 use truing_diff::RepoPath;
 
 use crate::bounds::{MAX_FINDINGS, MAX_KEPT, MAX_KEPT_BYTES, check_finding, is_one_line, text_bytes};
 use crate::file::FileTree;
 use crate::fix::ByteReplacement;
-use crate::lines::{LineIndex, touches};
+use crate::lines::{LineIndex, overlaps_any};
 use crate::output::known::{self, KnownTool};
 use crate::output::report::MAX_TOOLS;
 use crate::output::{DiagnosticMapping, FileText, FindingMapper, OutputFormat, tool_name};
@@ -47,7 +47,7 @@ pub(crate) fn tool_findings(request: &ToolRequest) -> Result<ToolFindings, Reade
         None => of_text(request, &tree, &mut found)?,
     }
     found.findings.sort_by(|a, b| (&a.place, &a.rule).cmp(&(&b.place, &b.rule)));
-    bound(&mut found);
+    limit_findings(&mut found);
     Ok(found)
 }
 
@@ -57,7 +57,7 @@ fn of_text(request: &ToolRequest, tree: &FileTree, found: &mut ToolFindings) -> 
     let ToolReport { format, diagnostics, tools, problems, keeps_open, ignored } =
         tool_report(request, tree)?;
     (found.tools, found.problems, found.keeps_open) = (tools, problems, keeps_open);
-    found.ignored = ignored.into_iter().filter(|path| changed(request, path).is_some()).collect();
+    found.ignored = ignored.into_iter().filter(|path| find_changed_file(request, path).is_some()).collect();
     let mapping = DiagnosticMapping::default();
     let mut by_file: BTreeMap<&RepoPath, Vec<_>> = BTreeMap::new();
     for diagnostic in &diagnostics {
@@ -73,35 +73,35 @@ fn of_text(request: &ToolRequest, tree: &FileTree, found: &mut ToolFindings) -> 
             found.elsewhere += diagnostics.len() as u64;
             continue;
         };
-        let text = FileText::of(&content);
+        let text = FileText::new(&content);
         let finder = FindingMapper::new(&text, &mapping);
         let (mut placed, mut said) = (Vec::new(), BTreeSet::new());
         for diagnostic in diagnostics {
-            let Ok(raw) = finder.finding(diagnostic) else {
+            let Ok(raw) = finder.map_diagnostic(diagnostic) else {
                 found.elsewhere += 1;
                 continue;
             };
             let raw = RawFinding { body: said_once(&raw), ..raw };
             let raw = match &raw.suggestion {
                 Some(_) if !tells_safe_fixes(&diagnostic.tool, format) => {
-                    WithheldFix::UnknownSafety.noted(raw)
+                    WithheldFix::UnknownSafety.withhold_suggestion(raw)
                 }
-                None if diagnostic.has_unsafe_fix => WithheldFix::Unsafe.noted(raw),
+                None if diagnostic.has_unsafe_fix => WithheldFix::Unsafe.withhold_suggestion(raw),
                 Some(_) | None => raw,
             };
             let column = diagnostic.range.first_column();
             let is_secret = raw.tool().is_some_and(|tool| OF_SECRETS.contains(&tool));
-            let place = text.range(&diagnostic.range).ok().and_then(|place| content.get(place));
+            let place = text.byte_range(&diagnostic.range).ok().and_then(|place| content.get(place));
             let raw = if is_secret { without_its_place(raw, place) } else { raw };
             let (first, last) = (raw.place.start_line, raw.place.end_line);
-            if said.insert((first, last, column, raw.severity, raw.rule.clone(), words(&raw))) {
+            if said.insert((first, last, column, raw.severity, raw.rule.clone(), title_key(&raw))) {
                 placed.push(raw);
             }
         }
         if path.as_str().is_some_and(|path| keep.contains(path)) {
             to_keep.extend(placed.iter().cloned());
         }
-        add(found, request, file, &content, placed);
+        add_findings(found, request, file, &content, placed);
     }
     let bytes: usize = to_keep.iter().map(text_bytes).sum();
     let fits = to_keep.len() <= MAX_KEPT && bytes <= MAX_KEPT_BYTES;
@@ -122,7 +122,7 @@ fn of_kept(request: &ToolRequest, tree: &FileTree, kept: &[RawFinding], found: &
             found.elsewhere += kept.len() as u64;
             continue;
         };
-        add(found, request, file, &content, kept.into_iter().cloned().collect());
+        add_findings(found, request, file, &content, kept.into_iter().cloned().collect());
     }
 }
 
@@ -130,7 +130,7 @@ fn of_kept(request: &ToolRequest, tree: &FileTree, kept: &[RawFinding], found: &
 fn tells_safe_fixes(tool: &str, format: OutputFormat) -> bool {
     let is_mixed =
         |known: &'static KnownTool| known.unsafe_fixes_in.iter().any(|name| name == format.as_str());
-    format != OutputFormat::Sarif && !known::find(tool).is_some_and(is_mixed)
+    format != OutputFormat::Sarif && !known::find_tool(tool).is_some_and(is_mixed)
 }
 
 /// Returns a changed file whose findings count, with its content. Reading it for the rules reports a file
@@ -141,26 +141,26 @@ fn counted_file<'a>(
     path: &RepoPath,
 ) -> Option<(&'a ChangedFile, Vec<u8>)> {
     let is_left_out = path.as_str().is_some_and(|path| request.output.left_out.contains(path));
-    let file = changed(request, path).filter(|_| !is_left_out)?;
+    let file = find_changed_file(request, path).filter(|_| !is_left_out)?;
     Some((file, tree.bytes(path).ok()?))
 }
 
 /// Adds the findings on a file that count, each with its suggestion if it is valid.
-fn add(
+fn add_findings(
     found: &mut ToolFindings,
     request: &ToolRequest,
     file: &ChangedFile,
     content: &[u8],
     placed: Vec<RawFinding>,
 ) {
-    let lines = LineIndex::of(content);
+    let lines = LineIndex::new(content);
     let mut parsers = ParserPool::default();
     parsers.begin_file(MAX_TIME);
     let mut prover = SourceLanguage::of_path(file.path.as_bytes())
         .zip(std::str::from_utf8(content).ok())
         .map(|(language, text)| FixProver::new(language, &lines, text, &mut parsers));
     let (places, mut place_parsers) =
-        (FileSurroundings::of(file.path.as_bytes(), content), ParserPool::default());
+        (FileSurroundings::new(file.path.as_bytes(), content), ParserPool::default());
     place_parsers.begin_file(MAX_TIME);
     let mut suggested = 0;
     let is_without = |raw: &RawFinding| {
@@ -170,7 +170,7 @@ fn add(
         let (first, last) = (raw.place.start_line, raw.place.end_line);
         if is_without(&raw) {
             found.suppressed += 1;
-        } else if !request.output.everywhere && !touches(&file.added, first, last) {
+        } else if !request.output.everywhere && !overlaps_any(&file.added, first, last) {
             found.elsewhere += 1;
         } else if suppress::suppressed_by(&lines, first, &raw.rule).is_some() {
             found.suppressed += 1;
@@ -178,10 +178,15 @@ fn add(
             suggested += usize::from(raw.suggestion.is_some());
             let suggestion = raw.suggestion.clone().filter(|_| suggested <= MAX_SUGGESTIONS);
             let code = CodeDigests {
-                definition: places.definition(first_letter(&lines, content, first), &mut place_parsers),
+                definition: places
+                    .definition_digest(first_letter(&lines, content, first), &mut place_parsers),
                 ..raw.code.clone()
             };
-            found.findings.push(proven(RawFinding { suggestion, code, ..raw }, &lines, prover.as_mut()));
+            found.findings.push(prove_suggestion(
+                RawFinding { suggestion, code, ..raw },
+                &lines,
+                prover.as_mut(),
+            ));
         }
     }
 }
@@ -195,14 +200,18 @@ fn first_letter(lines: &LineIndex<'_>, content: &[u8], line: u32) -> usize {
 
 /// Returns the finding with its suggestion, if the file has no more syntax errors with it and the code around
 /// is unchanged. In a file without a known grammar, this cannot be checked.
-fn proven(raw: RawFinding, lines: &LineIndex<'_>, prover: Option<&mut FixProver<'_>>) -> RawFinding {
+fn prove_suggestion(
+    raw: RawFinding,
+    lines: &LineIndex<'_>,
+    prover: Option<&mut FixProver<'_>>,
+) -> RawFinding {
     let (Some(suggestion), Some(prover)) = (&raw.suggestion, prover) else { return raw };
     let (first, last) = (raw.place.start_line, raw.place.end_line);
     let range = lines.range(first).start..lines.range(last).end;
     let fix = ByteReplacement { range, replacement: suggestion.replacement.clone() };
-    match prover.suggestion(first, last, &fix) {
+    match prover.prove_fix(first, last, &fix) {
         Some(suggestion) => RawFinding { suggestion: Some(suggestion), ..raw },
-        None => WithheldFix::Unproven.noted(raw),
+        None => WithheldFix::Unproven.withhold_suggestion(raw),
     }
 }
 
@@ -237,21 +246,21 @@ fn said_once(raw: &RawFinding) -> String {
     }
 }
 
-fn changed<'a>(request: &'a ToolRequest, path: &RepoPath) -> Option<&'a ChangedFile> {
+fn find_changed_file<'a>(request: &'a ToolRequest, path: &RepoPath) -> Option<&'a ChangedFile> {
     let at = request.files.binary_search_by(|file| file.path.cmp(path)).ok()?;
     request.files.get(at)
 }
 
 /// Returns the words by which two findings at one place are compared: without quotes and blanks, because
 /// rules may quote differently.
-fn words(raw: &RawFinding) -> String {
+fn title_key(raw: &RawFinding) -> String {
     let is_quote =
         |letter: char| letter.is_whitespace() || matches!(letter, '\'' | '"' | '`' | '‘' | '’' | '“' | '”');
     raw.title.chars().filter(|letter| !is_quote(*letter)).flat_map(char::to_lowercase).collect()
 }
 
 /// Keeps the most severe findings, up to the bound of a response.
-fn bound(found: &mut ToolFindings) {
+fn limit_findings(found: &mut ToolFindings) {
     let over = found.findings.len().saturating_sub(MAX_FINDINGS);
     if over == 0 {
         return;
@@ -259,7 +268,7 @@ fn bound(found: &mut ToolFindings) {
     found.findings.sort_by(|a, b| (a.severity, &a.place).cmp(&(b.severity, &b.place)));
     found.findings.truncate(MAX_FINDINGS);
     found.findings.sort_by(|a, b| (&a.place, &a.rule).cmp(&(&b.place, &b.rule)));
-    found.problems.push(format!("{} beyond the first {MAX_FINDINGS}", counted(over, "finding")));
+    found.problems.push(format!("{} beyond the first {MAX_FINDINGS}", format_count(over, "finding")));
     found.problems.truncate(MAX_PROBLEMS);
 }
 
@@ -276,13 +285,16 @@ pub(crate) fn check_findings(request: &ToolRequest, found: &ToolFindings) -> Res
     ensure(found.problems.len() <= MAX_PROBLEMS && found.problems.iter().all(is_told), "a problem")?;
     ensure(found.keeps_open.iter().all(is_told), "a reason")?;
     ensure(found.findings.len() <= MAX_FINDINGS, "the number of findings")?;
-    ensure(found.ignored.iter().all(|path| changed(request, path).is_some()), "a file that was ignored")?;
+    ensure(
+        found.ignored.iter().all(|path| find_changed_file(request, path).is_some()),
+        "a file that was ignored",
+    )?;
     let to_keep = found.keep.as_deref().unwrap_or_default();
     ensure(to_keep.len() <= MAX_KEPT, "the number of findings to keep")?;
     for raw in found.findings.iter().chain(to_keep) {
         check_finding(raw)?;
         ensure(raw.source == FindingSource::Tool, "a finding's source")?;
-        ensure(changed(request, &raw.place.path).is_some(), "a finding's file")?;
+        ensure(find_changed_file(request, &raw.place.path).is_some(), "a finding's file")?;
         ensure(raw.tool().is_some_and(|tool| found.tools.contains(tool)), "a finding's tool")?;
     }
     let is_to_keep =

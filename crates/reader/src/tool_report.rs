@@ -11,7 +11,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use ignore::WalkBuilder;
-use truing_core::line::{clean, counted};
+use truing_core::line::{clean_line, format_count};
 use truing_core::port::{ForeignRun, ReaderError, ToolOutput, ToolRequest};
 use truing_diff::RepoPath;
 
@@ -19,8 +19,8 @@ use crate::file::FileTree;
 use crate::output::path::{root_of, unusual_names};
 use crate::output::report::MAX_PROBLEMS as MAX_NAMED;
 use crate::output::{
-    Diagnostic, DiagnosticReport, OutputContext, OutputFormat, ProblemKind, ReportProblem, choose, is_tool,
-    read, tool_name,
+    Diagnostic, DiagnosticReport, OutputContext, OutputFormat, ProblemKind, ReportProblem, choose_format,
+    is_tool, read_output, tool_name,
 };
 
 /// Most problems of a response.
@@ -57,17 +57,17 @@ pub(crate) struct ToolReport {
 pub(crate) fn tool_report(request: &ToolRequest, tree: &FileTree) -> Result<ToolReport, ReaderError> {
     let output = &request.output;
     let bytes = output.text.as_bytes();
-    let format = choose(output.format.as_deref(), bytes).ok_or_else(|| {
+    let format = choose_format(output.format.as_deref(), bytes).ok_or_else(|| {
         let named = output.format.as_deref().unwrap_or("not recognised");
         ReaderError::Failed(format!("the format of {} is unknown ({named})", output.tool))
     })?;
     // No other format names files without their folders.
     let files = if format == OutputFormat::Junit { files_below(&request.tree) } else { Vec::new() };
     let unusual = unusual_names(request.files.iter().map(|file| &file.path));
-    let input = OutputContext { files: &files, unusual: &unusual, ..input(output) };
+    let input = OutputContext { files: &files, unusual: &unusual, ..output_context(output) };
     let (report, absent) = match &output.foreign {
-        Some(foreign) => elsewhere(output, foreign, format, tree, input),
-        None => (read(format, bytes, &input), AbsentFiles::default()),
+        Some(foreign) => read_foreign_output(output, foreign, format, tree, input),
+        None => (read_output(format, bytes, &input), AbsentFiles::default()),
     };
     let by_option = output.foreign.as_ref().and_then(|foreign| foreign.tool.as_deref());
     // The caller may name a tool for a format that all tools share.
@@ -84,7 +84,7 @@ pub(crate) fn tool_report(request: &ToolRequest, tree: &FileTree) -> Result<Tool
     } else if tools.is_empty() {
         tools.insert(tool_name(input.tool_or(format.as_str())));
     }
-    let (problems, keeps_open) = doubts(output, &report, &absent, format);
+    let (problems, keeps_open) = collect_problems(output, &report, &absent, format);
     let unnamed = || {
         let format = format.as_str();
         format!("`{format}` does not say whose findings they are: name the tool by `--tool NAME`")
@@ -111,7 +111,7 @@ fn files_below(folder: &Path) -> Vec<RepoPath> {
     if files.len() > MAX_FILES { Vec::new() } else { files }
 }
 
-fn input(output: &ToolOutput) -> OutputContext<'_> {
+fn output_context(output: &ToolOutput) -> OutputContext<'_> {
     let ToolOutput { tool, roots, folder, .. } = output;
     OutputContext { roots, folder: folder.as_ref(), tool, ..OutputContext::default() }
 }
@@ -128,11 +128,11 @@ struct AbsentFiles {
 }
 
 impl AbsentFiles {
-    fn of(report: &DiagnosticReport, tree: &FileTree) -> Self {
+    fn from_report(report: &DiagnosticReport, tree: &FileTree) -> Self {
         let mut absent = Self::default();
         let (mut known, mut present) = (BTreeMap::new(), 0_usize);
         for Diagnostic { path, .. } in &report.diagnostics {
-            if *known.entry(path).or_insert_with(|| tree.has(path)) {
+            if *known.entry(path).or_insert_with(|| tree.has_entry(path)) {
                 present += 1;
                 continue;
             }
@@ -148,7 +148,7 @@ impl AbsentFiles {
 }
 
 /// Parses the output of a tool that ran elsewhere. Its paths are resolved by the existing files.
-fn elsewhere(
+fn read_foreign_output(
     output: &ToolOutput,
     foreign: &ForeignRun,
     format: OutputFormat,
@@ -157,19 +157,19 @@ fn elsewhere(
 ) -> (DiagnosticReport, AbsentFiles) {
     let bytes = output.text.as_bytes();
     let mut roots = Cow::Borrowed(output.roots.as_slice());
-    let mut report = read(format, bytes, &input);
+    let mut report = read_output(format, bytes, &input);
     if !report.outside.is_empty() {
-        match root_of(&report.outside, |path| tree.has(path)) {
+        match root_of(&report.outside, |path| tree.has_entry(path)) {
             Some(root) => roots.to_mut().push(root),
             None => input.is_foreign = true,
         }
-        report = read(format, bytes, &OutputContext { roots: &roots, ..input });
+        report = read_output(format, bytes, &OutputContext { roots: &roots, ..input });
     }
     let input = OutputContext { roots: &roots, ..input };
-    let mut absent = AbsentFiles::of(&report, tree);
+    let mut absent = AbsentFiles::from_report(&report, tree);
     if let (Some(folder), None) = (&foreign.folder, &output.folder) {
-        let there = read(format, bytes, &OutputContext { folder: Some(folder), ..input });
-        let absent_there = AbsentFiles::of(&there, tree);
+        let there = read_output(format, bytes, &OutputContext { folder: Some(folder), ..input });
+        let absent_there = AbsentFiles::from_report(&there, tree);
         let is_better = (there.left_out, absent_there.count) <= (report.left_out, absent.count);
         if is_better && !there.diagnostics.is_empty() {
             (report, absent) = (there, absent_there);
@@ -183,7 +183,7 @@ fn elsewhere(
 
 /// Returns the reasons for which some findings may be missing, and the one for which earlier findings may
 /// still exist.
-fn doubts(
+fn collect_problems(
     output: &ToolOutput,
     report: &DiagnosticReport,
     absent: &AbsentFiles,
@@ -210,12 +210,13 @@ fn doubts(
     let is_other_form =
         |problem: &ReportProblem| matches!(problem.kind, ProblemKind::NoLine | ProblemKind::Unreadable);
     // This check is made once for all problems, because it tries every line format.
-    let other = report.problems.iter().any(is_other_form).then(|| choose(None, output.text.as_bytes()));
+    let other =
+        report.problems.iter().any(is_other_form).then(|| choose_format(None, output.text.as_bytes()));
     let other = other.flatten().filter(|other| *other != format);
     for problem in report.problems.iter().filter(is_failure) {
         let hint = other.filter(|_| is_other_form(problem));
         let hint = hint.map(|other| format!("; it looks like `{}`", other.as_str())).unwrap_or_default();
-        told.push(clean(&format!("{}{hint}", problem.text), MAX_PROBLEM_CHARS));
+        told.push(clean_line(&format!("{}{hint}", problem.text), MAX_PROBLEM_CHARS));
     }
     let unplaced: Vec<&ReportProblem> = report.problems.iter().filter(is_unplaced).collect();
     if !unplaced.is_empty() {
@@ -223,31 +224,39 @@ fn doubts(
         let count =
             if report.problems.len() == MAX_NAMED { report.left_out.max(1) } else { unplaced.len() as u64 };
         let first: Vec<&str> = unplaced.iter().take(MAX_NAMES).map(|problem| problem.text.as_str()).collect();
-        let text = format!("{} no file of the tree: {}", named(count), first.join("; "));
-        told.push(clean(&text, MAX_PROBLEM_CHARS));
+        let text = format!("{} no file of the tree: {}", result_count_phrase(count), first.join("; "));
+        told.push(clean_line(&text, MAX_PROBLEM_CHARS));
     }
     if absent.is_all {
-        let text = format!("{} no file of the tree: {}", named(absent.count as u64), absent.first.join(", "));
-        told.push(clean(&text, MAX_PROBLEM_CHARS));
+        let text = format!(
+            "{} no file of the tree: {}",
+            result_count_phrase(absent.count as u64),
+            absent.first.join(", ")
+        );
+        told.push(clean_line(&text, MAX_PROBLEM_CHARS));
     }
     if report.more_problems > 0 && !told.is_empty() {
         told.truncate(MAX_PROBLEMS - 1);
-        told.push(counted(report.more_problems, "more problem"));
+        told.push(format_count(report.more_problems, "more problem"));
     }
     told.truncate(MAX_PROBLEMS);
     let others = report.other_lines.len() as u64 + report.more_lines;
     let keeps_open = if others > 0 {
         let first = report.other_lines.iter().map(|line| format!("`{line}`")).collect::<Vec<_>>().join(", ");
-        Some(format!("{} not understood: {first}", counted(others, "line")))
+        Some(format!("{} not understood: {first}", format_count(others, "line")))
     } else if absent.count > 0 {
-        Some(format!("{} no file of the tree: {}", named(absent.count as u64), absent.first.join(", ")))
+        Some(format!(
+            "{} no file of the tree: {}",
+            result_count_phrase(absent.count as u64),
+            absent.first.join(", ")
+        ))
     } else {
         None
     };
-    (told, keeps_open.map(|reason| clean(&reason, MAX_PROBLEM_CHARS)))
+    (told, keeps_open.map(|reason| clean_line(&reason, MAX_PROBLEM_CHARS)))
 }
 
 /// Returns a subject for a number of results.
-fn named(count: u64) -> String {
+fn result_count_phrase(count: u64) -> String {
     if count == 1 { "1 result names".to_owned() } else { format!("{count} results name") }
 }

@@ -32,8 +32,8 @@ use index::FileIndex;
 use page::cut_note;
 use wrong::ToolCallError;
 
-pub use change::{DIFF, diff};
-pub use offered::{ToolDescription, offered};
+pub use change::{DIFF, call_diff};
+pub use offered::{ToolDescription, tool_descriptions};
 
 /// Longest text of a response, in bytes.
 pub const MAX_REPLY_BYTES: usize = 40 << 10;
@@ -72,7 +72,7 @@ impl TreeTool {
     }
 
     /// Finds a tool by the name that the model uses.
-    pub fn named(name: &str) -> Option<Self> {
+    pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|tool| tool.name() == name)
     }
 }
@@ -88,7 +88,7 @@ pub struct ToolReply {
 
 impl ToolReply {
     /// Creates the reply to an invalid call, with the correct form.
-    pub fn wrong(what: &str) -> Self {
+    pub fn error(what: &str) -> Self {
         Self { text: cut_note(what), is_error: true }
     }
 }
@@ -97,7 +97,7 @@ impl From<Result<String, ToolCallError>> for ToolReply {
     fn from(done: Result<String, ToolCallError>) -> Self {
         match done {
             Ok(text) => Self { text, is_error: false },
-            Err(wrong) => Self::wrong(&wrong.to_string()),
+            Err(wrong) => Self::error(&wrong.to_string()),
         }
     }
 }
@@ -118,7 +118,7 @@ impl TreeToolbox {
     /// [`ReaderError::Failed`] if the tree cannot be opened.
     pub fn open(request: &ToolsRequest) -> Result<Self, ReaderError> {
         let tree = FileTree::open(&request.tree)?;
-        let index = FileIndex::of(&request.tree, request.only.as_deref(), &request.always);
+        let index = FileIndex::new(&request.tree, request.only.as_deref(), &request.always);
         Ok(Self { tree, index, parsers: ParserPool::default(), time: CALL_TIME })
     }
 
@@ -126,26 +126,26 @@ impl TreeToolbox {
     pub fn call(&mut self, tool: TreeTool, input: &Value) -> ToolReply {
         let end = Instant::now() + self.time;
         // Compiling patterns and walking syntax are recursive; the depth is bounded but large.
-        let done = on_large_stack(|| self.answer(tool, input, end));
+        let done = on_large_stack(|| self.run_tool(tool, input, end));
         done.unwrap_or_else(|error| Err(ToolCallError::Broken(error.to_string()))).into()
     }
 
-    fn answer(&mut self, tool: TreeTool, input: &Value, end: Instant) -> Result<String, ToolCallError> {
+    fn run_tool(&mut self, tool: TreeTool, input: &Value, end: Instant) -> Result<String, ToolCallError> {
         match tool {
-            TreeTool::Read => read::answer(&self.tree, &self.index, parse(tool.name(), input)?),
-            TreeTool::List => list::list(&self.tree, &self.index, parse(tool.name(), input)?),
-            TreeTool::Glob => list::glob(&self.index, parse(tool.name(), input)?),
-            TreeTool::Grep => grep::answer(&self.tree, &self.index, parse(tool.name(), input)?, end),
+            TreeTool::Read => read::answer(&self.tree, &self.index, parse_input(tool.name(), input)?),
+            TreeTool::List => list::list_files(&self.tree, &self.index, parse_input(tool.name(), input)?),
+            TreeTool::Glob => list::glob_files(&self.index, parse_input(tool.name(), input)?),
+            TreeTool::Grep => grep::answer(&self.tree, &self.index, parse_input(tool.name(), input)?, end),
             TreeTool::Symbol => {
                 let Self { tree, index, parsers, .. } = self;
-                symbol::answer(tree, index, parsers, parse(tool.name(), input)?, end)
+                symbol::answer(tree, index, parsers, parse_input(tool.name(), input)?, end)
             }
         }
     }
 }
 
 /// Parses the input of a call.
-fn parse<T: DeserializeOwned>(tool: &'static str, input: &Value) -> Result<T, ToolCallError> {
+fn parse_input<T: DeserializeOwned>(tool: &'static str, input: &Value) -> Result<T, ToolCallError> {
     T::deserialize(input).map_err(|source| ToolCallError::Input { tool, source })
 }
 

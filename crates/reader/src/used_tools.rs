@@ -11,7 +11,7 @@ use crate::file::FileTree;
 use crate::output::known;
 use crate::output::known::exclude;
 use crate::output::known::hooks::{self, HookUsage, PreCommitHooks};
-use crate::output::known::sign::compiled;
+use crate::output::known::sign::compile_glob;
 use crate::output::known::tool::KnownTool;
 
 /// Most bytes of paths of excluded files and of scripts, for all tools together. More do not fit into a
@@ -41,9 +41,9 @@ pub(crate) fn used_tools(request: &UsedToolsRequest) -> Result<UsedTools, Reader
         Err(reason) => (None, Some(reason)),
     };
     let mut bytes = 0;
-    let scripts = scripts(&request.changed, &read);
-    let used = known::all().iter().filter_map(|tool| {
-        let (_, path) = tool.sign(&paths, &read)?;
+    let scripts = find_scripts(&request.changed, &read);
+    let used = known::known_tools().iter().filter_map(|tool| {
+        let (_, path) = tool.find_sign(&paths, &read)?;
         let (files, own_scripts) = looked_at(tool, &request.changed, &scripts);
         let hook = hooks.as_ref().map(|hooks| hooks.usage(&tool.hook_ids(), &tool.keeps, &files));
         let mut usage = hook.unwrap_or_default();
@@ -61,8 +61,10 @@ pub(crate) fn used_tools(request: &UsedToolsRequest) -> Result<UsedTools, Reader
         let scripts = own_scripts.map(str::to_owned).collect();
         let HookUsage { args, left_out } = usage;
         // Of two values of an option the last one applies: the hook's.
-        let args =
-            hooks::kept(&tool.keeps, &[tool.options(&path, &read), tool.table_options(&read), args].concat());
+        let args = hooks::filter_args(
+            &tool.keeps,
+            &[tool.options(&path, &read), tool.table_options(&read), args].concat(),
+        );
         let whole = tool.chooses_files(&path, &read);
         Some(UsedTool { name: tool.name.clone(), sign: path, args, left_out, scripts, whole })
     });
@@ -75,7 +77,7 @@ fn looked_at<'a>(
     changed: &'a [String],
     scripts: &BTreeMap<&'a str, String>,
 ) -> (Vec<&'a str>, Vec<&'a str>) {
-    let globs: Vec<_> = tool.paths.iter().filter_map(|glob| compiled(glob)).collect();
+    let globs: Vec<_> = tool.paths.iter().filter_map(|glob| compile_glob(glob)).collect();
     let is_looked_at = |path: &str| globs.iter().any(|glob| glob.is_match(path));
     let scripts =
         scripts.iter().filter(|(path, program)| tool.shebang.contains(program) && !is_looked_at(path));
@@ -86,14 +88,17 @@ fn looked_at<'a>(
 
 /// Returns the files without an ending whose first line names a program, with the program's name without a
 /// version.
-fn scripts<'a>(changed: &'a [String], read: &dyn Fn(&str) -> Option<Vec<u8>>) -> BTreeMap<&'a str, String> {
+fn find_scripts<'a>(
+    changed: &'a [String],
+    read: &dyn Fn(&str) -> Option<Vec<u8>>,
+) -> BTreeMap<&'a str, String> {
     let has_no_ending = |path: &&str| !path.rsplit('/').next().unwrap_or(path).contains('.');
     let plain = changed.iter().map(String::as_str).filter(has_no_ending);
-    plain.filter_map(|path| Some((path, interpreter(&read(path)?)?))).collect()
+    plain.filter_map(|path| Some((path, script_interpreter(&read(path)?)?))).collect()
 }
 
 /// Returns the program that the first line of a script names.
-fn interpreter(bytes: &[u8]) -> Option<String> {
+fn script_interpreter(bytes: &[u8]) -> Option<String> {
     let line = bytes.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
     let line = std::str::from_utf8(line.get(..MAX_SHEBANG).unwrap_or(line)).ok()?;
     let mut words = line.split_whitespace();
@@ -119,7 +124,9 @@ pub(crate) fn check_used(request: &UsedToolsRequest, used: &UsedTools) -> Result
     }
     let changed: BTreeSet<&str> = request.changed.iter().map(String::as_str).collect();
     let is_well = |tool: &UsedTool| {
-        let Some(known) = known::all().iter().find(|known| known.name == tool.name) else { return false };
+        let Some(known) = known::known_tools().iter().find(|known| known.name == tool.name) else {
+            return false;
+        };
         let folder = format!("{}/", tool.sign);
         let named = request.paths.iter().any(|path| *path == tool.sign || path.starts_with(&folder));
         let is_run = hooks::is_possible(&tool.args, &tool.left_out, &known.keeps, &changed);

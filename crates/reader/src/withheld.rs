@@ -20,7 +20,7 @@ impl WithheldFix {
     const ALL: [Self; 3] = [Self::Unsafe, Self::UnknownSafety, Self::Unproven];
 
     /// Returns the reason in a finding's body, if it has one.
-    pub fn of(raw: &RawFinding) -> Option<Self> {
+    pub fn from_finding(raw: &RawFinding) -> Option<Self> {
         let is_it = |reason: &Self| raw.body.ends_with(reason.paragraph());
         let is_of_tool = raw.source == FindingSource::Tool && raw.suggestion.is_none();
         if is_of_tool { Self::ALL.into_iter().find(is_it) } else { None }
@@ -44,7 +44,7 @@ impl WithheldFix {
     }
 
     /// Returns the finding without a suggestion and with the reason in its body, if there is room.
-    pub(crate) fn noted(self, mut raw: RawFinding) -> RawFinding {
+    pub(crate) fn withhold_suggestion(self, mut raw: RawFinding) -> RawFinding {
         raw.suggestion = None;
         let paragraph = self.paragraph();
         if raw.body.len() + paragraph.len() + 2 <= MAX_BODY_BYTES && !raw.body.ends_with(paragraph) {

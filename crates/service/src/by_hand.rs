@@ -5,7 +5,7 @@ use truing_core::id::{SlotKey, SlotVersion, UnixMillis};
 use truing_core::port::RecordStore;
 use truing_core::slot::{LoopKind, SlotCommand, SlotLimits, SlotRefusal, SlotState};
 use truing_core::switch::RepositoryRef;
-use truing_loops::slots::{StepError, step, steps};
+use truing_loops::slots::{StepError, take_step, take_steps};
 
 use super::lease::{Lease, lease_of};
 
@@ -38,8 +38,8 @@ pub async fn lease(
     of: LoopKind,
     limits: &SlotLimits,
 ) -> Result<Lease, LeaseError> {
-    let switches = store.switch().await.map_err(StepError::Store)?;
-    if switches.at(&RepositoryRef::of_key(key)).is_some() {
+    let switches = store.kill_switches().await.map_err(StepError::Store)?;
+    if switches.switch_for(&RepositoryRef::of_key(key)).is_some() {
         return Err(LeaseError::SwitchedOff);
     }
     lease_record(store, key, of, limits).await
@@ -56,9 +56,9 @@ pub async fn lease_record(
     of: LoopKind,
     limits: &SlotLimits,
 ) -> Result<Lease, LeaseError> {
-    let slots = store.load(std::slice::from_ref(key)).await.map_err(StepError::Store)?;
+    let slots = store.load_slots(std::slice::from_ref(key)).await.map_err(StepError::Store)?;
     if let Some(SlotState::Leased { deadline, .. }) = slots.first().map(|slot| &slot.state) {
-        match step(store, key, SlotCommand::Expire, limits).await {
+        match take_step(store, key, SlotCommand::Expire, limits).await {
             Ok(_) | Err(StepError::Refused(SlotRefusal::Nothing)) => {}
             Err(StepError::Refused(_)) => return Err(LeaseError::Busy(*deadline)),
             Err(error @ StepError::Store(_)) => return Err(error.into()),
@@ -67,24 +67,24 @@ pub async fn lease_record(
     let is_new = slots.first().is_none_or(|slot| slot.version == SlotVersion::default());
     let leased = if is_new {
         // A lease is fenced by the version before it, and a new slot has no such version.
-        step(store, key, SlotCommand::Request(of), limits).await?;
-        step(store, key, SlotCommand::Lease, limits).await
+        take_step(store, key, SlotCommand::Request(of), limits).await?;
+        take_step(store, key, SlotCommand::Lease, limits).await
     } else {
         // Both commands are in one commit: otherwise a server on this store could lease the slot in between.
-        steps(store, key, SlotCommand::Request(of), &[SlotCommand::Lease], limits).await
+        take_steps(store, key, SlotCommand::Request(of), &[SlotCommand::Lease], limits).await
     };
     let leased = match leased {
         Ok(leased) => leased,
         Err(StepError::Refused(SlotRefusal::Leased(until))) => return Err(LeaseError::Busy(until)),
         Err(StepError::Refused(SlotRefusal::NotDue)) => {
-            step(store, key, SlotCommand::Request(of), limits).await?;
+            take_step(store, key, SlotCommand::Request(of), limits).await?;
             return Err(LeaseError::Owned);
         }
         Err(error) => return Err(error.into()),
     };
     let Some(lease) = lease_of(leased.slot, limits.attempts) else { return Err(LeaseError::Owned) };
     if lease.of != of {
-        step(store, key, SlotCommand::HandBack(lease.token), limits).await?;
+        take_step(store, key, SlotCommand::HandBack(lease.token), limits).await?;
         return Err(LeaseError::Owned);
     }
     Ok(lease)
@@ -108,7 +108,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("truing.db"), Arc::new(SystemClock)).unwrap();
         let (key, limits) = (SlotKey::new("pr/github/1/1"), SlotLimits::default());
-        let slot = async || -> Slot { store.load(std::slice::from_ref(&key)).await.unwrap().remove(0) };
+        let slot = async || -> Slot { store.load_slots(std::slice::from_ref(&key)).await.unwrap().remove(0) };
 
         let first = lease(&store, &key, LoopKind::Review, &limits).await.unwrap();
         let leased = slot().await.version;
@@ -116,7 +116,7 @@ mod tests {
         let busy = lease(&store, &key, LoopKind::Review, &limits).await.unwrap_err();
         assert!(matches!(busy, LeaseError::Busy(_)), "{busy:?}");
         assert_eq!(slot().await.version, leased, "nothing was marked");
-        step(&store, &key, SlotCommand::Finish(first.token, StepOutcome::Idle), &limits).await.unwrap();
+        take_step(&store, &key, SlotCommand::Finish(first.token, StepOutcome::Idle), &limits).await.unwrap();
         let idle = slot().await.version;
         let second = lease(&store, &key, LoopKind::Review, &limits).await.unwrap();
         assert_eq!(second.token, FencingToken(idle.0), "one commit asks and leases");
@@ -134,8 +134,8 @@ mod tests {
         let on = SwitchRequest::On { reason: None, mode: None };
         store.turn_at("acme/shop", &on, "ada").await.unwrap();
         // The pull request becomes known after the switch was turned, and its repository is renamed then.
-        store.describe(&called("Acme/Shop")).await.unwrap();
-        store.describe(&called("acme/store")).await.unwrap();
+        store.store_descriptions(&called("Acme/Shop")).await.unwrap();
+        store.store_descriptions(&called("acme/store")).await.unwrap();
         let refused = lease(&store, &key, LoopKind::Review, &limits).await;
         assert!(matches!(refused, Err(LeaseError::SwitchedOff)), "{refused:?}");
         lease(&store, &SlotKey::new("pr/github/2/1"), LoopKind::Review, &limits).await.unwrap();

@@ -66,7 +66,7 @@ impl<'a> JobCalendar<'a> {
                 return;
             }
             loop {
-                if let Err(error) = self.round(store, metrics, &told).await {
+                if let Err(error) = self.run_due_jobs(store, metrics, &told).await {
                     tracing::warn!(%error, "the jobs cannot be looked at");
                 }
                 tokio::select! {
@@ -77,27 +77,27 @@ impl<'a> JobCalendar<'a> {
         })
     }
 
-    async fn round(
+    async fn run_due_jobs(
         &mut self,
         store: &Arc<dyn RecordStore>,
         metrics: &ServiceMetrics,
         told: &watch::Receiver<bool>,
     ) -> Result<(), StoreError> {
         for (run, cron) in &self.jobs {
-            let switches = store.switch().await?;
-            if *told.borrow() || switches.all.engaged().is_some() {
+            let switches = store.kill_switches().await?;
+            if *told.borrow() || switches.all.engagement().is_some() {
                 return Ok(());
             }
-            if switches.at(&RepositoryRef::named(run.repo)).is_some() {
+            if switches.switch_for(&RepositoryRef::from_name(run.repo)).is_some() {
                 continue;
             }
-            let key = job::key(run.job.name);
+            let key = job::job_key(run.job.name);
             let now = SystemClock.now();
             let waits = self.waiting.get(run.job.name).copied();
             if waits.is_some_and(|(until, _)| until > now) {
                 continue;
             }
-            let slot = store.load(std::slice::from_ref(&key)).await?.pop();
+            let slot = store.load_slots(std::slice::from_ref(&key)).await?.pop();
             let last = store.job_records(&key, 1).await?.pop();
             if !is_due(slot.as_ref(), last.as_ref(), cron, self.began, now) {
                 continue;
@@ -105,7 +105,7 @@ impl<'a> JobCalendar<'a> {
             match run.run(store, told.clone()).await {
                 Ok(record) => {
                     self.waiting.remove(run.job.name);
-                    metrics.run_ended(LoopKind::Sync.as_str(), record.detail.result.end().as_str());
+                    metrics.run_ended(LoopKind::Sync.as_str(), record.detail.result.run_outcome().as_str());
                     metrics.run_cost(LoopKind::Sync, record.cost(), record.denied());
                     tracing::info!(
                         job = run.job.name,
@@ -155,11 +155,11 @@ fn is_due(
         Some(SlotState::Waiting { .. } | SlotState::Idle) | None => {}
     }
     let since = last.map_or(began, |record| record.started);
-    next(cron, since).is_some_and(|next| next <= now)
+    next_run_time(cron, since).is_some_and(|next| next <= now)
 }
 
 /// Returns the first time of a pattern after the given one, in UTC.
-pub fn next(cron: &Cron, after: UnixMillis) -> Option<UnixMillis> {
+pub fn next_run_time(cron: &Cron, after: UnixMillis) -> Option<UnixMillis> {
     let after = Timestamp::from_millisecond(after.0).ok()?.to_zoned(TimeZone::UTC);
     let next = cron.find_next_occurrence(&after, false).ok()?;
     Some(UnixMillis(next.timestamp().as_millisecond()))
@@ -178,10 +178,10 @@ mod tests {
     #[test]
     fn a_pattern_is_in_utc_and_its_time_comes_once() {
         let weekly: Cron = "0 10 * * MON".parse().unwrap();
-        assert_eq!(next(&weekly, at("2026-11-21T12:00:00Z")), Some(at("2026-11-23T10:00:00Z")));
-        assert_eq!(next(&weekly, at("2026-11-23T10:00:00Z")), Some(at("2026-11-30T10:00:00Z")));
+        assert_eq!(next_run_time(&weekly, at("2026-11-21T12:00:00Z")), Some(at("2026-11-23T10:00:00Z")));
+        assert_eq!(next_run_time(&weekly, at("2026-11-23T10:00:00Z")), Some(at("2026-11-30T10:00:00Z")));
         let never: Cron = "0 0 31 2 *".parse().unwrap();
-        assert_eq!(next(&never, at("2026-11-21T12:00:00Z")), None);
+        assert_eq!(next_run_time(&never, at("2026-11-21T12:00:00Z")), None);
     }
 
     #[test]
@@ -194,7 +194,7 @@ mod tests {
             "what it missed before it was ever run is not made up for"
         );
         assert!(due(None, "2026-11-21T10:00:00Z"));
-        let mut slot = Slot::new(job::key("demo"));
+        let mut slot = Slot::new(job::job_key("demo"));
         assert!(!due(Some(&slot), "2026-11-21T09:30:00Z"));
         slot.state = SlotState::Waiting { at: at("2026-11-21T09:10:00Z"), why: WaitReason::Backoff };
         assert!(due(Some(&slot), "2026-11-21T09:30:00Z"));

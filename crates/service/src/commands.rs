@@ -22,8 +22,8 @@
 //! no command of it. Bots and our own account never act. The button "Re-run" of our check acts as `/review`
 //! by the account that pressed it. The label `converge.label` acts as `/converge` by the account that set it.
 //!
-//! A webhook or the sweep only records that there is a command to serve ([`hear`]).
-//! [`CommandProcessor::look`] reads the comment and asks for its author's permission at the forge, by ids.
+//! A webhook or the sweep only records that there is a command to serve ([`store_requests`]).
+//! [`CommandProcessor::process_requests`] reads the comment and asks for its author's permission at the forge, by ids.
 //! The command is carried out in the same transaction that marks it as served. A command that cannot be
 //! served now is retried.
 //!
@@ -54,7 +54,7 @@ use truing_loops::machine::new_run_id;
 use super::context::ServiceContext;
 use super::pause::WallClockWait;
 pub use asked::UserCommand;
-use judge::{CommandAuthor, CommandRequest, CommandVerdict, judge};
+use judge::{CommandAuthor, CommandRequest, CommandVerdict, judge_request};
 
 mod act;
 mod asked;
@@ -87,7 +87,7 @@ const LONGEST_WAIT: TimeSpan = TimeSpan::minutes(10);
 /// # Errors
 /// [`StoreError`]; then the commands may not be served.
 #[truing_core::boxed_future]
-pub async fn hear(
+pub async fn store_requests(
     store: &dyn RecordStore,
     pulls: &[PrId],
     name: &str,
@@ -105,7 +105,7 @@ pub async fn hear(
     };
     let told: Vec<UserRequest> =
         pulls.iter().map(|pr| UserRequest { pr: pr.clone(), origin: origin.clone(), at }).collect();
-    store.tell(&told, &of, None).await
+    store.store_requests(&told, &of, None).await
 }
 
 /// Serves commands for as long as it is polled.
@@ -119,7 +119,7 @@ pub async fn run(context: Arc<ServiceContext>, poll: Duration) {
         if !context.sole.is_ours() {
             continue;
         }
-        let looked = commands.look(&context).await;
+        let looked = commands.process_requests(&context).await;
         if let (Err(error), false) = (&looked, failing) {
             tracing::error!(%error, "commands of comments cannot be served");
         }
@@ -150,7 +150,7 @@ enum RetryScope {
 
 impl CommentServeError {
     /// Returns the scope of the delay; `age` is the time since the comment was recorded.
-    fn waits(&self, age: TimeSpan) -> RetryScope {
+    fn retry_scope(&self, age: TimeSpan) -> RetryScope {
         match self {
             Self::NotYet => RetryScope::Repository,
             // The record would be unreadable the next time as well.
@@ -192,12 +192,12 @@ impl CommandProcessor {
     /// # Errors
     /// [`StoreError`] if the pending commands cannot be read.
     #[truing_core::boxed_future]
-    pub async fn look(&mut self, context: &ServiceContext) -> Result<(), StoreError> {
+    pub async fn process_requests(&mut self, context: &ServiceContext) -> Result<(), StoreError> {
         for (forge, server) in context.forges.servers() {
-            if self.waits(&(forge.clone(), String::new()), context.clock.now()) {
+            if self.is_waiting(&(forge.clone(), String::new()), context.clock.now()) {
                 continue;
             }
-            let unserved = context.store.unserved(forge, BATCH).await?;
+            let unserved = context.store.unserved_requests(forge, BATCH).await?;
             if unserved.is_empty() {
                 continue;
             }
@@ -210,11 +210,11 @@ impl CommandProcessor {
                 .collect();
             for told in unserved {
                 let own = (forge.clone(), told.pr.repository.clone());
-                if self.waits(&own, context.clock.now()) {
+                if self.is_waiting(&own, context.clock.now()) {
                     continue; // the comments of a repository are served in their order
                 }
                 let repository = repositories.get_mut(&told.pr.repository);
-                let served = serve(context, server, &told, repository).await;
+                let served = serve_request(context, server, &told, repository).await;
                 if self.put_off(context, &told, served).await {
                     break;
                 }
@@ -237,33 +237,35 @@ impl CommandProcessor {
             self.came_through([&own, &all]);
             return false;
         };
-        let wait = match error.waits(now - told.at) {
-            RetryScope::Nothing => match ignore(&*context.store, told, &format!("given up: {error}")).await {
-                Ok(()) => return false,
-                Err(_) => None,
-            },
+        let wait = match error.retry_scope(now - told.at) {
+            RetryScope::Nothing => {
+                match ignore_request(&*context.store, told, &format!("given up: {error}")).await {
+                    Ok(()) => return false,
+                    Err(_) => None,
+                }
+            }
             RetryScope::Repository => {
-                self.fail(own, now, None, &error.to_string());
+                self.record_failure(own, now, None, &error.to_string());
                 return false;
             }
             RetryScope::Forge(wait) => wait,
         };
-        self.fail(all, now, wait, &error.to_string());
+        self.record_failure(all, now, wait, &error.to_string());
         true
     }
 
-    fn waits(&self, what: &(String, String), now: UnixMillis) -> bool {
-        self.waiting.get(what).is_some_and(|wait| wait.pause.lasts(now))
+    fn is_waiting(&self, what: &(String, String), now: UnixMillis) -> bool {
+        self.waiting.get(what).is_some_and(|wait| wait.pause.is_active(now))
     }
 
     /// Starts or lengthens a delay, and logs the first one.
-    fn fail(&mut self, what: (String, String), now: UnixMillis, wait: Option<TimeSpan>, why: &str) {
+    fn record_failure(&mut self, what: (String, String), now: UnixMillis, wait: Option<TimeSpan>, why: &str) {
         let failures = self.waiting.get(&what).map_or(0, |wait| wait.failures);
         if failures == 0 {
             tracing::warn!(forge = what.0, repository = what.1, "commands of comments wait: {why}");
         }
         let doubled = FIRST_WAIT.0.saturating_mul(1 << failures.min(16)).min(LONGEST_WAIT.0);
-        let pause = WallClockWait::of(now, wait.unwrap_or(TimeSpan(doubled)));
+        let pause = WallClockWait::new(now, wait.unwrap_or(TimeSpan(doubled)));
         self.waiting.insert(what, RetryWait { pause, failures: failures.saturating_add(1) });
     }
 
@@ -277,7 +279,7 @@ impl CommandProcessor {
 }
 
 /// Serves one recorded command.
-async fn serve(
+async fn serve_request(
     context: &ServiceContext,
     server: &AnyForgeServer,
     told: &UserRequest,
@@ -285,24 +287,24 @@ async fn serve(
 ) -> Result<(), CommentServeError> {
     let store = &*context.store;
     let Some(repository) = repository else {
-        return Ok(ignore(store, told, "its repository is not known").await?);
+        return Ok(ignore_request(store, told, "its repository is not known").await?);
     };
-    let rows = store.desired(&told.pr.key(), Producer::Review).await?.0.into_iter();
+    let rows = store.desired_state(&told.pr.key(), Producer::Review).await?.0.into_iter();
     let known: Vec<_> = rows.filter_map(|row| Some((row.item, row.comment?))).collect();
-    match judge(context, server, told, repository, &known).await? {
-        CommandVerdict::Ignore(why) => ignore(store, told, &why).await?,
+    match judge_request(context, server, told, repository, &known).await? {
+        CommandVerdict::Ignore(why) => ignore_request(store, told, &why).await?,
         CommandVerdict::Decline(CommandRequest { asked, by, .. }, why) => {
             let who = format!("{}@{}", by.login, told.pr.forge);
             decline(store, told, &asked, &who, &why).await?;
         }
         CommandVerdict::Obey(asker) => {
-            store.remember(std::slice::from_ref(repository)).await?;
+            store.store_repositories(std::slice::from_ref(repository)).await?;
             if asker.asked == UserCommand::Help {
-                let why = help(context, told, &repository.name, &asker.by).await?;
-                return Ok(ignore(store, told, &why).await?);
+                let why = answer_help(context, told, &repository.name, &asker.by).await?;
+                return Ok(ignore_request(store, told, &why).await?);
             }
             let name = format!("{}#{}", repository.name, told.pr.number);
-            obey(context, told, &asker, name).await?;
+            execute_command(context, told, &asker, name).await?;
         }
     }
     Ok(())
@@ -310,14 +312,14 @@ async fn serve(
 
 /// Answers `/help`, once for each person and pull request. Returns the reason for the log why no slot
 /// changes.
-async fn help(
+async fn answer_help(
     context: &ServiceContext,
     told: &UserRequest,
     repo: &str,
     by: &CommandAuthor,
 ) -> Result<String, CommentServeError> {
-    let repository = RepositoryRef::of_key(&told.pr.key()).called(repo);
-    if let Some(switch) = context.switch().await.at(&repository) {
+    let repository = RepositoryRef::of_key(&told.pr.key()).with_name(repo);
+    if let Some(switch) = context.kill_switches().await.switch_for(&repository) {
         return Ok(format!("{switch} is on, by {}", switch.engaged.by));
     }
     let gate: Arc<dyn WriteGate> = Arc::new(context.gate(repository));
@@ -349,7 +351,7 @@ async fn help(
 }
 
 /// Carries out the command, and marks it as served.
-async fn obey(
+async fn execute_command(
     context: &ServiceContext,
     told: &UserRequest,
     CommandRequest { asked, by: who, url, thread }: &CommandRequest,
@@ -358,16 +360,18 @@ async fn obey(
     let (store, key) = (&*context.store, told.pr.key());
     let login = &who.login;
     let by = match &who.account {
-        Some(account) => format!("{} by account {account}", shown(&told.origin)),
-        None => shown(&told.origin),
+        Some(account) => format!("{} by account {account}", origin_text(&told.origin)),
+        None => origin_text(&told.origin),
     };
     let who = format!("{login}@{}", told.pr.forge);
     let mut allowed = None;
     // The name is stored first: a worker cannot use a slot whose repository it cannot find.
     let repository = name.split('#').next().unwrap_or_default().to_owned();
-    store.describe(&[(key.clone(), SlotDescription { name, url: url.clone(), head: None })]).await?;
+    store
+        .store_descriptions(&[(key.clone(), SlotDescription { name, url: url.clone(), head: None })])
+        .await?;
     let word = match asked {
-        UserCommand::Spend => match act::spend(context, told, &repository).await? {
+        UserCommand::Spend => match act::raise_budget(context, told, &repository).await? {
             Ok(level) => {
                 allowed = Some(level);
                 None
@@ -386,7 +390,7 @@ async fn obey(
         | UserCommand::Help => None,
         UserCommand::Dismiss { finding, reason } => {
             let said = (finding.as_deref(), reason.as_str());
-            Some(act::dismissal(store, told, said.0, said.1, thread.as_ref(), login).await?)
+            Some(act::find_dismissal(store, told, said.0, said.1, thread.as_ref(), login).await?)
         }
         UserCommand::Undismiss { finding } => {
             Some(act::taken_back(store, told, finding.as_deref(), thread.as_ref(), login).await?)
@@ -395,7 +399,7 @@ async fn obey(
     let (line, detail, dismissal) = match word {
         None => (asked.as_str().to_owned(), by, None),
         Some(Ok(said)) => {
-            let line = format!("{} {}", asked.as_str(), dismissal::short(&said.finding));
+            let line = format!("{} {}", asked.as_str(), dismissal::short_id(&said.finding));
             let reason = if said.withdrawn { String::new() } else { format!(": {}", said.reason) };
             (line, format!("{}, {by}{reason}", said.finding), Some(said))
         }
@@ -405,15 +409,17 @@ async fn obey(
     };
     for _ in 0..MAX_TRIES {
         let now = store.now().await?;
-        let Some(slot) = store.load(std::slice::from_ref(&key)).await?.pop() else { break };
+        let Some(slot) = store.load_slots(std::slice::from_ref(&key)).await?.pop() else { break };
         let version = slot.version;
         let decision = match act::decide(asked, &slot, &context.limits, now) {
             Ok(decision) => decision,
-            Err(refused) => return ignore(store, told, &format!("{}: {refused}", asked.as_str())).await,
+            Err(refused) => {
+                return ignore_request(store, told, &format!("{}: {refused}", asked.as_str())).await;
+            }
         };
         let mut what = format!("`{line}` by {who}");
         let said = dismissal.as_ref().map(|said| said.reason.clone());
-        let unseen = said.as_ref().and_then(|_| act::unseen(&slot)).map(str::to_owned);
+        let unseen = said.as_ref().and_then(|_| act::invisible_reason(&slot)).map(str::to_owned);
         let note = decision.note.filter(|_| said.is_none()).map(|note| note.to_string());
         for more in [said, note, unseen].into_iter().flatten().filter(|more| !more.is_empty()) {
             what.push_str(&format!(": {more}"));
@@ -422,7 +428,7 @@ async fn obey(
         let act = OperatorAction::new(&who, asked.as_str(), key.as_str(), &detail);
         let (slot, dismissal, allowed) = ((version, decision.slot), dismissal.clone(), allowed.clone());
         let obeyed = UserRequestOutcome { slot, events, act, dismissal, allowed };
-        if store.served(told, Some(&obeyed)).await?.is_ok() {
+        if store.mark_request_served(told, Some(&obeyed)).await?.is_ok() {
             tracing::info!(%key, by = who, detail, "{line}");
             return Ok(());
         }
@@ -440,22 +446,22 @@ async fn decline(
 ) -> Result<(), StoreError> {
     let what = format!("`{}` by {who} is not followed: {why}", asked.as_str());
     let event = HistoryEvent { at: store.now().await?, key: told.pr.key(), run: None, what };
-    store.note(&[event]).await?;
-    ignore(store, told, &format!("{}: {why}", asked.as_str())).await
+    store.append_history(&[event]).await?;
+    ignore_request(store, told, &format!("{}: {why}", asked.as_str())).await
 }
 
 /// Marks a command as served without an effect, and logs the reason.
-async fn ignore(store: &dyn RecordStore, told: &UserRequest, why: &str) -> Result<(), StoreError> {
-    let origin = shown(&told.origin);
+async fn ignore_request(store: &dyn RecordStore, told: &UserRequest, why: &str) -> Result<(), StoreError> {
+    let origin = origin_text(&told.origin);
     tracing::info!(key = %told.pr.key(), origin, "a command is not followed: {why}");
-    store.served(told, None).await.map(drop)
+    store.mark_request_served(told, None).await.map(drop)
 }
 
 /// Returns the origin of a command for people.
-fn shown(origin: &RequestOrigin) -> String {
+fn origin_text(origin: &RequestOrigin) -> String {
     match origin {
         RequestOrigin::Comment { id, .. } => format!("comment {id}"),
         RequestOrigin::Check { .. } => "the check's button".to_owned(),
-        RequestOrigin::Label { name } => format!("the label {}", line::clean(name, MAX_LABEL_CHARS)),
+        RequestOrigin::Label { name } => format!("the label {}", line::clean_line(name, MAX_LABEL_CHARS)),
     }
 }

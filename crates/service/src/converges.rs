@@ -108,7 +108,7 @@ impl ConvergeRunContext<'_> {
 
     /// Begins the trace span of this part of the run.
     fn span(&self, record: &ConvergeRecord, began: SystemTime) -> ConvergeSpan {
-        ConvergeSpan::begin(record, Some(self.repo), Some(self.number), began)
+        ConvergeSpan::start(record, Some(self.repo), Some(self.number), began)
     }
 
     /// Returns the pull request's id, which has the forge's id of its repository.
@@ -119,7 +119,7 @@ impl ConvergeRunContext<'_> {
     }
 
     /// Returns the name of the pull request for people, as `owner/name#7`.
-    fn called(&self) -> String {
+    fn display_name(&self) -> String {
         format!("{}#{}", self.repo, self.number)
     }
 
@@ -131,7 +131,7 @@ impl ConvergeRunContext<'_> {
 
     /// Returns the gate for writes to this pull request.
     fn run_gate(&self, key: &SlotKey) -> RunGate {
-        RunGate::of_run(self.switches, RepositoryRef::of_key(key).called(self.repo))
+        RunGate::of_run(self.switches, RepositoryRef::of_key(key).with_name(self.repo))
     }
 
     /// Returns the executor for every write to the pull request under this lease.
@@ -165,7 +165,7 @@ impl ConvergeRunContext<'_> {
             onto: &ground.now.base_branch,
             event: self.config().event,
             resolves: self.config().resolve_threads,
-            calls: pull::called(self.config()),
+            calls: pull::comment_after_push(self.config()),
             stops: None,
             read_only: (head.push == Some(false)).then(|| {
                 format!(
@@ -192,16 +192,16 @@ impl ConvergeRunContext<'_> {
     }
 
     /// Fetches the commits, and finds the branch that fixes are pushed to.
-    async fn ground(&self, id: &PrId, now: PullDetails) -> Result<ConvergeCheckout, RunFailure> {
+    async fn fetch_checkout(&self, id: &PrId, now: PullDetails) -> Result<ConvergeCheckout, RunFailure> {
         let (_, forge) = self.forge;
-        let theirs = forge.remote(&id.repository, self.repo, RemotePurpose::Push).await?;
+        let theirs = forge.resolve_remote(&id.repository, self.repo, RemotePurpose::Push).await?;
         let home = match now.head.repository.as_ref().filter(|head| !head.is_same) {
             Some(fork) => (fork.id.clone(), fork.name.clone()),
             None => (id.repository.clone(), self.repo.to_owned()),
         };
-        let mirror = self.git.mirror(&checkout::mirror(self.mirrors, id), &theirs).await?;
+        let mirror = self.git.open_mirror(&checkout::mirror_path(self.mirrors, id), &theirs).await?;
         let head = (&now.head.sha, now.head.repository.as_ref());
-        let base = pull::base(forge, &mirror, &now.base_branch, &now.base, head).await?;
+        let base = pull::change_base(forge, &mirror, &now.base_branch, &now.base, head).await?;
         let ConvergeSetup { rules, looks, .. } = self.converging;
         let config = rules.configuration(self.git, &mirror, self.forge.0, &now.base_branch).await?;
         let looks = looks(&config).map_err(RunFailure::Looks)?;
@@ -210,7 +210,7 @@ impl ConvergeRunContext<'_> {
 
     /// Returns the record to continue: an interrupted run, or a stuck run if nothing is new; otherwise a new
     /// record.
-    async fn record(
+    async fn resume_or_new_record(
         &self,
         client: &RepositoryClient,
         last: Option<ConvergeRecord>,
@@ -241,22 +241,25 @@ impl ConvergeRunContext<'_> {
             if record.detail.base != *base && record.detail.state.head == head {
                 record.detail.base = base.clone();
                 // A run that has ended stays ended.
-                let _ = record.detail.state.after(truing_core::converge::ConvergeEvent::Moved { head, tree });
+                let _ = record
+                    .detail
+                    .state
+                    .apply_event(truing_core::converge::ConvergeEvent::Moved { head, tree });
             }
             return Ok(record);
         }
         let remembered = last.as_ref().and_then(|last| last.found_clean(base, looks, said)) == Some(&head);
         // Our own records of a head count more than a review there.
         let is_unknown = last.as_ref().is_none_or(|last| !last.is_about(&head));
-        let scope = AuditScope::of(base, looks, said);
+        let scope = AuditScope::new(base, looks, said);
         let reviewed = is_unknown && is_reviewed_clean(&client.reviews().await?, &head, &scope);
         let clean = (remembered || reviewed).then(|| head.clone());
-        let mut state = ConvergeRun::begin(limits, head, tree, clean.as_ref());
+        let mut state = ConvergeRun::new(limits, head, tree, clean.as_ref());
         if clean.is_some() {
             // A later run checks whether these dismissals still hold.
             state.dismissals = said.to_vec();
         }
-        let mut begun = self.begun(last.as_ref(), key, base, &now.head.branch, looks, state);
+        let mut begun = self.new_record(last.as_ref(), key, base, &now.head.branch, looks, state);
         if reviewed {
             // The run that posted the review has described the change, as far as it could.
             begun.detail.described.clone_from(&clean);
@@ -265,7 +268,7 @@ impl ConvergeRunContext<'_> {
     }
 
     /// Returns the record of the interrupted audit, or a new one. An audit fixes nothing.
-    async fn audit(
+    async fn resume_or_new_audit(
         &self,
         last: Option<ConvergeRecord>,
         key: &SlotKey,
@@ -283,12 +286,12 @@ impl ConvergeRunContext<'_> {
             return Ok(record);
         }
         let tree = mirror.tree_of(&head).await?;
-        let state = ConvergeRun::audit(limits, (head, tree));
-        Ok(self.begun(last.as_ref(), key, base, &now.head.branch, looks, state))
+        let state = ConvergeRun::new_audit(limits, (head, tree));
+        Ok(self.new_record(last.as_ref(), key, base, &now.head.branch, looks, state))
     }
 
     /// Makes a new record that follows the last one.
-    fn begun(
+    fn new_record(
         &self,
         last: Option<&ConvergeRecord>,
         key: &SlotKey,
@@ -302,9 +305,9 @@ impl ConvergeRunContext<'_> {
             // People who were called at another head have seen that head.
             wakes: last.map(|last| last.detail.wakes.clone()).unwrap_or_default(),
             looks: looks.to_owned(),
-            ..ConvergeDetail::begin(self.called(), branch.to_owned(), base.clone(), state)
+            ..ConvergeDetail::new(self.display_name(), branch.to_owned(), base.clone(), state)
         };
-        let begun = ConvergeRecord::begin(self.run.clone(), key.clone(), detail, SystemClock.now());
+        let begun = ConvergeRecord::new(self.run.clone(), key.clone(), detail, SystemClock.now());
         ConvergeRecord { versions: versions(), ..begun }
     }
 }

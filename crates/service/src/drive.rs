@@ -15,7 +15,7 @@ use tracing::Instrument as _;
 use truing_core::id::{FencingToken, SlotVersion, TimeSpan};
 use truing_core::port::{Clock, RecordStore, StoreError};
 use truing_core::slot::{SlotCommand, SlotLimits, SlotRefusal, StepOutcome, WaitReason};
-use truing_loops::slots::{StepError, step};
+use truing_loops::slots::{StepError, take_step};
 use truing_loops::stopped::StepStopReason;
 use truing_loops::telemetry;
 
@@ -39,7 +39,7 @@ pub(crate) trait LeasedStep: Sync {
     ///
     /// # Errors
     /// [`StoreError`]; the lease is left to expire, unless the step was asked to stop.
-    async fn stopped(&self, why: &StepStopReason) -> Result<(), StoreError>;
+    async fn record_stop(&self, why: &StepStopReason) -> Result<(), StoreError>;
 }
 
 /// The slot's state after a completed step.
@@ -102,8 +102,8 @@ impl LeaseDriver<'_> {
             }
         };
         tokio::select! {
-            ended = self.take((lease, heir), leased, &ending) => ended,
-            () = beats.lost() => {
+            ended = self.run_step((lease, heir), leased, &ending) => ended,
+            () = beats.wait_for_loss() => {
                 if ending.load(Ordering::Relaxed) {
                     let what = format!("{}: the store did not confirm the end of the lease", lease.key);
                     return Err(StoreError::Unavailable(what).into());
@@ -113,10 +113,10 @@ impl LeaseDriver<'_> {
             }
             () = told => {
                 // The lease is given back even if recording the reason fails.
-                if let Err(error) = leased.stopped(&StepStopReason::Interrupted).await {
+                if let Err(error) = leased.record_stop(&StepStopReason::Interrupted).await {
                     tracing::warn!(%error, "could not record how the run stopped");
                 }
-                self.end(lease, heir, Err(&StepStopReason::Interrupted)).await?;
+                self.end_lease(lease, heir, Err(&StepStopReason::Interrupted)).await?;
                 Ok(Err(StepStopReason::Interrupted))
             }
         }
@@ -127,7 +127,7 @@ impl LeaseDriver<'_> {
     ///
     /// # Errors
     /// The errors of [`Self::drive`].
-    pub(super) async fn take<L: LeasedStep>(
+    pub(super) async fn run_step<L: LeasedStep>(
         &self,
         given: (&Lease, LeaseSuccessor),
         leased: &L,
@@ -136,20 +136,20 @@ impl LeaseDriver<'_> {
         match Box::pin(leased.step()).await {
             Ok((after, ended)) => {
                 ending.store(true, Ordering::Relaxed);
-                self.end(given.0, given.1, Ok(after)).await?;
+                self.end_lease(given.0, given.1, Ok(after)).await?;
                 Ok(Ok(ended))
             }
             Err(stopped) => {
-                leased.stopped(&stopped).await?;
+                leased.record_stop(&stopped).await?;
                 ending.store(true, Ordering::Relaxed);
-                self.end(given.0, given.1, Err(&stopped)).await?;
+                self.end_lease(given.0, given.1, Err(&stopped)).await?;
                 Ok(Err(stopped))
             }
         }
     }
 
     /// Ends the lease. Records stay, even if the lease was lost meanwhile.
-    async fn end(
+    async fn end_lease(
         &self,
         lease: &Lease,
         heir: LeaseSuccessor,
@@ -157,14 +157,15 @@ impl LeaseDriver<'_> {
     ) -> Result<(), StepError> {
         if let Err(StepStopReason::Fenced(last)) = ended {
             // If the lease is still ours, the slot store has lost a token: the next one has to be greater.
-            self.store.raise(SlotVersion(last.0)).await?;
+            self.store.raise_version(SlotVersion(last.0)).await?;
         }
-        let lead = lead(&**self.store, self.clock).await?;
-        let Some(command) = command(lease.token, ended, lead, heir) else { return Ok(()) };
+        let lead = clock_lead(&**self.store, self.clock).await?;
+        let Some(command) = end_command(lease.token, ended, lead, heir) else { return Ok(()) };
         if lease.last_attempt && matches!(command, SlotCommand::Fail(..)) {
-            notify::parking(&**self.store, &lease.key, self.limits.attempts, self.clock.now()).await;
+            notify::queue_parked_notice(&**self.store, &lease.key, self.limits.attempts, self.clock.now())
+                .await;
         }
-        match step(&**self.store, &lease.key, command, self.limits).await {
+        match take_step(&**self.store, &lease.key, command, self.limits).await {
             Ok(after) => tracing::info!("the lease has ended: the slot is {}", after.slot.state),
             Err(StepError::Refused(SlotRefusal::LeaseLost)) => {
                 tracing::warn!("the lease was lost at its end");
@@ -187,14 +188,14 @@ struct LeaseHeartbeats {
 impl LeaseHeartbeats {
     /// Sends the heartbeats. Returns when the lease is lost, or when none was acknowledged for as long as a
     /// lease may last without one. While the lease is `ending`, a slot without a lease is not a loss.
-    async fn lost(&self, every: Duration) {
+    async fn wait_for_loss(&self, every: Duration) {
         let Self { store, lease, limits, ending } = self;
         let patience = Duration::from_millis(u64::try_from(limits.self_stop().0).unwrap_or(0));
         let mut acknowledged = Instant::now();
         loop {
             tokio::time::sleep(every).await;
             let sent = Instant::now();
-            let beat = step(&**store, &lease.key, SlotCommand::Heartbeat(lease.token), limits);
+            let beat = take_step(&**store, &lease.key, SlotCommand::Heartbeat(lease.token), limits);
             match tokio::time::timeout_at(acknowledged + patience, beat).await {
                 Ok(Ok(_)) => acknowledged = sent,
                 Ok(Err(StepError::Refused(_))) if ending.load(Ordering::Relaxed) => acknowledged = sent,
@@ -216,11 +217,11 @@ struct HeartbeatTask(JoinHandle<()>);
 
 impl HeartbeatTask {
     fn start(beats: LeaseHeartbeats, every: Duration) -> Self {
-        Self(tokio::spawn(async move { beats.lost(every).await }.in_current_span()))
+        Self(tokio::spawn(async move { beats.wait_for_loss(every).await }.in_current_span()))
     }
 
-    /// Returns when the lease may be lost, as [`LeaseHeartbeats::lost`], and also if the task has ended.
-    async fn lost(&mut self) {
+    /// Returns when the lease may be lost, as [`LeaseHeartbeats::wait_for_loss`], and also if the task has ended.
+    async fn wait_for_loss(&mut self) {
         let _ = (&mut self.0).await;
     }
 }
@@ -233,13 +234,13 @@ impl Drop for HeartbeatTask {
 
 /// Returns the lead of the store's clock over the wall clock, at least 0; it is positive after the wall clock
 /// was set back. Runs use the wall clock, slots the store's.
-pub(super) async fn lead(store: &dyn RecordStore, clock: &dyn Clock) -> Result<TimeSpan, StoreError> {
+pub(super) async fn clock_lead(store: &dyn RecordStore, clock: &dyn Clock) -> Result<TimeSpan, StoreError> {
     let wall = clock.now();
     Ok(TimeSpan((store.now().await? - wall).0.max(0)))
 }
 
 /// Returns when `give_back` becomes true.
-pub(super) async fn told(mut give_back: watch::Receiver<bool>) {
+pub(super) async fn wait_for_give_back(mut give_back: watch::Receiver<bool>) {
     if give_back.wait_for(|told| *told).await.is_err() {
         std::future::pending::<()>().await;
     }
@@ -251,20 +252,20 @@ pub(super) fn trace_stop(trace: &Context, stopped: &StepStopReason) {
         StepStopReason::Moved | StepStopReason::RateLimited { .. } | StepStopReason::Interrupted => {}
         StepStopReason::Halted => {
             trace.span().add_event("KillSwitchEngaged", Vec::new());
-            telemetry::failed(trace, &stopped.to_string());
+            telemetry::record_failure(trace, &stopped.to_string());
         }
         StepStopReason::Lost
         | StepStopReason::Fenced(_)
         | StepStopReason::NotThere { .. }
         | StepStopReason::Failed { .. } => {
-            telemetry::failed(trace, &stopped.to_string());
+            telemetry::record_failure(trace, &stopped.to_string());
         }
     }
 }
 
 /// Returns the command that ends a lease; none for a lost lease. `lead` is the lead of the store's clock over
 /// the wall clock.
-fn command(
+fn end_command(
     token: FencingToken,
     ended: Result<NextSlotState, &StepStopReason>,
     lead: TimeSpan,

@@ -37,7 +37,7 @@ pub async fn run(store: &Store, keep: RetentionPeriods, sole: &SoleDutyLease) ->
         while !sole.is_ours() {
             tokio::time::sleep(LOOK).await;
         }
-        match round(store, keep, PAUSE).await {
+        match delete_expired(store, keep, PAUSE).await {
             Ok(gone) if gone == DeletedCounts::default() => {}
             Ok(DeletedCounts { acts, runs, effects, events, comments, money, slots }) => {
                 tracing::info!(acts, runs, effects, events, comments, money, slots, "forgot what is old");
@@ -71,7 +71,7 @@ pub struct DeletedCounts {
 /// # Errors
 /// [`StoreError`]; rows that were deleted before stay deleted.
 #[truing_core::boxed_future]
-pub async fn round(
+pub async fn delete_expired(
     store: &Store,
     keep: RetentionPeriods,
     pause: Duration,
@@ -79,7 +79,7 @@ pub async fn round(
     let now = store.now().await?;
     let ago = |span: TimeSpan| UnixMillis(now.0.saturating_sub(span.0));
     let before = ago(keep.runs);
-    let acts = all(pause, || store.forget(ago(keep.acts))).await?;
+    let acts = delete_in_batches(pause, || store.delete_old_entries(ago(keep.acts))).await?;
     let (mut runs, mut mark) = (0, None);
     loop {
         let (some, next) = store.forget_runs(before, mark).await?;
@@ -90,17 +90,17 @@ pub async fn round(
         mark = next;
         tokio::time::sleep(pause).await;
     }
-    runs += all(pause, || store.forget_other_runs(before)).await?;
-    let effects = all(pause, || store.forget_effects(before)).await?;
-    let events = all(pause, || store.forget_events(before)).await?;
-    let comments = all(pause, || store.forget_comments(ago(commands::REMEMBERED))).await?;
-    let money = all(pause, || store.forget_money(before)).await?;
-    let slots = all(pause, || store.forget_closed()).await?;
+    runs += delete_in_batches(pause, || store.forget_other_runs(before)).await?;
+    let effects = delete_in_batches(pause, || store.forget_effects(before)).await?;
+    let events = delete_in_batches(pause, || store.forget_events(before)).await?;
+    let comments = delete_in_batches(pause, || store.forget_comments(ago(commands::REMEMBERED))).await?;
+    let money = delete_in_batches(pause, || store.forget_money(before)).await?;
+    let slots = delete_in_batches(pause, || store.forget_closed()).await?;
     Ok(DeletedCounts { acts, runs, effects, events, comments, money, slots })
 }
 
 /// Deletes in batches, with a pause after each, until none is left. Returns the number of deleted rows.
-async fn all<F>(pause: Duration, forget: impl Fn() -> F) -> Result<usize, StoreError>
+async fn delete_in_batches<F>(pause: Duration, forget: impl Fn() -> F) -> Result<usize, StoreError>
 where
     F: Future<Output = Result<usize, StoreError>>,
 {
@@ -160,8 +160,8 @@ mod tests {
                 key: key(token % 3),
                 token: FencingToken(token),
             };
-            store.begin(&run, &revision, UnixMillis(10)).await.unwrap();
-            store.ended(&run, &outcome, UnixMillis(10)).await.unwrap();
+            store.begin_run(&run, &revision, UnixMillis(10)).await.unwrap();
+            store.end_run(&run, &outcome, UnixMillis(10)).await.unwrap();
         }
         let event = |pull: u64, at: i64| HistoryEvent {
             at: UnixMillis(at),
@@ -171,13 +171,13 @@ mod tests {
         };
         let old: Vec<HistoryEvent> =
             (0..3).flat_map(|pull| (0..190).map(move |at| event(pull, at))).collect();
-        store.note(&old).await.unwrap();
-        store.note(&[event(1, 999_000)]).await.unwrap();
+        store.append_history(&old).await.unwrap();
+        store.append_history(&[event(1, 999_000)]).await.unwrap();
         let closed = |pull| {
             let state = SlotState::Held { why: HoldReason::Cancelled };
             (SlotVersion(0), Slot { state, ..Slot::new(key(pull)) })
         };
-        store.commit(&[closed(0), closed(1)]).await.unwrap();
+        store.commit_slots(&[closed(0), closed(1)]).await.unwrap();
 
         let (told_long_ago, told_lately) = (UnixMillis(-commands::REMEMBERED.0), UnixMillis(0));
         let told = |comment: u64, at: UnixMillis| {
@@ -195,9 +195,9 @@ mod tests {
             onboarded: true,
         };
         let comments = [told(1, told_long_ago), told(2, told_long_ago), told(3, told_lately)];
-        store.tell(&comments, &of, None).await.unwrap();
+        store.store_requests(&comments, &of, None).await.unwrap();
         for served in [&comments[0], &comments[2]] {
-            store.served(served, None).await.unwrap().unwrap();
+            store.mark_request_served(served, None).await.unwrap().unwrap();
         }
 
         let level = |period: &str| BudgetLevel {
@@ -220,24 +220,28 @@ mod tests {
         }
 
         let keep = RetentionPeriods { runs: TimeSpan::seconds(100), acts: TimeSpan::seconds(2000) };
-        store.audit(&[OperatorAction::new("ada", "retry", "pr/github/1/1", "")]).await.unwrap();
-        let gone = round(&store, keep, Duration::ZERO).await.unwrap();
+        store.append_audit_log(&[OperatorAction::new("ada", "retry", "pr/github/1/1", "")]).await.unwrap();
+        let gone = delete_expired(&store, keep, Duration::ZERO).await.unwrap();
         assert_eq!(
             gone,
             DeletedCounts { acts: 0, runs: 597, effects: 1, events: 570, comments: 1, money: 1, slots: 1 }
         );
-        assert_eq!(store.unserved("github", 9).await.unwrap(), [comments[1].clone()], "it is to be served");
-        store.tell(&[comments[2].clone()], &of, None).await.unwrap();
         assert_eq!(
-            store.unserved("github", 9).await.unwrap().len(),
+            store.unserved_requests("github", 9).await.unwrap(),
+            [comments[1].clone()],
+            "it is to be served"
+        );
+        store.store_requests(&[comments[2].clone()], &of, None).await.unwrap();
+        assert_eq!(
+            store.unserved_requests("github", 9).await.unwrap().len(),
             1,
             "what was served lately is remembered"
         );
         // Each kind has its own period: an audit entry of this moment is older than a negative period.
         let keep = RetentionPeriods { acts: TimeSpan(-1), ..keep };
-        let gone = round(&store, keep, Duration::ZERO).await.unwrap();
+        let gone = delete_expired(&store, keep, Duration::ZERO).await.unwrap();
         assert_eq!(gone, DeletedCounts { acts: 1, ..DeletedCounts::default() });
-        assert!(store.audited(9).await.unwrap().is_empty());
+        assert!(store.audit_entries(9).await.unwrap().is_empty());
         assert_eq!(store.list().await.unwrap()[0].key, key(1), "it was spoken of lately");
     }
 }

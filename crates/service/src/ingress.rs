@@ -36,7 +36,7 @@ use truing_core::slot::LoopKind;
 use truing_core::switch::RepositoryRef;
 use truing_forge::ForgeServer;
 use truing_forge::capability::RefusalConsequence;
-use truing_forge::delivery::parse;
+use truing_forge::delivery::parse_delivery;
 use truing_forge::webhook::{
     CheckRerun, DeliveryHeaders, HookSecret, RerunTarget, WebhookComment, WebhookEvent, WebhookLabel,
     json_of_form,
@@ -157,7 +157,7 @@ async fn webhook(
     let name = name.map_or_else(|_| String::new(), |Path(name)| name);
     let peer =
         request.extensions().get::<PeerAddress>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0);
-    let source = source::source(peer, request.headers(), &ingress.settings.trusted_proxies);
+    let source = source::client_address(peer, request.headers(), &ingress.settings.trusted_proxies);
     let began = Instant::now();
     let limited = ingress.rates.take(source, began).err();
     let server = ingress.context.forges.servers().get(&name);
@@ -165,19 +165,19 @@ async fn webhook(
     let delivery = server.map(|server| delivery_id(server.kind(), request.headers())).unwrap_or_default();
     let taken = match limited {
         Some(RateLimitExceeded { wait, .. }) => Err(DeliveryRefusal::Limited { seconds: wait.as_secs() + 1 }),
-        None => ingress.take(&name, request).await,
+        None => ingress.accept_delivery(&name, request).await,
     };
     let told = &ingress.context.metrics;
     let refusal = match taken {
         Ok(answer) => {
             let result = if answer["status"] == "accepted" { "accepted" } else { "ignored" };
-            told.webhook(result, began.elapsed());
+            told.record_webhook(result, began.elapsed());
             tracing::debug!(forge = name, %source, delivery, key = answer["key"].as_str(), "delivery {result}");
             return (StatusCode::ACCEPTED, Json(answer)).into_response();
         }
         Err(refusal) => refusal,
     };
-    told.webhook(refusal.result(), began.elapsed());
+    told.record_webhook(refusal.metric_label(), began.elapsed());
     let silenced =
         server.is_some_and(|server| server.capability().refused == RefusalConsequence::SilencesTheHook);
     let answer = match silenced && refusal.is_of_the_store() {
@@ -186,10 +186,12 @@ async fn webhook(
                 json!({ "status": "ignored", "what": "the store is away: the sweep finds what is open" });
             (StatusCode::ACCEPTED, Json(told)).into_response()
         }
-        false => refusal.answer(),
+        false => refusal.to_response(),
     };
     let may_tell = limited.is_none_or(|limited| limited.tell);
-    if let Some(left_out) = may_tell.then(|| ingress.refused.tell(refusal.result(), began)).flatten() {
+    if let Some(left_out) =
+        may_tell.then(|| ingress.refused.sample_refusal(refusal.metric_label(), began)).flatten()
+    {
         let status = answer.status().as_u16();
         let left_out = (left_out > 0).then_some(left_out);
         tracing::warn!(forge = name, %source, delivery, status, left_out, reason = %refusal, "delivery not taken");
@@ -199,14 +201,19 @@ async fn webhook(
 
 impl IngressState {
     /// Processes one delivery, and returns the response body.
-    async fn take(&self, name: &str, request: Request) -> Result<serde_json::Value, DeliveryRefusal> {
+    async fn accept_delivery(
+        &self,
+        name: &str,
+        request: Request,
+    ) -> Result<serde_json::Value, DeliveryRefusal> {
         let (parts, body) = request.into_parts();
         let headers = parts.headers;
-        let unknown = || DeliveryRefusal::UnknownForge(visible(name, MAX_ID_CHARS));
+        let unknown = || DeliveryRefusal::UnknownForge(visible_ascii(name, MAX_ID_CHARS));
         let secret = self.settings.secrets.get(name).ok_or_else(unknown)?;
         let server = self.context.forges.servers().get(name).ok_or_else(unknown)?;
         let told = self.settings.halted.get(name).copied();
-        let (kind, halted) = (server.kind(), told.unwrap_or_else(|| halted(server.capability().refused)));
+        let (kind, halted) =
+            (server.kind(), told.unwrap_or_else(|| default_halt_policy(server.capability().refused)));
         let DeliveryHeaders { event, signature, .. } = DeliveryHeaders::read(kind, &headers);
         let check =
             signature.and_then(|signature| secret.check(signature)).map_err(DeliveryRefusal::Unsigned)?;
@@ -214,9 +221,9 @@ impl IngressState {
         let body = body::read(body, check, &self.settings.bounds, &self.memory).await?;
 
         let hook = if is_form {
-            json_of_form(&body.bytes).and_then(|json| parse(kind, event, name, &json))
+            json_of_form(&body.bytes).and_then(|json| parse_delivery(kind, event, name, &json))
         } else {
-            parse(kind, event, name, &body.bytes)
+            parse_delivery(kind, event, name, &body.bytes)
         };
         drop(body);
         match hook.map_err(DeliveryRefusal::Bad)? {
@@ -232,9 +239,9 @@ impl IngressState {
                     json!({ "status": "ignored", "what": format!("{repo} is not in forge.{name}.repositories") }),
                 )
             }
-            WebhookEvent::Comment(comment) => self.hear(comment, halted).await,
-            WebhookEvent::Rerun(rerun) => self.rerun(name, rerun, halted).await,
-            WebhookEvent::Label(label) => self.labelled(label, halted).await,
+            WebhookEvent::Comment(comment) => self.accept_comment(comment, halted).await,
+            WebhookEvent::Rerun(rerun) => self.accept_rerun(name, rerun, halted).await,
+            WebhookEvent::Label(label) => self.accept_label(label, halted).await,
             WebhookEvent::Pull { pr, name, url, head, .. } => {
                 let key = pr.key();
                 let described = SlotDescription { name, url, head };
@@ -247,7 +254,7 @@ impl IngressState {
 
     /// Records a comment that looks like a command. It is served later, because the forge waits only ten
     /// seconds for the response.
-    async fn hear(
+    async fn accept_comment(
         &self,
         comment: WebhookComment,
         halted: HaltPolicy,
@@ -256,11 +263,11 @@ impl IngressState {
             return Ok(json!({ "status": "ignored", "what": "a comment that is no command" }));
         }
         let origin = RequestOrigin::Comment { kind: comment.kind, id: comment.id };
-        self.remember(&[comment.pr], &comment.repo, &origin, halted).await
+        self.store_requests(&[comment.pr], &comment.repo, &origin, halted).await
     }
 
     /// Records a label, if it is the one that starts a converge run.
-    async fn labelled(
+    async fn accept_label(
         &self,
         label: WebhookLabel,
         halted: HaltPolicy,
@@ -274,11 +281,11 @@ impl IngressState {
             return Ok(json!({ "status": "ignored", "what": "a label that starts nothing" }));
         }
         let origin = RequestOrigin::Label { name: label.name };
-        self.remember(&[label.pr], &label.repo, &origin, halted).await
+        self.store_requests(&[label.pr], &label.repo, &origin, halted).await
     }
 
     /// Records the button of a check, if the check is one of ours.
-    async fn rerun(
+    async fn accept_rerun(
         &self,
         forge: &str,
         rerun: CheckRerun,
@@ -300,11 +307,11 @@ impl IngressState {
             return ignored("a commit that was not reviewed");
         }
         let origin = RequestOrigin::Check { account: rerun.account, login: rerun.login };
-        self.remember(&pulls, &rerun.repo, &origin, halted).await
+        self.store_requests(&pulls, &rerun.repo, &origin, halted).await
     }
 
     /// Records a command; while a kill switch is on for its repository, `halted` decides.
-    async fn remember(
+    async fn store_requests(
         &self,
         pulls: &[PrId],
         repo: &str,
@@ -315,11 +322,13 @@ impl IngressState {
         // the switch is being turned on does no harm: it marks a slot, like earlier commands, and no run
         // begins while the switch is on.
         let keys = pulls.iter().flat_map(|pull| RepositoryRef::of_key(&pull.key()).keys).collect();
-        let repository = RepositoryRef { keys, ..RepositoryRef::named(repo) };
-        if halted == HaltPolicy::Refused && self.context.switch().await.at(&repository).is_some() {
+        let repository = RepositoryRef { keys, ..RepositoryRef::from_name(repo) };
+        if halted == HaltPolicy::Refused
+            && self.context.kill_switches().await.switch_for(&repository).is_some()
+        {
             return Err(DeliveryRefusal::NotMarked(MarkError::KillSwitch));
         }
-        let heard = commands::hear(&*self.context.store, pulls, repo, origin).await;
+        let heard = commands::store_requests(&*self.context.store, pulls, repo, origin).await;
         heard.map_err(|error| DeliveryRefusal::NotMarked(MarkError::Store(error)))?;
         Ok(json!({ "status": "accepted", "key": pulls.first().map(PrId::key) }))
     }
@@ -327,7 +336,7 @@ impl IngressState {
 
 /// Returns the default handling of deliveries while the kill switch is on, by the effect that a refusal has
 /// at the forge.
-fn halted(refused: RefusalConsequence) -> HaltPolicy {
+fn default_halt_policy(refused: RefusalConsequence) -> HaltPolicy {
     match refused {
         RefusalConsequence::LosesIt => HaltPolicy::Refused,
         RefusalConsequence::SilencesTheHook => HaltPolicy::Marked,
@@ -349,11 +358,11 @@ fn is_form(headers: &HeaderMap) -> Result<bool, DeliveryRefusal> {
 
 /// Returns the forge's id of the delivery; empty if it gives none.
 fn delivery_id(kind: ForgeKind, headers: &HeaderMap) -> String {
-    visible(DeliveryHeaders::read(kind, headers).id, MAX_ID_CHARS)
+    visible_ascii(DeliveryHeaders::read(kind, headers).id, MAX_ID_CHARS)
 }
 
 /// Keeps the visible ASCII characters, at most `most` of them.
-fn visible(text: &str, most: usize) -> String {
+fn visible_ascii(text: &str, most: usize) -> String {
     text.chars().filter(char::is_ascii_graphic).take(most).collect()
 }
 
@@ -364,9 +373,9 @@ async fn healthz(State(ingress): SharedIngress) -> Response {
     let stale = STALE.max(ingress.poll * 5).as_millis();
     if u128::from(age) > stale {
         let since = json!({"status": "scheduler_stopped", "ms_since_last_look": age});
-        return answer(StatusCode::SERVICE_UNAVAILABLE, since);
+        return json_response(StatusCode::SERVICE_UNAVAILABLE, since);
     }
-    answer(StatusCode::OK, json!({"status": "ok"}))
+    json_response(StatusCode::OK, json!({"status": "ok"}))
 }
 
 /// Responds with 200 if the store can be written, else with 503. A service that drains no longer listens.
@@ -375,18 +384,18 @@ async fn readyz(State(ingress): SharedIngress, RawQuery(query): RawQuery) -> Res
     // A missing file is reported at once; a write is tried at most once a second.
     let tried = async {
         ingress.context.store.is_in_place()?;
-        ingress.written.or(ingress.context.store.try_writing()).await
+        ingress.written.get_or_refresh(ingress.context.store.try_writing()).await
     };
     let error = match tokio::time::timeout(READY_TIME, tried).await {
         Ok(Ok(())) if query.as_deref() == Some("verbose") => {
-            return answer(StatusCode::OK, json!(ingress.context.status().await));
+            return json_response(StatusCode::OK, json!(ingress.context.status().await));
         }
-        Ok(Ok(())) => return answer(StatusCode::OK, json!({"status": "ready"})),
+        Ok(Ok(())) => return json_response(StatusCode::OK, json!({"status": "ready"})),
         Ok(Err(error)) => error.to_string(),
         Err(_) => format!("the store has not answered within {} s", READY_TIME.as_secs()),
     };
     tracing::error!(error, "not ready");
-    answer(StatusCode::SERVICE_UNAVAILABLE, json!({"error": "store_unavailable"}))
+    json_response(StatusCode::SERVICE_UNAVAILABLE, json!({"error": "store_unavailable"}))
 }
 
 /// A response that is reused for all requests within [`FRESH`], so that frequent requests do not load the
@@ -398,7 +407,7 @@ impl<T: Clone> CachedAnswer<T> {
         Self(Mutex::new(None))
     }
 
-    async fn or(&self, ask: impl Future<Output = T>) -> T {
+    async fn get_or_refresh(&self, ask: impl Future<Output = T>) -> T {
         let mut last = self.0.lock().await;
         match &*last {
             Some((at, answer)) if at.elapsed() < FRESH => answer.clone(),
@@ -414,10 +423,10 @@ impl<T: Clone> CachedAnswer<T> {
 /// Responds with all counters and gauges in Prometheus's text format.
 async fn metrics(State(ingress): SharedIngress) -> Response {
     let looked = UnixMillis(ingress.looked.load(Ordering::Relaxed));
-    let text = ingress.scraped.or(ingress.context.scrape(looked)).await;
+    let text = ingress.scraped.get_or_refresh(ingress.context.scrape(looked)).await;
     ([(CONTENT_TYPE, super::metrics::CONTENT_TYPE)], text).into_response()
 }
 
-fn answer(status: StatusCode, body: serde_json::Value) -> Response {
+fn json_response(status: StatusCode, body: serde_json::Value) -> Response {
     (status, Json(body)).into_response()
 }

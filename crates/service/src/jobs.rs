@@ -69,17 +69,22 @@ impl JobRun<'_> {
         store: &Arc<dyn RecordStore>,
         give_back: watch::Receiver<bool>,
     ) -> Result<SyncRecord, RunFailure> {
-        let key = job::key(self.job.name);
+        let key = job::job_key(self.job.name);
         let lease = by_hand::lease(&**store, &key, LoopKind::Sync, self.limits).await?;
         tracing::info!(%key, token = lease.token.0, "leased");
         let run = RunRef { id: new_run_id(), key, token: lease.token };
         // The trace ends together with everything that runs inside it.
-        let trace = telemetry::sync(&run.id, &run.key, self.repo, (self.job.name, &self.job.config.package));
+        let trace = telemetry::start_sync_trace(
+            &run.id,
+            &run.key,
+            self.repo,
+            (self.job.name, &self.job.config.package),
+        );
         let forge = self.forge.for_review(run.id.as_str());
         let job = &JobRun { forge: &forge, ..*self };
         let leased = LeasedJob { job, store, run: &run, trace: &trace };
         let driver = LeaseDriver { store, clock: &SystemClock, limits: self.limits };
-        let told = drive::told(give_back);
+        let told = drive::wait_for_give_back(give_back);
         let ended = driver.drive(&lease, LeaseSuccessor::Nobody, self.heartbeat, told, &leased).await?;
         ended.unwrap_or_else(|stopped| {
             trace_stop(&trace, &stopped);
@@ -89,31 +94,33 @@ impl JobRun<'_> {
 
     /// Does one run under its lease. Returns its record or the reason for its absence, and the time at which
     /// the slot is due again.
-    async fn leased(
+    async fn run_under_lease(
         &self,
         store: &Arc<dyn RecordStore>,
         run: &RunRef,
         trace: &Context,
     ) -> (StepOutcome, Result<SyncRecord, RunFailure>) {
         let began = SystemClock.now();
-        let (id, remote) = match self.repository().await {
+        let (id, remote) = match self.resolve_repository().await {
             Ok(found) => found,
             Err(error) => {
-                return match self.unreached(store, run, began, &error).await {
-                    Ok(ended) => (self.soon(ended), Err(error.into())),
+                return match self.record_unreachable(store, run, began, &error).await {
+                    Ok(ended) => (self.retry_outcome(ended), Err(error.into())),
                     Err(error) => (StepOutcome::Idle, Err(error.into())),
                 };
             }
         };
-        let repository = RepositoryRef::of_id(&self.job.config.forge, &id).called(self.repo);
+        let repository = RepositoryRef::of_id(&self.job.config.forge, &id).with_name(self.repo);
         // The caller checked the switches by the configured name; the repository was renamed since.
         let switches = self.switches.read().await.switches;
-        if switches.at(&repository).is_some() && switches.at(&RepositoryRef::named(self.repo)).is_none() {
-            return (self.soon(SystemClock.now()), Err(RunFailure::Stopped(StepStopReason::Halted)));
+        if switches.switch_for(&repository).is_some()
+            && switches.switch_for(&RepositoryRef::from_name(self.repo)).is_none()
+        {
+            return (self.retry_outcome(SystemClock.now()), Err(RunFailure::Stopped(StepStopReason::Halted)));
         }
-        match self.followed(store, run, &id, &remote).with_context(trace.clone()).await {
+        match self.follow_package(store, run, &id, &remote).with_context(trace.clone()).await {
             Ok((record, again)) => {
-                telemetry::synced(trace, &record);
+                telemetry::record_sync(trace, &record);
                 // Only a server serves slots that are due.
                 let again = again.filter(|_| self.job.config.cron.is_some());
                 (
@@ -127,14 +134,14 @@ impl JobRun<'_> {
 
     /// Makes a server's job due [`AGAIN`] milliseconds after `ended`: the next time of its pattern may be a
     /// week away.
-    fn soon(&self, ended: UnixMillis) -> StepOutcome {
+    fn retry_outcome(&self, ended: UnixMillis) -> StepOutcome {
         let soon = StepOutcome::DueAt(UnixMillis(ended.0.saturating_add(AGAIN)), WaitReason::Backoff);
         if self.job.config.cron.is_some() { soon } else { StepOutcome::Idle }
     }
 
     /// Runs the sync loop in the repository of this id. Returns the record, and the time of the next run if
     /// that is known.
-    async fn followed(
+    async fn follow_package(
         &self,
         store: &Arc<dyn RecordStore>,
         run: &RunRef,
@@ -143,7 +150,7 @@ impl JobRun<'_> {
     ) -> Result<(SyncRecord, Option<UnixMillis>), StoreError> {
         let watch = WriteMonitor { dry_run: self.job.dry_run, ..telemetry::WRITES.clone() };
         let place = PrId { forge: self.job.config.forge.clone(), repository: id.to_owned(), number: 0 };
-        let repository = RepositoryRef::of_key(&place.key()).called(self.repo);
+        let repository = RepositoryRef::of_key(&place.key()).with_name(self.repo);
         let gate = RunGate::of_run(self.switches, repository);
         let gate: Arc<dyn WriteGate> = Arc::new(gate.under_lease(store, &run.key, run.token));
         let forge = self.forge.client(&place, self.repo, Producer::Sync);
@@ -162,31 +169,31 @@ impl JobRun<'_> {
             server: self.forge,
             store: &**store,
             effects,
-            mirror: &checkout::mirror(self.mirrors, &place),
+            mirror: &checkout::mirror_path(self.mirrors, &place),
             remote,
         };
         let page = remote.url().trim_end_matches(".git").to_owned();
         let named = SlotDescription { name: run.key.to_string(), url: page, head: None };
-        store.describe(&[(run.key.clone(), named)]).await?;
+        store.store_descriptions(&[(run.key.clone(), named)]).await?;
         let (record, again) = Box::pin(following.run()).await?;
         let why = record.detail.exit_reason.lines().next().unwrap_or_default();
         let what = format!("{}: {why}", record.detail.result.as_str().replace('_', " "));
         let event = HistoryEvent { at: record.ended, key: run.key.clone(), run: Some(run.id.clone()), what };
-        store.note(&[event]).await?;
+        store.append_history(&[event]).await?;
         Ok((record, again))
     }
 
     /// Returns the repository's id, and the remote for pushes.
-    async fn repository(&self) -> Result<(String, Remote), RemoteError> {
+    async fn resolve_repository(&self) -> Result<(String, Remote), RemoteError> {
         let id = self.forge.repository(self.repo).await?.id;
-        let remote = self.forge.remote(&id, self.repo, RemotePurpose::Push).await?;
+        let remote = self.forge.resolve_remote(&id, self.repo, RemotePurpose::Push).await?;
         Ok((id, remote))
     }
 
     /// Records a run that did not reach its repository: a job that fails this way for weeks must not look as
     /// if it never ran. It does not count for the circuit breaker. It says nothing about the release, and no
     /// question could be posted while the forge is unreachable.
-    async fn unreached(
+    async fn record_unreachable(
         &self,
         store: &Arc<dyn RecordStore>,
         run: &RunRef,
@@ -195,7 +202,7 @@ impl JobRun<'_> {
     ) -> Result<UnixMillis, StoreError> {
         let mut job = store.begin_job(run).await?;
         let ended = SystemClock.now();
-        job.breaker.lost(self.job.config.breaker, ended);
+        job.breaker.record_lost_run(self.job.config.breaker, ended);
         let ms = u64::try_from(ended.0.saturating_sub(began.0)).unwrap_or_default();
         let detail = SyncDetail {
             job: self.job.name.to_owned(),
@@ -211,7 +218,7 @@ impl JobRun<'_> {
             evidence: SyncEvidence::default(),
         };
         let steps = vec![StepCost { ms, ..StepCost::zero(SyncStep::Detect) }];
-        let begun = SyncRecord::begin(run.id.clone(), run.key.clone(), detail, began);
+        let begun = SyncRecord::new(run.id.clone(), run.key.clone(), detail, began);
         let record = SyncRecord { steps, versions: versions(), ended, ..begun };
         store.end_job(run, &job, &record).await?;
         Ok(ended)
@@ -232,20 +239,24 @@ impl LeasedStep for LeasedJob<'_> {
     type Ended = Result<SyncRecord, RunFailure>;
 
     async fn step(&self) -> Result<(NextSlotState, Self::Ended), StepStopReason> {
-        let (then, ended) = Box::pin(self.job.leased(self.store, self.run, self.trace)).await;
+        let (then, ended) = Box::pin(self.job.run_under_lease(self.store, self.run, self.trace)).await;
         let ended = RunFailure::unless_fenced(ended)?;
         if let Err(error) = &ended {
-            telemetry::failed(self.trace, &error.to_string());
+            telemetry::record_failure(self.trace, &error.to_string());
         }
         Ok((NextSlotState::Then(then), ended))
     }
 
-    async fn stopped(&self, why: &StepStopReason) -> Result<(), StoreError> {
+    async fn record_stop(&self, why: &StepStopReason) -> Result<(), StoreError> {
         match why {
             // An interrupted run says nothing about its release.
             StepStopReason::Interrupted => {
                 let mut job = self.store.begin_job(self.run).await?;
-                job.breaker.ended(BreakerOutcome::GivenBack, self.job.job.config.breaker, SystemClock.now());
+                job.breaker.record_end(
+                    BreakerOutcome::GivenBack,
+                    self.job.job.config.breaker,
+                    SystemClock.now(),
+                );
                 self.store.keep_job(self.run, &job).await
             }
             // The run's record contains everything else.

@@ -124,34 +124,34 @@ impl ReviewService {
         let http = ingress::listen::start(listener, self.metrics, routes, bounds.0, bounds.1, stopped)
             .map_err(ServeError::Thread)?;
         let mut watching = JoinSet::new();
-        if role.sweeps() {
-            sole::ask(&*self.context.store, &self.context.sole).await;
-            watching.spawn(sole::keep(self.context.store.clone(), self.context.sole.clone()));
+        if role.runs_sole_duties() {
+            sole::renew_lease(&*self.context.store, &self.context.sole).await;
+            watching.spawn(sole::keep_renewing(self.context.store.clone(), self.context.sole.clone()));
             watching.spawn(commands::run(self.context.clone(), poll));
             if let Some(every) = sweep {
                 watching.spawn(sweep::run(self.context.clone(), every, poll));
             }
         }
-        let mut scheduler = Scheduler::new(if role.works() { places } else { LeaseLimits::of(0) });
+        let mut scheduler = Scheduler::new(if role.leases_slots() { places } else { LeaseLimits::new(0) });
         let mut workers = RunningWorkers::default();
         tokio::pin!(stop);
         let (mut next, mut failing) = (Instant::now(), false);
         let in_a_look = loop {
             tokio::select! {
                 () = &mut stop => break false,
-                () = self.context.wake.woken(&*self.context.store, role) => {
+                () = self.context.wake.wait_for_mark(&*self.context.store, role) => {
                     tokio::select! {
                         () = &mut stop => break false,
-                        pause = scheduler.pause(&self.context, poll) => next = next.min(Instant::now() + pause),
+                        pause = scheduler.time_until_next(&self.context, poll) => next = next.min(Instant::now() + pause),
                     }
                     continue;
                 }
                 () = tokio::time::sleep_until(next) => {}
-                Some(lease) = workers.ended() => scheduler.ended(lease),
+                Some(lease) = workers.join_next() => scheduler.release_place(lease),
             }
             let look = async {
-                let leases = scheduler.look(&self.context).await;
-                (leases, scheduler.pause(&self.context, poll).await)
+                let leases = scheduler.lease_due_slots(&self.context).await;
+                (leases, scheduler.time_until_next(&self.context, poll).await)
             };
             // A store that hangs must not keep the service from stopping.
             let (leases, pause) = tokio::select! {
@@ -181,11 +181,11 @@ impl ReviewService {
         stopping.send_replace(true);
         // Each of their writes is one transaction, so nothing is left half done.
         watching.shutdown().await;
-        if role.sweeps() {
-            sole::leave(&*self.context.store, &self.context.sole).await;
+        if role.runs_sole_duties() {
+            sole::give_back_lease(&*self.context.store, &self.context.sole).await;
         }
         let finished = tokio::select! {
-            finished = drained(&mut workers.running, DRAIN) => finished,
+            finished = drain_workers(&mut workers.running, DRAIN) => finished,
             () = hurry => {
                 tracing::info!(running = workers.running.len(), "stopping at once: runs give back what they have leased");
                 false
@@ -194,7 +194,7 @@ impl ReviewService {
         if !finished {
             giving_back.send_replace(true);
         }
-        let given_back = finished || drained(&mut workers.running, GIVE_BACK).await;
+        let given_back = finished || drain_workers(&mut workers.running, GIVE_BACK).await;
         if in_a_look || !given_back {
             workers.running.shutdown().await;
             // The next start ends the leases that cannot be ended now.
@@ -206,7 +206,7 @@ impl ReviewService {
             }
         }
         // This frees the work for other processes before this one counts as silent.
-        let _ = tokio::time::timeout(END_LEASES, self.context.store.workers(false)).await;
+        let _ = tokio::time::timeout(END_LEASES, self.context.store.refresh_workers(false)).await;
         let _ = tokio::time::timeout(LINGER, http).await;
         Ok(())
     }
@@ -228,12 +228,12 @@ impl RunningWorkers {
         give_back: watch::Receiver<bool>,
     ) {
         let token = lease.token;
-        let task = async move { drop(worker::work(&context, lease, heartbeat, give_back).await) };
+        let task = async move { drop(worker::drive_lease(&context, lease, heartbeat, give_back).await) };
         self.leases.insert(self.running.spawn(task).id(), token);
     }
 
     /// Waits for one worker to end in any way, and returns its lease; none at once if no worker is running.
-    async fn ended(&mut self) -> Option<FencingToken> {
+    async fn join_next(&mut self) -> Option<FencingToken> {
         let id = match self.running.join_next_with_id().await? {
             Ok((id, ())) => id,
             Err(error) => {
@@ -247,7 +247,7 @@ impl RunningWorkers {
 }
 
 /// Waits for all workers to end; returns false if some have not.
-async fn drained(workers: &mut JoinSet<()>, within: Duration) -> bool {
+async fn drain_workers(workers: &mut JoinSet<()>, within: Duration) -> bool {
     let ended = async { while workers.join_next().await.is_some() {} };
     tokio::time::timeout(within, ended).await.is_ok()
 }

@@ -53,12 +53,12 @@ pub trait BatchMarker: Send + Sync + 'static {
 #[async_trait]
 impl BatchMarker for ServiceContext {
     async fn mark(&self, batch: &[SlotMark], halted: HaltPolicy) -> Result<BTreeSet<SlotKey>, MarkError> {
-        let refused = match self.store.mark(batch, &self.limits, halted).await? {
+        let refused = match self.store.mark_slots(batch, &self.limits, halted).await? {
             MarkOutcome::All => BTreeSet::new(),
             MarkOutcome::SwitchedOff(refused) => refused,
         };
         if batch.iter().any(|mark| !refused.contains(&mark.key)) {
-            self.wake.up();
+            self.wake.notify();
         }
         Ok(refused)
     }
@@ -108,8 +108,8 @@ async fn run<M: BatchMarker>(marking: Arc<M>, mut waiting: mpsc::Receiver<Pendin
         batch.retain(|waiting| !waiting.answer.is_closed());
         let (refused, marked): (Vec<_>, Vec<_>) =
             batch.drain(..).partition(|waiting| waiting.halted == HaltPolicy::Refused);
-        take(&*marking, refused, HaltPolicy::Refused).await;
-        take(&*marking, marked, HaltPolicy::Marked).await;
+        mark_batch(&*marking, refused, HaltPolicy::Refused).await;
+        mark_batch(&*marking, marked, HaltPolicy::Marked).await;
         if taken > 1 && waiting.len() < BATCH {
             tokio::time::sleep_until(begun + GATHER).await;
         }
@@ -117,7 +117,7 @@ async fn run<M: BatchMarker>(marking: Arc<M>, mut waiting: mpsc::Receiver<Pendin
 }
 
 /// Marks a batch whose marks have the same handling while the kill switch is on, and sends the results.
-async fn take<M: BatchMarker>(marking: &M, waiting: Vec<PendingMark>, halted: HaltPolicy) {
+async fn mark_batch<M: BatchMarker>(marking: &M, waiting: Vec<PendingMark>, halted: HaltPolicy) {
     if waiting.is_empty() {
         return;
     }

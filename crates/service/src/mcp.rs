@@ -101,8 +101,8 @@ impl ForgeTools {
     }
 
     /// Returns the id of a pull request, and the name that its repository has now.
-    async fn pull(&self, wanted: &PullRequestTarget) -> Result<(PrId, String), ToolError> {
-        let name = self.repository(wanted.repository.as_deref())?;
+    async fn resolve_pull(&self, wanted: &PullRequestTarget) -> Result<(PrId, String), ToolError> {
+        let name = self.resolve_repository(wanted.repository.as_deref())?;
         let seen = self.server.repository(name).await?;
         let id = PrId { forge: self.forge.name.clone(), repository: seen.id, number: wanted.number };
         Ok((id, seen.name))
@@ -115,12 +115,12 @@ impl ForgeTools {
 
     /// Returns the gate that is checked right before each write to the pull request.
     fn gate(&self, (id, name): &(PrId, String)) -> Arc<dyn WriteGate> {
-        let repository = RepositoryRef::of_key(&id.key()).called(name);
+        let repository = RepositoryRef::of_key(&id.key()).with_name(name);
         Arc::new(RunGate::of_caller(&self.forge.switches, repository))
     }
 
     /// Returns the repository that the input names, or that of the server's folder.
-    fn repository<'a>(&'a self, named: Option<&'a str>) -> Result<&'a str, ToolError> {
+    fn resolve_repository<'a>(&'a self, named: Option<&'a str>) -> Result<&'a str, ToolError> {
         let here = self.forge.here.as_ref().map(|here| here.repository.as_str());
         named.or(here).ok_or_else(|| {
             ToolError("no `repository` is given, and the server was not started in a clone of one of this forge: give \
@@ -184,14 +184,14 @@ impl From<RemoteError> for ToolError {
 }
 
 /// Parses the input of a tool.
-fn input<T: DeserializeOwned>(input: Value) -> Result<T, ToolError> {
+fn parse_input<T: DeserializeOwned>(input: Value) -> Result<T, ToolError> {
     serde_json::from_value(input)
         .map_err(|error| ToolError(format!("the input is not as the tool's schema says: {error}")))
 }
 
 /// Serializes the result of a tool. Its text is the same JSON, because clients differ in which of the two
 /// they show.
-fn answer(answer: &impl Serialize) -> Result<Value, ToolError> {
+fn serialize_answer(answer: &impl Serialize) -> Result<Value, ToolError> {
     serde_json::to_value(answer).map_err(|error| ToolError(format!("the answer cannot be written: {error}")))
 }
 
@@ -206,12 +206,12 @@ impl Toolset for ForgeTools {
     }
 
     fn tools(&self) -> Vec<McpTool> {
-        ForgeTool::ALL.iter().map(|tool| tool.offer(self.server.capability())).collect()
+        ForgeTool::ALL.iter().map(|tool| tool.definition(self.server.capability())).collect()
     }
 
     async fn call(&self, name: &str, given: Value) -> ToolCallResult {
-        let Some(tool) = ForgeTool::named(self.server.capability(), name) else {
-            return ToolCallResult::failed(format!("there is no tool `{name}`"));
+        let Some(tool) = ForgeTool::from_name(self.server.capability(), name) else {
+            return ToolCallResult::from_error(format!("there is no tool `{name}`"));
         };
         let called = match tool {
             ForgeTool::CurrentRepo => self.current_repo(given).await,
@@ -225,7 +225,7 @@ impl Toolset for ForgeTools {
             Ok(structured) => {
                 ToolCallResult { text: structured.to_string(), structured: Some(structured), is_error: false }
             }
-            Err(ToolError(why)) => ToolCallResult::failed(why),
+            Err(ToolError(why)) => ToolCallResult::from_error(why),
         }
     }
 }

@@ -114,48 +114,48 @@ impl ServiceMetrics {
     pub fn new() -> prometheus::Result<Self> {
         let made = MetricsBuilder(Registry::new());
         let inner = MetricsInner {
-            runs: made.vec("truing_runs_total", IntCounterVec::new)?,
-            run_seconds: made.histogram("truing_run_seconds", RUN_SECONDS)?,
-            model_tokens: made.vec("truing_model_tokens_total", IntCounterVec::new)?,
-            model_denials: made.one("truing_model_denials_total", IntCounter::with_opts)?,
-            model_ends: made.vec("truing_model_ends_total", IntCounterVec::new)?,
-            model_retries: made.one("truing_model_retries_total", IntCounter::with_opts)?,
-            mcp_failures: made.vec("truing_mcp_failures_total", IntCounterVec::new)?,
-            linter_runs: made.vec("truing_linter_runs_total", IntCounterVec::new)?,
-            linter_findings: made.vec("truing_linter_findings_total", IntCounterVec::new)?,
-            run_cost: made.histograms("truing_run_cost_usd", COST_USD)?,
-            failures: made.vec("truing_attempts_failed_total", IntCounterVec::new)?,
-            parked: made.vec("truing_parked_total", IntCounterVec::new)?,
-            webhooks: made.vec("truing_webhooks_total", IntCounterVec::new)?,
-            webhook_seconds: made.histogram("truing_webhook_seconds", WEBHOOK_SECONDS)?,
+            runs: made.register_vec("truing_runs_total", IntCounterVec::new)?,
+            run_seconds: made.register_histogram("truing_run_seconds", RUN_SECONDS)?,
+            model_tokens: made.register_vec("truing_model_tokens_total", IntCounterVec::new)?,
+            model_denials: made.register_metric("truing_model_denials_total", IntCounter::with_opts)?,
+            model_ends: made.register_vec("truing_model_ends_total", IntCounterVec::new)?,
+            model_retries: made.register_metric("truing_model_retries_total", IntCounter::with_opts)?,
+            mcp_failures: made.register_vec("truing_mcp_failures_total", IntCounterVec::new)?,
+            linter_runs: made.register_vec("truing_linter_runs_total", IntCounterVec::new)?,
+            linter_findings: made.register_vec("truing_linter_findings_total", IntCounterVec::new)?,
+            run_cost: made.register_histogram_vec("truing_run_cost_usd", COST_USD)?,
+            failures: made.register_vec("truing_attempts_failed_total", IntCounterVec::new)?,
+            parked: made.register_vec("truing_parked_total", IntCounterVec::new)?,
+            webhooks: made.register_vec("truing_webhooks_total", IntCounterVec::new)?,
+            webhook_seconds: made.register_histogram("truing_webhook_seconds", WEBHOOK_SECONDS)?,
             meter: WriteMetrics {
-                commit: made.histogram("truing_store_commit_seconds", COMMIT_SECONDS)?,
-                swaps: made.one("truing_slot_commits_total", IntCounter::with_opts)?,
-                conflicts: made.one("truing_slot_conflicts_total", IntCounter::with_opts)?,
-                failed: made.one("truing_store_write_failures_total", IntCounter::with_opts)?,
+                commit: made.register_histogram("truing_store_commit_seconds", COMMIT_SECONDS)?,
+                swaps: made.register_metric("truing_slot_commits_total", IntCounter::with_opts)?,
+                conflicts: made.register_metric("truing_slot_conflicts_total", IntCounter::with_opts)?,
+                failed: made.register_metric("truing_store_write_failures_total", IntCounter::with_opts)?,
             },
             store: OnceLock::new(),
-            slots: made.vec("truing_slots", IntGaugeVec::new)?,
-            unreadable: made.one("truing_slots_unreadable", IntGauge::with_opts)?,
-            oldest_due: made.one("truing_oldest_due_seconds", Gauge::with_opts)?,
-            dead_letters: made.one("truing_dead_letters", IntGauge::with_opts)?,
-            notices: made.one("truing_notices_unsent", IntGauge::with_opts)?,
-            notices_failed: made.one("truing_notices_failed_total", IntCounter::with_opts)?,
-            budget: made.vec("truing_budget_spent_ratio", GaugeVec::new)?,
-            store_bytes: made.one("truing_store_bytes", IntGauge::with_opts)?,
-            store_up: made.one("truing_store_up", IntGauge::with_opts)?,
-            calls_left: made.vec("truing_forge_calls_left", IntGaugeVec::new)?,
-            calls_limit: made.vec("truing_forge_calls_limit", IntGaugeVec::new)?,
-            sweep_age: made.vec("truing_sweep_age_seconds", GaugeVec::new)?,
-            swept: made.vec("truing_repositories_swept", IntGaugeVec::new)?,
-            forge_up: made.vec("truing_forge_up", IntGaugeVec::new)?,
-            scheduler_age: made.one("truing_scheduler_age_seconds", Gauge::with_opts)?,
-            kill_switch: made.one("truing_kill_switch_on", IntGauge::with_opts)?,
-            cpu: made.one("process_cpu_seconds_total", Counter::with_opts)?,
-            memory: made.one("process_resident_memory_bytes", IntGauge::with_opts)?,
+            slots: made.register_vec("truing_slots", IntGaugeVec::new)?,
+            unreadable: made.register_metric("truing_slots_unreadable", IntGauge::with_opts)?,
+            oldest_due: made.register_metric("truing_oldest_due_seconds", Gauge::with_opts)?,
+            dead_letters: made.register_metric("truing_dead_letters", IntGauge::with_opts)?,
+            notices: made.register_metric("truing_notices_unsent", IntGauge::with_opts)?,
+            notices_failed: made.register_metric("truing_notices_failed_total", IntCounter::with_opts)?,
+            budget: made.register_vec("truing_budget_spent_ratio", GaugeVec::new)?,
+            store_bytes: made.register_metric("truing_store_bytes", IntGauge::with_opts)?,
+            store_up: made.register_metric("truing_store_up", IntGauge::with_opts)?,
+            calls_left: made.register_vec("truing_forge_calls_left", IntGaugeVec::new)?,
+            calls_limit: made.register_vec("truing_forge_calls_limit", IntGaugeVec::new)?,
+            sweep_age: made.register_vec("truing_sweep_age_seconds", GaugeVec::new)?,
+            swept: made.register_vec("truing_repositories_swept", IntGaugeVec::new)?,
+            forge_up: made.register_vec("truing_forge_up", IntGaugeVec::new)?,
+            scheduler_age: made.register_metric("truing_scheduler_age_seconds", Gauge::with_opts)?,
+            kill_switch: made.register_metric("truing_kill_switch_on", IntGauge::with_opts)?,
+            cpu: made.register_metric("process_cpu_seconds_total", Counter::with_opts)?,
+            memory: made.register_metric("process_resident_memory_bytes", IntGauge::with_opts)?,
             registry: made.0.clone(),
         };
-        let build = made.vec("truing_build_info", IntGaugeVec::new)?;
+        let build = made.register_vec("truing_build_info", IntGaugeVec::new)?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         for kind in OutcomeKind::ALL {
             inner.runs.with_label_values(&["review", kind.as_str()]);
@@ -181,7 +181,7 @@ impl ServiceMetrics {
     }
 
     /// Measures the writes of this store, and lets scrapes read it. Only the first call has an effect.
-    pub fn watch(&self, store: &Store) {
+    pub fn attach_store(&self, store: &Store) {
         store.measure(self.0.meter.clone());
         let _ = self.0.store.set(store.clone());
     }
@@ -192,7 +192,7 @@ impl ServiceMetrics {
     }
 
     /// Sets the number of retried model calls since the start of the service.
-    pub(super) fn retried(&self, times: u64) {
+    pub(super) fn set_model_retries(&self, times: u64) {
         self.0.model_retries.inc_by(times.saturating_sub(self.0.model_retries.get()));
     }
 
@@ -207,16 +207,16 @@ impl ServiceMetrics {
     pub fn run_cost(&self, of: LoopKind, cost: MicroUsd, denied: u32) {
         self.0.model_denials.inc_by(u64::from(denied));
         if cost > MicroUsd(0) {
-            self.cost(of, cost);
+            self.record_run_cost(of, cost);
         }
     }
 
-    fn cost(&self, of: LoopKind, cost: MicroUsd) {
+    fn record_run_cost(&self, of: LoopKind, cost: MicroUsd) {
         self.0.run_cost.with_label_values(&[of.as_str()]).observe(cost.0 as f64 / MICRO);
     }
 
     /// Counts a delivery and its duration. `result` is a label value of the table.
-    pub fn webhook(&self, result: &str, took: Duration) {
+    pub fn record_webhook(&self, result: &str, took: Duration) {
         self.0.webhooks.with_label_values(&[result]).inc();
         self.0.webhook_seconds.observe(took.as_secs_f64());
     }
@@ -247,7 +247,7 @@ impl RunCounter for ServiceMetrics {
         self.0.runs.with_label_values(&[of, outcome]).inc();
     }
 
-    fn reviewed(&self, record: &ReviewRecord) {
+    fn count_review(&self, record: &ReviewRecord) {
         for run in &record.detail.tools {
             let result = match (&run.failed, &run.skipped) {
                 (Some(_), _) => "failed",
@@ -271,7 +271,7 @@ impl RunCounter for ServiceMetrics {
         for (server, count) in &modelled.servers_failed {
             self.0.mcp_failures.with_label_values(&[server]).inc_by(u64::from(*count));
         }
-        self.cost(LoopKind::Review, record.cost());
+        self.record_run_cost(LoopKind::Review, record.cost());
     }
 }
 
@@ -284,37 +284,37 @@ impl MetricsBuilder {
         METRICS.iter().find(|metric| metric.name == name).ok_or_else(unknown)
     }
 
-    fn kept<M: Collector + Clone + 'static>(&self, made: M) -> prometheus::Result<M> {
+    fn register_collector<M: Collector + Clone + 'static>(&self, made: M) -> prometheus::Result<M> {
         self.0.register(Box::new(made.clone()))?;
         Ok(made)
     }
 
-    fn one<M: Collector + Clone + 'static>(
+    fn register_metric<M: Collector + Clone + 'static>(
         &self,
         name: &str,
         make: fn(Opts) -> prometheus::Result<M>,
     ) -> prometheus::Result<M> {
-        self.kept(make(Opts::new(name, Self::metric(name)?.help))?)
+        self.register_collector(make(Opts::new(name, Self::metric(name)?.help))?)
     }
 
-    fn vec<M: Collector + Clone + 'static>(
+    fn register_vec<M: Collector + Clone + 'static>(
         &self,
         name: &str,
         make: fn(Opts, &[&str]) -> prometheus::Result<M>,
     ) -> prometheus::Result<M> {
         let metric = Self::metric(name)?;
-        self.kept(make(Opts::new(name, metric.help), metric.labels)?)
+        self.register_collector(make(Opts::new(name, metric.help), metric.labels)?)
     }
 
-    fn histograms(&self, name: &str, bounds: &[f64]) -> prometheus::Result<HistogramVec> {
+    fn register_histogram_vec(&self, name: &str, bounds: &[f64]) -> prometheus::Result<HistogramVec> {
         let metric = Self::metric(name)?;
         let opts = HistogramOpts::new(name, metric.help).buckets(bounds.to_vec());
-        self.kept(HistogramVec::new(opts, metric.labels)?)
+        self.register_collector(HistogramVec::new(opts, metric.labels)?)
     }
 
-    fn histogram(&self, name: &str, bounds: &[f64]) -> prometheus::Result<Histogram> {
+    fn register_histogram(&self, name: &str, bounds: &[f64]) -> prometheus::Result<Histogram> {
         let opts = HistogramOpts::new(name, Self::metric(name)?.help).buckets(bounds.to_vec());
-        self.kept(Histogram::with_opts(opts)?)
+        self.register_collector(Histogram::with_opts(opts)?)
     }
 }
 

@@ -75,7 +75,7 @@ impl RunFailure {
 
     /// Converts the failure to a worker's [`StepStopReason`]. `settle` is the time for which a write at the
     /// forge may stay invisible.
-    pub(super) fn stopped(self, settle: TimeSpan) -> StepStopReason {
+    pub(super) fn into_stop_reason(self, settle: TimeSpan) -> StepStopReason {
         match self {
             Self::Stopped(stopped) => stopped,
             Self::Store(error) => error.into(),

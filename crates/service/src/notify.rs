@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use truing_core::id::{SlotKey, UnixMillis};
-use truing_core::ledger::day;
+use truing_core::ledger::utc_day;
 use truing_core::port::{NewNotice, NoticeKind, PendingNotice, RecordStore, StoreError};
 
 pub use self::mail::MailSink;
@@ -73,12 +73,12 @@ impl NoticeSinks {
 
     /// Sets another wait after the first attempt.
     #[must_use]
-    pub fn waiting(self, first_wait: Duration) -> Self {
+    pub fn with_first_wait(self, first_wait: Duration) -> Self {
         Self { first_wait: Some(first_wait), ..self }
     }
 
     /// Returns the number of notices that a sink did not accept, since the start.
-    pub fn failed(&self) -> u64 {
+    pub fn failed_count(&self) -> u64 {
         self.metrics.notices_failed()
     }
 
@@ -87,12 +87,12 @@ impl NoticeSinks {
     /// # Errors
     /// [`StoreError`]; a notice that was sent but not marked as sent is sent again.
     #[truing_core::boxed_future]
-    pub async fn tell(&self, store: &dyn RecordStore) -> Result<(), StoreError> {
+    pub async fn deliver_pending(&self, store: &dyn RecordStore) -> Result<(), StoreError> {
         loop {
-            let notices = store.untold(BATCH).await?;
+            let notices = store.pending_notices(BATCH).await?;
             for notice in &notices {
                 self.deliver(notice).await;
-                store.told(notice.id).await?;
+                store.finish_notice(notice.id).await?;
             }
             if notices.len() < BATCH {
                 return Ok(());
@@ -173,7 +173,7 @@ pub async fn keep_telling(
         if !sole.is_ours() {
             continue;
         }
-        if let Err(error) = sinks.tell(store).await {
+        if let Err(error) = sinks.deliver_pending(store).await {
             tracing::error!(%error, "notices cannot be told");
         }
     }
@@ -182,7 +182,7 @@ pub async fn keep_telling(
 /// Adds a notice, at most one a day, that a slot is parked. It is stored before the slot is parked, so that a
 /// crash in between cannot lose it, and is sent after that.
 #[truing_core::boxed_future]
-pub async fn parking(store: &dyn RecordStore, key: &SlotKey, attempts: u32, now: UnixMillis) {
+pub async fn queue_parked_notice(store: &dyn RecordStore, key: &SlotKey, attempts: u32, now: UnixMillis) {
     if let Err(error) = want_parking(store, key, attempts, now).await {
         tracing::warn!(%key, %error, "nobody is told that the slot is parked");
     }
@@ -194,12 +194,12 @@ async fn want_parking(
     attempts: u32,
     now: UnixMillis,
 ) -> Result<(), StoreError> {
-    let described = store.described(std::slice::from_ref(key)).await?.into_iter().flatten().next();
+    let described = store.descriptions(std::slice::from_ref(key)).await?.into_iter().flatten().next();
     let name = described.as_ref().map_or(key.as_str(), |described| &described.name);
     let text = format!(
         "{name} is parked after {attempts} failed attempts. `truing why {name}` says why, `truing queue retry {name}` starts over."
     );
-    store.notify(&[NewNotice::new(NoticeKind::Parked, key.as_str(), &day(now), &text)]).await
+    store.queue_notices(&[NewNotice::new(NoticeKind::Parked, key.as_str(), &utc_day(now), &text)]).await
 }
 
 #[cfg(test)]
@@ -208,7 +208,7 @@ mod tests {
 
     #[test]
     fn a_day_is_the_day_in_utc() {
-        assert_eq!(day(UnixMillis(1_790_000_000_000)), "2026-09-21");
-        assert_eq!(day(UnixMillis(-1)), "1969-12-31");
+        assert_eq!(utc_day(UnixMillis(1_790_000_000_000)), "2026-09-21");
+        assert_eq!(utc_day(UnixMillis(-1)), "1969-12-31");
     }
 }

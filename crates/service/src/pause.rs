@@ -12,12 +12,12 @@ pub(super) struct WallClockWait {
 
 impl WallClockWait {
     /// Makes a wait that begins now.
-    pub(super) fn of(now: UnixMillis, span: TimeSpan) -> Self {
+    pub(super) fn new(now: UnixMillis, span: TimeSpan) -> Self {
         Self { since: now, until: now + span }
     }
 
     /// Returns true while the wait lasts.
-    pub(super) fn lasts(self, now: UnixMillis) -> bool {
+    pub(super) fn is_active(self, now: UnixMillis) -> bool {
         (self.since..self.until).contains(&now)
     }
 }
@@ -28,8 +28,8 @@ mod tests {
 
     #[test]
     fn a_pause_ends_in_time_and_when_the_clock_is_set_back() {
-        let pause = WallClockWait::of(UnixMillis(10), TimeSpan(5));
-        let lasts = [9, 10, 14, 15].map(|now| pause.lasts(UnixMillis(now)));
+        let pause = WallClockWait::new(UnixMillis(10), TimeSpan(5));
+        let lasts = [9, 10, 14, 15].map(|now| pause.is_active(UnixMillis(now)));
         assert_eq!(lasts, [false, true, true, false]);
     }
 }

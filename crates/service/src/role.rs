@@ -34,7 +34,7 @@ impl ProcessRole {
     }
 
     /// Returns true if the process leases slots.
-    pub fn works(self) -> bool {
+    pub fn leases_slots(self) -> bool {
         match self {
             Self::All | Self::Worker => true,
             Self::Ingress | Self::Sweep => false,
@@ -43,7 +43,7 @@ impl ProcessRole {
 
     /// Returns true if the process takes the duties that one process has at a time ([`crate::sole`]), while
     /// no other process has them.
-    pub fn sweeps(self) -> bool {
+    pub fn runs_sole_duties(self) -> bool {
         match self {
             Self::All | Self::Worker | Self::Sweep => true,
             Self::Ingress => false,

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use truing_core::fair::{ActiveLeases, DueSlot, LeaseLimits, choose};
+use truing_core::fair::{ActiveLeases, DueSlot, LeaseLimits, choose_slots};
 use truing_core::id::{FencingToken, PrId, SlotKey, SlotVersion, UnixMillis};
 use truing_core::port::{HistoryEvent, RecordStore, StoreError};
 use truing_core::share::WorkerGroup;
@@ -42,14 +42,14 @@ impl Scheduler {
     }
 
     /// Frees the place of a lease whose worker has ended.
-    pub fn ended(&mut self, lease: FencingToken) {
-        self.busy.end(lease);
+    pub fn release_place(&mut self, lease: FencingToken) {
+        self.busy.remove_lease(lease);
     }
 
     /// Returns the time until the next look, at most `poll`: the time at which a slot becomes due that was
     /// not yet due in the last look.
     #[truing_core::boxed_future]
-    pub async fn pause(&self, context: &ServiceContext, poll: Duration) -> Duration {
+    pub async fn time_until_next(&self, context: &ServiceContext, poll: Duration) -> Duration {
         let until_due = async {
             let next = context.store.next_due(self.seen).await?;
             Ok::<_, StoreError>((next, context.store.now().await?))
@@ -70,22 +70,22 @@ impl Scheduler {
     /// # Errors
     /// [`StoreError`]; changes that were committed before stay.
     #[truing_core::boxed_future]
-    pub async fn look(&mut self, context: &ServiceContext) -> Result<Vec<Lease>, StoreError> {
+    pub async fn lease_due_slots(&mut self, context: &ServiceContext) -> Result<Vec<Lease>, StoreError> {
         let store = &*context.store;
         let now = store.now().await?;
-        let switches = context.switch().await;
-        let places = if switches.all.engaged().is_some() { LeaseLimits::of(0) } else { self.places };
+        let switches = context.kill_switches().await;
+        let places = if switches.all.engagement().is_some() { LeaseLimits::new(0) } else { self.places };
         // The batch includes the slots that are known to be held back, so that further held slots are
         // recorded as well.
-        let is_on = switches.on().next().is_some();
+        let is_on = switches.engaged_switches().next().is_some();
         let batch = if is_on { BATCH + context.held.count() } else { BATCH };
-        let workers = store.workers(self.places.all > 0).await?;
+        let workers = store.refresh_workers(self.places.all > 0).await?;
         let LeaseSelection { due, leased, oldest } =
             self.pick(context, &switches, places, batch, &workers, now).await?;
         if is_on {
             context.hold_back(&switches, &due).await?;
         }
-        self.busy.forget(oldest);
+        self.busy.prune_turns(oldest);
         let mut decided: Vec<(Slot, SlotTransition, Option<&str>)> = Vec::new();
         for (index, slot) in due.into_iter().enumerate() {
             let chosen = leased.get(&index);
@@ -100,7 +100,7 @@ impl Scheduler {
             // The slot is not due after all; the next look reads it again.
             let Ok(decision) = slot.step(command, &context.limits, now) else { continue };
             if let Some(SlotNote::Parked(attempts)) = decision.note {
-                notify::parking(store, &slot.key, attempts, now).await;
+                notify::queue_parked_notice(store, &slot.key, attempts, now).await;
             }
             decided.push((slot, decision, chosen.and_then(|who| who.owner.as_deref())));
         }
@@ -111,11 +111,11 @@ impl Scheduler {
         };
         let mut committed: Vec<bool> = Vec::new();
         if !others.is_empty() {
-            committed.extend(store.commit(&changes(&others)).await?.iter().map(Result::is_ok));
+            committed.extend(store.commit_slots(&changes(&others)).await?.iter().map(Result::is_ok));
         }
         if !granted.is_empty() {
             // The switch may have been turned on since it was read.
-            committed.extend(store.grant(&changes(&granted)).await?.iter().map(Result::is_ok));
+            committed.extend(store.grant_leases(&changes(&granted)).await?.iter().map(Result::is_ok));
         }
         self.seen = now;
         let (mut leases, mut notes) = (Vec::new(), Vec::new());
@@ -131,13 +131,13 @@ impl Scheduler {
                 what: note.to_string(),
             }));
             if let Some(lease) = lease_of(slot, context.limits.attempts) {
-                self.busy.begin(lease.token, lease.key.repository(), owner, now);
+                self.busy.add_lease(lease.token, lease.key.repository_prefix(), owner, now);
                 leases.push(lease);
             }
         }
         // The leases are granted even if the history cannot be written.
         if !notes.is_empty()
-            && let Err(error) = store.note(&notes).await
+            && let Err(error) = store.append_history(&notes).await
         {
             tracing::warn!(%error, "steps are missing from the history");
         }
@@ -156,8 +156,8 @@ impl Scheduler {
     ) -> Result<LeaseSelection, StoreError> {
         let free = places.all.saturating_sub(self.busy.len());
         loop {
-            let due = context.store.due(now, batch).await?;
-            let is_held = |slot: &Slot| switches.at(&RepositoryRef::of_key(&slot.key)).is_some();
+            let due = context.store.due_slots(now, batch).await?;
+            let is_held = |slot: &Slot| switches.switch_for(&RepositoryRef::of_key(&slot.key)).is_some();
             let waiting: Vec<(usize, LeaseCandidate)> = due
                 .iter()
                 .enumerate()
@@ -181,15 +181,15 @@ impl Scheduler {
             // processes have left, and only where places stay free.
             let chosen = [true, false].into_iter().find_map(|only_own| {
                 let is_for_us = |who: &LeaseCandidate| match only_own {
-                    true => workers.has(&who.key),
+                    true => workers.owns_slot(&who.key),
                     false => workers.may_take(&who.key, who.at, now),
                 };
                 let ours: Vec<usize> = (0..waiting.len())
                     .filter(|at| waiting.get(*at).is_some_and(|(_, who)| is_for_us(who)))
                     .collect();
                 let candidates: Vec<DueSlot<'_>> =
-                    ours.iter().filter_map(|at| waiting.get(*at)).map(|(_, who)| who.due()).collect();
-                let chosen: Vec<usize> = choose(&candidates, &self.busy, places, now)
+                    ours.iter().filter_map(|at| waiting.get(*at)).map(|(_, who)| who.due_slot()).collect();
+                let chosen: Vec<usize> = choose_slots(&candidates, &self.busy, places, now)
                     .into_iter()
                     .filter_map(|index| ours.get(index).copied())
                     .collect();
@@ -233,8 +233,8 @@ struct LeaseCandidate {
 }
 
 impl LeaseCandidate {
-    fn due(&self) -> DueSlot<'_> {
-        DueSlot { repository: self.key.repository(), owner: self.owner.as_deref(), at: self.at }
+    fn due_slot(&self) -> DueSlot<'_> {
+        DueSlot { repository: self.key.repository_prefix(), owner: self.owner.as_deref(), at: self.at }
     }
 }
 
@@ -244,7 +244,7 @@ async fn with_owners(
     waiting: Vec<(usize, LeaseCandidate)>,
 ) -> Result<Vec<(usize, LeaseCandidate)>, StoreError> {
     let keys: Vec<SlotKey> = waiting.iter().map(|(_, who)| who.key.clone()).collect();
-    let described = store.described(&keys).await?;
+    let described = store.descriptions(&keys).await?;
     let named = waiting.into_iter().zip(described).map(|((index, who), described)| {
         let owner = described.and_then(|described| owner_of(&who.key, &described.name));
         (index, LeaseCandidate { owner, ..who })

@@ -23,10 +23,10 @@ pub struct SoleDutyLease(Arc<Mutex<Option<Instant>>>);
 impl SoleDutyLease {
     /// Returns true while this process holds the lease.
     pub fn is_ours(&self) -> bool {
-        self.until().is_some_and(|until| Instant::now() < until)
+        self.expires_at().is_some_and(|until| Instant::now() < until)
     }
 
-    fn until(&self) -> Option<Instant> {
+    fn expires_at(&self) -> Option<Instant> {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -37,16 +37,16 @@ impl SoleDutyLease {
 
 /// Renews the lease, or tries to get it, for as long as it is polled.
 #[truing_core::boxed_future]
-pub async fn keep(store: Arc<dyn RecordStore>, sole: SoleDutyLease) {
+pub async fn keep_renewing(store: Arc<dyn RecordStore>, sole: SoleDutyLease) {
     loop {
         tokio::time::sleep(RENEW).await;
-        ask(&*store, &sole).await;
+        renew_lease(&*store, &sole).await;
     }
 }
 
 /// Asks for the lease once.
 #[truing_core::boxed_future]
-pub async fn ask(store: &dyn RecordStore, sole: &SoleDutyLease) {
+pub async fn renew_lease(store: &dyn RecordStore, sole: &SoleDutyLease) {
     let (asked, had) = (Instant::now(), sole.is_ours());
     match store.lend_sole(TimeSpan(i64::try_from(LENT.as_millis()).unwrap_or(i64::MAX))).await {
         Ok(true) => {
@@ -65,7 +65,7 @@ pub async fn ask(store: &dyn RecordStore, sole: &SoleDutyLease) {
 
 /// Gives the lease back, so that another process need not wait.
 #[truing_core::boxed_future]
-pub async fn leave(store: &dyn RecordStore, sole: &SoleDutyLease) {
+pub async fn give_back_lease(store: &dyn RecordStore, sole: &SoleDutyLease) {
     if sole.is_ours() {
         sole.set(None);
         let _ = tokio::time::timeout(LEAVE, store.lend_sole(TimeSpan(0))).await;

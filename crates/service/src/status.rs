@@ -58,7 +58,7 @@ pub enum StatusError {
 /// # Errors
 /// [`StatusError`] if there is no status.
 #[truing_core::boxed_future]
-pub async fn ask(address: SocketAddr, within: Duration) -> Result<ServerStatus, StatusError> {
+pub async fn fetch_status(address: SocketAddr, within: Duration) -> Result<ServerStatus, StatusError> {
     let failed = |error: reqwest::Error| StatusError::NoServer(address, error.without_url());
     let client = Client::builder().no_proxy().timeout(within).build().map_err(failed)?;
     let answer = client.get(format!("http://{address}/readyz?verbose")).send().await.map_err(failed)?;
@@ -71,10 +71,10 @@ pub async fn ask(address: SocketAddr, within: Duration) -> Result<ServerStatus, 
 impl ServiceContext {
     /// Returns the status of this server.
     pub(super) async fn status(&self) -> ServerStatus {
-        let swept = self.swept.all();
+        let swept = self.swept.swept_repositories();
         let forges = self.forges.servers().keys().map(|name| {
             let of_forge = || swept.iter().filter(|swept| swept.forge == *name);
-            let (repositories, listed) = (of_forge().count(), self.swept.listed(name));
+            let (repositories, listed) = (of_forge().count(), self.swept.listed_count(name));
             let state = match self.swept.health(name) {
                 Some(ForgeHealth::Up) if listed.is_none() => "not_asked",
                 None => "not_asked",
@@ -88,11 +88,11 @@ impl ServiceContext {
                 open_pull_requests: of_forge().map(|swept| swept.open).sum(),
             }
         });
-        let switches = self.switch().await;
+        let switches = self.kill_switches().await;
         ServerStatus {
             status: "ready".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            kill_switch: switches.all.engaged().is_some(),
+            kill_switch: switches.all.engagement().is_some(),
             kill_switch_repositories: switches.repositories.len(),
             leaves_existing: self.repositories.leaves_existing(),
             forges: forges.collect(),

@@ -87,7 +87,7 @@ pub struct RepositorySweep {
 
 impl SweepResults {
     /// Returns the last sweep of each repository since the service began, by forge and id.
-    pub fn all(&self) -> Vec<RepositorySweep> {
+    pub fn swept_repositories(&self) -> Vec<RepositorySweep> {
         self.state().repositories.values().cloned().collect()
     }
 
@@ -97,7 +97,7 @@ impl SweepResults {
     }
 
     /// Returns the number of repositories that the last round of a forge listed; none before the first round.
-    pub fn listed(&self, forge: &str) -> Option<usize> {
+    pub fn listed_count(&self, forge: &str) -> Option<usize> {
         self.state().listed.get(forge).copied()
     }
 
@@ -109,7 +109,7 @@ impl SweepResults {
         self.state().forges.insert(forge.to_owned(), health);
     }
 
-    fn swept(&self, repository: &KnownRepository, open: usize, at: UnixMillis) {
+    fn record_sweep(&self, repository: &KnownRepository, open: usize, at: UnixMillis) {
         let periods = &mut self.state().repositories;
         let key = (repository.forge.clone(), repository.id.clone());
         let period = periods.get(&key).map(|before| at - before.at);
@@ -118,7 +118,7 @@ impl SweepResults {
     }
 
     /// Begins a round with these repositories of a forge, and removes the results of others.
-    fn begin(&self, forge: &str, ids: &HashSet<&str>) {
+    fn start_round(&self, forge: &str, ids: &HashSet<&str>) {
         let mut state = self.state();
         state.repositories.retain(|(of, id), _| of != forge || ids.contains(id.as_str()));
         state.listed.insert(forge.to_owned(), ids.len());
@@ -199,7 +199,7 @@ pub async fn run(context: Arc<ServiceContext>, every: Duration, poll: Duration) 
     poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         // During a round each turn follows the one before without a pause.
-        if !context.sole.is_ours() || !sweep.look(&context).await {
+        if !context.sole.is_ours() || !sweep.sweep_next(&context).await {
             poll.tick().await;
         }
     }
@@ -216,7 +216,7 @@ impl ForgeSweeps {
     /// and skips a repository whose own switch is on; when a switch goes off, a round begins at once. Returns
     /// true if there is more to sweep now.
     #[truing_core::boxed_future]
-    pub async fn look(&mut self, context: &ServiceContext) -> bool {
+    pub async fn sweep_next(&mut self, context: &ServiceContext) -> bool {
         let looked = self.try_look(context).await;
         if let (Err(error), false) = (&looked, self.failing) {
             tracing::error!(%error, "the sweep cannot use the store");
@@ -226,8 +226,8 @@ impl ForgeSweeps {
     }
 
     async fn try_look(&mut self, context: &ServiceContext) -> Result<bool, StoreError> {
-        let switches = context.switch().await;
-        if switches.all.engaged().is_some() {
+        let switches = context.kill_switches().await;
+        if switches.all.engagement().is_some() {
             return Ok(false);
         }
         let wanted = context.store.sweep_wanted().await?;
@@ -236,7 +236,7 @@ impl ForgeSweeps {
             let round = self.forges.entry(forge.clone()).or_default();
             let now = context.clock.now();
             if round.is_due(now, wanted) {
-                round.begin(context, forge, server, self.every).await?;
+                round.start_round(context, forge, server, self.every).await?;
             } else {
                 round.go_on(context, &switches, server, self.every).await?;
             }
@@ -244,7 +244,7 @@ impl ForgeSweeps {
             over &= round.queue.is_empty() && round.began.is_some_and(|began| Some(began) >= wanted);
         }
         if let (Some(wanted), true) = (wanted, over) {
-            context.store.swept(wanted).await?;
+            context.store.clear_sweep_request(wanted).await?;
         }
         Ok(more)
     }
@@ -252,16 +252,16 @@ impl ForgeSweeps {
 
 impl ForgeRound {
     fn is_due(&self, now: UnixMillis, wanted: Option<UnixMillis>) -> bool {
-        if self.waits.is_some_and(|pause| pause.lasts(now)) {
+        if self.waits.is_some_and(|pause| pause.is_active(now)) {
             return false;
         }
         let (Some(began), Some(period)) = (self.began, self.period) else { return true };
-        wanted.is_some_and(|wanted| began < wanted) || (self.queue.is_empty() && !period.lasts(now))
+        wanted.is_some_and(|wanted| began < wanted) || (self.queue.is_empty() && !period.is_active(now))
     }
 
     /// Begins a round: collects the repositories of the forge. Those that the token lists come first, in the
     /// forge's order.
-    async fn begin(
+    async fn start_round(
         &mut self,
         context: &ServiceContext,
         forge: &str,
@@ -270,23 +270,23 @@ impl ForgeRound {
     ) -> Result<(), StoreError> {
         let now = context.clock.now();
         self.waits = None;
-        let mut calls = self.allowed(server, every, now);
+        let mut calls = self.allowed_calls(server, every, now);
         if calls == 0 {
             self.run_short(forge, now);
             return Ok(());
         }
         let before = calls;
-        let listed = server.repositories(&mut self.listed, &mut calls).await;
+        let listed = server.refresh_repositories(&mut self.listed, &mut calls).await;
         self.share.use_up(before - calls);
         match listed {
             Ok(()) => {
-                self.answered(forge, &context.swept);
+                self.record_success(forge, &context.swept);
                 self.unlisted = false;
             }
             Err(error) if is_the_forges(&error) => {
                 // The failed call was for no single repository, so it counts as several failures.
                 self.failures = self.failures.max(DOWN_AFTER - 1);
-                self.fail(forge, &error, &context.swept, now);
+                self.record_failure(forge, &error, &context.swept, now);
                 return Ok(());
             }
             // A token that may not list repositories can still read those that webhooks report.
@@ -318,10 +318,10 @@ impl ForgeRound {
         let queued: HashSet<&str> = queue.iter().map(|task| task.repository.id.as_str()).collect();
         // Repositories that are gone keep the time of their last lookup.
         self.repositories.retain(|id, one| queued.contains(id.as_str()) || one.gone_asked.is_some());
-        context.swept.begin(forge, &queued);
+        context.swept.start_round(forge, &queued);
         // A requested sweep has a time of the store's clock, which may be a little ahead.
         self.began = Some(cursor.max(now));
-        self.period = Some(WallClockWait::of(now, every));
+        self.period = Some(WallClockWait::new(now, every));
         self.queue = queue;
         Ok(())
     }
@@ -341,24 +341,24 @@ impl ForgeRound {
         every: TimeSpan,
     ) -> Result<(), StoreError> {
         let now = context.clock.now();
-        if self.waits.is_some_and(|pause| pause.lasts(now)) {
+        if self.waits.is_some_and(|pause| pause.is_active(now)) {
             return Ok(());
         }
         self.waits = None;
         let Some(mut task) = self.queue.front().cloned() else { return Ok(()) };
         let KnownRepository { forge, id, name, .. } = task.repository.clone();
-        if switches.at(&RepositoryRef::of_id(&forge, &id).called(&name)).is_some() {
+        if switches.switch_for(&RepositoryRef::of_id(&forge, &id).with_name(&name)).is_some() {
             self.queue.pop_front();
             return Ok(());
         }
-        let mut calls = self.allowed(server, every, now);
+        let mut calls = self.allowed_calls(server, every, now);
         if calls == 0 {
             self.run_short(&forge, now);
             return Ok(());
         }
         let before = calls;
         let watched = self.repositories.entry(task.repository.id.clone()).or_default();
-        let turn = watched.turn(context, server, &mut task, &mut calls).await;
+        let turn = watched.take_turn(context, server, &mut task, &mut calls).await;
         self.share.use_up(before - calls);
         let error = match turn {
             Ok(()) => {
@@ -370,13 +370,13 @@ impl ForgeRound {
                     self.short = false;
                 }
                 self.queue.pop_front();
-                self.answered(&forge, &context.swept);
+                self.record_success(&forge, &context.swept);
                 let mut open = 0;
                 if let Some(watched) = self.repositories.get_mut(&task.repository.id) {
                     watched.came_through(&task.repository);
                     open = watched.pulls.items().count();
                 }
-                context.swept.swept(&task.repository, open, now);
+                context.swept.record_sweep(&task.repository, open, now);
                 return Ok(());
             }
             Err(SweepError::Store(error @ (StoreError::Unavailable(_) | StoreError::Fenced { .. }))) => {
@@ -388,44 +388,44 @@ impl ForgeRound {
         self.queue.pop_front();
         match &error {
             SweepError::Forge(error) if is_the_forges(error) => {
-                self.fail(&forge, error, &context.swept, now);
+                self.record_failure(&forge, error, &context.swept, now);
                 if self.waits.is_some() || !task.tried {
                     // The other repositories get their turn first.
                     self.queue.push_back(SweepTask { tried: true, ..task });
                     return Ok(());
                 }
             }
-            SweepError::Forge(_) => self.answered(&forge, &context.swept),
+            SweepError::Forge(_) => self.record_success(&forge, &context.swept),
             SweepError::Store(_) => {}
         }
         if let Some(watched) = self.repositories.get_mut(&task.repository.id) {
-            watched.fail(&task.repository, &error);
+            watched.record_failure(&task.repository, &error);
         }
         Ok(())
     }
 
     /// Returns the number of calls that may be made now.
-    fn allowed(&mut self, server: &AnyForgeServer, every: TimeSpan, now: UnixMillis) -> u64 {
-        let untold = AssumedQuota::of(server.capability().calls_an_hour, every);
-        self.share.allowed(server.quota(), untold, now)
+    fn allowed_calls(&mut self, server: &AnyForgeServer, every: TimeSpan, now: UnixMillis) -> u64 {
+        let untold = AssumedQuota::from_hourly_rate(server.capability().calls_an_hour, every);
+        self.share.allowed_calls(server.quota(), untold, now)
     }
 
     /// Waits for the next window of the rate limit.
     fn run_short(&mut self, forge: &str, now: UnixMillis) {
-        let wait = self.share.renewed(now) - now;
+        let wait = self.share.renewal_time(now) - now;
         if !self.short {
             let seconds = wait.0 / 1000;
             tracing::info!(forge, seconds, "the sweep's share of the rate limit is used up until then");
         }
         self.short = true;
-        self.waits = Some(WallClockWait::of(now, wait));
+        self.waits = Some(WallClockWait::new(now, wait));
     }
 
     /// Handles a failed call whose reason is not one repository.
-    fn fail(&mut self, forge: &str, error: &ForgeError, swept: &SweepResults, now: UnixMillis) {
+    fn record_failure(&mut self, forge: &str, error: &ForgeError, swept: &SweepResults, now: UnixMillis) {
         if let ForgeError::RateLimited { wait, .. } = error {
             tracing::debug!(forge, %error, "the sweep waits");
-            self.waits = Some(WallClockWait::of(now, *wait));
+            self.waits = Some(WallClockWait::new(now, *wait));
             return;
         }
         self.failures = self.failures.saturating_add(1);
@@ -435,7 +435,7 @@ impl ForgeRound {
         }
         let times = self.failures.saturating_sub(DOWN_AFTER).min(16);
         let wait = FIRST_WAIT.0.saturating_mul(1 << times).min(LONGEST_WAIT.0);
-        self.waits = Some(WallClockWait::of(now, TimeSpan(wait)));
+        self.waits = Some(WallClockWait::new(now, TimeSpan(wait)));
         swept.set_health(forge, if refused { ForgeHealth::Refused } else { ForgeHealth::Away });
         if !self.down {
             tracing::warn!(forge, %error, "the forge cannot be swept; it is tried again now and then");
@@ -444,7 +444,7 @@ impl ForgeRound {
     }
 
     /// Records that the forge has answered a call.
-    fn answered(&mut self, forge: &str, swept: &SweepResults) {
+    fn record_success(&mut self, forge: &str, swept: &SweepResults) {
         swept.set_health(forge, ForgeHealth::Up);
         if self.down {
             tracing::info!(forge, "the forge can be swept again");
@@ -454,7 +454,7 @@ impl ForgeRound {
 }
 
 impl RepositorySnapshot {
-    fn fail(&mut self, repository: &KnownRepository, error: &SweepError) {
+    fn record_failure(&mut self, repository: &KnownRepository, error: &SweepError) {
         if !self.failing {
             tracing::warn!(repository = %repository.name, %error, "a repository cannot be swept");
         }

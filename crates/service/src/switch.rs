@@ -20,21 +20,21 @@ pub struct HeldSlots(Mutex<BTreeMap<SlotKey, UnixMillis>>);
 impl HeldSlots {
     /// Returns the number of slots that are known to be held back.
     pub(super) fn count(&self) -> usize {
-        self.known().len()
+        self.lock_slots().len()
     }
 
     /// Records that this engagement holds the slot back; returns true the first time.
-    fn note(&self, key: &SlotKey, engaged: &SwitchEngagement) -> bool {
-        self.known().insert(key.clone(), engaged.since) != Some(engaged.since)
+    fn add_slot(&self, key: &SlotKey, engaged: &SwitchEngagement) -> bool {
+        self.lock_slots().insert(key.clone(), engaged.since) != Some(engaged.since)
     }
 
     /// Removes the slots that no switch holds back any more.
     fn forget(&self, switches: &KillSwitches) {
-        let is_held = |key: &SlotKey| switches.at(&RepositoryRef::of_key(key)).is_some();
-        self.known().retain(|key, _| is_held(key));
+        let is_held = |key: &SlotKey| switches.switch_for(&RepositoryRef::of_key(key)).is_some();
+        self.lock_slots().retain(|key, _| is_held(key));
     }
 
-    fn known(&self) -> MutexGuard<'_, BTreeMap<SlotKey, UnixMillis>> {
+    fn lock_slots(&self) -> MutexGuard<'_, BTreeMap<SlotKey, UnixMillis>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -42,7 +42,7 @@ impl HeldSlots {
 impl ServiceContext {
     /// Returns the kill switches that apply now.
     #[truing_core::boxed_future]
-    pub async fn switch(&self) -> KillSwitches {
+    pub async fn kill_switches(&self) -> KillSwitches {
         self.switches.read().await.switches
     }
 
@@ -58,23 +58,23 @@ impl ServiceContext {
         self.held.forget(switches);
         let waiting = due.iter().filter(|slot| matches!(slot.state, SlotState::Waiting { .. }));
         let held: Vec<HistoryEvent> = waiting
-            .filter_map(|slot| Some((&slot.key, switches.at(&RepositoryRef::of_key(&slot.key))?)))
-            .filter(|(key, switch)| self.held.note(key, switch.engaged))
+            .filter_map(|slot| Some((&slot.key, switches.switch_for(&RepositoryRef::of_key(&slot.key))?)))
+            .filter(|(key, switch)| self.held.add_slot(key, switch.engaged))
             .map(|(key, switch)| self.engaged_event(switch, key, None, "held back"))
             .collect();
         if held.is_empty() {
             return Ok(());
         }
-        self.store.note(&held).await
+        self.store.append_history(&held).await
     }
 
     /// Records that a run in progress was stopped.
-    pub(super) async fn halted(&self, run: &RunRef) -> Result<(), StoreError> {
+    pub(super) async fn record_halt(&self, run: &RunRef) -> Result<(), StoreError> {
         // The switch may be off again by now; then the audit log shows the reason for the stop.
-        let switches = self.switch().await;
-        let Some(switch) = switches.stopping(&RepositoryRef::of_key(&run.key)) else { return Ok(()) };
-        self.held.note(&run.key, switch.engaged);
-        self.store.note(&[self.engaged_event(switch, &run.key, Some(run), "stopped")]).await
+        let switches = self.kill_switches().await;
+        let Some(switch) = switches.stop_switch_for(&RepositoryRef::of_key(&run.key)) else { return Ok(()) };
+        self.held.add_slot(&run.key, switch.engaged);
+        self.store.append_history(&[self.engaged_event(switch, &run.key, Some(run), "stopped")]).await
     }
 
     /// Makes and logs one `KillSwitchEngaged` event. A run that was never begun gets the id that it would
@@ -92,7 +92,7 @@ impl ServiceContext {
         let mode = engaged.mode.as_str();
         let of = match switch.repository {
             None => String::new(),
-            Some(name) => format!(" by the switch of {name} until `truing {}`", switch.off()),
+            Some(name) => format!(" by the switch of {name} until `truing {}`", switch.off_command()),
         };
         let what = format!("KillSwitchEngaged: {what}{of} (mode {mode}, by {}{reason})", engaged.by);
         tracing::warn!(event = "KillSwitchEngaged", %key, review_id = %id, "{what}");

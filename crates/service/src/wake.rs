@@ -17,15 +17,16 @@ pub struct SchedulerWaker(Notify);
 
 impl SchedulerWaker {
     /// Reports that a slot was marked.
-    pub fn up(&self) {
+    pub fn notify(&self) {
         self.0.notify_one();
     }
 
     /// Completes a little after a slot was marked, by this process or, for a process that leases, by another
     /// one.
-    pub(super) async fn woken(&self, store: &dyn RecordStore, role: ProcessRole) {
-        let elsewhere =
-            async { if role.works() { store.changed().await } else { std::future::pending().await } };
+    pub(super) async fn wait_for_mark(&self, store: &dyn RecordStore, role: ProcessRole) {
+        let elsewhere = async {
+            if role.leases_slots() { store.wait_for_change().await } else { std::future::pending().await }
+        };
         tokio::select! {
             () = self.0.notified() => {}
             () = elsewhere => {}

@@ -30,7 +30,9 @@ use truing_loops::telemetry;
 
 use super::context::ServiceContext;
 use super::converges::{self, ConvergeRunContext, ConvergeRunEnd};
-use super::drive::{self, LeaseDriver, LeaseSuccessor, LeasedStep, NextSlotState, told, trace_stop};
+use super::drive::{
+    self, LeaseDriver, LeaseSuccessor, LeasedStep, NextSlotState, trace_stop, wait_for_give_back,
+};
 use super::lease::Lease;
 
 /// The longest time of one review step, by the wall clock.
@@ -48,7 +50,7 @@ const NOTHING_MADE: TimeSpan = TimeSpan(0);
 /// If the store fails while the end is recorded, the lease is left to expire; the next lease continues from
 /// there.
 #[truing_core::boxed_future]
-pub async fn work(
+pub async fn drive_lease(
     context: &ServiceContext,
     lease: Lease,
     heartbeat: Duration,
@@ -62,7 +64,8 @@ pub async fn work(
         tracing::info!(token = lease.token.0, asked = lease.asked, "leased");
         let work = WorkerStep { context, lease: &lease, run: &run };
         let given = (&lease, LeaseSuccessor::Server);
-        let ended = context.driver().drive(given.0, given.1, heartbeat, told(give_back), &work).await;
+        let ended =
+            context.driver().drive(given.0, given.1, heartbeat, wait_for_give_back(give_back), &work).await;
         ended.inspect_err(|error| tracing::error!(%error, "cannot end the lease")).ok()
     };
     let ended = working.instrument(span).await;
@@ -75,13 +78,13 @@ pub async fn work(
 /// # Errors
 /// [`StepError`] if the end could not be recorded.
 #[truing_core::boxed_future]
-pub async fn take(
+pub async fn run_step(
     context: &ServiceContext,
     lease: &Lease,
     run: &RunRef,
 ) -> Result<Result<StepOutcome, StepStopReason>, StepError> {
     let work = WorkerStep { context, lease, run };
-    context.driver().take((lease, LeaseSuccessor::Server), &work, &AtomicBool::new(false)).await
+    context.driver().run_step((lease, LeaseSuccessor::Server), &work, &AtomicBool::new(false)).await
 }
 
 /// Retracts the comments on withdrawn findings of a pull request, as the review that posted them. The slot
@@ -92,7 +95,7 @@ pub async fn take(
 #[truing_core::boxed_future]
 pub async fn retract(context: &ServiceContext, key: &SlotKey) -> Result<StepOutcome, StepStopReason> {
     let token = context.store.fresh_token().await?;
-    let reopened = context.store.reopen(key, token, context.clock.now()).await?;
+    let reopened = context.store.take_over_review(key, token, context.clock.now()).await?;
     let Some(id) = reopened else { return Ok(StepOutcome::Idle) };
     let run = RunRef { id, key: key.clone(), token };
     let lease = Lease {
@@ -105,7 +108,7 @@ pub async fn retract(context: &ServiceContext, key: &SlotKey) -> Result<StepOutc
         wish: None,
         is_retraction: true,
     };
-    one(context, &lease, &run).await
+    run_pull_step(context, &lease, &run).await
 }
 
 /// A worker's part of a lease.
@@ -120,51 +123,53 @@ impl LeasedStep for WorkerStep<'_> {
     type Ended = StepOutcome;
 
     async fn step(&self) -> Result<(NextSlotState, StepOutcome), StepStopReason> {
-        let then = one(self.context, self.lease, self.run).await?;
+        let then = run_pull_step(self.context, self.lease, self.run).await?;
         Ok((NextSlotState::Then(then), then))
     }
 
-    async fn stopped(&self, why: &StepStopReason) -> Result<(), StoreError> {
+    async fn record_stop(&self, why: &StepStopReason) -> Result<(), StoreError> {
         let Self { context, lease, run } = self;
         match why {
             StepStopReason::Moved | StepStopReason::Lost | StepStopReason::Fenced(_) => Ok(()),
-            StepStopReason::Interrupted => interrupted(context, lease.of, run).await,
+            StepStopReason::Interrupted => record_interrupted(context, lease.of, run).await,
             StepStopReason::Halted => {
-                context.halted(run).await?;
-                interrupted(context, lease.of, run).await
+                context.record_halt(run).await?;
+                record_interrupted(context, lease.of, run).await
             }
             StepStopReason::RateLimited { what, .. } => {
-                say(context, run, format!("waiting for the forge's rate limit: {what}")).await
+                record_event(context, run, format!("waiting for the forge's rate limit: {what}")).await
             }
-            StepStopReason::Failed { class, what, .. } => failed(context, lease, run, *class, what).await,
+            StepStopReason::Failed { class, what, .. } => {
+                record_failure(context, lease, run, class, what).await
+            }
             StepStopReason::NotThere { what } => {
-                failed(context, lease, run, "the forge refuses access", what).await
+                record_failure(context, lease, run, "the forge refuses access", what).await
             }
         }
     }
 }
 
 /// Records the cost of a review that was interrupted. A converge run records its own cost when it resumes.
-async fn interrupted(context: &ServiceContext, of: LoopKind, run: &RunRef) -> Result<(), StoreError> {
+async fn record_interrupted(context: &ServiceContext, of: LoopKind, run: &RunRef) -> Result<(), StoreError> {
     match of {
         LoopKind::Review => {}
         LoopKind::Converge | LoopKind::Sync => return Ok(()),
     }
-    quiet(context).await;
-    context.store.interrupted(run, context.clock.now()).await
+    wait_for_settlement(context).await;
+    context.store.mark_interrupted(run, context.clock.now()).await
 }
 
 /// Waits until the model calls are settled, because the cost of a run is known only then. Calls of other runs
 /// go through the same gateway, so the wait is bounded.
-async fn quiet(context: &ServiceContext) {
+async fn wait_for_settlement(context: &ServiceContext) {
     if let Some(agent) = &context.agent {
-        let _ = tokio::time::timeout(SETTLE_TIME, agent.gateway.quiet()).await;
+        let _ = tokio::time::timeout(SETTLE_TIME, agent.gateway.wait_until_idle()).await;
     }
 }
 
 /// Counts and records a failed attempt, for `truing report` and `truing why`. Each attempt at a review is a
 /// run of its own; a converge run continues with the next attempt.
-async fn failed(
+async fn record_failure(
     context: &ServiceContext,
     lease: &Lease,
     run: &RunRef,
@@ -172,17 +177,17 @@ async fn failed(
     what: &str,
 ) -> Result<(), StoreError> {
     context.metrics.attempt_failed(lease.of, class, lease.last_attempt);
-    say(context, run, format!("failed: {what}")).await?;
+    record_event(context, run, format!("failed: {what}")).await?;
     match lease.of {
         LoopKind::Review => {}
         LoopKind::Converge if lease.last_attempt => return gave_up(context, lease, what).await,
         LoopKind::Converge | LoopKind::Sync => return Ok(()),
     }
-    quiet(context).await;
-    let runtime = context.agent.as_ref().map_or(ReviewRuntime::Rules, ModelAgent::named);
+    wait_for_settlement(context).await;
+    let runtime = context.agent.as_ref().map_or(ReviewRuntime::Rules, ModelAgent::review_runtime);
     let outcome =
         ReviewOutcome { kind: OutcomeKind::Failed, reason: Some(class.to_owned()), until: None, runtime };
-    match context.store.failed(run, &outcome, context.clock.now()).await {
+    match context.store.mark_failed(run, &outcome, context.clock.now()).await {
         Ok(()) => context.metrics.run_ended(lease.of.as_str(), outcome.kind.as_str()),
         // A newer run has taken over, and records its own end.
         Err(StoreError::Fenced { .. }) => {}
@@ -193,10 +198,10 @@ async fn failed(
 
 /// Records the end of a converge run that was given up and whose pull request could not be updated.
 async fn gave_up(context: &ServiceContext, lease: &Lease, what: &str) -> Result<(), StoreError> {
-    let described = context.store.described(std::slice::from_ref(&lease.key)).await?.pop().flatten();
+    let described = context.store.descriptions(std::slice::from_ref(&lease.key)).await?.pop().flatten();
     let name = described.map_or_else(|| lease.key.to_string(), |described| described.name);
     match converges::give_up(&*context.store, lease, name, what).await {
-        Ok(ended) => count(context, lease.of, ended),
+        Ok(ended) => count_run_end(context, lease.of, ended),
         // A newer run has taken over, and records its own end.
         Err(StoreError::Fenced { .. }) => {}
         Err(error) => return Err(error),
@@ -205,26 +210,34 @@ async fn gave_up(context: &ServiceContext, lease: &Lease, what: &str) -> Result<
 }
 
 /// Counts the end and the cost of a converge run.
-fn count(context: &ServiceContext, of: LoopKind, ConvergeRunEnd { end, cost, denied }: ConvergeRunEnd) {
+fn count_run_end(
+    context: &ServiceContext,
+    of: LoopKind,
+    ConvergeRunEnd { end, cost, denied }: ConvergeRunEnd,
+) {
     context.metrics.run_ended(of.as_str(), end.as_str());
     context.metrics.run_cost(of, cost, denied);
 }
 
 /// Does one step on a pull request, by the name of its repository. If the name leads elsewhere by now, the
 /// repository is found by its id.
-async fn one(context: &ServiceContext, lease: &Lease, run: &RunRef) -> Result<StepOutcome, StepStopReason> {
+async fn run_pull_step(
+    context: &ServiceContext,
+    lease: &Lease,
+    run: &RunRef,
+) -> Result<StepOutcome, StepStopReason> {
     let id = PrId::from_key(&lease.key)
-        .ok_or_else(|| misconfigured(format!("{} is not a pull request", lease.key)))?;
-    let names = context.store.described(std::slice::from_ref(&lease.key)).await?;
+        .ok_or_else(|| misconfigured_reason(format!("{} is not a pull request", lease.key)))?;
+    let names = context.store.descriptions(std::slice::from_ref(&lease.key)).await?;
     let described = names.into_iter().flatten().next();
     let name = described.as_ref().map_or("", |described| described.name.as_str());
     let repo = name.rsplit_once('#').map_or("", |(repo, _)| repo);
     let head = described.as_ref().and_then(|described| described.head.clone());
     let ended = one_at(context, lease, run, &id, repo, head.clone()).await;
     let Err(StepStopReason::NotThere { what }) = ended else { return ended };
-    match whereabouts(context, run, &id).await? {
+    match resolve_repository_name(context, run, &id).await? {
         Some(name) if name != repo => {
-            say(context, run, format!("{repo} was renamed to {name}")).await?;
+            record_event(context, run, format!("{repo} was renamed to {name}")).await?;
             one_at(context, lease, run, &id, &name, head).await
         }
         Some(_) | None => Err(StepStopReason::NotThere { what }),
@@ -242,7 +255,8 @@ async fn one_at(
 ) -> Result<StepOutcome, StepStopReason> {
     // The slot was marked before the operator removed the repository from the list, or before it was renamed.
     if !lease.is_retraction && !context.repositories.has(&id.forge, repo) {
-        say(context, run, format!("skipped: {repo} is not in forge.{}.repositories", id.forge)).await?;
+        record_event(context, run, format!("skipped: {repo} is not in forge.{}.repositories", id.forge))
+            .await?;
         return Ok(StepOutcome::Idle);
     }
     match lease.of {
@@ -264,7 +278,7 @@ async fn converge_at(
     let converging = match &context.converging {
         Ok(converging) => converging,
         Err(why) => {
-            say(context, run, format!("converge skipped: {why}")).await?;
+            record_event(context, run, format!("converge skipped: {why}")).await?;
             return Ok(StepOutcome::Idle);
         }
     };
@@ -283,14 +297,14 @@ async fn converge_at(
     };
     let (then, end) = Box::pin(pull.step(&*context.store, lease, run, id)).await?;
     if let Some(ended) = end {
-        count(context, lease.of, ended);
+        count_run_end(context, lease.of, ended);
     }
     Ok(then)
 }
 
 /// Looks up the repository's present name by its id, and records it; none if the forge does not show the pull
 /// request.
-async fn whereabouts(
+async fn resolve_repository_name(
     context: &ServiceContext,
     run: &RunRef,
     id: &PrId,
@@ -305,18 +319,18 @@ async fn whereabouts(
     let (name, pull) = match found.await {
         Ok(found) => found,
         Err(ForgeError::NotFound { .. } | ForgeError::Moved { .. }) => return Ok(None),
-        Err(error) => return Err(StepStopReason::of(error, context.clock.now(), NOTHING_MADE)),
+        Err(error) => return Err(StepStopReason::from_forge_error(error, context.clock.now(), NOTHING_MADE)),
     };
     let described = SlotDescription { name: pull.name, url: pull.url, head: None };
-    context.store.describe(&[(id.key(), described)]).await?;
+    context.store.store_descriptions(&[(id.key(), described)]).await?;
     Ok(Some(name))
 }
 
 fn not_configured(id: &PrId) -> StepStopReason {
-    misconfigured(format!("[forge.{}] is not configured", id.forge))
+    misconfigured_reason(format!("[forge.{}] is not configured", id.forge))
 }
 
-fn misconfigured(what: String) -> StepStopReason {
+fn misconfigured_reason(what: String) -> StepStopReason {
     StepStopReason::Failed { class: "the server is not set up for it", what, not_before: None }
 }
 
@@ -330,15 +344,15 @@ async fn review_at(
     head: Option<Sha>,
 ) -> Result<StepOutcome, StepStopReason> {
     let unknown = || not_configured(id);
-    let gate = context.gate(RepositoryRef::of_key(&lease.key).called(repo));
+    let gate = context.gate(RepositoryRef::of_key(&lease.key).with_name(repo));
     let gate = gate.under_lease(&context.store, &lease.key, lease.token);
     let gate: Arc<dyn WriteGate> = Arc::new(if lease.is_retraction { gate.of_retraction() } else { gate });
     let forge = context.forges.pull(&run.id, id, repo, Producer::Review).ok_or_else(unknown)?;
     let server = context.forges.servers().get(&id.forge).ok_or_else(unknown)?.for_review(run.id.as_str());
-    let remote = server.remote(&id.repository, repo, RemotePurpose::Fetch).await;
+    let remote = server.resolve_remote(&id.repository, repo, RemotePurpose::Fetch).await;
     let remote =
         remote.map_err(|error| StepStopReason::of_remote(error, context.clock.now(), NOTHING_MADE))?;
-    let lead = drive::lead(&*context.store, &*context.clock).await?;
+    let lead = drive::clock_lead(&*context.store, &*context.clock).await?;
     let heard = head.zip(lease.marked).map(|(head, at)| AnnouncedHead { head, at: at + TimeSpan(-lead.0) });
     let served = LeasedReview {
         store: &*context.store,
@@ -348,7 +362,7 @@ async fn review_at(
             git: &context.git,
             forge: &id.forge,
             server: &server,
-            mirror: &checkout::mirror(&context.mirrors, id),
+            mirror: &checkout::mirror_path(&context.mirrors, id),
             remote: &remote,
             rules: &context.rules,
             reader: &*context.reader,
@@ -366,9 +380,9 @@ async fn review_at(
         counts: &context.metrics,
     };
     // The trace ends together with everything that runs inside it, child processes included.
-    let trace = telemetry::review(&run.id, &run.key, Some(repo), Some(id.number));
+    let trace = telemetry::start_review_trace(&run.id, &run.key, Some(repo), Some(id.number));
     let step = async { if lease.is_retraction { served.retract().await } else { served.run().await } };
-    let ended = within(context.step_time, Box::pin(step)).with_context(trace.clone()).await;
+    let ended = with_time_limit(context.step_time, Box::pin(step)).with_context(trace.clone()).await;
     if let Err(stopped) = &ended {
         trace_stop(&trace, stopped);
     }
@@ -377,7 +391,7 @@ async fn review_at(
     if !lease.last_attempt {
         return ended;
     }
-    match within(context.step_time.min(GIVE_UP_TIME), Box::pin(served.give_up(class))).await {
+    match with_time_limit(context.step_time.min(GIVE_UP_TIME), Box::pin(served.give_up(class))).await {
         Ok(ReconcileOutcome::Done) => ended,
         // Comments of an earlier lease may still become visible, so this attempt is not over.
         Ok(ReconcileOutcome::Settling { until }) => Ok(StepOutcome::DueAt(until, WaitReason::Settling)),
@@ -390,14 +404,14 @@ async fn review_at(
             | StepStopReason::Moved
             | StepStopReason::Failed { .. }),
         ) => {
-            say(context, run, format!("could not update the pull request: {error}")).await?;
+            record_event(context, run, format!("could not update the pull request: {error}")).await?;
             ended
         }
     }
 }
 
 /// Stops the work after `time` as failed.
-async fn within<T>(
+async fn with_time_limit<T>(
     time: Duration,
     work: impl Future<Output = Result<T, StepStopReason>>,
 ) -> Result<T, StepStopReason> {
@@ -414,9 +428,9 @@ impl ServiceContext {
     }
 }
 
-async fn say(context: &ServiceContext, run: &RunRef, what: String) -> Result<(), StoreError> {
+async fn record_event(context: &ServiceContext, run: &RunRef, what: String) -> Result<(), StoreError> {
     tracing::warn!("{what}");
     let event =
         HistoryEvent { at: context.clock.now(), key: run.key.clone(), run: Some(run.id.clone()), what };
-    context.store.note(&[event]).await
+    context.store.append_history(&[event]).await
 }

@@ -51,22 +51,22 @@ impl StoreClock {
 
     /// Takes over the instant in the file, which another process may have written.
     pub(super) fn observe(&self, connection: &SqlTransaction) -> Result<(), StoreFault> {
-        self.not_before(persisted(connection)?);
+        self.not_before(read_persisted(connection)?);
         Ok(())
     }
 
     /// Writes the instant to the file if it is due.
     pub(super) fn persist(&self, connection: &SqlTransaction) -> Result<(), StoreFault> {
         let now = self.now();
-        if (now - persisted(connection)?).0.abs() >= PERSIST_EVERY.0 {
+        if (now - read_persisted(connection)?).0.abs() >= PERSIST_EVERY.0 {
             connection.sql("UPDATE store SET now = ?1").execute([now.0])?;
         }
         Ok(())
     }
 }
 
-fn persisted(connection: &SqlTransaction) -> Result<UnixMillis, StoreFault> {
-    Ok(UnixMillis(connection.sql("SELECT now FROM store").only((), |row| row.get(0))?))
+fn read_persisted(connection: &SqlTransaction) -> Result<UnixMillis, StoreFault> {
+    Ok(UnixMillis(connection.sql("SELECT now FROM store").single_row((), |row| row.get(0))?))
 }
 
 #[cfg(test)]

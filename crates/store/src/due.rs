@@ -15,13 +15,13 @@ pub(crate) fn in_turn(due: Vec<(String, i64)>) -> Vec<SlotKey> {
     let mut ranked: Vec<(usize, i64, SlotKey)> = Vec::with_capacity(due.len());
     for (name, at) in due {
         let key = SlotKey::new(name);
-        let rank = match taken.get_mut(key.repository()) {
+        let rank = match taken.get_mut(key.repository_prefix()) {
             Some(taken) => {
                 *taken += 1;
                 *taken
             }
             None => {
-                taken.insert(key.repository().to_owned(), 0);
+                taken.insert(key.repository_prefix().to_owned(), 0);
                 0
             }
         };

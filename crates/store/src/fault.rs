@@ -65,7 +65,9 @@ pub(crate) fn from_json<T: DeserializeOwned>(
 }
 
 /// Returns the readable rows. An unreadable row is logged and left out, so that it hides no other.
-pub(crate) fn readable<T>(rows: impl Iterator<Item = Result<T, StoreFault>>) -> Result<Vec<T>, StoreFault> {
+pub(crate) fn skip_unreadable<T>(
+    rows: impl Iterator<Item = Result<T, StoreFault>>,
+) -> Result<Vec<T>, StoreFault> {
     let told = |row: Result<T, StoreFault>| match row {
         Err(StoreFault::Unreadable { what, source }) => {
             tracing::warn!("{what} cannot be read and is left out: {source}");

@@ -44,7 +44,7 @@ pub struct ServeLockHolder {
 #[derive(Debug, thiserror::Error)]
 pub enum ServeLockError {
     /// Another process serves from this database.
-    #[error("{} is served already{}; stop that process, or give this one another `store.url`", database.display(), by(holder))]
+    #[error("{} is served already{}; stop that process, or give this one another `store.url`", database.display(), holder_text(holder))]
     Held {
         /// Path of the database.
         database: PathBuf,
@@ -82,7 +82,7 @@ impl CommandLock {
     /// # Errors
     /// [`ServeLockError::Io`] if the lock file cannot be used.
     pub fn take(database: &Path) -> Result<Self, ServeLockError> {
-        let path = beside(database, ".commands.lock");
+        let path = lock_file_path(database, ".commands.lock");
         let file = open(&path).and_then(|file| file.lock_shared().map(|()| file));
         file.map(|file| Self { _file: file }).map_err(|source| ServeLockError::Io { path, source })
     }
@@ -91,13 +91,13 @@ impl CommandLock {
 /// Returns the process that serves from the database of this name, even if the file has been deleted; none if
 /// no process does, or its lock cannot be read.
 pub fn server_of(database: &Path) -> Option<ServeLockHolder> {
-    let mut file = File::open(beside(database, ".lock")).ok()?;
-    is_locked(&file).then(|| read(&mut file).unwrap_or_default())
+    let mut file = File::open(lock_file_path(database, ".lock")).ok()?;
+    is_locked(&file).then(|| read_holder(&mut file).unwrap_or_default())
 }
 
 /// Returns true if a server or a command has ever locked the database of this name.
 pub(crate) fn was_locked(database: &Path) -> bool {
-    [".lock", ".commands.lock"].iter().any(|end| beside(database, end).exists())
+    [".lock", ".commands.lock"].iter().any(|end| lock_file_path(database, end).exists())
 }
 
 /// The state of the serving locks of a file.
@@ -158,7 +158,7 @@ fn lock_alone(file: &File) -> Result<(), TryLockError> {
 /// # Errors
 /// [`ServeLockError::Io`] if the lock file cannot be used.
 pub fn is_served(database: &Path) -> Result<bool, ServeLockError> {
-    let path = beside(database, ".lock");
+    let path = lock_file_path(database, ".lock");
     let told = |source: io::Error| ServeLockError::Io { path: path.clone(), source };
     match open(&path).map_err(told)?.try_lock_shared() {
         Ok(()) => Ok(false),
@@ -169,8 +169,8 @@ pub fn is_served(database: &Path) -> Result<bool, ServeLockError> {
 
 /// Excludes commands with a [`CommandLock`] for as long as the returned file is open; none if a command holds
 /// one.
-pub(crate) fn alone(database: &Path) -> Result<Option<File>, ServeLockError> {
-    let path = beside(database, ".commands.lock");
+pub(crate) fn lock_out_commands(database: &Path) -> Result<Option<File>, ServeLockError> {
+    let path = lock_file_path(database, ".commands.lock");
     let told = |source: io::Error| ServeLockError::Io { path: path.clone(), source };
     let file = open(&path).map_err(told)?;
     match lock_alone(&file) {
@@ -181,7 +181,7 @@ pub(crate) fn alone(database: &Path) -> Result<Option<File>, ServeLockError> {
 }
 
 /// Returns the path of a lock file. Two names of one database lead to one lock.
-fn beside(database: &Path, end: &str) -> PathBuf {
+fn lock_file_path(database: &Path, end: &str) -> PathBuf {
     let mut path = OsString::from(database.canonicalize().unwrap_or_else(|_| database.to_path_buf()));
     path.push(end);
     PathBuf::from(path)
@@ -193,7 +193,7 @@ fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
 }
 
-pub(crate) fn by(holder: &ServeLockHolder) -> String {
+pub(crate) fn holder_text(holder: &ServeLockHolder) -> String {
     let pid = holder.pid.map(|pid| format!(" by process {pid}")).unwrap_or_default();
     let listen = holder.listen.as_ref().map(|listen| format!(", listening on {listen}")).unwrap_or_default();
     format!("{pid}{listen}")
@@ -201,21 +201,21 @@ pub(crate) fn by(holder: &ServeLockHolder) -> String {
 
 impl ServeLock {
     /// Takes the lock of the database at `database` for this process, which listens on `listen`
-    /// ([`ServeLock::listens`] corrects the address once it is known). The file must exist
+    /// ([`ServeLock::set_address`] corrects the address once it is known). The file must exist
     /// ([`crate::Store::prepare`]), and need not be open: of two servers of one file by two names, the second
     /// one never opens it.
     ///
     /// # Errors
     /// [`ServeLockError::Held`] names the process that has the lock.
     pub fn take(database: &Path, listen: &str, now: UnixMillis) -> Result<Self, ServeLockError> {
-        let path = beside(database, ".lock");
+        let path = lock_file_path(database, ".lock");
         let told = |source: io::Error| ServeLockError::Io { path: path.clone(), source };
         let mut file = open(&path).map_err(told)?;
         match lock_alone(&file) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let database = database.canonicalize().unwrap_or_else(|_| database.to_path_buf());
-                return Err(ServeLockError::Held { holder: read(&mut file).map_err(told)?, database });
+                return Err(ServeLockError::Held { holder: read_holder(&mut file).map_err(told)?, database });
             }
             Err(TryLockError::Error(source)) => return Err(told(source)),
         }
@@ -228,7 +228,7 @@ impl ServeLock {
             }
             Err(TryLockError::Error(source)) => return Err(of_database(source)),
         }
-        describe(&mut file, listen, now).map_err(told)?;
+        write_holder(&mut file, listen, now).map_err(told)?;
         Ok(Self { file, database: whole })
     }
 
@@ -236,8 +236,8 @@ impl ServeLock {
     ///
     /// # Errors
     /// [`io::Error`] if the lock file cannot be written.
-    pub fn listens(&mut self, address: &str, now: UnixMillis) -> io::Result<()> {
-        describe(&mut self.file, address, now)
+    pub fn set_address(&mut self, address: &str, now: UnixMillis) -> io::Result<()> {
+        write_holder(&mut self.file, address, now)
     }
 }
 
@@ -252,13 +252,13 @@ impl Drop for ServeLock {
     }
 }
 
-fn describe(file: &mut File, listen: &str, now: UnixMillis) -> io::Result<()> {
+fn write_holder(file: &mut File, listen: &str, now: UnixMillis) -> io::Result<()> {
     file.set_len(0)?;
     file.rewind()?;
     file.write_all(format!("pid {}\nlisten {listen}\nsince {}\n", std::process::id(), now.0).as_bytes())
 }
 
-fn read(file: &mut File) -> io::Result<ServeLockHolder> {
+fn read_holder(file: &mut File) -> io::Result<ServeLockHolder> {
     let mut text = Vec::new();
     file.take(MAX_BYTES).read_to_end(&mut text)?;
     let text = String::from_utf8_lossy(&text);

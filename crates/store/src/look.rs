@@ -39,7 +39,7 @@ impl Store {
         to: &Path,
         clock: Arc<dyn Clock>,
     ) -> Result<(Self, SchemaVersions), SqliteOpenError> {
-        let form = SqliteFile::copied(from, to)?;
+        let form = SqliteFile::copy_file(from, to)?;
         Ok((Self::open(to, clock)?, form))
     }
 
@@ -49,7 +49,10 @@ impl Store {
     /// # Errors
     /// The errors of [`Store::connect`].
     #[truing_core::boxed_future]
-    pub async fn look(slots: &str, records: &str) -> Result<(Self, SchemaVersions), PostgresConnectError> {
+    pub async fn connect_read_only(
+        slots: &str,
+        records: &str,
+    ) -> Result<(Self, SchemaVersions), PostgresConnectError> {
         let store = Self::connect_as(OpenPurpose::Look, slots, records, None).await?;
         let form = store.records_form().await?;
         Ok((store, form))

@@ -52,7 +52,7 @@ impl PostgresDatabase {
         watch: Arc<StoreMonitor>,
     ) -> Result<Self, PostgresConnectError> {
         let mut config = configuration(url).map_err(PostgresConnectError::Url)?;
-        let name: Arc<str> = named(&config).into();
+        let name: Arc<str> = server_name(&config).into();
         config.application_name("truing").connect_timeout(PATIENCE).keepalives_idle(Duration::from_secs(30));
         let manager = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let manager = if config.get_ssl_mode() == SslMode::Disable {
@@ -66,7 +66,7 @@ impl PostgresDatabase {
             Box::pin(async move {
                 match tokio::time::timeout(PATIENCE, client.batch_execute(session::PREPARE)).await {
                     Ok(done) => done.map_err(HookError::Backend),
-                    Err(_) => Err(HookError::message(fault::silent())),
+                    Err(_) => Err(HookError::message(fault::timeout_message())),
                 }
             })
         });
@@ -105,7 +105,7 @@ impl PostgresDatabase {
         F: Fn(&SqlTransaction) -> Result<T, StoreFault> + Send + 'static,
     {
         let began = Instant::now();
-        let done = self.transact(session::begin(mode), Box::new(work)).await;
+        let done = self.transact(session::begin_statement(mode), Box::new(work)).await;
         if let Some(meter) = self.watch.meter.get().filter(|_| mode != TransactionMode::Read) {
             meter.commit.observe(began.elapsed().as_secs_f64());
             meter.failed.inc_by(u64::from(matches!(done, Err(StoreError::Unavailable(_)))));
@@ -123,7 +123,8 @@ impl PostgresDatabase {
             let session = PostgresSession::new(client, tokio::runtime::Handle::current());
             // The work runs on a thread of its own, so a transaction that has begun also ends, even if the
             // caller stops waiting.
-            let done = tokio::task::spawn_blocking(move || (run(session, begin, &work), work)).await;
+            let done =
+                tokio::task::spawn_blocking(move || (run_with_retries(session, begin, &work), work)).await;
             let Ok((done, given_back)) = done else {
                 return Err(StoreError::Unavailable(format!("{}: the work was interrupted", self.name)));
             };
@@ -133,7 +134,7 @@ impl PostgresDatabase {
                 Err(fault) if fault::is_over(&fault) && sessions < SESSIONS => {
                     (work, sessions) = (given_back, sessions + 1);
                 }
-                done => return done.map_err(|fault| fault::told(fault, &self.name)),
+                done => return done.map_err(|fault| fault::store_error(fault, &self.name)),
             }
         }
     }
@@ -144,7 +145,7 @@ impl PostgresDatabase {
 type BoxedWork<T> = Box<dyn Fn(&SqlTransaction) -> Result<T, StoreFault> + Send>;
 
 /// Runs work in a session, and again after a conflict with another transaction.
-fn run<T>(
+fn run_with_retries<T>(
     session: PostgresSession,
     begin: &str,
     work: impl Fn(&SqlTransaction) -> Result<T, StoreFault>,
@@ -161,7 +162,7 @@ fn run<T>(
             done => break done,
         }
     };
-    session.end();
+    session.release();
     done
 }
 
@@ -172,7 +173,7 @@ fn run<T>(
 /// A message about the fault of the address, without its password.
 fn configuration(url: &str) -> Result<tokio_postgres::Config, String> {
     let mut config: tokio_postgres::Config =
-        verified(url).parse().map_err(|error: tokio_postgres::Error| fault::cause(&error))?;
+        normalize_ssl_mode(url).parse().map_err(|error: tokio_postgres::Error| fault::cause(&error))?;
     let (hosts, addresses) = (config.get_hosts(), config.get_hostaddrs());
     if hosts.iter().any(|host| matches!(host, Host::Tcp(name) if name.contains('@'))) {
         return Err("`@` in a user or a password is written `%40`".to_owned());
@@ -204,7 +205,7 @@ fn is_here(host: &Host) -> bool {
 
 /// Replaces modes of TLS in the address that the client does not know. The client has no mode that verifies
 /// less than everything.
-fn verified(url: &str) -> String {
+fn normalize_ssl_mode(url: &str) -> String {
     let Some((place, query)) = url.rsplit_once('?') else { return url.to_owned() };
     let options = query.split('&').map(|option| match option {
         "sslmode=verify-full" | "sslmode=verify-ca" => "sslmode=require",
@@ -214,7 +215,7 @@ fn verified(url: &str) -> String {
 }
 
 /// Returns host and database for messages.
-fn named(config: &tokio_postgres::Config) -> String {
+fn server_name(config: &tokio_postgres::Config) -> String {
     let host = match config.get_hosts().first() {
         Some(Host::Tcp(host)) => host.clone(),
         Some(Host::Unix(path)) => path.display().to_string(),

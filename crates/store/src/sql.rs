@@ -40,12 +40,12 @@ pub(crate) enum ColumnKind {
 }
 
 /// Lists the names of columns for a statement.
-pub(crate) fn names(fields: &[TableColumn]) -> String {
+pub(crate) fn column_names(fields: &[TableColumn]) -> String {
     fields.iter().map(|field| field.name).collect::<Vec<_>>().join(", ")
 }
 
 /// Lists placeholders of a statement from a number on: `?3, ?4`.
-pub(crate) fn places(first: usize, count: usize) -> String {
+pub(crate) fn placeholders(first: usize, count: usize) -> String {
     (first..first + count).map(|place| format!("?{place}")).collect::<Vec<_>>().join(", ")
 }
 
@@ -84,7 +84,7 @@ pub(crate) enum SqlDialect {
 
 impl SqlDialect {
     /// Returns the text for this form of SQL.
-    pub(crate) fn of<'a>(self, sqlite: &'a str, postgres: &'a str) -> &'a str {
+    pub(crate) fn choose<'a>(self, sqlite: &'a str, postgres: &'a str) -> &'a str {
         match self {
             Self::Sqlite => sqlite,
             Self::Postgres => postgres,
@@ -328,7 +328,7 @@ impl SqlStatement<'_> {
     }
 
     /// Returns the first row of a statement that always has one.
-    pub(crate) fn only<T>(
+    pub(crate) fn single_row<T>(
         self,
         values: impl SqlParameters,
         read: impl FnOnce(&SqlRow) -> Result<T, StoreFault>,

@@ -48,11 +48,13 @@ impl SqliteFile {
         clock: &Arc<StoreClock>,
         watch: &Arc<StoreMonitor>,
     ) -> Result<Self, SqliteOpenError> {
-        let path = open::prepared(path)?;
-        let named = Arc::new(OpenFileGuard::of(&path)?);
+        let path = open::prepare_path(path)?;
+        let named = Arc::new(OpenFileGuard::for_path(&path)?);
         let connection = open::connect(&path, purpose)?;
-        clock.observe(&connection).map_err(|fault| SqliteOpenError::Sqlite(fault.told(&path).to_string()))?;
-        let opened = Arc::new(DatabaseFile::at(Arc::clone(&path)));
+        clock
+            .observe(&connection)
+            .map_err(|fault| SqliteOpenError::Sqlite(fault.into_store_error(&path).to_string()))?;
+        let opened = Arc::new(DatabaseFile::from_path(Arc::clone(&path)));
         let readers = Arc::new(ReaderPool::new(Arc::clone(&opened), Arc::clone(&named)));
         let writer = WriterHandle::start(connection, path, Arc::clone(clock), Arc::clone(watch))?;
         Ok(Self { opened, readers, writer, _named: named })
@@ -60,22 +62,22 @@ impl SqliteFile {
 
     /// Copies the file at `from`, which is only read, to a file that must not exist; returns its schema
     /// version.
-    pub(crate) fn copied(from: &Path, to: &Path) -> Result<SchemaVersions, SqliteOpenError> {
+    pub(crate) fn copy_file(from: &Path, to: &Path) -> Result<SchemaVersions, SqliteOpenError> {
         let from = std::path::absolute(from)
             .map_err(|source| SqliteOpenError::File { path: from.into(), source })?;
-        Ok(SchemaVersions { found: open::copied(&from, to)?, own: open::VERSION })
+        Ok(SchemaVersions { found: open::copy_database(&from, to)?, own: open::VERSION })
     }
 
     /// Returns the schema version of an open file.
-    pub(crate) fn form() -> SchemaVersions {
+    pub(crate) fn current_versions() -> SchemaVersions {
         SchemaVersions { found: open::VERSION, own: open::VERSION }
     }
 
     pub(crate) fn prepare(path: &Path) -> Result<(), SqliteOpenError> {
-        open::prepared(path).map(drop)
+        open::prepare_path(path).map(drop)
     }
 
-    pub(crate) fn opened(&self) -> &Arc<DatabaseFile> {
+    pub(crate) fn database_file(&self) -> &Arc<DatabaseFile> {
         &self.opened
     }
 

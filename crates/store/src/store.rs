@@ -105,8 +105,8 @@ impl Store {
     /// Returns the schema version of the records at a server; a file always has this program's version.
     pub(crate) async fn records_form(&self) -> Result<SchemaVersions, PostgresConnectError> {
         match &self.0.engine {
-            StoreEngine::Sqlite(_) => Ok(SqliteFile::form()),
-            StoreEngine::Servers { records, .. } => records.form().await,
+            StoreEngine::Sqlite(_) => Ok(SqliteFile::current_versions()),
+            StoreEngine::Servers { records, .. } => records.schema_versions().await,
         }
     }
 
@@ -126,7 +126,7 @@ impl Store {
 
     /// Returns the small states that all processes of a deployment share; none for a file, which one process
     /// serves.
-    pub fn common(&self) -> Option<Arc<dyn SharedStateStore>> {
+    pub fn shared_state(&self) -> Option<Arc<dyn SharedStateStore>> {
         Some(Arc::clone(self.slots()?) as Arc<dyn SharedStateStore>)
     }
 
@@ -141,7 +141,7 @@ impl Store {
     /// Returns an error if the opened file is no longer at its path, so that writes would be lost.
     pub(crate) fn in_place(&self) -> Result<(), StoreError> {
         match &self.0.engine {
-            StoreEngine::Sqlite(file) => file.opened().in_place(),
+            StoreEngine::Sqlite(file) => file.database_file().in_place(),
             StoreEngine::Servers { .. } => Ok(()),
         }
     }
@@ -150,7 +150,7 @@ impl Store {
     pub fn name(&self) -> String {
         match &self.0.engine {
             StoreEngine::Sqlite(file) => {
-                let path = file.opened().path();
+                let path = file.database_file().path();
                 path.canonicalize().unwrap_or_else(|_| path.to_owned()).display().to_string()
             }
             StoreEngine::Servers { records, slots } => format!("{} with {}", records.name(), slots.name()),
@@ -159,13 +159,13 @@ impl Store {
 
     /// Returns the absolute path of the file; none for a store on servers.
     pub fn path(&self) -> Option<&Path> {
-        self.opened().map(|opened| opened.path())
+        self.database_file().map(|opened| opened.path())
     }
 
     /// Returns the file, identified as it was when it was opened; none for a store on servers.
-    pub(crate) fn opened(&self) -> Option<&Arc<DatabaseFile>> {
+    pub(crate) fn database_file(&self) -> Option<&Arc<DatabaseFile>> {
         match &self.0.engine {
-            StoreEngine::Sqlite(file) => Some(file.opened()),
+            StoreEngine::Sqlite(file) => Some(file.database_file()),
             StoreEngine::Servers { .. } => None,
         }
     }
@@ -221,7 +221,7 @@ impl Store {
                 StoreEngine::Sqlite(file),
                 TransactionMode::Write | TransactionMode::Append | TransactionMode::WriteByTurns,
             ) => file.write(work).await,
-            (StoreEngine::Servers { records, .. }, mode) => apart(move || records.run(mode, work)).await,
+            (StoreEngine::Servers { records, .. }, mode) => box_future(move || records.run(mode, work)).await,
         }
     }
 }
@@ -229,7 +229,7 @@ impl Store {
 /// Makes a boxed future in a stack frame of its own. Without optimization, frames that make large futures
 /// would also fill the stacks of callers that use a file.
 #[inline(never)]
-pub(crate) fn apart<'a, F: Future + Send + 'a>(
+pub(crate) fn box_future<'a, F: Future + Send + 'a>(
     make: impl FnOnce() -> F,
 ) -> Pin<Box<dyn Future<Output = F::Output> + Send + 'a>> {
     Box::pin(make())

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use rustls::CertificateError;
 
 /// Returns a message for a rejected certificate or a server without TLS; none for another error.
-pub(crate) fn words(error: &(dyn Error + 'static)) -> Option<String> {
+pub(crate) fn describe_tls_error(error: &(dyn Error + 'static)) -> Option<String> {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(known) = of_tls(error) {

@@ -24,7 +24,7 @@ pub use self::row::NulPolicy;
 
 use truing_core::id::SlotKey;
 
-use crate::store::{Store, apart};
+use crate::store::{Store, box_future};
 
 impl Store {
     /// Copies everything to `to`, which was opened by [`Store::open_for_transfer`] or
@@ -43,7 +43,7 @@ impl Store {
         zeros: NulPolicy,
         told: impl FnMut(CopiedPage) + Send,
     ) -> Result<Vec<TableComparison>, TransferError> {
-        apart(|| copy::all(self, to, zeros, told)).await
+        box_future(|| copy::copy_all(self, to, zeros, told)).await
     }
 
     /// Copies the data of one key to a file that holds nothing of it, while others keep using both: for a dry
@@ -53,7 +53,7 @@ impl Store {
     /// [`TransferError`] if this store cannot be read, or the file cannot be written.
     #[truing_core::boxed_future]
     pub async fn copy_key_to(&self, to: &Self, key: &SlotKey) -> Result<(), TransferError> {
-        apart(|| one::copy(self, to, key)).await
+        box_future(|| one::copy(self, to, key)).await
     }
 
     /// Compares two stores table by table, by the rows in the order of their keys; slots by their names. Only
@@ -64,8 +64,8 @@ impl Store {
     /// [`TransferError`] if one of them cannot be read. A difference is no error.
     #[truing_core::boxed_future]
     pub async fn compare(&self, other: &Self) -> Result<Vec<TableComparison>, TransferError> {
-        apart(|| copy::fits(self)).await?;
-        apart(|| copy::fits(other)).await?;
-        apart(|| compare::all(self, other)).await
+        box_future(|| copy::check_schema(self)).await?;
+        box_future(|| copy::check_schema(other)).await?;
+        box_future(|| compare::compare_all(self, other)).await
     }
 }

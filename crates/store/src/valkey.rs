@@ -71,7 +71,7 @@ fn of_state(state: &str) -> String {
 }
 
 /// Returns the key of a slot's row: `review:slot:{truing}:github:1:7` for `pr/github/1/7`.
-fn row(key: &SlotKey) -> String {
+fn row_name(key: &SlotKey) -> String {
     let path = key.as_str().strip_prefix("pr/").unwrap_or(key.as_str());
     format!("review:slot:{{truing}}:{}", path.replace('/', ":"))
 }
@@ -107,7 +107,7 @@ impl SwitchKeys {
     }
 
     /// Returns true if both keys have this value.
-    pub(crate) fn says(&self, is_on: bool) -> bool {
+    pub(crate) fn both_equal(&self, is_on: bool) -> bool {
         let said = Some(if is_on { "true" } else { "false" });
         self.set.as_deref() == said && self.ours.as_deref() == said
     }
@@ -142,42 +142,42 @@ impl ValkeyServer {
         Arc::clone(&self.clock) as Arc<dyn Clock>
     }
 
-    fn told(&self, error: &RedisError) -> StoreError {
-        StoreError::Unavailable(format!("{}: {}", self.route.name(), fault::words(error)))
+    fn store_error(&self, error: &RedisError) -> StoreError {
+        StoreError::Unavailable(format!("{}: {}", self.route.name(), fault::error_text(error)))
     }
 
     /// Sends a command to the primary.
-    async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
+    async fn query_primary<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
         let mut primary = self.primary().await?;
-        command.query_async(&mut primary).await.map_err(|error| self.told(&error))
+        command.query_async(&mut primary).await.map_err(|error| self.store_error(&error))
     }
 
     /// Sends several commands together to the primary.
     async fn ask_all<T: FromRedisValue>(&self, commands: &Pipeline) -> Result<T, StoreError> {
         let mut primary = self.primary().await?;
-        commands.query_async(&mut primary).await.map_err(|error| self.told(&error))
+        commands.query_async(&mut primary).await.map_err(|error| self.store_error(&error))
     }
 
     /// Runs a script at the primary.
-    async fn call<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Result<T, StoreError> {
+    async fn invoke_script<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Result<T, StoreError> {
         let mut primary = self.primary().await?;
-        script.invoke_async(&mut primary).await.map_err(|error| self.told(&error))
+        script.invoke_async(&mut primary).await.map_err(|error| self.store_error(&error))
     }
 
     /// Asks the server for its instant.
     pub(crate) async fn now(&self) -> Result<UnixMillis, StoreError> {
-        let (seconds, micros): (i64, i64) = self.ask(&redis::cmd("TIME")).await?;
+        let (seconds, micros): (i64, i64) = self.query_primary(&redis::cmd("TIME")).await?;
         self.clock.observe(UnixMillis(seconds.saturating_mul(1000).saturating_add(micros / 1000)));
         Ok(self.clock.now())
     }
 
     /// Returns the due slots, the oldest of each repository before the second of any.
-    pub(crate) async fn due(&self, now: UnixMillis, limit: usize) -> Result<Vec<Slot>, StoreError> {
+    pub(crate) async fn due_slots(&self, now: UnixMillis, limit: usize) -> Result<Vec<Slot>, StoreError> {
         let (mut slots, mut seen) = (Vec::new(), 0);
         // Windows are read one after another, so that unreadable rows do not take the place of others.
         while slots.len() < limit {
             let window: Vec<(String, i64)> = self
-                .ask(redis::cmd("ZRANGE").arg((
+                .query_primary(redis::cmd("ZRANGE").arg((
                     DUE,
                     "-inf",
                     now.0,
@@ -197,7 +197,7 @@ impl ValkeyServer {
                 for (key, found) in keys.iter().zip(self.rows(keys).await?) {
                     match found {
                         Ok(slot) => slots.push(slot),
-                        Err(fault) => self.watch.unreadable(key.as_str(), &fault),
+                        Err(fault) => self.watch.report_unreadable(key.as_str(), &fault),
                     }
                 }
             }
@@ -212,17 +212,26 @@ impl ValkeyServer {
     /// Returns the first time, from the given one on, at which a slot wakes.
     pub(crate) async fn next_due(&self, from: UnixMillis) -> Result<Option<UnixMillis>, StoreError> {
         let next: Vec<(String, i64)> = self
-            .ask(redis::cmd("ZRANGE").arg((DUE, from.0, "+inf", "BYSCORE", "LIMIT", 0, 1, "WITHSCORES")))
+            .query_primary(redis::cmd("ZRANGE").arg((
+                DUE,
+                from.0,
+                "+inf",
+                "BYSCORE",
+                "LIMIT",
+                0,
+                1,
+                "WITHSCORES",
+            )))
             .await?;
         Ok(next.first().map(|(_, at)| UnixMillis(*at)))
     }
 
     /// Returns the slots of these keys; an error if one cannot be read.
-    pub(crate) async fn load(&self, keys: &[SlotKey]) -> Result<Vec<Slot>, StoreError> {
+    pub(crate) async fn load_slots(&self, keys: &[SlotKey]) -> Result<Vec<Slot>, StoreError> {
         let found = self.rows(keys).await?;
         let read = keys.iter().zip(found).map(|(key, found)| {
             found.map_err(|fault| {
-                self.watch.unreadable(key.as_str(), &fault);
+                self.watch.report_unreadable(key.as_str(), &fault);
                 StoreError::Corrupt(format!("{}: {fault}", self.name))
             })
         });
@@ -231,13 +240,13 @@ impl ValkeyServer {
 
     /// Returns every slot whose name begins with `prefix`, ordered by name; unreadable ones are logged and
     /// left out.
-    pub(crate) async fn below(&self, prefix: &str) -> Result<Vec<Slot>, StoreError> {
+    pub(crate) async fn slots_below(&self, prefix: &str) -> Result<Vec<Slot>, StoreError> {
         let mut slots = Vec::new();
         for keys in self.names_below(prefix).await?.chunks(BATCH) {
             for (key, found) in keys.iter().zip(self.rows(keys).await?) {
                 match found {
                     Ok(slot) => slots.push(slot),
-                    Err(fault) => self.watch.unreadable(key.as_str(), &fault),
+                    Err(fault) => self.watch.report_unreadable(key.as_str(), &fault),
                 }
             }
         }
@@ -247,13 +256,14 @@ impl ValkeyServer {
     async fn names_below(&self, prefix: &str) -> Result<Vec<SlotKey>, StoreError> {
         // No name contains the greatest byte.
         let (from, to) = (format!("[{prefix}").into_bytes(), [b"(", prefix.as_bytes(), b"\xff"].concat());
-        let names: Vec<String> = self.ask(redis::cmd("ZRANGE").arg((ALL, from, to, "BYLEX"))).await?;
+        let names: Vec<String> =
+            self.query_primary(redis::cmd("ZRANGE").arg((ALL, from, to, "BYLEX"))).await?;
         Ok(names.into_iter().map(SlotKey::new).collect())
     }
 
     /// Writes slots whose rows have the expected versions; with `refuse`, none while the kill switch is on.
     /// `once` is a name under which the write happens once, even if the caller does not learn of it.
-    pub(crate) async fn swap(
+    pub(crate) async fn swap_slots(
         &self,
         changes: &[(SlotVersion, Slot)],
         refuse: bool,
@@ -271,14 +281,14 @@ impl ValkeyServer {
         for (version, slot) in changes {
             let body = if slot.remembers_nothing() { String::new() } else { self.json(slot)? };
             let wakes = slot.wakes_at().map(|at| at.0.to_string()).unwrap_or_default();
-            call.key(row(&slot.key));
-            call.arg(slot.key.as_str()).arg(version.0).arg(shown(&slot.state)).arg(wakes).arg(body);
+            call.key(row_name(&slot.key));
+            call.arg(slot.key.as_str()).arg(version.0).arg(state_words(&slot.state)).arg(wakes).arg(body);
         }
-        let answer: redis::Value = self.call(&call).await?;
-        let swapped = script::swapped(&answer, changes)
+        let answer: redis::Value = self.invoke_script(&call).await?;
+        let swapped = script::parse_swap_answer(&answer, changes)
             .map_err(|words| StoreError::Corrupt(format!("{}: {words}", self.name)))?;
         if let SwapOutcome::Each(each) = &swapped {
-            self.watch.swapped(each.len(), each.iter().filter(|one| one.is_err()).count());
+            self.watch.record_swap(each.len(), each.iter().filter(|one| one.is_err()).count());
             let greatest = each.iter().flatten().map(|version| version.0).max();
             self.given.fetch_max(greatest.unwrap_or(0), Ordering::Relaxed);
         }
@@ -286,11 +296,11 @@ impl ValkeyServer {
     }
 
     /// Writes slots by their versions without regard to the kill switch.
-    pub(crate) async fn commit(
+    pub(crate) async fn commit_slots(
         &self,
         changes: &[(SlotVersion, Slot)],
     ) -> Result<Vec<Result<SlotVersion, VersionConflict>>, StoreError> {
-        match self.swap(changes, false, None).await? {
+        match self.swap_slots(changes, false, None).await? {
             SwapOutcome::Each(each) => Ok(each),
             // Neither outcome was requested.
             SwapOutcome::SwitchedOff | SwapOutcome::Before => Ok(vec![Err(VersionConflict); changes.len()]),
@@ -299,15 +309,15 @@ impl ValkeyServer {
 
     /// Writes leases by their versions, and returns the refusal of each that is not granted. The script
     /// checks the global kill switch.
-    pub(crate) async fn grant(
+    pub(crate) async fn grant_leases(
         &self,
         leases: &[(SlotVersion, Slot)],
         switches: &KillSwitches,
     ) -> Result<Vec<Result<SlotVersion, LeaseRefusal>>, StoreError> {
-        let is_held = |slot: &Slot| switches.at(&RepositoryRef::of_key(&slot.key)).is_some();
+        let is_held = |slot: &Slot| switches.switch_for(&RepositoryRef::of_key(&slot.key)).is_some();
         let free: Vec<(SlotVersion, Slot)> =
             leases.iter().filter(|(_, slot)| !is_held(slot)).cloned().collect();
-        let mut granted = match self.swap(&free, true, None).await? {
+        let mut granted = match self.swap_slots(&free, true, None).await? {
             SwapOutcome::Each(each) => each,
             SwapOutcome::SwitchedOff | SwapOutcome::Before => {
                 return Ok(vec![Err(LeaseRefusal::SwitchedOff); leases.len()]);
@@ -323,23 +333,23 @@ impl ValkeyServer {
 
     /// Returns the next number, which is greater than all versions and tokens given before.
     pub(crate) async fn next_number(&self) -> Result<u64, StoreError> {
-        let number = self.ask(redis::cmd("INCR").arg(COUNTER)).await?;
+        let number = self.query_primary(redis::cmd("INCR").arg(COUNTER)).await?;
         self.given.fetch_max(number, Ordering::Relaxed);
         Ok(number)
     }
 
     /// Ensures that the next number is greater than this one, which as a rule was given to this process.
-    pub(crate) async fn accepted(&self, number: u64) -> Result<(), StoreError> {
+    pub(crate) async fn accept_number(&self, number: u64) -> Result<(), StoreError> {
         if number <= self.given.load(Ordering::Relaxed) {
             return Ok(());
         }
-        self.raise(number).await
+        self.raise_counter(number).await
     }
 
     /// Raises the counter, so that the next number is greater than this.
-    pub(crate) async fn raise(&self, number: u64) -> Result<(), StoreError> {
+    pub(crate) async fn raise_counter(&self, number: u64) -> Result<(), StoreError> {
         let mut primary = self.primary().await?;
-        self.raise_at(&mut primary, number).await.map_err(|error| self.told(&error))?;
+        self.raise_at(&mut primary, number).await.map_err(|error| self.store_error(&error))?;
         self.given.fetch_max(number, Ordering::Relaxed);
         Ok(())
     }
@@ -351,18 +361,19 @@ impl ValkeyServer {
 
     /// Returns an error if the server cannot be written.
     pub(crate) async fn try_writing(&self) -> Result<(), StoreError> {
-        self.ask::<i64>(redis::cmd("INCRBY").arg((COUNTER, 0))).await.map(drop)
+        self.query_primary::<i64>(redis::cmd("INCRBY").arg((COUNTER, 0))).await.map(drop)
     }
 
     /// Reads the kill switch as it is set now, and as we last set it.
-    pub(crate) async fn switch(&self) -> Result<SwitchKeys, StoreError> {
-        let (set, ours) = self.ask(redis::cmd("MGET").arg((SWITCH, OWN_SWITCH))).await?;
+    pub(crate) async fn switch_keys(&self) -> Result<SwitchKeys, StoreError> {
+        let (set, ours) = self.query_primary(redis::cmd("MGET").arg((SWITCH, OWN_SWITCH))).await?;
         Ok(SwitchKeys { set, ours })
     }
 
     /// Sets the kill switch, with our copy.
     pub(crate) async fn set_switch(&self, is_on: bool) -> Result<(), StoreError> {
-        self.ask(redis::cmd("MSET").arg((SWITCH, is_on.to_string(), OWN_SWITCH, is_on.to_string()))).await
+        self.query_primary(redis::cmd("MSET").arg((SWITCH, is_on.to_string(), OWN_SWITCH, is_on.to_string())))
+            .await
     }
 
     /// Sets the kill switch, unless it was changed since it was read.
@@ -370,12 +381,12 @@ impl ValkeyServer {
         let mut call = self.scripts.repair.prepare_invoke();
         call.key(SWITCH).key(OWN_SWITCH);
         call.arg(read.set.as_deref().unwrap_or("")).arg(read.ours.as_deref().unwrap_or(""));
-        self.call::<i64>(call.arg(is_on.to_string())).await.map(drop)
+        self.invoke_script::<i64>(call.arg(is_on.to_string())).await.map(drop)
     }
 
     /// Counts the slots in each state, by its words.
-    pub(crate) async fn counts(&self) -> Result<Vec<(String, u64)>, StoreError> {
-        let mut states: Vec<String> = self.ask(redis::cmd("SMEMBERS").arg(STATES)).await?;
+    pub(crate) async fn state_counts(&self) -> Result<Vec<(String, u64)>, StoreError> {
+        let mut states: Vec<String> = self.query_primary(redis::cmd("SMEMBERS").arg(STATES)).await?;
         states.sort();
         let mut counts = redis::pipe();
         for state in &states {
@@ -390,14 +401,23 @@ impl ValkeyServer {
 
     /// Returns the names of the slots in a state.
     pub(crate) async fn in_state(&self, state: &str) -> Result<Vec<SlotKey>, StoreError> {
-        let names: Vec<String> = self.ask(redis::cmd("SMEMBERS").arg(of_state(state))).await?;
+        let names: Vec<String> = self.query_primary(redis::cmd("SMEMBERS").arg(of_state(state))).await?;
         Ok(names.into_iter().map(SlotKey::new).collect())
     }
 
     /// Returns the time since which the first waiting slot has been due.
     pub(crate) async fn oldest_due(&self, now: UnixMillis) -> Result<Option<UnixMillis>, StoreError> {
         let due: Vec<(String, i64)> = self
-            .ask(redis::cmd("ZRANGE").arg((DUE, "-inf", now.0, "BYSCORE", "LIMIT", 0, BATCH, "WITHSCORES")))
+            .query_primary(redis::cmd("ZRANGE").arg((
+                DUE,
+                "-inf",
+                now.0,
+                "BYSCORE",
+                "LIMIT",
+                0,
+                BATCH,
+                "WITHSCORES",
+            )))
             .await?;
         let keys: Vec<SlotKey> = due.iter().map(|(name, _)| SlotKey::new(name)).collect();
         let waits = |found: &Result<Slot, StoreFault>| {
@@ -408,7 +428,7 @@ impl ValkeyServer {
     }
 
     /// Returns all slots, ordered by name, and the unreadable ones, each with its fault.
-    pub(crate) async fn all(&self) -> Result<(Vec<Slot>, Vec<(SlotKey, String)>), StoreError> {
+    pub(crate) async fn all_slots(&self) -> Result<(Vec<Slot>, Vec<(SlotKey, String)>), StoreError> {
         let (mut slots, mut unreadable) = (Vec::new(), Vec::new());
         for keys in self.names_below("").await?.chunks(BATCH) {
             for (key, found) in keys.iter().zip(self.rows(keys).await?) {
@@ -426,9 +446,9 @@ impl ValkeyServer {
         if self.rows(std::slice::from_ref(key)).await?.iter().all(Result::is_ok) {
             return Ok(false);
         }
-        let states: Vec<String> = self.counts().await?.into_iter().map(|(state, _)| state).collect();
+        let states: Vec<String> = self.state_counts().await?.into_iter().map(|(state, _)| state).collect();
         let mut forget = redis::pipe();
-        forget.atomic().del(row(key)).ignore();
+        forget.atomic().del(row_name(key)).ignore();
         forget.zrem(DUE, key.as_str()).ignore();
         forget.zrem(ALL, key.as_str()).ignore();
         for state in states {
@@ -448,9 +468,9 @@ impl ValkeyServer {
         }
         let mut call = self.scripts.load.prepare_invoke();
         for key in keys {
-            call.key(row(key));
+            call.key(row_name(key));
         }
-        let rows: Vec<(String, String)> = self.call(&call).await?;
+        let rows: Vec<(String, String)> = self.invoke_script(&call).await?;
         let read = keys.iter().zip(rows).map(|(key, (version, body))| {
             if version.is_empty() && body.is_empty() {
                 return Ok(Slot::new(key.clone()));
@@ -465,7 +485,7 @@ impl ValkeyServer {
 }
 
 /// Returns the words by which slots are counted.
-pub(crate) fn shown(state: &SlotState) -> String {
+pub(crate) fn state_words(state: &SlotState) -> String {
     match state {
         SlotState::Idle => "idle/".to_owned(),
         SlotState::Waiting { why, .. } => format!("waiting/{}", why.as_str()),
@@ -478,11 +498,11 @@ impl ValkeyServer {
     /// Returns the primary. After it was lost, one caller asks the Sentinels for all who wait.
     async fn primary(&self) -> Result<PrimaryServer, StoreError> {
         let asked = Instant::now();
-        if let Some(primary) = self.route.usable() {
+        if let Some(primary) = self.route.current_primary() {
             return Ok(primary);
         }
         let mut failed = self.route.asking.lock().await;
-        if let Some(primary) = self.route.usable() {
+        if let Some(primary) = self.route.current_primary() {
             return Ok(primary);
         }
         if let Some((_, error)) = failed.as_ref().filter(|(at, _)| *at > asked) {
@@ -503,7 +523,7 @@ impl ValkeyServer {
         let given = self.given.load(Ordering::Relaxed);
         let raised = self.raise_at(&mut primary, given).await;
         raised.map_err(|error| {
-            StoreError::Unavailable(format!("{}: {}", primary.name, fault::words(&error)))
+            StoreError::Unavailable(format!("{}: {}", primary.name, fault::error_text(&error)))
         })?;
         tracing::info!(name = %primary.name, "Sentinel names the server that keeps the slots from now on");
         self.route.current.send_replace(primary.clone());

@@ -30,7 +30,7 @@ pub(crate) struct StoreMonitor {
 
 impl StoreMonitor {
     /// Counts slots that were to be changed, and those that another process had changed first.
-    pub(crate) fn swapped(&self, all: usize, conflicts: usize) {
+    pub(crate) fn record_swap(&self, all: usize, conflicts: usize) {
         if let Some(meter) = self.meter.get() {
             meter.swaps.inc_by(all as u64);
             meter.conflicts.inc_by(conflicts as u64);
@@ -38,8 +38,8 @@ impl StoreMonitor {
     }
 
     /// Reports an unreadable slot in the log, once for each key.
-    pub(crate) fn unreadable(&self, key: &str, why: &StoreFault) {
-        if self.known().insert(key.to_owned()) {
+    pub(crate) fn report_unreadable(&self, key: &str, why: &StoreFault) {
+        if self.lock_unreadable().insert(key.to_owned()) {
             tracing::error!(
                 key,
                 %why,
@@ -51,17 +51,17 @@ impl StoreMonitor {
 
     /// Returns the slots that were reported as unreadable.
     pub(crate) fn known_unreadable(&self) -> Vec<SlotKey> {
-        self.known().iter().map(SlotKey::new).collect()
+        self.lock_unreadable().iter().map(SlotKey::new).collect()
     }
 
     /// Counts the reported slots for which the condition holds; removes the others.
-    pub(crate) fn still(&self, holds: impl Fn(&str) -> bool) -> usize {
-        let mut known = self.known();
+    pub(crate) fn retain_unreadable(&self, holds: impl Fn(&str) -> bool) -> usize {
+        let mut known = self.lock_unreadable();
         known.retain(|key| holds(key));
         known.len()
     }
 
-    fn known(&self) -> MutexGuard<'_, BTreeSet<String>> {
+    fn lock_unreadable(&self) -> MutexGuard<'_, BTreeSet<String>> {
         self.unreadable.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

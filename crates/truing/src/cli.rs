@@ -169,7 +169,7 @@ impl CliCommand {
             Self::Config(args) => config::run(args, context),
             Self::Completions(args) => completions::run(args, context),
             Self::Man(args) => man::run(args, context),
-            Self::Help(args) => help::run(args, program(), context),
+            Self::Help(args) => help::run(args, build_program(), context),
         }
     }
 
@@ -218,7 +218,7 @@ impl CliCommand {
 
 /// Returns the program as clap parses and shows it: every command lists only the output formats that it
 /// supports.
-fn program() -> clap::Command {
+fn build_program() -> clap::Command {
     let all = TruingCli::command();
     let format = all.get_arguments().find(|argument| argument.get_id() == FORMAT).cloned();
     let all = match format {
@@ -237,14 +237,14 @@ const FORMAT: &str = "format";
 fn with_formats(command: clap::Command, format: &clap::Arg, above: &[&str]) -> clap::Command {
     let name = command.get_name().to_owned();
     let words: Vec<&str> = above.iter().copied().chain([name.as_str()]).collect();
-    let formats = formats(&words);
+    let formats = command_formats(&words);
     let own = format.clone().value_parser(FormatParser(formats)).hide(formats == CliFormat::TEXT);
     command.arg(own).mut_subcommands(|below| with_formats(below, format, &words))
 }
 
 /// Returns the output formats of a command, given by its words. For a group of commands, these are the
 /// formats of all its members.
-fn formats(words: &[&str]) -> &'static [CliFormat] {
+fn command_formats(words: &[&str]) -> &'static [CliFormat] {
     match words {
         ["review"] => CliFormat::OF_REVIEWS,
         ["rules"] | ["rules", "check"] => CliFormat::OF_FINDINGS,
@@ -256,7 +256,7 @@ fn formats(words: &[&str]) -> &'static [CliFormat] {
     }
 }
 
-/// Parses the `--format` of a command. It also accepts the formats of other commands: [`check`] rejects those
+/// Parses the `--format` of a command. It also accepts the formats of other commands: [`check_format`] rejects those
 /// and names the supported ones.
 #[derive(Clone)]
 struct FormatParser(&'static [CliFormat]);
@@ -282,8 +282,8 @@ impl TypedValueParser for FormatParser {
 }
 
 /// Rejects a format that the command does not support, before the command does anything.
-fn check(words: &[&str], format: CliFormat) -> Result<(), CliError> {
-    let formats = formats(words);
+fn check_format(words: &[&str], format: CliFormat) -> Result<(), CliError> {
+    let formats = command_formats(words);
     if formats.contains(&format) {
         return Ok(());
     }
@@ -293,7 +293,7 @@ fn check(words: &[&str], format: CliFormat) -> Result<(), CliError> {
 }
 
 /// Returns the names of the requested command and subcommands, outermost first.
-fn words(matches: &ArgMatches) -> Vec<&str> {
+fn command_names(matches: &ArgMatches) -> Vec<&str> {
     let mut words = Vec::new();
     let mut at = matches;
     while let Some((name, below)) = at.subcommand() {
@@ -318,8 +318,8 @@ fn named_paths(matches: &ArgMatches) -> Vec<PathBuf> {
 }
 
 /// Returns the program and its commands, without the hidden commands.
-fn visible() -> clap::Command {
-    let all = program();
+fn visible_program() -> clap::Command {
+    let all = build_program();
     let shown = all.get_subcommands().filter(|command| !command.is_hide_set()).cloned();
     let bare = clap::Command::new("truing").version(env!("CARGO_PKG_VERSION")).subcommand_required(true);
     GlobalArgs::augment_args(bare)
@@ -329,7 +329,7 @@ fn visible() -> clap::Command {
 
 /// Runs the whole program: parses the arguments, runs the command and prints its error, if there is one.
 pub fn main(arguments: Vec<OsString>, environment: Environment) -> ExitCode {
-    let parsed = program()
+    let parsed = build_program()
         .try_get_matches_from(&arguments)
         .and_then(|matches| TruingCli::from_arg_matches(&matches).map(|cli| (cli, matches)));
     let (cli, matches) = match parsed {
@@ -341,14 +341,14 @@ pub fn main(arguments: Vec<OsString>, environment: Environment) -> ExitCode {
     let GlobalArgs { format, quiet, verbose, color, .. } = cli.globals;
     let output = OutputPrinter::new(format, quiet, verbose, color).with_config(cli.globals.config.as_deref());
     let log = logging::start(cli.command.log_style(), output);
-    let environment = environment.about(named_paths(&matches));
+    let environment = environment.with_reviewed_paths(named_paths(&matches));
     let context = CommandContext { globals: cli.globals, environment, output };
-    let ended = check(&words(&matches), format).and_then(|()| cli.command.run(&context));
+    let ended = check_format(&command_names(&matches), format).and_then(|()| cli.command.run(&context));
     // The log is closed before the error that it explains is printed.
     drop(log);
     ended
         .unwrap_or_else(|error| {
-            output.error(&error);
+            output.print_error(&error);
             error.exit
         })
         .into()
@@ -356,7 +356,7 @@ pub fn main(arguments: Vec<OsString>, environment: Environment) -> ExitCode {
 
 /// Returns the error without hidden commands among the suggestions.
 fn without_hidden(mut error: clap::Error) -> clap::Error {
-    let all = program();
+    let all = build_program();
     let is_hidden = |name: &String| all.find_subcommand(name).is_some_and(clap::Command::is_hide_set);
     if let Some(ContextValue::Strings(mut names)) = error.remove(ContextKind::SuggestedSubcommand) {
         names.retain(|name| !is_hidden(name));
@@ -371,7 +371,7 @@ fn without_hidden(mut error: clap::Error) -> clap::Error {
 
 /// Handles a call that runs no command: help, version or invalid arguments.
 fn without_command(error: &clap::Error, output: OutputPrinter) -> CommandExit {
-    let help = || output.data(error.render().ansi());
+    let help = || output.print_data(error.render().ansi());
     let kind = error.kind();
     let answer = if kind == ErrorKind::DisplayHelp || kind == ErrorKind::DisplayVersion {
         help().map(|()| CommandExit::Done)
@@ -382,7 +382,7 @@ fn without_command(error: &clap::Error, output: OutputPrinter) -> CommandExit {
         Err(wrong_arguments(error))
     };
     answer.unwrap_or_else(|error| {
-        output.error(&error);
+        output.print_error(&error);
         error.exit
     })
 }
@@ -409,12 +409,12 @@ fn hints_of(paragraph: &str) -> Vec<String> {
 
 /// Returns the output that the arguments ask for, as far as it is known when they cannot be parsed.
 fn wished_output(arguments: &[OsString]) -> OutputPrinter {
-    let format = wished(arguments, "--format").unwrap_or_default();
-    OutputPrinter::new(format, false, 0, wished(arguments, "--color").unwrap_or_default())
+    let format = last_flag_value(arguments, "--format").unwrap_or_default();
+    OutputPrinter::new(format, false, 0, last_flag_value(arguments, "--color").unwrap_or_default())
 }
 
 /// The last valid value of a flag, as `--flag value` or `--flag=value`, before a `--`.
-fn wished<T: ValueEnum>(arguments: &[OsString], flag: &str) -> Option<T> {
+fn last_flag_value<T: ValueEnum>(arguments: &[OsString], flag: &str) -> Option<T> {
     let words: Vec<&str> = arguments
         .iter()
         .map_while(|word| match word.to_str() {
@@ -436,7 +436,7 @@ mod tests {
     #[test]
     fn commands_that_are_not_for_people_are_not_suggested() {
         let hints = |word: &str| {
-            let error = program().try_get_matches_from(["truing", word]).unwrap_err();
+            let error = build_program().try_get_matches_from(["truing", word]).unwrap_err();
             wrong_arguments(&without_hidden(error)).hints.join("\n")
         };
         for word in ["revew", "reade"] {

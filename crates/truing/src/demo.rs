@@ -49,7 +49,9 @@ use truing_service::metrics::ServiceMetrics;
 use truing_service::{ProcessRole, ReviewService, ServeError, ServiceContext, ServicePace};
 use truing_store::Store;
 
-use code::{cart, explained, first_commit, planted, pushed, refunding, repaired};
+use code::{
+    cart_code, first_commit, fixed_commit, problem_commit, refund_code, shifted_commit, storm_commit,
+};
 use forge::DemoForge;
 pub(crate) use forge::pulls_page;
 pub use model::DemoModelUsage;
@@ -132,11 +134,11 @@ pub struct ReviewDemoReport {
 
 impl ReviewDemoReport {
     /// Returns true if the service kept its promises.
-    pub fn holds(&self) -> bool {
+    pub fn has_passed(&self) -> bool {
         self.duplicates == 0
             && self.unreviewed_heads == 0
-            && self.followed.holds()
-            && self.storm.as_ref().is_none_or(StormCounts::holds)
+            && self.followed.has_passed()
+            && self.storm.as_ref().is_none_or(StormCounts::has_passed)
     }
 }
 
@@ -155,7 +157,7 @@ pub struct FollowedPull {
 
 impl FollowedPull {
     /// Returns true if every finding has one comment and every thread is resolved.
-    pub fn holds(&self) -> bool {
+    pub fn has_passed(&self) -> bool {
         let [opened, moved, fixed, dismissed] = self.steps.as_slice() else { return false };
         (opened.new, moved.moved, fixed.fixed, dismissed.dismissed) == (4, 3, 3, 1)
             && (self.comments, self.open, self.is_green) == (4, 0, true)
@@ -185,11 +187,11 @@ pub struct StormCounts {
 
 impl StormCounts {
     /// Returns true if the service kept its promises.
-    pub fn holds(&self) -> bool {
+    pub fn has_passed(&self) -> bool {
         self.most_reviews_of_one <= 2 * self.storms_each
-            && self.lifecycle.holds()
-            && self.forgotten.holds()
-            && self.linted.as_ref().is_none_or(LinterCounts::holds)
+            && self.lifecycle.has_passed()
+            && self.forgotten.has_passed()
+            && self.linted.as_ref().is_none_or(LinterCounts::has_passed)
     }
 }
 
@@ -227,7 +229,7 @@ pub struct LinterCounts {
 
 impl LinterCounts {
     /// Returns true if the finding was posted once, moved and resolved.
-    pub fn holds(&self) -> bool {
+    pub fn has_passed(&self) -> bool {
         let [opened, moved, fixed] = self.pushes.as_slice() else { return false };
         (opened.new, moved.moved, fixed.fixed) == (1, 1, 1) && (self.comments, self.duplicates) == (1, 0)
     }
@@ -246,7 +248,7 @@ pub struct DroppedFindingCounts {
 
 impl DroppedFindingCounts {
     /// Returns true if the finding has one open comment and the head has no successful status.
-    pub fn holds(&self) -> bool {
+    pub fn has_passed(&self) -> bool {
         (self.comments, self.open, self.is_green) == (1, 1, false)
     }
 }
@@ -267,10 +269,10 @@ pub struct CommentChanges {
 }
 
 impl CommentChanges {
-    fn of(before: &PullView, after: &PullView) -> Self {
+    fn from_views(before: &PullView, after: &PullView) -> Self {
         let mut changes = Self::default();
-        for comment in after.inline().filter(|comment| comment.author == LOGIN) {
-            let Some(was) = before.inline().find(|was| was.id == comment.id) else {
+        for comment in after.inline_comments().filter(|comment| comment.author == LOGIN) {
+            let Some(was) = before.inline_comments().find(|was| was.id == comment.id) else {
                 changes.new += 1;
                 continue;
             };
@@ -288,7 +290,7 @@ impl CommentChanges {
 
 impl LifecycleCounts {
     /// Returns true if every finding kept one comment through all changes.
-    pub fn holds(&self) -> bool {
+    pub fn has_passed(&self) -> bool {
         let count = |of: fn(&CommentChanges) -> usize| self.pushes.iter().map(of).sum::<usize>();
         self.comments == PLANTED
             && self.duplicates == 0
@@ -325,13 +327,13 @@ const RUNTIME: [&str; 4] =
 ///
 /// # Errors
 /// Returns an error if the values of these variables are invalid.
-pub fn taken(environment: &Environment) -> Result<Environment, ConfigError> {
+pub fn demo_environment(environment: &Environment) -> Result<Environment, ConfigError> {
     let of = |names: &[&'static str]| -> Vec<(&'static str, OsString)> {
         names.iter().filter_map(|name| Some((*name, environment.get(name)?.to_owned()))).collect()
     };
     let here = environment.directory();
     let path = Environment::new(of(&["PATH"]), here);
-    let all = path.clone().with(of(&RUNTIME), here);
+    let all = path.clone().with_variables(of(&RUNTIME), here);
     match Config::resolve(&all, None, &[])?.review.runtime {
         ConfiguredRuntime::Cli => Ok(all),
         ConfiguredRuntime::Rules | ConfiguredRuntime::Native => Ok(path),
@@ -370,7 +372,7 @@ pub struct ReviewDemo {
 
 impl ReviewDemo {
     /// Starts a forge of this kind, a model and the service on free ports of this machine. The service reads
-    /// files with `reader`. Only the part of `environment` that [`taken`] returns is used.
+    /// files with `reader`. Only the part of `environment` that [`demo_environment`] returns is used.
     ///
     /// # Errors
     /// Returns a [`DemoError`] if a part cannot be started.
@@ -389,14 +391,15 @@ impl ReviewDemo {
         let model = ScriptedModel::start(environment, folder.path()).await?;
         let listener = TcpListener::bind("127.0.0.1:0").await.map_err(set_up)?;
         let address = listener.local_addr().map_err(set_up)?;
-        std::fs::write(folder.path().join(CONFIG), forge.operator(folder.path(), address)).map_err(set_up)?;
+        std::fs::write(folder.path().join(CONFIG), forge.operator_config(folder.path(), address))
+            .map_err(set_up)?;
         std::fs::write(folder.path().join("token"), TOKEN).map_err(set_up)?;
         let server = forge.client(folder.path(), SETTLE)?;
         forge.admit(&server, &repo).await?;
         let servers = ConfiguredForges(BTreeMap::from([(forge.name().to_owned(), server)]));
-        let context = context(servers, &model, git, store.clone(), reader, folder.path())?;
+        let context = build_context(servers, &model, git, store.clone(), reader, folder.path())?;
         let has_linter = context.toolbox.running.is_some();
-        forge.fake.hook(DeliveryHook {
+        forge.fake.set_hook(DeliveryHook {
             url: format!("http://{address}/webhooks/{}", forge.name()),
             secret: WEBHOOK_SECRET.into(),
             automatic: false,
@@ -406,7 +409,7 @@ impl ReviewDemo {
             context: Arc::new(context),
             pace: ServicePace {
                 role: ProcessRole::All,
-                places: LeaseLimits::of(4),
+                places: LeaseLimits::new(4),
                 poll: POLL,
                 heartbeat: Duration::from_secs(5),
                 sweep: None,
@@ -424,11 +427,11 @@ impl ReviewDemo {
 
     /// Returns the page of the pull requests and the address of the service, for `--stay`.
     pub fn addresses(&self) -> (String, String) {
-        (self.forge.page(), format!("http://{}", self.address))
+        (self.forge.pulls_url(), format!("http://{}", self.address))
     }
 
     /// Returns the path of the operator's file for further commands; the file exists as long as this value.
-    pub fn config(&self) -> std::path::PathBuf {
+    pub fn config_path(&self) -> std::path::PathBuf {
         self.folder.path().join(CONFIG)
     }
 
@@ -436,8 +439,8 @@ impl ReviewDemo {
     ///
     /// # Errors
     /// Returns [`DemoError::SetUp`] if the built-in prices are invalid.
-    pub fn asked(&self) -> Result<DemoModelUsage, DemoError> {
-        self.model.asked()
+    pub fn model_usage(&self) -> Result<DemoModelUsage, DemoError> {
+        self.model.usage()
     }
 
     /// Opens one pull request with planted problems and waits for its review.
@@ -445,8 +448,8 @@ impl ReviewDemo {
     /// # Errors
     /// Returns a [`DemoError`] if the forge fails or the review takes too long.
     pub async fn first_review(&self) -> Result<FirstReview, DemoError> {
-        self.repo.push("payments", planted()).await?;
-        let number = self.repo.open(NewPull::of("payments")).await?;
+        self.repo.push("payments", problem_commit()).await?;
+        let number = self.repo.open_pull(NewPull::from_branch("payments")).await?;
         self.deliver(DeliveryChaos::default()).await?;
         let view = self.until_reviewed(number).await?;
         Ok(FirstReview { number, view, seconds: self.began.elapsed().as_secs_f64() })
@@ -457,19 +460,19 @@ impl ReviewDemo {
     ///
     /// # Errors
     /// Returns a [`DemoError`] if the forge fails or the review takes too long.
-    pub async fn forgotten(&self) -> Result<DroppedFindingCounts, DemoError> {
+    pub async fn run_dropped_finding(&self) -> Result<DroppedFindingCounts, DemoError> {
         let (repo, branch) = (&self.repo, "refunds");
-        repo.permit(WRITER, "write").await?;
+        repo.set_role(WRITER, "write").await?;
         let push = async |refunded: &str| {
-            repo.push(branch, CommitBuilder::new("Refund").write("pay.py", refunding(refunded))).await
+            repo.push(branch, CommitBuilder::new("Refund").write("pay.py", refund_code(refunded))).await
         };
         push("refunded").await?;
-        let number = repo.open(NewPull::of(branch)).await?;
+        let number = repo.open_pull(NewPull::from_branch(branch)).await?;
         self.deliver(DeliveryChaos::default()).await?;
         self.until_reviewed(number).await?;
         push("is_refunded").await?;
         let view = self.asked_for(number).await?;
-        let shown = view.inline().filter(|comment| comment.body.contains(MODEL_FINDING));
+        let shown = view.inline_comments().filter(|comment| comment.body.contains(MODEL_FINDING));
         let comments: Vec<_> = shown.collect();
         let is_open = |status: &CommitStatus| status.state != "success";
         Ok(DroppedFindingCounts {
@@ -485,22 +488,23 @@ impl ReviewDemo {
     ///
     /// # Errors
     /// Returns a [`DemoError`] if the forge fails or a review takes too long.
-    pub async fn lifecycle(&self) -> Result<LifecycleCounts, DemoError> {
+    pub async fn run_lifecycle(&self) -> Result<LifecycleCounts, DemoError> {
         let (repo, branch) = (&self.repo, "cart");
-        repo.permit(WRITER, "write").await?;
+        repo.set_role(WRITER, "write").await?;
         let commit = |title: &str, text: String| CommitBuilder::new(title).write("cart.py", text);
-        repo.push(branch, commit("Add a cart", cart(""))).await?;
-        let number = repo.open(NewPull::of(branch)).await?;
+        repo.push(branch, commit("Add a cart", cart_code(""))).await?;
+        let number = repo.open_pull(NewPull::from_branch(branch)).await?;
         self.deliver(DeliveryChaos::default()).await?;
         let first = self.until_reviewed(number).await?;
         let mut views = vec![PullView { comments: Vec::new(), ..first.clone() }, first];
-        let moved = cart("import pdb\n\nfrom shop import charge\n\n\n");
+        let moved = cart_code("import pdb\n\nfrom shop import charge\n\n\n");
         for text in [moved.clone(), moved.replace("    breakpoint()\n", ""), moved.clone()] {
             repo.push(branch, commit("Go on", text)).await?;
             views.push(self.asked_for(number).await?);
         }
-        let secret =
-            |view: &PullView| view.inline().find(|comment| comment.body.starts_with("**P0")).cloned();
+        let secret = |view: &PullView| {
+            view.inline_comments().find(|comment| comment.body.starts_with("**P0")).cloned()
+        };
         if let Some(secret) = views.last().and_then(secret) {
             repo.reply(number, WRITER, secret.id, DISMISSAL).await?;
             self.until_served().await?;
@@ -511,8 +515,8 @@ impl ReviewDemo {
         views.push(self.asked_for(number).await?);
         let Some(last) = views.last() else { return Err(set_up("no review")) };
         Ok(LifecycleCounts {
-            pushes: views.windows(2).map(|pair| CommentChanges::of(&pair[0], &pair[1])).collect(),
-            comments: last.inline().filter(|comment| comment.author == LOGIN).count(),
+            pushes: views.windows(2).map(|pair| CommentChanges::from_views(&pair[0], &pair[1])).collect(),
+            comments: last.inline_comments().filter(|comment| comment.author == LOGIN).count(),
             duplicates: duplicates(last),
         })
     }
@@ -522,17 +526,17 @@ impl ReviewDemo {
     ///
     /// # Errors
     /// Returns a [`DemoError`] if the forge fails or a review takes too long.
-    pub async fn linted(&self) -> Result<Option<LinterCounts>, DemoError> {
+    pub async fn run_linter(&self) -> Result<Option<LinterCounts>, DemoError> {
         if !self.has_linter {
             return Ok(None);
         }
         let (repo, branch) = (&self.repo, "report");
-        repo.permit(WRITER, "write").await?;
+        repo.set_role(WRITER, "write").await?;
         let push = async |text: &str| {
             repo.push(branch, CommitBuilder::new("Report").write(linter::FILE, text)).await
         };
         push("def report():\n    return 1  # TODO round\n").await?;
-        let number = repo.open(NewPull::of(branch)).await?;
+        let number = repo.open_pull(NewPull::from_branch(branch)).await?;
         self.deliver(DeliveryChaos::default()).await?;
         let first = self.until_reviewed(number).await?;
         let mut views = vec![PullView { comments: Vec::new(), ..first.clone() }, first];
@@ -545,8 +549,8 @@ impl ReviewDemo {
         }
         let Some(last) = views.last() else { return Err(set_up("no review")) };
         Ok(Some(LinterCounts {
-            pushes: views.windows(2).map(|pair| CommentChanges::of(&pair[0], &pair[1])).collect(),
-            comments: last.inline().filter(|comment| comment.author == LOGIN).count(),
+            pushes: views.windows(2).map(|pair| CommentChanges::from_views(&pair[0], &pair[1])).collect(),
+            comments: last.inline_comments().filter(|comment| comment.author == LOGIN).count(),
             duplicates: duplicates(last),
         }))
     }
@@ -563,7 +567,7 @@ impl ReviewDemo {
         self.deliver(DeliveryChaos::default()).await?;
         let deadline = Instant::now() + PATIENCE;
         let mut look = tokio::time::interval(POLL);
-        while !self.store.unserved(self.forge.name(), 1).await.map_err(set_up)?.is_empty() {
+        while !self.store.unserved_requests(self.forge.name(), 1).await.map_err(set_up)?.is_empty() {
             if Instant::now() > deadline {
                 return Err(DemoError::Unsettled { waiting: "a command in a comment".into() });
             }
@@ -583,37 +587,39 @@ impl ReviewDemo {
         mut report: impl FnMut(&CommentChanges) -> Result<(), DemoError>,
     ) -> Result<ReviewDemoReport, DemoError> {
         let repo = &self.repo;
-        repo.permit(WRITER, "write").await?;
+        repo.set_role(WRITER, "write").await?;
         let mut views = vec![PullView { comments: Vec::new(), ..first.clone() }, first];
         let mut steps = Vec::new();
         let mut step = |views: &[PullView]| -> Result<(), DemoError> {
             let [.., before, after] = views else { return Ok(()) };
-            let changes = CommentChanges::of(before, after);
+            let changes = CommentChanges::from_views(before, after);
             report(&changes)?;
             steps.push(changes);
             Ok(())
         };
         step(&views)?;
-        for commit in [explained(), repaired()] {
+        for commit in [shifted_commit(), fixed_commit()] {
             repo.push("payments", commit).await?;
             views.push(self.asked_for(number).await?);
             step(&views)?;
         }
-        let of_model = |view: &PullView| view.inline().find(|one| one.body.contains(MODEL_FINDING)).cloned();
+        let of_model =
+            |view: &PullView| view.inline_comments().find(|one| one.body.contains(MODEL_FINDING)).cloned();
         if let Some(comment) = views.last().and_then(of_model) {
             repo.reply(number, WRITER, comment.id, INTENDED).await?;
             self.repo.comment(number, WRITER, "/review").await?;
             self.until_served().await?;
-            let is_done = |view: &PullView| is_good(view) && view.inline().all(|comment| comment.resolved);
-            views.push(self.until(number, is_done).await?);
+            let is_done =
+                |view: &PullView| is_good(view) && view.inline_comments().all(|comment| comment.resolved);
+            views.push(self.wait_until(number, is_done).await?);
             step(&views)?;
         }
         let Some(last) = views.last() else { return Err(set_up("no review")) };
-        let comments: Vec<_> = last.inline().filter(|comment| comment.author == LOGIN).collect();
+        let comments: Vec<_> = last.inline_comments().filter(|comment| comment.author == LOGIN).collect();
         Ok(ReviewDemoReport {
             prs: 1,
             pushes: 3,
-            reviews: self.reviews(number).await?,
+            reviews: self.count_reviews(number).await?,
             findings: comments.len(),
             duplicates: duplicates(last),
             unreviewed_heads: usize::from(!is_reviewed(last)),
@@ -624,7 +630,7 @@ impl ReviewDemo {
                 is_green: is_good(last),
             },
             storm: None,
-            model: self.asked()?,
+            model: self.model_usage()?,
             seconds_to_first_review: (seconds * 1000.0).round() / 1000.0,
         })
     }
@@ -634,7 +640,7 @@ impl ReviewDemo {
     ///
     /// # Errors
     /// Returns a [`DemoError`] if the forge fails or a review takes too long.
-    pub async fn storm(
+    pub async fn run_storm(
         &self,
         report: ReviewDemoReport,
         before_storm: ScenarioCounts,
@@ -648,9 +654,9 @@ impl ReviewDemo {
         for round in 0..PUSHES {
             for pull in 0..PULLS {
                 let branch = format!("storm-{pull}");
-                self.repo.push(&branch, pushed(pull, round)).await?;
+                self.repo.push(&branch, storm_commit(pull, round)).await?;
                 if round == 0 {
-                    numbers.push(self.repo.open(NewPull::of(&branch)).await?);
+                    numbers.push(self.repo.open_pull(NewPull::from_branch(&branch)).await?);
                 }
             }
             // The last webhooks of a storm must arrive; the sweep compensates for lost ones only later.
@@ -673,7 +679,7 @@ impl ReviewDemo {
         self.until_quiet().await?;
         let mut reviews = Vec::new();
         for number in &numbers {
-            reviews.push(self.reviews(*number).await?);
+            reviews.push(self.count_reviews(*number).await?);
         }
         // The pull requests are read again when all is quiet, to detect duplicates that are posted later.
         views.clear();
@@ -681,7 +687,7 @@ impl ReviewDemo {
             views.push(self.repo.pull(*number).await?);
         }
         let ScenarioCounts { lifecycle, forgotten, linted } = before_storm;
-        let found = |view: &PullView| ours(view).filter(|body| is_inline(view, body)).count();
+        let found = |view: &PullView| own_comments(view).filter(|body| is_inline(view, body)).count();
         Ok(ReviewDemoReport {
             prs: report.prs + PULLS,
             pushes: report.pushes + PULLS * PUSHES,
@@ -699,7 +705,7 @@ impl ReviewDemo {
                 forgotten,
                 seconds_of_storm: (seconds * 1000.0).round() / 1000.0,
             }),
-            model: self.asked()?,
+            model: self.model_usage()?,
             ..report
         })
     }
@@ -721,11 +727,15 @@ impl ReviewDemo {
     }
 
     async fn until_reviewed(&self, number: u64) -> Result<PullView, DemoError> {
-        self.until(number, is_reviewed).await
+        self.wait_until(number, is_reviewed).await
     }
 
     /// Waits until the pull request fulfils the condition.
-    async fn until(&self, number: u64, holds: impl Fn(&PullView) -> bool) -> Result<PullView, DemoError> {
+    async fn wait_until(
+        &self,
+        number: u64,
+        holds: impl Fn(&PullView) -> bool,
+    ) -> Result<PullView, DemoError> {
         let deadline = Instant::now() + PATIENCE;
         let mut look = tokio::time::interval(POLL);
         loop {
@@ -746,7 +756,7 @@ impl ReviewDemo {
         let mut look = tokio::time::interval(POLL);
         loop {
             look.tick().await;
-            let waiting = self.store.due(UnixMillis(i64::MAX), usize::MAX).await.map_err(set_up)?;
+            let waiting = self.store.due_slots(UnixMillis(i64::MAX), usize::MAX).await.map_err(set_up)?;
             if waiting.is_empty() {
                 return Ok(());
             }
@@ -758,7 +768,7 @@ impl ReviewDemo {
     }
 
     /// Returns the number of reviews that were computed for a pull request.
-    async fn reviews(&self, number: u64) -> Result<usize, DemoError> {
+    async fn count_reviews(&self, number: u64) -> Result<usize, DemoError> {
         let id = PrId { forge: self.forge.name().into(), repository: self.repository.clone(), number };
         let key: SlotKey = id.key();
         let runs = self.store.runs(&key, usize::MAX).await.map_err(set_up)?;
@@ -767,7 +777,7 @@ impl ReviewDemo {
     }
 }
 
-fn context(
+fn build_context(
     servers: ConfiguredForges,
     model: &ScriptedModel,
     git: Git,
@@ -776,7 +786,7 @@ fn context(
     folder: &Path,
 ) -> Result<ServiceContext, DemoError> {
     let metrics = ServiceMetrics::new().map_err(set_up)?;
-    metrics.watch(&store);
+    metrics.attach_store(&store);
     let agent = Some(model.agent(store.clone(), reader.clone())?);
     let (config, toolbox) = linter::with_linter(&model.config, folder).map_err(set_up)?;
     Ok(ServiceContext {
@@ -807,7 +817,9 @@ fn context(
 /// Returns true if the last commit has a status and the summary names it.
 fn is_reviewed(view: &PullView) -> bool {
     view.statuses.get(&view.head).is_some_and(|statuses| !statuses.is_empty())
-        && view.summaries().any(|comment| view.head.get(..10).is_some_and(|head| comment.body.contains(head)))
+        && view
+            .summary_comments()
+            .any(|comment| view.head.get(..10).is_some_and(|head| comment.body.contains(head)))
 }
 
 /// Returns true if the last status of the last commit is a success.
@@ -817,7 +829,7 @@ fn is_good(view: &PullView) -> bool {
 }
 
 /// Returns the texts of Truing's comments that are not deleted.
-fn ours(view: &PullView) -> impl Iterator<Item = &str> {
+fn own_comments(view: &PullView) -> impl Iterator<Item = &str> {
     view.comments
         .iter()
         .filter(|comment| comment.author == LOGIN && !comment.deleted)
@@ -825,12 +837,12 @@ fn ours(view: &PullView) -> impl Iterator<Item = &str> {
 }
 
 fn is_inline(view: &PullView, body: &str) -> bool {
-    view.inline().any(|comment| comment.body == body)
+    view.inline_comments().any(|comment| comment.body == body)
 }
 
 /// Returns the number of comments with a duplicate marker. Each marker stands for one thing on one pull
 /// request.
 fn duplicates(view: &PullView) -> usize {
-    let markers: Vec<&str> = ours(view).filter_map(|body| body.lines().last()).collect();
+    let markers: Vec<&str> = own_comments(view).filter_map(|body| body.lines().last()).collect();
     markers.len() - markers.iter().collect::<BTreeSet<_>>().len()
 }

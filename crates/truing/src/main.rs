@@ -11,7 +11,7 @@ fn main() -> ExitCode {
     close_fds::set_fds_cloexec(FIRST_OTHER, &[]);
     let arguments: Vec<std::ffi::OsString> = std::env::args_os().collect();
     // The helper of a sandbox is this program under another name; it needs a process with one thread.
-    if let Some(code) = truing_agent::sandbox::entered(&arguments) {
+    if let Some(code) = truing_agent::sandbox::run_if_helper(&arguments) {
         return code;
     }
     truing::cli::main(arguments, truing_config::environment::Environment::of_process())

@@ -46,7 +46,7 @@ use truing_service::notify::{MailSink, NoticeSinks, WebhookSink};
 use truing_service::{ProcessRole, ServicePace};
 
 pub(crate) use self::forges::MARKER_KEY;
-use self::forges::server;
+use self::forges::forge_server;
 pub use self::store::open_store;
 use crate::cli::error::CliError;
 
@@ -60,7 +60,7 @@ pub fn cleared_temp(database: &Path) -> Result<PathBuf, CliError> {
     folder.push(".tmp");
     let folder = PathBuf::from(folder);
     let told = |error: std::io::Error| {
-        CliError::failed("temp", format!("cannot empty {}: {error}", folder.display()))
+        CliError::failure("temp", format!("cannot empty {}: {error}", folder.display()))
             .hint("see that the folder beside it is yours to write, or remove it yourself")
     };
     match std::fs::remove_dir_all(&folder) {
@@ -76,11 +76,11 @@ pub fn cleared_temp(database: &Path) -> Result<PathBuf, CliError> {
 ///
 /// # Errors
 /// Returns exit 3 if there is no usable git.
-pub async fn git(environment: &Environment) -> Result<Git, CliError> {
+pub async fn open_git(environment: &Environment) -> Result<Git, CliError> {
     Git::new(git_options(environment)).await.map_err(git_error)
 }
 
-/// Returns git as [`git`] does, with its private folders in `temp`.
+/// Returns git as [`open_git`] does, with its private folders in `temp`.
 async fn git_in(environment: &Environment, temp: &Path) -> Result<Git, CliError> {
     let options = GitOptions { temp: temp.to_owned(), ..git_options(environment) };
     Git::new(options).await.map_err(git_error)
@@ -90,7 +90,7 @@ async fn git_in(environment: &Environment, temp: &Path) -> Result<Git, CliError>
 fn git_options(environment: &Environment) -> GitOptions {
     let mut options = GitOptions::default();
     if environment.get("PATH").is_some() {
-        options.programs = programs::programs(environment);
+        options.programs = programs::search_path(environment);
     }
     options.excludes =
         environment.user_folder("XDG_CONFIG_HOME", ".config").map(|folder| folder.join("git/ignore"));
@@ -110,7 +110,7 @@ pub fn git_error(error: GitError) -> CliError {
     let told = if error.is_wrong_input() {
         CliError::usage("git_input", error.to_string())
     } else {
-        CliError::failed("git", error.to_string())
+        CliError::failure("git", error.to_string())
     };
     told.hint(hint)
 }
@@ -120,8 +120,8 @@ pub fn git_error(error: GitError) -> CliError {
 ///
 /// # Errors
 /// Returns exit 2 for an invalid glob.
-pub fn scope(config: &Config, lines_key: LinesKey) -> Result<ReviewScope, CliError> {
-    ReviewScope::of(config, lines_key).map_err(bad_pattern)
+pub fn review_scope(config: &Config, lines_key: LinesKey) -> Result<ReviewScope, CliError> {
+    ReviewScope::from_config(config, lines_key).map_err(bad_pattern)
 }
 
 /// Returns the key for digests of lines in the records, and creates it if there is none. It is the key of the
@@ -142,7 +142,7 @@ pub fn bad_pattern(error: globset::Error) -> CliError {
 ///
 /// # Errors
 /// Returns [`ReaderError::BadPack`] if the configured folder does not exist, or a rule in it is invalid.
-pub fn packs(rules: &RulesConfig) -> Result<RulePacks, ReaderError> {
+pub fn load_packs(rules: &RulesConfig) -> Result<RulePacks, ReaderError> {
     packs_with(rules.dir.as_deref())
 }
 
@@ -150,8 +150,8 @@ pub fn packs(rules: &RulesConfig) -> Result<RulePacks, ReaderError> {
 ///
 /// # Errors
 /// Returns exit 2 if the configured folder does not exist, or a prompt in it is invalid.
-pub fn prompts(config: &PromptsConfig) -> Result<PromptLibrary, CliError> {
-    let embedded = PromptLibrary::embedded();
+pub fn load_prompts(config: &PromptsConfig) -> Result<PromptLibrary, CliError> {
+    let embedded = PromptLibrary::load_embedded();
     let prompts = match &config.dir {
         None => embedded,
         Some(folder) => embedded.and_then(|prompts| prompts.with_folder(folder)),
@@ -173,26 +173,26 @@ pub fn prompt_error(error: &PromptError) -> CliError {
             CliError::usage("prompts_folder", error.to_string())
                 .hint("`prompts.dir` in the configuration says where prompts are")
         }
-        PromptError::BadFence => CliError::failed("prompts", error.to_string()),
+        PromptError::BadFence => CliError::failure("prompts", error.to_string()),
     }
 }
 
 /// Returns the limits of the slot machine.
-pub fn limits(review: &ReviewConfig, lease: Duration) -> SlotLimits {
+pub fn slot_limits(review: &ReviewConfig, lease: Duration) -> SlotLimits {
     SlotLimits {
-        debounce: span(review.debounce),
-        max_wait: span(review.max_wait),
-        quiet: span(review.quiet),
-        storm_max: span(review.storm_max),
-        lease: span(lease),
-        backoff: span(review.backoff),
-        backoff_max: span(review.backoff_max),
+        debounce: time_span(review.debounce),
+        max_wait: time_span(review.max_wait),
+        quiet: time_span(review.quiet),
+        storm_max: time_span(review.storm_max),
+        lease: time_span(lease),
+        backoff: time_span(review.backoff),
+        backoff_max: time_span(review.backoff_max),
         attempts: review.attempts,
     }
 }
 
 /// Returns the intervals and concurrency limits of the service.
-pub fn pace(config: &Config, role: ProcessRole) -> ServicePace {
+pub fn service_pace(config: &Config, role: ProcessRole) -> ServicePace {
     let (all, per_owner) = (config.server.concurrency, config.server.concurrency_per_owner);
     ServicePace {
         role,
@@ -210,12 +210,15 @@ pub fn pace(config: &Config, role: ProcessRole) -> ServicePace {
 /// Returns exit 2 if a pack is unknown or the operator's packs are invalid, and exit 3 if the path of this
 /// program is unknown.
 pub fn child_reader(rules: &RulesConfig, sandbox: &SandboxConfig) -> Result<ChildReader, CliError> {
-    packs(rules).and_then(|packs| packs.known(&rules.packs)).map_err(reader_error)?;
+    load_packs(rules).and_then(|packs| packs.check_names(&rules.packs)).map_err(reader_error)?;
     let reader = ChildReader::of_this_program().map_err(|error| {
-        CliError::failed("reader", format!("cannot tell which program this is, to start its reader: {error}"))
-            .hint("see that /proc is mounted, or start truing by its full path")
+        CliError::failure(
+            "reader",
+            format!("cannot tell which program this is, to start its reader: {error}"),
+        )
+        .hint("see that /proc is mounted, or start truing by its full path")
     })?;
-    Ok(reader.with_rules(rules.dir.clone()).reading_for(rules.time).accepting(sandbox.level))
+    Ok(reader.with_rules(rules.dir.clone()).reading_for(rules.time).with_weakest_sandbox(sandbox.level))
 }
 
 /// Returns the reader of a command on a local repository. It uses child processes, too, so one file cannot
@@ -231,7 +234,7 @@ pub fn local_reader(rules: &RulesConfig) -> Result<ChildReader, CliError> {
 ///
 /// # Errors
 /// Returns exit 2 for invalid headers. Their values are not repeated in the message.
-pub fn telemetry(
+pub fn start_telemetry(
     config: &Config,
     environment: &Environment,
     runtime: &Handle,
@@ -246,7 +249,7 @@ pub fn telemetry(
 ///
 /// # Errors
 /// Returns exit 2 for an invalid URL or secret. Their values are not repeated in the message.
-pub fn sinks(
+pub fn notice_sinks(
     notify: &NotifyConfig,
     environment: &Environment,
     metrics: &ServiceMetrics,
@@ -268,7 +271,7 @@ pub fn sinks(
 }
 
 /// Returns the folder of mirrors, beside the database.
-pub fn mirrors(folder: &Path) -> PathBuf {
+pub fn mirrors_folder(folder: &Path) -> PathBuf {
     folder.join("mirrors")
 }
 
@@ -276,7 +279,7 @@ pub fn mirrors(folder: &Path) -> PathBuf {
 const NEAR: f64 = 0.6;
 
 /// Returns the most similar known name, if one is similar enough.
-pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest_name<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let near = |word: &&str| strsim::normalized_damerau_levenshtein(name, word);
     known.into_iter().max_by(|a, b| near(a).total_cmp(&near(b))).filter(|word| near(word) >= NEAR)
 }
@@ -297,7 +300,7 @@ pub fn reader_error(error: ReaderError) -> CliError {
     match error {
         ReaderError::UnknownPack { ref name, ref known } => {
             let told = CliError::usage("unknown_pack", error.to_string());
-            match nearest(name, known.split(", ")) {
+            match nearest_name(name, known.split(", ")) {
                 Some(word) => told.hint(format!("did you mean `{word}`?")),
                 None => told.hint(
                     "`truing rules list` shows the packs; `rules.dir` in the configuration names the folder of your own",
@@ -306,7 +309,7 @@ pub fn reader_error(error: ReaderError) -> CliError {
         }
         ReaderError::BadPack(_) => CliError::usage("bad_rule", error.to_string())
             .hint("fix that file, or set `rules.dir` to the folder of your packs; then `truing rules test`"),
-        ReaderError::Failed(_) => CliError::failed("reader", error.to_string()),
+        ReaderError::Failed(_) => CliError::failure("reader", error.to_string()),
     }
 }
 
@@ -314,7 +317,7 @@ pub fn reader_error(error: ReaderError) -> CliError {
 ///
 /// # Errors
 /// Returns exit 2 for an invalid configuration, and exit 3 for files that cannot be opened.
-pub fn client(
+pub fn forge_client(
     config: &Config,
     name: &str,
     environment: &Environment,
@@ -322,7 +325,7 @@ pub fn client(
 ) -> Result<AnyForgeServer, CliError> {
     let forge = config.forges.get(name);
     let forge = forge.ok_or_else(|| CliError::usage("forge", format!("[forge.{name}] is not configured")))?;
-    server(name, forge, config, environment, folder)
+    forge_server(name, forge, config, environment, folder)
 }
 
 /// Returns this machine's own folder for mirrors and keys, and creates it if there is none.
@@ -341,7 +344,7 @@ pub fn own_folder(config: &Config) -> Result<PathBuf, CliError> {
 /// Returns exit 3 if the folder cannot be created.
 pub fn make_folder(folder: &Path) -> Result<(), CliError> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| {
-        CliError::failed("store", format!("cannot make {}: {error}", folder.display()))
+        CliError::failure("store", format!("cannot make {}: {error}", folder.display()))
             .hint("see that the folder above it is yours to write, or set store.url to another place")
     })
 }
@@ -382,15 +385,15 @@ fn told_by(error: &ForgeError, told: &str) -> CliError {
         | ForgeError::Stale { .. }
         | ForgeError::Halted(_) => told.to_owned(),
     };
-    CliError::failed("forge", error.to_string()).hint(hint)
+    CliError::failure("forge", error.to_string()).hint(hint)
 }
 
 /// Returns the retention periods of a service.
-pub fn keep(retention: &RetentionConfig) -> RetentionPeriods {
-    RetentionPeriods { runs: span(retention.runs), acts: span(retention.audit) }
+pub fn retention_periods(retention: &RetentionConfig) -> RetentionPeriods {
+    RetentionPeriods { runs: time_span(retention.runs), acts: time_span(retention.audit) }
 }
 
 /// Converts a duration to the type of the core, in milliseconds.
-pub fn span(duration: Duration) -> TimeSpan {
+pub fn time_span(duration: Duration) -> TimeSpan {
     TimeSpan(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX))
 }

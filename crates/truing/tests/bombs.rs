@@ -30,7 +30,7 @@ use truing_core::policy::{AgentAction, PolicyFile, PolicySet, ProfileName, plain
 use truing_core::registry::PackageRegistry;
 use truing_core::version::RangeStyle;
 use truing_forge::marker::{self, MarkerKeys};
-use truing_guard::{FileRewrite, FileVersion, weakened};
+use truing_guard::{FileRewrite, FileVersion, find_weakenings};
 use truing_model::cassette::{Cassette, SecretRedactor};
 use truing_model::stream::AnswerAccumulator;
 use truing_reader::{RulePacks, redact};
@@ -419,24 +419,24 @@ fn skill(text: &str, _: &Path) {
         skills: vec![skill],
         ..LayerFiles::default()
     };
-    let _ = LayeredMemory::of(&LayerFiles::default(), &found);
+    let _ = LayeredMemory::from_layers(&LayerFiles::default(), &found);
 }
 
 fn rules(text: &str, _: &Path) {
     if let Ok(packs) = RulePacks::parse(&[("a/rules/a.yml", text)]) {
-        let _ = packs.list();
+        let _ = packs.list_rules();
         let _ = packs.test(&["a".to_owned()]);
     }
 }
 
 fn diff(text: &str, _: &Path) {
     let _ = truing_diff::parse(text.as_bytes());
-    let _ = truing_diff::files(text.as_bytes()).count();
+    let _ = truing_diff::parse_files(text.as_bytes()).count();
 }
 
 fn webhook(text: &str, _: &Path) {
     for event in ["pull_request", "issue_comment", "check_run"] {
-        let _ = truing_forge::delivery::parse(
+        let _ = truing_forge::delivery::parse_delivery(
             truing_core::port::ForgeKind::Github,
             event,
             "github",
@@ -448,18 +448,18 @@ fn webhook(text: &str, _: &Path) {
 fn comment(text: &str, _: &Path) {
     let pull = PrId { forge: "github".to_owned(), repository: "1".to_owned(), number: 1 };
     let keys = MarkerKeys::new(b"a key of thirty-two bytes or more", &[]);
-    let _ = keys.find(&pull, text);
-    let _ = (marker::normal(text), marker::strip(text));
-    let _ = (markdown::plain(text), markdown::titled(text), markdown::fence("python", text));
+    let _ = keys.find_marker(&pull, text);
+    let _ = (marker::normalize_text(text), marker::disable_markers(text));
+    let _ = (markdown::escape_text(text), markdown::render_title(text), markdown::fence("python", text));
 }
 
 fn secrets(text: &str, _: &Path) {
-    let _ = redact::redact(text);
+    let _ = redact::redact_secrets(text);
 }
 
 fn command(text: &str, _: &Path) {
     let argv: Vec<&str> = text.split(' ').collect();
-    let policies = PolicySet::shipped().unwrap();
+    let policies = PolicySet::load_shipped().unwrap();
     for profile in [ProfileName::Reviewer, ProfileName::Fixer] {
         let _ = policies.of_profile(profile).judge(AgentAction::Run(&argv));
     }
@@ -496,7 +496,7 @@ fn requirement(folder: &Path, name: &str, text: &str, (registry, at): (PackageRe
         style: RangeStyle::ExclusiveUpperNextPatch,
     };
     let _ = constraint::read(&place);
-    let _ = constraint::elsewhere(&place);
+    let _ = constraint::other_places(&place);
     let _ = DependentProject::read(folder, &place, &BTreeSet::new());
 }
 
@@ -519,7 +519,7 @@ fn guard(text: &str, _: &Path) {
     let half = text.char_indices().nth(text.chars().count() / 2).map_or(0, |(at, _)| at);
     let before = FileVersion { path: &path, bytes: text.as_bytes() };
     let after = FileVersion { path: &path, bytes: &text.as_bytes()[half..] };
-    let _ = weakened(&[FileRewrite { before: Some(before), after: Some(after) }], &BTreeSet::new());
+    let _ = find_weakenings(&[FileRewrite { before: Some(before), after: Some(after) }], &BTreeSet::new());
 }
 
 fn stream(text: &str, _: &Path) {

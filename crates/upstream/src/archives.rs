@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
-use crate::index::{IndexError, PackageIndex, ReleaseArchive, told};
+use crate::index::{IndexError, PackageIndex, ReleaseArchive, describe_error};
 
 /// The largest archive, in bytes.
 pub(crate) const MAX_ARCHIVE: u64 = 512 << 20;
@@ -87,7 +87,7 @@ impl ArchiveFolder {
         let (mut hash, mut length) = (should.hasher(), 0_u64);
         let broken = |error: reqwest::Error| IndexError::Unreachable {
             index: archive.url.to_string(),
-            why: told(&error),
+            why: describe_error(&error),
         };
         if answer.content_length().is_some_and(|announced| announced > most) {
             return Err(ArchiveFetchError::TooLong(archive.name.clone()));

@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 
 pub use self::found::RequirementPlace;
 use self::found::{RequirementText, is_requirement, within_quotes};
-pub(crate) use self::toml::document;
+pub(crate) use self::toml::parse_document;
 use crate::range::VersionRange;
 use truing_core::registry::PackageRegistry;
 use truing_core::version::{PackageVersion, RangeStyle, VersionError};
@@ -49,7 +49,7 @@ pub enum ConstraintError {
         why: String,
     },
     /// There is no requirement of the package, or there are several.
-    #[error("{path}: {}requires `{package}` {count} times; it must be once", shown(.at))]
+    #[error("{path}: {}requires `{package}` {count} times; it must be once", key_prefix(.at))]
     Count {
         path: PathBuf,
         /// Keys in the file, with dots between them.
@@ -70,7 +70,7 @@ pub enum ConstraintError {
 }
 
 /// Renders the keys in a file with a space after them, if there are any.
-fn shown(at: &str) -> String {
+fn key_prefix(at: &str) -> String {
     if at.is_empty() { String::new() } else { format!("{at} ") }
 }
 
@@ -79,19 +79,19 @@ fn shown(at: &str) -> String {
 /// # Errors
 /// [`ConstraintError`] if there is not exactly one readable requirement.
 pub fn read(place: &RequirementPlace<'_>) -> Result<VersionRange, ConstraintError> {
-    let text = content(place.file)?;
+    let text = read_file(place.file)?;
     of_text(place, &text).map(|(_, range)| range)
 }
 
 /// Returns the requirement of a package as a Python project writes it; none if it is not known.
-pub(crate) fn requirement(place: &RequirementPlace<'_>) -> Option<String> {
-    let found = content(place.file).ok().and_then(|text| of_text(place, &text).ok());
+pub(crate) fn python_requirement(place: &RequirementPlace<'_>) -> Option<String> {
+    let found = read_file(place.file).ok().and_then(|text| of_text(place, &text).ok());
     found.filter(|_| is_requirement(place)).map(|(found, _)| found.text)
 }
 
 /// Returns the other places in a TOML or JSON file that require the package, as keys with dots between them.
-pub fn elsewhere(place: &RequirementPlace<'_>) -> Vec<String> {
-    let Ok(text) = content(place.file) else { return Vec::new() };
+pub fn other_places(place: &RequirementPlace<'_>) -> Vec<String> {
+    let Ok(text) = read_file(place.file) else { return Vec::new() };
     let is_json = place.file.extension().is_some_and(|extension| extension == "json");
     let paths = if is_json { json::paths(&text) } else { toml::paths(&text) };
     let holds = |at: &String| {
@@ -103,7 +103,7 @@ pub fn elsewhere(place: &RequirementPlace<'_>) -> Vec<String> {
 
 /// Returns the names of the packages that a project's file requires; none for a file that cannot be read.
 pub fn packages(file: &Path, registry: PackageRegistry) -> Vec<String> {
-    let text = content(file).unwrap_or_default();
+    let text = read_file(file).unwrap_or_default();
     match file.extension().and_then(|extension| extension.to_str()) {
         Some("toml") => toml::packages(&text, registry),
         Some("json") => json::packages(&text),
@@ -123,7 +123,7 @@ pub struct WorkspaceMembers {
 /// Reads the members of the workspace of a `Cargo.toml`; none if the file has no list of them, or cannot be
 /// read.
 pub fn members(file: &Path) -> WorkspaceMembers {
-    let text = content(file).unwrap_or_default();
+    let text = read_file(file).unwrap_or_default();
     let list = |name: &str| toml::strings(&text, &["workspace", name]);
     WorkspaceMembers { members: list("members"), exclude: list("exclude") }
 }
@@ -131,7 +131,7 @@ pub fn members(file: &Path) -> WorkspaceMembers {
 /// Returns true if a table of crates leaves the version of this one to the workspace (`name.workspace =
 /// true`).
 pub fn is_of_workspace(place: &RequirementPlace<'_>) -> bool {
-    let text = content(place.file).unwrap_or_default();
+    let text = read_file(place.file).unwrap_or_default();
     place.registry == PackageRegistry::Crates && toml::is_of_workspace(&text, place)
 }
 
@@ -140,15 +140,19 @@ pub fn is_of_workspace(place: &RequirementPlace<'_>) -> bool {
 ///
 /// # Errors
 /// [`ConstraintError`], also for a requirement whose notation cannot be edited.
-pub fn rewritten(place: &RequirementPlace<'_>, range: &VersionRange) -> Result<String, ConstraintError> {
-    edited(place, &content(place.file)?, range)
+pub fn rewrite_range(place: &RequirementPlace<'_>, range: &VersionRange) -> Result<String, ConstraintError> {
+    edit_text(place, &read_file(place.file)?, range)
 }
 
-/// Replaces the range in a text, as [`rewritten`] does.
-fn edited(place: &RequirementPlace<'_>, text: &str, range: &VersionRange) -> Result<String, ConstraintError> {
+/// Replaces the range in a text, as [`rewrite_range`] does.
+fn edit_text(
+    place: &RequirementPlace<'_>,
+    text: &str,
+    range: &VersionRange,
+) -> Result<String, ConstraintError> {
     let (found, _) = of_text(place, text)?;
     let written = if is_requirement(place) {
-        pep508::with(&found.text, range).map_err(|why| wrong_range(place, &found.text, why))?
+        pep508::replace_range(&found.text, range).map_err(|why| wrong_range(place, &found.text, why))?
     } else {
         range.to_string()
     };
@@ -165,7 +169,7 @@ fn of_text(
         move |why: String| ConstraintError::Form { path: place.file.to_owned(), what, why }
     };
     let found = match place.file.extension().and_then(|extension| extension.to_str()) {
-        _ if place.at.is_empty() && is_requirement(place) => lines(text, place.package),
+        _ if place.at.is_empty() && is_requirement(place) => requirement_lines(text, place.package),
         _ if place.at.is_empty() => {
             let start = text.len() - text.trim_start().len();
             let version = text.trim();
@@ -184,18 +188,18 @@ fn of_text(
     let range = if is_copy {
         PackageVersion::parse(place.registry, &found.text)
             .map(VersionRange::of_copy)
-            .map_err(|error| told(&error))
+            .map_err(|error| version_error_text(&error))
     } else if is_requirement(place) {
         pep508::range(&found.text)
     } else {
-        VersionRange::parse(place.registry, &found.text).map_err(|error| told(&error))
+        VersionRange::parse(place.registry, &found.text).map_err(|error| version_error_text(&error))
     };
     let range = range.map_err(|why| wrong_range(place, &found.text, why))?;
     Ok((found, range))
 }
 
 /// Finds the requirements of a package in a list with one on each line, as in `requirements.txt`.
-fn lines(text: &str, package: &str) -> Vec<RequirementText> {
+fn requirement_lines(text: &str, package: &str) -> Vec<RequirementText> {
     let mut found = Vec::new();
     let mut at = 0;
     for line in text.split_inclusive('\n') {
@@ -205,14 +209,14 @@ fn lines(text: &str, package: &str) -> Vec<RequirementText> {
         let end = [" #", "\t#", " --", "\\"].into_iter().filter_map(|mark| of.find(mark)).min();
         let of = of.get(..end.unwrap_or(of.len())).unwrap_or_default().trim_end();
         let is_option = of.starts_with(['#', '-']);
-        if !is_option && pep508::name(of).is_some_and(|name| name == toml::spelled(package)) {
+        if !is_option && pep508::name(of).is_some_and(|name| name == toml::normalise_package_name(package)) {
             found.push(RequirementText { span: start..start + of.len(), text: of.to_owned() });
         }
     }
     found
 }
 
-fn told(error: &VersionError) -> String {
+fn version_error_text(error: &VersionError) -> String {
     error.to_string()
 }
 
@@ -220,7 +224,7 @@ fn wrong_range(place: &RequirementPlace<'_>, text: &str, why: String) -> Constra
     ConstraintError::Range { path: place.file.to_owned(), text: text.to_owned(), why }
 }
 
-pub(crate) fn content(path: &Path) -> Result<String, ConstraintError> {
+pub(crate) fn read_file(path: &Path) -> Result<String, ConstraintError> {
     let unread = |why: String| ConstraintError::Unread { path: path.to_owned(), why };
     let found = std::fs::metadata(path).map_err(|error| unread(error.to_string()))?;
     // Reading a pipe may never end.

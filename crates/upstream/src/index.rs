@@ -12,7 +12,7 @@ mod sparse;
 mod tests;
 
 pub use client::PackageIndex;
-pub(crate) use client::told;
+pub(crate) use client::describe_error;
 pub use integrity::Integrity;
 use release::IndexResponse;
 pub use release::{IndexError, PackageRelease, ReleaseArchive};

@@ -59,7 +59,7 @@ pub enum ManifestFileError {
 /// # Errors
 /// [`ManifestFileError`] if it cannot be read.
 pub fn read(path: &Path) -> Result<PinManifest, ManifestFileError> {
-    let text = file(path)?;
+    let text = read_file(path)?;
     let written = of_text(&text, is_toml(path));
     let written = written.map_err(|why| ManifestFileError::Form { path: path.to_owned(), why })?;
     PinManifest::new(written).map_err(|source| ManifestFileError::Content { path: path.to_owned(), source })
@@ -71,7 +71,7 @@ pub fn read(path: &Path) -> Result<PinManifest, ManifestFileError> {
 /// # Errors
 /// [`ManifestFileError`] if it cannot be read or edited.
 pub fn with_digests(path: &Path, digests: &[(&str, &str)]) -> Result<String, ManifestFileError> {
-    edited(path, digests, DigestEdit::Add)
+    edit_manifest(path, digests, DigestEdit::Add)
 }
 
 /// Returns the text of a manifest with this digest alone for each of these definitions, because the earlier
@@ -80,7 +80,7 @@ pub fn with_digests(path: &Path, digests: &[(&str, &str)]) -> Result<String, Man
 /// # Errors
 /// [`ManifestFileError`] if it cannot be read or edited.
 pub fn with_only(path: &Path, digests: &[(&str, &str)]) -> Result<String, ManifestFileError> {
-    edited(path, digests, DigestEdit::Replace)
+    edit_manifest(path, digests, DigestEdit::Replace)
 }
 
 /// The edit of a definition's list of digests.
@@ -90,8 +90,12 @@ enum DigestEdit {
     Replace,
 }
 
-fn edited(path: &Path, digests: &[(&str, &str)], edit: DigestEdit) -> Result<String, ManifestFileError> {
-    let mut text = file(path)?;
+fn edit_manifest(
+    path: &Path,
+    digests: &[(&str, &str)],
+    edit: DigestEdit,
+) -> Result<String, ManifestFileError> {
+    let mut text = read_file(path)?;
     for (symbol, digest) in digests {
         let refused = |why: String| ManifestFileError::Edit {
             path: path.to_owned(),
@@ -120,7 +124,7 @@ fn edited(path: &Path, digests: &[(&str, &str)], edit: DigestEdit) -> Result<Str
 /// # Errors
 /// [`ManifestFileError`] if it cannot be read or edited.
 pub fn with_digests_in_test(path: &Path, added: &[AddedDigest<'_>]) -> Result<String, ManifestFileError> {
-    hash_test::with_digests(&file(path)?, added).map_err(|(symbol, why)| ManifestFileError::Edit {
+    hash_test::with_digests(&read_file(path)?, added).map_err(|(symbol, why)| ManifestFileError::Edit {
         path: path.to_owned(),
         symbol,
         why,
@@ -133,7 +137,7 @@ pub fn with_digests_in_test(path: &Path, added: &[AddedDigest<'_>]) -> Result<St
 /// # Errors
 /// [`ManifestFileError`] if it cannot be read or edited.
 pub fn with_only_in_test(path: &Path, digests: &[AddedDigest<'_>]) -> Result<String, ManifestFileError> {
-    hash_test::with_replaced(&file(path)?, digests).map_err(|(symbol, why)| ManifestFileError::Edit {
+    hash_test::with_replaced(&read_file(path)?, digests).map_err(|(symbol, why)| ManifestFileError::Edit {
         path: path.to_owned(),
         symbol,
         why,
@@ -207,7 +211,7 @@ fn is_toml(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "toml")
 }
 
-fn file(path: &Path) -> Result<String, ManifestFileError> {
+fn read_file(path: &Path) -> Result<String, ManifestFileError> {
     let unread = |why: String| ManifestFileError::Unread { path: path.to_owned(), why };
     let found = std::fs::metadata(path).map_err(|error| unread(error.to_string()))?;
     // Reading a pipe may never end.

@@ -60,7 +60,7 @@ pub struct UserEnvironment<'a> {
 }
 
 impl UserEnvironment<'_> {
-    fn set(&self, name: &str) -> Option<String> {
+    fn non_empty_variable(&self, name: &str) -> Option<String> {
         (self.variable)(name).filter(|value| !value.is_empty())
     }
 
@@ -72,15 +72,15 @@ impl UserEnvironment<'_> {
     ///
     /// # Errors
     /// [`IndexConfigError`] if the settings cannot be used.
-    pub fn index(
+    pub fn find_index(
         &self,
         registry: PackageRegistry,
         package: &str,
     ) -> Result<ConfiguredIndex, IndexConfigError> {
         let found = match registry {
-            PackageRegistry::Pypi => self.python()?,
-            PackageRegistry::Npm => self.npm(package)?,
-            PackageRegistry::Crates => self.crates()?,
+            PackageRegistry::Pypi => self.python_index()?,
+            PackageRegistry::Npm => self.npm_index(package)?,
+            PackageRegistry::Crates => self.crates_index()?,
         };
         let default = match registry {
             PackageRegistry::Pypi => "https://pypi.org/simple/",
@@ -94,26 +94,29 @@ impl UserEnvironment<'_> {
         }))
     }
 
-    fn python(&self) -> Result<Option<ConfiguredIndex>, IndexConfigError> {
+    fn python_index(&self) -> Result<Option<ConfiguredIndex>, IndexConfigError> {
         let plain = |address: String, named_by: String| ConfiguredIndex {
             address,
             token: None,
             named_by: Some(named_by),
         };
         for name in PYTHON {
-            if let Some(address) = self.set(name) {
+            if let Some(address) = self.non_empty_variable(name) {
                 return Ok(Some(plain(address, name.to_owned())));
             }
         }
-        let config = self.set("XDG_CONFIG_HOME").map(PathBuf::from).or_else(|| self.below_home(".config"));
+        let config = self
+            .non_empty_variable("XDG_CONFIG_HOME")
+            .map(PathBuf::from)
+            .or_else(|| self.below_home(".config"));
         let files = [
-            self.set("PIP_CONFIG_FILE").map(PathBuf::from),
+            self.non_empty_variable("PIP_CONFIG_FILE").map(PathBuf::from),
             config.map(|folder| folder.join("pip/pip.conf")),
             self.below_home(".pip/pip.conf"),
             Some(PathBuf::from("/etc/pip.conf")),
         ];
         for path in files.into_iter().flatten() {
-            if let Some(text) = content(&path)?
+            if let Some(text) = read_optional_file(&path)?
                 && let Some(address) = entries(&text).remove("global.index-url")
             {
                 return Ok(Some(plain(address, path.display().to_string())));
@@ -122,16 +125,20 @@ impl UserEnvironment<'_> {
         Ok(None)
     }
 
-    fn npm(&self, package: &str) -> Result<Option<ConfiguredIndex>, IndexConfigError> {
-        let path = self.set("NPM_CONFIG_USERCONFIG").map(PathBuf::from).or_else(|| self.below_home(".npmrc"));
-        let text = path.as_deref().map(content).transpose()?.flatten().unwrap_or_default();
+    fn npm_index(&self, package: &str) -> Result<Option<ConfiguredIndex>, IndexConfigError> {
+        let path = self
+            .non_empty_variable("NPM_CONFIG_USERCONFIG")
+            .map(PathBuf::from)
+            .or_else(|| self.below_home(".npmrc"));
+        let text = path.as_deref().map(read_optional_file).transpose()?.flatten().unwrap_or_default();
         let mut entries = entries(&text);
         for value in entries.values_mut() {
             *value = self.with_variables(value);
         }
         let scope = package.split_once('/').map(|(scope, _)| scope).filter(|scope| scope.starts_with('@'));
         let of_scope = scope.and_then(|scope| entries.get(&format!("{scope}:registry")));
-        let variable = NPM.into_iter().find_map(|name| Some((self.set(name)?, name.to_owned())));
+        let variable =
+            NPM.into_iter().find_map(|name| Some((self.non_empty_variable(name)?, name.to_owned())));
         let file = || path.as_ref().map_or(String::new(), |path| path.display().to_string());
         let named = of_scope
             .map(|address| (address.clone(), file()))
@@ -154,16 +161,17 @@ impl UserEnvironment<'_> {
         while let Some((before, after)) = rest.split_once("${") {
             let Some((name, after)) = after.split_once('}') else { break };
             text.push_str(before);
-            text.push_str(&self.set(name).unwrap_or_default());
+            text.push_str(&self.non_empty_variable(name).unwrap_or_default());
             rest = after;
         }
         text + rest
     }
 
-    fn crates(&self) -> Result<Option<ConfiguredIndex>, IndexConfigError> {
-        let home = self.set("CARGO_HOME").map(PathBuf::from).or_else(|| self.below_home(".cargo"));
+    fn crates_index(&self) -> Result<Option<ConfiguredIndex>, IndexConfigError> {
+        let home =
+            self.non_empty_variable("CARGO_HOME").map(PathBuf::from).or_else(|| self.below_home(".cargo"));
         let path = home.map(|home| home.join("config.toml"));
-        let text = path.as_deref().map(content).transpose()?.flatten().unwrap_or_default();
+        let text = path.as_deref().map(read_optional_file).transpose()?.flatten().unwrap_or_default();
         let wrong = |why: String| IndexConfigError::File { path: path.clone().unwrap_or_default(), why };
         if is_too_deep(&text) {
             return Err(wrong(TOO_DEEP.to_owned()));
@@ -173,7 +181,8 @@ impl UserEnvironment<'_> {
         let named_by = path.as_ref().map_or(String::new(), |path| path.display().to_string());
         let mut name = "crates-io".to_owned();
         for _ in 0..MAX_REPLACED {
-            let of_source = |key: &str| self.set(&format!("CARGO_SOURCE_{}_{key}", as_variable(&name)));
+            let of_source =
+                |key: &str| self.non_empty_variable(&format!("CARGO_SOURCE_{}_{key}", as_variable(&name)));
             let source = config.source.get(&name);
             let next = of_source("REPLACE_WITH").or_else(|| source.and_then(|one| one.replace_with.clone()));
             if let Some(next) = next {
@@ -183,7 +192,8 @@ impl UserEnvironment<'_> {
             if name == "crates-io" {
                 return Ok(None);
             }
-            let registry = || self.set(&format!("CARGO_REGISTRIES_{}_INDEX", as_variable(&name)));
+            let registry =
+                || self.non_empty_variable(&format!("CARGO_REGISTRIES_{}_INDEX", as_variable(&name)));
             let index = of_source("REGISTRY")
                 .or_else(|| source.and_then(|one| one.registry.clone()))
                 .or_else(registry)
@@ -235,7 +245,7 @@ fn begins_at(place: &str, key: &str) -> bool {
 }
 
 /// Reads a file's text; none if the file does not exist.
-fn content(path: &Path) -> Result<Option<String>, IndexConfigError> {
+fn read_optional_file(path: &Path) -> Result<Option<String>, IndexConfigError> {
     let wrong = |why: String| IndexConfigError::File { path: path.to_owned(), why };
     match std::fs::metadata(path) {
         // Reading a pipe may never end.
@@ -284,7 +294,7 @@ mod tests {
             let found = variables.iter().find(|(known, _)| *known == name);
             found.map(|(_, value)| (*value).to_owned())
         };
-        UserEnvironment { variable: &variable, home: Some(home.path()) }.index(registry, package)
+        UserEnvironment { variable: &variable, home: Some(home.path()) }.find_index(registry, package)
     }
 
     const NPMRC: &str = "registry=https://npm.example/all/\n@ours:registry = https://npm.example/ours/\n; why\n\

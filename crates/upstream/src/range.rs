@@ -8,7 +8,7 @@ use std::str::FromStr as _;
 
 use pep440_rs::{Operator, VersionSpecifier, VersionSpecifiers};
 use truing_core::registry::PackageRegistry;
-use truing_core::version::{PackageVersion, RangeStyle, VersionError, promised};
+use truing_core::version::{PackageVersion, RangeStyle, VersionError, compatible_prefix};
 
 /// A range of versions, with its notation.
 #[derive(Clone, Debug)]
@@ -86,7 +86,7 @@ impl VersionRange {
 
     /// Returns the range that contains a release in the given style. `floor`, or else the present lower
     /// bound, is its lower bound if the style has one. None if its lower bound is not known.
-    pub fn following(
+    pub fn with_release(
         &self,
         style: RangeStyle,
         release: &PackageVersion,
@@ -96,9 +96,9 @@ impl VersionRange {
         let parse = |text: String| Self::parse(registry, &text).ok();
         match style {
             RangeStyle::Keep => self
-                .kept(release, floor)
+                .with_same_form(release, floor)
                 .filter(|kept| kept.contains(release))
-                .or_else(|| self.following(RangeStyle::ExclusiveUpperNextPatch, release, floor)),
+                .or_else(|| self.with_release(RangeStyle::ExclusiveUpperNextPatch, release, floor)),
             RangeStyle::VendoredVersion => Some(Self::of_copy(release.clone())),
             RangeStyle::Exact => match registry {
                 PackageRegistry::Pypi => parse(format!("=={release}")),
@@ -108,7 +108,7 @@ impl VersionRange {
             RangeStyle::Caret => match release {
                 PackageVersion::Pypi(version) => {
                     let numbers: Vec<u64> = version.release().iter().copied().chain([0; 3]).take(3).collect();
-                    let mut next = promised([*numbers.first()?, *numbers.get(1)?, *numbers.get(2)?]);
+                    let mut next = compatible_prefix([*numbers.first()?, *numbers.get(1)?, *numbers.get(2)?]);
                     let last = next.last_mut()?;
                     *last = last.checked_add(1)?;
                     let next: Vec<String> = next.iter().map(ToString::to_string).collect();
@@ -140,7 +140,7 @@ impl VersionRange {
                         let lower = floor.cloned().or_else(least)?;
                         parse(format!(">={lower} <{upper}"))
                     }
-                    VersionMatcher::Crates(range) => match floor.cloned().or_else(|| least(range)) {
+                    VersionMatcher::Crates(range) => match floor.cloned().or_else(|| lower_bound(range)) {
                         Some(lower) => parse(format!(">={lower}, <{upper}")),
                         None if has_lower(range) => None,
                         None => parse(format!("<{upper}")),
@@ -152,21 +152,21 @@ impl VersionRange {
     }
 
     /// Returns the new range in the form of the old one; none if the old one has no form that can be kept.
-    fn kept(&self, release: &PackageVersion, floor: Option<&PackageVersion>) -> Option<Self> {
+    fn with_same_form(&self, release: &PackageVersion, floor: Option<&PackageVersion>) -> Option<Self> {
         match (&self.admits, release, floor) {
             (VersionMatcher::Pypi(range), PackageVersion::Pypi(release), None) => {
-                keep::python(range, release, None).map(Self::of_specifiers)
+                keep::python_range(range, release, None).map(Self::of_specifiers)
             }
             (
                 VersionMatcher::Pypi(range),
                 PackageVersion::Pypi(release),
                 Some(PackageVersion::Pypi(floor)),
-            ) => keep::python(range, release, Some(floor)).map(Self::of_specifiers),
+            ) => keep::python_range(range, release, Some(floor)).map(Self::of_specifiers),
             (VersionMatcher::Npm(_), PackageVersion::Npm(release), floor) => {
-                keep::npm(&self.text, release, floor)
+                keep::npm_range(&self.text, release, floor)
             }
             (VersionMatcher::Crates(range), PackageVersion::Crates(release), floor) => {
-                keep::crates(range, release, floor)
+                keep::crates_range(range, release, floor)
             }
             (
                 VersionMatcher::Pypi(_)
@@ -227,7 +227,7 @@ fn has_lower(range: &semver::VersionReq) -> bool {
 }
 
 /// Returns the lower bound of a requirement of Cargo; none if it has no or several lower bounds.
-fn least(range: &semver::VersionReq) -> Option<PackageVersion> {
+fn lower_bound(range: &semver::VersionReq) -> Option<PackageVersion> {
     let lower = range.comparators.iter().filter(|one| {
         matches!(
             one.op,
@@ -257,7 +257,7 @@ mod tests {
     ) -> Option<String> {
         let version = |text: &str| PackageVersion::parse(registry, text).unwrap();
         let (to, floor) = (version(to), floor.map(version));
-        let next = VersionRange::parse(registry, range).unwrap().following(style, &to, floor.as_ref())?;
+        let next = VersionRange::parse(registry, range).unwrap().with_release(style, &to, floor.as_ref())?;
         assert!(next.contains(&to), "{next} does not hold {to}");
         Some(next.to_string())
     }
@@ -308,7 +308,7 @@ mod tests {
             ["1.2.0", "1.2.1"].map(|text| PackageVersion::parse(PackageRegistry::Npm, text).unwrap());
         let copy = VersionRange::of_copy(one.clone());
         assert!(copy.contains(&one) && !copy.contains(&two));
-        let next = copy.following(RangeStyle::VendoredVersion, &two, None).unwrap();
+        let next = copy.with_release(RangeStyle::VendoredVersion, &two, None).unwrap();
         assert_eq!(next.to_string(), "1.2.1");
     }
 }

@@ -18,7 +18,7 @@ use toml_edit::Item;
 use truing_core::sync::{METADATA, ReleaseSources, UnguardedReason};
 use version_ranges::Ranges;
 
-use crate::constraint::{self, RequirementPlace, document, pep508};
+use crate::constraint::{self, RequirementPlace, parse_document, pep508};
 
 /// The name under which the versions of Python itself are required.
 const PYTHON: &str = "Python";
@@ -52,13 +52,13 @@ impl DependentProject {
     /// the modules that its source imports.
     pub fn read(project: &Path, place: &RequirementPlace<'_>, imports: &BTreeSet<String>) -> Self {
         let mut follower = Self::default();
-        if let Some(text) = constraint::requirement(place) {
-            follower.extras = pep508::requirement(&text).ok().map(|requirement| requirement.extras);
+        if let Some(text) = constraint::python_requirement(place) {
+            follower.extras = pep508::parse_requirement(&text).ok().map(|requirement| requirement.extras);
         }
         for file in [place.file, &project.join("pyproject.toml")] {
-            let Ok(text) = constraint::content(file) else { continue };
-            if let Ok(document) = document(&text) {
-                follower.add(document.as_item());
+            let Ok(text) = constraint::read_file(file) else { continue };
+            if let Ok(document) = parse_document(&text) {
+                follower.add_document(document.as_item());
             } else {
                 let lines = text.lines().filter(|line| !line.trim_start().starts_with('-'));
                 follower.requires.extend(lines.filter_map(pep508::name));
@@ -69,7 +69,7 @@ impl DependentProject {
     }
 
     /// Adds the content of a `pyproject.toml`.
-    fn add(&mut self, document: &Item) {
+    fn add_document(&mut self, document: &Item) {
         let at = |keys: &[&str]| keys.iter().fold(document, |item, key| item.get(key).unwrap_or(&Item::None));
         let names = |item: &Item| -> Vec<String> {
             let texts = item.as_array().into_iter().flatten().filter_map(toml_edit::Value::as_str);
@@ -90,7 +90,11 @@ impl DependentProject {
     }
 
     /// Returns the changed requirements that do not affect the project, by name, each with the reason.
-    pub fn harmless(&self, from: &ReleaseSources, to: &ReleaseSources) -> BTreeMap<String, UnguardedReason> {
+    pub fn harmless_changes(
+        &self,
+        from: &ReleaseSources,
+        to: &ReleaseSources,
+    ) -> BTreeMap<String, UnguardedReason> {
         let nothing = BTreeMap::new();
         let of = |sources: &ReleaseSources| sources.requirements.get(METADATA).cloned();
         let (Some(old), Some(new)) = (of(from), of(to)) else { return nothing };
@@ -105,37 +109,43 @@ impl DependentProject {
         if pairs.iter().map(|(_, old, new)| old.len() + new.len()).sum::<usize>() > MAX_CHANGED {
             return nothing;
         }
-        let why = |(name, old, new): (&String, _, _)| Some((name.clone(), self.why(name, old, new)?));
+        let why =
+            |(name, old, new): (&String, _, _)| Some((name.clone(), self.unguarded_reason(name, old, new)?));
         pairs.into_iter().filter_map(why).collect()
     }
 
     /// Returns the reason for which a change does not affect the project; none if it does.
-    fn why(&self, name: &str, old: &BTreeSet<String>, new: &BTreeSet<String>) -> Option<UnguardedReason> {
+    fn unguarded_reason(
+        &self,
+        name: &str,
+        old: &BTreeSet<String>,
+        new: &BTreeSet<String>,
+    ) -> Option<UnguardedReason> {
         if old.len().max(new.len()) > MAX_TEXTS || !old.iter().chain(new).all(|text| is_safe(text)) {
             return None;
         }
         if name == PYTHON {
-            return self.python(old, new);
+            return self.python_reason(old, new);
         }
         let read = |texts: &BTreeSet<String>| {
-            texts.iter().map(|text| MarkedRequirement::of(text)).collect::<Option<Vec<_>>>()
+            texts.iter().map(|text| MarkedRequirement::parse(text)).collect::<Option<Vec<_>>>()
         };
         let (old, new) = (read(old)?, read(new)?);
-        let same = |scope: &InstallScope<'_>| scope.holds(&new, &old) && scope.holds(&old, &new);
+        let same = |scope: &InstallScope<'_>| scope.needs_hold(&new, &old) && scope.needs_hold(&old, &new);
         let mut scope = InstallScope { extras: self.extras.as_deref(), python: MarkerTree::TRUE };
         if same(&scope) {
             return Some(UnguardedReason::OfExtra);
         }
-        scope.python = self.python.as_ref().and_then(marker).unwrap_or(MarkerTree::TRUE);
+        scope.python = self.python.as_ref().and_then(python_marker).unwrap_or(MarkerTree::TRUE);
         if same(&scope) {
             return Some(UnguardedReason::OfOtherPython);
         }
         let why = if new.is_empty() { UnguardedReason::Dropped } else { UnguardedReason::Wider };
-        (scope.holds(&new, &old) && !self.uses(name)).then_some(why)
+        (scope.needs_hold(&new, &old) && !self.uses_package(name)).then_some(why)
     }
 
     /// Returns that reason for a change of Python's own versions.
-    fn python(&self, old: &BTreeSet<String>, new: &BTreeSet<String>) -> Option<UnguardedReason> {
+    fn python_reason(&self, old: &BTreeSet<String>, new: &BTreeSet<String>) -> Option<UnguardedReason> {
         let range = |texts: &BTreeSet<String>| {
             let texts = texts.iter().map(|text| VersionSpecifiers::from_str(text).ok());
             texts
@@ -152,7 +162,7 @@ impl DependentProject {
     }
 
     /// Returns true if the project requires the package, or imports a module of a matching name.
-    fn uses(&self, package: &str) -> bool {
+    fn uses_package(&self, package: &str) -> bool {
         let stripped = PREFIXES.iter().filter_map(|prefix| package.strip_prefix(prefix));
         let stripped = stripped.chain(SUFFIXES.iter().filter_map(|suffix| package.strip_suffix(suffix)));
         let mut modules = stripped.chain([package]);
@@ -167,7 +177,7 @@ fn is_safe(text: &str) -> bool {
 }
 
 /// Converts a range of Python versions to a marker.
-fn marker(python: &VersionSpecifiers) -> Option<MarkerTree> {
+fn python_marker(python: &VersionSpecifiers) -> Option<MarkerTree> {
     let terms =
         python.iter().map(|one| format!("python_full_version {} '{}'", one.operator(), one.version()));
     let terms = terms.collect::<Vec<_>>().join(" and ");
@@ -184,11 +194,11 @@ struct MarkedRequirement {
 
 impl MarkedRequirement {
     /// Parses a requirement; none if it has no range of versions, or is not valid.
-    fn of(text: &str) -> Option<Self> {
+    fn parse(text: &str) -> Option<Self> {
         if text.contains('@') {
             return None;
         }
-        let requirement = pep508::requirement(text).ok()?;
+        let requirement = pep508::parse_requirement(text).ok()?;
         let range = match requirement.version_or_url {
             None => Ranges::full(),
             Some(VersionOrUrl::VersionSpecifier(range)) => range.into(),
@@ -209,7 +219,7 @@ struct InstallScope<'a> {
 
 impl InstallScope<'_> {
     /// Returns true if both markers hold in some installation.
-    fn meets(&self, one: &MarkerTree, other: &MarkerTree) -> bool {
+    fn can_overlap(&self, one: &MarkerTree, other: &MarkerTree) -> bool {
         let mut both = one.clone();
         both.and(other.clone());
         both.and(self.python.clone());
@@ -222,9 +232,9 @@ impl InstallScope<'_> {
     /// Returns true if every installation that fulfils `given` also fulfils `needs`. That is the case if the
     /// given requirements that apply wherever a need applies have a narrower range together, and at least its
     /// extras.
-    fn holds(&self, needs: &[MarkedRequirement], given: &[MarkedRequirement]) -> bool {
-        needs.iter().filter(|need| self.meets(&need.marker, &MarkerTree::TRUE)).all(|need| {
-            let there = |one: &&MarkedRequirement| !self.meets(&need.marker, &one.marker.negate());
+    fn needs_hold(&self, needs: &[MarkedRequirement], given: &[MarkedRequirement]) -> bool {
+        needs.iter().filter(|need| self.can_overlap(&need.marker, &MarkerTree::TRUE)).all(|need| {
+            let there = |one: &&MarkedRequirement| !self.can_overlap(&need.marker, &one.marker.negate());
             let there: Vec<&MarkedRequirement> = given.iter().filter(there).collect();
             let range = there.iter().fold(Ranges::full(), |range, one| range.intersection(&one.range));
             let has = |extra: &ExtraName| there.iter().any(|one| one.extras.contains(extra));
@@ -255,7 +265,7 @@ mod tests {
                 ..ReleaseSources::default()
             }
         };
-        follower.harmless(&of(old), &of(new)).remove(name)
+        follower.harmless_changes(&of(old), &of(new)).remove(name)
     }
 
     #[test]

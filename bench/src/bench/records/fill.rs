@@ -4,7 +4,7 @@
 
 use anyhow::Result;
 use truing_core::id::UnixMillis;
-use truing_core::ledger::{day, month};
+use truing_core::ledger::{utc_day, utc_month};
 
 use super::shapes::{BASE, BEGAN, COST, ENDED, FINDING, HEAD, KEY, RUN, RowTexts, TOOK_MS, shapes};
 
@@ -65,7 +65,7 @@ impl StoreSize {
     }
 
     fn months(&self) -> Vec<String> {
-        let mut months: Vec<String> = self.days().into_iter().map(month).collect();
+        let mut months: Vec<String> = self.days().into_iter().map(utc_month).collect();
         months.dedup();
         months
     }
@@ -288,7 +288,7 @@ fn money(size: &StoreSize) -> Vec<String> {
     );
     let days = size.days();
     let listed: Vec<String> =
-        days.iter().enumerate().map(|(at, now)| format!("({at}, '{}', {})", day(*now), now.0)).collect();
+        days.iter().enumerate().map(|(at, now)| format!("({at}, '{}', {})", utc_day(*now), now.0)).collect();
     let of_day = format!(
         "INSERT INTO level ({columns}) SELECT 'repo_day', {}, day.column2, 20000000, 400000, 0, day.column3 \
          FROM (VALUES {}) AS day, {} ORDER BY day.column1, value",

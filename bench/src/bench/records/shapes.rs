@@ -57,11 +57,11 @@ pub(super) fn shapes() -> Result<RowTexts> {
     let converge = converge();
     Ok(RowTexts {
         review: json(&review(&head, &base))?,
-        converge_kind: converge.end().context("a run of converge has ended")?.as_str().to_owned(),
+        converge_kind: converge.run_outcome().context("a run of converge has ended")?.as_str().to_owned(),
         converge_reason: converge.reason().unwrap_or_default().to_owned(),
         converge: json(&converge)?,
         finding: json(&finding())?,
-        summary: json(&DesiredComment::summary(format!(
+        summary: json(&DesiredComment::for_summary(format!(
             "**Truing** reviewed {HEAD}.\n\n{}",
             TEXT.repeat(3)
         )))?,
@@ -161,10 +161,10 @@ fn review(head: &Sha, base: &Sha) -> ReviewRecord {
     detail.coverage.reviewed = paths.collect();
     let tokens =
         TokenUsage { input: 1200, output: 900, cache_read: 41_000, cache_write_5m: 9000, cache_write_1h: 0 };
-    let mut record = ReviewRecord::begin(RunId::new(RUN), SlotKey::new(KEY), detail, UnixMillis(BEGAN));
+    let mut record = ReviewRecord::new(RunId::new(RUN), SlotKey::new(KEY), detail, UnixMillis(BEGAN));
     record.versions.insert("truing".to_owned(), "0.1.0".to_owned());
     record
-        .asked(Some(ModelReview {
+        .with_model_review(Some(ModelReview {
             model: "claude-sonnet-4-5".to_owned(),
             prompt_hash: HEAD.to_owned(),
             turns: 3,

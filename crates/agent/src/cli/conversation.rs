@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::{Duration, Instant, timeout, timeout_at};
 use truing_core::ledger::TokenUsage;
-use truing_core::line::clean;
+use truing_core::line::clean_line;
 use truing_model::messages::{KnownBlock, MessageBlock, MessageRole, ModelMessage, ToolDefinition};
 
 use super::relay::{ProgramMessage, RelayReply};
@@ -80,7 +80,7 @@ impl<'a, F: ReportForm, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J> {
     /// Handles the program's messages until the run is over and the program had time to end. `start` is its
     /// place in the queue of starts, released at its first message. The run also ends if the program sends
     /// no model request `within` this time.
-    pub(super) async fn held(
+    pub(super) async fn serve_program(
         &mut self,
         mut said: mpsc::Receiver<ProgramMessage>,
         start: Option<OwnedSemaphorePermit>,
@@ -100,11 +100,11 @@ impl<'a, F: ReportForm, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J> {
             let Some(said) = next else { break };
             drop(start.take());
             has_asked |= matches!(said, ProgramMessage::Ask { .. });
-            self.hear(said).await;
+            self.handle_message(said).await;
         }
         let rest = async {
             while let Some(said) = said.recv().await {
-                self.hear(said).await;
+                self.handle_message(said).await;
             }
         };
         // The result is ignored, because the run is already over.
@@ -117,23 +117,25 @@ impl<'a, F: ReportForm, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J> {
     }
 
     /// Returns the finished run: with its own end if it has one, or else with `end`.
-    pub(super) async fn ended(self, end: AgentRunEnd) -> AgentRun<F> {
-        self.turns.ended(self.over.unwrap_or(end)).await
+    pub(super) async fn finish_run(self, end: AgentRunEnd) -> AgentRun<F> {
+        self.turns.finish_run(self.over.unwrap_or(end)).await
     }
 
-    async fn hear(&mut self, said: ProgramMessage) {
+    async fn handle_message(&mut self, said: ProgramMessage) {
         // A failed send is ignored: the receiver is gone and needs no response.
         match said {
             ProgramMessage::Ask { body, subagent, back } => {
-                drop(back.send(self.asked(&body, subagent).await));
+                drop(back.send(self.answer_request(&body, subagent).await));
             }
-            ProgramMessage::Call { name, input, back } => drop(back.send(self.called(&name, &input).await)),
+            ProgramMessage::Call { name, input, back } => {
+                drop(back.send(self.call_tool(&name, &input).await));
+            }
         }
     }
 
     /// Answers a model request of the program: one turn, or several if the model makes no call.
-    async fn asked(&mut self, body: &[u8], subagent: Option<String>) -> RelayReply {
-        let asked = match wire::read(body) {
+    async fn answer_request(&mut self, body: &[u8], subagent: Option<String>) -> RelayReply {
+        let asked = match wire::read_request(body) {
             Ok(asked) => asked,
             Err(what) => return RelayReply::Refused(what),
         };
@@ -142,7 +144,7 @@ impl<'a, F: ReportForm, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J> {
             return RelayReply::Refused("this run has no agents but itself".to_owned());
         }
         if asked.model != self.model {
-            let other = clean(&asked.model, MAX_NAME_CHARS);
+            let other = clean_line(&asked.model, MAX_NAME_CHARS);
             return RelayReply::Refused(format!("this run may not use the model `{other}`"));
         }
         if self.over.is_none() && !asked.tools.iter().any(|name| name == REPORT) {
@@ -150,36 +152,36 @@ impl<'a, F: ReportForm, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J> {
         }
         let said = match &self.over {
             Some(_) => None,
-            None => self.turn(asked.messages).await,
+            None => self.ask_model(asked.messages).await,
         };
         match (said, &self.over) {
-            (Some(said), _) => self.answer(&said, asked.streams),
+            (Some(said), _) => self.encode_reply(&said, asked.streams),
             (None, Some(AgentRunEnd::Refused(why))) => RelayReply::Refused(why.to_string()),
             (None, Some(_) | None) => {
                 let last =
                     ModelMessage { role: MessageRole::Assistant, content: vec![MessageBlock::text(OVER)] };
-                self.answer(&last, asked.streams)
+                self.encode_reply(&last, asked.streams)
             }
         }
     }
 
     /// Asks the model until it makes calls or the run is over.
-    async fn turn(&mut self, messages: Vec<ModelMessage>) -> Option<ModelMessage> {
+    async fn ask_model(&mut self, messages: Vec<ModelMessage>) -> Option<ModelMessage> {
         let known = std::mem::replace(&mut self.known, messages.len() + 1);
         if known > 0 && messages.len() > known {
             let mut new: Vec<ModelMessage> = messages.into_iter().skip(known).collect();
             self.answer_unknown(&mut new);
-            self.turns.told(new);
+            self.turns.add_messages(new);
         } else {
-            self.turns.renew(messages);
+            self.turns.replace_messages(messages);
         }
-        self.over = self.turns.repaired(self.wrong.take());
+        self.over = self.turns.ask_for_repair(self.wrong.take());
         while self.over.is_none() {
-            match self.turns.step().await {
+            match self.turns.run_turn().await {
                 TurnOutcome::Again => {}
                 TurnOutcome::Over(end) => self.over = Some(end),
                 TurnOutcome::Calls { said, wrong } => {
-                    self.unknown = self.turns.unknown(&said).await;
+                    self.unknown = self.turns.answer_unknown_calls(&said).await;
                     self.turns.push_said(said.clone());
                     (self.wrong, self.called) = (wrong, 0);
                     return Some(said);
@@ -201,18 +203,18 @@ impl<'a, F: ReportForm, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J> {
 
     /// Builds a response for the program, with the usage since the previous response: the program adds it
     /// up for its own cap on money.
-    fn answer(&mut self, said: &ModelMessage, streams: bool) -> RelayReply {
+    fn encode_reply(&mut self, said: &ModelMessage, streams: bool) -> RelayReply {
         self.told += 1;
         let id = format!("msg_{:08}", self.told);
         let counted = std::mem::replace(&mut self.counted, self.turns.usage());
         let usage = self.counted.minus(&counted);
-        RelayReply::Said { body: wire::told(said, &id, self.model, &usage, streams), streams }
+        RelayReply::Said { body: wire::encode_answer(said, &id, self.model, &usage, streams), streams }
     }
 
     /// Runs a call of the last response.
-    async fn called(&mut self, name: &str, input: &Value) -> CallOutput {
+    async fn call_tool(&mut self, name: &str, input: &Value) -> CallOutput {
         let (at, wrong) = (self.called, self.wrong.clone());
         self.called += 1;
-        self.turns.call(name, input, at, wrong.as_deref()).await
+        self.turns.make_call(name, input, at, wrong.as_deref()).await
     }
 }

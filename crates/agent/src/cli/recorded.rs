@@ -146,27 +146,27 @@ fn recording(name: &str) -> ProgramRecording {
     ProgramRecording { version, status: ExitStatus::from_raw(status), lines: lines.to_owned() }
 }
 
-fn end(lines: &[u8], status: ExitStatus) -> String {
+fn run_end(lines: &[u8], status: ExitStatus) -> String {
     let mut stream = CliStream::default();
     // The result does not depend on the size of the chunks.
     for part in lines.chunks(7) {
         stream.read(part);
     }
-    stream.line();
-    format!("{:?}", stream.end(status, ""))
+    stream.finish_line();
+    format!("{:?}", stream.run_end(status, ""))
 }
 
 #[tokio::test]
 async fn what_the_program_printed_comes_to_the_end_that_it_had() {
     if is_updated() {
         for story in &STORIES {
-            record(story).await;
+            record_case(story).await;
         }
     }
     for story in &STORIES {
         let ProgramRecording { version, status, lines } = recording(story.name);
         assert_eq!(version, CLI_VERSION, "{}: record it anew: see above", story.name);
-        let told = end(lines.as_bytes(), status);
+        let told = run_end(lines.as_bytes(), status);
         assert!(told.starts_with(story.end), "{}: {told}", story.name);
         // The recording names no place of the machine that made it.
         for word in ["/home/", "/root", "/tmp", "127.0.0.1", "localhost", ".local"] {
@@ -186,21 +186,21 @@ fn a_stream_that_is_cut_or_disturbed_is_never_more_than_it_was() {
     let result = whole.rfind('\n').unwrap() + 1;
     assert!(whole[result..].contains("\"terminal_reason\":\"completed\""), "{}", &whole[result..]);
     for cut in (0..whole.len()).filter(|cut| whole.is_char_boundary(*cut)) {
-        let told = end(&whole.as_bytes()[..cut], good.status);
+        let told = run_end(&whole.as_bytes()[..cut], good.status);
         assert_eq!(told, "Failed(\"claude ended (exit status: 0) without a result\")", "{cut}");
     }
     let other = recording("max-turns");
     let noise = "\u{0}\n[]\nnull\n{\"type\":\"result\"\n7\n{\"type\":\"result_\",\"terminal_reason\":\"x\"}\n\u{fffd}\n";
     let disturbed: String = other.lines.lines().map(|line| format!("{noise}{line}\n{noise}")).collect();
-    assert_eq!(end(disturbed.as_bytes(), other.status), "Limit(Turns)");
+    assert_eq!(run_end(disturbed.as_bytes(), other.status), "Limit(Turns)");
     // If two streams are mixed, the worse result counts.
     for mixed in [[&good.lines, &other.lines], [&other.lines, &good.lines]] {
-        assert_eq!(end(mixed.map(String::as_str).concat().as_bytes(), good.status), "Limit(Turns)");
+        assert_eq!(run_end(mixed.map(String::as_str).concat().as_bytes(), good.status), "Limit(Turns)");
     }
 }
 
 /// Returns the path of the program, if it is installed.
-fn program() -> Option<PathBuf> {
+fn find_program() -> Option<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     root.join("target/tools/claude").join(CLI_VERSION).join("claude").canonicalize().ok()
 }
@@ -212,7 +212,7 @@ struct ProgramRun {
 }
 
 /// Runs the program with this many prompts; `answers` plays the run.
-async fn run<F: Future<Output = ()>>(
+async fn run_program<F: Future<Output = ()>>(
     program: &Path,
     lines: usize,
     answers: impl FnOnce(mpsc::Receiver<ProgramMessage>, Pid) -> F,
@@ -240,7 +240,7 @@ async fn run<F: Future<Output = ()>>(
         command.env(home, place.path());
     }
     let file = place.path().join("words");
-    std::fs::write(&file, wire::user("Go.").repeat(lines)).unwrap();
+    std::fs::write(&file, wire::encode_task("Go.").repeat(lines)).unwrap();
     command.stdin(std::fs::File::open(file).unwrap()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = command.kill_on_drop(true).spawn().unwrap();
     let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw).unwrap();
@@ -253,14 +253,14 @@ async fn run<F: Future<Output = ()>>(
 }
 
 /// Runs the program and stores its output as a recording.
-async fn record(story: &RecordedCase) {
-    let program = program().expect("the program is where `cargo xtask test` puts it");
-    let ran = run(&program, story.lines, |said, pid| answered(story, said, pid)).await;
+async fn record_case(story: &RecordedCase) {
+    let program = find_program().expect("the program is where `cargo xtask test` puts it");
+    let ran = run_program(&program, story.lines, |said, pid| answer_messages(story, said, pid)).await;
     let mut text =
         json!({ "claude": CLI_VERSION, "status": ran.output.status.into_raw() }).to_string() + "\n";
     for line in String::from_utf8(ran.output.stdout).unwrap().lines() {
         let mut event: Value = serde_json::from_str(line).unwrap();
-        plain(&mut event, &ran.names);
+        strip_run_names(&mut event, &ran.names);
         text += &format!("{event}\n");
     }
     std::fs::create_dir_all(folder()).unwrap();
@@ -270,21 +270,23 @@ async fn record(story: &RecordedCase) {
 /// Order matters: a tool's effect may depend on the call before it.
 #[tokio::test]
 async fn the_program_makes_the_calls_of_one_answer_one_after_another() {
-    let Some(program) = program() else { return };
+    let Some(program) = find_program() else { return };
     let (tell, told) = oneshot::channel();
     let answers = async |mut said: mpsc::Receiver<ProgramMessage>, _: Pid| {
         let (mut made, mut tell) = (Vec::new(), Some(tell));
         while let Some(one) = said.recv().await {
             match one {
                 ProgramMessage::Ask { body, back, .. } => {
-                    let asked = wire::read(&body).unwrap();
+                    let asked = wire::read_request(&body).unwrap();
                     let blocks = if made.is_empty() {
-                        (0..CALLS).map(|number| call(number, json!({ "path": number.to_string() }))).collect()
+                        (0..CALLS)
+                            .map(|number| call_block(number, json!({ "path": number.to_string() })))
+                            .collect()
                     } else {
                         tell.take().map(|tell| tell.send(std::mem::take(&mut made)));
                         vec![MessageBlock::text("That is all.")]
                     };
-                    drop(back.send(says(blocks, 1, 10, &asked)));
+                    drop(back.send(answer_reply(blocks, 1, 10, &asked)));
                 }
                 ProgramMessage::Call { input, back, .. } => {
                     made.push(input["path"].as_str().unwrap().to_owned());
@@ -296,14 +298,14 @@ async fn the_program_makes_the_calls_of_one_answer_one_after_another() {
             }
         }
     };
-    let ran = run(&program, 1, answers).await;
+    let ran = run_program(&program, 1, answers).await;
     assert!(ran.output.status.success(), "{:?}", ran.output);
     let all: Vec<String> = (0..CALLS).map(|number| number.to_string()).collect();
     assert_eq!(told.await.unwrap(), all);
 }
 
 /// Answers the program's messages from the script.
-async fn answered(story: &RecordedCase, mut said: mpsc::Receiver<ProgramMessage>, pid: Pid) {
+async fn answer_messages(story: &RecordedCase, mut said: mpsc::Receiver<ProgramMessage>, pid: Pid) {
     let mut asked = 0;
     // Responses held open until the program dies.
     let mut open = Vec::new();
@@ -312,7 +314,7 @@ async fn answered(story: &RecordedCase, mut said: mpsc::Receiver<ProgramMessage>
             ProgramMessage::Ask { body, back, .. } => {
                 let meets = story.asks.get(asked).or(story.asks.last()).copied().unwrap();
                 asked += 1;
-                let read = wire::read(&body).unwrap();
+                let read = wire::read_request(&body).unwrap();
                 if let ScriptedReply::Death(signal) = meets {
                     open.push(Box::new(back) as Box<dyn Send>);
                     kill_process(pid, signal).unwrap();
@@ -337,34 +339,38 @@ fn reply(meets: ScriptedReply, nth: usize, asked: &wire::CliRequest) -> RelayRep
         ScriptedReply::Forbidden | ScriptedReply::Death(_) => {
             RelayReply::Refused("this run's money is used up".to_owned())
         }
-        ScriptedReply::Call(tokens) => says(vec![call(nth, json!({ "path": "a.py" }))], nth, tokens, asked),
-        ScriptedReply::Words => says(vec![MessageBlock::text("That is all.")], nth, 10, asked),
-        ScriptedReply::Refusal => match says(vec![MessageBlock::text("That is all.")], nth, 10, asked) {
-            RelayReply::Said { body, streams } => {
-                let body = String::from_utf8(body).unwrap().replace("end_turn", "refusal");
-                RelayReply::Said { body: body.into_bytes(), streams }
+        ScriptedReply::Call(tokens) => {
+            answer_reply(vec![call_block(nth, json!({ "path": "a.py" }))], nth, tokens, asked)
+        }
+        ScriptedReply::Words => answer_reply(vec![MessageBlock::text("That is all.")], nth, 10, asked),
+        ScriptedReply::Refusal => {
+            match answer_reply(vec![MessageBlock::text("That is all.")], nth, 10, asked) {
+                RelayReply::Said { body, streams } => {
+                    let body = String::from_utf8(body).unwrap().replace("end_turn", "refusal");
+                    RelayReply::Said { body: body.into_bytes(), streams }
+                }
+                refused @ RelayReply::Refused(_) => refused,
             }
-            refused @ RelayReply::Refused(_) => refused,
-        },
+        }
     }
 }
 
-fn call(nth: usize, input: Value) -> MessageBlock {
+fn call_block(nth: usize, input: Value) -> MessageBlock {
     MessageBlock::Known(KnownBlock::ToolUse { id: format!("toolu_{nth:08}"), name: "read".to_owned(), input })
 }
 
-fn says(content: Vec<MessageBlock>, nth: usize, tokens: u64, asked: &wire::CliRequest) -> RelayReply {
+fn answer_reply(content: Vec<MessageBlock>, nth: usize, tokens: u64, asked: &wire::CliRequest) -> RelayReply {
     let said = ModelMessage { role: MessageRole::Assistant, content };
     let usage = TokenUsage { input: tokens, output: 10, ..TokenUsage::default() };
     let id = format!("msg_{nth:08}");
     RelayReply::Said {
-        body: wire::told(&said, &id, &asked.model, &usage, asked.streams),
+        body: wire::encode_answer(&said, &id, &asked.model, &usage, asked.streams),
         streams: asked.streams,
     }
 }
 
 /// Removes names of a machine, identifiers of a run and times.
-fn plain(value: &mut Value, names: &[(String, &str)]) {
+fn strip_run_names(value: &mut Value, names: &[(String, &str)]) {
     match value {
         Value::Object(fields) => {
             for (name, value) in fields {
@@ -379,11 +385,11 @@ fn plain(value: &mut Value, names: &[(String, &str)]) {
                     | Value::Number(_)
                     | Value::String(_)
                     | Value::Array(_)
-                    | Value::Object(_) => plain(value, names),
+                    | Value::Object(_) => strip_run_names(value, names),
                 }
             }
         }
-        Value::Array(all) => all.iter_mut().for_each(|value| plain(value, names)),
+        Value::Array(all) => all.iter_mut().for_each(|value| strip_run_names(value, names)),
         Value::String(text) => {
             for (name, by) in names {
                 *text = text.replace(name, by);

@@ -15,7 +15,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
-use truing_core::line::clean;
+use truing_core::line::clean_line;
 use truing_core::secret::SecretString;
 
 use super::invocation::SERVER;
@@ -80,13 +80,13 @@ impl Toolset for ToolBridge {
         let (back, answer) = oneshot::channel();
         let call = ProgramMessage::Call { name: name.to_owned(), input, back };
         if self.run.send(call).await.is_err() {
-            return ToolCallResult::failed("the run is over");
+            return ToolCallResult::from_error("the run is over");
         }
         match answer.await {
             Ok(CallOutput { text, is_error, denied: _ }) => {
                 ToolCallResult { text, structured: None, is_error }
             }
-            Err(_) => ToolCallResult::failed("the run is over"),
+            Err(_) => ToolCallResult::from_error("the run is over"),
         }
     }
 }
@@ -102,53 +102,61 @@ impl CliRelay {
         let door = self.door.clone();
         let answer = move |request: Request<Incoming>| {
             let relay = self.clone();
-            async move { relay.answer(request).await }
+            async move { relay.route_request(request).await }
         };
         let knows = move |headers: &HeaderMap| door.lets_in(headers);
         // Without the server the program ends, and its exit gives the reason.
-        let _ = connections::serve(listener, ConnectionBounds::default(), knows, answer).await;
+        let _ = connections::serve_connections(listener, ConnectionBounds::default(), knows, answer).await;
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> McpResponse {
+    async fn route_request(&self, request: Request<Incoming>) -> McpResponse {
         match (request.method(), request.uri().path()) {
             (&Method::POST, MESSAGES) if !self.door.lets_in(request.headers()) => {
-                refused("this run's token is another")
+                refusal_response("this run's token is another")
             }
-            (&Method::POST, MESSAGES) => self.asked(request).await,
-            (_, "/mcp") => self.door.answer(self.tools.clone(), request).await,
-            (&Method::HEAD, _) => told(StatusCode::OK, "text/plain", Vec::new()),
-            (_, _) => told(StatusCode::NOT_FOUND, "application/json", wire::refusal("there is nothing here")),
+            (&Method::POST, MESSAGES) => self.ask_run(request).await,
+            (_, "/mcp") => self.door.answer_request(self.tools.clone(), request).await,
+            (&Method::HEAD, _) => build_response(StatusCode::OK, "text/plain", Vec::new()),
+            (_, _) => build_response(
+                StatusCode::NOT_FOUND,
+                "application/json",
+                wire::encode_refusal("there is nothing here"),
+            ),
         }
     }
 
-    async fn asked(&self, request: Request<Incoming>) -> McpResponse {
+    async fn ask_run(&self, request: Request<Incoming>) -> McpResponse {
         let subagent = subagent(request.headers());
         let body = match Limited::new(request.into_body(), MAX_BODY).collect().await {
             Ok(body) => body.to_bytes(),
-            Err(_) => return refused("the request is too long, or cut"),
+            Err(_) => return refusal_response("the request is too long, or cut"),
         };
         let (back, reply) = oneshot::channel();
         if self.tools.run.send(ProgramMessage::Ask { body, subagent, back }).await.is_err() {
-            return refused("the run is over");
+            return refusal_response("the run is over");
         }
         match reply.await {
-            Ok(RelayReply::Said { body, streams: true }) => told(StatusCode::OK, "text/event-stream", body),
-            Ok(RelayReply::Said { body, streams: false }) => told(StatusCode::OK, "application/json", body),
-            Ok(RelayReply::Refused(why)) => refused(&why),
-            Err(_) => refused("the run is over"),
+            Ok(RelayReply::Said { body, streams: true }) => {
+                build_response(StatusCode::OK, "text/event-stream", body)
+            }
+            Ok(RelayReply::Said { body, streams: false }) => {
+                build_response(StatusCode::OK, "application/json", body)
+            }
+            Ok(RelayReply::Refused(why)) => refusal_response(&why),
+            Err(_) => refusal_response("the run is over"),
         }
     }
 }
 
 fn subagent(headers: &HeaderMap) -> Option<String> {
-    headers.get(SUBAGENT).map(|id| clean(&String::from_utf8_lossy(id.as_bytes()), MAX_NAME_CHARS))
+    headers.get(SUBAGENT).map(|id| clean_line(&String::from_utf8_lossy(id.as_bytes()), MAX_NAME_CHARS))
 }
 
-fn refused(why: &str) -> McpResponse {
-    told(StatusCode::FORBIDDEN, "application/json", wire::refusal(why))
+fn refusal_response(why: &str) -> McpResponse {
+    build_response(StatusCode::FORBIDDEN, "application/json", wire::encode_refusal(why))
 }
 
-fn told(status: StatusCode, kind: &'static str, body: Vec<u8>) -> McpResponse {
+fn build_response(status: StatusCode, kind: &'static str, body: Vec<u8>) -> McpResponse {
     let never = |never: Infallible| match never {};
     let mut answer = Response::new(Full::new(Bytes::from(body)).map_err(never).boxed());
     *answer.status_mut() = status;

@@ -6,7 +6,7 @@ use std::process::ExitStatus;
 
 use serde::Deserialize;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
-use truing_core::line::clean;
+use truing_core::line::clean_line;
 
 use crate::command::{OutputOverflow, OutputSink};
 use crate::native::{AgentRunEnd, RunLimit};
@@ -42,7 +42,10 @@ pub(super) struct ResultLine {
 }
 
 impl OutputSink for CliStream {
-    async fn hear(&mut self, stream: Option<impl AsyncRead + Unpin + Send>) -> Result<(), OutputOverflow> {
+    async fn read_stream(
+        &mut self,
+        stream: Option<impl AsyncRead + Unpin + Send>,
+    ) -> Result<(), OutputOverflow> {
         let Some(mut stream) = stream else { return Ok(()) };
         let mut part = vec![0; CHUNK];
         while let Ok(count @ 1..) = stream.read(&mut part).await {
@@ -51,7 +54,7 @@ impl OutputSink for CliStream {
                 return Err(OutputOverflow);
             }
         }
-        self.line();
+        self.finish_line();
         Ok(())
     }
 }
@@ -68,13 +71,13 @@ impl CliStream {
                 self.line.extend_from_slice(piece);
             }
             if lines.peek().is_some() {
-                self.line();
+                self.finish_line();
             }
         }
     }
 
     /// Handles the end of a line. Of several results one that is an error takes precedence.
-    pub(super) fn line(&mut self) {
+    pub(super) fn finish_line(&mut self) {
         let (line, is_long) = (std::mem::take(&mut self.line), std::mem::take(&mut self.is_long));
         let told = serde_json::from_slice::<ResultLine>(&line)
             .ok()
@@ -87,9 +90,9 @@ impl CliStream {
     }
 
     /// Returns the end of a run whose program ended before the run itself did.
-    pub(super) fn end(&self, status: ExitStatus, errors: &str) -> AgentRunEnd {
+    pub(super) fn run_end(&self, status: ExitStatus, errors: &str) -> AgentRunEnd {
         let Some(told) = &self.result else {
-            let errors = clean(errors.trim(), MAX_WORDS);
+            let errors = clean_line(errors.trim(), MAX_WORDS);
             let why = if errors.is_empty() { String::new() } else { format!(": {errors}") };
             return AgentRunEnd::Failed(format!("claude ended ({status}) without a result{why}"));
         };
@@ -99,12 +102,12 @@ impl CliStream {
             Some("prompt_too_long" | "blocking_limit") => AgentRunEnd::Full,
             Some(reason) if told.is_error => {
                 let words = told.result.clone().or_else(|| told.errors.first().map(ToString::to_string));
-                AgentRunEnd::Failed(clean(
+                AgentRunEnd::Failed(clean_line(
                     &format!("claude ended with {reason}: {}", words.unwrap_or_default()),
                     MAX_WORDS,
                 ))
             }
-            Some(_) | None => AgentRunEnd::Failed(clean(
+            Some(_) | None => AgentRunEnd::Failed(clean_line(
                 &format!("claude ended ({}) before the model had reported", told.subtype),
                 MAX_WORDS,
             )),
@@ -124,8 +127,8 @@ mod tests {
         for byte in lines.as_bytes() {
             stream.read(&[*byte]);
         }
-        stream.line();
-        format!("{:?}", stream.end(ExitStatus::from_raw(code << 8), " boom\u{1b}[31m\n"))
+        stream.finish_line();
+        format!("{:?}", stream.run_end(ExitStatus::from_raw(code << 8), " boom\u{1b}[31m\n"))
     }
 
     #[test]
@@ -195,6 +198,6 @@ mod tests {
         }
         assert!(stream.line.len() <= MAX_LINE);
         stream.read(b"\n{\"type\":\"result\",\"terminal_reason\":\"max_turns\"}\n");
-        assert_eq!(format!("{:?}", stream.end(ExitStatus::from_raw(0), "")), "Limit(Turns)");
+        assert_eq!(format!("{:?}", stream.run_end(ExitStatus::from_raw(0), "")), "Limit(Turns)");
     }
 }

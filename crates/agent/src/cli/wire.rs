@@ -41,7 +41,7 @@ struct NamedTool {
 }
 
 /// Returns the run's first prompt in the program's input format.
-pub(super) fn user(task: &str) -> Vec<u8> {
+pub(super) fn encode_task(task: &str) -> Vec<u8> {
     let words = json!({
         "type": "user",
         "message": {"role": "user", "content": [{"type": "text", "text": task}]},
@@ -55,30 +55,31 @@ pub(super) fn user(task: &str) -> Vec<u8> {
 ///
 /// # Errors
 /// A description of the error in the request.
-pub(super) fn read(body: &[u8]) -> Result<CliRequest, String> {
+pub(super) fn read_request(body: &[u8]) -> Result<CliRequest, String> {
     let CliRequestBody { model, messages, tools, stream } =
         serde_json::from_slice(body).map_err(|error| format!("this is no request for a message: {error}"))?;
     // System messages are dropped: the program describes itself and its surroundings there, which do not
     // apply to the model in this run.
     let said = messages.into_iter().filter(|said| said.role != MessageRole::System);
-    let messages =
-        said.map(|CliMessage { role, content }| ModelMessage { role, content: blocks(content) }).collect();
-    let tools = tools.into_iter().filter_map(|tool| ours(&tool.name).map(str::to_owned)).collect();
+    let messages = said
+        .map(|CliMessage { role, content }| ModelMessage { role, content: parse_blocks(content) })
+        .collect();
+    let tools = tools.into_iter().filter_map(|tool| own_tool_name(&tool.name).map(str::to_owned)).collect();
     Ok(CliRequest { model, messages, tools, streams: stream })
 }
 
 /// Returns the run's own name of a tool, if the tool is one of the run's.
-pub(super) fn ours(name: &str) -> Option<&str> {
+pub(super) fn own_tool_name(name: &str) -> Option<&str> {
     name.strip_prefix("mcp__")?.strip_prefix(SERVER)?.strip_prefix("__")
 }
 
-fn theirs(name: &str) -> String {
+fn mcp_tool_name(name: &str) -> String {
     format!("mcp__{SERVER}__{name}")
 }
 
-fn blocks(content: Value) -> Vec<MessageBlock> {
+fn parse_blocks(content: Value) -> Vec<MessageBlock> {
     match content {
-        Value::Array(blocks) => blocks.into_iter().map(block).collect(),
+        Value::Array(blocks) => blocks.into_iter().map(parse_block).collect(),
         Value::String(text) => vec![MessageBlock::text(text)],
         other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_)) => {
             vec![MessageBlock::Other(other)]
@@ -88,19 +89,20 @@ fn blocks(content: Value) -> Vec<MessageBlock> {
 
 /// Converts a block to the run's terms: tool names without the server's prefix, text results as plain text,
 /// no cache marks.
-fn block(mut value: Value) -> MessageBlock {
+fn parse_block(mut value: Value) -> MessageBlock {
     if let Value::Object(fields) = &mut value {
         fields.remove("cache_control");
         match fields.get("type").and_then(Value::as_str) {
             Some("tool_use") => {
                 if let Some(name) =
-                    fields.get("name").and_then(Value::as_str).and_then(ours).map(str::to_owned)
+                    fields.get("name").and_then(Value::as_str).and_then(own_tool_name).map(str::to_owned)
                 {
                     fields.insert("name".to_owned(), name.into());
                 }
             }
             Some("tool_result") => {
-                if let Some(text) = fields.get("content").and_then(Value::as_array).and_then(|all| text(all))
+                if let Some(text) =
+                    fields.get("content").and_then(Value::as_array).and_then(|all| join_text(all))
                 {
                     fields.insert("content".to_owned(), text.into());
                 }
@@ -116,7 +118,7 @@ fn block(mut value: Value) -> MessageBlock {
 }
 
 /// Joins blocks to one text, if all are text.
-fn text(blocks: &[Value]) -> Option<String> {
+fn join_text(blocks: &[Value]) -> Option<String> {
     let text = |block: &Value| match block.get("type").and_then(Value::as_str) {
         Some("text") => block.get("text").and_then(Value::as_str).map(str::to_owned),
         Some(_) | None => None,
@@ -125,10 +127,16 @@ fn text(blocks: &[Value]) -> Option<String> {
 }
 
 /// Writes a response for the program, as events or as one object. `id` is the response's own.
-pub(super) fn told(said: &ModelMessage, id: &str, model: &str, usage: &TokenUsage, streams: bool) -> Vec<u8> {
+pub(super) fn encode_answer(
+    said: &ModelMessage,
+    id: &str,
+    model: &str,
+    usage: &TokenUsage,
+    streams: bool,
+) -> Vec<u8> {
     let calls = |block: &MessageBlock| matches!(block, MessageBlock::Known(KnownBlock::ToolUse { .. }));
     let stop = if said.content.iter().any(calls) { "tool_use" } else { "end_turn" };
-    let blocks: Vec<Value> = said.content.iter().map(json).collect();
+    let blocks: Vec<Value> = said.content.iter().map(encode_block).collect();
     let TokenUsage { input, output, cache_read, cache_write_5m, cache_write_1h } = usage;
     let usage = json!({
         "input_tokens": input,
@@ -150,7 +158,7 @@ pub(super) fn told(said: &ModelMessage, id: &str, model: &str, usage: &TokenUsag
     let mut events = SseBody::default();
     events.add("message_start", json!({"message": message(json!([]), Value::Null)}));
     for (index, block) in blocks.iter().enumerate() {
-        let (empty, deltas) = parts(block);
+        let (empty, deltas) = split_block(block);
         events.add("content_block_start", json!({"index": index, "content_block": empty}));
         for delta in deltas {
             events.add("content_block_delta", json!({"index": index, "delta": delta}));
@@ -166,14 +174,14 @@ pub(super) fn told(said: &ModelMessage, id: &str, model: &str, usage: &TokenUsag
 }
 
 /// Writes a refusal, which the program does not retry.
-pub(super) fn refusal(why: &str) -> Vec<u8> {
+pub(super) fn encode_refusal(why: &str) -> Vec<u8> {
     json!({"type": "error", "error": {"type": "permission_error", "message": why}}).to_string().into_bytes()
 }
 
-fn json(block: &MessageBlock) -> Value {
+fn encode_block(block: &MessageBlock) -> Value {
     match block {
         MessageBlock::Known(KnownBlock::ToolUse { id, name, input }) => {
-            json!({"type": "tool_use", "id": id, "name": theirs(name), "input": input})
+            json!({"type": "tool_use", "id": id, "name": mcp_tool_name(name), "input": input})
         }
         MessageBlock::Known(KnownBlock::Text { text, .. }) => json!({"type": "text", "text": text}),
         MessageBlock::Known(KnownBlock::ToolResult { .. }) | MessageBlock::Other(_) => {
@@ -183,7 +191,7 @@ fn json(block: &MessageBlock) -> Value {
 }
 
 /// Splits a block into its empty start and the deltas that fill it.
-fn parts(block: &Value) -> (Value, Vec<Value>) {
+fn split_block(block: &Value) -> (Value, Vec<Value>) {
     let mut empty: Map<String, Value> = block.as_object().cloned().unwrap_or_default();
     let mut take = |field: &str, nothing: Value| empty.insert(field.to_owned(), nothing).unwrap_or_default();
     let deltas = match block.get("type").and_then(Value::as_str) {

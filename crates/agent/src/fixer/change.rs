@@ -44,7 +44,7 @@ pub(super) enum FileChangeError {
 }
 
 /// Replaces text in a file.
-pub(super) fn edit(
+pub(super) fn edit_file(
     tree: &WritableTree,
     path: &str,
     replacement: &TextReplacement<'_>,
@@ -54,7 +54,7 @@ pub(super) fn edit(
         return Err(FileChangeError::Nothing);
     }
     let place = RepoPath::from(path);
-    let bytes = tree.read(&place).map_err(|kept| told(path, kept))?;
+    let bytes = tree.read(&place).map_err(|kept| change_error(path, kept))?;
     let text = std::str::from_utf8(&bytes).map_err(|_| FileChangeError::NoText(path.to_owned()))?;
     let times = text.matches(old).count();
     if times == 0 && old.contains(MASK) && !are_secrets_shown() {
@@ -66,17 +66,17 @@ pub(super) fn edit(
         (_, false) => return Err(FileChangeError::Several { path: path.to_owned(), times }),
     }
     // Checked before the replacement: many long replacements could exceed the memory.
-    fits(path, (text.len() - times * old.len()).saturating_add(times.saturating_mul(new.len())))?;
+    check_size(path, (text.len() - times * old.len()).saturating_add(times.saturating_mul(new.len())))?;
     let changed = text.replace(old, new);
     keep_secrets(path, text, &changed)?;
-    tree.replace(&place, &bytes, changed.as_bytes()).map_err(|kept| told(path, kept))?;
+    tree.replace(&place, &bytes, changed.as_bytes()).map_err(|kept| change_error(path, kept))?;
     Ok(format!("{path}: replaced {times} time{}", if times == 1 { "" } else { "s" }))
 }
 
 /// Writes a whole file.
-pub(super) fn write(tree: &WritableTree, path: &str, content: &str) -> Result<String, FileChangeError> {
+pub(super) fn write_file(tree: &WritableTree, path: &str, content: &str) -> Result<String, FileChangeError> {
     let place = RepoPath::from(path);
-    fits(path, content.len())?;
+    check_size(path, content.len())?;
     let before = tree.read(&place);
     let text = String::from_utf8_lossy(before.as_deref().unwrap_or_default());
     keep_secrets(path, &text, content)?;
@@ -85,7 +85,7 @@ pub(super) fn write(tree: &WritableTree, path: &str, content: &str) -> Result<St
         Err(ReplaceError::Changed) => tree.create(&place, content.as_bytes()).map(|()| "written, a new file"),
         Err(kept) => Err(kept),
     };
-    let how = written.map_err(|kept| told(path, kept))?;
+    let how = written.map_err(|kept| change_error(path, kept))?;
     Ok(format!("{path}: {how}, {} bytes", content.len()))
 }
 
@@ -110,14 +110,14 @@ fn keep_secrets(path: &str, before: &str, after: &str) -> Result<(), FileChangeE
 }
 
 /// Returns an error if a file may not have this many bytes.
-fn fits(path: &str, bytes: usize) -> Result<(), FileChangeError> {
+fn check_size(path: &str, bytes: usize) -> Result<(), FileChangeError> {
     match u64::try_from(bytes) {
         Ok(few) if few <= MAX_FILE_BYTES => Ok(()),
         Ok(_) | Err(_) => Err(FileChangeError::TooLarge { path: path.to_owned(), bytes }),
     }
 }
 
-fn told(path: &str, kept: ReplaceError) -> FileChangeError {
+fn change_error(path: &str, kept: ReplaceError) -> FileChangeError {
     let path = path.to_owned();
     match kept {
         ReplaceError::Changed => FileChangeError::NoFile(path),

@@ -16,7 +16,7 @@ use crate::verify::usage::{self, DiskUsage};
 
 /// Runs a command that the policy allows. Its output has no part of a secret of the clone. Dropping the future
 /// kills it, with every process that it started.
-pub(super) async fn run(
+pub(super) async fn run_command(
     workshop: &FixerWorkspace,
     argv: &[String],
     secrets: &TreeSecrets,
@@ -25,16 +25,16 @@ pub(super) async fn run(
     let mut job = SandboxJob::new(SandboxLevel::Full, &workshop.clone, JobCommand::Program(words))?;
     (job.writable, job.sockets) = (true, true);
     workshop.programs.clone_into(&mut job.read);
-    let written = Some(written(workshop.clone.clone(), job.limits.disk).await);
+    let written = Some(clone_write_limit(workshop.clone.clone(), job.limits.disk).await);
     let ended = command::run(job, &CommandBounds { time: workshop.time, written, whole: false }).await?;
     Ok(secrets.mask_parts(&report(workshop, &ended)).into_owned())
 }
 
 /// Returns the limit of the clone's size: its present size, and the amount that one command may write.
-async fn written(clone: PathBuf, disk: u64) -> WriteLimit {
+async fn clone_write_limit(clone: PathBuf, disk: u64) -> WriteLimit {
     let folders = vec![clone.clone()];
-    let now = tokio::task::spawn_blocking(move || usage::of(&clone)).await.unwrap_or_default();
-    WriteLimit { folders, most: now.and(DiskUsage::of_bytes(disk)) }
+    let now = tokio::task::spawn_blocking(move || usage::measure_folder(&clone)).await.unwrap_or_default();
+    WriteLimit { folders, most: now.plus(DiskUsage::of_bytes(disk)) }
 }
 
 fn report(workshop: &FixerWorkspace, ended: &FinishedCommand) -> String {

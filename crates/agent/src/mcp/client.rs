@@ -28,7 +28,7 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout, timeout_at};
 use truing_model::messages::ToolDefinition;
-use truing_reader::redact::redact;
+use truing_reader::redact::redact_secrets;
 
 use truing_core::agent::MAX_OUTPUT_BYTES;
 
@@ -89,15 +89,15 @@ impl McpServers {
     pub async fn start(servers: &[McpServer]) -> Self {
         let mut started = Self::default();
         let proxies: Vec<Option<EgressProxy>> = servers.iter().map(McpServer::proxy).collect();
-        let ready = servers.iter().zip(&proxies).map(|(config, proxy)| ready(config, proxy.clone()));
+        let ready = servers.iter().zip(&proxies).map(|(config, proxy)| start_server(config, proxy.clone()));
         for ((config, ready), proxy) in servers.iter().zip(join_all(ready).await).zip(proxies) {
             let session = match ready {
                 Ok((session, tools)) => {
-                    started.take(config, tools);
+                    started.add_tools(config, tools);
                     Some(session)
                 }
                 Err(why) => {
-                    started.problem(config, &why);
+                    started.add_problem(config, &why);
                     None
                 }
             };
@@ -107,10 +107,10 @@ impl McpServers {
     }
 
     /// Adds the tools of the server that comes next.
-    fn take(&mut self, config: &McpServer, tools: Vec<rmcp::model::Tool>) {
+    fn add_tools(&mut self, config: &McpServer, tools: Vec<rmcp::model::Tool>) {
         let (offered, wrong) = offer::looked_at(config, tools);
         for what in wrong.into_iter().take(MAX_PROBLEMS) {
-            self.problem(config, &what.into());
+            self.add_problem(config, &what.into());
         }
         for OfferedTool { name, tool } in offered {
             self.tools.insert(tool.name.clone(), (self.all.len(), name));
@@ -118,8 +118,8 @@ impl McpServers {
         }
     }
 
-    fn problem(&self, config: &McpServer, why: &ServerFailure) {
-        let line = |text: &str| truing_core::line::clean(&redact(text), MAX_WORDS);
+    fn add_problem(&self, config: &McpServer, why: &ServerFailure) {
+        let line = |text: &str| truing_core::line::clean_line(&redact_secrets(text), MAX_WORDS);
         let problem =
             ServerProblem { server: config.name.clone(), what: line(&why.what), said: line(&why.said) };
         self.problems.lock().unwrap_or_else(PoisonError::into_inner).push(problem);
@@ -130,7 +130,7 @@ impl McpServers {
     fn note_connections(&self, config: &McpServer, reached: &[HostAccess]) {
         let mut refusals = 0;
         for HostAccess { host, port, refused, times, sent, received } in reached {
-            let (server, host) = (&config.name, truing_core::line::clean(host, MAX_WORDS));
+            let (server, host) = (&config.name, truing_core::line::clean_line(host, MAX_WORDS));
             let Some(refused) = refused else {
                 tracing::info!(
                     event = "mcp.connected",
@@ -144,7 +144,7 @@ impl McpServers {
                 );
                 continue;
             };
-            let why = refused.words(&config.hosts_key());
+            let why = refused.to_message(&config.hosts_key());
             tracing::warn!(
                 event = "mcp.kept_from",
                 server,
@@ -159,30 +159,30 @@ impl McpServers {
             let was_kept = !matches!(refused, ConnectionRefusal::Unreachable(_));
             refusals += usize::from(was_kept);
             if was_kept && refusals <= MAX_PROBLEMS {
-                self.problem(config, &format!("it wanted {host}:{port}, which {why}").into());
+                self.add_problem(config, &format!("it wanted {host}:{port}, which {why}").into());
             }
         }
     }
 
     /// Combines these tools with those of the servers.
-    pub fn beside<'a>(&'a self, tools: &'a dyn RunTools) -> CombinedTools<'a> {
+    pub fn combine_with<'a>(&'a self, tools: &'a dyn RunTools) -> CombinedTools<'a> {
         CombinedTools { tools, servers: self }
     }
 
     /// Ends all running servers. Returns the problems that any of them had.
     #[truing_core::boxed_future]
-    pub async fn end(mut self) -> Vec<ServerProblem> {
+    pub async fn stop(mut self) -> Vec<ServerProblem> {
         let sessions = self.all.iter_mut().filter_map(|running| running.session.get_mut().take());
-        join_all(sessions.map(|session| Box::pin(session.end()) as ServeFuture)).await;
+        join_all(sessions.map(|session| Box::pin(session.close()) as ServeFuture)).await;
         for RunningServer { config, proxy, .. } in &self.all {
             if let Some(proxy) = proxy {
-                self.note_connections(config, &proxy.reached());
+                self.note_connections(config, &proxy.host_accesses());
             }
         }
         self.problems.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn called(&self, (at, tool): &(usize, String), input: &Value) -> CallOutput {
+    async fn call_tool(&self, (at, tool): &(usize, String), input: &Value) -> CallOutput {
         let failed = |text: String| CallOutput { text, is_error: true, denied: false };
         let Some(RunningServer { config, session, proxy: _ }) = self.all.get(*at) else {
             return failed("there is no such server".to_owned());
@@ -223,13 +223,16 @@ impl McpServers {
         let lost = match called {
             Ok(Ok(result)) => {
                 *session = Some(open);
-                return said::shown(&result, config.most.min(MAX_OUTPUT_BYTES));
+                return said::render_result(&result, config.most.min(MAX_OUTPUT_BYTES));
             }
             Ok(Err(CallError::Refused(why))) => {
                 *session = Some(open);
-                return failed(said::bounded(&said::plain(&why), config.most.min(MAX_OUTPUT_BYTES)));
+                return failed(said::redact_and_truncate(
+                    &said::strip_hidden(&why),
+                    config.most.min(MAX_OUTPUT_BYTES),
+                ));
             }
-            Ok(Err(CallError::Lost(why))) => open.lost(why).await,
+            Ok(Err(CallError::Lost(why))) => open.close_after_failure(why).await,
             // The call had less than its full time. A late response carries the number of this call and
             // cannot be confused with another.
             Err(_) if has_waited => {
@@ -237,11 +240,11 @@ impl McpServers {
                 return busy();
             }
             Err(_) => {
-                open.end().await;
+                open.close().await;
                 format!("it did not answer a call of `{tool}` within {} s", config.time.as_secs_f32()).into()
             }
         };
-        self.problem(config, &lost);
+        self.add_problem(config, &lost);
         failed(format!("the server `{}` failed and cannot be used any more: go on without it", config.name))
     }
 }
@@ -250,7 +253,7 @@ impl McpServers {
 type ReadyResult = Result<(McpSession, Vec<rmcp::model::Tool>), ServerFailure>;
 
 /// Starts a server and requests its tools, within its timeout.
-fn ready(
+fn start_server(
     config: &McpServer,
     proxy: Option<EgressProxy>,
 ) -> Pin<Box<dyn Future<Output = ReadyResult> + Send + '_>> {
@@ -259,7 +262,7 @@ fn ready(
             let session = McpSession::open(&config.way, proxy).await?;
             match session.tools(&config.tools).await {
                 Ok(tools) => Ok((session, tools)),
-                Err(why) => Err(session.lost(why).await),
+                Err(why) => Err(session.close_after_failure(why).await),
             }
         };
         timeout(config.time, begun).await.unwrap_or_else(|_| {
@@ -276,8 +279,8 @@ pub struct CombinedTools<'a> {
 
 #[async_trait]
 impl RunTools for CombinedTools<'_> {
-    fn offered(&self) -> Vec<ToolDefinition> {
-        self.tools.offered().into_iter().chain(self.servers.offered.iter().cloned()).collect()
+    fn tool_definitions(&self) -> Vec<ToolDefinition> {
+        self.tools.tool_definitions().into_iter().chain(self.servers.offered.iter().cloned()).collect()
     }
 
     async fn call(&self, name: &str, input: &Value) -> CallOutput {
@@ -285,14 +288,14 @@ impl RunTools for CombinedTools<'_> {
             // Boxed to erase the type: the future of a server call is made of many parts.
             Some(tool) => {
                 let called: Pin<Box<dyn Future<Output = CallOutput> + Send + '_>> =
-                    Box::pin(self.servers.called(tool, input));
+                    Box::pin(self.servers.call_tool(tool, input));
                 called.await
             }
             None => self.tools.call(name, input).await,
         }
     }
 
-    async fn renew(&self) {
-        self.tools.renew().await;
+    async fn reset_state(&self) {
+        self.tools.reset_state().await;
     }
 }

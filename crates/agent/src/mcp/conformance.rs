@@ -22,7 +22,7 @@ use truing_model::messages::ToolDefinition;
 
 use super::ToolsetHandler;
 use super::client::{McpServer, McpServers, ServerAddress, ServerTransport};
-use super::connections::{ConnectionBounds, serve};
+use super::connections::{ConnectionBounds, serve_connections};
 use super::http::McpEndpoint;
 use crate::native::{CallOutput, RunTools};
 use everything::SuiteServer;
@@ -38,7 +38,7 @@ const REVISIONS: [&str; 2] = ["2025-11-25", "2026-07-28"];
 const SCENARIO: &str = "MCP_CONFORMANCE_SCENARIO";
 
 /// Returns the paths of Node.js and the suite, where `cargo xtask test` installs them.
-fn suite() -> Option<(PathBuf, PathBuf)> {
+fn find_suite() -> Option<(PathBuf, PathBuf)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let installed = root.join("target/tools/npm");
     let read = |file: PathBuf| std::fs::read(file).ok();
@@ -52,33 +52,38 @@ fn suite() -> Option<(PathBuf, PathBuf)> {
 }
 
 /// Runs one side of the suite at a revision, and returns the result of each scenario.
-async fn run((node, script): &(PathBuf, PathBuf), revision: &str, arguments: &[&str]) -> Vec<ScenarioRow> {
+async fn run_suite(
+    (node, script): &(PathBuf, PathBuf),
+    revision: &str,
+    arguments: &[&str],
+) -> Vec<ScenarioRow> {
     let folder = tempfile::tempdir().unwrap();
     let mut command = Command::new(node);
     command.arg(script).args(arguments).args(["--requirements", revision]).current_dir(folder.path());
     let output = command.stdin(Stdio::null()).kill_on_drop(true).output();
     let output = timeout(PATIENCE, output).await.unwrap().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    let rows: Vec<ScenarioRow> = said.lines().filter_map(|line| ScenarioRow::of(revision, line)).collect();
+    let rows: Vec<ScenarioRow> =
+        said.lines().filter_map(|line| ScenarioRow::from_line(revision, line)).collect();
     assert!(rows.len() > 20, "{}\n{said}\n{}", output.status, String::from_utf8_lossy(&output.stderr));
     rows
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_scenario_of_the_suite_that_counts_passes() {
-    let Some(suite) = suite() else { return };
+    let Some(suite) = find_suite() else { return };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/mcp", listener.local_addr().unwrap());
     // The suite sends no token.
     let door = McpEndpoint::new(None);
-    let served = tokio::spawn(serve(
+    let served = tokio::spawn(serve_connections(
         listener,
         ConnectionBounds::default(),
         |_| true,
         move |request| {
             let door = door.clone();
             async move {
-                door.lead(|| SuiteServer(ToolsetHandler(Arc::new(everything::SuiteTools))), request).await
+                door.dispatch(|| SuiteServer(ToolsetHandler(Arc::new(everything::SuiteTools))), request).await
             }
         },
     ));
@@ -87,8 +92,8 @@ async fn every_scenario_of_the_suite_that_counts_passes() {
     let client = client.replace("truing_agent::", "");
     let (mut servers, mut clients) = (Vec::new(), Vec::new());
     for revision in REVISIONS {
-        servers.extend(run(&suite, revision, &["server", "--url", &url]).await);
-        clients.extend(run(&suite, revision, &["client", "--command", &client]).await);
+        servers.extend(run_suite(&suite, revision, &["server", "--url", &url]).await);
+        clients.extend(run_suite(&suite, revision, &["client", "--command", &client]).await);
     }
     served.abort();
     page::is_current(&[ProtocolSide::server(servers), ProtocolSide::client(clients)]);
@@ -99,7 +104,7 @@ struct NoTools;
 
 #[async_trait]
 impl RunTools for NoTools {
-    fn offered(&self) -> Vec<ToolDefinition> {
+    fn tool_definitions(&self) -> Vec<ToolDefinition> {
         Vec::new()
     }
 
@@ -124,15 +129,15 @@ async fn client() {
             let context: Value = serde_json::from_str(&context).unwrap();
             let calls = context["toolCalls"].as_array().unwrap().iter();
             let call = |call: &Value| (call["name"].as_str().unwrap().to_owned(), call["arguments"].clone());
-            return ask(calls.map(call).collect()).await;
+            return call_tools(calls.map(call).collect()).await;
         }
         _ => vec![("any", json!({}))],
     };
-    ask(calls.into_iter().map(|(name, input)| (name.to_owned(), input)).collect()).await;
+    call_tools(calls.into_iter().map(|(name, input)| (name.to_owned(), input)).collect()).await;
 }
 
 /// Lists the server's tools and makes these calls, as a run does.
-async fn ask(calls: Vec<(String, Value)>) {
+async fn call_tools(calls: Vec<(String, Value)>) {
     let url = std::env::args().next_back().unwrap();
     let config = McpServer {
         name: "suite".to_owned(),
@@ -143,8 +148,8 @@ async fn ask(calls: Vec<(String, Value)>) {
     };
     let servers = McpServers::start(&[config]).await;
     for (tool, input) in calls {
-        servers.beside(&NoTools).call(&format!("mcp__suite__{tool}"), &input).await;
+        servers.combine_with(&NoTools).call(&format!("mcp__suite__{tool}"), &input).await;
     }
     // Problems of the server are dropped here; the suite checks the requests that it received.
-    servers.end().await;
+    servers.stop().await;
 }

@@ -24,7 +24,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-use super::http::{ASKS, McpResponse, told};
+use super::http::{ASKS, McpResponse, refusal_response};
 
 /// Maximum number of bytes of a request's head.
 const MAX_HEAD: usize = 32 << 10;
@@ -53,7 +53,7 @@ impl Default for ConnectionBounds {
 ///
 /// # Errors
 /// An I/O error if the listener accepts no more connections, and none is open that could end.
-pub(crate) async fn serve<F: Future<Output = McpResponse> + Send + 'static>(
+pub(crate) async fn serve_connections<F: Future<Output = McpResponse> + Send + 'static>(
     listener: TcpListener,
     bounds: ConnectionBounds,
     knows: impl Fn(&HeaderMap) -> bool + Clone + Send + Sync + 'static,
@@ -72,11 +72,11 @@ pub(crate) async fn serve<F: Future<Output = McpResponse> + Send + 'static>(
             }
         };
         let guest = ConnectionGuard::new(&room, peer.ip().to_canonical());
-        tasks.spawn(connection(stream, guest, bounds.shows, knows.clone(), answer.clone()));
+        tasks.spawn(serve_connection(stream, guest, bounds.shows, knows.clone(), answer.clone()));
     }
 }
 
-async fn connection<F: Future<Output = McpResponse> + Send>(
+async fn serve_connection<F: Future<Output = McpResponse> + Send>(
     stream: TcpStream,
     guest: ConnectionGuard,
     shows: Duration,
@@ -86,14 +86,15 @@ async fn connection<F: Future<Output = McpResponse> + Send>(
     let guest = Arc::new(guest);
     let of_requests = guest.clone();
     let service = service_fn(move |request: Request<Incoming>| {
-        let is_full = knows(request.headers()) && !of_requests.show();
+        let is_full = knows(request.headers()) && !of_requests.mark_known();
         let answered = (!is_full).then(|| answer(request));
         async move {
             Ok::<_, Infallible>(match answered {
                 Some(answered) => answered.await,
-                None => {
-                    told(StatusCode::SERVICE_UNAVAILABLE, "too many connections are open: try again later")
-                }
+                None => refusal_response(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "too many connections are open: try again later",
+                ),
             })
         }
     });
@@ -144,7 +145,7 @@ impl ConnectionGuard {
     /// Takes a place among those without the token; if none is free, the oldest of the source with the most
     /// is closed.
     fn new(room: &Arc<Mutex<ConnectionTable>>, peer: IpAddr) -> Self {
-        let mut all = locked(room);
+        let mut all = lock_table(room);
         let strange = || all.open.iter().filter(|open| !open.is_known);
         if strange().count() >= all.bounds.strange {
             let of = |peer: IpAddr| strange().filter(|open| open.peer == peer).count();
@@ -162,8 +163,8 @@ impl ConnectionGuard {
     }
 
     /// Marks the connection as one with the token. Returns false if there is no place for it.
-    fn show(&self) -> bool {
-        let mut all = locked(&self.room);
+    fn mark_known(&self) -> bool {
+        let mut all = lock_table(&self.room);
         let Some(at) = all.open.iter().position(|open| open.id == self.id) else { return false };
         let Some(peer) = all.open.get(at).filter(|open| !open.is_known).map(|open| open.peer) else {
             return true;
@@ -180,17 +181,17 @@ impl ConnectionGuard {
     }
 
     fn is_known(&self) -> bool {
-        locked(&self.room).open.iter().any(|open| open.id == self.id && open.is_known)
+        lock_table(&self.room).open.iter().any(|open| open.id == self.id && open.is_known)
     }
 }
 
 impl Drop for ConnectionGuard {
     fn drop(&mut self) {
-        locked(&self.room).open.retain(|open| open.id != self.id);
+        lock_table(&self.room).open.retain(|open| open.id != self.id);
     }
 }
 
-fn locked(room: &Arc<Mutex<ConnectionTable>>) -> MutexGuard<'_, ConnectionTable> {
+fn lock_table(room: &Arc<Mutex<ConnectionTable>>) -> MutexGuard<'_, ConnectionTable> {
     room.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -208,25 +209,25 @@ mod tests {
     }
 
     fn is_open(guest: &ConnectionGuard) -> bool {
-        locked(&guest.room).open.iter().any(|open| open.id == guest.id)
+        lock_table(&guest.room).open.iter().any(|open| open.id == guest.id)
     }
 
     #[test]
     fn the_oldest_stranger_of_the_source_with_the_most_makes_room() {
         let room = room(4, 3);
         let known = ConnectionGuard::new(&room, peer(1));
-        assert!(known.show());
+        assert!(known.mark_known());
         let [alone, first, second] = [2, 3, 3].map(|last| ConnectionGuard::new(&room, peer(last)));
         let newest = ConnectionGuard::new(&room, peer(4));
         assert_eq!([&known, &alone, &first, &second, &newest].map(is_open), [true, true, false, true, true]);
-        assert!(!first.show() && !first.is_known(), "who was ended is not let in afterwards");
+        assert!(!first.mark_known() && !first.is_known(), "who was ended is not let in afterwards");
     }
 
     #[test]
     fn half_of_the_places_are_one_sources_and_all_are_this_machines() {
         let shown = |room: &Arc<Mutex<ConnectionTable>>, from: IpAddr, count: usize| {
             let guests: Vec<ConnectionGuard> = (0..count).map(|_| ConnectionGuard::new(room, from)).collect();
-            let all = guests.iter().filter(|guest| guest.show()).count();
+            let all = guests.iter().filter(|guest| guest.mark_known()).count();
             (guests, all)
         };
         let room = room(4, 8);
@@ -238,6 +239,6 @@ mod tests {
         assert_eq!(count, 0, "there are no more places");
         drop((_first, _others));
         own.extend(shown(&room, IpAddr::from([127, 0, 0, 1]), 3).0);
-        assert!(own.iter().all(ConnectionGuard::show));
+        assert!(own.iter().all(ConnectionGuard::mark_known));
     }
 }

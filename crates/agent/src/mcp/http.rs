@@ -70,17 +70,17 @@ impl McpEndpoint {
     }
 
     /// Handles a request with these tools, if access is allowed.
-    pub async fn answer<B>(&self, tools: Arc<dyn Toolset>, request: Request<B>) -> McpResponse
+    pub async fn answer_request<B>(&self, tools: Arc<dyn Toolset>, request: Request<B>) -> McpResponse
     where
         B: Body + Send + 'static,
         B::Data: Send,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        self.lead(move || ToolsetHandler(tools.clone()), request).await
+        self.dispatch(move || ToolsetHandler(tools.clone()), request).await
     }
 
     /// Passes a request to the handler, if access is allowed.
-    pub(crate) async fn lead<H, B>(
+    pub(crate) async fn dispatch<H, B>(
         &self,
         who: impl Fn() -> H + Send + Sync + 'static,
         mut request: Request<B>,
@@ -92,7 +92,7 @@ impl McpEndpoint {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         if !self.lets_in(request.headers()) {
-            let mut refused = told(
+            let mut refused = refusal_response(
                 StatusCode::UNAUTHORIZED,
                 "the session's token is missing or another: send it as `Authorization: Bearer TOKEN`",
             );
@@ -105,10 +105,17 @@ impl McpEndpoint {
         let body = match tokio::time::timeout(ASKS, Limited::new(body, self.max_body).collect()).await {
             Ok(Ok(body)) => body.to_bytes(),
             Ok(Err(error)) if error.is::<LengthLimitError>() => {
-                return told(StatusCode::PAYLOAD_TOO_LARGE, "the request is longer than a message may be");
+                return refusal_response(
+                    StatusCode::PAYLOAD_TOO_LARGE,
+                    "the request is longer than a message may be",
+                );
             }
-            Ok(Err(_)) => return told(StatusCode::BAD_REQUEST, "the request cannot be read to its end"),
-            Err(_) => return told(StatusCode::REQUEST_TIMEOUT, "the request took too long to be said"),
+            Ok(Err(_)) => {
+                return refusal_response(StatusCode::BAD_REQUEST, "the request cannot be read to its end");
+            }
+            Err(_) => {
+                return refusal_response(StatusCode::REQUEST_TIMEOUT, "the request took too long to be said");
+            }
         };
         let config = StreamableHttpServerConfig::default()
             .with_legacy_session_mode(false)
@@ -135,9 +142,9 @@ impl McpEndpoint {
         let knows = self.clone();
         let answer = move |request: Request<Incoming>| {
             let (door, tools) = (self.clone(), tools(request.headers()));
-            async move { door.answer(tools, request).await }
+            async move { door.answer_request(tools, request).await }
         };
-        connections::serve(
+        connections::serve_connections(
             listener,
             ConnectionBounds::default(),
             move |headers| knows.lets_in(headers),
@@ -157,7 +164,7 @@ impl McpEndpoint {
 }
 
 /// Builds a response with this status and a text.
-pub(crate) fn told(status: StatusCode, words: &'static str) -> McpResponse {
+pub(crate) fn refusal_response(status: StatusCode, words: &'static str) -> McpResponse {
     let mut answer = Response::new(Full::new(Bytes::from_static(words.as_bytes())).boxed());
     *answer.status_mut() = status;
     answer

@@ -49,7 +49,7 @@ impl Toolset for Echo {
 
     async fn call(&self, name: &str, input: Value) -> ToolCallResult {
         let Some(word) = input["word"].as_str() else {
-            return ToolCallResult::failed("`word` has to be text");
+            return ToolCallResult::from_error("`word` has to be text");
         };
         ToolCallResult { text: format!("{name}: {word}"), structured: Some(input.clone()), is_error: false }
     }
@@ -84,7 +84,7 @@ impl Piped {
     fn new() -> Self {
         let (ours, theirs) = tokio::io::duplex(64 << 10);
         let (reader, writer) = tokio::io::split(theirs);
-        Self { pipe: BufReader::new(ours), served: tokio::spawn(over(Arc::new(Echo), reader, writer)) }
+        Self { pipe: BufReader::new(ours), served: tokio::spawn(serve_pipe(Arc::new(Echo), reader, writer)) }
     }
 
     async fn says(&mut self, line: &str) {
@@ -197,7 +197,7 @@ async fn calling(calls: u64) -> (Arc<Slow>, DuplexStream, JoinHandle<Result<(), 
     let (reader, writer) = tokio::io::split(theirs);
     let slow = Arc::new(Slow::default());
     let tools: Arc<dyn Toolset> = slow.clone();
-    let served = tokio::spawn(over(tools, reader, writer));
+    let served = tokio::spawn(serve_pipe(tools, reader, writer));
     let mut said = format!("{}\n", initialize());
     said.push_str("{\"jsonrpc\": \"2.0\", \"method\": \"notifications/initialized\"}\n");
     for id in 2..calls + 2 {

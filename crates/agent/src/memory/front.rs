@@ -18,7 +18,7 @@ pub(super) struct SkillFrontMatter {
 }
 
 /// Splits a skill into its front matter and the text after it, or returns a description of the error.
-pub(super) fn parted(text: &str) -> Result<(SkillFrontMatter, &str), String> {
+pub(super) fn split_front_matter(text: &str) -> Result<(SkillFrontMatter, &str), String> {
     let none = || "it does not begin with front matter between lines of `---`".to_owned();
     let is_mark = |line: &str| line.trim_end() == "---";
     let mut lines = text.split_inclusive('\n');
@@ -40,7 +40,7 @@ pub(super) fn parted(text: &str) -> Result<(SkillFrontMatter, &str), String> {
     let wrong = |error: serde_saphyr::Error| {
         let said = error.to_string();
         let said = said.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
-        format!("its front matter is malformed: {}", line::clean(said, MAX_WORDS_CHARS))
+        format!("its front matter is malformed: {}", line::clean_line(said, MAX_WORDS_CHARS))
     };
     Ok((serde_saphyr::from_str(front).map_err(wrong)?, body))
 }

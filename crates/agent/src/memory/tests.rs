@@ -20,7 +20,7 @@ fn good(name: &str) -> String {
 }
 
 fn repository(found: LayerFiles) -> LayeredMemory {
-    LayeredMemory::of(&LayerFiles::default(), &found)
+    LayeredMemory::from_layers(&LayerFiles::default(), &found)
 }
 
 fn skills(skills: Vec<SkillFile>) -> LayeredMemory {
@@ -45,7 +45,7 @@ fn layers_stand_beside_each_other_and_what_is_shipped_is_whole() {
         skills: vec![skill_of("dead-code", good("dead-code")), skill_of("two", good("two"))],
         ..LayerFiles::default()
     };
-    let all = LayeredMemory::of(&organisation, &own);
+    let all = LayeredMemory::from_layers(&organisation, &own);
     let names: Vec<&str> = all.skills.iter().map(|skill| skill.name.as_str()).collect();
     assert_eq!(
         names,
@@ -60,8 +60,10 @@ fn layers_stand_beside_each_other_and_what_is_shipped_is_whole() {
     );
     assert_eq!(all.text, "Use tabs.\n");
     assert_eq!(all.own.as_deref(), Some("CLAUDE.md and 2 skills"));
-    assert!(all.listed().contains("org:dead-code: For dead-code\nrepo:dead-code: For dead-code\n"));
-    assert!(!all.listed().contains("Look at"), "texts come when they are asked for");
+    assert!(
+        all.render_skill_list().contains("org:dead-code: For dead-code\nrepo:dead-code: For dead-code\n")
+    );
+    assert!(!all.render_skill_list().contains("Look at"), "texts come when they are asked for");
     assert_eq!(all.notes, Vec::<String>::new());
 }
 
@@ -125,7 +127,7 @@ fn front_matter_is_read_as_people_write_it() {
     let skill = made.skills.iter().find(|skill| skill.name == "repo:One").unwrap();
     assert_eq!((skill.description.as_str(), skill.text.as_str()), ("Two lines", "Text\\u{200f}"));
     let unnamed = skills(vec![skill_of("by-folder", "---\ndescription: d\n---\nx\n")]);
-    assert!(unnamed.listed().contains("repo:by-folder: d"), "{}", unnamed.listed());
+    assert!(unnamed.render_skill_list().contains("repo:by-folder: d"), "{}", unnamed.render_skill_list());
 }
 
 #[test]
@@ -204,7 +206,7 @@ fn a_path_is_known_by_where_it_is() {
         (".claude-skills/a/SKILL.md", None),
         ("docs/CLAUDE.md", None),
     ] {
-        assert_eq!(MemoryPath::of(path), role, "{path}");
+        assert_eq!(MemoryPath::from_path(path), role, "{path}");
     }
 }
 
@@ -233,7 +235,7 @@ struct Echo;
 
 #[async_trait]
 impl RunTools for Echo {
-    fn offered(&self) -> Vec<ToolDefinition> {
+    fn tool_definitions(&self) -> Vec<ToolDefinition> {
         let echo = ToolDefinition {
             name: "echo".into(),
             description: String::new(),
@@ -252,7 +254,7 @@ impl RunTools for Echo {
 async fn a_skills_text_comes_when_it_is_asked_for_by_its_name() {
     let memory = skills(vec![skill_of("one", good("one"))]);
     let tools = SkillTools::new(&Echo, &memory.skills);
-    let names: Vec<String> = tools.offered().into_iter().map(|tool| tool.name).collect();
+    let names: Vec<String> = tools.tool_definitions().into_iter().map(|tool| tool.name).collect();
     assert_eq!(names, ["echo", SKILL]);
     assert_eq!(tools.call("echo", &json!({})).await.text, "echo");
     assert_eq!(tools.call(SKILL, &json!({ "name": "repo:one" })).await.text, "Look at one.");
@@ -261,7 +263,7 @@ async fn a_skills_text_comes_when_it_is_asked_for_by_its_name() {
         assert!(said.is_error, "{said:?}");
     }
     let none = SkillTools::new(&Echo, &[]);
-    assert_eq!((none.offered().len(), none.call(SKILL, &json!({})).await.text.as_str()), (1, SKILL));
+    assert_eq!((none.tool_definitions().len(), none.call(SKILL, &json!({})).await.text.as_str()), (1, SKILL));
 }
 
 #[test]
@@ -279,7 +281,7 @@ fn instructions_follow_the_memory_and_those_beyond_the_bound_are_left_out() {
         instruction(".truing.toml:1", RuleOwner::Repository, "No `SELECT *`.\n"),
         instruction("truing.toml:9", RuleOwner::Operator, &"a".repeat(MAX_INSTRUCTIONS_BYTES)),
     ];
-    let instructed = told.instructed(&all);
+    let instructed = told.with_instructions(&all);
     assert_eq!(instructed.text, "Ours.\n\n\nFor files that match src/db/**, *.sql:\nNo `SELECT *`.\n");
     assert_eq!(instructed.operator_text, "For files that match src/db/**, *.sql:\nEach query has a limit.\n");
     assert_eq!(instructed.instructions, ["truing.toml:3", ".truing.toml:1"]);
@@ -289,5 +291,5 @@ fn instructions_follow_the_memory_and_those_beyond_the_bound_are_left_out() {
         ["the instruction at `truing.toml:9` is left out: all may have 32768 bytes"]
     );
     assert_ne!(instructed.hash, told.hash);
-    assert_ne!(told.instructed(&all[..1]).hash, instructed.hash);
+    assert_ne!(told.with_instructions(&all[..1]).hash, instructed.hash);
 }

@@ -26,7 +26,7 @@ impl<'a> SkillTools<'a> {
         Self { tools, skills }
     }
 
-    fn show(&self, input: &Value) -> CallOutput {
+    fn show_skill(&self, input: &Value) -> CallOutput {
         let said = |text: String, is_error| CallOutput { text, is_error, denied: false };
         let Some(name) = input.get("name").and_then(Value::as_str) else {
             return said(format!("`{SKILL}` wants the name of a skill: {{\"name\": \"…\"}}"), true);
@@ -35,7 +35,7 @@ impl<'a> SkillTools<'a> {
             Some(skill) => said(skill.text.clone(), false),
             None => {
                 let names: Vec<_> = self.skills.iter().map(|skill| skill.name.as_str()).collect();
-                let name = line::clean(name, MAX_SHOWN_CHARS);
+                let name = line::clean_line(name, MAX_SHOWN_CHARS);
                 said(format!("there is no skill `{name}`; there are: {}", names.join(", ")), true)
             }
         }
@@ -44,8 +44,8 @@ impl<'a> SkillTools<'a> {
 
 #[async_trait]
 impl RunTools for SkillTools<'_> {
-    fn offered(&self) -> Vec<ToolDefinition> {
-        let mut offered = self.tools.offered();
+    fn tool_definitions(&self) -> Vec<ToolDefinition> {
+        let mut offered = self.tools.tool_definitions();
         if !self.skills.is_empty() {
             offered.push(ToolDefinition {
                 name: SKILL.to_owned(),
@@ -69,13 +69,13 @@ impl RunTools for SkillTools<'_> {
 
     async fn call(&self, name: &str, input: &Value) -> CallOutput {
         if name == SKILL && !self.skills.is_empty() {
-            self.show(input)
+            self.show_skill(input)
         } else {
             self.tools.call(name, input).await
         }
     }
 
-    async fn renew(&self) {
-        self.tools.renew().await;
+    async fn reset_state(&self) {
+        self.tools.reset_state().await;
     }
 }

@@ -35,20 +35,20 @@ pub trait ReportForm: Default + Send {
     fn add(&mut self, more: Self);
 
     /// Returns the message to a model whose report was accepted.
-    fn taken(&self) -> String;
+    fn acceptance_message(&self) -> String;
 }
 
 /// The tools that a model may call in one run.
 #[async_trait]
 pub trait RunTools: Send + Sync {
     /// Returns the definitions of the tools.
-    fn offered(&self) -> Vec<ToolDefinition>;
+    fn tool_definitions(&self) -> Vec<ToolDefinition>;
 
     /// Calls a tool. A failure is a result too: the model receives it and may go on.
     async fn call(&self, name: &str, input: &Value) -> CallOutput;
 
     /// Discards cached state, after the files under these tools were changed from outside.
-    async fn renew(&self) {}
+    async fn reset_state(&self) {}
 }
 
 /// The result of a call. Its text comes from a repository and is data.

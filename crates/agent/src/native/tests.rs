@@ -48,7 +48,7 @@ impl Scripted {
 
 #[async_trait]
 impl LanguageModel for Scripted {
-    async fn ask(&self, request: &ModelRequest) -> Result<ModelAnswer, ModelError> {
+    async fn request_answer(&self, request: &ModelRequest) -> Result<ModelAnswer, ModelError> {
         tokio::time::sleep(self.slow).await;
         let at = {
             let mut asked = self.asked.lock().unwrap();
@@ -81,8 +81,8 @@ struct Served(Scripted, [Option<&'static str>; 3]);
 
 #[async_trait]
 impl LanguageModel for Served {
-    async fn ask(&self, request: &ModelRequest) -> Result<ModelAnswer, ModelError> {
-        let answer = self.0.ask(request).await?;
+    async fn request_answer(&self, request: &ModelRequest) -> Result<ModelAnswer, ModelError> {
+        let answer = self.0.request_answer(request).await?;
         let served_by = self.1.get(self.0.asked().len() - 1).copied().flatten().map(str::to_owned);
         Ok(ModelAnswer { served_by, ..answer })
     }
@@ -103,7 +103,7 @@ struct RecordingTools {
 
 #[async_trait]
 impl RunTools for RecordingTools {
-    fn offered(&self) -> Vec<ToolDefinition> {
+    fn tool_definitions(&self) -> Vec<ToolDefinition> {
         let tool = |name: &str| ToolDefinition {
             name: name.into(),
             description: String::new(),
@@ -487,8 +487,8 @@ impl ReportForm for Replaced {
         ReportForm::add(&mut self.0, more.0);
     }
 
-    fn taken(&self) -> String {
-        self.0.taken()
+    fn acceptance_message(&self) -> String {
+        self.0.acceptance_message()
     }
 }
 

@@ -92,7 +92,7 @@ impl<'a, F: ReportForm, J: Fn(&F) -> Option<String>> RunTurns<'a, F, J> {
         limits: RunLimits,
         judge: J,
     ) -> Self {
-        let mut offered: Vec<ToolDefinition> = tools.offered();
+        let mut offered: Vec<ToolDefinition> = tools.tool_definitions();
         offered.retain(|tool| tool.name != REPORT);
         offered.push(ToolDefinition { cache_control: Some(window::ephemeral()), ..F::tool() });
         let system =
@@ -112,15 +112,15 @@ impl<'a, F: ReportForm, J: Fn(&F) -> Option<String>> RunTurns<'a, F, J> {
         };
         let mut window = ContextWindow::new(limits.window);
         let tools_bytes: usize = request.tools.iter().map(|tool| tool.input_schema.to_string().len()).sum();
-        window.grown(brief.system.len() + brief.task.len() + tools_bytes);
+        window.add_bytes(brief.system.len() + brief.task.len() + tools_bytes);
         let ran = AgentRunProgress { model: brief.model.clone(), ..AgentRunProgress::default() };
         Self { model, tools, limits, began: Instant::now(), request, window, ran, judge }
     }
 
     /// Runs turn after turn, until the run ends.
-    pub(super) async fn all(&mut self) -> AgentRunEnd {
+    pub(super) async fn run_turns(&mut self) -> AgentRunEnd {
         loop {
-            match self.step().await {
+            match self.run_turn().await {
                 TurnOutcome::Over(end) => return end,
                 TurnOutcome::Again => {}
                 TurnOutcome::Calls { said, wrong } => {
@@ -133,19 +133,19 @@ impl<'a, F: ReportForm, J: Fn(&F) -> Option<String>> RunTurns<'a, F, J> {
     }
 
     /// Runs one turn: a request and the handling of its response.
-    pub(crate) async fn step(&mut self) -> TurnOutcome {
+    pub(crate) async fn run_turn(&mut self) -> TurnOutcome {
         let last = match self.last_turn() {
             Some(limit) if self.ran.turns >= self.limits.turns => {
                 return TurnOutcome::Over(AgentRunEnd::Limit(limit));
             }
             Some(limit) => {
-                self.say(F::CONCLUDE);
+                self.push_user_text(F::CONCLUDE);
                 Some(limit)
             }
             None => None,
         };
-        match self.ask().await {
-            Ok(answer) => match (self.hear(answer, last), last) {
+        match self.ask_model().await {
+            Ok(answer) => match (self.handle_answer(answer, last), last) {
                 (TurnOutcome::Over(end), _) => TurnOutcome::Over(end),
                 (TurnOutcome::Again | TurnOutcome::Calls { .. }, Some(limit)) => {
                     TurnOutcome::Over(AgentRunEnd::Limit(limit))
@@ -169,19 +169,19 @@ impl<'a, F: ReportForm, J: Fn(&F) -> Option<String>> RunTurns<'a, F, J> {
     }
 
     /// Adds messages that another program added to the conversation.
-    pub(crate) fn told(&mut self, messages: impl IntoIterator<Item = ModelMessage>) {
+    pub(crate) fn add_messages(&mut self, messages: impl IntoIterator<Item = ModelMessage>) {
         self.request.messages.extend(messages);
     }
 
     /// Replaces the conversation, because another program has rewritten it.
-    pub(crate) fn renew(&mut self, messages: Vec<ModelMessage>) {
+    pub(crate) fn replace_messages(&mut self, messages: Vec<ModelMessage>) {
         self.window = ContextWindow::new(self.limits.window);
-        self.window.grown(self.request.system.iter().map(bytes).sum());
-        self.window.grown(messages.iter().flat_map(|message| &message.content).map(bytes).sum());
+        self.window.add_bytes(self.request.system.iter().map(block_bytes).sum());
+        self.window.add_bytes(messages.iter().flat_map(|message| &message.content).map(block_bytes).sum());
         self.request.messages = messages;
     }
 
-    pub(crate) async fn ended(self, end: AgentRunEnd) -> AgentRun<F> {
+    pub(crate) async fn finish_run(self, end: AgentRunEnd) -> AgentRun<F> {
         // The cost includes a response that was cancelled with the run.
         let cost = self.model.cost().await;
         let AgentRunProgress { items, stands, turns, usage, model, calls, denials, trimmed, .. } = self.ran;
@@ -218,25 +218,25 @@ impl<'a, F: ReportForm, J: Fn(&F) -> Option<String>> RunTurns<'a, F, J> {
         }
     }
 
-    async fn ask(&mut self) -> Result<ModelAnswer, ModelError> {
-        self.ran.trimmed += self.window.keep(&mut self.request.messages);
-        window::mark(&mut self.request);
-        let asked = self.model.ask(&self.request).await;
+    async fn ask_model(&mut self) -> Result<ModelAnswer, ModelError> {
+        self.ran.trimmed += self.window.trim_messages(&mut self.request.messages);
+        window::mark_cache(&mut self.request);
+        let asked = self.model.request_answer(&self.request).await;
         let cost = self.model.cost().await;
         self.ran.last_cost = MicroUsd(cost.0.saturating_sub(self.ran.cost.0));
         self.ran.cost = cost;
         let answer = asked?;
         self.ran.turns += 1;
         self.ran.usage = self.ran.usage.plus(&answer.usage);
-        self.served(&answer);
-        self.window.counted(&answer.usage);
+        self.record_model(&answer);
+        self.window.record_usage(&answer.usage);
         Ok(answer)
     }
 
     /// Records the model that answered; both models if a fallback took over.
-    fn served(&mut self, answer: &ModelAnswer) {
+    fn record_model(&mut self, answer: &ModelAnswer) {
         let AgentRunProgress { turns, model, fallback, .. } = &mut self.ran;
-        let served = answer.served();
+        let served = answer.serving_model();
         if *turns > 1 && *fallback != answer.served_by {
             if !model.split(THEN).any(|before| before == served) {
                 *model = format!("{model}{THEN}{served}");
@@ -248,54 +248,56 @@ impl<'a, F: ReportForm, J: Fn(&F) -> Option<String>> RunTurns<'a, F, J> {
     }
 
     /// Handles a response and returns the outcome.
-    fn hear(&mut self, answer: ModelAnswer, last: Option<RunLimit>) -> TurnOutcome {
+    fn handle_answer(&mut self, answer: ModelAnswer, last: Option<RunLimit>) -> TurnOutcome {
         let ModelAnswer { message: ModelMessage { role, content }, stop, .. } = answer;
         let content: Vec<MessageBlock> = content.into_iter().filter(|block| !is_blank(block)).collect();
         let said = ModelMessage { role, content };
         match stop {
             StopReason::EndTurn | StopReason::ToolUse | StopReason::StopSequence => {
                 self.ran.cut = 0;
-                self.take(said, last)
+                self.handle_message(said, last)
             }
             StopReason::Refusal => TurnOutcome::Over(AgentRunEnd::Declined),
-            StopReason::PauseTurn if said.content.is_empty() => again(self.ask_again("an empty pause")),
+            StopReason::PauseTurn if said.content.is_empty() => {
+                end_or_continue(self.ask_again("an empty pause"))
+            }
             StopReason::PauseTurn => {
                 self.request.messages.push(said);
                 TurnOutcome::Again
             }
-            StopReason::MaxTokens => again(self.go_on(&said)),
+            StopReason::MaxTokens => end_or_continue(self.go_on(&said)),
             StopReason::ModelContextWindowExceeded => {
                 self.ran.cut += 1;
-                again((self.ran.cut > MAX_CUT || !self.make_room()).then_some(AgentRunEnd::Full))
+                end_or_continue((self.ran.cut > MAX_CUT || !self.make_room()).then_some(AgentRunEnd::Full))
             }
         }
     }
 
     /// Handles a complete response: its report, its calls, or prose instead of them.
-    fn take(&mut self, said: ModelMessage, last: Option<RunLimit>) -> TurnOutcome {
+    fn handle_message(&mut self, said: ModelMessage, last: Option<RunLimit>) -> TurnOutcome {
         let calls = calls(&said);
         if calls.is_empty() {
-            let words = words(&said);
+            let words = message_text(&said);
             // Some models write the report as text instead of a call.
             if let Some(report) = F::in_text(&words) {
-                return again(match self.keep(report.0, report.1, last) {
+                return end_or_continue(match self.accept_report(report.0, report.1, last) {
                     Ok(end) => end,
                     Err(wrong) => {
                         self.push_said(said);
-                        self.say(&wrong);
+                        self.push_user_text(&wrong);
                         self.ask_again(&wrong)
                     }
                 });
             }
             let what = if words.trim().is_empty() { "an empty message" } else { "prose in its place" };
             self.push_said(said);
-            return again(self.ask_again(what));
+            return end_or_continue(self.ask_again(what));
         }
         let mut wrong = None;
         let mut done = None;
         for call in calls.iter().filter(|call| call.name == REPORT) {
             match F::read(call.input) {
-                Ok(report) => match self.keep(report.0, report.1, last) {
+                Ok(report) => match self.accept_report(report.0, report.1, last) {
                     Ok(end) => done = end.or(done),
                     Err(unsound) => wrong = Some(unsound),
                 },
@@ -315,7 +317,7 @@ impl<'a, F: ReportForm, J: Fn(&F) -> Option<String>> RunTurns<'a, F, J> {
         let mut results = Vec::with_capacity(calls.len());
         for (at, call) in calls.iter().enumerate() {
             let CallOutput { text: content, is_error, denied: _ } =
-                self.call(call.name, call.input, at, wrong.as_deref()).await;
+                self.make_call(call.name, call.input, at, wrong.as_deref()).await;
             let tool_use_id = call.id.to_owned();
             results.push(MessageBlock::Known(KnownBlock::ToolResult {
                 tool_use_id,
@@ -326,38 +328,38 @@ impl<'a, F: ReportForm, J: Fn(&F) -> Option<String>> RunTurns<'a, F, J> {
         }
         self.push_said(said);
         self.request.messages.push(ModelMessage { role: MessageRole::User, content: results });
-        self.repaired(wrong)
+        self.ask_for_repair(wrong)
     }
 
     /// Follows up on calls with an invalid report. Returns the end of the run, if it ends.
-    pub(crate) fn repaired(&mut self, wrong: Option<String>) -> Option<AgentRunEnd> {
+    pub(crate) fn ask_for_repair(&mut self, wrong: Option<String>) -> Option<AgentRunEnd> {
         wrong.and_then(|what| self.ask_again(&what))
     }
 
     /// Runs a call, `at` being its index in the response, and counts it. Returns the result within its
     /// bound.
-    pub(crate) async fn call(
+    pub(crate) async fn make_call(
         &mut self,
         name: &str,
         input: &Value,
         at: usize,
         wrong: Option<&str>,
     ) -> CallOutput {
-        let CallOutput { text, is_error, denied } = self.answer(name, input, at, wrong).await;
+        let CallOutput { text, is_error, denied } = self.answer_call(name, input, at, wrong).await;
         if denied {
             self.count_denial(name);
         }
-        let text = bounded(text);
-        self.window.grown(text.len());
+        let text = truncate_output(text);
+        self.window.add_bytes(text.len());
         CallOutput { text, is_error, denied }
     }
 
     /// Returns the result of one call. `wrong` is the error of a report.
-    async fn answer(&mut self, name: &str, input: &Value, at: usize, wrong: Option<&str>) -> CallOutput {
+    async fn answer_call(&mut self, name: &str, input: &Value, at: usize, wrong: Option<&str>) -> CallOutput {
         let told = |text: String, is_error| CallOutput { text, is_error, denied: false };
         if name == REPORT {
             return match (F::read(input), wrong) {
-                (Ok((report, _)), None) => told(report.taken(), false),
+                (Ok((report, _)), None) => told(report.acceptance_message(), false),
                 (Ok(_), Some(wrong)) => told(wrong.to_owned(), true),
                 (Err(malformed), _) => told(malformed, true),
             };
@@ -379,11 +381,11 @@ impl<'a, F: ReportForm, J: Fn(&F) -> Option<String>> RunTurns<'a, F, J> {
 
     /// Answers the calls of a response that name unknown tools; the results are keyed by the calls'
     /// identifiers.
-    pub(crate) async fn unknown(&mut self, said: &ModelMessage) -> BTreeMap<String, CallOutput> {
+    pub(crate) async fn answer_unknown_calls(&mut self, said: &ModelMessage) -> BTreeMap<String, CallOutput> {
         let mut answered = BTreeMap::new();
         for (at, call) in calls(said).iter().enumerate() {
             if !self.request.tools.iter().any(|tool| tool.name == call.name) {
-                let output = self.call(call.name, call.input, at, None).await;
+                let output = self.make_call(call.name, call.input, at, None).await;
                 answered.insert(call.id.to_owned(), output);
             }
         }
@@ -391,7 +393,7 @@ impl<'a, F: ReportForm, J: Fn(&F) -> Option<String>> RunTurns<'a, F, J> {
     }
 
     pub(crate) fn count_denial(&mut self, name: &str) {
-        let name = truing_core::line::clean(name, schema::MAX_NAME_CHARS);
+        let name = truing_core::line::clean_line(name, schema::MAX_NAME_CHARS);
         *self.ran.denials.entry(name).or_default() += 1;
     }
 
@@ -400,7 +402,12 @@ impl<'a, F: ReportForm, J: Fn(&F) -> Option<String>> RunTurns<'a, F, J> {
     /// # Errors
     /// The error of the report, while the model can still correct it. Earlier parts are then discarded as
     /// well, unless rejected reports count ([`ReportForm::STANDS`]).
-    fn keep(&mut self, report: F, more: bool, last: Option<RunLimit>) -> Result<Option<AgentRunEnd>, String> {
+    fn accept_report(
+        &mut self,
+        report: F,
+        more: bool,
+        last: Option<RunLimit>,
+    ) -> Result<Option<AgentRunEnd>, String> {
         self.ran.items.add(report);
         match (last, more) {
             (Some(limit), _) => Ok(Some(AgentRunEnd::Limit(limit))),
@@ -426,7 +433,7 @@ impl<'a, F: ReportForm, J: Fn(&F) -> Option<String>> RunTurns<'a, F, J> {
         if self.ran.repairs > MAX_REPAIRS {
             return Some(AgentRunEnd::Unreadable(what.to_owned()));
         }
-        self.say(F::ASK_AGAIN);
+        self.push_user_text(F::ASK_AGAIN);
         None
     }
 
@@ -441,7 +448,7 @@ impl<'a, F: ReportForm, J: Fn(&F) -> Option<String>> RunTurns<'a, F, J> {
         if kept.len() == said.content.len() {
             self.push_said(ModelMessage { role: MessageRole::Assistant, content: kept });
         }
-        self.say(F::BE_BRIEF);
+        self.push_user_text(F::BE_BRIEF);
         None
     }
 
@@ -459,8 +466,8 @@ impl<'a, F: ReportForm, J: Fn(&F) -> Option<String>> RunTurns<'a, F, J> {
     }
 
     /// Adds a message of the run; two such messages in a row are merged.
-    fn say(&mut self, words: &str) {
-        self.window.grown(words.len());
+    fn push_user_text(&mut self, words: &str) {
+        self.window.add_bytes(words.len());
         match self.request.messages.last_mut() {
             Some(ModelMessage { role: MessageRole::User, content }) => {
                 content.push(MessageBlock::text(words));
@@ -475,7 +482,7 @@ impl<'a, F: ReportForm, J: Fn(&F) -> Option<String>> RunTurns<'a, F, J> {
 }
 
 /// Returns the given end, or else another turn.
-fn again(end: Option<AgentRunEnd>) -> TurnOutcome {
+fn end_or_continue(end: Option<AgentRunEnd>) -> TurnOutcome {
     end.map_or(TurnOutcome::Again, TurnOutcome::Over)
 }
 
@@ -501,7 +508,7 @@ fn is_blank(block: &MessageBlock) -> bool {
 }
 
 /// Returns the joined text of a message.
-fn words(said: &ModelMessage) -> String {
+fn message_text(said: &ModelMessage) -> String {
     let text = |block: &MessageBlock| match block {
         MessageBlock::Known(KnownBlock::Text { text, .. }) => Some(text.clone()),
         MessageBlock::Known(KnownBlock::ToolUse { .. } | KnownBlock::ToolResult { .. })
@@ -511,7 +518,7 @@ fn words(said: &ModelMessage) -> String {
 }
 
 /// Cuts an output to its bound, with a note of the cut.
-fn bounded(mut text: String) -> String {
+fn truncate_output(mut text: String) -> String {
     if text.len() > MAX_OUTPUT_BYTES {
         let bytes = text.len();
         text.truncate(text.floor_char_boundary(MAX_OUTPUT_BYTES));
@@ -522,7 +529,7 @@ fn bounded(mut text: String) -> String {
 }
 
 /// Estimates the bytes of a block.
-fn bytes(block: &MessageBlock) -> usize {
+fn block_bytes(block: &MessageBlock) -> usize {
     match block {
         MessageBlock::Known(KnownBlock::Text { text, .. }) => text.len(),
         MessageBlock::Known(KnownBlock::ToolResult { content, .. }) => content.len(),

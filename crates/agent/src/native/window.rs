@@ -34,13 +34,13 @@ impl ContextWindow {
     }
 
     /// Records the provider's count of all tokens up to its response.
-    pub(super) fn counted(&mut self, usage: &TokenUsage) {
-        self.counted = usage.all();
+    pub(super) fn record_usage(&mut self, usage: &TokenUsage) {
+        self.counted = usage.total();
         self.since = 0;
     }
 
     /// Adds this many bytes.
-    pub(super) fn grown(&mut self, bytes: usize) {
+    pub(super) fn add_bytes(&mut self, bytes: usize) {
         self.since = self.since.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
     }
 
@@ -49,18 +49,18 @@ impl ContextWindow {
     }
 
     /// Removes old results if the context is nearly full. Returns their number.
-    pub(super) fn keep(&mut self, messages: &mut [ModelMessage]) -> u32 {
+    pub(super) fn trim_messages(&mut self, messages: &mut [ModelMessage]) -> u32 {
         if self.tokens() <= self.size / 100 * FULL_PERCENT {
             return 0;
         }
         let mut over = self.tokens().saturating_sub(self.size / 100 * LEFT_PERCENT);
         let (mut trimmed, mut freed) = (0, 0_u64);
         let older = messages.len().saturating_sub(1);
-        for content in results(messages.iter_mut().take(older)) {
+        for content in removable_results(messages.iter_mut().take(older)) {
             if over == 0 {
                 break;
             }
-            let bytes = trim(content);
+            let bytes = trim_result(content);
             over = over.saturating_sub(bytes / BYTES_PER_TOKEN);
             freed = freed.saturating_add(bytes);
             trimmed += 1;
@@ -73,7 +73,7 @@ impl ContextWindow {
 /// Removes every result except those of the last message; if there is none, those too. Returns the number
 /// removed.
 pub(super) fn trim_all(messages: &mut [ModelMessage]) -> u32 {
-    let all = |messages: &mut [ModelMessage]| results(messages.iter_mut()).map(trim).count();
+    let all = |messages: &mut [ModelMessage]| removable_results(messages.iter_mut()).map(trim_result).count();
     let older = messages.len().saturating_sub(1);
     let mut count = messages.get_mut(..older).map_or(0, all);
     if count == 0 {
@@ -83,7 +83,9 @@ pub(super) fn trim_all(messages: &mut [ModelMessage]) -> u32 {
 }
 
 /// Returns the results that are long enough to remove.
-fn results<'a>(messages: impl Iterator<Item = &'a mut ModelMessage>) -> impl Iterator<Item = &'a mut String> {
+fn removable_results<'a>(
+    messages: impl Iterator<Item = &'a mut ModelMessage>,
+) -> impl Iterator<Item = &'a mut String> {
     messages.flat_map(|message| message.content.iter_mut()).filter_map(|block| match block {
         MessageBlock::Known(KnownBlock::ToolResult { content, .. }) if content.len() > WORTH_TRIMMING => {
             Some(content)
@@ -96,7 +98,7 @@ fn results<'a>(messages: impl Iterator<Item = &'a mut ModelMessage>) -> impl Ite
 }
 
 /// Replaces a result by a note. Returns the bytes saved.
-fn trim(content: &mut String) -> u64 {
+fn trim_result(content: &mut String) -> u64 {
     let bytes = content.len();
     *content = format!(
         "[{bytes} bytes of output were taken out to save room: call the tool again if you need them]"
@@ -106,7 +108,7 @@ fn trim(content: &mut String) -> u64 {
 
 /// Marks the parts that a provider is to cache: the conversation until the last turn, and the rest. The
 /// caller marks the tools and the system prompt. Together these are four marks, the most that are allowed.
-pub(super) fn mark(request: &mut ModelRequest) {
+pub(super) fn mark_cache(request: &mut ModelRequest) {
     let mut marks = 2;
     for message in request.messages.iter_mut().rev().filter(|message| message.role == MessageRole::User) {
         for (at, block) in message.content.iter_mut().rev().enumerate() {

@@ -98,7 +98,7 @@ impl PromptCase {
     ///
     /// # Errors
     /// [`PromptError::Wrong`] with every problem; [`PromptError::Folder`] if the folder cannot be read.
-    pub fn all(folder: Option<&Path>) -> Result<Vec<Self>, PromptError> {
+    pub fn load_all(folder: Option<&Path>) -> Result<Vec<Self>, PromptError> {
         let (mut files, mut problems) = (embedded::cases().collect::<Vec<_>>(), Vec::new());
         if let Some(folder) = folder {
             let found = folder::cases(folder)?;
@@ -138,7 +138,7 @@ impl PromptCase {
             let line = 1 + text.lines().position(|line| line.starts_with(words)).unwrap_or(0);
             u32::try_from(line).unwrap_or(u32::MAX)
         };
-        let route = PromptRoute::named(&route).ok_or_else(|| {
+        let route = PromptRoute::find_by_name(&route).ok_or_else(|| {
             let known = PromptRoute::ALL.map(|route| route.name).join(", ");
             wrong(
                 line_of("route"),
@@ -150,7 +150,7 @@ impl PromptCase {
             values: part
                 .values
                 .into_iter()
-                .fold(PromptValues::default(), |all, (name, value)| all.with(&name, value)),
+                .fold(PromptValues::default(), |all, (name, value)| all.with_value(&name, value)),
             needs: part.needs,
         };
         let case = Self {
@@ -203,25 +203,33 @@ impl PromptCase {
     ///
     /// # Errors
     /// [`PromptError`] if its prompts cannot be composed, or their values do not fit.
-    pub fn filled(&self, prompts: &PromptLibrary) -> Result<FilledPrompts, PromptError> {
+    pub fn fill_prompts(&self, prompts: &PromptLibrary) -> Result<FilledPrompts, PromptError> {
         let names = (self.system.prompt.as_str(), self.task.prompt.as_str());
-        prompts.filled(names.0, names.1, &self.system.values, &self.task.values, &DataFence::new(FENCE)?)
+        prompts.fill_prompts(
+            names.0,
+            names.1,
+            &self.system.values,
+            &self.task.values,
+            &DataFence::new(FENCE)?,
+        )
     }
 
     /// Returns the needed texts that its request lacks.
     pub fn lacked_by(&self, filled: &FilledPrompts) -> Vec<&str> {
-        fn of<'a>((part, text): (&'a PromptPart, &str)) -> impl Iterator<Item = &'a String> + use<'a> {
-            let text = folded(text);
-            part.needs.iter().filter(move |need| !text.contains(&folded(need)))
+        fn missing_words<'a>(
+            (part, text): (&'a PromptPart, &str),
+        ) -> impl Iterator<Item = &'a String> + use<'a> {
+            let text = fold_whitespace(text);
+            part.needs.iter().filter(move |need| !text.contains(&fold_whitespace(need)))
         }
         let parts = [(&self.system, filled.system.as_str()), (&self.task, filled.task.as_str())];
-        parts.into_iter().flat_map(of).map(String::as_str).collect()
+        parts.into_iter().flat_map(missing_words).map(String::as_str).collect()
     }
 
     /// Returns the expected calls that were not made.
     pub fn missed_by(&self, calls: &[ScriptedCall]) -> Vec<&ScriptedCall> {
         let made = |wanted: &ScriptedCall| {
-            calls.iter().any(|call| call.tool == wanted.tool && holds(&call.input, &wanted.input))
+            calls.iter().any(|call| call.tool == wanted.tool && json_contains(&call.input, &wanted.input))
         };
         self.expect.iter().filter(|wanted| !made(wanted)).collect()
     }
@@ -233,31 +241,32 @@ fn is_inside(path: &str) -> bool {
 }
 
 /// Replaces each run of white space by one space.
-fn folded(text: &str) -> String {
+fn fold_whitespace(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Returns true if a value contains the wanted one: of an object each named field, of an array each element
 /// in any position, of a text the wanted text in whole words. An empty wanted array matches only an empty
 /// array.
-fn holds(value: &Value, wanted: &Value) -> bool {
+fn json_contains(value: &Value, wanted: &Value) -> bool {
     match (value, wanted) {
         (Value::Object(value), Value::Object(wanted)) => {
-            let has = |name: &String, wanted| value.get(name).is_some_and(|value| holds(value, wanted));
+            let has =
+                |name: &String, wanted| value.get(name).is_some_and(|value| json_contains(value, wanted));
             wanted.iter().all(|(name, wanted)| has(name, wanted))
         }
         (Value::Array(values), Value::Array(wanted)) if wanted.is_empty() => values.is_empty(),
         (Value::Array(values), Value::Array(wanted)) => {
-            wanted.iter().all(|wanted| values.iter().any(|value| holds(value, wanted)))
+            wanted.iter().all(|wanted| values.iter().any(|value| json_contains(value, wanted)))
         }
-        (Value::String(value), Value::String(wanted)) => says(value, wanted),
+        (Value::String(value), Value::String(wanted)) => contains_words(value, wanted),
         (_, Value::Null) => true,
         (value, wanted) => value == wanted,
     }
 }
 
 /// Returns true if a text contains another in whole words: `port` is not in `no-port`.
-fn says(text: &str, wanted: &str) -> bool {
+fn contains_words(text: &str, wanted: &str) -> bool {
     let in_word = |letter: Option<char>| {
         letter.is_some_and(|letter| letter.is_alphanumeric() || matches!(letter, '-' | '_'))
     };
@@ -272,12 +281,12 @@ fn says(text: &str, wanted: &str) -> bool {
 
 impl ScriptedCall {
     /// Formats the call for people.
-    pub fn shown(&self) -> String {
+    pub fn render(&self) -> String {
         if self.input.is_null() { self.tool.clone() } else { format!("{} {}", self.tool, self.input) }
     }
 
     /// Returns its input as a model would send it.
-    pub fn object(&self) -> Value {
+    pub fn input_object(&self) -> Value {
         if self.input.is_null() { Value::Object(Map::new()) } else { self.input.clone() }
     }
 }
@@ -305,7 +314,7 @@ mod tests {
             (json!({ "path": ["b.py"] }), false),
             (Value::Null, true),
         ] {
-            assert_eq!(holds(&called, &wanted), is_held, "{wanted}");
+            assert_eq!(json_contains(&called, &wanted), is_held, "{wanted}");
         }
     }
 
@@ -319,15 +328,15 @@ mod tests {
             ("re_sign", "sign", false),
             ("what now?", "?", true),
         ] {
-            assert_eq!(says(text, wanted), is_said, "{text}: {wanted}");
+            assert_eq!(contains_words(text, wanted), is_said, "{text}: {wanted}");
         }
     }
 
     #[test]
     fn a_need_is_met_wherever_lines_end_and_only_in_its_own_prompt() {
-        let cases = PromptCase::all(None).unwrap();
+        let cases = PromptCase::load_all(None).unwrap();
         let case = cases.iter().find(|case| case.name == "sync/bump").unwrap();
-        let mut filled = case.filled(&PromptLibrary::embedded().unwrap()).unwrap();
+        let mut filled = case.fill_prompts(&PromptLibrary::load_embedded().unwrap()).unwrap();
         assert_eq!(case.lacked_by(&filled), [""; 0]);
         filled.system = filled.system.replace(' ', "\n");
         assert_eq!(case.lacked_by(&filled), [""; 0]);

@@ -54,7 +54,7 @@ static OF_STEP: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\bsteps\.([A-Za-
 const OF_RUNNER: &[&str] = &["CI", "HOME", "PATH", "PWD", "SHELL", "USER", "LANG"];
 
 /// Returns every problem in the two files.
-pub fn check(files: &EnvsubstFiles<'_>) -> Vec<EnvsubstProblem> {
+pub fn check_envsubst(files: &EnvsubstFiles<'_>) -> Vec<EnvsubstProblem> {
     let workflow = match GithubWorkflow::parse(files.workflow_text) {
         Ok(workflow) => workflow,
         Err((line, what)) => return vec![EnvsubstProblem { file: files.workflow.to_owned(), line, what }],
@@ -64,18 +64,18 @@ pub fn check(files: &EnvsubstFiles<'_>) -> Vec<EnvsubstProblem> {
         fixed_ends(files, step, &mut wrong);
     }
     let fills_in = |job: &'_ WorkflowJob| -> Vec<usize> {
-        let calls = job.steps.iter().enumerate().filter(|(_, step)| names(files, step.script()));
+        let calls = job.steps.iter().enumerate().filter(|(_, step)| runs_envsubst(files, step.script()));
         calls.map(|(at, _)| at).collect()
     };
     let mut any = false;
     for job in workflow.jobs.values() {
         for at in fills_in(job) {
             any = true;
-            rendered(files, &workflow, job, at, &mut wrong);
+            check_render_step(files, &workflow, job, at, &mut wrong);
         }
     }
     if !any {
-        for (name, line) in places(files.prompt_text) {
+        for (name, line) in find_variables(files.prompt_text) {
             wrong.push(in_prompt(
                 files,
                 line,
@@ -92,13 +92,13 @@ pub fn check(files: &EnvsubstFiles<'_>) -> Vec<EnvsubstProblem> {
 }
 
 /// Returns true if a script runs `envsubst` on the prompt.
-fn names(files: &EnvsubstFiles<'_>, script: &str) -> bool {
+fn runs_envsubst(files: &EnvsubstFiles<'_>, script: &str) -> bool {
     let file = files.prompt.rsplit('/').next().unwrap_or(files.prompt);
     CALL.is_match(script) && script.contains(file)
 }
 
 /// Returns the variables in a text, with their line numbers.
-fn places(text: &str) -> Vec<(&str, u32)> {
+fn find_variables(text: &str) -> Vec<(&str, u32)> {
     let lines = (1_u32..).zip(text.lines());
     let found = lines.flat_map(|(line, words)| PLACE.captures_iter(words).map(move |found| (found, line)));
     found.filter_map(|(found, line)| Some((found.get(1).or(found.get(2))?.as_str(), line))).collect()
@@ -131,7 +131,7 @@ fn in_variables(
 }
 
 /// Checks a step that fills in the prompt.
-fn rendered(
+fn check_render_step(
     files: &EnvsubstFiles<'_>,
     workflow: &GithubWorkflow,
     job: &WorkflowJob,
@@ -140,11 +140,11 @@ fn rendered(
 ) {
     let Some(step) = job.steps.get(at) else { return };
     let given = workflow.variables(job, step);
-    let mut passed: BTreeSet<&str> = given.keys().copied().chain(step.sets()).collect();
+    let mut passed: BTreeSet<&str> = given.keys().copied().chain(step.sets_in_script()).collect();
     passed.extend(job.steps.iter().take(at).flat_map(WorkflowStep::sets_for_later));
     let from_runner =
         |name: &str| OF_RUNNER.contains(&name) || name.starts_with("GITHUB_") || name.starts_with("RUNNER_");
-    let used = places(files.prompt_text);
+    let used = find_variables(files.prompt_text);
     let in_text: BTreeSet<&str> = used.iter().map(|(name, _)| *name).collect();
     let script = step.script();
     for call in CALL.captures_iter(script) {
@@ -162,11 +162,11 @@ fn rendered(
             continue;
         }
         let listed: Option<BTreeSet<&str>> =
-            argument.map(|list| places(list).into_iter().map(|(name, _)| name).collect());
+            argument.map(|list| find_variables(list).into_iter().map(|(name, _)| name).collect());
         for (name, line) in &used {
             let (is_passed, is_listed) =
                 (passed.contains(name) || from_runner(name), listed.as_ref().map(|list| list.contains(name)));
-            let elsewhere = elsewhere(job, at, name);
+            let elsewhere = find_other_step(job, at, name);
             let what = match (is_passed, is_listed, elsewhere) {
                 (true, Some(true) | None, _) => continue,
                 (true, Some(false), _) if from_runner(name) => continue,
@@ -201,7 +201,7 @@ fn rendered(
             wrong.push(in_workflow(files, step, "envsubst", what));
         }
     }
-    let in_script: BTreeSet<&str> = places(script).into_iter().map(|(name, _)| name).collect();
+    let in_script: BTreeSet<&str> = find_variables(script).into_iter().map(|(name, _)| name).collect();
     for name in step.env.iter().flatten().map(|(name, _)| name.as_str()) {
         // A list also puts a variable's name in the script, but does not use its value.
         let is_read = in_script.contains(name)
@@ -229,7 +229,7 @@ fn rendered(
 }
 
 /// Returns the title of another step in the job that has the variable, or that sets it too late.
-fn elsewhere(job: &WorkflowJob, at: usize, name: &str) -> Option<String> {
+fn find_other_step(job: &WorkflowJob, at: usize, name: &str) -> Option<String> {
     let others = job.steps.iter().enumerate().filter(|(other, _)| *other != at);
     let has = |(other, step): &(usize, &WorkflowStep)| {
         step.env.as_ref().is_some_and(|env| env.contains_key(name))

@@ -19,7 +19,7 @@ pub(super) struct PromptFolder {
 
 /// Reads the modules: the `.md` files of a folder and its subfolders, except `README.md`.
 pub(super) fn files(folder: &Path) -> Result<PromptFolder, PromptError> {
-    named(folder, "md", MAX_MODULE_BYTES)
+    read_by_ending(folder, "md", MAX_MODULE_BYTES)
 }
 
 /// Reads the cases: the `.toml` files in its folder `cases`, if it has one.
@@ -29,12 +29,12 @@ pub(super) fn cases(folder: &Path) -> Result<PromptFolder, PromptError> {
         Err(error) if error.kind() == ErrorKind::NotFound => {
             Ok(PromptFolder { files: Vec::new(), problems: Vec::new() })
         }
-        Ok(_) | Err(_) => named(&cases, "toml", MAX_CASE_BYTES),
+        Ok(_) | Err(_) => read_by_ending(&cases, "toml", MAX_CASE_BYTES),
     }
 }
 
 /// Reads the files with this extension, each to just past `most` bytes, which shows that it is longer.
-fn named(folder: &Path, ending: &str, most: usize) -> Result<PromptFolder, PromptError> {
+fn read_by_ending(folder: &Path, ending: &str, most: usize) -> Result<PromptFolder, PromptError> {
     let unreadable = |path: &Path| {
         let path = path.to_owned();
         move |source| PromptError::Folder { path, source }
@@ -74,7 +74,7 @@ fn named(folder: &Path, ending: &str, most: usize) -> Result<PromptFolder, Promp
                 wrong(PromptProblemKind::BadModuleName(name));
                 continue;
             }
-            match text(&path, most) {
+            match read_text(&path, most) {
                 Ok(text) => files.push((name, shown, text)),
                 Err(error) if error.kind() == ErrorKind::InvalidData => wrong(PromptProblemKind::NotText),
                 Err(error) => return Err(unreadable(&path)(error)),
@@ -85,7 +85,7 @@ fn named(folder: &Path, ending: &str, most: usize) -> Result<PromptFolder, Promp
 }
 
 /// Reads the text of a file; a file that is too long is read to just past the limit.
-fn text(path: &Path, most: usize) -> std::io::Result<String> {
+fn read_text(path: &Path, most: usize) -> std::io::Result<String> {
     let mut bytes = Vec::new();
     std::fs::File::open(path)?.take(most as u64 + 4).read_to_end(&mut bytes)?;
     let cut = bytes.len() > most;

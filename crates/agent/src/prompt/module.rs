@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use truing_core::nesting::{TOO_DEEP, is_too_deep};
-use truing_core::template::{TemplatePart, cut, is_name};
+use truing_core::template::{TemplatePart, is_name, parse_parts};
 
 use super::problem::{PromptProblem, PromptProblemKind};
 use super::value::VariableKind;
@@ -81,7 +81,7 @@ impl PromptModule {
             wrong(1, PromptProblemKind::TooLong(MAX_MODULE_BYTES));
             return None;
         }
-        let Some((front, body, body_line)) = split(&text) else {
+        let Some((front, body, body_line)) = split_front_matter(&text) else {
             wrong(1, PromptProblemKind::NoFrontMatter);
             return None;
         };
@@ -114,13 +114,13 @@ impl PromptModule {
             if required == Some(default.is_some()) {
                 wrong(line, PromptProblemKind::RequiredAndDefault(name.clone()));
             }
-            if let Some(Err(what)) = default.as_ref().map(|default| kind.checked(&name, default)) {
+            if let Some(Err(what)) = default.as_ref().map(|default| kind.check_value(&name, default)) {
                 wrong(line, what);
             }
             let line = u32::try_from(line).unwrap_or(u32::MAX);
             declared.insert(name, PromptVariable { kind, description, default, line });
         }
-        let pieces = pieces(body, body_line, &mut wrong);
+        let pieces = parse_template(body, body_line, &mut wrong);
         let mut used = Vec::new();
         for (at, piece) in pieces.iter().enumerate() {
             let TemplatePart::Variable { name, line } = piece else { continue };
@@ -150,7 +150,7 @@ impl PromptModule {
 }
 
 /// Splits a module into the front matter, the text after it, and the line on which that text begins.
-fn split(text: &str) -> Option<(&str, &str, usize)> {
+fn split_front_matter(text: &str) -> Option<(&str, &str, usize)> {
     let rest = text.strip_prefix(MARK)?.strip_prefix('\n')?;
     let end = match rest.strip_prefix(MARK) {
         Some(_) => 0,
@@ -163,14 +163,14 @@ fn split(text: &str) -> Option<(&str, &str, usize)> {
 }
 
 /// Splits the body of a module at its variables.
-fn pieces(
+fn parse_template(
     body: &str,
     first_line: usize,
     wrong: &mut impl FnMut(usize, PromptProblemKind),
 ) -> Vec<TemplatePart> {
     let skipped = body.len() - body.trim_start_matches('\n').len();
     let body = body.trim_start_matches('\n').trim_end();
-    cut(body, first_line + skipped, &mut |line| wrong(line, PromptProblemKind::NoVariable))
+    parse_parts(body, first_line + skipped, &mut |line| wrong(line, PromptProblemKind::NoVariable))
 }
 
 /// Returns true if a variable stands on a line of its own.

@@ -22,10 +22,12 @@ impl PromptLibrary {
     /// Returns one mutant for each known mistake in this module; empty if there is no such module.
     pub fn mutants(&self, name: &str) -> Vec<PromptMutant> {
         let Some(module) = self.modules.get(name) else { return Vec::new() };
-        let mut mutants =
-            vec![PromptMutant { what: format!("{name}: the module is gone"), made: self.without(name) }];
+        let mut mutants = vec![PromptMutant {
+            what: format!("{name}: the module is gone"),
+            made: self.without_module(name),
+        }];
         let mut add = |what: String, changed: &PromptModule, more: &str| {
-            let made = self.with_text(name, &module.file, &written(changed, more));
+            let made = self.with_text(name, &module.file, &render_module(changed, more));
             mutants.push(PromptMutant { what: format!("{name}: {what}"), made });
         };
         for included in &module.includes {
@@ -97,10 +99,10 @@ impl PromptLibrary {
         mutants
     }
 
-    fn without(&self, name: &str) -> Result<Self, PromptError> {
+    fn without_module(&self, name: &str) -> Result<Self, PromptError> {
         let mut others = self.clone();
         others.modules.remove(name);
-        others.sound(Vec::new())
+        others.validate(Vec::new())
     }
 
     fn with_text(&self, name: &str, file: &str, text: &str) -> Result<Self, PromptError> {
@@ -108,12 +110,12 @@ impl PromptLibrary {
         let mut problems = Vec::new();
         let module = PromptModule::parse(name, file, text, &mut problems);
         others.modules.extend(module.map(|module| (name.to_owned(), module)));
-        others.sound(problems)
+        others.validate(problems)
     }
 }
 
 /// Writes a module back to its file format, with additional front matter.
-fn written(module: &PromptModule, more: &str) -> String {
+fn render_module(module: &PromptModule, more: &str) -> String {
     let declared = |variable: &super::module::PromptVariable| VariableDeclaration {
         kind: variable.kind,
         description: variable.description.clone(),
@@ -149,9 +151,9 @@ mod tests {
 
     #[test]
     fn a_module_that_is_written_again_is_the_same_but_for_its_lines() {
-        let prompts = PromptLibrary::embedded().unwrap();
+        let prompts = PromptLibrary::load_embedded().unwrap();
         for (name, module) in &prompts.modules {
-            let again = prompts.with_text(name, &module.file, &written(module, "")).unwrap();
+            let again = prompts.with_text(name, &module.file, &render_module(module, "")).unwrap();
             let hash = |prompts: &PromptLibrary| prompts.compose(name).unwrap().hash();
             assert_eq!(hash(&again), hash(&prompts), "{name}");
             assert_eq!(again.list().len(), prompts.list().len());
@@ -160,7 +162,7 @@ mod tests {
 
     #[test]
     fn each_mistake_is_made_and_what_reading_can_notice_it_does() {
-        let prompts = PromptLibrary::embedded().unwrap();
+        let prompts = PromptLibrary::load_embedded().unwrap();
         let told: Vec<String> = prompts
             .mutants("sync/common")
             .iter()

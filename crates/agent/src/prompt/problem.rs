@@ -17,10 +17,10 @@ pub enum PromptError {
         known: String,
     },
     /// One or more modules are invalid.
-    #[error("prompts are wrong: {}", list(.0))]
+    #[error("prompts are wrong: {}", join_problems(.0))]
     Wrong(Vec<PromptProblem>),
     /// The values do not fit the prompt.
-    #[error("prompt `{name}` cannot be filled in: {}", values(problems, unknown))]
+    #[error("prompt `{name}` cannot be filled in: {}", describe_values(problems, unknown))]
     Values {
         /// Name of the prompt.
         name: String,
@@ -49,11 +49,11 @@ pub enum PromptError {
     BadFence,
 }
 
-fn list(problems: &[PromptProblem]) -> String {
+fn join_problems(problems: &[PromptProblem]) -> String {
     problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
-fn values(problems: &[PromptProblem], unknown: &[String]) -> String {
+fn describe_values(problems: &[PromptProblem], unknown: &[String]) -> String {
     let unknown = unknown.iter().map(|name| format!("`{name}` is given, and no module of it declares that"));
     problems.iter().map(ToString::to_string).chain(unknown).collect::<Vec<_>>().join("; ")
 }

@@ -119,7 +119,7 @@ impl PromptRoute {
     ];
 
     /// Returns the route of this name.
-    pub fn named(name: &str) -> Option<&'static Self> {
+    pub fn find_by_name(name: &str) -> Option<&'static Self> {
         const { &Self::ALL }.iter().find(|route| route.name == name)
     }
 }
@@ -139,7 +139,7 @@ impl PromptLibrary {
     ///
     /// # Errors
     /// [`PromptError::Unknown`], [`PromptError::Wrong`], [`PromptError::Values`]
-    pub fn filled(
+    pub fn fill_prompts(
         &self,
         system: &str,
         task: &str,

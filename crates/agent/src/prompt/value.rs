@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use truing_core::line::is_hidden;
-use truing_reader::mask::mask;
+use truing_reader::mask::mask_secrets;
 
 use super::problem::{PromptError, PromptProblemKind};
 
@@ -38,7 +38,7 @@ impl VariableKind {
     }
 
     /// Checks that a value has this type.
-    pub(super) fn checked(self, name: &str, value: &str) -> Result<(), PromptProblemKind> {
+    pub(super) fn check_value(self, name: &str, value: &str) -> Result<(), PromptProblemKind> {
         let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || b"._-+:/@".contains(&byte);
         let (fits, wanted) = match self {
             Self::Integer => (value.parse::<i64>().is_ok(), "a whole number"),
@@ -59,7 +59,7 @@ pub struct PromptValues(BTreeMap<String, String>);
 impl PromptValues {
     /// Adds a value, or replaces the one of the same name.
     #[must_use]
-    pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
+    pub fn with_value(mut self, name: &str, value: impl Into<String>) -> Self {
         self.0.insert(name.to_owned(), value.into());
         self
     }
@@ -90,24 +90,24 @@ impl DataFence {
     }
 
     /// Returns a value in the form that it has in a text.
-    pub(super) fn shown(
+    pub(super) fn render_value(
         &self,
         name: &str,
         kind: VariableKind,
         value: &str,
     ) -> Result<String, PromptProblemKind> {
-        kind.checked(name, value)?;
+        kind.check_value(name, value)?;
         Ok(match kind {
             VariableKind::Integer | VariableKind::Word => value.to_owned(),
-            VariableKind::Data => self.around(name, value),
+            VariableKind::Data => self.enclose(name, value),
         })
     }
 
     /// Returns text from others between marks. The fence word is removed from it, and invisible characters
     /// are escaped.
-    pub fn around(&self, name: &str, text: &str) -> String {
-        let shown = shown(text);
-        let inside = mask(&shown);
+    pub fn enclose(&self, name: &str, text: &str) -> String {
+        let shown = escape_invisible(text);
+        let inside = mask_secrets(&shown);
         let Self(word) = self;
         // Done last: earlier replacements could otherwise produce the word.
         let inside = inside.replace(word.as_str(), "[…]");
@@ -117,7 +117,7 @@ impl DataFence {
 }
 
 /// Returns text from others with invisible characters escaped.
-pub(crate) fn shown(text: &str) -> String {
+pub(crate) fn escape_invisible(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for letter in text.replace("\r\n", "\n").chars() {
         if is_hidden(letter) && !matches!(letter, '\n' | '\t') {

@@ -97,7 +97,7 @@ impl WorkflowStep {
     }
 
     /// Returns the variables that its script sets for its own commands.
-    pub(super) fn sets(&self) -> BTreeSet<&str> {
+    pub(super) fn sets_in_script(&self) -> BTreeSet<&str> {
         SET.captures_iter(self.script()).filter_map(|found| Some(found.get(1)?.as_str())).collect()
     }
 

@@ -12,16 +12,16 @@ const MOST: usize = 120;
 const LEAST: usize = 100;
 
 /// Returns the text, wrapped.
-pub fn wrapped(text: &str) -> String {
-    let (front, body) = text.split_at(front(text));
+pub fn wrap_text(text: &str) -> String {
+    let (front, body) = text.split_at(front_matter_length(text));
     // Other line ends are deliberate and stay unchanged.
     if body.contains('\r') {
         return text.to_owned();
     }
-    let (before, mut body) = (meaning(body), body.to_owned());
-    for run in runs(&body).into_iter().rev() {
-        let Some(changed) = rewrapped(&body, run) else { continue };
-        if meaning(&changed) == before {
+    let (before, mut body) = (parse_events(body), body.to_owned());
+    for run in text_runs(&body).into_iter().rev() {
+        let Some(changed) = rewrap_run(&body, run) else { continue };
+        if parse_events(&changed) == before {
             body = changed;
         }
     }
@@ -29,7 +29,7 @@ pub fn wrapped(text: &str) -> String {
 }
 
 /// Returns the length of the front matter in bytes.
-fn front(text: &str) -> usize {
+fn front_matter_length(text: &str) -> usize {
     let end = |mark: &str| {
         let rest = text.strip_prefix(mark)?.strip_prefix('\n')?;
         let at = rest
@@ -52,7 +52,7 @@ fn parser(text: &str) -> Parser<'_> {
 }
 
 /// Returns the events of a parser, with each soft line break as a space.
-pub(super) fn meaning(text: &str) -> Vec<Event<'_>> {
+pub(super) fn parse_events(text: &str) -> Vec<Event<'_>> {
     let mut seen: Vec<Event<'_>> = Vec::new();
     for event in parser(text) {
         let words = match event {
@@ -83,7 +83,7 @@ pub(super) fn meaning(text: &str) -> Vec<Event<'_>> {
 
 /// Returns the ranges in which words continue from line to line: paragraphs, and the text of list items
 /// without a paragraph.
-fn runs(text: &str) -> Vec<Range<usize>> {
+fn text_runs(text: &str) -> Vec<Range<usize>> {
     let mut runs: Vec<Range<usize>> = Vec::new();
     let (mut open, mut kept): (Option<Range<usize>>, usize) = (None, 0);
     for (event, range) in parser(text).into_offset_iter() {
@@ -150,7 +150,7 @@ fn runs(text: &str) -> Vec<Range<usize>> {
 }
 
 /// Returns the text with this range wrapped; `None` if nothing needs to change, or nothing may.
-fn rewrapped(text: &str, run: Range<usize>) -> Option<String> {
+fn rewrap_run(text: &str, run: Range<usize>) -> Option<String> {
     let (before, words, after) = (text.get(..run.start)?, text.get(run.clone())?, text.get(run.end..)?);
     let words = words.trim_end();
     let tail = text.get(run.start + words.len()..run.end)?;
@@ -161,12 +161,13 @@ fn rewrapped(text: &str, run: Range<usize>) -> Option<String> {
     if has_hard_end || words.contains('<') || words.lines().any(is_place) {
         return None;
     }
-    let parts = parts(words);
+    let parts = split_words(words);
     let width = |line: &str| line.chars().count();
     let lines: Vec<&str> = words.lines().map(str::trim).collect();
     let fits = lines.iter().zip(lines.iter().skip(1).map(Some).chain([None])).all(|(line, next)| {
         let here = begins + width(line);
-        let more = next.map_or(MOST, |next| 1 + self::parts(next).first().map_or(0, |part| width(part)));
+        let more =
+            next.map_or(MOST, |next| 1 + self::split_words(next).first().map_or(0, |part| width(part)));
         here <= MOST && (here >= LEAST || here + more > MOST || next.is_none())
     });
     if fits {
@@ -190,7 +191,7 @@ fn rewrapped(text: &str, run: Range<usize>) -> Option<String> {
 
 /// Splits the text into parts that may begin a line. A word that must not begin one is joined to the word
 /// before it, and variables stay whole.
-fn parts(words: &str) -> Vec<String> {
+fn split_words(words: &str) -> Vec<String> {
     let mut parts: Vec<String> = Vec::new();
     let mut is_open = false;
     for word in words.split_whitespace() {
@@ -219,14 +220,14 @@ mod tests {
         let text = format!(
             "+++\nname = \"{words}\"\n+++\n\n# {words}\n\n    {words}\n\n- {words}\n  short\n\n| {words} |\n| --- |\n\n[a]: <b> \"{words}\"\n"
         );
-        let wrapped = wrapped(&text);
+        let wrapped = wrap_text(&text);
         assert!(wrapped.contains("\n- word") && wrapped.contains("\n  word"), "{wrapped}");
         let long = wrapped.lines().filter(|line| line.chars().count() > MOST).count();
         assert_eq!(long, 5, "front matter, heading, code, table and definition stay:\n{wrapped}");
-        assert_eq!(super::wrapped(&wrapped), wrapped);
-        assert_eq!(super::wrapped("{{ title }}\n{{ branch }}\n"), "{{ title }}\n{{ branch }}\n");
+        assert_eq!(super::wrap_text(&wrapped), wrapped);
+        assert_eq!(super::wrap_text("{{ title }}\n{{ branch }}\n"), "{{ title }}\n{{ branch }}\n");
         let place = format!("{} {{{{ name }}}} {}", "x".repeat(114), "y ".repeat(30));
-        assert!(super::wrapped(&place).contains("\n{{ name }} y"), "{}", super::wrapped(&place));
+        assert!(super::wrap_text(&place).contains("\n{{ name }} y"), "{}", super::wrap_text(&place));
     }
 
     proptest! {
@@ -242,10 +243,10 @@ mod tests {
             )
         ) {
             let text = parts.concat();
-            let once = wrapped(&text);
-            let (_, body) = text.split_at(front(&text));
-            let (_, after) = once.split_at(front(&once));
-            prop_assert_eq!(meaning(body), meaning(after));
+            let once = wrap_text(&text);
+            let (_, body) = text.split_at(front_matter_length(&text));
+            let (_, after) = once.split_at(front_matter_length(&once));
+            prop_assert_eq!(parse_events(body), parse_events(after));
             let letters = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
             prop_assert_eq!(letters(&text), letters(&once));
         }

@@ -19,24 +19,24 @@ pub(super) struct ByteMeter {
 
 impl ByteMeter {
     /// Returns a meter with this limit of bytes.
-    pub(super) fn of(most: u64) -> Self {
+    pub(super) fn new(most: u64) -> Self {
         Self { most, times: AtomicU64::new(0), sent: AtomicU64::new(0), received: AtomicU64::new(0) }
     }
 
     /// Counts one more connection.
-    pub(super) fn count(&self) {
+    pub(super) fn count_connection(&self) {
         self.times.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Returns the connections, the bytes sent and the bytes received.
-    pub(super) fn read(&self) -> (u64, u64, u64) {
+    pub(super) fn read_counts(&self) -> (u64, u64, u64) {
         let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         (of(&self.times), of(&self.sent), of(&self.received))
     }
 
     /// Returns true once the limit of bytes is reached.
     pub(super) fn is_empty(&self) -> bool {
-        let (_, sent, received) = self.read();
+        let (_, sent, received) = self.read_counts();
         sent.saturating_add(received) >= self.most
     }
 }
@@ -53,7 +53,7 @@ impl<S> MeteredStream<S> {
         Self { stream, meters }
     }
 
-    fn open(&self) -> io::Result<()> {
+    fn check_quota(&self) -> io::Result<()> {
         match self.meters.iter().any(|meter| meter.is_empty()) {
             true => Err(io::Error::new(io::ErrorKind::QuotaExceeded, "too many bytes")),
             false => Ok(()),
@@ -73,7 +73,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for MeteredStream<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.open()?;
+        self.check_quota()?;
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(context, buffer);
         self.add(buffer.filled().len() - before, |meter| &meter.received);
@@ -87,7 +87,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for MeteredStream<S> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.open()?;
+        self.check_quota()?;
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
         if let Poll::Ready(Ok(count)) = &written {
             self.add(*count, |meter| &meter.sent);
@@ -113,12 +113,12 @@ mod tests {
     #[tokio::test]
     async fn bytes_are_counted_and_end_where_they_must() {
         let (mut near, far) = tokio::io::duplex(64);
-        let (own, all) = (Arc::new(ByteMeter::of(u64::MAX)), Arc::new(ByteMeter::of(8)));
+        let (own, all) = (Arc::new(ByteMeter::new(u64::MAX)), Arc::new(ByteMeter::new(8)));
         let mut far = MeteredStream::new(far, vec![own.clone(), all.clone()]);
         near.write_all(b"12345").await.unwrap();
         far.read_exact(&mut [0; 5]).await.unwrap();
         far.write_all(b"678").await.unwrap();
-        assert_eq!((own.read(), all.is_empty()), ((0, 3, 5), true));
+        assert_eq!((own.read_counts(), all.is_empty()), ((0, 3, 5), true));
         assert_eq!(far.write_all(b"9").await.unwrap_err().kind(), io::ErrorKind::QuotaExceeded);
         assert_eq!(far.read(&mut [0; 1]).await.unwrap_err().kind(), io::ErrorKind::QuotaExceeded);
     }

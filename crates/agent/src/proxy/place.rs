@@ -17,12 +17,12 @@ pub struct AllowedHost {
 impl AllowedHost {
     /// Returns a host of the public internet, with TLS.
     pub fn public(host: &str, port: u16) -> Self {
-        Self { host: plain(host), port, tls: true, private: false }
+        Self { host: normalize_host(host), port, tls: true, private: false }
     }
 }
 
 /// Normalizes a host name for comparison: lower case, without brackets and the final dot.
-pub(crate) fn plain(host: &str) -> String {
+pub(crate) fn normalize_host(host: &str) -> String {
     let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase()
 }

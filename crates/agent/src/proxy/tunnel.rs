@@ -9,7 +9,7 @@ use std::time::Duration;
 use rustls::server::Acceptor;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, copy_bidirectional};
 
-use super::{ConnectionRefusal, plain};
+use super::{ConnectionRefusal, normalize_host};
 
 /// Timeout of the client's first message.
 const BEGINS: Duration = Duration::from_secs(30);
@@ -19,12 +19,12 @@ const MAX_HELLO: usize = 64 << 10;
 const CHUNK: usize = 4 << 10;
 
 /// Copies bytes in both directions until one side ends.
-pub(super) async fn through(
+pub(super) async fn relay_bytes(
     mut inside: impl AsyncRead + AsyncWrite + Unpin,
     mut outside: impl AsyncRead + AsyncWrite + Unpin,
     host: &str,
 ) -> Result<(), ConnectionRefusal> {
-    let hello = tokio::time::timeout(BEGINS, hello(&mut inside, host)).await;
+    let hello = tokio::time::timeout(BEGINS, read_client_hello(&mut inside, host)).await;
     let Some(hello) = hello.map_err(|_| ConnectionRefusal::OtherHost)?? else { return Ok(()) };
     let carried = async {
         outside.write_all(&hello).await?;
@@ -39,7 +39,7 @@ pub(super) async fn through(
 
 /// Reads a client's first message and checks that it names this host. Returns none if the client closes the
 /// tunnel unused, as connection pools do. If the host is an IP address, the message may omit the name.
-async fn hello(
+async fn read_client_hello(
     inside: &mut (impl AsyncRead + Unpin),
     host: &str,
 ) -> Result<Option<Vec<u8>>, ConnectionRefusal> {
@@ -61,7 +61,7 @@ async fn hello(
         match acceptor.accept() {
             Ok(None) => {}
             Ok(Some(accepted)) => {
-                let named = accepted.client_hello().server_name().map(plain);
+                let named = accepted.client_hello().server_name().map(normalize_host);
                 let is_host =
                     named.as_deref() == Some(host) || named.is_none() && host.parse::<IpAddr>().is_ok();
                 return if is_host { Ok(Some(said)) } else { Err(ConnectionRefusal::OtherHost) };
@@ -96,7 +96,7 @@ mod tests {
         let (outside, mut server) = tokio::io::duplex(1 << 20);
         client.write_all(said).await.unwrap();
         client.shutdown().await.unwrap();
-        let (went, heard) = tokio::join!(through(inside, outside, host), async {
+        let (went, heard) = tokio::join!(relay_bytes(inside, outside, host), async {
             let mut heard = Vec::new();
             server.read_to_end(&mut heard).await.unwrap();
             drop(server);

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use tempfile::TempDir;
 
-use super::machine_code::{self, ProgramStep, SyscallMethod as Through, SyscallValue, call};
+use super::machine_code::{self, ProgramStep, SyscallMethod as Through, SyscallValue, call_step};
 use super::{
     EscapeProbe, HELPER_FAILED, HelperStage, JobCommand, JobLimits, ReadAccess, SYSTEM_PATH, SandboxError,
     SandboxJob, SandboxLevel, bound_passed, helper, objects, watch,
@@ -69,7 +69,7 @@ pub struct EscapeCheck {
 
 impl EscapeCheck {
     /// Returns true if the attempt escaped.
-    pub fn escaped(&self) -> bool {
+    pub fn has_escaped(&self) -> bool {
         self.stopped == Some(false)
     }
 }
@@ -78,9 +78,9 @@ impl EscapeCheck {
 ///
 /// # Errors
 /// [`SandboxError`] if the playground cannot be made, or the sandbox does not start.
-pub fn check(level: SandboxLevel) -> Result<Vec<EscapeCheck>, SandboxError> {
+pub fn check_escapes(level: SandboxLevel) -> Result<Vec<EscapeCheck>, SandboxError> {
     let playground = Playground::new()?;
-    playground.escapes().into_iter().map(|escape| playground.tried(level, escape)).collect()
+    playground.escapes().into_iter().map(|escape| playground.try_escape(level, escape)).collect()
 }
 
 /// The sign by which a successful attempt is recognized.
@@ -158,8 +158,8 @@ impl Playground {
             std::fs::write(tree.join(script), &trap)?;
             std::fs::set_permissions(tree.join(script), PermissionsExt::from_mode(0o755))?;
         }
-        for MachineProgram { name, steps, .. } in written() {
-            std::fs::write(tree.join(name), machine_code::program(&steps))?;
+        for MachineProgram { name, steps, .. } in machine_programs() {
+            std::fs::write(tree.join(name), machine_code::build_program(&steps))?;
             std::fs::set_permissions(tree.join(name), PermissionsExt::from_mode(0o755))?;
         }
         make_repository(&tree)?;
@@ -234,16 +234,16 @@ impl Playground {
             probe("memory", EscapeProbe::Memory(LIMITS.memory * TIMES)),
             probe("disk", EscapeProbe::Disk(LIMITS.disk * TIMES)),
         ];
-        let all = all.into_iter().flatten().chain(uses());
+        let all = all.into_iter().flatten().chain(usage_attempts());
         all.chain(self.escapes_of_code()).chain(self.escapes_of_readers(pid)).collect()
     }
 
     /// Returns the attempts in machine code, if this machine has that architecture.
     fn escapes_of_code(&self) -> impl Iterator<Item = EscapeAttempt> {
-        let programs = if cfg!(target_arch = "x86_64") { written() } else { Vec::new() };
+        let programs = if cfg!(target_arch = "x86_64") { machine_programs() } else { Vec::new() };
         programs.into_iter().map(|MachineProgram { name, steps, object }| {
             let argv = vec![OsString::from(self.tree.join(name))];
-            let holders = machine_code::holders(&steps);
+            let holders = machine_code::count_holders(&steps);
             EscapeAttempt {
                 name,
                 by: EscapeActor::Command(JobCommand::Program(argv)),
@@ -331,10 +331,10 @@ impl Playground {
     }
 
     /// Makes one attempt, and returns its result.
-    fn tried(&self, level: SandboxLevel, escape: EscapeAttempt) -> Result<EscapeCheck, SandboxError> {
+    fn try_escape(&self, level: SandboxLevel, escape: EscapeAttempt) -> Result<EscapeCheck, SandboxError> {
         let name = escape.name;
         if let EscapeActor::Command(run) = &escape.by
-            && let Some(program) = missing(run)
+            && let Some(program) = missing_program(run)
         {
             let note = Some(format!("{program} is not installed"));
             return Ok(EscapeCheck { name, stopped: None, note, held: None, limit: None });
@@ -432,7 +432,7 @@ fn of_probe(name: &'static str, probe: EscapeProbe) -> EscapeAttempt {
 }
 
 /// Returns attempts to exceed the limits of a job with ordinary means, with all its processes together.
-fn uses() -> impl Iterator<Item = EscapeAttempt> {
+fn usage_attempts() -> impl Iterator<Item = EscapeAttempt> {
     let hold = |probe| EscapeProbe::Hold(Box::new(probe));
     let half = LIMITS.memory / TIMES;
     let all = [
@@ -450,18 +450,18 @@ fn uses() -> impl Iterator<Item = EscapeAttempt> {
             EscapeProbe::Family(PIPES / PIPES_OF_ONE, Box::new(hold(EscapeProbe::Pipes(PIPES_OF_ONE)))),
         ),
     ];
-    let objects = objects::probes(&LIMITS).into_iter();
+    let objects = objects::ordinary_probes(&LIMITS).into_iter();
     let objects =
         objects.map(|(name, probe, size)| EscapeAttempt { object: Some(size), ..of_probe(name, probe) });
     all.into_iter().map(|(name, probe)| of_probe(name, probe)).chain(objects)
 }
 
 /// Returns attempts that use system calls by number.
-fn written() -> Vec<MachineProgram> {
+fn machine_programs() -> Vec<MachineProgram> {
     let (bytes, piece, page) = (LIMITS.memory * TIMES, 2_u64 << 20, 4096);
     let (anonymous, private, shared) = (0x20_u64, 0x2, 0x1);
     // Readable, writable, and filled at once.
-    let map = |bytes, how| call(9, &[0, bytes, 3, how | anonymous | 0x8000, u64::MAX, 0]);
+    let map = |bytes, how| call_step(9, &[0, bytes, 3, how | anonymous | 0x8000, u64::MAX, 0]);
     let given = |number, values: [SyscallValue; 3]| {
         let [one, two, three] = values;
         let none = SyscallValue::Number(0);
@@ -477,14 +477,18 @@ fn written() -> Vec<MachineProgram> {
     let pieces = usize::try_from(bytes / piece).unwrap_or_default();
     // The main thread ends, and with it the kernel's information about the process. The numbers are flags
     // of a thread.
-    let thread = [call(56, &[0x10f00 | 0x40000, 0, 0, 0, 0]), ProgramStep::OnlyChild];
+    let thread = [call_step(56, &[0x10f00 | 0x40000, 0, 0, 0, 0]), ProgramStep::OnlyChild];
     // Two processes use three quarters of the limit each, which the kernel's limit of one process does not
     // stop.
-    let twice = [call(57, &[]), map(LIMITS.memory * 3 / 4, private), ProgramStep::Hold];
-    let of_thread =
-        [&thread[..], &[call(57, &[])], &thread, &[map(LIMITS.memory * 3 / 4, private), ProgramStep::Hold]];
+    let twice = [call_step(57, &[]), map(LIMITS.memory * 3 / 4, private), ProgramStep::Hold];
+    let of_thread = [
+        &thread[..],
+        &[call_step(57, &[])],
+        &thread,
+        &[map(LIMITS.memory * 3 / 4, private), ProgramStep::Hold],
+    ];
     let segment = [
-        call(29, &[0, bytes, 0o1600]),
+        call_step(29, &[0, bytes, 0o1600]),
         ProgramStep::Keep,
         given(30, [kept(0), number(AT), number(0)]),
         // The segment ends with this process.
@@ -493,8 +497,8 @@ fn written() -> Vec<MachineProgram> {
         ProgramStep::Hold,
     ];
     // Maps a page at `AT`, and writes a pipe's descriptors into it: files 3 and 4.
-    let page_at = [call(9, &[AT, page, 3, private | anonymous | 0x10, u64::MAX, 0])];
-    let pipe = [&page_at[..], &[call(293, &[AT, 0])]].concat();
+    let page_at = [call_step(9, &[AT, page, 3, private | anonymous | 0x10, u64::MAX, 0])];
+    let pipe = [&page_at[..], &[call_step(293, &[AT, 0])]].concat();
     // Sets the option for zero-copy transmission to off, which works wherever the option exists.
     let copies = ProgramStep::Call {
         by: Through::Syscall,
@@ -504,7 +508,7 @@ fn written() -> Vec<MachineProgram> {
     let written =
         |name, steps: &[&[ProgramStep]]| MachineProgram { name, steps: steps.concat(), object: None };
     let other = |by, number| ProgramStep::Call { by, number, values: [SyscallValue::Number(0); 6] };
-    let objects = objects::programs(&LIMITS).into_iter();
+    let objects = objects::object_programs(&LIMITS).into_iter();
     let objects = objects.map(|program| MachineProgram {
         name: program.name,
         steps: program.steps,
@@ -525,12 +529,12 @@ fn written() -> Vec<MachineProgram> {
             ]],
         ),
         written("shmget", &[&segment]),
-        written("vmsplice", &[&pipe, &[call(278, &[4, AT, 0, 0])]]),
-        written("kernel_aio", &[&page_at, &[call(206, &[1, AT])]]),
-        written("zero_copy", &[&[call(41, &[2, 1, 0]), ProgramStep::Keep], &page_at, &[copies]]),
+        written("vmsplice", &[&pipe, &[call_step(278, &[4, AT, 0, 0])]]),
+        written("kernel_aio", &[&page_at, &[call_step(206, &[1, AT])]]),
+        written("zero_copy", &[&[call_step(41, &[2, 1, 0]), ProgramStep::Keep], &page_at, &[copies]]),
         // Threads with their own table of open files, from the start or unshared later.
-        written("files_of_threads", &[&[call(56, &[0x10b00 | 0x40000, 0, 0, 0, 0])]]),
-        written("files_unshared", &[&[call(436, &[200, 201, 2])]]),
+        written("files_of_threads", &[&[call_step(56, &[0x10b00 | 0x40000, 0, 0, 0, 0])]]),
+        written("files_unshared", &[&[call_step(436, &[200, 201, 2])]]),
         written("processes", &[&[ProgramStep::Processes(640), ProgramStep::Hold]]),
         written("x32_calls", &[&[other(Through::Syscall, 0x4000_0000 | 39)]]),
         written("i386_calls", &[&[other(Through::Interrupt, 20)]]),
@@ -549,7 +553,7 @@ fn make_repository(tree: &Path) -> io::Result<()> {
 }
 
 /// Returns the program that a command needs, if it is not installed.
-fn missing(run: &JobCommand) -> Option<String> {
+fn missing_program(run: &JobCommand) -> Option<String> {
     let JobCommand::Program(argv) = run else { return None };
     let wanted = ["git", "rg"].into_iter().find(|name| argv.iter().any(|word| word == name))?;
     // Only looked up and not started: outside, nothing would confine it.

@@ -52,7 +52,7 @@ const ENDED_FIRST: (&str, &str) = ("/proc/self/oom_score_adj", "1000");
 
 /// Runs outside: makes the namespaces, starts the first process inside, and waits for its end or the
 /// parent's. Kills it when it exceeds a limit, and reports the limit.
-pub(super) fn outside(job: &SandboxJob, parent: i32) -> io::Result<u8> {
+pub(super) fn run_outside(job: &SandboxJob, parent: i32) -> io::Result<u8> {
     let watched = Pid::from_raw(parent).filter(|parent| getppid() == Some(*parent));
     let Some(watched) = watched else { return Err(io::Error::other("its parent is gone")) };
     let watched = pidfd_open(watched, PidfdFlags::empty())?;
@@ -60,7 +60,7 @@ pub(super) fn outside(job: &SandboxJob, parent: i32) -> io::Result<u8> {
     let mut watch = watch::JobWatcher::new(job)?;
     match job.level {
         SandboxLevel::Full => {
-            separate()?;
+            unshare_namespaces()?;
         }
         // Orphaned processes of the command become children of this process, and end with it.
         SandboxLevel::Landlock | SandboxLevel::None => set_child_subreaper(Some(rustix::process::getpid()))?,
@@ -79,7 +79,7 @@ pub(super) fn outside(job: &SandboxJob, parent: i32) -> io::Result<u8> {
             break;
         }
         let began = Instant::now();
-        passed = watch.look();
+        passed = watch.check_bounds();
         if passed.is_some() {
             break;
         }
@@ -92,10 +92,10 @@ pub(super) fn outside(job: &SandboxJob, parent: i32) -> io::Result<u8> {
     if both.first().is_none_or(|ended| ended.revents().is_empty()) {
         child.kill()?;
     }
-    let ended = code(child.wait()?);
+    let ended = exit_code(child.wait()?);
     end_what_is_left()?;
-    let Some(passed) = passed.or_else(|| watch.written()) else { return Ok(ended) };
-    complain(&io::Error::other(passed.to_string()));
+    let Some(passed) = passed.or_else(|| watch.check_disk()) else { return Ok(ended) };
+    print_error(&io::Error::other(passed.to_string()));
     Ok(LIMIT_PASSED)
 }
 
@@ -128,7 +128,7 @@ fn end_what_is_left() -> io::Result<()> {
 
 /// Leaves every namespace of the machine. This process itself keeps its process namespace; its children are
 /// in the new ones entirely.
-fn separate() -> io::Result<()> {
+fn unshare_namespaces() -> io::Result<()> {
     let (user, group) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
     let all = UnshareFlags::NEWUSER
         | UnshareFlags::NEWNS
@@ -156,7 +156,7 @@ fn separate() -> io::Result<()> {
 }
 
 /// Runs inside: builds the command's view of the machine, drops all capabilities, and runs it.
-pub(super) fn inside(job: &SandboxJob, outside: i32) -> io::Result<u8> {
+pub(super) fn run_inside(job: &SandboxJob, outside: i32) -> io::Result<u8> {
     // Set first: if the outer process is killed, this one ends as well, and with it all others.
     set_parent_process_death_signal(Some(Signal::KILL))?;
     if parent_of_this()? != outside {
@@ -171,8 +171,8 @@ pub(super) fn inside(job: &SandboxJob, outside: i32) -> io::Result<u8> {
             // levels a killed process group must include the command, and a new session would leave that
             // group.
             rustix::process::setsid()?;
-            mounts::build(job)?;
-            loopback::up()?;
+            mounts::build_mounts(job)?;
+            loopback::enable_loopback()?;
             let port = if job.listens.is_empty() { None } else { Some(listening::hand_over()?) };
             job.limits.apply()?;
             give_up_rights(CapabilitySet::empty())?;
@@ -183,7 +183,7 @@ pub(super) fn inside(job: &SandboxJob, outside: i32) -> io::Result<u8> {
             None
         }
     };
-    rustix::process::chdir(job.place().join(&job.folder))?;
+    rustix::process::chdir(job.inner_tree().join(&job.folder))?;
     set_no_new_privs(true)?;
     match job.level {
         SandboxLevel::Full | SandboxLevel::Landlock => {
@@ -192,7 +192,7 @@ pub(super) fn inside(job: &SandboxJob, outside: i32) -> io::Result<u8> {
         }
         SandboxLevel::None => {}
     }
-    run(job, port)
+    run_job(job, port)
 }
 
 /// Returns the parent's process id as the machine sees it: within the namespace it is always 0.
@@ -216,12 +216,12 @@ pub(super) fn give_up_rights(kept: CapabilitySet) -> io::Result<()> {
 
 /// Runs the command with its orphaned processes, until the command ends. The remaining processes end with
 /// this one.
-fn run(job: &SandboxJob, port: Option<u16>) -> io::Result<u8> {
+fn run_job(job: &SandboxJob, port: Option<u16>) -> io::Result<u8> {
     let started = command(job, port)?.spawn();
     let child = match started {
         Ok(child) => child,
         Err(error) => {
-            complain(&error);
+            print_error(&error);
             return Ok(NOT_STARTED);
         }
     };
@@ -229,7 +229,7 @@ fn run(job: &SandboxJob, port: Option<u16>) -> io::Result<u8> {
     loop {
         match wait(WaitOptions::empty()) {
             Ok(Some((pid, status))) if pid == main => {
-                return Ok(code(ExitStatus::from_raw(status.as_raw())));
+                return Ok(exit_code(ExitStatus::from_raw(status.as_raw())));
             }
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
@@ -251,7 +251,7 @@ fn command(job: &SandboxJob, port: Option<u16>) -> io::Result<Command> {
         }
         JobCommand::Probe(probe) => {
             let mut command = Command::new(own);
-            command.arg0(super::NAME).args(HelperStage::Probe(probe.clone()).arguments()?);
+            command.arg0(super::NAME).args(HelperStage::Probe(probe.clone()).to_arguments()?);
             command
         }
     };
@@ -314,12 +314,12 @@ fn pid_of(child: &Child) -> io::Result<Pid> {
 }
 
 /// Returns the exit code that a shell would report.
-fn code(status: ExitStatus) -> u8 {
+fn exit_code(status: ExitStatus) -> u8 {
     let code = status.code().or_else(|| status.signal().map(|signal| SIGNALLED + signal));
     code.and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX)
 }
 
 /// Prints an error in the helper's name, because the helper has no other channel to report it.
-pub(super) fn complain(error: &io::Error) {
+pub(super) fn print_error(error: &io::Error) {
     let _ = writeln!(io::stderr(), "{}{error}", super::COMPLAINT);
 }

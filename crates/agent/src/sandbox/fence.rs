@@ -36,12 +36,12 @@ pub(super) fn put_up(job: &SandboxJob) -> io::Result<()> {
         write.push(PathBuf::from("/dev/shm"));
         write.extend(job.builds.iter().map(|_| PathBuf::from(BUILDS)));
     }
-    if job.writable { &mut write } else { &mut read }.push(job.place().to_owned());
+    if job.writable { &mut write } else { &mut read }.push(job.inner_tree().to_owned());
 
     // Namespaces have a network of their own, whose ports are free to use.
     let ports = job.level == SandboxLevel::Full && job.sockets;
     let places = [(read, AccessFs::from_read(NEWEST)), (write, AccessFs::from_all(NEWEST))];
-    let status = fence(&places, ports).map_err(io::Error::other)?;
+    let status = build_fence(&places, ports).map_err(io::Error::other)?;
     match (status, job.level) {
         (RulesetStatus::NotEnforced, SandboxLevel::Landlock) => {
             Err(io::Error::other("the kernel has no Landlock"))
@@ -65,7 +65,7 @@ pub(super) fn put_up_for_reading(reading: &ReadAccess) -> io::Result<SandboxLeve
         }
     }
     let places = [(whole, look), (listed, AccessFs::ReadDir.into())];
-    match fence(&places, false).map_err(io::Error::other)? {
+    match build_fence(&places, false).map_err(io::Error::other)? {
         RulesetStatus::FullyEnforced | RulesetStatus::PartiallyEnforced => Ok(SandboxLevel::Landlock),
         RulesetStatus::NotEnforced => Ok(SandboxLevel::None),
     }
@@ -80,7 +80,7 @@ fn beside_git(folder: &Path) -> io::Result<Vec<PathBuf>> {
 
 /// Builds and applies rules that allow these accesses below these paths. With `ports`, the network stays
 /// unrestricted.
-fn fence(
+fn build_fence(
     places: &[(Vec<PathBuf>, BitFlags<AccessFs>)],
     ports: bool,
 ) -> Result<RulesetStatus, landlock::RulesetError> {

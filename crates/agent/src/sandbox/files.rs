@@ -38,16 +38,16 @@ pub(super) fn most_of_a_pipe(level: SandboxLevel) -> u64 {
 }
 
 /// Returns the number of files in this table of `/proc`; `None` if it is empty.
-pub(super) fn count(proc: &OwnedFd, table: &str) -> Option<u64> {
+pub(super) fn count_files(proc: &OwnedFd, table: &str) -> Option<u64> {
     // The folder's size is the number of files, since Linux 6.2.
     let size = u64::try_from(statat(proc, table, AtFlags::empty()).ok()?.st_size).ok()?;
-    let count = if size > 0 { size } else { names(proc, table)?.1.count() as u64 };
+    let count = if size > 0 { size } else { table_names(proc, table)?.1.count() as u64 };
     (count > 0).then_some(count)
 }
 
 /// Reads each file of this table of `/proc`; `None` if it is empty.
-pub(super) fn read(proc: &OwnedFd, table: &str) -> Option<OpenFiles> {
-    let (folder, names) = names(proc, table)?;
+pub(super) fn read_open_files(proc: &OwnedFd, table: &str) -> Option<OpenFiles> {
+    let (folder, names) = table_names(proc, table)?;
     let mut open = OpenFiles { pipes: BTreeSet::new(), others: 0 };
     for name in names {
         // The flag avoids requests to a network file system. A file that was closed meanwhile holds
@@ -66,13 +66,13 @@ pub(super) fn read(proc: &OwnedFd, table: &str) -> Option<OpenFiles> {
 }
 
 /// Returns the numbers of the open files in this table of `/proc`; `None` if it is empty.
-pub(super) fn numbers(proc: &OwnedFd, table: &str) -> Option<Vec<String>> {
-    let numbers: Vec<String> = names(proc, table)?.1.collect();
+pub(super) fn file_numbers(proc: &OwnedFd, table: &str) -> Option<Vec<String>> {
+    let numbers: Vec<String> = table_names(proc, table)?.1.collect();
     (!numbers.is_empty()).then_some(numbers)
 }
 
 /// Returns the folder of a table, and the names in it.
-fn names(proc: &OwnedFd, table: &str) -> Option<(OwnedFd, impl Iterator<Item = String> + use<>)> {
+fn table_names(proc: &OwnedFd, table: &str) -> Option<(OwnedFd, impl Iterator<Item = String> + use<>)> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let folder = openat(proc, table, flags, Mode::empty()).ok()?;
     let entries = Dir::read_from(&folder).ok()?;

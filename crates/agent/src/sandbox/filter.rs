@@ -84,56 +84,60 @@ const SEGMENTS: u64 = 4096;
 
 /// Applies the filter to this process and all that it starts.
 pub(super) fn put_up(job: &SandboxJob) -> io::Result<()> {
-    uncounted(job)?;
+    deny_uncounted(job)?;
     let mut denied: SeccompRules = NEVER.iter().map(|call| (*call, Vec::new())).collect();
-    let namespace = rule(vec![bits(0, libc::CLONE_NEWUSER, libc::CLONE_NEWUSER)?])?;
+    let namespace = rule(vec![bits_condition(0, libc::CLONE_NEWUSER, libc::CLONE_NEWUSER)?])?;
     // A thread with its own open files, which a count of processes' files would miss.
-    let thread = rule(vec![bits(0, libc::CLONE_THREAD | libc::CLONE_FILES, libc::CLONE_THREAD)?])?;
+    let thread = rule(vec![bits_condition(0, libc::CLONE_THREAD | libc::CLONE_FILES, libc::CLONE_THREAD)?])?;
     denied.insert(libc::SYS_clone, vec![namespace, thread]);
     // Requests that insert input into a terminal.
-    let typing = |call| rule(vec![equal(1, call, Op::Eq)?]);
+    let typing = |call| rule(vec![equal_condition(1, call, Op::Eq)?]);
     denied.insert(libc::SYS_ioctl, vec![typing(libc::TIOCSTI)?, typing(TIOCLINUX)?]);
-    denied.insert(libc::SYS_socket, sockets(job)?);
-    let pairs = equal(0, u64::from(libc::AF_UNIX.unsigned_abs()), Op::Ne)?;
+    denied.insert(libc::SYS_socket, socket_rules(job)?);
+    let pairs = equal_condition(0, u64::from(libc::AF_UNIX.unsigned_abs()), Op::Ne)?;
     denied.insert(libc::SYS_socketpair, vec![rule(vec![pairs])?]);
-    apply(denied, SeccompAction::Allow, errno(libc::EPERM))?;
+    install_filter(denied, SeccompAction::Allow, errno(libc::EPERM))?;
     let attributes = ATTRIBUTES.iter().map(|call| (*call, Vec::new())).collect();
-    apply(attributes, SeccompAction::Allow, errno(libc::EOPNOTSUPP))?;
-    apply(older_kernel()?, SeccompAction::Allow, errno(libc::EINVAL))?;
-    apply(buffer_sizes()?, SeccompAction::Allow, SeccompAction::Errno(0))?;
+    install_filter(attributes, SeccompAction::Allow, errno(libc::EOPNOTSUPP))?;
+    install_filter(older_kernel()?, SeccompAction::Allow, errno(libc::EINVAL))?;
+    install_filter(buffer_sizes()?, SeccompAction::Allow, SeccompAction::Errno(0))?;
     without_clone3()
 }
 
 /// Refuses calls that hold memory which cannot be counted.
-fn uncounted(job: &SandboxJob) -> io::Result<()> {
+fn deny_uncounted(job: &SandboxJob) -> io::Result<()> {
     let mut absent: SeccompRules = UNCOUNTED.iter().map(|call| (*call, Vec::new())).collect();
     let shared = match job.level {
         // The largest possible number of segments, at this size, fits into the memory of the job.
-        SandboxLevel::Full => vec![rule(vec![more(1, job.limits.memory / SEGMENTS)?])?],
+        SandboxLevel::Full => vec![rule(vec![greater_condition(1, job.limits.memory / SEGMENTS)?])?],
         // Segments outlive a process, and at these levels they would be the machine's.
         SandboxLevel::Landlock | SandboxLevel::None => Vec::new(),
     };
     absent.insert(libc::SYS_shmget, shared);
     // Huge pages, which the machine reserves for other programs.
-    absent.insert(libc::SYS_mmap, vec![rule(vec![bits(3, libc::MAP_HUGETLB, libc::MAP_HUGETLB)?])?]);
-    // This flag also gives a thread its own open files.
     absent
-        .insert(libc::SYS_close_range, vec![rule(vec![bits(2, CLOSE_RANGE_UNSHARE, CLOSE_RANGE_UNSHARE)?])?]);
+        .insert(libc::SYS_mmap, vec![rule(vec![bits_condition(3, libc::MAP_HUGETLB, libc::MAP_HUGETLB)?])?]);
+    // This flag also gives a thread its own open files.
+    absent.insert(
+        libc::SYS_close_range,
+        vec![rule(vec![bits_condition(2, CLOSE_RANGE_UNSHARE, CLOSE_RANGE_UNSHARE)?])?],
+    );
     // A connection that sends pages without a copy keeps them, as a pipe does.
-    let without_copy = vec![equal(1, SOL_SOCKET, Op::Eq)?, equal(2, SO_ZEROCOPY, Op::Eq)?];
+    let without_copy =
+        vec![equal_condition(1, SOL_SOCKET, Op::Eq)?, equal_condition(2, SO_ZEROCOPY, Op::Eq)?];
     absent.insert(libc::SYS_setsockopt, vec![rule(without_copy)?]);
-    apply(absent, SeccompAction::Allow, errno(libc::ENOSYS))
+    install_filter(absent, SeccompAction::Allow, errno(libc::ENOSYS))
 }
 
 /// Requests that older kernels do not support; the filter answers as those kernels do.
 fn older_kernel() -> io::Result<SeccompRules> {
     Ok(BTreeMap::from([
         // A lock table of any size for each process: one request holds gigabytes.
-        (libc::SYS_prctl, vec![rule(vec![equal(0, PR_FUTEX_HASH, Op::Eq)?])?]),
+        (libc::SYS_prctl, vec![rule(vec![equal_condition(0, PR_FUTEX_HASH, Op::Eq)?])?]),
         // An open file that keeps the filters of a thread after its end.
-        (libc::SYS_seccomp, vec![rule(vec![bits(1, NEW_LISTENER, NEW_LISTENER)?])?]),
+        (libc::SYS_seccomp, vec![rule(vec![bits_condition(1, NEW_LISTENER, NEW_LISTENER)?])?]),
         // A rule for each port, with 65536 in each set of rules.
-        (libc::SYS_landlock_add_rule, vec![rule(vec![equal(1, LANDLOCK_RULE_NET_PORT, Op::Eq)?])?]),
+        (libc::SYS_landlock_add_rule, vec![rule(vec![equal_condition(1, LANDLOCK_RULE_NET_PORT, Op::Eq)?])?]),
     ]))
 }
 
@@ -142,7 +146,10 @@ fn older_kernel() -> io::Result<SeccompRules> {
 /// may have set 8 MiB or more.
 fn buffer_sizes() -> io::Result<SeccompRules> {
     let of = |option: i32| {
-        rule(vec![equal(1, SOL_SOCKET, Op::Eq)?, equal(2, u64::from(option.unsigned_abs()), Op::Eq)?])
+        rule(vec![
+            equal_condition(1, SOL_SOCKET, Op::Eq)?,
+            equal_condition(2, u64::from(option.unsigned_abs()), Op::Eq)?,
+        ])
     };
     let options = [libc::SO_SNDBUF, libc::SO_RCVBUF, libc::SO_SNDBUFFORCE, libc::SO_RCVBUFFORCE];
     let rules = options.into_iter().map(of).collect::<io::Result<_>>()?;
@@ -152,7 +159,11 @@ fn buffer_sizes() -> io::Result<SeccompRules> {
 /// Refuses `clone3`: its flags are in memory, where a filter cannot read them. Programs fall back to
 /// `clone`.
 fn without_clone3() -> io::Result<()> {
-    apply(BTreeMap::from([(libc::SYS_clone3, Vec::new())]), SeccompAction::Allow, errno(libc::ENOSYS))
+    install_filter(
+        BTreeMap::from([(libc::SYS_clone3, Vec::new())]),
+        SeccompAction::Allow,
+        errno(libc::ENOSYS),
+    )
 }
 
 /// All calls that a process needs to read files, work with threads, and use its open streams.
@@ -242,26 +253,34 @@ const CHANGES: i32 = libc::O_WRONLY | libc::O_RDWR | libc::O_CREAT | libc::O_TRU
 pub(super) fn put_up_for_reading() -> io::Result<()> {
     let listed = READING.iter().chain(READING_AS_BEFORE);
     let mut allowed: SeccompRules = listed.map(|call| (*call, Vec::new())).collect();
-    let no = |argument, mask| Ok::<_, io::Error>(vec![rule(vec![bits(argument, mask, 0)?])?]);
+    let no = |argument, mask| Ok::<_, io::Error>(vec![rule(vec![bits_condition(argument, mask, 0)?])?]);
     allowed.insert(libc::SYS_openat, no(2, CHANGES)?);
     #[cfg(target_arch = "x86_64")]
     allowed.insert(libc::SYS_open, no(1, CHANGES)?);
     // No memory can become executable. Shared memory is refused, because the limit of a process does not
     // count it.
-    let private = vec![bits(2, libc::PROT_EXEC, 0)?, bits(3, libc::MAP_SHARED | libc::MAP_HUGETLB, 0)?];
+    let private = vec![
+        bits_condition(2, libc::PROT_EXEC, 0)?,
+        bits_condition(3, libc::MAP_SHARED | libc::MAP_HUGETLB, 0)?,
+    ];
     allowed.insert(libc::SYS_mmap, vec![rule(private)?]);
     allowed.insert(libc::SYS_mprotect, no(2, libc::PROT_EXEC)?);
-    allowed.insert(libc::SYS_clone, vec![rule(vec![bits(0, libc::CLONE_THREAD, libc::CLONE_THREAD)?])?]);
-    let own = |argument, id: u64| Ok::<_, io::Error>(vec![rule(vec![equal(argument, id, Op::Eq)?])?]);
+    allowed.insert(
+        libc::SYS_clone,
+        vec![rule(vec![bits_condition(0, libc::CLONE_THREAD, libc::CLONE_THREAD)?])?],
+    );
+    let own =
+        |argument, id: u64| Ok::<_, io::Error>(vec![rule(vec![equal_condition(argument, id, Op::Eq)?])?]);
     let this = u64::from(std::process::id());
     allowed.insert(libc::SYS_kill, own(0, this)?);
     allowed.insert(libc::SYS_tgkill, own(0, this)?);
     // A process may query its own limits, and test if its streams are terminals.
-    allowed.insert(libc::SYS_prlimit64, vec![rule(vec![equal(0, 0, Op::Eq)?, null(2)?])?]);
+    allowed
+        .insert(libc::SYS_prlimit64, vec![rule(vec![equal_condition(0, 0, Op::Eq)?, null_condition(2)?])?]);
     allowed.insert(libc::SYS_ioctl, own(1, libc::TCGETS)?);
     // Done first, because the next filter also forbids adding filters.
     without_clone3()?;
-    apply(allowed, errno(libc::EPERM), SeccompAction::Allow)
+    install_filter(allowed, errno(libc::EPERM), SeccompAction::Allow)
 }
 
 type SeccompRules = BTreeMap<i64, Vec<SeccompRule>>;
@@ -284,7 +303,7 @@ const SO_ZEROCOPY: u64 = libc::SO_ZEROCOPY.unsigned_abs() as u64;
 const TIOCLINUX: u64 = 0x541c;
 
 /// Returns rules for the sockets that are refused; no rules refuse all sockets.
-fn sockets(job: &SandboxJob) -> io::Result<Vec<SeccompRule>> {
+fn socket_rules(job: &SandboxJob) -> io::Result<Vec<SeccompRule>> {
     let allowed: &[i32] = match (job.sockets, job.level) {
         // Landlock does not restrict sockets that are files.
         (false, _) | (true, SandboxLevel::Landlock | SandboxLevel::None) => return Ok(Vec::new()),
@@ -294,7 +313,7 @@ fn sockets(job: &SandboxJob) -> io::Result<Vec<SeccompRule>> {
         (true, SandboxLevel::Full) if job.writable => &[libc::AF_UNIX, libc::AF_INET, libc::AF_INET6],
         (true, SandboxLevel::Full) => &[libc::AF_INET, libc::AF_INET6],
     };
-    let others = allowed.iter().map(|family| equal(0, u64::from(family.unsigned_abs()), Op::Ne));
+    let others = allowed.iter().map(|family| equal_condition(0, u64::from(family.unsigned_abs()), Op::Ne));
     Ok(vec![rule(others.collect::<io::Result<_>>()?)?])
 }
 
@@ -303,22 +322,22 @@ fn rule(conditions: Vec<SeccompCondition>) -> io::Result<SeccompRule> {
 }
 
 /// Matches a null pointer.
-fn null(argument: u8) -> io::Result<SeccompCondition> {
+fn null_condition(argument: u8) -> io::Result<SeccompCondition> {
     SeccompCondition::new(argument, Len::Qword, Op::Eq, 0).map_err(io::Error::other)
 }
 
-fn equal(argument: u8, value: u64, op: Op) -> io::Result<SeccompCondition> {
+fn equal_condition(argument: u8, value: u64, op: Op) -> io::Result<SeccompCondition> {
     SeccompCondition::new(argument, Len::Dword, op, value).map_err(io::Error::other)
 }
 
 /// Matches if these bits of an argument equal those of `value`.
-fn bits(argument: u8, mask: i32, value: i32) -> io::Result<SeccompCondition> {
+fn bits_condition(argument: u8, mask: i32, value: i32) -> io::Result<SeccompCondition> {
     let [mask, value] = [mask, value].map(|bits| u64::from(bits.unsigned_abs()));
     SeccompCondition::new(argument, Len::Qword, Op::MaskedEq(mask), value).map_err(io::Error::other)
 }
 
 /// Matches an argument above this value.
-fn more(argument: u8, than: u64) -> io::Result<SeccompCondition> {
+fn greater_condition(argument: u8, than: u64) -> io::Result<SeccompCondition> {
     SeccompCondition::new(argument, Len::Qword, Op::Gt, than).map_err(io::Error::other)
 }
 
@@ -326,7 +345,7 @@ fn errno(error: i32) -> SeccompAction {
     SeccompAction::Errno(error.unsigned_abs())
 }
 
-fn apply(rules: SeccompRules, others: SeccompAction, listed: SeccompAction) -> io::Result<()> {
+fn install_filter(rules: SeccompRules, others: SeccompAction, listed: SeccompAction) -> io::Result<()> {
     let machine = TargetArch::try_from(std::env::consts::ARCH).map_err(io::Error::other)?;
     // The filter kills a process that uses the numbers of another architecture.
     let filter = SeccompFilter::new(rules, others, listed, machine).map_err(io::Error::other)?;

@@ -66,7 +66,7 @@ pub struct SandboxJob {
     /// Further environment variables of the job.
     pub variables: Vec<(String, String)>,
     /// Variables that hold the address of a server on its loopback interface; empty if there is none. See
-    /// [`SandboxJob::listening`].
+    /// [`SandboxJob::command_with_socket`].
     pub listens: Vec<String>,
     /// True if its standard input is the stream of [`super::SocketHandoff`].
     pub hears: bool,
@@ -113,7 +113,7 @@ pub(super) enum HelperStage {
 
 impl SandboxJob {
     /// Returns the name of the command, for messages.
-    pub(crate) fn program(&self) -> String {
+    pub(crate) fn program_name(&self) -> String {
         match &self.run {
             JobCommand::Program(argv) => {
                 argv.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default()
@@ -123,7 +123,7 @@ impl SandboxJob {
     }
 
     /// Returns the path of the tree inside.
-    pub(super) fn place(&self) -> &Path {
+    pub(super) fn inner_tree(&self) -> &Path {
         match self.level {
             SandboxLevel::Full => &self.inside,
             SandboxLevel::Landlock | SandboxLevel::None => &self.tree,
@@ -153,19 +153,19 @@ impl SandboxJob {
 /// Returns a command that runs this program as its own helper.
 pub(super) fn helper(stage: &HelperStage) -> std::io::Result<Command> {
     let mut command = Command::new(THIS_PROGRAM);
-    command.arg0(NAME).args(stage.arguments()?);
+    command.arg0(NAME).args(stage.to_arguments()?);
     Ok(command)
 }
 
 impl HelperStage {
     /// Returns the arguments that encode the stage.
-    pub(super) fn arguments(&self) -> std::io::Result<Vec<OsString>> {
+    pub(super) fn to_arguments(&self) -> std::io::Result<Vec<OsString>> {
         let text = serde_json::to_vec(self)?;
         Ok(text.chunks(PART_BYTES).map(|part| OsStr::from_bytes(part).to_owned()).collect())
     }
 
     /// Decodes a stage from arguments; `None` if they contain none.
-    pub(super) fn of(arguments: &[OsString]) -> Option<Self> {
+    pub(super) fn from_arguments(arguments: &[OsString]) -> Option<Self> {
         serde_json::from_slice(&arguments.join(OsStr::new("")).into_vec()).ok()
     }
 }
@@ -215,13 +215,13 @@ mod tests {
             Path::new(env!("CARGO_MANIFEST_DIR")),
             JobCommand::Program(words.clone()),
         );
-        let arguments = HelperStage::Outside { job: job.unwrap(), parent: 1 }.arguments().unwrap();
+        let arguments = HelperStage::Outside { job: job.unwrap(), parent: 1 }.to_arguments().unwrap();
         assert!(arguments.iter().all(|part| part.len() <= PART_BYTES));
-        let Some(HelperStage::Outside { job, parent: 1 }) = HelperStage::of(&arguments) else {
+        let Some(HelperStage::Outside { job, parent: 1 }) = HelperStage::from_arguments(&arguments) else {
             panic!("{arguments:?}")
         };
         let JobCommand::Program(told) = job.run else { panic!("{job:?}") };
         assert_eq!(told, words);
-        assert!(HelperStage::of(&[]).is_none());
+        assert!(HelperStage::from_arguments(&[]).is_none());
     }
 }

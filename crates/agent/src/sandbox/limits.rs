@@ -41,12 +41,12 @@ impl Default for JobLimits {
 impl JobLimits {
     /// Applies the limits to this process and those that it starts. A lower existing limit stays.
     pub(super) fn apply(&self) -> io::Result<()> {
-        lower(Resource::Data, self.memory)?;
-        lower(Resource::Fsize, self.disk)?;
-        lower(Resource::Nofile, OPEN_FILES)?;
-        lower(Resource::Core, 0)?;
-        lower(Resource::Sigpending, SIGNALS)?;
-        lower(Resource::Nproc, self.processes)
+        lower_limit(Resource::Data, self.memory)?;
+        lower_limit(Resource::Fsize, self.disk)?;
+        lower_limit(Resource::Nofile, OPEN_FILES)?;
+        lower_limit(Resource::Core, 0)?;
+        lower_limit(Resource::Sigpending, SIGNALS)?;
+        lower_limit(Resource::Nproc, self.processes)
     }
 
     /// Returns the number of `inotify` queues: full queues use half of the memory.
@@ -76,7 +76,7 @@ impl JobLimits {
     }
 }
 
-fn lower(what: Resource, to: u64) -> io::Result<()> {
+fn lower_limit(what: Resource, to: u64) -> io::Result<()> {
     let now = rustix::process::getrlimit(what);
     let to = Some(now.maximum.map_or(to, |now| now.min(to)));
     Ok(setrlimit(what, Rlimit { current: to, maximum: to })?)

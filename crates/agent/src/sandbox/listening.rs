@@ -38,7 +38,7 @@ impl SandboxJob {
     ///
     /// # Errors
     /// The same as for [`SandboxJob::command`].
-    pub fn listening(mut self, variables: &[&str]) -> io::Result<(Command, SocketHandoff)> {
+    pub fn command_with_socket(mut self, variables: &[&str]) -> io::Result<(Command, SocketHandoff)> {
         self.listens = variables.iter().map(|name| (*name).to_owned()).collect();
         let (ours, theirs) = UnixStream::pair()?;
         let mut command = self.command()?;
@@ -52,7 +52,7 @@ impl SocketHandoff {
     ///
     /// # Errors
     /// An I/O error if the process ended before, or could not make a socket.
-    pub fn socket(&self) -> io::Result<TcpListener> {
+    pub fn wait_for_socket(&self) -> io::Result<TcpListener> {
         self.0.set_read_timeout(Some(BUILDING))?;
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut handed = RecvAncillaryBuffer::new(&mut space);
@@ -69,7 +69,7 @@ impl SocketHandoff {
     }
 
     /// Returns the other end of the job's standard input ([`SandboxJob::hears`]), to write to while it
-    /// runs. Call this after [`Self::socket`].
+    /// runs. Call this after [`Self::wait_for_socket`].
     ///
     /// # Errors
     /// An I/O error of the system.
@@ -82,7 +82,7 @@ impl SocketHandoff {
     ///
     /// # Errors
     /// An I/O error if the process no longer reads.
-    pub fn say(&self, words: &[u8]) -> io::Result<()> {
+    pub fn send_input(&self, words: &[u8]) -> io::Result<()> {
         self.0.set_write_timeout(Some(BUILDING))?;
         (&self.0).write_all(words)?;
         self.0.shutdown(Shutdown::Write)

@@ -15,10 +15,10 @@ const MESSAGE: [(u32, usize); 9] = [(32, 4), (16, 2), (5, 2), (1, 4), (0, 4), (0
 const ERROR_AT: usize = 16;
 
 /// Enables the interface. The socket names no protocol, because the default is that of routes.
-pub(super) fn up() -> io::Result<()> {
+pub(super) fn enable_loopback() -> io::Result<()> {
     let kernel = SocketAddrNetlink::new(0, 0);
     let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)?;
-    sendto(&socket, &bytes(), SendFlags::empty(), &kernel)?;
+    sendto(&socket, &message_bytes(), SendFlags::empty(), &kernel)?;
     let mut answer = [0; 256];
     let (told, _) = recv(&socket, &mut answer, RecvFlags::empty())?;
     match answer.get(..told).and_then(|told| told.get(ERROR_AT..ERROR_AT + 4)) {
@@ -28,7 +28,7 @@ pub(super) fn up() -> io::Result<()> {
 }
 
 /// Returns the message in the machine's byte order.
-fn bytes() -> Vec<u8> {
+fn message_bytes() -> Vec<u8> {
     let word = |(value, size): (u32, usize)| match size {
         2 => u16::try_from(value).unwrap_or_default().to_ne_bytes().to_vec(),
         _ => value.to_ne_bytes().to_vec(),

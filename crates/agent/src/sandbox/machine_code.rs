@@ -64,17 +64,17 @@ const HEADERS: u64 = 64 + 56;
 const MARK: [u8; 16] = [HOLDING; 16];
 
 /// Returns a call with up to six numbers.
-pub(super) fn call(number: u32, values: &[u64]) -> ProgramStep {
+pub(super) fn call_step(number: u32, values: &[u64]) -> ProgramStep {
     let value = |at| SyscallValue::Number(values.get(at).copied().unwrap_or(0));
     ProgramStep::Call { by: SyscallMethod::Syscall, number, values: [0, 1, 2, 3, 4, 5].map(value) }
 }
 
 /// Returns the file of a program that runs these steps and then exits with 0.
-pub(super) fn program(steps: &[ProgramStep]) -> Vec<u8> {
+pub(super) fn build_program(steps: &[ProgramStep]) -> Vec<u8> {
     let mut code = Vec::new();
     for step in steps {
         match step {
-            ProgramStep::Call { by, number, values } => checked(&mut code, *by, *number, values),
+            ProgramStep::Call { by, number, values } => push_checked_call(&mut code, *by, *number, values),
             // mov r15, rax
             ProgramStep::Keep => code.extend([0x49, 0x89, 0xc7]),
             ProgramStep::Fill { at, bytes } => {
@@ -94,22 +94,32 @@ pub(super) fn program(steps: &[ProgramStep]) -> Vec<u8> {
                 code.extend([0x48, 0x89, 0x07]);
             }
             ProgramStep::Row { number, values, times, counts } => {
-                row(&mut code, *number, values, *times, *counts);
+                push_call_loop(&mut code, *number, values, *times, *counts);
             }
-            ProgramStep::OnlyChild => unless_zero(&mut code, &ended(EXIT, 0)),
-            ProgramStep::Processes(count) => processes(&mut code, *count),
+            ProgramStep::OnlyChild => unless_zero(&mut code, &exit_instructions(EXIT, 0)),
+            ProgramStep::Processes(count) => push_processes(&mut code, *count),
             ProgramStep::Hold => {
-                checked(&mut code, SyscallMethod::Syscall, WRITE, &values_of(&[1, BASE + HEADERS, 1]));
-                checked(&mut code, SyscallMethod::Syscall, READ, &values_of(&[0, BASE + HEADERS, 1]));
+                push_checked_call(
+                    &mut code,
+                    SyscallMethod::Syscall,
+                    WRITE,
+                    &values_of(&[1, BASE + HEADERS, 1]),
+                );
+                push_checked_call(
+                    &mut code,
+                    SyscallMethod::Syscall,
+                    READ,
+                    &values_of(&[0, BASE + HEADERS, 1]),
+                );
             }
         }
     }
-    code.extend(ended(EXIT_GROUP, 0));
-    file(&code)
+    code.extend(exit_instructions(EXIT_GROUP, 0));
+    elf_file(&code)
 }
 
 /// Returns the number of processes that hold resources at once; each fork doubles it.
-pub(super) fn holders(steps: &[ProgramStep]) -> u32 {
+pub(super) fn count_holders(steps: &[ProgramStep]) -> u32 {
     let forks = steps.iter().filter(|step| matches!(step, ProgramStep::Call { number: FORK, .. })).count();
     if steps.contains(&ProgramStep::Hold) { 1 << forks } else { 0 }
 }
@@ -119,16 +129,16 @@ fn values_of(numbers: &[u64]) -> [SyscallValue; 6] {
 }
 
 /// Adds a call, and an exit with 1 if its result is negative.
-fn checked(code: &mut Vec<u8>, by: SyscallMethod, number: u32, values: &[SyscallValue; 6]) {
-    given(code, values);
-    raw(code, by, number);
+fn push_checked_call(code: &mut Vec<u8>, by: SyscallMethod, number: u32, values: &[SyscallValue; 6]) {
+    push_values(code, values);
+    push_raw_call(code, by, number);
     let sign: &[u8] = match by {
         // test rax, rax
         SyscallMethod::Syscall => &[0x48, 0x85, 0xc0],
         // test eax, eax
         SyscallMethod::Interrupt => &[0x85, 0xc0],
     };
-    let end = ended(EXIT_GROUP, 1);
+    let end = exit_instructions(EXIT_GROUP, 1);
     code.extend(sign);
     // jns over the end
     code.extend([0x79, u8::try_from(end.len()).unwrap_or_default()]);
@@ -136,7 +146,7 @@ fn checked(code: &mut Vec<u8>, by: SyscallMethod, number: u32, values: &[Syscall
 }
 
 /// Loads the arguments of a call into their registers.
-fn given(code: &mut Vec<u8>, values: &[SyscallValue; 6]) {
+fn push_values(code: &mut Vec<u8>, values: &[SyscallValue; 6]) {
     // mov rdi | rsi | rdx | r10 | r8 | r9, value
     const PLACES: [[u8; 2]; 6] =
         [[0x48, 0xbf], [0x48, 0xbe], [0x48, 0xba], [0x49, 0xba], [0x49, 0xb8], [0x49, 0xb9]];
@@ -179,7 +189,7 @@ fn given(code: &mut Vec<u8>, values: &[SyscallValue; 6]) {
 }
 
 /// Repeats a call until it is refused, and reports the count.
-fn row(code: &mut Vec<u8>, number: u32, values: &[SyscallValue; 6], times: u32, counts: bool) {
+fn push_call_loop(code: &mut Vec<u8>, number: u32, values: &[SyscallValue; 6], times: u32, counts: bool) {
     // cmp r12, times
     let compare = |code: &mut Vec<u8>| {
         code.extend([0x49, 0x81, 0xfc]);
@@ -188,8 +198,8 @@ fn row(code: &mut Vec<u8>, number: u32, values: &[SyscallValue; 6], times: u32, 
     // xor r12d, r12d
     code.extend([0x45, 0x31, 0xe4]);
     let again = code.len();
-    given(code, values);
-    raw(code, SyscallMethod::Syscall, number);
+    push_values(code, values);
+    push_raw_call(code, SyscallMethod::Syscall, number);
     // test rax, rax; js over the rest: inc r12; cmp; jb again
     code.extend([0x48, 0x85, 0xc0, 0x78, 3 + 7 + 6]);
     code.extend([0x49, 0xff, 0xc4]);
@@ -202,18 +212,18 @@ fn row(code: &mut Vec<u8>, number: u32, values: &[SyscallValue; 6], times: u32, 
         code.extend([0x48, 0x83, 0xec, 0x10, 0xc6, 0x04, 0x24, HELD, 0x4c, 0x89, 0x64, 0x24, 0x01]);
         // mov edi, 1; mov rsi, rsp; mov edx, 9
         code.extend([0xbf, 1, 0, 0, 0, 0x48, 0x89, 0xe6, 0xba, 9, 0, 0, 0]);
-        raw(code, SyscallMethod::Syscall, WRITE);
+        push_raw_call(code, SyscallMethod::Syscall, WRITE);
         // add rsp, 16
         code.extend([0x48, 0x83, 0xc4, 0x10]);
     }
     compare(code);
-    let end = ended(EXIT_GROUP, 1);
+    let end = exit_instructions(EXIT_GROUP, 1);
     // jae over the end
     code.extend([0x73, u8::try_from(end.len()).unwrap_or_default()]);
     code.extend(end);
 }
 
-fn raw(code: &mut Vec<u8>, by: SyscallMethod, number: u32) {
+fn push_raw_call(code: &mut Vec<u8>, by: SyscallMethod, number: u32) {
     // mov eax, number
     code.push(0xb8);
     code.extend(number.to_le_bytes());
@@ -224,11 +234,11 @@ fn raw(code: &mut Vec<u8>, by: SyscallMethod, number: u32) {
 }
 
 /// Exits with this code.
-fn ended(number: u32, with: u32) -> Vec<u8> {
+fn exit_instructions(number: u32, with: u32) -> Vec<u8> {
     // mov edi, with
     let mut code = vec![0xbf];
     code.extend(with.to_le_bytes());
-    raw(&mut code, SyscallMethod::Syscall, number);
+    push_raw_call(&mut code, SyscallMethod::Syscall, number);
     code
 }
 
@@ -239,16 +249,16 @@ fn unless_zero(code: &mut Vec<u8>, bytes: &[u8]) {
     code.extend(bytes);
 }
 
-fn processes(code: &mut Vec<u8>, count: u32) {
+fn push_processes(code: &mut Vec<u8>, count: u32) {
     // mov r12d, count
     code.extend([0x41, 0xbc]);
     code.extend(count.to_le_bytes());
     let again = code.len();
-    checked(code, SyscallMethod::Syscall, FORK, &values_of(&[]));
+    push_checked_call(code, SyscallMethod::Syscall, FORK, &values_of(&[]));
     // test rax, rax; jnz over what the child does
     let mut waits = Vec::new();
-    raw(&mut waits, SyscallMethod::Syscall, PAUSE);
-    waits.extend(ended(EXIT_GROUP, 0));
+    push_raw_call(&mut waits, SyscallMethod::Syscall, PAUSE);
+    waits.extend(exit_instructions(EXIT_GROUP, 0));
     code.extend([0x48, 0x85, 0xc0, 0x75, u8::try_from(waits.len()).unwrap_or_default()]);
     code.extend(waits);
     // dec r12d; jnz again
@@ -258,7 +268,7 @@ fn processes(code: &mut Vec<u8>, count: u32) {
 }
 
 /// Builds an ELF file with one segment, which is readable, writable and executable.
-fn file(code: &[u8]) -> Vec<u8> {
+fn elf_file(code: &[u8]) -> Vec<u8> {
     let start = HEADERS + MARK.len() as u64;
     let length = start + code.len() as u64;
     let mut file = Vec::new();

@@ -81,7 +81,7 @@ pub(super) fn is_system(tree: &Path) -> bool {
 }
 
 /// Builds the inside, moves into it, and leaves the machine's file system permanently.
-pub(super) fn build(job: &SandboxJob) -> io::Result<()> {
+pub(super) fn build_mounts(job: &SandboxJob) -> io::Result<()> {
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
     // A temporary root with two folders: for the machine's file system, and the new one.
     file_system("tmpfs", Path::new(WORKSHOP), "size=1m,mode=755")?;
@@ -95,7 +95,7 @@ pub(super) fn build(job: &SandboxJob) -> io::Result<()> {
     // Every file also takes kernel memory, even an empty one.
     let files = size.div_euclid(BYTES_PER_FILE).max(FEWEST_FILES);
     file_system("tmpfs", space.new, &format!("size={size},nr_inodes={files},mode=755"))?;
-    space.furnish(job)?;
+    space.mount_contents(job)?;
     // The new root is mounted over the old one, which is then detached.
     chdir(space.new)?;
     pivot_root(".", ".")?;
@@ -116,12 +116,12 @@ struct MountRoots {
 }
 
 impl MountRoots {
-    fn furnish(&self, job: &SandboxJob) -> io::Result<()> {
+    fn mount_contents(&self, job: &SandboxJob) -> io::Result<()> {
         for path in SYSTEM {
-            self.show(Path::new(path), false)?;
+            self.show_path(Path::new(path), false)?;
         }
         for folder in [HOME, TEMPORARY, "/dev/shm"] {
-            std::fs::create_dir_all(under(self.new, Path::new(folder)))?;
+            std::fs::create_dir_all(path_in_root(self.new, Path::new(folder)))?;
         }
         for device in DEVICES {
             self.bind(&Path::new("/dev").join(device))?;
@@ -135,15 +135,15 @@ impl MountRoots {
             std::os::unix::fs::symlink(target, self.new.join("dev").join(link))?;
         }
         self.this_program()?;
-        self.processes(job)?;
+        self.mount_proc(job)?;
         for folder in &job.read {
-            self.show(folder, false)?;
+            self.show_path(folder, false)?;
         }
         if let Some(room) = &job.room {
             self.bind_as(&room.home, Path::new(HOME))?;
             self.bind_as(&room.temporary, Path::new(TEMPORARY))?;
             for (path, text) in NAMES {
-                let inside = under(self.new, Path::new(path));
+                let inside = path_in_root(self.new, Path::new(path));
                 create_parent(&inside)?;
                 std::fs::write(inside, text)?;
             }
@@ -152,12 +152,15 @@ impl MountRoots {
             self.bind_as(builds, Path::new(BUILDS))?;
         }
         self.show_as(&job.tree, &job.inside, job.writable)?;
-        if job.writable && under(self.old, &job.tree).join(".git").exists() {
+        if job.writable && path_in_root(self.old, &job.tree).join(".git").exists() {
             self.show_as(&job.tree.join(".git"), &job.inside.join(".git"), false)?;
         }
         for file in &job.hidden {
             // A link is not followed, because its target does not exist inside.
-            if under(self.old, &job.tree.join(file)).symlink_metadata().is_ok_and(|found| found.is_file()) {
+            if path_in_root(self.old, &job.tree.join(file))
+                .symlink_metadata()
+                .is_ok_and(|found| found.is_file())
+            {
                 self.bind_as(Path::new("/dev/null"), &job.inside.join(file))?;
             }
         }
@@ -167,8 +170,9 @@ impl MountRoots {
     /// Mounts the running program: its own file, if its path still refers to it; a copy, if the file was
     /// replaced by an upgrade.
     fn this_program(&self) -> io::Result<()> {
-        let (running, inside) = (self.old.join("proc/self/exe"), under(self.new, Path::new(PROGRAM_INSIDE)));
-        let named = under(self.old, &std::fs::read_link(&running)?);
+        let (running, inside) =
+            (self.old.join("proc/self/exe"), path_in_root(self.new, Path::new(PROGRAM_INSIDE)));
+        let named = path_in_root(self.old, &std::fs::read_link(&running)?);
         let same = |one: Metadata, other: Metadata| (one.dev(), one.ino()) == (other.dev(), other.ino());
         if !named.metadata().is_ok_and(|file| running.metadata().is_ok_and(|running| same(file, running))) {
             return std::fs::copy(running, inside).map(drop);
@@ -180,7 +184,7 @@ impl MountRoots {
 
     /// Mounts the processes inside, read-only, because the kernel treats a command of root as root for
     /// writes to settings. Some containers forbid the mount; then `/proc` stays empty.
-    fn processes(&self, job: &SandboxJob) -> io::Result<()> {
+    fn mount_proc(&self, job: &SandboxJob) -> io::Result<()> {
         let proc = self.new.join("proc");
         std::fs::create_dir(&proc)?;
         let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
@@ -192,15 +196,15 @@ impl MountRoots {
     }
 
     /// Mounts a file or folder of the machine at its own path, if it exists.
-    fn show(&self, path: &Path, writable: bool) -> io::Result<()> {
+    fn show_path(&self, path: &Path, writable: bool) -> io::Result<()> {
         self.show_as(path, path, writable)
     }
 
     /// Mounts a file or folder at another path, if it exists.
     fn show_as(&self, path: &Path, name: &Path, writable: bool) -> io::Result<()> {
-        let outside = under(self.old, path);
+        let outside = path_in_root(self.old, path);
         let Ok(found) = outside.symlink_metadata() else { return Ok(()) };
-        let inside = under(self.new, name);
+        let inside = path_in_root(self.new, name);
         if found.is_symlink() {
             // A folder that is already mounted may contain it.
             if inside.symlink_metadata().is_ok() {
@@ -218,7 +222,7 @@ impl MountRoots {
     }
 
     fn bind_as(&self, path: &Path, name: &Path) -> io::Result<()> {
-        let (outside, inside) = (under(self.old, path), under(self.new, name));
+        let (outside, inside) = (path_in_root(self.old, path), path_in_root(self.new, name));
         if !inside.exists() {
             create_parent(&inside)?;
             if outside.is_dir() { std::fs::create_dir(&inside)? } else { std::fs::write(&inside, "")? }
@@ -228,7 +232,7 @@ impl MountRoots {
 }
 
 /// Returns an absolute path as seen from another root.
-fn under(root: &Path, path: &Path) -> PathBuf {
+fn path_in_root(root: &Path, path: &Path) -> PathBuf {
     root.join(path.strip_prefix("/").unwrap_or(path))
 }
 

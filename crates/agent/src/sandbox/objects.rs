@@ -4,7 +4,7 @@
 //! `docs/reference/kernel-objects.md` is generated from `OBJECTS`. Each kind names an attempt of `check`.
 
 use super::limits::{EVENT_QUEUE, FILE_WATCH, OPEN_FILES, SIGNALS};
-use super::machine_code::{ProgramStep, SyscallMethod, SyscallValue, call};
+use super::machine_code::{ProgramStep, SyscallMethod, SyscallValue, call_step};
 use super::{EscapeProbe, JobLimits, files, watch};
 
 /// A kind of kernel objects.
@@ -27,15 +27,15 @@ pub(super) enum ObjectLimit {
     Open(&'static str),
 }
 
-const fn denied(name: &'static str, calls: &'static str, probe: &'static str) -> KernelObject {
+const fn denied_object(name: &'static str, calls: &'static str, probe: &'static str) -> KernelObject {
     KernelObject { name, how: ObjectLimit::Denied(calls), probe }
 }
 
-const fn counted(name: &'static str, what: &'static str, probe: &'static str) -> KernelObject {
+const fn counted_object(name: &'static str, what: &'static str, probe: &'static str) -> KernelObject {
     KernelObject { name, how: ObjectLimit::Counted(what), probe }
 }
 
-const fn bounded(
+const fn bounded_object(
     name: &'static str,
     by: &'static str,
     most: fn(&JobLimits) -> u64,
@@ -44,7 +44,7 @@ const fn bounded(
     KernelObject { name, how: ObjectLimit::Bounded(by, most), probe }
 }
 
-const fn open(name: &'static str, known: &'static str) -> KernelObject {
+const fn unbounded_object(name: &'static str, known: &'static str) -> KernelObject {
     KernelObject { name, how: ObjectLimit::Open(known), probe: "" }
 }
 
@@ -59,101 +59,111 @@ const IN_FLIGHT: u64 = OPEN_FILES * files::OTHER;
 
 /// All known kinds of objects.
 pub(super) const OBJECTS: &[KernelObject] = &[
-    denied("semaphores of System V", "`semget`", "semget"),
-    denied("message queues of System V", "`msgget`", "msgget"),
-    counted("shared memory of System V", "the segments' resident pages", "shmget"),
-    denied("message queues of POSIX", "`mq_open`", "mq_open"),
-    denied("files in memory without a name", "`memfd_create`, `memfd_secret`", "memfd"),
-    counted(
+    denied_object("semaphores of System V", "`semget`", "semget"),
+    denied_object("message queues of System V", "`msgget`", "msgget"),
+    counted_object("shared memory of System V", "the segments' resident pages", "shmget"),
+    denied_object("message queues of POSIX", "`mq_open`", "mq_open"),
+    denied_object("files in memory without a name", "`memfd_create`, `memfd_secret`", "memfd"),
+    counted_object(
         "files in memory, also when their name is gone",
         "the file system's bytes and files",
         "shared_folder",
     ),
-    counted("entries of folders in memory", "the file system's files", "empty_files"),
-    denied("attributes and access lists of files", "`setxattr` and its kin", "setxattr"),
-    counted(
+    counted_object("entries of folders in memory", "the file system's files", "empty_files"),
+    denied_object("attributes and access lists of files", "`setxattr` and its kin", "setxattr"),
+    counted_object(
         "pipes, also larger ones (`F_SETPIPE_SZ`)",
         "12 KiB for each; the kernel gives all pipes of a user 64 MiB more",
         "pipes",
     ),
-    denied("pages lent to a pipe", "`vmsplice`", "vmsplice"),
-    denied("pages lent to a socket", "`SO_ZEROCOPY`", "zero_copy"),
-    bounded(
+    denied_object("pages lent to a pipe", "`vmsplice`", "vmsplice"),
+    denied_object("pages lent to a socket", "`SO_ZEROCOPY`", "zero_copy"),
+    bounded_object(
         "buffers of sockets",
         "1 MiB for each socket: other sizes are not set",
         |limits| watch::most_sockets(limits.memory) << 20,
         "socket_buffers",
     ),
-    denied("sockets of other families, among them netlink", "`socket`, `socketpair`", "netlink"),
-    bounded(
+    denied_object("sockets of other families, among them netlink", "`socket`, `socketpair`", "netlink"),
+    bounded_object(
         "files on their way through sockets",
         "`RLIMIT_NOFILE`, of all processes",
         |_| IN_FLIGHT,
         "files_in_flight",
     ),
-    counted(
+    counted_object(
         "open files: `eventfd`, `timerfd`, `signalfd`, `pidfd`, `epoll`, …",
         "1.5 KiB for each",
         "open_files",
     ),
-    bounded(
+    bounded_object(
         "queues of `inotify`",
         "`max_inotify_instances` of the namespace, full queues of 8 MiB",
         |limits| limits.event_queues() * EVENT_QUEUE,
         "inotify_queues",
     ),
-    bounded(
+    bounded_object(
         "files that `inotify` watches",
         "`max_inotify_watches` of the namespace",
         |limits| limits.file_watches() * FILE_WATCH,
         "inotify_watches",
     ),
-    denied("`fanotify`", "`fanotify_init`", "fanotify"),
-    denied("keys", "`add_key`, `request_key`, `keyctl`", "add_key"),
-    bounded("timers of POSIX", "`RLIMIT_SIGPENDING`, of all processes", |_| SIGNALS * SIGNAL, "timers"),
-    bounded("signals that wait", "`RLIMIT_SIGPENDING`, of all processes", |_| SIGNALS * SIGNAL, "signals"),
-    denied("`io_uring`", "`io_uring_setup`", "io_uring"),
-    denied("asynchronous input and output of the kernel", "`io_setup`", "kernel_aio"),
-    denied("`bpf`", "`bpf`", "bpf"),
-    denied("`userfaultfd`", "`userfaultfd`", "userfaultfd"),
-    denied("events of `perf`", "`perf_event_open`", "perf"),
-    denied(
+    denied_object("`fanotify`", "`fanotify_init`", "fanotify"),
+    denied_object("keys", "`add_key`, `request_key`, `keyctl`", "add_key"),
+    bounded_object(
+        "timers of POSIX",
+        "`RLIMIT_SIGPENDING`, of all processes",
+        |_| SIGNALS * SIGNAL,
+        "timers",
+    ),
+    bounded_object(
+        "signals that wait",
+        "`RLIMIT_SIGPENDING`, of all processes",
+        |_| SIGNALS * SIGNAL,
+        "signals",
+    ),
+    denied_object("`io_uring`", "`io_uring_setup`", "io_uring"),
+    denied_object("asynchronous input and output of the kernel", "`io_setup`", "kernel_aio"),
+    denied_object("`bpf`", "`bpf`", "bpf"),
+    denied_object("`userfaultfd`", "`userfaultfd`", "userfaultfd"),
+    denied_object("events of `perf`", "`perf_event_open`", "perf"),
+    denied_object(
         "namespaces and mounts",
         "`unshare`, `setns`, `clone` with `CLONE_NEWUSER`, `mount` and its kin",
         "unshare",
     ),
-    denied("pages that the machine reserves", "`mmap` with `MAP_HUGETLB`", "huge_pages"),
-    counted("tables of pages", "`VmPTE`", "page_tables"),
-    denied("policies of memory", "`mbind`", "mbind"),
-    denied("a process's own table of futexes", "`prctl` with `PR_FUTEX_HASH`", "futex_table"),
-    denied(
+    denied_object("pages that the machine reserves", "`mmap` with `MAP_HUGETLB`", "huge_pages"),
+    counted_object("tables of pages", "`VmPTE`", "page_tables"),
+    denied_object("policies of memory", "`mbind`", "mbind"),
+    denied_object("a process's own table of futexes", "`prctl` with `PR_FUTEX_HASH`", "futex_table"),
+    denied_object(
         "filters that a file keeps",
         "`seccomp` with `SECCOMP_FILTER_FLAG_NEW_LISTENER`",
         "filter_listener",
     ),
-    bounded(
+    bounded_object(
         "filters of threads",
         "32768 instructions, 1 MiB, for each of the processes",
         |limits| limits.processes * FILTERS,
         "processes",
     ),
-    denied(
+    denied_object(
         "rules of Landlock for ports",
         "`landlock_add_rule` with `LANDLOCK_RULE_NET_PORT`",
         "landlock_ports",
     ),
-    bounded(
+    bounded_object(
         "threads' stacks and records",
         "the limit of processes",
         |limits| limits.processes * THREAD,
         "fork_bomb",
     ),
-    denied("terminals", "there is no `/dev/ptmx` inside (at `full`)", "terminals"),
-    counted("mappings", "their number, once the machine's kernel has grown by the limit", "mappings"),
-    counted("entries of `epoll`", "the same", "epoll"),
-    counted("locks of files (`fcntl`)", "the same, of the whole machine", "file_locks"),
-    counted("files of `/proc` that were read", "the same: 16 MiB at most for each", "read_proc_files"),
-    open(
+    denied_object("terminals", "there is no `/dev/ptmx` inside (at `full`)", "terminals"),
+    counted_object("mappings", "their number, once the machine's kernel has grown by the limit", "mappings"),
+    counted_object("entries of `epoll`", "the same", "epoll"),
+    counted_object("locks of files (`fcntl`)", "the same, of the whole machine", "file_locks"),
+    counted_object("files of `/proc` that were read", "the same: 16 MiB at most for each", "read_proc_files"),
+    unbounded_object(
         "rules of Landlock for files, of threads",
         "64 bytes for each file of each set of rules; a set that is open counts as 16 MiB",
     ),
@@ -167,7 +177,7 @@ pub(super) struct ObjectProgram {
 }
 
 /// Returns the attempts with ordinary means: name, probe, and bytes of one object.
-pub(super) fn probes(limits: &JobLimits) -> [(&'static str, EscapeProbe, u64); 2] {
+pub(super) fn ordinary_probes(limits: &JobLimits) -> [(&'static str, EscapeProbe, u64); 2] {
     [
         (
             "files_in_flight",
@@ -201,11 +211,11 @@ const LOCK: u64 = 190;
 const POLLED: u64 = 200;
 
 /// Returns the programs that attempt the kinds, for a job with these limits.
-pub(super) fn programs(limits: &JobLimits) -> Vec<ObjectProgram> {
-    let page = call(9, &[AT, PAGE, 3, 0x2 | 0x20 | 0x10, u64::MAX, 0]);
+pub(super) fn object_programs(limits: &JobLimits) -> Vec<ObjectProgram> {
+    let page = call_step(9, &[AT, PAGE, 3, 0x2 | 0x20 | 0x10, u64::MAX, 0]);
     let put = |at, word| ProgramStep::Put { at, word };
     let text = |at, text: [u8; 8]| put(at, u64::from_le_bytes(text));
-    let no_new_rights = call(157, &[38, 1, 0, 0, 0]);
+    let no_new_rights = call_step(157, &[38, 1, 0, 0, 0]);
     // One instruction, which allows every call.
     let filter = [page, put(AT, 1), put(AT + 8, THERE), put(THERE, 0x7fff_0000_0000_0006), no_new_rights];
     let more = |most: u64| u32::try_from(most + 1).unwrap_or(u32::MAX);
@@ -232,9 +242,9 @@ pub(super) fn programs(limits: &JobLimits) -> Vec<ObjectProgram> {
     let blocked = [
         page,
         put(AT, u64::MAX),
-        call(14, &[0, AT, 0, 8]),
+        call_step(14, &[0, AT, 0, 8]),
         put(THERE + 8, 0xffff_ffff),
-        call(39, &[]),
+        call_step(39, &[]),
         ProgramStep::Keep,
     ];
     let signals = ProgramStep::Row {
@@ -246,7 +256,7 @@ pub(super) fn programs(limits: &JobLimits) -> Vec<ObjectProgram> {
     let file = [
         page,
         text(AT, *b"/tmp\0\0\0\0"),
-        call(257, &[(-100_i64).cast_unsigned(), AT, 0x41_0002, 0o600]),
+        call_step(257, &[(-100_i64).cast_unsigned(), AT, 0x41_0002, 0o600]),
         ProgramStep::Keep,
         text(THERE, *b"user.a\0\0"),
     ];
@@ -259,7 +269,7 @@ pub(super) fn programs(limits: &JobLimits) -> Vec<ObjectProgram> {
         page,
         put(AT, 4),
         put(AT + 8, 3),
-        call(444, &[AT, 16, 0]),
+        call_step(444, &[AT, 16, 0]),
         ProgramStep::Keep,
         put(THERE, 1),
         put(THERE + 8, 1),
@@ -270,18 +280,18 @@ pub(super) fn programs(limits: &JobLimits) -> Vec<ObjectProgram> {
         values: [SyscallValue::Kept(0), number(2), number(THERE), zero, zero, zero],
     };
     // The next opened files have the numbers 3 and up.
-    let from_three = call(436, &[3, u64::from(u32::MAX), 0]);
+    let from_three = call_step(436, &[3, u64::from(u32::MAX), 0]);
     // Files 3 and 4, which do not block.
     let pair = [
         from_three,
         page,
-        call(53, &[1, 1 | 0x800, 0, AT]),
+        call_step(53, &[1, 1 | 0x800, 0, AT]),
         put(THERE, 8 << 20),
-        call(54, &[3, 1, 7, THERE, 4]),
+        call_step(54, &[3, 1, 7, THERE, 4]),
     ];
-    let forks = [call(57, &[]); FORKS];
+    let forks = [call_step(57, &[]); FORKS];
     // A file gets 900 more descriptors; each one is an entry.
-    let event = [from_three, page, call(290, &[0, 0])];
+    let event = [from_three, page, call_step(290, &[0, 0])];
     let names = ProgramStep::Row {
         number: 33,
         values: [number(3), SyscallValue::Turn { from: 100, step: 1 }, zero, zero, zero, zero],
@@ -311,7 +321,8 @@ pub(super) fn programs(limits: &JobLimits) -> Vec<ObjectProgram> {
         .chain([ProgramStep::Hold])
         .collect();
     // Every second page gets other flags than its neighbours: two more mappings each.
-    let apart = call(9, &[AT << 12, u64::from(PARTS) * 2 * PAGE, 0, 0x2 | 0x20 | 0x4000 | 0x10, u64::MAX, 0]);
+    let apart =
+        call_step(9, &[AT << 12, u64::from(PARTS) * 2 * PAGE, 0, 0x2 | 0x20 | 0x4000 | 0x10, u64::MAX, 0]);
     let parts = ProgramStep::Row {
         number: 10,
         values: [
@@ -329,7 +340,7 @@ pub(super) fn programs(limits: &JobLimits) -> Vec<ObjectProgram> {
     let places = (0..LOCKS).map(u64::from);
     let places = places
         .flat_map(|lock| [put(AT + PAGE + lock * 32 + 8, lock * 2), put(AT + PAGE + lock * 32 + 16, 1)]);
-    let room = call(9, &[AT, PAGE + u64::from(LOCKS) * 32, 3, 0x2 | 0x20 | 0x10, u64::MAX, 0]);
+    let room = call_step(9, &[AT, PAGE + u64::from(LOCKS) * 32, 3, 0x2 | 0x20 | 0x10, u64::MAX, 0]);
     let unnamed = ProgramStep::Row {
         number: 257,
         values: [zero, number(AT), number(0x41_0002), number(0o600), zero, zero],
@@ -374,7 +385,7 @@ pub(super) fn programs(limits: &JobLimits) -> Vec<ObjectProgram> {
         forks.iter().take(5).chain(&proc_file).copied().chain([opened, read, ProgramStep::Hold]).collect();
     // Far more page addresses than pages: each needs its own page table.
     let space = (limits.memory / PAGE) << 22;
-    let sparse = [call(9, &[AT << 12, space, 1, 0x2 | 0x20 | 0x4000 | 0x10, u64::MAX, 0])];
+    let sparse = [call_step(9, &[AT << 12, space, 1, 0x2 | 0x20 | 0x4000 | 0x10, u64::MAX, 0])];
     // A valid, empty set of signals: the kernel reads it, and blocks nothing.
     let touches = ProgramStep::Row {
         number: 14,
@@ -383,15 +394,15 @@ pub(super) fn programs(limits: &JobLimits) -> Vec<ObjectProgram> {
         counts: true,
     };
     vec![
-        one("semget", &[call(64, &[0, 32000, 0o1600]), ProgramStep::Keep, kept(66, zero, zero)]),
-        one("msgget", &[call(68, &[0, 0o1600]), ProgramStep::Keep, kept(71, zero, zero)]),
+        one("semget", &[call_step(64, &[0, 32000, 0o1600]), ProgramStep::Keep, kept(66, zero, zero)]),
+        one("msgget", &[call_step(68, &[0, 0o1600]), ProgramStep::Keep, kept(71, zero, zero)]),
         one(
             "mq_open",
-            &[page, text(AT, *b"truing\0\0"), call(240, &[AT, 0o102, 0o600, 0]), call(241, &[AT])],
+            &[page, text(AT, *b"truing\0\0"), call_step(240, &[AT, 0o102, 0o600, 0]), call_step(241, &[AT])],
         ),
         one("setxattr", &[&file[..], &[attribute]].concat()),
         row("socket_buffers", &pair, 1, &[3, AT, PAGE], more((1 << 20) / PAGE), PAGE),
-        one("netlink", &[call(41, &[16, 3, 0])]),
+        one("netlink", &[call_step(41, &[16, 3, 0])]),
         ObjectProgram {
             name: "open_files",
             steps: [
@@ -403,22 +414,22 @@ pub(super) fn programs(limits: &JobLimits) -> Vec<ObjectProgram> {
             size: files::OTHER,
         },
         row("inotify_queues", &[], 294, &[0], more(limits.event_queues()), EVENT_QUEUE),
-        one("fanotify", &[call(300, &[0, 0])]),
+        one("fanotify", &[call_step(300, &[0, 0])]),
         one(
             "add_key",
-            &[page, text(AT, *b"user\0\0\0\0"), call(248, &[AT, AT, AT, 4, (-2_i64).cast_unsigned()])],
+            &[page, text(AT, *b"user\0\0\0\0"), call_step(248, &[AT, AT, AT, 4, (-2_i64).cast_unsigned()])],
         ),
         row("timers", &[page], 222, &[1, 0, AT], more(SIGNALS), SIGNAL),
         ObjectProgram { name: "signals", steps: [&blocked[..], &[signals]].concat(), size: SIGNAL },
-        one("io_uring", &[page, call(425, &[1, AT])]),
-        one("bpf", &[page, put(AT, 2 | 4 << 32), put(AT + 8, 4 | 1 << 32), call(321, &[0, AT, 16])]),
-        one("userfaultfd", &[call(323, &[1])]),
+        one("io_uring", &[page, call_step(425, &[1, AT])]),
+        one("bpf", &[page, put(AT, 2 | 4 << 32), put(AT + 8, 4 | 1 << 32), call_step(321, &[0, AT, 16])]),
+        one("userfaultfd", &[call_step(323, &[1])]),
         one(
             "perf",
-            &[page, put(AT, 1 | 64 << 32), put(AT + 8, 9), call(298, &[AT, 0, u64::MAX, u64::MAX, 0])],
+            &[page, put(AT, 1 | 64 << 32), put(AT + 8, 9), call_step(298, &[AT, 0, u64::MAX, u64::MAX, 0])],
         ),
-        one("unshare", &[call(272, &[0x1000_0000])]),
-        one("huge_pages", &[call(9, &[0, 2 << 20, 3, 0x2 | 0x20 | 0x4_0000, u64::MAX, 0])]),
+        one("unshare", &[call_step(272, &[0x1000_0000])]),
+        one("huge_pages", &[call_step(9, &[0, 2 << 20, 3, 0x2 | 0x20 | 0x4_0000, u64::MAX, 0])]),
         ObjectProgram {
             name: "page_tables",
             steps: [&sparse[..], &[touches, ProgramStep::Hold]].concat(),
@@ -432,19 +443,19 @@ pub(super) fn programs(limits: &JobLimits) -> Vec<ObjectProgram> {
         ObjectProgram { name: "epoll", steps: polled, size: POLLED },
         ObjectProgram { name: "file_locks", steps: locked, size: LOCK },
         ObjectProgram { name: "read_proc_files", steps: read, size: PAGE + 512 },
-        one("mbind", &[page, call(237, &[AT, PAGE, 0, 0, 0, 0])]),
-        one("futex_table", &[call(157, &[78, 1, 1 << 10, 0, 0])]),
-        one("filter_listener", &[&filter[..], &[call(317, &[1, 8, AT])]].concat()),
+        one("mbind", &[page, call_step(237, &[AT, PAGE, 0, 0, 0, 0])]),
+        one("futex_table", &[call_step(157, &[78, 1, 1 << 10, 0, 0])]),
+        one("filter_listener", &[&filter[..], &[call_step(317, &[1, 8, AT])]].concat()),
         one("landlock_ports", &[&rules[..], &[port]].concat()),
         one(
             "terminals",
-            &[page, text(AT, *b"/dev/ptm"), put(AT + 8, u64::from(b'x')), call(257, &[0, AT, 2, 0])],
+            &[page, text(AT, *b"/dev/ptm"), put(AT + 8, u64::from(b'x')), call_step(257, &[0, AT, 2, 0])],
         ),
     ]
 }
 
 /// Returns the reference page, with the totals of a job with these limits.
-pub fn page(limits: &JobLimits) -> String {
+pub fn render_page(limits: &JobLimits) -> String {
     let mut page = format!(
         "# Objects of the kernel\n\n<!-- Generated from crates/agent/src/sandbox/objects.rs. To write it anew: UPDATE_DOCS=1 \
          cargo test -p truing-agent -->\n\nThe kernel holds more for a process than the memory that it has mapped. For each kind of such \
@@ -478,7 +489,7 @@ mod tests {
 
     #[test]
     fn the_page_of_kernel_objects_is_what_the_table_says() {
-        let page = page(&JobLimits::default());
+        let page = render_page(&JobLimits::default());
         if std::env::var_os("UPDATE_DOCS").is_some() {
             std::fs::write(PAGE_OF_OBJECTS, &page).unwrap();
         }
@@ -489,7 +500,7 @@ mod tests {
     #[test]
     fn every_kind_has_its_try_and_no_bound_is_beyond_the_limit() {
         let limits = JobLimits::default();
-        let (programs, probes) = (programs(&limits), probes(&limits));
+        let (programs, probes) = (object_programs(&limits), ordinary_probes(&limits));
         let own: Vec<&str> =
             programs.iter().map(|program| program.name).chain(probes.map(|(name, _, _)| name)).collect();
         for KernelObject { name, how, probe } in OBJECTS {

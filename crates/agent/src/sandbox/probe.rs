@@ -96,7 +96,7 @@ pub enum EscapeProbe {
 
 impl EscapeProbe {
     /// Makes the attempt. Returns the exit code.
-    pub(super) fn tried(&self) -> u8 {
+    pub(super) fn run_to_exit_code(&self) -> u8 {
         u8::from(self.run().is_err())
     }
 
@@ -110,7 +110,7 @@ impl EscapeProbe {
 
     fn run(&self) -> io::Result<()> {
         let mut held = HeldResources::default();
-        self.begin(&mut held)?;
+        self.attempt(&mut held)?;
         // Waits for all of them; `HeldResources` kills the rest.
         for process in &mut held.family {
             if !process.wait()?.success() {
@@ -120,7 +120,7 @@ impl EscapeProbe {
         Ok(())
     }
 
-    fn begin(&self, held: &mut HeldResources) -> io::Result<()> {
+    fn attempt(&self, held: &mut HeldResources) -> io::Result<()> {
         match self {
             Self::Nothing => Ok(()),
             Self::Wait => io::stdin().read_to_end(&mut Vec::new()).map(drop),
@@ -132,7 +132,7 @@ impl EscapeProbe {
                 false => Err(io::Error::other("it failed")),
             },
             Self::Become(program) => Err(Command::new(program).exec()),
-            Self::Environment(canary) => environment(canary),
+            Self::Environment(canary) => find_canary(canary),
             Self::Tcp(address) => TcpStream::connect_timeout(address, CONNECTS).map(drop),
             Self::Udp(address) => UdpSocket::bind("127.0.0.1:0")?.send_to(b"sent", address).map(drop),
             Self::Abstract(name) => {
@@ -146,8 +146,8 @@ impl EscapeProbe {
             }
             Self::Trace(pid) => std::fs::File::open(format!("/proc/{pid}/mem")).map(drop),
             Self::Threads(count) => threads(*count, &mut held.threads),
-            Self::Memory(bytes) => memory(*bytes).map(|used| held.memory.push(used)),
-            Self::Disk(bytes) => disk(&std::env::temp_dir(), *bytes),
+            Self::Memory(bytes) => fill_memory(*bytes).map(|used| held.memory.push(used)),
+            Self::Disk(bytes) => fill_disk(&std::env::temp_dir(), *bytes),
             Self::Files(count) => {
                 let folder = std::env::temp_dir();
                 (0..*count).try_for_each(|number| std::fs::write(folder.join(format!("empty-{number}")), ""))
@@ -172,11 +172,11 @@ impl EscapeProbe {
                 held.pipes.push(reads);
                 Ok(())
             }),
-            Self::InFlight(count) => reported(*count, FILES_OF_MESSAGE, |_| in_flight(held)),
+            Self::InFlight(count) => make_objects(*count, FILES_OF_MESSAGE, |_| in_flight(held)),
             Self::Watches(count) => {
                 let queue = inotify::init(inotify::CreateFlags::CLOEXEC)?;
                 let folder = std::env::temp_dir();
-                let watched = reported(*count, 1, |number| {
+                let watched = make_objects(*count, 1, |number| {
                     let path = folder.join(format!("watched-{number}"));
                     std::fs::write(&path, "")?;
                     inotify::add_watch(&queue, &path, inotify::WatchFlags::MODIFY)?;
@@ -190,15 +190,15 @@ impl EscapeProbe {
                 Ok(())
             }),
             Self::Hold(probe) => {
-                probe.begin(held)?;
+                probe.attempt(held)?;
                 let mut output = io::stdout();
                 output.write_all(&[machine_code::HOLDING])?;
                 output.flush()?;
                 io::stdin().read_to_end(&mut Vec::new()).map(drop)
             }
             Self::Both(one, other) => {
-                one.begin(held)?;
-                other.begin(held)
+                one.attempt(held)?;
+                other.attempt(held)
             }
         }
     }
@@ -236,7 +236,7 @@ impl Drop for HeldResources {
 }
 
 /// Makes this many objects, a few at once, until one is refused, and writes their number to the output.
-fn reported(count: u64, at_once: u64, mut make: impl FnMut(u64) -> io::Result<()>) -> io::Result<()> {
+fn make_objects(count: u64, at_once: u64, mut make: impl FnMut(u64) -> io::Result<()>) -> io::Result<()> {
     let mut made = 0;
     let mut end = Ok(());
     while made < count && end.is_ok() {
@@ -264,7 +264,7 @@ fn in_flight(held: &mut HeldResources) -> io::Result<()> {
     Ok(())
 }
 
-fn environment(canary: &str) -> io::Result<()> {
+fn find_canary(canary: &str) -> io::Result<()> {
     for process in std::fs::read_dir("/proc")? {
         let told = std::fs::read(process?.path().join("environ")).unwrap_or_default();
         if String::from_utf8_lossy(&told).contains(canary) {
@@ -285,7 +285,7 @@ fn threads(count: u64, ends: &mut Vec<mpsc::Sender<()>>) -> io::Result<()> {
     Ok(())
 }
 
-fn memory(bytes: u64) -> io::Result<Vec<u8>> {
+fn fill_memory(bytes: u64) -> io::Result<Vec<u8>> {
     let bytes = usize::try_from(bytes).map_err(io::Error::other)?;
     let mut used: Vec<u8> = Vec::new();
     used.try_reserve_exact(bytes).map_err(io::Error::other)?;
@@ -296,7 +296,7 @@ fn memory(bytes: u64) -> io::Result<Vec<u8>> {
     }
 }
 
-fn disk(folder: &Path, bytes: u64) -> io::Result<()> {
+fn fill_disk(folder: &Path, bytes: u64) -> io::Result<()> {
     let chunk = vec![1; CHUNK];
     for number in 0..FILES {
         let mut file = std::fs::File::create(folder.join(format!("filled-{number}")))?;

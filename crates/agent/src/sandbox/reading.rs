@@ -30,7 +30,7 @@ impl ReadAccess {
         if std::fs::read_dir("/proc/self/task")?.count() != 1 {
             return Err(io::Error::other("a process with several threads cannot confine itself"));
         }
-        let limits = JobLimits { memory: self.memory, processes: threads() + MORE_THREADS, disk: 0 };
+        let limits = JobLimits { memory: self.memory, processes: count_threads() + MORE_THREADS, disk: 0 };
         limits.apply()?;
         enter::give_up_rights(KEPT)?;
         set_no_new_privs(true)?;
@@ -42,7 +42,7 @@ impl ReadAccess {
 
 /// Returns the number of threads of the machine, which no user exceeds. The kernel's limit counts all
 /// threads of the user, also in other processes.
-fn threads() -> u64 {
+fn count_threads() -> u64 {
     let told = std::fs::read_to_string(LOAD).unwrap_or_default();
     let all = told.split_whitespace().nth(3).and_then(|load| load.split_once('/')?.1.parse().ok());
     all.unwrap_or(JobLimits::default().processes)

@@ -25,7 +25,7 @@ pub(super) struct MappingSummary {
 }
 
 /// Parses a process's `smaps_rollup`. Returns `None` if the kernel does not report the sums by kind.
-pub(super) fn summary(text: &str) -> Option<MappingSummary> {
+pub(super) fn parse_summary(text: &str) -> Option<MappingSummary> {
     let of = |name: &str| {
         let value = text.lines().find_map(|line| line.strip_prefix(name))?;
         value.split_whitespace().next()?.parse::<u64>().ok()?.checked_mul(KIB)
@@ -47,17 +47,17 @@ struct MemoryMapping<'a> {
 
 /// Adds up a process's `smaps`. `nameless` is the kernel's internal file system, which holds shared memory
 /// without a name.
-pub(super) fn sum(text: &str, nameless: Option<u64>) -> MappedMemory {
+pub(super) fn sum_mappings(text: &str, nameless: Option<u64>) -> MappedMemory {
     let mut all = MappedMemory::default();
     let mut now = MemoryMapping::default();
     for line in text.lines() {
         match line.split_once(':') {
             // Addresses have no colon before that of their device: `00400000-00452000 r-xp 00000000 08:02
             // 173521 /bin/sh`.
-            Some((name, value)) if !name.contains(' ') => now.take(name, value),
+            Some((name, value)) if !name.contains(' ') => now.set_field(name, value),
             _ => {
                 all.add(&now, nameless);
-                now = MemoryMapping::begin(line);
+                now = MemoryMapping::from_line(line);
             }
         }
     }
@@ -66,14 +66,14 @@ pub(super) fn sum(text: &str, nameless: Option<u64>) -> MappedMemory {
 }
 
 impl<'a> MemoryMapping<'a> {
-    fn begin(line: &'a str) -> Self {
+    fn from_line(line: &'a str) -> Self {
         let mut words = line.splitn(6, ' ');
-        let device = words.nth(3).and_then(device).unwrap_or(0);
+        let device = words.nth(3).and_then(parse_device).unwrap_or(0);
         let name = words.nth(1).unwrap_or_default().trim();
         Self { device, name, ..Self::default() }
     }
 
-    fn take(&mut self, name: &str, value: &str) {
+    fn set_field(&mut self, name: &str, value: &str) {
         let value = value.split_whitespace().next().and_then(|value| value.parse().ok());
         let place = match name {
             "Rss" => &mut self.resident,
@@ -86,7 +86,7 @@ impl<'a> MemoryMapping<'a> {
     }
 
     /// Returns its share of pages that belong to no file, in KiB.
-    fn held(&self, nameless: Option<u64>) -> u64 {
+    fn anonymous_kib(&self, nameless: Option<u64>) -> u64 {
         let share = match (self.device, self.is_nameless(nameless)) {
             (_, true) if self.name.starts_with(SEGMENT) => return 0,
             (0, _) | (_, true) => self.share,
@@ -104,13 +104,13 @@ impl<'a> MemoryMapping<'a> {
 
 impl MappedMemory {
     fn add(&mut self, mapping: &MemoryMapping<'_>, nameless: Option<u64>) {
-        self.bytes = self.bytes.saturating_add(mapping.held(nameless).saturating_mul(KIB));
+        self.bytes = self.bytes.saturating_add(mapping.anonymous_kib(nameless).saturating_mul(KIB));
         self.shares |= mapping.is_nameless(nameless);
     }
 }
 
 /// Converts a device from the form of `smaps` to the kernel's number.
-fn device(text: &str) -> Option<u64> {
+fn parse_device(text: &str) -> Option<u64> {
     let (major, minor) = text.split_once(':')?;
     let number = |text| u32::from_str_radix(text, 16).ok();
     Some(rustix::fs::makedev(number(major)?, number(minor)?))
@@ -132,9 +132,9 @@ mod tests {
     fn a_sum_is_told_by_kind_or_not_at_all() {
         let text = "5600-7ffc ---p 00000000 00:00 0 [rollup]\nRss: 99 kB\nPss: 80 kB\nPss_Anon: 30 kB\n\
                     Pss_File: 40 kB\nPss_Shmem: 10 kB\nSwap: 8 kB\nSwapPss: 2 kB\n";
-        assert_eq!(summary(text), Some(MappingSummary { own: 32 * KIB, shared: 10 * KIB }));
-        assert_eq!(summary(&text.replace("Pss_", "Other_")), None);
-        assert_eq!(summary(&text.replace("30 kB", "99999999999999999999 kB")), None);
+        assert_eq!(parse_summary(text), Some(MappingSummary { own: 32 * KIB, shared: 10 * KIB }));
+        assert_eq!(parse_summary(&text.replace("Pss_", "Other_")), None);
+        assert_eq!(parse_summary(&text.replace("30 kB", "99999999999999999999 kB")), None);
     }
 
     #[test]
@@ -146,7 +146,7 @@ mod tests {
         let named = mapping("7f00-7f10 rw-s 00000000 00:01 1026     [anon_shmem:/SYSV]", 60, 0);
         let library = mapping("7f00-7f10 r-xp 00000000 08:02 17     /usr/lib/a: b.so", 40, 20);
         let temporary = mapping("7f00-7f10 rw-s 00000000 00:2a 17     /tmp/x", 40, 0);
-        let of = |text: &str| sum(text, device("00:01"));
+        let of = |text: &str| sum_mappings(text, parse_device("00:01"));
         let held = |kib: u64| MappedMemory { bytes: kib * KIB, shares: false };
         assert_eq!(of(""), held(0));
         assert_eq!(of(&heap), held(51));

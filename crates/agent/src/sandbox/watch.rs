@@ -65,9 +65,9 @@ impl fmt::Display for ExceededBound {
 }
 
 /// Parses a line of the helper: returns the exceeded limit, and the measured value as text.
-pub(super) fn passed(line: &str) -> Option<(SandboxLimit, &str)> {
+pub(super) fn parse_exceeded(line: &str) -> Option<(SandboxLimit, &str)> {
     let (bound, seen) = line.split_once(EXCEEDED)?;
-    Some((SandboxLimit::named(bound)?, seen))
+    Some((SandboxLimit::from_name(bound)?, seen))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -170,38 +170,39 @@ impl JobWatcher {
             proc,
             level: job.level,
             limits: job.limits,
-            machine: device("/")?,
-            nameless: nameless(),
+            machine: path_device("/")?,
+            nameless: shared_memory_device(),
             sums_up: false,
             shared_before: 0,
             kernel_least: [0; 2],
-            disk_before: folders.iter().map(|folder| usage::of(folder).bytes).sum(),
+            disk_before: folders.iter().map(|folder| usage::measure_folder(folder).bytes).sum(),
             folders,
             next_disk: Instant::now() + DISK_PERIOD,
         };
-        watch.sums_up = watch.read("self/smaps_rollup").is_some_and(|told| smaps::summary(&told).is_some());
+        watch.sums_up =
+            watch.read_proc("self/smaps_rollup").is_some_and(|told| smaps::parse_summary(&told).is_some());
         watch.shared_before = watch.shared_of_machine();
         watch.kernel_least = watch.kernel_of_machine().unwrap_or([u64::MAX; 2]);
         Ok(watch)
     }
 
     /// Checks all descendants of this process once. Returns the first limit that is exceeded.
-    pub(super) fn look(&mut self) -> Option<ExceededBound> {
-        let look = self.seen();
+    pub(super) fn check_bounds(&mut self) -> Option<ExceededBound> {
+        let look = self.measure_usage();
         let bounds = [
             (SandboxLimit::Memory, look.memory, self.limits.memory),
             (SandboxLimit::Processes, look.processes, self.limits.processes),
             (SandboxLimit::Sockets, look.sockets, most_sockets(self.limits.memory)),
         ];
         let passed = bounds.into_iter().find(|(_, seen, limit)| seen > limit);
-        passed.map(|(bound, seen, limit)| ExceededBound { bound, seen, limit }).or_else(|| self.disk())
+        passed.map(|(bound, seen, limit)| ExceededBound { bound, seen, limit }).or_else(|| self.poll_disk())
     }
 
     /// Computes a cheap sum first, which counts shared memory once for each process, and each open file as
     /// a full pipe. The exact sum costs more, and is only needed if the first exceeds the limit.
-    fn seen(&mut self) -> JobUsage {
-        let processes = self.processes();
-        let (file_system, segments) = (self.file_system(), self.segments());
+    fn measure_usage(&mut self) -> JobUsage {
+        let processes = self.descendants();
+        let (file_system, segments) = (self.file_system(), self.segment_memory());
         let sum = |of: fn(&ProcessStatus) -> u64| processes.values().map(of).sum::<u64>();
         let counted = file_system.saturating_add(segments);
         let hidden = self.shared_of_machine().saturating_sub(self.shared_before).saturating_sub(counted);
@@ -212,9 +213,9 @@ impl JobWatcher {
             cheap.saturating_add(files)
         } else {
             let budget = CountingBudget::new();
-            let mapped = self.exact(&processes, counted, hidden, &budget);
+            let mapped = self.exact_memory(&processes, counted, hidden, &budget);
             let few = mapped.saturating_add(files) <= self.limits.memory;
-            mapped.saturating_add(if few { files } else { self.files(&processes, pipe, &budget) })
+            mapped.saturating_add(if few { files } else { self.file_memory(&processes, pipe, &budget) })
         };
         // Kernel objects of unknown size. They count as the job's if two conditions hold: the machine's
         // total grew by more than the job's memory limit, and the job's visible resources can account for
@@ -226,18 +227,23 @@ impl JobWatcher {
             kernel = kernel.max(now - *least);
         }
         let memory = if kernel > self.limits.memory {
-            memory.max(kernel.min(self.objects(&processes)))
+            memory.max(kernel.min(self.object_memory(&processes)))
         } else {
             memory
         };
-        JobUsage { memory, processes: sum(|process| process.threads), sockets: self.sockets() }
+        JobUsage { memory, processes: sum(|process| process.threads), sockets: self.count_sockets() }
     }
 
     /// Returns the memory of open files: each pipe counts once, even if several processes have it open.
-    fn files(&self, processes: &BTreeMap<u32, ProcessStatus>, pipe: u64, budget: &CountingBudget) -> u64 {
+    fn file_memory(
+        &self,
+        processes: &BTreeMap<u32, ProcessStatus>,
+        pipe: u64,
+        budget: &CountingBudget,
+    ) -> u64 {
         let (mut pipes, mut others, mut unread) = (BTreeSet::new(), 0_u64, 0_u64);
         for (pid, process) in processes {
-            let open = if budget.is_spent() { None } else { self.of_table(*pid, files::read) };
+            let open = if budget.is_spent() { None } else { self.of_table(*pid, files::read_open_files) };
             match open {
                 Some(open) => {
                     pipes.extend(open.pipes);
@@ -252,7 +258,7 @@ impl JobWatcher {
 
     /// Uses the sums of whole processes first, and single mappings only if the sums do not decide. Memory
     /// that cannot be read within the budget is counted in full.
-    fn exact(
+    fn exact_memory(
         &self,
         processes: &BTreeMap<u32, ProcessStatus>,
         counted: u64,
@@ -261,7 +267,7 @@ impl JobWatcher {
     ) -> u64 {
         let limit = self.limits.memory;
         if !self.sums_up {
-            return self.mappings(processes, counted, hidden, budget).0;
+            return self.mapping_memory(processes, counted, hidden, budget).0;
         }
         let mut all = MappedTotals::default();
         for (pid, process) in processes {
@@ -269,8 +275,8 @@ impl JobWatcher {
             if !spent && self.is_suspended(*pid, processes) {
                 continue;
             }
-            let told = if spent { None } else { self.alive(*pid, "smaps_rollup", None) };
-            let told = told.and_then(|text| smaps::summary(&text));
+            let told = if spent { None } else { self.read_process_file(*pid, "smaps_rollup", None) };
+            let told = told.and_then(|text| smaps::parse_summary(&text));
             // A process that hides its memory is counted in full.
             let told = told.filter(|told| process.own == 0 || told.own > 0);
             let (own, shared) = told.map_or((process.own, process.shared), |told| (told.own, told.shared));
@@ -282,7 +288,7 @@ impl JobWatcher {
         if hidden <= limit && (most <= limit || least > limit) {
             return if most <= limit { most } else { least };
         }
-        match self.mappings(processes, counted, hidden, budget) {
+        match self.mapping_memory(processes, counted, hidden, budget) {
             (exact, true) => exact,
             // Counting took too long. A job that may be within the limit is not killed, and none can hold
             // twice the limit.
@@ -292,7 +298,7 @@ impl JobWatcher {
     }
 
     /// Counts each mapping. Also returns true if everything was read within the budget.
-    fn mappings(
+    fn mapping_memory(
         &self,
         processes: &BTreeMap<u32, ProcessStatus>,
         counted: u64,
@@ -305,8 +311,8 @@ impl JobWatcher {
             if !spent && self.is_suspended(*pid, processes) {
                 continue;
             }
-            let told = if spent { None } else { self.alive(*pid, "smaps", Some(budget)) };
-            let mapped = told.map(|text| smaps::sum(&text, self.nameless));
+            let told = if spent { None } else { self.read_process_file(*pid, "smaps", Some(budget)) };
+            let mapped = told.map(|text| smaps::sum_mappings(&text, self.nameless));
             // A process that hides its memory is counted in full.
             let mapped = mapped
                 .filter(|mapped| process.own == 0 || mapped.bytes > 0)
@@ -324,26 +330,28 @@ impl JobWatcher {
     /// Returns true if a thread of this process waits in `vfork` while a child uses its memory. Then only
     /// the child is counted.
     fn is_suspended(&self, pid: u32, processes: &BTreeMap<u32, ProcessStatus>) -> bool {
-        let sizes = |pid| self.alive(pid, "status", None).map(|text| sizes(&text));
+        let sizes = |pid| self.read_process_file(pid, "status", None).map(|text| sizes(&text));
         let mut lent = self.threads(pid).into_iter().flat_map(|thread| {
-            let children = self.read(&format!("{pid}/task/{thread}/children")).unwrap_or_default();
+            let children = self.read_proc(&format!("{pid}/task/{thread}/children")).unwrap_or_default();
             numbers(&children).into_iter().map(move |child| (thread, child))
         });
         lent.any(|(thread, child)| {
             processes.contains_key(&child)
                 && sizes(child).is_some_and(|of_child| sizes(pid) == Some(of_child))
-                && self.read(&format!("{pid}/task/{thread}/status")).is_some_and(|text| is_blocked(&text))
+                && self
+                    .read_proc(&format!("{pid}/task/{thread}/status"))
+                    .is_some_and(|text| is_blocked(&text))
         })
     }
 
-    fn processes(&self) -> BTreeMap<u32, ProcessStatus> {
+    fn descendants(&self) -> BTreeMap<u32, ProcessStatus> {
         let mut all = BTreeMap::new();
         let mut next = self.children(std::process::id());
         while let Some(pid) = next.pop() {
             // It may have ended since.
-            let Some(status) = self.alive(pid, "status", None) else { continue };
-            let files = self.of_table(pid, files::count).unwrap_or(0);
-            if all.insert(pid, ProcessStatus { files, ..process(&status) }).is_none() {
+            let Some(status) = self.read_process_file(pid, "status", None) else { continue };
+            let files = self.of_table(pid, files::count_files).unwrap_or(0);
+            if all.insert(pid, ProcessStatus { files, ..parse_process(&status) }).is_none() {
                 next.extend(self.children(pid));
             }
         }
@@ -352,7 +360,8 @@ impl JobWatcher {
 
     fn children(&self, pid: u32) -> Vec<u32> {
         let threads = self.threads(pid);
-        let files = threads.iter().filter_map(|thread| self.read(&format!("{pid}/task/{thread}/children")));
+        let files =
+            threads.iter().filter_map(|thread| self.read_proc(&format!("{pid}/task/{thread}/children")));
         files.flat_map(|file| numbers(&file)).collect()
     }
 
@@ -368,7 +377,7 @@ impl JobWatcher {
 
     /// Reads a file of a process through a thread that has not ended: the first thread may have ended, and
     /// then shows no memory.
-    fn alive(&self, pid: u32, file: &str, within: Option<&CountingBudget>) -> Option<String> {
+    fn read_process_file(&self, pid: u32, file: &str, within: Option<&CountingBudget>) -> Option<String> {
         let first = self.read_within(&format!("{pid}/{file}"), within);
         let shows =
             |text: &String| if file == "status" { text.contains("\nVmRSS:") } else { !text.is_empty() };
@@ -392,7 +401,7 @@ impl JobWatcher {
     /// Returns the memory of the job's own file system: home and temporary folders, and shared memory with
     /// a name.
     fn file_system(&self) -> u64 {
-        if self.level != SandboxLevel::Full || device("/").ok() == Some(self.machine) {
+        if self.level != SandboxLevel::Full || path_device("/").ok() == Some(self.machine) {
             return 0;
         }
         let Ok(held) = rustix::fs::statvfs("/") else { return 0 };
@@ -401,18 +410,18 @@ impl JobWatcher {
     }
 
     /// Returns the shared memory segments in the job's own namespace.
-    fn segments(&self) -> u64 {
+    fn segment_memory(&self) -> u64 {
         match self.level {
-            SandboxLevel::Full => self.read("sysvipc/shm").map_or(0, |table| segments(&table)),
+            SandboxLevel::Full => self.read_proc("sysvipc/shm").map_or(0, |table| sum_segments(&table)),
             // The filter refuses segments at these levels.
             SandboxLevel::Landlock | SandboxLevel::None => 0,
         }
     }
 
     /// Returns the number of sockets in the job's own network.
-    fn sockets(&self) -> u64 {
+    fn count_sockets(&self) -> u64 {
         let told = match self.level {
-            SandboxLevel::Full => self.read("self/net/sockstat"),
+            SandboxLevel::Full => self.read_proc("self/net/sockstat"),
             SandboxLevel::Landlock | SandboxLevel::None => None,
         };
         told.and_then(|told| told.strip_prefix("sockets: used ")?.lines().next()?.trim().parse().ok())
@@ -420,23 +429,23 @@ impl JobWatcher {
     }
 
     fn shared_of_machine(&self) -> u64 {
-        self.read("meminfo").map_or(0, |told| kib(&told, "Shmem:"))
+        self.read_proc("meminfo").map_or(0, |told| kib_field(&told, "Shmem:"))
     }
 
-    fn disk(&mut self) -> Option<ExceededBound> {
+    fn poll_disk(&mut self) -> Option<ExceededBound> {
         let began = Instant::now();
         if began < self.next_disk {
             return None;
         }
-        let passed = self.written();
+        let passed = self.check_disk();
         self.next_disk = Instant::now() + DISK_PERIOD.max(began.elapsed() * DISK_PAUSE);
         passed
     }
 
     /// Returns the limit of written bytes, if it is exceeded. Called at the end as well, because a job may
     /// end between two checks.
-    pub(super) fn written(&self) -> Option<ExceededBound> {
-        let holds: u64 = self.folders.iter().map(|folder| usage::of(folder).bytes).sum();
+    pub(super) fn check_disk(&self) -> Option<ExceededBound> {
+        let holds: u64 = self.folders.iter().map(|folder| usage::measure_folder(folder).bytes).sum();
         let seen = holds.saturating_sub(self.disk_before);
         (seen > self.limits.disk).then_some(ExceededBound {
             bound: SandboxLimit::Disk,
@@ -445,7 +454,7 @@ impl JobWatcher {
         })
     }
 
-    fn read(&self, path: &str) -> Option<String> {
+    fn read_proc(&self, path: &str) -> Option<String> {
         self.read_within(path, None)
     }
 
@@ -464,30 +473,30 @@ impl JobWatcher {
     }
 }
 
-fn device(path: &str) -> io::Result<u64> {
+fn path_device(path: &str) -> io::Result<u64> {
     Ok(rustix::fs::stat(Path::new(path))?.st_dev)
 }
 
 /// Returns the file system of shared memory without a name, found through a sample. A kernel without it has
 /// none to count.
-fn nameless() -> Option<u64> {
+fn shared_memory_device() -> Option<u64> {
     let piece = rustix::fs::memfd_create("truing", rustix::fs::MemfdFlags::CLOEXEC).ok()?;
     Some(rustix::fs::fstat(piece).ok()?.st_dev)
 }
 
-fn process(status: &str) -> ProcessStatus {
+fn parse_process(status: &str) -> ProcessStatus {
     ProcessStatus {
         threads: field(status, "Threads:").unwrap_or(1),
-        own: kib(status, "RssAnon:").saturating_add(kib(status, "VmSwap:")),
-        tables: kib(status, "VmPTE:"),
-        shared: kib(status, "RssShmem:"),
+        own: kib_field(status, "RssAnon:").saturating_add(kib_field(status, "VmSwap:")),
+        tables: kib_field(status, "VmPTE:"),
+        shared: kib_field(status, "RssShmem:"),
         files: 0,
     }
 }
 
 /// Returns the values that are equal for two processes with the same memory.
 fn sizes(status: &str) -> [u64; 3] {
-    ["VmPeak:", "VmSize:", "VmData:"].map(|name| kib(status, name))
+    ["VmPeak:", "VmSize:", "VmData:"].map(|name| kib_field(status, name))
 }
 
 /// Returns true if it waits in a call that cannot be interrupted, as a caller of `vfork` does.
@@ -496,7 +505,7 @@ fn is_blocked(status: &str) -> bool {
 }
 
 /// Adds the `rss` and `swap` columns of all segments.
-fn segments(table: &str) -> u64 {
+fn sum_segments(table: &str) -> u64 {
     let mut lines = table.lines();
     let names: Vec<&str> = lines.next().unwrap_or_default().split_whitespace().collect();
     let columns = ["rss", "swap"].map(|name| names.iter().position(|column| *column == name));
@@ -509,7 +518,7 @@ fn segments(table: &str) -> u64 {
 }
 
 /// Returns a value of `/proc` in bytes; the file has it in KiB.
-fn kib(text: &str, name: &str) -> u64 {
+fn kib_field(text: &str, name: &str) -> u64 {
     field(text, name).unwrap_or(0).saturating_mul(KIB)
 }
 
@@ -522,78 +531,4 @@ fn numbers(text: &str) -> Vec<u32> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::sandbox::{EscapeProbe, JobCommand, JobLimits};
-
-    const MIB: u64 = 1 << 20;
-
-    /// Returns a watcher, and this process with values that may exceed the limit through sharing.
-    fn watched(folder: &Path) -> (JobWatcher, BTreeMap<u32, ProcessStatus>) {
-        let mut job =
-            SandboxJob::new(SandboxLevel::None, folder, JobCommand::Probe(EscapeProbe::Nothing)).unwrap();
-        job.private = folder.to_owned();
-        job.limits = JobLimits { memory: 4096 * MIB, ..JobLimits::default() };
-        let process =
-            ProcessStatus { threads: 1, own: 3000 * MIB, tables: MIB, shared: 2000 * MIB, files: 1_000_000 };
-        (JobWatcher::new(&job).unwrap(), BTreeMap::from([(std::process::id(), process)]))
-    }
-
-    fn spent() -> CountingBudget {
-        CountingBudget {
-            began: Instant::now().checked_sub(EXACT_ON_BUSY_MACHINE * 2).unwrap(),
-            ..CountingBudget::new()
-        }
-    }
-
-    #[test]
-    fn what_is_not_read_in_time_counts_in_full() {
-        let folder = tempfile::tempdir().unwrap();
-        let (watch, processes) = watched(folder.path());
-        assert!(watch.sums_up);
-        let exact = watch.exact(&processes, 5 * MIB, 0, &CountingBudget::new());
-        assert!((6 * MIB..1000 * MIB).contains(&exact), "{exact}");
-        assert_eq!(watch.exact(&processes, 5 * MIB, 0, &spent()), 5001 * MIB);
-        let pipe = files::most_of_a_pipe(SandboxLevel::Full);
-        assert_eq!(watch.files(&processes, pipe, &spent()), (1_000_000 - FEW_PIPES) * pipe);
-    }
-
-    /// The mapped memory may include the file system's files. Without time to check, the doubt is in the
-    /// job's favour.
-    #[test]
-    fn who_may_be_within_the_limit_is_not_ended_for_want_of_time() {
-        let folder = tempfile::tempdir().unwrap();
-        let (mut watch, mut processes) = watched(folder.path());
-        watch.limits.memory = 5500 * MIB;
-        let counted = 1500 * MIB;
-        assert_eq!(watch.exact(&processes, counted, 0, &spent()), 5001 * MIB);
-        // Growth of the machine's memory beside it then counts as the job's.
-        assert_eq!(watch.exact(&processes, counted, 6000 * MIB, &spent()), 6000 * MIB);
-        if let Some(process) = processes.get_mut(&std::process::id()) {
-            process.own = 4000 * MIB;
-        }
-        assert_eq!(watch.exact(&processes, counted, 0, &spent()), 6001 * MIB);
-    }
-
-    /// Two processes with the same pipes: each pipe counts once.
-    #[test]
-    fn pipes_are_counted_once_and_a_few_not_at_all() {
-        let folder = tempfile::tempdir().unwrap();
-        let (watch, mut processes) = watched(folder.path());
-        let pipe = files::most_of_a_pipe(SandboxLevel::Full);
-        let before = watch.files(&processes, pipe, &CountingBudget::new());
-        assert!(before < FEW_PIPES * pipe, "{before}");
-        let pipes: Vec<_> = (0..FEW_PIPES + 20).map(|_| std::io::pipe().unwrap()).collect();
-        let this = std::process::id();
-        assert!(watch.of_table(this, files::count).unwrap() > 2 * FEW_PIPES);
-        let one = watch.files(&processes, pipe, &CountingBudget::new());
-        assert!((20 * pipe..100 * pipe).contains(&one), "{one}");
-        // A thread has the same files as its process.
-        let thread = rustix::thread::gettid().as_raw_nonzero().get().unsigned_abs();
-        assert_ne!(thread, this);
-        processes.insert(thread, ProcessStatus::default());
-        let both = watch.files(&processes, pipe, &CountingBudget::new());
-        assert!(both < one + 20 * pipe, "{one} {both}");
-        drop(pipes);
-    }
-}
+mod tests;

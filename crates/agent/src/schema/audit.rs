@@ -9,13 +9,13 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use truing_core::RepoPath;
-use truing_core::excerpt::{folded, locate, unescaped};
+use truing_core::excerpt::{fold_whitespace, locate, unescape_hidden};
 use truing_core::finding::{DefectCategory, RawFinding};
 use truing_core::line;
 use truing_model::messages::ToolDefinition;
-use truing_reader::mask::mask;
+use truing_reader::mask::mask_secrets;
 
-use super::check::believed;
+use super::check::verify_finding;
 use super::{MAX_FINDINGS, MAX_TITLE_CHARS, REPORT, ReportedFinding, finding_form, object_in};
 use crate::native::ReportForm;
 
@@ -118,7 +118,7 @@ impl AuditReport {
             wrong.push(format!("there are more than {MAX_FINDINGS} findings: report the worst"));
         }
         for (at, defect) in self.findings.iter().enumerate() {
-            match defect.checked(text(&defect.item.path).as_deref()) {
+            match defect.to_finding(text(&defect.item.path).as_deref()) {
                 Ok(raw) => {
                     done.insert(raw.category);
                     found.push(raw);
@@ -127,7 +127,7 @@ impl AuditReport {
             }
         }
         for (at, absence) in self.absences.iter().enumerate() {
-            match absence.checked(&mut text) {
+            match absence.check_evidence(&mut text) {
                 Ok(()) => drop(done.insert(absence.category)),
                 Err(why) => wrong.push(format!("absences[{at}], category {:?}: {why}", absence.category)),
             }
@@ -153,11 +153,11 @@ impl AuditReport {
 
 impl AuditDefect {
     /// Returns the finding, at the lines that match its excerpt.
-    fn checked(&self, text: Option<&str>) -> Result<RawFinding, String> {
+    fn to_finding(&self, text: Option<&str>) -> Result<RawFinding, String> {
         let ReportedFinding { path, start_line, excerpt, .. } = &self.item;
         let text =
-            text.ok_or_else(|| format!("there is no file `{}`", line::clean(path, MAX_TITLE_CHARS)))?;
-        let (first, last) = locate(&mask(text), &unescaped(excerpt), *start_line)
+            text.ok_or_else(|| format!("there is no file `{}`", line::clean_line(path, MAX_TITLE_CHARS)))?;
+        let (first, last) = locate(&mask_secrets(text), &unescape_hidden(excerpt), *start_line)
             .filter(|(first, _)| first.abs_diff(*start_line) <= DRIFT)
             .ok_or_else(|| format!("the excerpt is not at line {start_line} of the file, nor near it"))?;
         for (name, value) in [("fix", &self.fix), ("validation", &self.validation)] {
@@ -176,13 +176,13 @@ impl AuditDefect {
             ..self.item.clone()
         };
         let path = RepoPath::from_bytes(item.path.as_bytes());
-        believed(item, path, Some(text)).map_err(|why| format!("it is not believed: {}", why.as_str()))
+        verify_finding(item, path, Some(text)).map_err(|why| format!("it is not believed: {}", why.as_str()))
     }
 }
 
 impl CategoryAbsence {
     /// Returns an error if evidence is missing or does not match the files.
-    fn checked(&self, text: &mut impl FnMut(&str) -> Option<String>) -> Result<(), String> {
+    fn check_evidence(&self, text: &mut impl FnMut(&str) -> Option<String>) -> Result<(), String> {
         for (name, count) in [
             ("files_opened", self.files_opened.len()),
             ("lines_quoted", self.lines_quoted.len()),
@@ -196,13 +196,13 @@ impl CategoryAbsence {
             }
         }
         if let Some(file) = self.files_opened.iter().find(|file| text(file).is_none()) {
-            return Err(format!("there is no file `{}`", line::clean(file, MAX_TITLE_CHARS)));
+            return Err(format!("there is no file `{}`", line::clean_line(file, MAX_TITLE_CHARS)));
         }
         for LineQuote { file, line: at, text: said } in &self.lines_quoted {
-            let name = line::clean(file, MAX_TITLE_CHARS);
+            let name = line::clean_line(file, MAX_TITLE_CHARS);
             let Some(lines) = text(file) else { return Err(format!("there is no file `{name}`")) };
             // A model quotes a line as it was shown, with secrets masked.
-            if !stands(&mask(&lines), *at, said) {
+            if !has_text_near(&mask_secrets(&lines), *at, said) {
                 return Err(format!("line {at} of `{name}` does not say what is quoted"));
             }
         }
@@ -213,7 +213,7 @@ impl CategoryAbsence {
         };
         match self.probes.iter().find(empty) {
             Some(probe) => {
-                let probe = line::clean(probe, MAX_TITLE_CHARS);
+                let probe = line::clean_line(probe, MAX_TITLE_CHARS);
                 Err(format!("`{probe}` is no probe: say what was tried, and what ruled it out"))
             }
             None => Ok(()),
@@ -222,12 +222,14 @@ impl CategoryAbsence {
 }
 
 /// Returns true if this line, or one near it, contains the text.
-fn stands(text: &str, at: u32, said: &str) -> bool {
-    let said = folded(unescaped(said).lines());
+fn has_text_near(text: &str, at: u32, said: &str) -> bool {
+    let said = fold_whitespace(unescape_hidden(said).lines());
     let place = |line: u32| usize::try_from(line).unwrap_or(usize::MAX);
     let from = place(at.saturating_sub(DRIFT)).saturating_sub(1);
     let near = text.lines().take(place(at.saturating_add(DRIFT))).skip(from);
-    at > 0 && !said.is_empty() && near.map(|line| folded([line].into_iter())).any(|line| line.contains(&said))
+    at > 0
+        && !said.is_empty()
+        && near.map(|line| fold_whitespace([line].into_iter())).any(|line| line.contains(&said))
 }
 
 impl ReportForm for AuditReport {
@@ -300,9 +302,9 @@ impl ReportForm for AuditReport {
             return Err(format!("the input of `report` has no list `{name}`"));
         }
         let audit = Self {
-            findings: entries(fields.get("findings"), "findings")?,
-            absences: entries(fields.get("absences"), "absences")?,
-            questions: entries(fields.get("open_questions"), "open_questions")?,
+            findings: parse_entries(fields.get("findings"), "findings")?,
+            absences: parse_entries(fields.get("absences"), "absences")?,
+            questions: parse_entries(fields.get("open_questions"), "open_questions")?,
         };
         Ok((audit, fields.get("more").and_then(Value::as_bool).unwrap_or(false)))
     }
@@ -321,18 +323,19 @@ impl ReportForm for AuditReport {
         self.questions.truncate(MAX_ENTRIES);
     }
 
-    fn taken(&self) -> String {
+    fn acceptance_message(&self) -> String {
         format!("{} findings and {} absences taken", self.findings.len(), self.absences.len())
     }
 }
 
 /// Parses the entries of a list. The error names the first invalid one.
-fn entries<T: DeserializeOwned>(list: Option<&Value>, name: &str) -> Result<Vec<T>, String> {
+fn parse_entries<T: DeserializeOwned>(list: Option<&Value>, name: &str) -> Result<Vec<T>, String> {
     let Some(list) = list else { return Ok(Vec::new()) };
     let Value::Array(list) = list else { return Err(format!("`{name}` is no list")) };
     let read = |(at, value): (usize, &Value)| {
-        T::deserialize(value)
-            .map_err(|error| format!("{name}[{at}]: {}", line::clean(&error.to_string(), MAX_TITLE_CHARS)))
+        T::deserialize(value).map_err(|error| {
+            format!("{name}[{at}]: {}", line::clean_line(&error.to_string(), MAX_TITLE_CHARS))
+        })
     };
     list.iter().take(2 * MAX_ENTRIES).enumerate().map(read).collect()
 }

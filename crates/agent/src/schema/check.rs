@@ -8,7 +8,7 @@ use truing_core::excerpt;
 use truing_core::finding::{CodeLocation, DefectCategory, DiffSide, FindingSource, RawFinding};
 use truing_core::line;
 use truing_core::recheck::MAX_SNIPPET_LINES;
-use truing_reader::mask::mask;
+use truing_reader::mask::mask_secrets;
 
 use super::proposed;
 use super::{
@@ -69,7 +69,7 @@ impl DropReason {
 }
 
 /// Returns the rule name of a category's findings.
-pub fn rule(category: DefectCategory) -> &'static str {
+pub fn category_rule(category: DefectCategory) -> &'static str {
     match category {
         DefectCategory::A => "agent/api-contract",
         DefectCategory::B => "agent/compatibility",
@@ -86,26 +86,29 @@ pub fn rule(category: DefectCategory) -> &'static str {
 
 /// Compares each finding with its file. `tree` returns the text of a file in the reviewed tree, if it
 /// exists.
-pub fn check(items: UncheckedFindings, tree: impl Fn(&RepoPath) -> Option<String>) -> CheckedFindings {
+pub fn check_findings(
+    items: UncheckedFindings,
+    tree: impl Fn(&RepoPath) -> Option<String>,
+) -> CheckedFindings {
     let UncheckedFindings { mut findings, malformed, beyond, verdicts: _, walkthrough: _ } = items;
     // If there are too many, the worst are kept.
     findings.sort_by_key(|item| item.severity);
     let mut checked = CheckedFindings::default();
-    checked.drop(DropReason::Malformed, malformed);
-    checked.drop(DropReason::TooMany, beyond);
+    checked.count_drop(DropReason::Malformed, malformed);
+    checked.count_drop(DropReason::TooMany, beyond);
     let mut files: BTreeMap<RepoPath, Option<String>> = BTreeMap::new();
     let (mut seen, mut unfit) = (BTreeSet::new(), Vec::new());
     for item in findings {
         let path = RepoPath::from_bytes(item.path.as_bytes());
         let text = files.entry(path.clone()).or_insert_with(|| tree(&path));
-        let title = line::clean(&item.title, MAX_TITLE_CHARS);
-        match believed(item, path, text.as_deref()) {
+        let title = line::clean_line(&item.title, MAX_TITLE_CHARS);
+        match verify_finding(item, path, text.as_deref()) {
             Err(why) => {
-                checked.drop(why, 1);
+                checked.count_drop(why, 1);
                 unfit.extend(why.complaint().map(|_| title));
             }
-            Ok(finding) if !seen.insert(key(&finding)) => checked.drop(DropReason::Repeated, 1),
-            Ok(_) if checked.findings.len() >= MAX_FINDINGS => checked.drop(DropReason::TooMany, 1),
+            Ok(finding) if !seen.insert(finding_key(&finding)) => checked.count_drop(DropReason::Repeated, 1),
+            Ok(_) if checked.findings.len() >= MAX_FINDINGS => checked.count_drop(DropReason::TooMany, 1),
             Ok(finding) => checked.findings.push(finding),
         }
     }
@@ -117,15 +120,21 @@ pub fn check(items: UncheckedFindings, tree: impl Fn(&RepoPath) -> Option<String
 
 /// Describes the findings of a report that do not match the files, for the model: it may have misread a
 /// line.
-pub fn unfit(items: &UncheckedFindings, tree: impl Fn(&RepoPath) -> Option<String>) -> Option<String> {
+pub fn mismatch_message(
+    items: &UncheckedFindings,
+    tree: impl Fn(&RepoPath) -> Option<String>,
+) -> Option<String> {
     let mut told = Vec::new();
     for item in &items.findings {
         let path = RepoPath::from_bytes(item.path.as_bytes());
         let text = tree(&path);
-        let complaint = believed(item.clone(), path, text.as_deref()).err().and_then(DropReason::complaint);
+        let complaint =
+            verify_finding(item.clone(), path, text.as_deref()).err().and_then(DropReason::complaint);
         if let Some(complaint) = complaint.filter(|_| told.len() < MAX_UNFIT) {
-            let (path, title) =
-                (line::clean(&item.path, MAX_TITLE_CHARS), line::clean(&item.title, MAX_TITLE_CHARS));
+            let (path, title) = (
+                line::clean_line(&item.path, MAX_TITLE_CHARS),
+                line::clean_line(&item.title, MAX_TITLE_CHARS),
+            );
             told.push(format!("{path}:{}, \"{title}\": {complaint}", item.start_line));
         }
     }
@@ -142,7 +151,7 @@ pub fn unfit(items: &UncheckedFindings, tree: impl Fn(&RepoPath) -> Option<Strin
 const MAX_UNFIT: usize = 20;
 
 impl CheckedFindings {
-    fn drop(&mut self, why: DropReason, count: u32) {
+    fn count_drop(&mut self, why: DropReason, count: u32) {
         if count > 0 {
             let counted = self.dropped.entry(why).or_default();
             *counted = counted.saturating_add(count);
@@ -151,12 +160,12 @@ impl CheckedFindings {
 }
 
 /// Returns the key by which duplicates are recognized.
-fn key(finding: &RawFinding) -> (CodeLocation, DefectCategory, String) {
+fn finding_key(finding: &RawFinding) -> (CodeLocation, DefectCategory, String) {
     (finding.place.clone(), finding.category, finding.title.clone())
 }
 
 /// Returns one finding, if it matches its file.
-pub(super) fn believed(
+pub(super) fn verify_finding(
     item: ReportedFinding,
     path: RepoPath,
     text: Option<&str>,
@@ -165,8 +174,8 @@ pub(super) fn believed(
         start_line, end_line, severity, category, title, body, excerpt, replacement, ..
     } = item;
     let end_line = end_line.unwrap_or(start_line);
-    let title = line::clean(&title, MAX_TITLE_CHARS);
-    let body = visible(&body);
+    let title = line::clean_line(&title, MAX_TITLE_CHARS);
+    let body = replace_hidden_chars(&body);
     if title.is_empty() || body.is_empty() || body.len() > MAX_BODY_BYTES || excerpt.len() > MAX_CODE_BYTES {
         return Err(DropReason::Malformed);
     }
@@ -174,15 +183,15 @@ pub(super) fn believed(
         return Err(DropReason::NoSuchFile);
     }
     let shown = is_there(text, start_line, end_line, &excerpt)?;
-    let masked = mask(text.unwrap_or_default());
-    let quoted = excerpt::lines(&masked, start_line, end_line);
+    let masked = mask_secrets(text.unwrap_or_default());
+    let quoted = excerpt::select_lines(&masked, start_line, end_line);
     let snippet = shown.iter().take(MAX_SNIPPET_LINES).copied().collect::<Vec<_>>().join("\n");
     let is_whole = excerpt::is_whole(quoted.as_deref().unwrap_or(&shown), &excerpt);
     let raw = RawFinding {
         place: CodeLocation { path, side: DiffSide::New, start_line, end_line },
         severity,
         category,
-        rule: rule(category).to_owned(),
+        rule: category_rule(category).to_owned(),
         title,
         body,
         snippet,
@@ -191,7 +200,7 @@ pub(super) fn believed(
         source: FindingSource::Agent,
     };
     Ok(match replacement {
-        Some(said) => proposed::with(raw, &said, is_whole),
+        Some(said) => proposed::with_proposal(raw, &said, is_whole),
         None => raw,
     })
 }
@@ -204,18 +213,18 @@ pub(super) fn is_there<'a>(
     end_line: u32,
     said: &str,
 ) -> Result<Vec<&'a str>, DropReason> {
-    let shown = excerpt::lines(text.ok_or(DropReason::NoSuchFile)?, start_line, end_line);
+    let shown = excerpt::select_lines(text.ok_or(DropReason::NoSuchFile)?, start_line, end_line);
     let shown = shown.ok_or(DropReason::NoSuchLines)?;
     // A model quotes the lines as they were shown, with secrets masked. A comparison with the unmasked
     // lines would let it guess a secret.
-    let masked = mask(text.unwrap_or_default());
-    let quoted = excerpt::lines(&masked, start_line, end_line);
-    let is_said = quoted.is_some_and(|lines| excerpt::says(&lines, said));
+    let masked = mask_secrets(text.unwrap_or_default());
+    let quoted = excerpt::select_lines(&masked, start_line, end_line);
+    let is_said = quoted.is_some_and(|lines| excerpt::contains_excerpt(&lines, said));
     if is_said { Ok(shown) } else { Err(DropReason::OtherExcerpt) }
 }
 
 /// Removes invisible characters from Markdown. Other active content is made harmless where it is displayed.
-fn visible(body: &str) -> String {
+fn replace_hidden_chars(body: &str) -> String {
     let seen = |char| if line::is_hidden(char) && !matches!(char, '\n' | '\t') { ' ' } else { char };
     body.replace("\r\n", "\n").chars().map(seen).collect::<String>().trim().to_owned()
 }

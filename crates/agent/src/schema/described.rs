@@ -35,7 +35,7 @@ impl DescriptionReport {
     /// # Errors
     /// The errors of the report, for its author.
     pub fn check(&self, kept: &[String]) -> Result<(), Vec<String>> {
-        let body = plain(&self.body);
+        let body = normalize_text(&self.body);
         let mut wrong = Vec::new();
         if body.trim().is_empty() {
             wrong.push("`body` is empty".to_owned());
@@ -47,7 +47,7 @@ impl DescriptionReport {
         // Compares whole lines, because the same words may occur within another text.
         let has = |part: &str| format!("\n{body}\n").contains(&format!("\n{part}\n"));
         for part in kept.iter().filter(|part| !has(part)) {
-            let part = line::clean(part, MAX_TOLD_CHARS);
+            let part = line::clean_line(part, MAX_TOLD_CHARS);
             wrong.push(format!("this has to stay as it was, word for word, and does not: {part}"));
         }
         let own = kept.iter().fold(body.clone(), |body, part| body.replace(part.as_str(), ""));
@@ -59,8 +59,8 @@ impl DescriptionReport {
 
     /// Returns the text for display: people's parts unchanged, the standard headings, and all else as
     /// inactive text. That has no links, no mentions, and no words that close an issue.
-    pub fn shown(&self, kept: &[String]) -> String {
-        let body = plain(&self.body);
+    pub fn render(&self, kept: &[String]) -> String {
+        let body = normalize_text(&self.body);
         let (mut shown, mut own) = (Vec::new(), String::new());
         let mut rest = body.as_str();
         let mut is_code = false;
@@ -77,7 +77,8 @@ impl DescriptionReport {
                     let words = heading(line).filter(|_| !is_code);
                     let ours =
                         words.as_ref().is_some_and(|words| OURS.iter().any(|ours| words.starts_with(ours)));
-                    let part = ours.then(|| format!("## {}", markdown::plain(line.trim_matches(['#', ' ']))));
+                    let part =
+                        ours.then(|| format!("## {}", markdown::escape_text(line.trim_matches(['#', ' ']))));
                     if part.is_none() {
                         // A section under another heading would be taken for people's own the next time.
                         own += &words
@@ -88,12 +89,12 @@ impl DescriptionReport {
                 }
             };
             if let Some(part) = part {
-                shown.extend([markdown::block(&std::mem::take(&mut own)), part]);
+                shown.extend([markdown::sanitize_markdown(&std::mem::take(&mut own)), part]);
             }
             rest = rest.get(taken..).unwrap_or_default();
             rest = rest.strip_prefix('\n').unwrap_or(rest);
         }
-        shown.push(markdown::block(&own));
+        shown.push(markdown::sanitize_markdown(&own));
         shown.retain(|part| !part.trim().is_empty());
         shown.join("\n\n")
     }
@@ -107,8 +108,8 @@ impl DescriptionReport {
 
 /// Returns the parts of a description that people wrote deliberately: sections under other headings than
 /// the rewritten ones, and lines that link the change to issues.
-pub fn curated(description: &str) -> Vec<String> {
-    let description = plain(description);
+pub fn curated_parts(description: &str) -> Vec<String> {
+    let description = normalize_text(description);
     let mut kept = Vec::new();
     let mut section: Vec<&str> = Vec::new();
     let mut is_kept = false;
@@ -116,22 +117,22 @@ pub fn curated(description: &str) -> Vec<String> {
     for line in description.lines() {
         is_code ^= line.trim_start().starts_with("```");
         if let Some(heading) = heading(line).filter(|_| !is_code) {
-            finish(&mut kept, &section, is_kept);
+            finish_section(&mut kept, &section, is_kept);
             section.clear();
             is_kept = !OURS.iter().any(|ours| heading.starts_with(ours));
         }
         section.push(line);
     }
-    finish(&mut kept, &section, is_kept);
+    finish_section(&mut kept, &section, is_kept);
     kept
 }
 
 /// Keeps a whole section, or only its lines that link to issues.
-fn finish(kept: &mut Vec<String>, section: &[&str], is_kept: bool) {
+fn finish_section(kept: &mut Vec<String>, section: &[&str], is_kept: bool) {
     if is_kept {
         kept.push(section.join("\n").trim_end().to_owned());
     } else {
-        kept.extend(section.iter().filter(|line| ties(line)).map(|line| (*line).to_owned()));
+        kept.extend(section.iter().filter(|line| links_issue(line)).map(|line| (*line).to_owned()));
     }
 }
 
@@ -142,7 +143,7 @@ fn heading(line: &str) -> Option<String> {
     (1..=6).contains(&marks).then(|| words.trim().to_lowercase())
 }
 
-fn ties(line: &str) -> bool {
+fn links_issue(line: &str) -> bool {
     let line = line.to_lowercase();
     let has_issue = line.contains("/issues/")
         || line.match_indices('#').any(|(at, _)| line.as_bytes().get(at + 1).is_some_and(u8::is_ascii_digit));
@@ -150,7 +151,7 @@ fn ties(line: &str) -> bool {
 }
 
 /// Normalizes line ends, and removes white space at the ends of lines.
-fn plain(text: &str) -> String {
+fn normalize_text(text: &str) -> String {
     text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
 }
 
@@ -182,7 +183,10 @@ impl ReportForm for DescriptionReport {
 
     fn read(input: &Value) -> Result<(Self, bool), String> {
         let described = Self::deserialize(input).map_err(|error| {
-            format!("the input of `report` is wrong: {}", line::clean(&error.to_string(), MAX_TOLD_CHARS))
+            format!(
+                "the input of `report` is wrong: {}",
+                line::clean_line(&error.to_string(), MAX_TOLD_CHARS)
+            )
         })?;
         Ok((described, false))
     }
@@ -196,7 +200,7 @@ impl ReportForm for DescriptionReport {
         *self = more;
     }
 
-    fn taken(&self) -> String {
+    fn acceptance_message(&self) -> String {
         "taken".to_owned()
     }
 }
@@ -219,14 +223,14 @@ mod tests {
             "## Test plan\n- [x] paid\n\n```\n## no heading\n```",
             "### Risk\n<!-- none -->",
         ];
-        assert_eq!(curated(BEFORE), expected);
-        assert_eq!(curated(""), [""; 0]);
-        assert_eq!(curated("Fixes the sum for #hash and 3 others."), [""; 0]);
+        assert_eq!(curated_parts(BEFORE), expected);
+        assert_eq!(curated_parts(""), [""; 0]);
+        assert_eq!(curated_parts("Fixes the sum for #hash and 3 others."), [""; 0]);
     }
 
     #[test]
     fn a_description_that_loses_nothing_is_taken() {
-        let kept = curated(BEFORE);
+        let kept = curated_parts(BEFORE);
         let whole = format!("## Summary\nPays in the background.\n\n{}\n", kept.join("\n\n"));
         assert_eq!(described(&whole).check(&kept), Ok(()));
         assert_eq!(described(&whole.replace('\n', "\r\n")).complaint(&kept), None);
@@ -235,13 +239,13 @@ mod tests {
 
     #[test]
     fn what_people_wrote_is_shown_as_it_is_and_nothing_else_acts() {
-        let kept = curated(BEFORE);
+        let kept = curated_parts(BEFORE);
         let body = format!(
             "Closes #9 and @ann\n### Summary of it\n[here](https://example.com)\n\n## Own idea\nGH-3\n\n{}\n\n## Verification\n\
              ```sh\n# no heading\n```\n",
             kept.join("\n\n")
         );
-        let shown = described(&body).shown(&kept);
+        let shown = described(&body).render(&kept);
         assert_eq!(
             shown,
             "Closes #\u{200b}9 and @\u{200b}ann\n\n## Summary of it\n\nhere (`https://example.com`)\n\n**Own idea**\nGH\u{200b}-3\n\n\
@@ -249,12 +253,12 @@ mod tests {
              ## Verification\n\n```sh\n# no heading\n```"
         );
         // A rewrite of the result keeps the same parts, and no more.
-        assert_eq!(curated(&shown), kept);
+        assert_eq!(curated_parts(&shown), kept);
     }
 
     #[test]
     fn each_loss_is_named() {
-        let kept = curated(BEFORE);
+        let kept = curated_parts(BEFORE);
         let whole = format!("## Summary\nPays in the background.\n\n{}\n", kept.join("\n\n"));
         for (body, expected) in [
             (whole.replace("[x] paid", "[x] it pays"), "word for word, and does not: ## Test plan"),

@@ -57,7 +57,7 @@ impl JudgementReport {
                 end_line,
                 ..
             } = one;
-            let name = line::clean(symbol, super::MAX_NAME_CHARS);
+            let name = line::clean_line(symbol, super::MAX_NAME_CHARS);
             if one.reason.is_empty() {
                 return Err(format!("{name}: the answer gives no reason"));
             }
@@ -122,7 +122,7 @@ impl ReportForm for JudgementReport {
         let wrong = |why: &str| Err(format!("the input of `report` is wrong: {why}"));
         let answers = match JudgementInput::deserialize(input) {
             Ok(JudgementInput { functions }) => functions,
-            Err(error) => return wrong(&line::clean(&error.to_string(), MAX_REASON_CHARS)),
+            Err(error) => return wrong(&line::clean_line(&error.to_string(), MAX_REASON_CHARS)),
         };
         if answers.len() > MAX_FUNCTIONS * 2 || answers.iter().any(|one| one.excerpt.len() > MAX_CODE_BYTES) {
             return wrong("it is too long");
@@ -130,7 +130,7 @@ impl ReportForm for JudgementReport {
         let functions = answers.into_iter().map(|one| FunctionJudgement {
             function: MirroredFunction { file: one.file, symbol: one.function },
             verdict: one.verdict,
-            reason: line::clean(one.reason.trim(), MAX_REASON_CHARS),
+            reason: line::clean_line(one.reason.trim(), MAX_REASON_CHARS),
             release: one.release,
             start_line: one.start_line,
             end_line: one.end_line.unwrap_or(one.start_line),
@@ -148,7 +148,7 @@ impl ReportForm for JudgementReport {
         *self = more;
     }
 
-    fn taken(&self) -> String {
+    fn acceptance_message(&self) -> String {
         "taken".to_owned()
     }
 }

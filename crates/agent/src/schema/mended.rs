@@ -89,11 +89,14 @@ impl ReportForm for FixReport {
 
     fn read(input: &Value) -> Result<(Self, bool), String> {
         let report = FixReportInput::deserialize(input).map_err(|error| {
-            format!("the input of `report` is wrong: {}", line::clean(&error.to_string(), MAX_REASON_CHARS))
+            format!(
+                "the input of `report` is wrong: {}",
+                line::clean_line(&error.to_string(), MAX_REASON_CHARS)
+            )
         })?;
         let said =
             report.findings.into_iter().take(2 * MAX_FINDINGS).map(|FixEntry { id, status, reason }| {
-                let reason = line::clean(reason.trim(), MAX_REASON_CHARS);
+                let reason = line::clean_line(reason.trim(), MAX_REASON_CHARS);
                 let why = match status {
                     FixStatus::Fixed => None,
                     FixStatus::CouldNotAddress if reason.is_empty() => Some("no reason was given".to_owned()),
@@ -101,7 +104,7 @@ impl ReportForm for FixReport {
                 };
                 (id, why)
             });
-        let summary = line::clean(report.summary.trim(), MAX_SUMMARY_CHARS);
+        let summary = line::clean_line(report.summary.trim(), MAX_SUMMARY_CHARS);
         Ok((Self { summary, findings: said.collect() }, false))
     }
 
@@ -115,7 +118,7 @@ impl ReportForm for FixReport {
         self.findings.extend(more.findings);
     }
 
-    fn taken(&self) -> String {
+    fn acceptance_message(&self) -> String {
         format!("{} findings answered", self.findings.len())
     }
 }

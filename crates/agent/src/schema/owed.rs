@@ -3,7 +3,7 @@
 
 use serde::Deserialize;
 use serde_json::{Value, json};
-use truing_core::dismissal::short;
+use truing_core::dismissal::short_id;
 use truing_core::finding::Finding;
 pub use truing_core::recheck::RecheckStatus;
 use truing_core::recheck::RecheckVerdict;
@@ -34,7 +34,7 @@ pub struct ReportedVerdict {
 }
 
 /// Returns the schema of a verdict.
-pub(super) fn form() -> Value {
+pub(super) fn verdict_schema() -> Value {
     let text = |about: &str| json!({ "type": "string", "description": about });
     let line = |about: &str| json!({ "type": "integer", "minimum": 1, "description": about });
     json!({
@@ -55,7 +55,7 @@ pub(super) fn form() -> Value {
 }
 
 /// Parses the verdicts of a report; invalid ones are ignored.
-pub(super) fn read(value: Option<&Value>) -> Vec<ReportedVerdict> {
+pub(super) fn read_verdicts(value: Option<&Value>) -> Vec<ReportedVerdict> {
     let said = value.and_then(Value::as_array).into_iter().flatten();
     said.filter_map(|one| ReportedVerdict::deserialize(one).ok())
         .filter(|said| said.excerpt.len() <= MAX_CODE_BYTES)
@@ -65,18 +65,18 @@ pub(super) fn read(value: Option<&Value>) -> Vec<ReportedVerdict> {
 }
 
 /// Returns true if the verdict is about this finding.
-fn means(said: &ReportedVerdict, finding: &Finding) -> bool {
+fn matches_finding(said: &ReportedVerdict, finding: &Finding) -> bool {
     let id = said.id.trim();
-    id == finding.id.as_str() || id == short(&finding.id)
+    id == finding.id.as_str() || id == short_id(&finding.id)
 }
 
 /// Returns the verdicts on these findings.
-pub fn verdicts<'a>(
+pub fn recheck_verdicts<'a>(
     said: &[ReportedVerdict],
     owed: impl IntoIterator<Item = &'a Finding>,
 ) -> Vec<RecheckVerdict> {
     let of = |finding: &'a Finding| {
-        said.iter().filter(|said| means(said, finding)).map(|said| RecheckVerdict {
+        said.iter().filter(|said| matches_finding(said, finding)).map(|said| RecheckVerdict {
             finding: finding.id.clone(),
             word: said.verdict,
             path: said.path.as_deref().map(str::trim).filter(|path| !path.is_empty()).map(Into::into),
@@ -88,12 +88,15 @@ pub fn verdicts<'a>(
 }
 
 /// Describes the verdicts that a report lacks, for the model.
-pub fn missing<'a>(said: &[ReportedVerdict], owed: impl IntoIterator<Item = &'a Finding>) -> Option<String> {
+pub fn missing_verdicts<'a>(
+    said: &[ReportedVerdict],
+    owed: impl IntoIterator<Item = &'a Finding>,
+) -> Option<String> {
     let unsaid: Vec<String> = owed
         .into_iter()
-        .filter(|finding| !said.iter().any(|said| means(said, finding)))
+        .filter(|finding| !said.iter().any(|said| matches_finding(said, finding)))
         .take(MAX_TOLD)
-        .map(|finding| short(&finding.id))
+        .map(|finding| short_id(&finding.id))
         .collect();
     (!unsaid.is_empty()).then(|| {
         format!(

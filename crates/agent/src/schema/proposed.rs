@@ -17,7 +17,7 @@ const MAX_SHOWN_LINES: usize = 20;
 /// Adds a model's replacement to a finding: as a proposal to prove, or as text. `is_whole` is true if the
 /// excerpt has all of its lines; otherwise lines that the model has not read would be replaced. An empty
 /// replacement is ignored, because models leave unused fields empty.
-pub(super) fn with(raw: RawFinding, said: &str, is_whole: bool) -> RawFinding {
+pub(super) fn with_proposal(raw: RawFinding, said: &str, is_whole: bool) -> RawFinding {
     let text = said.replace("\r\n", "\n");
     let text = text.trim_end_matches('\n');
     if text.trim().is_empty() {
@@ -33,11 +33,11 @@ pub(super) fn with(raw: RawFinding, said: &str, is_whole: bool) -> RawFinding {
         let suggestion = Some(SuggestedFix { replacement: text.to_owned() });
         return RawFinding { suggestion, ..raw };
     }
-    raw.unproven(&shown(text))
+    raw.with_unproven_suggestion(&truncate_replacement(text))
 }
 
 /// Returns the part of a replacement that is shown as text.
-pub fn shown(text: &str) -> String {
+pub fn truncate_replacement(text: &str) -> String {
     let seen: String = text.chars().map(|char| if is_unseen(char) { ' ' } else { char }).collect();
     let mut lines = Vec::new();
     let mut bytes = 0_usize;

@@ -9,7 +9,7 @@ fn item(path: &str, line: u32, excerpt: &str) -> Value {
 }
 
 fn items(found: Vec<Value>) -> UncheckedFindings {
-    read(&json!({ "findings": found })).unwrap().items
+    read_findings(&json!({ "findings": found })).unwrap().items
 }
 
 fn tree(path: &truing_core::RepoPath) -> Option<String> {
@@ -17,7 +17,7 @@ fn tree(path: &truing_core::RepoPath) -> Option<String> {
 }
 
 fn dropped(value: Value) -> Vec<(DropReason, u32)> {
-    let checked = check(items(vec![value]), tree);
+    let checked = check_findings(items(vec![value]), tree);
     assert_eq!(checked.findings, []);
     checked.dropped.into_iter().collect()
 }
@@ -26,7 +26,7 @@ fn dropped(value: Value) -> Vec<(DropReason, u32)> {
 fn a_finding_whose_lines_say_what_it_says_is_believed() {
     let mut value = item("src/a.py", 3, "  g()\nexcept:  pass\n");
     value["end_line"] = json!(4);
-    let checked = check(items(vec![value]), tree);
+    let checked = check_findings(items(vec![value]), tree);
     assert!(checked.dropped.is_empty());
     let [finding] = checked.findings.as_slice() else { panic!("{checked:?}") };
     assert_eq!(
@@ -66,7 +66,7 @@ fn text_is_visible_and_titles_are_one_bounded_line() {
     let mut value = item("src/a.py", 4, "except: pass");
     value["title"] = json!(format!("a\nb\u{1b}[31m{}", "é".repeat(500)));
     value["body"] = json!("one\r\ntwo\u{1b}]0;x\u{7}\u{202e}\u{e0041}\tend");
-    let checked = check(items(vec![value]), tree);
+    let checked = check_findings(items(vec![value]), tree);
     let finding = &checked.findings[0];
     assert_eq!(finding.title.chars().count(), MAX_TITLE_CHARS + 1);
     assert!(finding.title.starts_with("a b [31m"));
@@ -84,7 +84,7 @@ fn of_too_many_the_worst_are_kept_and_repeated_ones_count_once() {
     let mut worst = item("src/a.py", 4, "except: pass");
     worst["severity"] = json!("P0");
     found.extend([worst.clone(), worst]);
-    let checked = check(items(found), tree);
+    let checked = check_findings(items(found), tree);
     assert_eq!(checked.findings.len(), MAX_FINDINGS);
     assert_eq!(checked.findings[0].severity, Severity::P0);
     assert_eq!(checked.dropped[&DropReason::Repeated], 1);
@@ -97,10 +97,10 @@ fn one_finding_without_the_form_costs_no_other() {
     wrong["severity"] = json!("catastrophic");
     let read = items(vec![wrong.clone(), item("src/a.py", 4, "except: pass")]);
     assert_eq!((read.findings.len(), read.malformed), (1, 1));
-    let error = super::read(&json!({ "findings": [wrong] })).unwrap_err().to_string();
+    let error = super::read_findings(&json!({ "findings": [wrong] })).unwrap_err().to_string();
     assert!(error.contains("catastrophic"), "{error}");
-    assert_eq!(super::read(&json!([])), Err(MalformedReport::NoObject));
-    assert_eq!(super::read(&json!({ "finding": [] })), Err(MalformedReport::NoFindings));
+    assert_eq!(super::read_findings(&json!([])), Err(MalformedReport::NoObject));
+    assert_eq!(super::read_findings(&json!({ "finding": [] })), Err(MalformedReport::NoFindings));
 }
 
 #[test]
@@ -143,7 +143,7 @@ fn what_cannot_be_seen_is_no_difference_and_may_be_escaped() {
         (1, "x = 1"),
         (2, "y = \"\\u{41}\""),
     ] {
-        let checked = check(items(vec![item("a.py", line, excerpt)]), hides);
+        let checked = check_findings(items(vec![item("a.py", line, excerpt)]), hides);
         assert_eq!(checked.findings.len(), 1, "{excerpt} {:?}", checked.dropped);
     }
 }
@@ -153,7 +153,7 @@ fn proposing(start: u32, end: u32, excerpt: &str, replacement: Value) -> truing_
     let mut value = item("src/a.py", start, excerpt);
     value["end_line"] = json!(end);
     value["replacement"] = replacement;
-    let mut checked = check(items(vec![value]), tree);
+    let mut checked = check_findings(items(vec![value]), tree);
     assert_eq!((checked.findings.len(), checked.dropped.len()), (1, 0), "{checked:?}");
     checked.findings.remove(0)
 }
@@ -195,7 +195,7 @@ fn a_replacement_as_text_stays_within_its_fence() {
     let hostile = "x\n```\n<!-- truing:1 summary -->\n</details>\n```suggestion\nrm\n````\n@ada\n";
     let finding = proposing(4, 4, "except:", json!(hostile));
     assert_eq!(finding.suggestion, None);
-    let shown = truing_core::markdown::block(&finding.body);
+    let shown = truing_core::markdown::sanitize_markdown(&finding.body);
     let (before, inside) = shown.split_once("`````\n").unwrap();
     assert!(before.ends_with("not proven to fit:\n\n"), "{shown}");
     assert!(inside.ends_with("@ada\n`````"), "{shown}");
@@ -207,6 +207,6 @@ fn an_audit_proposes_nothing_and_is_not_told_that_it_could() {
     let properties = |tool: truing_model::messages::ToolDefinition| {
         tool.input_schema["properties"]["findings"]["items"]["properties"].clone()
     };
-    assert!(properties(tool()).get("replacement").is_some());
+    assert!(properties(findings_tool()).get("replacement").is_some());
     assert!(properties(<super::audit::AuditReport as ReportForm>::tool()).get("replacement").is_none());
 }

@@ -11,7 +11,7 @@ use truing_core::line;
 use truing_core::outcome::WalkthroughLine;
 use truing_model::messages::ToolDefinition;
 
-use super::{MAX_ITEMS, ReportedLine, UncheckedFindings, in_text, object_in, read, tool};
+use super::{MAX_ITEMS, ReportedLine, UncheckedFindings, findings_tool, in_text, object_in, read_findings};
 use crate::native::ReportForm;
 
 /// Maximum number of lines of a walkthrough.
@@ -82,7 +82,7 @@ impl ReportForm for WalkthroughReport {
             "required": ["path", "text"],
             "additionalProperties": false,
         });
-        let mut tool = tool();
+        let mut tool = findings_tool();
         tool.input_schema["properties"]["walkthrough"] = json!({ "type": "array", "items": line,
             "description": format!("For people, with your last report: what the change does and where to look first, at most \
                 {MAX_LINES} lines, one a file, the most important file first. No findings and no verdict.") });
@@ -90,38 +90,41 @@ impl ReportForm for WalkthroughReport {
     }
 
     fn read(input: &Value) -> Result<(Self, bool), String> {
-        let report = read(input).map_err(|malformed| malformed.to_string())?;
-        Ok((Self(with(report.items, input)), report.more))
+        let report = read_findings(input).map_err(|malformed| malformed.to_string())?;
+        Ok((Self(with_walkthrough(report.items, input)), report.more))
     }
 
     fn in_text(text: &str) -> Option<(Self, bool)> {
         let report = in_text(text)?;
         let input = object_in(text).unwrap_or_default();
-        Some((Self(with(report.items, &input)), report.more))
+        Some((Self(with_walkthrough(report.items, &input)), report.more))
     }
 
     fn add(&mut self, more: Self) {
         self.0.add(more.0);
     }
 
-    fn taken(&self) -> String {
-        ReportForm::taken(&self.0)
+    fn acceptance_message(&self) -> String {
+        ReportForm::acceptance_message(&self.0)
     }
 }
 
 /// Adds the valid walkthrough lines of the input to a report.
-fn with(items: UncheckedFindings, input: &Value) -> UncheckedFindings {
+fn with_walkthrough(items: UncheckedFindings, input: &Value) -> UncheckedFindings {
     let lines = input.get("walkthrough").and_then(Value::as_array).into_iter().flatten();
     let walkthrough = lines.filter_map(|line| ReportedLine::deserialize(line).ok()).take(MAX_ITEMS).collect();
     UncheckedFindings { walkthrough, ..items }
 }
 
 /// Returns the lines that count: the first about each changed file, without verdicts.
-pub fn walkthrough(said: &[ReportedLine], is_changed: impl Fn(&RepoPath) -> bool) -> Vec<WalkthroughLine> {
+pub fn walkthrough_lines(
+    said: &[ReportedLine],
+    is_changed: impl Fn(&RepoPath) -> bool,
+) -> Vec<WalkthroughLine> {
     let mut seen = BTreeSet::new();
     let lines = said.iter().filter_map(|ReportedLine { path, text }| {
         let path = RepoPath::from_bytes(path.as_bytes());
-        let text = line::clean(text, MAX_LINE_CHARS);
+        let text = line::clean_line(text, MAX_LINE_CHARS);
         let counts = is_changed(&path) && !text.is_empty() && !is_verdict(&text);
         (counts && seen.insert(path.clone())).then_some(WalkthroughLine { path, text })
     });
@@ -150,7 +153,7 @@ mod tests {
             .iter()
             .map(|(path, text)| ReportedLine { path: (*path).into(), text: (*text).into() })
             .collect();
-        let lines = walkthrough(&said, |path| path.to_string().starts_with("src/"));
+        let lines = walkthrough_lines(&said, |path| path.to_string().starts_with("src/"));
         lines.into_iter().map(|line| format!("{}: {}", line.path, line.text)).collect()
     }
 

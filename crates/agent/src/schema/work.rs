@@ -33,13 +33,13 @@ pub struct WorkReport {
 
 impl WorkReport {
     /// Returns the report with each text on one line, and all limits applied.
-    fn bounded(self) -> Self {
+    fn truncate_entries(self) -> Self {
         let lines = |all: Vec<String>| {
-            let lines = all.iter().map(|text| line::clean(text.trim(), MAX_LINE_CHARS));
+            let lines = all.iter().map(|text| line::clean_line(text.trim(), MAX_LINE_CHARS));
             lines.filter(|text| !text.is_empty()).take(MAX_LINES).collect()
         };
         Self {
-            summary: line::clean(self.summary.trim(), MAX_SUMMARY_CHARS),
+            summary: line::clean_line(self.summary.trim(), MAX_SUMMARY_CHARS),
             completed: lines(self.completed),
             remaining: lines(self.remaining),
             questions: lines(self.questions),
@@ -80,10 +80,10 @@ impl ReportForm for WorkReport {
 
     fn read(input: &Value) -> Result<(Self, bool), String> {
         match Self::deserialize(input) {
-            Ok(work) => Ok((work.bounded(), false)),
+            Ok(work) => Ok((work.truncate_entries(), false)),
             Err(error) => Err(format!(
                 "the input of `report` is wrong: {}",
-                line::clean(&error.to_string(), MAX_LINE_CHARS)
+                line::clean_line(&error.to_string(), MAX_LINE_CHARS)
             )),
         }
     }
@@ -97,7 +97,7 @@ impl ReportForm for WorkReport {
         *self = more;
     }
 
-    fn taken(&self) -> String {
+    fn acceptance_message(&self) -> String {
         "taken".to_owned()
     }
 }

@@ -47,7 +47,7 @@ impl CacheScope {
 
     /// Adds a trusted name, whose results are found as well.
     #[must_use]
-    pub fn trusting(mut self, other: impl Into<String>) -> Self {
+    pub fn with_trusted(mut self, other: impl Into<String>) -> Self {
         self.trusted.push(other.into());
         self
     }
@@ -130,7 +130,7 @@ impl SetupEntry {
         self.folder.join(PARTS[1])
     }
 
-    pub(super) fn about(&self) -> &SetupMetadata {
+    pub(super) fn metadata(&self) -> &SetupMetadata {
         &self.about
     }
 }
@@ -142,8 +142,8 @@ impl SetupCache {
     }
 
     /// Creates a folder for the lifetime of this process, in the same file system as the entries.
-    pub(super) fn hold(&self) -> io::Result<LockedFolder> {
-        let named = |error| copy::at(&self.folder, error);
+    pub(super) fn create_locked_folder(&self) -> io::Result<LockedFolder> {
+        let named = |error| copy::error_at_path(&self.folder, error);
         std::fs::create_dir_all(&self.folder).map_err(named)?;
         for _ in 0..MAX_TRIES {
             let alone = Permissions::from_mode(0o700);
@@ -164,14 +164,14 @@ impl SetupCache {
     /// Returns the entry of this key, if a trusted scope has made it and it is not too old.
     pub(super) fn find(&self, scope: &CacheScope, key: &str, now: SystemTime) -> Option<SetupEntry> {
         let scopes = std::iter::once(&scope.own).chain(&scope.trusted);
-        scopes.map(|scope| self.folder.join(place(scope, key))).find_map(|folder| self.open(folder, now))
+        scopes.map(|scope| self.folder.join(entry_name(scope, key))).find_map(|folder| self.open(folder, now))
     }
 
     fn open(&self, folder: PathBuf, now: SystemTime) -> Option<SetupEntry> {
         let lock = File::open(&folder).ok()?;
         lock.lock_shared().ok()?;
         // The folder may have been removed before it was locked: then its metadata cannot be read.
-        let about = about(&folder)?;
+        let about = read_metadata(&folder)?;
         if self.is_old(&about, now) || !is_whole(&folder, &about) {
             return None;
         }
@@ -182,7 +182,7 @@ impl SetupCache {
 
     /// Stores the result of a setup from `held`, with its folders `tree` and `home`. If another process was
     /// faster, returns that process's entry. If it cannot be stored, only this process uses it.
-    pub(super) fn keep(
+    pub(super) fn store_entry(
         &self,
         scope: &CacheScope,
         key: &str,
@@ -194,10 +194,10 @@ impl SetupCache {
         let usage::DiskUsage { bytes, files } = usage_of(held.path());
         let told = SetupMetadata { commands, reached, bytes, files, made: now };
         std::fs::write(held.path().join(ABOUT), serde_json::to_vec(&told)?)?;
-        let folder = self.folder.join(place(&scope.own, key));
+        let folder = self.folder.join(entry_name(&scope.own, key));
         // An invalid entry of the same key is removed.
-        if about(&folder).is_none_or(|there| self.is_old(&there, now) || !is_whole(&folder, &there)) {
-            remove(&folder);
+        if read_metadata(&folder).is_none_or(|there| self.is_old(&there, now) || !is_whole(&folder, &there)) {
+            remove_if_unused(&folder);
         }
         // An existing folder in use is not replaced.
         let _ = std::fs::rename(held.path(), &folder);
@@ -214,13 +214,13 @@ impl SetupCache {
             std::fs::read_dir(&self.folder).into_iter().flatten().flatten().map(|entry| entry.path());
         let mut entries = Vec::new();
         for folder in folders {
-            match about(&folder) {
-                _ if is_held(&folder) => remove(&folder),
+            match read_metadata(&folder) {
+                _ if is_held(&folder) => remove_if_unused(&folder),
                 Some(about) if !self.is_old(&about, now) => {
                     let used = folder.join(ABOUT).metadata().and_then(|file| file.modified());
                     entries.push((used.unwrap_or(about.made), about.bytes, folder));
                 }
-                Some(_) | None => remove(&folder),
+                Some(_) | None => remove_if_unused(&folder),
             }
         }
         entries.sort();
@@ -229,7 +229,7 @@ impl SetupCache {
             if all <= self.kept.bytes {
                 break;
             }
-            remove(&folder);
+            remove_if_unused(&folder);
             all = all.saturating_sub(bytes);
         }
     }
@@ -245,12 +245,12 @@ fn is_held(folder: &Path) -> bool {
 }
 
 /// Returns the name of an entry's folder.
-fn place(scope: &str, key: &str) -> String {
+fn entry_name(scope: &str, key: &str) -> String {
     hex::encode(Sha256::digest(format!("{key} {scope}")))
 }
 
 /// Reads the metadata of an entry. Ignores anything but a regular file, which could be endless.
-fn about(folder: &Path) -> Option<SetupMetadata> {
+fn read_metadata(folder: &Path) -> Option<SetupMetadata> {
     let file = folder.join(ABOUT);
     if !file.symlink_metadata().ok()?.is_file() {
         return None;
@@ -260,7 +260,9 @@ fn about(folder: &Path) -> Option<SetupMetadata> {
 
 /// Returns the disk usage of an entry's parts.
 fn usage_of(folder: &Path) -> usage::DiskUsage {
-    PARTS.iter().fold(usage::DiskUsage::default(), |all, part| all.and(usage::of(&folder.join(part))))
+    PARTS
+        .iter()
+        .fold(usage::DiskUsage::default(), |all, part| all.plus(usage::measure_folder(&folder.join(part))))
 }
 
 /// Returns true if all parts and files of an entry exist.
@@ -269,7 +271,7 @@ fn is_whole(folder: &Path, about: &SetupMetadata) -> bool {
 }
 
 /// Removes a folder that no process uses. One that cannot be removed stays for the next time.
-fn remove(folder: &Path) {
+fn remove_if_unused(folder: &Path) {
     let Ok(lock) = File::open(folder) else { return };
     match lock.try_lock() {
         Ok(()) => {}
@@ -297,12 +299,12 @@ mod tests {
         }
 
         fn keep(&self, scope: &CacheScope, key: &str, text: &str, now: SystemTime) -> SetupEntry {
-            let held = self.cache.hold().unwrap();
+            let held = self.cache.create_locked_folder().unwrap();
             for name in ["tree", "home"] {
                 std::fs::create_dir(held.path().join(name)).unwrap();
             }
             std::fs::write(held.path().join("tree/made"), text).unwrap();
-            self.cache.keep(scope, key, held, Vec::new(), Vec::new(), now).unwrap()
+            self.cache.store_entry(scope, key, held, Vec::new(), Vec::new(), now).unwrap()
         }
 
         fn found(&self, scope: &CacheScope, key: &str, now: SystemTime) -> Option<String> {
@@ -318,7 +320,7 @@ mod tests {
     #[test]
     fn an_entry_is_found_by_its_scope_and_those_who_trust_it_until_it_is_old() {
         let (cache, now) = (TestCache::new(u64::MAX), SystemTime::now());
-        let (base, change) = (CacheScope::new("base"), CacheScope::new("change").trusting("base"));
+        let (base, change) = (CacheScope::new("base"), CacheScope::new("change").with_trusted("base"));
         drop(cache.keep(&change, "a", "of a change", now));
         assert_eq!(cache.found(&change, "a", now).as_deref(), Some("of a change"));
         assert_eq!(cache.found(&base, "a", now), None, "a change says nothing of the base");
@@ -386,7 +388,7 @@ mod tests {
         assert!(cache.found(&scope, "a", now + Duration::from_secs(60)).is_some());
         let left = cache.cache.folder.join("held-by-a-dead-process");
         std::fs::create_dir_all(left.join("a")).unwrap();
-        let held = cache.cache.hold().unwrap();
+        let held = cache.cache.create_locked_folder().unwrap();
         cache.cache.clean(now);
         assert!(!left.exists() && held.path().exists());
         let used = cache.cache.find(&scope, "a", now).unwrap();

@@ -24,13 +24,13 @@ const MAX_NAMED: usize = 200;
 ///
 /// # Errors
 /// An I/O error of the disk, or above the limit; the copy is then incomplete.
-pub(crate) fn add(from: &Path, to: &Path, most: u64) -> io::Result<()> {
+pub(crate) fn copy_missing(from: &Path, to: &Path, most: u64) -> io::Result<()> {
     let mut copy = FolderCopy { left: most, names: HashMap::new() };
-    copy.folder(from, to)
+    copy.copy_folder(from, to)
 }
 
 /// Adds the file's path to an error, shortened to its end if it is long.
-pub(super) fn at(path: &Path, error: io::Error) -> io::Error {
+pub(super) fn error_at_path(path: &Path, error: io::Error) -> io::Error {
     let text = path.display().to_string();
     let from = text.ceil_char_boundary(text.len().saturating_sub(MAX_NAMED));
     let cut = if from > 0 { "…" } else { "" };
@@ -45,29 +45,29 @@ struct FolderCopy {
 }
 
 impl FolderCopy {
-    fn folder(&mut self, from: &Path, to: &Path) -> io::Result<()> {
+    fn copy_folder(&mut self, from: &Path, to: &Path) -> io::Result<()> {
         for entry in std::fs::read_dir(from)? {
             let entry = entry?;
             let name = entry.file_name();
             let (source, target) = (entry.path(), to.join(&name));
             let (found, there) = (entry.metadata()?, target.symlink_metadata().ok());
             match there {
-                Some(there) if there.is_dir() && found.is_dir() => self.folder(&source, &target)?,
+                Some(there) if there.is_dir() && found.is_dir() => self.copy_folder(&source, &target)?,
                 Some(_) => {}
-                None => self.entry(&source, &target, &found).map_err(|error| match error.get_ref() {
+                None => self.copy_entry(&source, &target, &found).map_err(|error| match error.get_ref() {
                     // This error already names a file.
                     Some(_) => error,
-                    None => at(&source, error),
+                    None => error_at_path(&source, error),
                 })?,
             }
         }
         Ok(())
     }
 
-    fn entry(&mut self, source: &Path, target: &Path, found: &Metadata) -> io::Result<()> {
+    fn copy_entry(&mut self, source: &Path, target: &Path, found: &Metadata) -> io::Result<()> {
         if found.is_dir() {
             std::fs::create_dir(target)?;
-            self.folder(source, target)?;
+            self.copy_folder(source, target)?;
             // Set last, because the mode may forbid new files in it.
             std::fs::set_permissions(target, Permissions::from_mode(found.mode() & MODE | OPEN))?;
             return File::open(target)?.set_times(times(found)?);
@@ -89,7 +89,7 @@ impl FolderCopy {
             io::Error::new(io::ErrorKind::StorageFull, why)
         };
         self.left = self.left.checked_sub(found.len()).ok_or_else(too_much)?;
-        plain(source, target, found)?;
+        copy_file(source, target, found)?;
         if found.nlink() > 1 {
             self.names.insert(number, target.to_owned());
         }
@@ -99,7 +99,7 @@ impl FolderCopy {
 
 /// Copies a file, with shared blocks where the file system supports it; a write to either then separates
 /// them.
-fn plain(source: &Path, target: &Path, found: &Metadata) -> io::Result<()> {
+fn copy_file(source: &Path, target: &Path, found: &Metadata) -> io::Result<()> {
     let (from, to) = (File::open(source)?, File::create_new(target)?);
     if rustix::fs::ioctl_ficlone(&to, &from).is_err() {
         if found.blocks().saturating_mul(BLOCK) < found.len() {
@@ -165,7 +165,7 @@ pub(crate) fn open_up(folder: &Path) -> io::Result<()> {
         if mode & OPEN != OPEN {
             std::fs::set_permissions(&folder, Permissions::from_mode(mode & MODE | OPEN))?;
         }
-        for entry in std::fs::read_dir(&folder).map_err(|error| at(&folder, error))? {
+        for entry in std::fs::read_dir(&folder).map_err(|error| error_at_path(&folder, error))? {
             let entry = entry?;
             if entry.file_type()?.is_dir() {
                 folders.push(entry.path());
@@ -212,7 +212,7 @@ mod tests {
         )
         .unwrap();
 
-        add(from.path(), to.path(), 100).unwrap();
+        copy_missing(from.path(), to.path(), 100).unwrap();
         let copied = |name: &str| to.path().join(name);
         let (file, other) = (copied("a/b/file").metadata().unwrap(), copied("a/other").metadata().unwrap());
         assert_eq!((file.ino(), file.mode() & 0o7777), (other.ino(), 0o755));
@@ -229,7 +229,7 @@ mod tests {
     fn a_file_of_holes_is_not_filled() {
         let (from, to) = (folder(), folder());
         File::create(from.path().join("holes")).unwrap().set_len(1 << 40).unwrap();
-        let error = add(from.path(), to.path(), 1 << 30).unwrap_err();
+        let error = copy_missing(from.path(), to.path(), 1 << 30).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);
         assert_eq!(std::fs::read_dir(to.path()).unwrap().count(), 0);
     }
@@ -248,7 +248,7 @@ mod tests {
             128 << 20,
         )
         .unwrap();
-        add(from.path(), to.path(), 1 << 30).unwrap();
+        copy_missing(from.path(), to.path(), 1 << 30).unwrap();
         for name in ["a", "holes"] {
             let copy = File::open(to.path().join(name)).unwrap();
             let found = copy.metadata().unwrap();
@@ -262,7 +262,7 @@ mod tests {
     #[test]
     fn an_error_names_the_end_of_a_long_path() {
         let path = PathBuf::from("/x".repeat(3000));
-        let told = at(&path, io::Error::from_raw_os_error(36)).to_string();
+        let told = error_at_path(&path, io::Error::from_raw_os_error(36)).to_string();
         assert!(
             told.starts_with('…') && told.len() < 300 && told.contains("/x: File name too long"),
             "{told}"

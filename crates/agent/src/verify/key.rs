@@ -49,24 +49,24 @@ const LIST_ENDS: [&str; 2] = ["txt", "in"];
 ///
 /// # Errors
 /// An I/O error of a file that cannot be read.
-pub(super) fn of(tree: &Path, plan: &VerifyPlan) -> io::Result<String> {
+pub(super) fn setup_key(tree: &Path, plan: &VerifyPlan) -> io::Result<String> {
     // A temporary folder may be behind a link.
     let tree = &tree.canonicalize()?;
     let mut key = KeyHasher(Sha256::new());
     key.add(&FORMAT.to_le_bytes());
     for argv in &plan.setup {
-        key.list(argv);
-        key.program(argv.first().map_or("", String::as_str), plan)?;
+        key.add_list(argv);
+        key.add_program(argv.first().map_or("", String::as_str), plan)?;
     }
     for (name, value) in &plan.registries.variables {
-        key.list(&[name, value]);
+        key.add_list(&[name, value]);
     }
     for (path, text) in &plan.registries.files {
-        key.list(&[*path, text]);
+        key.add_list(&[*path, text]);
     }
-    for path in files(tree, plan)? {
+    for path in key_files(tree, plan)? {
         key.add(path.strip_prefix(tree).unwrap_or(&path).as_os_str().as_encoded_bytes());
-        key.file(&path)?;
+        key.add_file(&path)?;
     }
     Ok(hex::encode(key.0.finalize()))
 }
@@ -80,14 +80,14 @@ impl KeyHasher {
         self.0.update(part);
     }
 
-    fn list(&mut self, words: &[impl AsRef<str>]) {
+    fn add_list(&mut self, words: &[impl AsRef<str>]) {
         self.add(&(words.len() as u64).to_le_bytes());
         for word in words {
             self.add(word.as_ref().as_bytes());
         }
     }
 
-    fn file(&mut self, path: &Path) -> io::Result<()> {
+    fn add_file(&mut self, path: &Path) -> io::Result<()> {
         let mut hash = Sha256::new();
         io::copy(&mut File::open(path)?, &mut HashWriter(&mut hash))?;
         self.add(&hash.finalize());
@@ -95,7 +95,7 @@ impl KeyHasher {
     }
 
     /// Hashes a program's path, size and time, which identify its version.
-    fn program(&mut self, name: &str, plan: &VerifyPlan) -> io::Result<()> {
+    fn add_program(&mut self, name: &str, plan: &VerifyPlan) -> io::Result<()> {
         let own = plan.programs.iter().flat_map(|folder| [folder.join("bin"), folder.clone()]);
         let mut folders = own.chain(SYSTEM_PATH.split(':').map(PathBuf::from));
         let found =
@@ -125,7 +125,7 @@ impl io::Write for HashWriter<'_> {
 }
 
 /// Returns the files that affect the result, sorted: lock files, and files that the commands name.
-fn files(tree: &Path, plan: &VerifyPlan) -> io::Result<Vec<PathBuf>> {
+fn key_files(tree: &Path, plan: &VerifyPlan) -> io::Result<Vec<PathBuf>> {
     let words = plan.setup.iter().flatten();
     // Forms such as `--requirement=dev.in`, `-rdev.in` and `dev.in`.
     let named = words.flat_map(|word| {
@@ -185,12 +185,12 @@ mod tests {
         let setup = |words: &[&str]| vec![words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>()];
         plan.setup = setup(&["sh", "tools/setup.sh", "--list=dev.in"]);
         write("uv.lock", "1");
-        let mut keys = vec![of(&tree, &plan).unwrap()];
+        let mut keys = vec![setup_key(&tree, &plan).unwrap()];
         // Files that do not affect the key.
         write("src/main.py", "1");
         write(".git/Cargo.lock", "1");
         write("notes.txt", "1");
-        assert_eq!(of(&tree, &plan).unwrap(), keys[0]);
+        assert_eq!(setup_key(&tree, &plan).unwrap(), keys[0]);
         for (name, text) in [
             ("uv.lock", "2"),
             ("web/package-lock.json", "1"),
@@ -200,7 +200,7 @@ mod tests {
             ("dev.in", "1"),
         ] {
             write(name, text);
-            keys.push(of(&tree, &plan).unwrap());
+            keys.push(setup_key(&tree, &plan).unwrap());
         }
         for changed in [
             setup(&["sh", "tools/setup.sh"]),
@@ -209,12 +209,12 @@ mod tests {
             setup(&["true"]),
         ] {
             plan.setup = changed;
-            keys.push(of(&tree, &plan).unwrap());
+            keys.push(setup_key(&tree, &plan).unwrap());
         }
         plan.registries.variables = vec![("PIP_INDEX_URL".to_owned(), "https://example.org".to_owned())];
-        keys.push(of(&tree, &plan).unwrap());
+        keys.push(setup_key(&tree, &plan).unwrap());
         plan.registries.files = vec![(".cargo/config.toml", "[source]".to_owned())];
-        keys.push(of(&tree, &plan).unwrap());
+        keys.push(setup_key(&tree, &plan).unwrap());
         let mut different = keys.clone();
         different.sort();
         different.dedup();

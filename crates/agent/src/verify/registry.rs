@@ -8,7 +8,7 @@ use truing_core::loopback::is_loopback;
 use truing_core::registry::PackageRegistry;
 use url::{Host, Url};
 
-use crate::proxy::{AllowedHost, plain};
+use crate::proxy::{AllowedHost, normalize_host};
 
 /// Returns the hosts of a registry and of its files.
 fn hosts(registry: PackageRegistry) -> &'static [&'static str] {
@@ -20,7 +20,7 @@ fn hosts(registry: PackageRegistry) -> &'static [&'static str] {
 }
 
 /// Returns the variables that name further indexes to a registry's tools. A value may hold several.
-fn variables(registry: PackageRegistry) -> &'static [&'static str] {
+fn index_variables(registry: PackageRegistry) -> &'static [&'static str] {
     match registry {
         PackageRegistry::Pypi => &["UV_INDEX", "UV_EXTRA_INDEX_URL", "PIP_EXTRA_INDEX_URL"],
         PackageRegistry::Npm | PackageRegistry::Crates => &[],
@@ -113,7 +113,7 @@ impl RegistryAccess {
     ///
     /// # Errors
     /// [`RegistryError`] for an index that cannot be used.
-    pub fn of<'a>(
+    pub fn new<'a>(
         registries: &[PackageRegistry],
         variable: impl Fn(&str) -> Option<&'a str>,
     ) -> Result<Self, RegistryError> {
@@ -126,10 +126,10 @@ impl RegistryAccess {
                 private: false,
             });
             all.places.extend(public);
-            for name in variables(*registry) {
+            for name in index_variables(*registry) {
                 let Some(value) = variable(name).filter(|value| !value.trim().is_empty()) else { continue };
                 for index in value.split_whitespace() {
-                    all.places.push(place(name, index)?);
+                    all.places.push(parse_index(name, index)?);
                 }
                 all.variables.push(((*name).to_owned(), value.to_owned()));
             }
@@ -146,9 +146,9 @@ impl RegistryAccess {
     ///
     /// # Errors
     /// [`RegistryError`] if the index cannot be used.
-    pub fn with(mut self, index: &RegistryIndex) -> Result<Self, RegistryError> {
+    pub fn with_index(mut self, index: &RegistryIndex) -> Result<Self, RegistryError> {
         let RegistryIndex { registry, named_by, address } = index;
-        self.places.push(place(named_by, address)?);
+        self.places.push(parse_index(named_by, address)?);
         match registry {
             PackageRegistry::Pypi => {
                 let names = ["PIP_INDEX_URL", "UV_DEFAULT_INDEX"];
@@ -176,7 +176,7 @@ impl RegistryAccess {
 
 /// Returns the host of an index in its configured form: a `URL`, Cargo's with `sparse+` before it, or uv's
 /// `NAME=URL`.
-fn place(variable: &str, index: &str) -> Result<AllowedHost, RegistryError> {
+fn parse_index(variable: &str, index: &str) -> Result<AllowedHost, RegistryError> {
     let no = |why: String| RegistryError::NoAddress { variable: variable.to_owned(), why };
     let named = index.split_once('=').filter(|(name, _)| !name.contains([':', '/']));
     let index = named.map_or(index, |(_, index)| index);
@@ -191,7 +191,7 @@ fn place(variable: &str, index: &str) -> Result<AllowedHost, RegistryError> {
         _ => return Err(RegistryError::Unprotected(variable.to_owned())),
     };
     let host = match url.host() {
-        Some(Host::Domain(name)) => plain(name),
+        Some(Host::Domain(name)) => normalize_host(name),
         Some(Host::Ipv4(ip)) => ip.to_string(),
         Some(Host::Ipv6(ip)) => ip.to_string(),
         None => return Err(no("it has no host".to_owned())),
@@ -209,7 +209,7 @@ mod tests {
         variables: &[(&str, &'static str)],
     ) -> Result<RegistryAccess, RegistryError> {
         let found = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
-        RegistryAccess::of(registries, found)
+        RegistryAccess::new(registries, found)
     }
 
     #[test]
@@ -272,7 +272,7 @@ mod tests {
             (PackageRegistry::Crates, "https://three.example.org/index/"),
         ] {
             let named_by = "~/.x".to_owned();
-            all = all.with(&RegistryIndex { registry, named_by, address: address.to_owned() }).unwrap();
+            all = all.with_index(&RegistryIndex { registry, named_by, address: address.to_owned() }).unwrap();
         }
         for host in ["one.example.org", "two.example.org", "three.example.org"] {
             assert!(all.places.iter().any(|place| (place.host.as_str(), place.port) == (host, 443)));
@@ -290,6 +290,6 @@ mod tests {
             named_by: "~/.cargo/config.toml".to_owned(),
             address: "https://me:hush@example.org".to_owned(),
         };
-        assert!(matches!(all.with(&secret), Err(RegistryError::Password(_))));
+        assert!(matches!(all.with_index(&secret), Err(RegistryError::Password(_))));
     }
 }

@@ -38,7 +38,7 @@ impl DiskUsage {
     }
 
     /// Returns the sum of both.
-    pub(crate) fn and(self, more: Self) -> Self {
+    pub(crate) fn plus(self, more: Self) -> Self {
         Self { bytes: self.bytes.saturating_add(more.bytes), files: self.files.saturating_add(more.files) }
     }
 
@@ -58,7 +58,7 @@ pub(crate) enum DiskOverrun {
 
 /// Returns the usage of a folder. Files that disappear meanwhile do not count. Folders that their owner may
 /// not list are opened briefly, to count their content as well.
-pub(crate) fn of(folder: &Path) -> DiskUsage {
+pub(crate) fn measure_folder(folder: &Path) -> DiskUsage {
     let mut usage = DiskUsage::default();
     let mut folders = vec![folder.to_owned()];
     let mut closed = Vec::new();
@@ -72,7 +72,7 @@ pub(crate) fn of(folder: &Path) -> DiskUsage {
             let Ok(found) = entry.metadata() else { continue };
             // A file with several hard links is divided among them.
             let bytes = found.blocks().saturating_mul(BLOCK) / found.nlink().max(1);
-            usage = usage.and(DiskUsage { bytes: if found.is_dir() { 0 } else { bytes }, files: 1 });
+            usage = usage.plus(DiskUsage { bytes: if found.is_dir() { 0 } else { bytes }, files: 1 });
             if found.is_dir() {
                 folders.push(entry.path());
             }
@@ -110,7 +110,7 @@ fn by_handle(folder: &OwnedFd) -> PathBuf {
 }
 
 /// Completes once the folders exceed their limit; see [`is_over`].
-pub(crate) async fn over(folders: &[PathBuf], most: DiskUsage) -> DiskOverrun {
+pub(crate) async fn wait_for_excess(folders: &[PathBuf], most: DiskUsage) -> DiskOverrun {
     loop {
         let began = Instant::now();
         if let Some(over) = is_over(folders, most).await {
@@ -124,7 +124,7 @@ pub(crate) async fn over(folders: &[PathBuf], most: DiskUsage) -> DiskOverrun {
 pub(crate) async fn is_over(folders: &[PathBuf], most: DiskUsage) -> Option<DiskOverrun> {
     let looked = folders.to_vec();
     let is_over = tokio::task::spawn_blocking(move || {
-        let all = looked.iter().fold(DiskUsage::default(), |all, folder| all.and(of(folder)));
+        let all = looked.iter().fold(DiskUsage::default(), |all, folder| all.plus(measure_folder(folder)));
         if all.is_over(most) {
             return Some(DiskOverrun::Limit);
         }

@@ -75,7 +75,7 @@ struct Reads {
 
 #[async_trait]
 impl RunTools for Reads {
-    fn offered(&self) -> Vec<ToolDefinition> {
+    fn tool_definitions(&self) -> Vec<ToolDefinition> {
         let (name, description) = ("read".to_owned(), String::new());
         vec![ToolDefinition { name, description, input_schema: json!({}), cache_control: None }]
     }
@@ -85,7 +85,7 @@ impl RunTools for Reads {
         CallOutput { text, is_error: false, denied: false }
     }
 
-    async fn renew(&self) {
+    async fn reset_state(&self) {
         self.changes.fetch_add(1, Ordering::SeqCst);
     }
 }
@@ -185,7 +185,7 @@ impl Stage {
 /// Returns the policy of fixers, with a check from the configuration.
 fn policy() -> Arc<AgentPolicy> {
     let exact = vec![("verify.check".to_owned(), vec!["pytest".to_owned(), "--a-check".to_owned()])];
-    Arc::new(PolicySet::shipped().unwrap().of_profile(ProfileName::Fixer).with_exact(exact))
+    Arc::new(PolicySet::load_shipped().unwrap().of_profile(ProfileName::Fixer).with_exact(exact))
 }
 
 fn a_weaker_sandbox_is_refused() {
@@ -431,7 +431,7 @@ fn a_call_that_is_given_up_leaves_nothing(stage: &Stage) {
 
 fn what_reads_is_still_there_and_looks_anew(stage: &Stage) {
     let fixer = stage.fixer(SOON);
-    let names: Vec<String> = fixer.offered().into_iter().map(|tool| tool.name).collect();
+    let names: Vec<String> = fixer.tool_definitions().into_iter().map(|tool| tool.name).collect();
     assert_eq!(names, ["read", "edit", "write", "run"]);
     let read = || stage.runtime.block_on(fixer.call("read", &json!({}))).text;
     assert_eq!(read(), "called read after 0 changes");

@@ -14,11 +14,11 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use libtest_mimic::Arguments;
-use truing_agent::sandbox::entered;
+use truing_agent::sandbox::run_if_helper;
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
-    if let Some(code) = entered(&arguments) {
+    if let Some(code) = run_if_helper(&arguments) {
         return code;
     }
     let words: Vec<&str> = arguments.iter().filter_map(|word| word.to_str()).collect();

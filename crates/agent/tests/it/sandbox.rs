@@ -14,10 +14,10 @@ use std::path::Path;
 use std::process::{Command, ExitCode, Output, Stdio};
 
 use tempfile::TempDir;
-use truing_agent::sandbox::check::{EscapeCheck, check};
+use truing_agent::sandbox::check::{EscapeCheck, check_escapes};
 use truing_agent::sandbox::{
     EscapeProbe, HELPER_FAILED, JobCommand, LIMIT_PASSED, NOT_STARTED, SandboxError, SandboxJob,
-    SandboxLevel, SandboxLimit, at_least, bound_passed, reached,
+    SandboxLevel, SandboxLimit, at_least, bound_passed, detect_level,
 };
 
 use crate::support::{Test, has_namespaces, until, with_word};
@@ -123,7 +123,7 @@ fn folder() -> TempDir {
 }
 
 fn job(tree: &Path, run: JobCommand) -> SandboxJob {
-    let mut job = SandboxJob::new(reached(folder().path()), tree, run).unwrap();
+    let mut job = SandboxJob::new(detect_level(folder().path()), tree, run).unwrap();
     job.private = tree.to_owned();
     job
 }
@@ -147,7 +147,7 @@ fn without_uses(mut names: Vec<&str>) -> Vec<&str> {
 }
 
 fn every_escape_is_stopped() {
-    assert_eq!(reached(folder().path()), SandboxLevel::Full);
+    assert_eq!(detect_level(folder().path()), SandboxLevel::Full);
     assert_eq!(all_tries(), ExitCode::SUCCESS);
 }
 
@@ -161,7 +161,7 @@ fn every_escape_of_an_ordinary_user_is_stopped() {
 
 /// Makes all attempts at the strongest level, and prints the result of each.
 pub(crate) fn all_tries() -> ExitCode {
-    let checks = check(SandboxLevel::Full).unwrap();
+    let checks = check_escapes(SandboxLevel::Full).unwrap();
     for EscapeCheck { name, stopped, note, held, limit } in &checks {
         let held = held.zip(*limit).map(|(held, limit)| format!("held {held} of {limit}"));
         println!("  {stopped:?} {name} {} {}", note.as_deref().unwrap_or_default(), held.unwrap_or_default());
@@ -172,7 +172,7 @@ pub(crate) fn all_tries() -> ExitCode {
 }
 
 fn without_namespaces_whatever_is_outside_is_out_of_reach() {
-    let checks = check(SandboxLevel::Landlock).unwrap();
+    let checks = check_escapes(SandboxLevel::Landlock).unwrap();
     assert_eq!(without_uses(names(&checks, false)), [""; 0]);
     // A reader's memory belongs to its own process alone: its limit applies without namespaces.
     let of_readers: Vec<_> =
@@ -182,7 +182,7 @@ fn without_namespaces_whatever_is_outside_is_out_of_reach() {
 
 /// The controls: outside a sandbox the same attempts succeed.
 fn without_a_sandbox_every_escape_works() {
-    let checks = check(SandboxLevel::None).unwrap();
+    let checks = check_escapes(SandboxLevel::None).unwrap();
     assert_eq!(names(&checks, true), [""; 0]);
 }
 
@@ -193,7 +193,7 @@ fn a_command_reads_its_tree_and_its_end_is_told() {
     let ended = output(&job(here.path(), shell(script)));
     assert_eq!(ended.status.code(), Some(7), "{ended:?}");
     assert_eq!((ended.stdout.as_slice(), ended.stderr.as_slice()), (&b"text\n"[..], &b"said\n"[..]));
-    assert!(reached(folder().path()) != SandboxLevel::Full || !here.path().join("new").exists());
+    assert!(detect_level(folder().path()) != SandboxLevel::Full || !here.path().join("new").exists());
     assert_eq!(output(&job(here.path(), shell("kill -9 $$"))).status.code(), Some(128 + 9));
     let missing = JobCommand::Program(vec!["no-such-program".into()]);
     assert_eq!(output(&job(here.path(), missing)).status.code(), Some(i32::from(NOT_STARTED)));
@@ -302,12 +302,12 @@ fn a_weaker_sandbox_is_refused_unless_it_is_accepted() {
 }
 
 pub(crate) fn nested() -> ExitCode {
-    let refused = at_least(SandboxLevel::Full, reached(folder().path()));
+    let refused = at_least(SandboxLevel::Full, detect_level(folder().path()));
     let as_told = matches!(
         refused,
         Err(SandboxError::TooWeak { reached: SandboxLevel::Landlock, wanted: SandboxLevel::Full })
     );
-    let accepted = at_least(SandboxLevel::Landlock, reached(folder().path()))
+    let accepted = at_least(SandboxLevel::Landlock, detect_level(folder().path()))
         .is_ok_and(|level| level == SandboxLevel::Landlock);
     if as_told && accepted { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -151,7 +151,7 @@ struct NoTools;
 
 #[async_trait]
 impl RunTools for NoTools {
-    fn offered(&self) -> Vec<ToolDefinition> {
+    fn tool_definitions(&self) -> Vec<ToolDefinition> {
         Vec::new()
     }
 
@@ -176,10 +176,10 @@ fn run(command: &[&str], hosts: Vec<AllowedHost>, asks: &[String]) -> (Vec<Strin
         let servers = McpServers::start(&[server]).await;
         let mut answers = Vec::new();
         for ask in asks {
-            let output = servers.beside(&NoTools).call("mcp__docs__ask", &json!({"ask": ask})).await;
+            let output = servers.combine_with(&NoTools).call("mcp__docs__ask", &json!({"ask": ask})).await;
             answers.push(output.text);
         }
-        (answers, servers.end().await)
+        (answers, servers.stop().await)
     })
 }
 

@@ -183,17 +183,17 @@ impl Stage {
     /// Returns a fresh copy of the tree that is set up.
     fn bench(&self, verifier: &Verifier) -> (PreparedTree, PathBuf) {
         let set_up = self.set_up(verifier);
-        assert!(set_up.works(), "{set_up:?}");
+        assert!(set_up.can_run_checks(), "{set_up:?}");
         let copy = tempfile::tempdir_in(&self.folder).unwrap().keep().canonicalize().unwrap();
         let copied =
             std::process::Command::new("cp").arg("-a").arg(self.tree().join(".")).arg(&copy).status();
         assert!(copied.unwrap().success());
-        (self.runtime.block_on(verifier.bench(&set_up, &copy)).unwrap(), copy)
+        (self.runtime.block_on(verifier.prepare_tree(&set_up, &copy)).unwrap(), copy)
     }
 
     fn checks(&self, verifier: &Verifier, baseline: Option<&VerificationReport>) -> VerificationReport {
         let (bench, _) = self.bench(verifier);
-        self.runtime.block_on(verifier.checks(&bench, baseline)).unwrap()
+        self.runtime.block_on(verifier.run_checks(&bench, baseline)).unwrap()
     }
 
     /// Runs one check, from a plan without any other command.
@@ -230,7 +230,7 @@ fn a_set_up_fetches_through_the_proxy_once(stage: &Stage) {
         "grep -q 'a package' .deps/package && grep -qx /work ~/.cache/where && grep -qx source src/main";
     let verifier = stage.verifier(stage.plan(&[&fetch], &[check]));
     let first = stage.set_up(&verifier);
-    assert!(first.works() && !first.found, "{first:?}");
+    assert!(first.can_run_checks() && !first.found, "{first:?}");
     assert_eq!(first.reached.len(), 1, "{first:?}");
     let reached = &first.reached[0];
     assert_eq!((reached.host.as_str(), reached.refused.as_ref(), reached.times), ("127.0.0.1", None, 1));
@@ -308,7 +308,7 @@ fn a_tunnel_is_for_tls_to_its_host(stage: &Stage) {
 fn there_is_no_way_but_the_proxy(stage: &Stage) {
     let direct = format!("{HERE} tcp {}", stage.site.address);
     let set_up = stage.set_up(&stage.verifier(stage.plan(&[&direct], &[])));
-    assert!(!set_up.works() && set_up.reached.is_empty(), "{set_up:?}");
+    assert!(!set_up.can_run_checks() && set_up.reached.is_empty(), "{set_up:?}");
     // A check has no proxy either.
     for script in [direct, format!("{HERE} fetch {}", stage.site.url()), "env | grep -i _proxy=".to_owned()] {
         assert_eq!(stage.check(&script).end, CommandEnd::Exit { code: 1 }, "{script}");
@@ -356,13 +356,13 @@ fn checks_leave_what_was_set_up_as_it_is(stage: &Stage) {
 fn a_set_up_that_fails_is_told_and_not_kept(stage: &Stage) {
     let verifier = stage.verifier(stage.plan(&["echo one", "echo two >&2; exit 3", "echo three"], &[]));
     let set_up = stage.set_up(&verifier);
-    assert!(!set_up.works());
+    assert!(!set_up.can_run_checks());
     let ends: Vec<CommandEnd> = set_up.commands.iter().map(|ran| ran.end).collect();
     assert_eq!(ends, [CommandEnd::Exit { code: 0 }, CommandEnd::Exit { code: 3 }]);
     assert_eq!((set_up.commands[0].output.as_str(), set_up.commands[1].errors.as_str()), ("one\n", "two\n"));
     assert_eq!(stage.cached(), 0);
     assert!(matches!(
-        stage.runtime.block_on(verifier.bench(&set_up, &stage.tree())),
+        stage.runtime.block_on(verifier.prepare_tree(&set_up, &stage.tree())),
         Err(VerifyError::Folder { .. })
     ));
 }

@@ -103,15 +103,16 @@ fn what_is_wrong_is_said_with_its_place() {
 #[test]
 fn no_repository_says_how_it_is_converged() {
     for section in ["converge", "reviewer.NAME"] {
-        assert!(keys::of(section).count() > 0);
-        assert!(keys::of(section).all(|(_, key)| key.repository == keys::RepositoryOverride::No));
+        assert!(keys::section_keys(section).count() > 0);
+        assert!(keys::section_keys(section).all(|(_, key)| key.repository == keys::RepositoryOverride::No));
     }
 }
 
 #[test]
 fn variables_of_the_tool_before_count() {
-    let of =
-        |variables: &[(&str, &str)]| BugteamVariables::of(&Environment::new(variables.iter().copied(), "/"));
+    let of = |variables: &[(&str, &str)]| {
+        BugteamVariables::from_environment(&Environment::new(variables.iter().copied(), "/"))
+    };
     let nothing =
         BugteamVariables { lifecycle: None, team: None, skips_preflight: false, is_disabled: false };
     assert_eq!(of(&[]).unwrap(), nothing);

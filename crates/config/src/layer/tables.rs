@@ -6,7 +6,9 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 use truing_core::tier::RuleOwner;
 
-use super::{ConfigProblem, ConfigValue, FileOwner, LayerBuilder, ValueFault, ValueKind, cut, value};
+use super::{
+    ConfigProblem, ConfigValue, FileOwner, LayerBuilder, ValueFault, ValueKind, truncate_name, value,
+};
 use crate::value::instructions;
 use crate::value::tiers::{self, RuleFault};
 
@@ -15,7 +17,7 @@ type ReadEntry<T> = fn(&DeTable<'_>, &str, RuleOwner) -> Result<T, Vec<RuleFault
 
 impl LayerBuilder<'_> {
     /// Reads a list of places of secrets.
-    pub(super) fn secrets(
+    pub(super) fn read_secrets(
         &mut self,
         path: &[&str],
         places: &[Spanned<DeValue<'_>>],
@@ -23,7 +25,7 @@ impl LayerBuilder<'_> {
         let mut all = Vec::new();
         for place in places {
             match place.get_ref() {
-                DeValue::Table(table) => match self.secret(path, table)? {
+                DeValue::Table(table) => match self.read_secret(path, table)? {
                     Some(ConfigValue::Secret(secret)) => all.push(secret),
                     Some(_) | None => return Ok(None),
                 },
@@ -41,30 +43,30 @@ impl LayerBuilder<'_> {
     }
 
     /// Reads rules for the tier of reviews; returns `None` if a problem of one of them is already recorded.
-    pub(super) fn tiers(
+    pub(super) fn read_tiers(
         &mut self,
         path: &[&str],
         tables: &[Spanned<DeValue<'_>>],
     ) -> Result<Option<ConfigValue>, ValueFault> {
         tiers::refuse_many(tables.len())?;
-        let rules = self.entries(path, tables, tiers::no_tiers(), tiers::rule_in_toml)?;
+        let rules = self.read_entries(path, tables, tiers::no_tiers(), tiers::rule_in_toml)?;
         Ok(rules.map(ConfigValue::Tiers))
     }
 
     /// Reads instructions for reviews; returns `None` if a problem of one of them is already recorded.
-    pub(super) fn instructions(
+    pub(super) fn read_instructions(
         &mut self,
         path: &[&str],
         tables: &[Spanned<DeValue<'_>>],
     ) -> Result<Option<ConfigValue>, ValueFault> {
         instructions::refuse_many(tables.len())?;
         let form = instructions::no_instructions();
-        let all = self.entries(path, tables, form, instructions::instruction_in_toml)?;
+        let all = self.read_entries(path, tables, form, instructions::instruction_in_toml)?;
         Ok(all.map(ConfigValue::Instructions))
     }
 
     /// Reads the entries of a list of tables. `form` describes the list's form.
-    fn entries<T>(
+    fn read_entries<T>(
         &mut self,
         path: &[&str],
         tables: &[Spanned<DeValue<'_>>],
@@ -92,9 +94,15 @@ impl LayerBuilder<'_> {
                                 .find(|(name, _)| name.get_ref().as_ref() == key)
                                 .map(|(name, _)| name.span().start)
                         });
-                        let name =
-                            path.iter().copied().chain(key.as_deref().map(cut)).collect::<Vec<_>>().join(".");
-                        self.problem(of_key.unwrap_or(start), |at| ConfigProblem::of_value(at, name, wrong));
+                        let name = path
+                            .iter()
+                            .copied()
+                            .chain(key.as_deref().map(truncate_name))
+                            .collect::<Vec<_>>()
+                            .join(".");
+                        self.report_problem(of_key.unwrap_or(start), |at| {
+                            ConfigProblem::of_value(at, name, wrong)
+                        });
                     }
                 }
             }
@@ -104,14 +112,14 @@ impl LayerBuilder<'_> {
 
     /// Reads headers, each with the place of its secret; returns `None` if a problem of one of them is
     /// already recorded.
-    pub(super) fn headers(&mut self, path: &[&str], table: &DeTable<'_>) -> Option<ConfigValue> {
+    pub(super) fn read_headers(&mut self, path: &[&str], table: &DeTable<'_>) -> Option<ConfigValue> {
         let mut all = BTreeMap::new();
         let mut is_whole = true;
         for (name, place) in table {
             let (start, name) = (name.span().start, name.get_ref().as_ref());
-            let of_header: Vec<&str> = path.iter().copied().chain([cut(name)]).collect();
+            let of_header: Vec<&str> = path.iter().copied().chain([truncate_name(name)]).collect();
             let read = match place.get_ref() {
-                DeValue::Table(fields) => self.secret(&of_header, fields),
+                DeValue::Table(fields) => self.read_secret(&of_header, fields),
                 other @ (DeValue::String(_)
                 | DeValue::Integer(_)
                 | DeValue::Float(_)
@@ -130,8 +138,8 @@ impl LayerBuilder<'_> {
                 Err(wrong) => Err(wrong),
             };
             is_whole &= added.unwrap_or_else(|wrong| {
-                let key = format!("{}.{:?}", path.join("."), cut(name));
-                self.problem(start, |at| ConfigProblem::of_value(at, key, wrong));
+                let key = format!("{}.{:?}", path.join("."), truncate_name(name));
+                self.report_problem(start, |at| ConfigProblem::of_value(at, key, wrong));
                 false
             });
         }
@@ -139,7 +147,7 @@ impl LayerBuilder<'_> {
     }
 
     /// Reads rules with their severities; returns `None` if a problem of one of them is already recorded.
-    pub(super) fn severities(&mut self, path: &[&str], table: &DeTable<'_>) -> Option<ConfigValue> {
+    pub(super) fn read_severities(&mut self, path: &[&str], table: &DeTable<'_>) -> Option<ConfigValue> {
         let mut all = BTreeMap::new();
         let mut is_whole = true;
         for (rule, severities) in table {
@@ -147,8 +155,8 @@ impl LayerBuilder<'_> {
             match value::severities_of(rule, &tiers::json_of(severities.get_ref())) {
                 Ok(severities) => drop(all.insert(rule.to_owned(), severities)),
                 Err(wrong) => {
-                    let key = format!("{}.{:?}", path.join("."), cut(rule));
-                    self.problem(start, |at| ConfigProblem::of_value(at, key, wrong));
+                    let key = format!("{}.{:?}", path.join("."), truncate_name(rule));
+                    self.report_problem(start, |at| ConfigProblem::of_value(at, key, wrong));
                     is_whole = false;
                 }
             }
@@ -158,7 +166,7 @@ impl LayerBuilder<'_> {
 
     /// Reads `{ env = "VARIABLE" }` or `{ file = "PATH" }`; returns `None` if an unknown key is already
     /// recorded.
-    pub(super) fn secret(
+    pub(super) fn read_secret(
         &mut self,
         path: &[&str],
         table: &DeTable<'_>,
@@ -173,11 +181,12 @@ impl LayerBuilder<'_> {
                     return Err(ValueFault::Value("must name a variable or file as a string".into()));
                 }
                 (other, _) => {
-                    let near = |word: &str| strsim::normalized_damerau_levenshtein(cut(other), word);
+                    let near =
+                        |word: &str| strsim::normalized_damerau_levenshtein(truncate_name(other), word);
                     let word = if near("env") >= near("file") { "env" } else { "file" };
                     let nearest = format!("{}.{word}", path.join("."));
                     let path: Vec<&str> = path.iter().copied().chain([other]).collect();
-                    self.unknown(&path, name.span().start, Some(nearest));
+                    self.report_unknown(&path, name.span().start, Some(nearest));
                     unknown = true;
                 }
             }

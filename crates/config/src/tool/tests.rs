@@ -205,7 +205,7 @@ fn a_repository_configures_tools_where_the_operator_allows_it() {
     assert_eq!((mypy, ruff.when), (&plain("mypy"), ToolCondition::Never));
     assert_eq!((ruff.format.as_deref(), ruff.scope), (Some("ruff-json"), ToolScope::Lines));
     let shown = allowed.settings().filter(|(path, _)| path.starts_with("tool.")).count();
-    assert_eq!(shown, 2 * keys::of("tool.NAME").count());
+    assert_eq!(shown, 2 * keys::section_keys("tool.NAME").count());
 }
 
 #[test]
@@ -235,7 +235,7 @@ fn the_schema_takes_both_forms() {
     assert_eq!(keys.remove("name").unwrap()["pattern"], NamedSection::Tool.pattern());
     assert_eq!(Some(&keys), by_name["properties"].as_object());
     assert!(keys["format"]["enum"].as_array().unwrap().contains(&"ruff-json".into()));
-    for (name, key) in keys::of("tool.NAME") {
+    for (name, key) in keys::section_keys("tool.NAME") {
         assert_eq!(key.repository, RepositoryOverride::SetsIfAllowed, "{name}");
     }
 }
@@ -245,7 +245,7 @@ fn every_known_tool_can_be_named() {
     let pattern = regex::Regex::new(NamedSection::Tool.pattern()).unwrap();
     for name in LINTERS {
         assert!(NamedSection::Tool.may_be(name) && pattern.is_match(name), "{name}");
-        let variable = format!("{}__WHEN", keys::variable(&format!("tool.{name}")));
+        let variable = format!("{}__WHEN", keys::variable_name(&format!("tool.{name}")));
         let given = Environment::new([(variable, "never")], "/");
         assert_eq!(Config::resolve(&given, None, &[]).unwrap().tools[0].name, *name);
     }

@@ -104,6 +104,11 @@ pub(crate) enum ValueFault {
     Literal,
 }
 
+/// Joins words as `"a"` or `"a" or "b"`.
+pub(super) fn join_alternatives<S: fmt::Display>(words: &[S]) -> String {
+    words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(" or ")
+}
+
 pub(super) fn must(what: impl fmt::Display) -> ValueFault {
     ValueFault::Value(format!("must {what}"))
 }

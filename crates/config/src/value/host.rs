@@ -18,7 +18,7 @@ pub struct McpHost {
 ///
 /// # Errors
 /// The required form of a list of hosts.
-pub(crate) fn host(text: &str) -> Result<McpHost, &'static str> {
+pub(crate) fn parse_host(text: &str) -> Result<McpHost, &'static str> {
     let wrong = "hosts with their ports and nothing else, such as api.example.org:443 (lower case, no `*`)";
     let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-._[]:".contains(c);
     let url = Url::parse(&format!("https://{text}")).map_err(|_| wrong)?;

@@ -36,7 +36,7 @@ pub(crate) fn instruction_in_toml(
     at: &str,
     owner: RuleOwner,
 ) -> Result<PathInstruction, Vec<RuleFault>> {
-    instruction(&fields_of(table), at, owner)
+    parse_instruction(&fields_of(table), at, owner)
 }
 
 /// Reads the instructions of a variable, as JSON.
@@ -44,13 +44,14 @@ pub(super) fn instructions_in_text(text: &str) -> Result<Vec<PathInstruction>, V
     let tables: Vec<Map<String, Json>> = serde_json::from_str(text).map_err(|_| must(no_instructions()))?;
     refuse_many(tables.len())?;
     let all = (1_usize..).zip(&tables).map(|(number, fields)| {
-        let found = instruction(fields, &format!("review.instructions, entry {number}"), RuleOwner::Operator);
+        let found =
+            parse_instruction(fields, &format!("review.instructions, entry {number}"), RuleOwner::Operator);
         found.map_err(|faults| faults.into_iter().next().map_or(must(no_instructions()), |fault| fault.wrong))
     });
     all.collect()
 }
 
-fn instruction(
+fn parse_instruction(
     fields: &Map<String, Json>,
     at: &str,
     owner: RuleOwner,
@@ -62,8 +63,8 @@ fn instruction(
             ("repos", RuleOwner::Repository) => {
                 Err(must("not have `repos`, which is for the operator's file"))
             }
-            ("repos", RuleOwner::Operator) => globs(value).map(|globs| repos = globs),
-            ("paths", _) => globs(value).map(|globs| paths = globs),
+            ("repos", RuleOwner::Operator) => parse_globs(value).map(|globs| repos = globs),
+            ("paths", _) => parse_globs(value).map(|globs| paths = globs),
             ("text", _) => match value.as_str() {
                 Some(words) if !words.trim().is_empty() && words.len() <= MAX_TEXT_BYTES => {
                     text = Some(words.to_owned());
@@ -89,7 +90,7 @@ fn instruction(
 }
 
 /// Reads a list of globs.
-fn globs(value: &Json) -> Result<Vec<String>, ValueFault> {
+fn parse_globs(value: &Json) -> Result<Vec<String>, ValueFault> {
     let globs = serde_json::from_value::<Vec<String>>(value.clone());
     let globs = globs.map_err(|error| must(format_args!("be of another type: {error}")))?;
     if let Some(fault) = bad_globs(&globs) {

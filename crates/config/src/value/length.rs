@@ -12,8 +12,8 @@ const UNITS: [(&str, u64); 6] =
 const WEEK: &str = "w";
 
 /// Parses whole numbers with units, greatest first: `15s`, `2m`, `1h30m`, `500ms`.
-pub(super) fn duration(text: &str, least: Duration, most: Duration) -> Result<ConfigValue, ValueFault> {
-    let Some(length) = milliseconds(text).map(Duration::from_millis) else {
+pub(super) fn parse_duration(text: &str, least: Duration, most: Duration) -> Result<ConfigValue, ValueFault> {
+    let Some(length) = parse_milliseconds(text).map(Duration::from_millis) else {
         return Err(must(format_args!(
             "be a length of time such as 500ms, 15s, 2m, 1h30m, 7d or 2w, not `{text}`"
         )));
@@ -26,7 +26,7 @@ pub(super) fn duration(text: &str, least: Duration, most: Duration) -> Result<Co
 }
 
 /// Parses a length of time of the configuration to milliseconds; returns `None` if it is invalid.
-pub fn milliseconds(text: &str) -> Option<u64> {
+pub fn parse_milliseconds(text: &str) -> Option<u64> {
     let mut sum = 0_u64;
     let mut rest = text;
     let mut units = UNITS.iter();

@@ -5,15 +5,15 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::{ValueFault, must, secret_file, secret_variable, shown};
+use super::{ValueFault, must, redacted_url, secret_file, secret_variable};
 use crate::secret::SecretSource;
 
 /// Renders the place of a secret as JSON.
-pub(super) fn place(secret: &SecretSource) -> serde_json::Value {
+pub(super) fn place_json(secret: &SecretSource) -> serde_json::Value {
     match secret {
         SecretSource::Env(name) => json!({ "env": name }),
         SecretSource::File(path) => json!({ "file": path.display().to_string() }),
-        SecretSource::Plain(text) => json!(shown(text)),
+        SecretSource::Plain(text) => json!(redacted_url(text)),
     }
 }
 
@@ -23,7 +23,7 @@ pub(super) fn place_in_toml(secret: &SecretSource) -> String {
     match secret {
         SecretSource::Env(name) => format!("{{ env = {} }}", string(name.clone())),
         SecretSource::File(path) => format!("{{ file = {} }}", string(path.display().to_string())),
-        SecretSource::Plain(text) => string(shown(text)),
+        SecretSource::Plain(text) => string(redacted_url(text)),
     }
 }
 
@@ -41,7 +41,7 @@ fn read_place(fields: &PlaceFields, folder: &Path, wrong: &'static str) -> Resul
 }
 
 /// Parses places of secrets in a variable, as JSON: `[{"env": "OLD_KEY"}]`.
-pub(super) fn secrets(text: &str, folder: &Path) -> Result<Vec<SecretSource>, ValueFault> {
+pub(super) fn parse_secrets(text: &str, folder: &Path) -> Result<Vec<SecretSource>, ValueFault> {
     let all: Vec<PlaceFields> = serde_json::from_str(text).map_err(|_| must(no_secrets()))?;
     all.iter().map(|fields| read_place(fields, folder, no_secrets())).collect()
 }
@@ -52,7 +52,7 @@ pub(super) fn no_secrets() -> &'static str {
 }
 
 /// Parses headers in a variable, as JSON: `{"X-API-Key": {"env": "DOCS_KEY"}}`.
-pub(super) fn headers(text: &str, folder: &Path) -> Result<BTreeMap<String, SecretSource>, ValueFault> {
+pub(super) fn parse_headers(text: &str, folder: &Path) -> Result<BTreeMap<String, SecretSource>, ValueFault> {
     let given: BTreeMap<String, PlaceFields> = serde_json::from_str(text).map_err(|_| must(no_headers()))?;
     let mut all = BTreeMap::new();
     for (name, fields) in &given {

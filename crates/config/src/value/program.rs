@@ -6,7 +6,7 @@ use super::{ConfigValue, ValueFault, ValueKind, must};
 
 /// Checks a program's name or path. A path relative to the current folder is refused, because that folder
 /// may be a repository of another author.
-pub(super) fn program(text: &str, folder: &Path) -> Result<String, ValueFault> {
+pub(super) fn parse_program(text: &str, folder: &Path) -> Result<String, ValueFault> {
     if text.is_empty() || text.contains('\0') {
         return Err(must("name a program"));
     }
@@ -37,14 +37,14 @@ pub(super) fn no_command() -> String {
     format!("be a command as a list of words, such as {}", ValueKind::Command.sample())
 }
 
-/// Checks a command that can be started, or none. [`program`] checks its program; the other words stay
+/// Checks a command that can be started, or none. [`parse_program`] checks its program; the other words stay
 /// unchanged.
-pub(super) fn command(words: Vec<&str>, folder: &Path) -> Result<ConfigValue, ValueFault> {
+pub(super) fn parse_command(words: Vec<&str>, folder: &Path) -> Result<ConfigValue, ValueFault> {
     if words.concat().contains('\0') {
         return Err(must(no_command()));
     }
     let Some((name, rest)) = words.split_first() else { return Ok(ConfigValue::List(Vec::new())) };
-    let name = program(name, folder).map_err(|_| must(no_command()))?;
+    let name = parse_program(name, folder).map_err(|_| must(no_command()))?;
     Ok(ConfigValue::List(std::iter::once(name).chain(rest.iter().map(|word| (*word).to_owned())).collect()))
 }
 

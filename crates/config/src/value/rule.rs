@@ -7,7 +7,7 @@ use truing_core::finding::Severity;
 use truing_core::severity::RuleSeverity;
 
 use super::tiers::bad_globs;
-use super::{ValueFault, ValueKind, globs, must};
+use super::{ValueFault, ValueKind, compile_globs, must};
 
 /// Maximum length of a rule's name in characters.
 const MAX_NAME: usize = 200;
@@ -57,7 +57,7 @@ pub(crate) fn severities_of(rule: &str, value: &Json) -> Result<Vec<RuleSeverity
     if let Some(fault) = bad_globs(&patterns) {
         return Err(must(fault));
     }
-    match globs(&patterns) {
+    match compile_globs(&patterns) {
         Ok(_) => Ok(all),
         Err(error) => Err(must(format_args!("hold globs: {error}"))),
     }
@@ -88,7 +88,7 @@ pub(crate) fn schema_of_severities() -> Json {
 }
 
 /// Parses the severities of a variable, which is a JSON object.
-pub(super) fn severities(text: &str) -> Result<BTreeMap<String, Vec<RuleSeverity>>, ValueFault> {
+pub(super) fn parse_severities(text: &str) -> Result<BTreeMap<String, Vec<RuleSeverity>>, ValueFault> {
     let given: BTreeMap<String, Json> = serde_json::from_str(text).map_err(|_| must(no_severities()))?;
     let of = |(rule, value): (String, Json)| match severities_of(&rule, &value) {
         Ok(severities) => Ok((rule, severities)),

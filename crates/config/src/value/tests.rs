@@ -102,7 +102,7 @@ fn a_sink_is_written_out_without_a_password_and_shown_without_its_path() {
 
 #[test]
 fn a_store_is_a_file_or_a_server_whose_password_is_not_shown() {
-    let (slots, records) = (ValueKind::Store(keys::SLOTS), ValueKind::Store(keys::RECORDS));
+    let (slots, records) = (ValueKind::Store(crate::keys::SLOTS), ValueKind::Store(crate::keys::RECORDS));
     assert_eq!(parse(slots, "sqlite:/a.db"), Ok(ConfigValue::Store("/a.db".into())));
     assert_eq!(parse(slots, "sqlite:a.db"), Ok(ConfigValue::Store("/folder/a.db".into())));
     assert_eq!(parse(records, ""), Ok(ConfigValue::Unset));
@@ -161,14 +161,14 @@ fn lists_are_separated_by_commas_and_checked() {
     assert!(
         parse(ValueKind::Repositories, "a/b/c").is_err() && parse(ValueKind::Repositories, "a/[").is_err()
     );
-    let names = repositories(&["Acme/*".into(), "ada/tool".into()]).unwrap();
+    let names = compile_repository_globs(&["Acme/*".into(), "ada/tool".into()]).unwrap();
     let among = |name: &str| names.is_match(name);
     assert!(among("acme/shop") && among("Ada/Tool") && !among("ada/tools") && !among("acmes/shop"));
     assert!(parse(ValueKind::Accounts, "583231,octo-cat,truing[bot],name_corp").is_ok());
     for wrong in ["a b", "[bot]", "@octo", "o/x"] {
         assert!(parse(ValueKind::Accounts, wrong).is_err(), "{wrong}");
     }
-    let globs = globs(&["vendor/*".into(), "**/x".into()]).unwrap();
+    let globs = compile_globs(&["vendor/*".into(), "**/x".into()]).unwrap();
     assert!(globs.is_match("vendor/a") && globs.is_match("a/b/x") && !globs.is_match("vendor/a/b"));
 }
 

@@ -54,7 +54,7 @@ pub(crate) fn rule_in_toml(
     at: &str,
     owner: RuleOwner,
 ) -> Result<TierRule, Vec<RuleFault>> {
-    rule(&fields_of(table), at, owner)
+    parse_rule(&fields_of(table), at, owner)
 }
 
 /// Returns the fields of a file's table as JSON.
@@ -68,7 +68,7 @@ pub(super) fn rules_in_text(text: &str) -> Result<Vec<TierRule>, ValueFault> {
     refuse_many(tables.len())?;
     let mut rules = Vec::new();
     for (number, fields) in (1_usize..).zip(&tables) {
-        let found = rule(fields, &format!("review.for, rule {number}"), RuleOwner::Operator);
+        let found = parse_rule(fields, &format!("review.for, rule {number}"), RuleOwner::Operator);
         rules.push(
             found
                 .map_err(|faults| faults.into_iter().next().map_or(must(no_tiers()), |fault| fault.wrong))?,
@@ -77,7 +77,7 @@ pub(super) fn rules_in_text(text: &str) -> Result<Vec<TierRule>, ValueFault> {
     Ok(rules)
 }
 
-fn rule(fields: &Map<String, Json>, at: &str, owner: RuleOwner) -> Result<TierRule, Vec<RuleFault>> {
+fn parse_rule(fields: &Map<String, Json>, at: &str, owner: RuleOwner) -> Result<TierRule, Vec<RuleFault>> {
     let mut faults = Vec::new();
     let mut when = Map::new();
     let (mut tier, mut most, mut reason) = (None, None, None);
@@ -124,7 +124,8 @@ fn rule(fields: &Map<String, Json>, at: &str, owner: RuleOwner) -> Result<TierRu
     }
     let Some(tier) = tier else {
         if faults.is_empty() {
-            faults.push(RuleFault { key: None, wrong: must(format_args!("have a `tier`: {}", words())) });
+            faults
+                .push(RuleFault { key: None, wrong: must(format_args!("have a `tier`: {}", tier_words())) });
         }
         return Err(faults);
     };
@@ -166,10 +167,10 @@ pub(super) fn bad_globs<'a>(globs: impl IntoIterator<Item = &'a String>) -> Opti
 
 fn tier_of(value: &Json) -> Result<Tier, ValueFault> {
     let tier = value.as_str().and_then(Tier::from_word);
-    tier.ok_or_else(|| must(format_args!("be one of {}", words())))
+    tier.ok_or_else(|| must(format_args!("be one of {}", tier_words())))
 }
 
-fn words() -> String {
+fn tier_words() -> String {
     Tier::ALL.map(Tier::as_str).join(", ")
 }
 

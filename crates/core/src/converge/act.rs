@@ -75,7 +75,7 @@ impl ConvergeAction {
     }
 
     /// Returns true if the action calls models.
-    pub fn asks(&self) -> bool {
+    pub fn needs_models(&self) -> bool {
         match self {
             Self::Mend { .. } | Self::Audit { .. } | Self::Fix { .. } => true,
             // The audit of a fix belongs to the action `Fix`.

@@ -21,7 +21,7 @@ pub struct AuditScope(String);
 
 impl AuditScope {
     /// Returns the digest for a change from this base that is audited with these looks and dismissals.
-    pub fn of(base: &Sha, looks: &str, said: &[Dismissal]) -> Self {
+    pub fn new(base: &Sha, looks: &str, said: &[Dismissal]) -> Self {
         let dismissed: BTreeSet<&str> =
             said.iter().filter(|said| !said.withdrawn).map(|said| said.finding.as_str()).collect();
         let mut digest = Sha256::new();

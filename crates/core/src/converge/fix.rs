@@ -13,7 +13,7 @@ use crate::line;
 
 impl ConvergeRun {
     /// Handles a fixer's verdicts and the fix that it left.
-    pub(super) fn fixed(
+    pub(super) fn apply_fix(
         &mut self,
         problems: &[FixProblem],
         words: BTreeMap<FindingId, FixerVerdict>,
@@ -32,7 +32,7 @@ impl ConvergeRun {
         if let Some(reason) = returns {
             // The fix restores a tree with known findings: it is not pushed, and the findings remain.
             self.candidate = None;
-            return self.end(ConvergeExitCode::Oscillation, reason);
+            return self.set_exit(ConvergeExitCode::Oscillation, reason);
         }
         match candidate {
             Some(candidate) if is_other && is_new => {
@@ -54,13 +54,13 @@ impl ConvergeRun {
         if self.silent_fixers >= self.limits.worker_attempts {
             // A resumed run has the same number of attempts again.
             self.silent_fixers = 0;
-            let why = line::clean(why, MAX_TOLD);
-            self.end(ConvergeExitCode::Infrastructure, format!("{NO_FIXER}: {why}"));
+            let why = line::clean_line(why, MAX_TOLD);
+            self.set_exit(ConvergeExitCode::Infrastructure, format!("{NO_FIXER}: {why}"));
         }
     }
 
     /// Handles the problems of a fix that was checked; an empty list accepts it.
-    pub(super) fn checked(&mut self, problems: Vec<FixProblem>) {
+    pub(super) fn apply_check(&mut self, problems: Vec<FixProblem>) {
         if problems.is_empty() {
             self.next = ConvergeAction::Publish;
             return;
@@ -103,10 +103,10 @@ impl ConvergeRun {
                 (ConvergeExitCode::SelfAudit, "post-fix audit not converging")
             }
         };
-        let text = line::clean(text, MAX_TOLD);
+        let text = line::clean_line(text, MAX_TOLD);
         let reason = if text.is_empty() { what.to_owned() } else { format!("{what}: {text}") };
         if self.holds_back() {
-            return self.end(code, reason);
+            return self.set_exit(code, reason);
         }
         // Findings that do not block may remain.
         let declined = |finding: &Finding| (finding.id.clone(), FixerVerdict::Declined(reason.clone()));
@@ -116,7 +116,7 @@ impl ConvergeRun {
 
     /// Handles a hook that blocks the commit. A fresh fixer gets the hook's output within the limit of
     /// retries; after that, the findings are answered with that output.
-    pub(super) fn blocked(&mut self, words: String) {
+    pub(super) fn apply_hook_block(&mut self, words: String) {
         self.hook_blocks = self.hook_blocks.saturating_add(1);
         if self.hook_blocks <= self.limits.hook_retry {
             let problems = vec![FixProblem { kind: FixProblemKind::Hook, text: words }];
@@ -136,7 +136,7 @@ impl ConvergeRun {
     }
 
     /// Records that the fix was pushed to the branch.
-    pub(super) fn pushed(&mut self) {
+    pub(super) fn apply_push(&mut self) {
         let Some(FixCandidate { commit, tree }) = self.candidate.take() else { return };
         (self.head, self.tree) = (commit.clone(), tree);
         self.hook_blocks = 0;
@@ -146,7 +146,7 @@ impl ConvergeRun {
             self.next = ConvergeAction::Gate;
         } else {
             self.log_fix(Some(commit.clone()));
-            self.history.answered(&self.found, &self.words);
+            self.history.record_answers(&self.found, &self.words);
             let fixed = self.words.iter().filter(|(_, word)| **word == FixerVerdict::Fixed);
             self.claims.extend(fixed.map(|(id, _)| (id.clone(), (commit.clone(), self.log.len()))));
             self.next = ConvergeAction::Reply;
@@ -154,8 +154,8 @@ impl ConvergeRun {
     }
 
     pub(super) fn end_by_hook(&mut self, words: &str) {
-        let last = crate::line::clean(words.lines().last().unwrap_or_default(), MAX_TOLD);
-        self.end(ConvergeExitCode::Hook, format!("a hook of the repository blocks the fix: {last}"));
+        let last = crate::line::clean_line(words.lines().last().unwrap_or_default(), MAX_TOLD);
+        self.set_exit(ConvergeExitCode::Hook, format!("a hook of the repository blocks the fix: {last}"));
     }
 
     pub(super) fn log_fix(&mut self, commit: Option<Sha>) {
@@ -170,7 +170,7 @@ impl ConvergeRun {
 
     /// Returns the claimed fixes that the newest audit confirms, each with its commit and the length of the
     /// log at that time.
-    pub fn upheld(&self) -> impl Iterator<Item = (&Finding, &Sha, usize)> {
+    pub fn upheld_claims(&self) -> impl Iterator<Item = (&Finding, &Sha, usize)> {
         let all = self.history.findings().iter().filter(move |_| self.silent == 0);
         all.filter(|finding| matches!(finding.status, FindingStatus::Fixed(_))).filter_map(move |finding| {
             self.claims.get(&finding.id).map(|(commit, round)| (finding, commit, *round))

@@ -12,9 +12,10 @@ impl ConvergeRun {
             let mut reason =
                 format!("the gate still blocks after {} fixes of what it says", self.gate_rounds);
             if let Some(problem) = refused.first() {
-                reason += &format!("; the last was thrown away: {}", line::clean(&problem.text, MAX_TOLD));
+                reason +=
+                    &format!("; the last was thrown away: {}", line::clean_line(&problem.text, MAX_TOLD));
             }
-            self.end(ConvergeExitCode::Gate, reason);
+            self.set_exit(ConvergeExitCode::Gate, reason);
             return;
         }
         for problem in refused {
@@ -24,7 +25,7 @@ impl ConvergeRun {
     }
 
     /// Takes over the fix of a gate report: it is checked before it is pushed, and the gate runs again.
-    pub(super) fn mended(&mut self, candidate: Option<FixCandidate>) {
+    pub(super) fn apply_gate_fix(&mut self, candidate: Option<FixCandidate>) {
         self.silent_fixers = 0;
         self.gate_rounds = self.gate_rounds.saturating_add(1);
         self.next = if candidate.is_some() { ConvergeAction::Check } else { ConvergeAction::Gate };

@@ -12,8 +12,8 @@ impl ConvergeRun {
         if !self.holds_back() {
             return self.judge_clean();
         }
-        if let Some((code, reason)) = self.history.standstill() {
-            return self.end(code, reason);
+        if let Some((code, reason)) = self.history.standstill_exit() {
+            return self.set_exit(code, reason);
         }
         if self.audits_left() == 0 && !self.limits.final_fix {
             return self.reach_cap();
@@ -38,7 +38,7 @@ impl ConvergeRun {
             return;
         }
         let weighs = |finding: &&Finding| finding.raw.severity <= self.limits.min_blocking;
-        let declined = self.history.declined().filter(weighs).count();
+        let declined = self.history.declined_findings().filter(weighs).count();
         if declined > 0 && !self.limits.allow_declined {
             let stand = match declined {
                 1 => "1 finding was declined and stands as it was".to_owned(),
@@ -46,9 +46,9 @@ impl ConvergeRun {
             };
             let reason = format!("{stand}: fix it by hand, dismiss it, or set `allow_declined`");
             self.cleared = None;
-            return self.end(ConvergeExitCode::Declined, reason);
+            return self.set_exit(ConvergeExitCode::Declined, reason);
         }
-        let head = self.head.short();
+        let head = self.head.short_sha();
         let who = match self.audits {
             0 => "an earlier run".to_owned(),
             number => format!("audit {number}"),
@@ -56,21 +56,22 @@ impl ConvergeRun {
         match (notes, declined) {
             (0, 0) => {
                 self.cleared = Some(self.head.clone());
-                self.end(ConvergeExitCode::Clean, format!("{who} found nothing at {head}"));
+                self.set_exit(ConvergeExitCode::Clean, format!("{who} found nothing at {head}"));
             }
             (0, _) => {
                 let were = if declined == 1 { "was" } else { "were" };
                 let reason = format!("{who} found nothing at {head} but {declined} that {were} declined");
-                self.end(ConvergeExitCode::CleanButDeclined, reason);
+                self.set_exit(ConvergeExitCode::CleanButDeclined, reason);
             }
             _ => {
                 let open: Vec<Finding> = self.found.iter().filter(|found| found.is_open()).cloned().collect();
                 let many = |(severity, many): (Severity, u32)| format!("{many} {}", severity.as_str());
-                let counted = Severity::ALL.into_iter().zip(counts(&open)).filter(|(_, many)| *many > 0);
+                let counted =
+                    Severity::ALL.into_iter().zip(count_severities(&open)).filter(|(_, many)| *many > 0);
                 let left = counted.map(many).collect::<Vec<_>>().join(", ");
                 let are = if notes == 1 { "is" } else { "are" };
                 let reason = format!("{who} found nothing at {head} that blocks; {left} {are} left");
-                self.end(ConvergeExitCode::CleanButNotes, reason);
+                self.set_exit(ConvergeExitCode::CleanButNotes, reason);
             }
         }
     }

@@ -41,7 +41,7 @@ pub(super) struct MergedFinding {
 /// Returns the findings of all auditors, merged by file, kind and nearly the same line. A merged finding has
 /// the highest severity and the longest text, of equals the first auditor's. The order is severity, file,
 /// line, kind and auditor.
-pub(super) fn merged(answers: BTreeMap<u32, Vec<AuditorFinding>>) -> Vec<MergedFinding> {
+pub(super) fn merge_findings(answers: BTreeMap<u32, Vec<AuditorFinding>>) -> Vec<MergedFinding> {
     let mut all: Vec<(u32, AuditorFinding)> = answers
         .into_iter()
         .flat_map(|(auditor, claims)| claims.into_iter().map(move |claim| (auditor, claim)))
@@ -121,7 +121,7 @@ mod tests {
         let other = claim("a.py", 10, DefectCategory::H, Severity::P1);
         let own = claim("a.py", 13, DefectCategory::F, Severity::P1);
         let answers = BTreeMap::from([(0, vec![a, own]), (1, vec![near.clone()]), (2, vec![other])]);
-        let merged = merged(answers);
+        let merged = merge_findings(answers);
         let told: Vec<_> = merged
             .iter()
             .map(|merged| {

@@ -32,7 +32,7 @@ impl ConvergeRun {
 
     /// Accepts findings of other reviewers. `found` contains them in the same order until the fix is
     /// answered.
-    pub(super) fn heard(&mut self, claims: Vec<AuditorFinding>, renames: &FileRenames) {
+    pub(super) fn apply_claims(&mut self, claims: Vec<AuditorFinding>, renames: &FileRenames) {
         if claims.is_empty() {
             return;
         }
@@ -43,13 +43,15 @@ impl ConvergeRun {
         // A finding that they do not report again is not necessarily gone.
         let identified =
             identify(self.history.findings(), placed, None, &ReviewCoverage::default(), renames).current;
-        self.history.seen(&identified, &origins);
+        self.history.record_sightings(&identified, &origins);
         let found = std::mem::replace(&mut self.found, identified);
         self.aside = Some(SuspendedAudit { found, exit: self.exit.take() });
         self.forget_fix();
-        self.log.push(ConvergeLogLine::Heard { number: self.heard, counts: self.counts() });
-        if let Some((code, reason)) = self.history.worn(self.found.iter().map(|finding| &finding.id)) {
-            return self.end(code, reason);
+        self.log.push(ConvergeLogLine::Heard { number: self.heard, counts: self.severity_counts() });
+        if let Some((code, reason)) =
+            self.history.recurrence_exit(self.found.iter().map(|finding| &finding.id))
+        {
+            return self.set_exit(code, reason);
         }
         // This limit applies where no audit follows.
         if self.heard > self.limits.max_audits || self.audits_left() == 0 && !self.limits.final_fix {
@@ -59,7 +61,7 @@ impl ConvergeRun {
     }
 
     /// Handles a push of another user: the work in progress concerns code that is gone.
-    pub(super) fn moved(&mut self, head: Sha, tree: Sha) {
+    pub(super) fn apply_foreign_push(&mut self, head: Sha, tree: Sha) {
         self.moves = self.moves.saturating_add(1);
         // The push may have reverted the fixes.
         self.claims.clear();
@@ -67,7 +69,7 @@ impl ConvergeRun {
     }
 
     /// Handles the merge of the base into the branch that we requested.
-    pub(super) fn updated(&mut self, head: Sha, tree: Sha) {
+    pub(super) fn apply_base_update(&mut self, head: Sha, tree: Sha) {
         self.updates = self.updates.saturating_add(1);
         self.begin_anew(head, tree);
     }
@@ -78,7 +80,7 @@ impl ConvergeRun {
         (self.exit, self.aside, self.candidate) = (None, None, None);
         (self.gate_rounds, self.hook_blocks, self.silent_fixers) = (0, 0, 0);
         self.refused.clear();
-        self.history.moved();
+        self.history.clear_progress_marks();
         self.next = ConvergeAction::Gate;
     }
 

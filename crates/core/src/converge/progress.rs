@@ -53,7 +53,7 @@ impl FindingHistory {
     }
 
     /// Returns the findings that fixers declined and that remain.
-    pub fn declined(&self) -> impl Iterator<Item = &Finding> {
+    pub fn declined_findings(&self) -> impl Iterator<Item = &Finding> {
         self.findings.iter().filter(|finding| matches!(finding.status, FindingStatus::Declined(_)))
     }
 
@@ -63,12 +63,12 @@ impl FindingHistory {
     }
 
     /// Applies dismissals by users, also to findings from before this run.
-    pub(super) fn dismissed(&mut self, said: &[Dismissal]) {
-        dismissal::remember(&mut self.findings, said);
+    pub(super) fn add_dismissals(&mut self, said: &[Dismissal]) {
+        dismissal::add_dismissed(&mut self.findings, said);
     }
 
     /// Sets the current status of each of these findings.
-    pub(super) fn tell<'a>(&self, found: impl Iterator<Item = &'a mut Finding>) {
+    pub(super) fn apply_statuses<'a>(&self, found: impl Iterator<Item = &'a mut Finding>) {
         for finding in found {
             if let Some(known) = self.findings.iter().find(|known| known.id == finding.id) {
                 finding.status = known.status.clone();
@@ -77,13 +77,13 @@ impl FindingHistory {
     }
 
     /// Records the findings of an audit.
-    pub(super) fn audited(&mut self, number: u32, tree: &Sha, found: &[Finding]) {
+    pub(super) fn record_audit(&mut self, number: u32, tree: &Sha, found: &[Finding]) {
         let found = found.iter().map(|finding| finding.id.clone()).collect();
         self.marks.push(PastAudit { number, tree: tree.clone(), found });
     }
 
     /// Records reported findings, with `origins` in the same order.
-    pub(super) fn seen(&mut self, found: &[Finding], origins: &[LineOrigin]) {
+    pub(super) fn record_sightings(&mut self, found: &[Finding], origins: &[LineOrigin]) {
         for (finding, origin) in found.iter().zip(origins) {
             let before = self.findings.iter().position(|known| known.id == finding.id);
             match before.and_then(|at| self.findings.get_mut(at)) {
@@ -102,7 +102,7 @@ impl FindingHistory {
 
     /// Returns the claimed fixes whose code still stands at its place, unless a finding there reports it
     /// again. Such a finding is not fixed, even if no auditor mentions it.
-    pub(super) fn unfixed(
+    pub(super) fn unfixed_findings(
         &self,
         standing: BTreeMap<FindingId, PlacedFinding>,
         found: &[PlacedFinding],
@@ -131,7 +131,7 @@ impl FindingHistory {
 
     /// Updates the known findings that an audit of `head` did not find. A declined finding stays declined
     /// until its code is gone, and need not be found again.
-    pub(super) fn gone(&mut self, gone: Vec<Finding>, standing: &BTreeSet<FindingId>, head: &Sha) {
+    pub(super) fn record_gone(&mut self, gone: Vec<Finding>, standing: &BTreeSet<FindingId>, head: &Sha) {
         for mut finding in gone {
             if let (FindingStatus::Declined(_), false) = (&finding.status, standing.contains(&finding.id)) {
                 finding.status = FindingStatus::Fixed(head.clone());
@@ -144,7 +144,7 @@ impl FindingHistory {
 
     /// Forgets the audits after a push of another user: audits of other code say nothing about the progress
     /// of fixes.
-    pub(super) fn moved(&mut self) {
+    pub(super) fn clear_progress_marks(&mut self) {
         self.marks.clear();
     }
 
@@ -161,7 +161,7 @@ impl FindingHistory {
     }
 
     /// Records the fixer's verdict on each finding of the preceding audit.
-    pub(super) fn answered(&mut self, found: &[Finding], words: &BTreeMap<FindingId, FixerVerdict>) {
+    pub(super) fn record_answers(&mut self, found: &[Finding], words: &BTreeMap<FindingId, FixerVerdict>) {
         let found: BTreeSet<&FindingId> = found.iter().map(|finding| &finding.id).collect();
         for known in self.findings.iter_mut().filter(|known| found.contains(&known.id)) {
             known.status = match words.get(&known.id) {
@@ -179,7 +179,7 @@ impl FindingHistory {
     }
 
     /// Returns the end of the run if one of these findings has returned too many times.
-    pub(super) fn worn<'a>(
+    pub(super) fn recurrence_exit<'a>(
         &self,
         mut found: impl Iterator<Item = &'a FindingId>,
     ) -> Option<(ConvergeExitCode, String)> {
@@ -194,9 +194,9 @@ impl FindingHistory {
     }
 
     /// Returns the reason to end the run, if it makes no progress.
-    pub(super) fn standstill(&self) -> Option<(ConvergeExitCode, String)> {
+    pub(super) fn standstill_exit(&self) -> Option<(ConvergeExitCode, String)> {
         let newest = self.marks.last()?;
-        if let Some(worn) = self.worn(newest.found.iter()) {
+        if let Some(worn) = self.recurrence_exit(newest.found.iter()) {
             return Some(worn);
         }
         if let [.., one, two, three, four] = self.marks.as_slice()

@@ -7,21 +7,22 @@
 //! commit.
 //!
 //! The caller asks it while the [`ConvergeRun`](super::ConvergeRun) is at rest, and reports completed
-//! effects ([`PullReadiness::asked`], [`PullReadiness::marked`]). Until then it returns the same step again,
+//! effects ([`PullReadiness::record_request`], [`PullReadiness::record_ready_mark`]). Until then it returns the same step again,
 //! and the caller finds existing effects at the forge. Every wait has a time to look again and a timeout.
 
+mod action;
 mod rules;
 mod seen;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use super::{ConvergeExit, ConvergeExitCode, MAX_MOVES};
-use crate::id::{Sha, ThreadId, TimeSpan, UnixMillis};
-use crate::line::counted;
+use crate::id::{Sha, TimeSpan, UnixMillis};
+use crate::line::format_count;
 use crate::port::PullState;
+pub use action::{ReadinessAction, ReadinessWait, UnansweredFeedback};
 pub use rules::{ExternalReviewer, ReadinessRules, RequiredReviewer};
 use seen::ReviewerVerdict;
 pub use seen::{
@@ -50,82 +51,6 @@ const LEAST_WAIT: TimeSpan = TimeSpan::seconds(1);
 const MAX_NAMED: usize = 5;
 /// Maximum length in characters of a name that others chose.
 const MAX_NAME: usize = 80;
-
-/// Feedback of others without a reply.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct UnansweredFeedback {
-    pub threads: BTreeSet<ThreadId>,
-    /// Reviewers whose review itself is the feedback.
-    pub reviews: BTreeSet<String>,
-}
-
-impl UnansweredFeedback {
-    pub fn is_empty(&self) -> bool {
-        self.threads.is_empty() && self.reviews.is_empty()
-    }
-}
-
-/// The next step towards readiness.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum ReadinessAction {
-    /// Our own audit has to clear the head, so the run continues. If it had converged or does not know the
-    /// head, it first gets a [`ConvergeEvent::Moved`](super::ConvergeEvent::Moved) or
-    /// [`ConvergeEvent::Updated`](super::ConvergeEvent::Updated) ([`PullReadiness::is_update`]). When it has
-    /// converged, the caller calls [`PullReadiness::cleared`].
-    Internal,
-    /// Request a review from this reviewer, then call [`PullReadiness::asked`].
-    Ask(String),
-    /// Look again at this time, or sooner.
-    Wait {
-        until: UnixMillis,
-        /// Reason for the wait.
-        why: ReadinessWait,
-    },
-    /// Fix or answer this feedback: the run gets a [`ConvergeEvent::Heard`](super::ConvergeEvent::Heard).
-    /// The caller stores this state and the run together or not at all, because no feedback is handed over
-    /// twice at one head.
-    Fix(UnansweredFeedback),
-    /// Request the merge of the base into the branch, then call [`PullReadiness::pushed`], or look again: the
-    /// merge creates the next head.
-    UpdateBranch,
-    /// Mark the pull request ready, then call [`PullReadiness::marked`].
-    MarkReady,
-    /// The pull request is ready at this head.
-    Done {
-        /// Notes that the user should read.
-        notes: Vec<String>,
-    },
-    /// The pull request cannot become ready.
-    End(ConvergeExit),
-}
-
-/// The reason for a wait.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "why", content = "of")]
-pub enum ReadinessWait {
-    /// The forge has only just received this head.
-    Settling,
-    /// This reviewer has not answered yet.
-    Answer(String),
-    /// This reviewer has announced comments that are not visible yet.
-    Inline(String),
-    /// The forge computes the mergeability.
-    Merge,
-    /// Checks of the head are running.
-    Checks,
-}
-
-impl fmt::Display for ReadinessWait {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Settling => f.write_str("the forge has just got this head"),
-            Self::Answer(name) => write!(f, "{name} has not answered"),
-            Self::Inline(name) => write!(f, "{name} has found something and does not show where"),
-            Self::Merge => f.write_str("the forge does not say whether it can be merged"),
-            Self::Checks => f.write_str("checks have not ended"),
-        }
-    }
-}
 
 /// The state of one pull request that is kept between looks.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -192,7 +117,7 @@ impl HeadReadiness {
     }
 
     /// Returns the start time of this wait.
-    fn since(&self, why: &ReadinessWait) -> Option<UnixMillis> {
+    fn waiting_since(&self, why: &ReadinessWait) -> Option<UnixMillis> {
         self.waits.iter().find(|(known, _)| known == why).map(|(_, since)| *since)
     }
 
@@ -209,24 +134,24 @@ impl HeadReadiness {
         (poll, budget): (TimeSpan, TimeSpan),
         now: UnixMillis,
     ) -> Result<(), ReadinessAction> {
-        let since = self.since(&why).unwrap_or(now);
+        let since = self.waiting_since(&why).unwrap_or(now);
         self.wait_from(why.clone(), since);
         let end = since + budget;
-        if now < end { Err(wait((now + poll).min(end), why, now)) } else { Ok(()) }
+        if now < end { Err(wait_action((now + poll).min(end), why, now)) } else { Ok(()) }
     }
 }
 
-fn wait(until: UnixMillis, why: ReadinessWait, now: UnixMillis) -> ReadinessAction {
+fn wait_action(until: UnixMillis, why: ReadinessWait, now: UnixMillis) -> ReadinessAction {
     ReadinessAction::Wait { until: until.max(now + LEAST_WAIT), why }
 }
 
-fn end<T>(code: ConvergeExitCode, reason: impl Into<String>) -> Result<T, ReadinessAction> {
+fn exit_with<T>(code: ConvergeExitCode, reason: impl Into<String>) -> Result<T, ReadinessAction> {
     Err(ReadinessAction::End(ConvergeExit::new(code, reason)))
 }
 
 impl PullReadiness {
     /// Creates the state of a pull request to this base, at this head.
-    pub fn begin(head: Sha, base: impl Into<String>, now: UnixMillis) -> Self {
+    pub fn new(head: Sha, base: impl Into<String>, now: UnixMillis) -> Self {
         Self {
             base: base.into(),
             before: None,
@@ -251,7 +176,7 @@ impl PullReadiness {
     }
 
     /// Resets the state after our push: earlier feedback no longer counts, and the first reviewer is next.
-    pub fn pushed(&mut self, head: &Sha, now: UnixMillis) {
+    pub fn record_push(&mut self, head: &Sha, now: UnixMillis) {
         if self.at.head != *head {
             let before = std::mem::replace(&mut self.at, HeadReadiness::new(head.clone(), now));
             self.before = Some(before.head);
@@ -260,13 +185,13 @@ impl PullReadiness {
     }
 
     /// Records that our own audit has cleared this head.
-    pub fn cleared(&mut self, head: &Sha, now: UnixMillis) {
-        self.pushed(head, now);
+    pub fn record_clearance(&mut self, head: &Sha, now: UnixMillis) {
+        self.record_push(head, now);
         self.at.is_cleared = true;
     }
 
     /// Records that a reviewer was asked.
-    pub fn asked(&mut self, name: &str, now: UnixMillis) {
+    pub fn record_request(&mut self, name: &str, now: UnixMillis) {
         let asked = self.at.asked.entry(name.to_owned()).or_default();
         *asked = asked.saturating_add(1);
         self.at.wait_from(ReadinessWait::Answer(name.to_owned()), now);
@@ -274,40 +199,40 @@ impl PullReadiness {
 
     /// Records a request whose outcome is not known. It is retried up to `MAX_FAILED` times; after that,
     /// the reviewer counts as unreachable.
-    pub fn failed(&mut self, name: &str, why: impl Into<String>) {
+    pub fn record_request_failure(&mut self, name: &str, why: impl Into<String>) {
         let failed = self.at.failed.entry(name.to_owned()).or_default();
         *failed = failed.saturating_add(1);
         if *failed >= MAX_FAILED {
-            self.unreachable(name, why);
+            self.mark_unreachable(name, why);
         }
     }
 
     /// Records that a reviewer cannot be asked in this run.
-    pub fn unreachable(&mut self, name: &str, why: impl Into<String>) {
+    pub fn mark_unreachable(&mut self, name: &str, why: impl Into<String>) {
         self.unreachable.insert(name.to_owned(), why.into());
     }
 
     /// Records that the pull request was marked ready.
-    pub fn marked(&mut self) {
+    pub fn record_ready_mark(&mut self) {
         self.at.is_marked = true;
     }
 
     /// Returns the next step.
     pub fn next(&mut self, rules: &ReadinessRules, seen: &PullSnapshot, now: UnixMillis) -> ReadinessAction {
-        match self.look(rules, seen, now) {
+        match self.check_conditions(rules, seen, now) {
             Err(want) => want,
             Ok(notes) => ReadinessAction::Done { notes },
         }
     }
 
     /// Evaluates all requirements in order, up to the first that is not met.
-    fn look(
+    fn check_conditions(
         &mut self,
         rules: &ReadinessRules,
         seen: &PullSnapshot,
         now: UnixMillis,
     ) -> Result<Vec<String>, ReadinessAction> {
-        self.drift(seen, now)?;
+        self.check_drift(seen, now)?;
         let mut notes = Vec::new();
         for reviewer in &rules.reviewers {
             match reviewer {
@@ -315,22 +240,22 @@ impl PullReadiness {
                 RequiredReviewer::Internal => return Err(ReadinessAction::Internal),
                 RequiredReviewer::Other(rule) => {
                     self.answer_others(seen, now)?;
-                    notes.extend(self.review(rules, rule, seen, now)?);
+                    notes.extend(self.check_reviewer(rules, rule, seen, now)?);
                 }
             }
         }
         self.answer_others(seen, now)?;
-        threads(rules, seen)?;
-        notes.extend(self.merge(rules, seen, now)?);
-        notes.extend(self.mark(rules, seen)?);
+        check_threads(rules, seen)?;
+        notes.extend(self.check_mergeability(rules, seen, now)?);
+        notes.extend(self.check_ready_mark(rules, seen)?);
         Ok(notes)
     }
 
     /// Detects changes of the pull request by other users.
-    fn drift(&mut self, seen: &PullSnapshot, now: UnixMillis) -> Result<(), ReadinessAction> {
+    fn check_drift(&mut self, seen: &PullSnapshot, now: UnixMillis) -> Result<(), ReadinessAction> {
         match seen.state {
-            PullState::Merged => return end(ConvergeExitCode::Closed, "somebody has merged it"),
-            PullState::Closed => return end(ConvergeExitCode::Closed, "somebody has closed it"),
+            PullState::Merged => return exit_with(ConvergeExitCode::Closed, "somebody has merged it"),
+            PullState::Closed => return exit_with(ConvergeExitCode::Closed, "somebody has closed it"),
             PullState::Open => self.was_open = true,
             PullState::Draft => {}
         }
@@ -339,10 +264,10 @@ impl PullReadiness {
         }
         let is_stale = self.before.as_ref() == Some(&seen.head) && now < self.at.since + SETTLE;
         if is_stale && seen.base == self.base {
-            return Err(wait(now + REPOLL, ReadinessWait::Settling, now));
+            return Err(wait_action(now + REPOLL, ReadinessWait::Settling, now));
         }
         if self.is_updating && seen.base == self.base {
-            self.pushed(&seen.head, now);
+            self.record_push(&seen.head, now);
             self.updated = Some(seen.head.clone());
             return Ok(());
         }
@@ -357,7 +282,7 @@ impl PullReadiness {
         if self.moves > MAX_MOVES {
             let reason =
                 format!("others have pushed {} times meanwhile: run it again when they rest", self.moves);
-            return end(ConvergeExitCode::HeadMoved, reason);
+            return exit_with(ConvergeExitCode::HeadMoved, reason);
         }
         Ok(())
     }
@@ -367,10 +292,11 @@ impl PullReadiness {
         // The committer's clock may be wrong.
         let settled = seen.committed.min(self.at.since) + SETTLE;
         if now < settled {
-            return Err(wait(settled, ReadinessWait::Settling, now));
+            return Err(wait_action(settled, ReadinessWait::Settling, now));
         }
         let handed = &mut self.at.handed;
-        let threads = seen.threads.iter().filter(|thread| thread.counts() && thread.last == LastWord::Theirs);
+        let threads =
+            seen.threads.iter().filter(|thread| thread.is_relevant() && thread.last == LastWord::Theirs);
         let reviews = seen.views.iter().filter(|(_, view)| view.verdict() == ReviewerVerdict::Against);
         let work = UnansweredFeedback {
             threads: threads
@@ -393,7 +319,7 @@ impl PullReadiness {
     }
 
     /// Evaluates one reviewer; returns a note if the run continues without it.
-    fn review(
+    fn check_reviewer(
         &mut self,
         rules: &ReadinessRules,
         rule: &ExternalReviewer,
@@ -410,26 +336,26 @@ impl PullReadiness {
                 Ok(Some(format!("what {name} asks for was declined")))
             }
             ReviewerVerdict::Lags if !is_declined => {
-                let holds = seen.views.get(name).is_some_and(ReviewerFeedback::holds);
-                self.lag(rules, name, holds, now)
+                let holds = seen.views.get(name).is_some_and(ReviewerFeedback::may_hold_findings);
+                self.wait_for_comments(rules, name, holds, now)
             }
             ReviewerVerdict::Against | ReviewerVerdict::Lags => {
                 let reason = format!("what {name} asks for was declined: fix it, or set `allow_declined`");
-                end(ConvergeExitCode::Declined, reason)
+                exit_with(ConvergeExitCode::Declined, reason)
             }
-            ReviewerVerdict::Queued => self.missing(rules, rule, false, false, now),
+            ReviewerVerdict::Queued => self.handle_missing_review(rules, rule, false, false, now),
             // The request may have been for another head: we ask it once ourselves, too.
             ReviewerVerdict::Called => {
                 let is_asked = self.at.asked.contains_key(name);
-                self.missing(rules, rule, false, !is_asked, now)
+                self.handle_missing_review(rules, rule, false, !is_asked, now)
             }
-            ReviewerVerdict::Silent => self.missing(rules, rule, true, true, now),
+            ReviewerVerdict::Silent => self.handle_missing_review(rules, rule, true, true, now),
         }
     }
 
     /// Handles a reviewer that reports findings without comments on lines. With `holds`, its text may
     /// contain them.
-    fn lag(
+    fn wait_for_comments(
         &mut self,
         rules: &ReadinessRules,
         name: &str,
@@ -451,14 +377,14 @@ impl PullReadiness {
         }
         if lag.looks >= rules.inline_lag_max {
             let reason = format!("{name} says that it found something, and shows nothing on any line");
-            return end(ConvergeExitCode::InlineLag, reason);
+            return exit_with(ConvergeExitCode::InlineLag, reason);
         }
-        Err(wait(lag.at, ReadinessWait::Inline(name.to_owned()), now))
+        Err(wait_action(lag.at, ReadinessWait::Inline(name.to_owned()), now))
     }
 
     /// Handles a reviewer without a response for this head. It may be asked now with `at_once`, and after a
     /// full wait with `later`.
-    fn missing(
+    fn handle_missing_review(
         &mut self,
         rules: &ReadinessRules,
         rule: &ExternalReviewer,
@@ -468,27 +394,30 @@ impl PullReadiness {
     ) -> Result<Option<String>, ReadinessAction> {
         let name = &rule.name;
         if let Some(why) = self.unreachable.get(name) {
-            return down(rule, format!("{name} cannot be asked: {why}"));
+            return skip_reviewer(rule, format!("{name} cannot be asked: {why}"));
         }
         let why = ReadinessWait::Answer(name.clone());
         let asked = self.at.asked.get(name).copied().unwrap_or(0);
         let is_left = asked < rule.requests;
-        match self.at.since(&why) {
+        match self.at.waiting_since(&why) {
             None if at_once && is_left => return Err(ReadinessAction::Ask(name.clone())),
             None => self.at.wait_from(why.clone(), now),
             Some(since) if now < since + rule.budget => {}
             Some(_) if later && is_left => return Err(ReadinessAction::Ask(name.clone())),
             Some(_) => {
-                return down(rule, format!("{name} has said nothing of {}", self.at.head.short()));
+                return skip_reviewer(
+                    rule,
+                    format!("{name} has said nothing of {}", self.at.head.short_sha()),
+                );
             }
         }
-        let since = self.at.since(&why).unwrap_or(now);
+        let since = self.at.waiting_since(&why).unwrap_or(now);
         let first = if asked > 0 { since + rules.poll_after_trigger } else { since };
-        Err(wait(first.max(now + rules.poll).min(since + rule.budget), why, now))
+        Err(wait_action(first.max(now + rules.poll).min(since + rule.budget), why, now))
     }
 
     /// Evaluates the mergeability; returns a note if only reviews by people are missing.
-    fn merge(
+    fn check_mergeability(
         &mut self,
         rules: &ReadinessRules,
         seen: &PullSnapshot,
@@ -511,12 +440,12 @@ impl PullReadiness {
             }
             MergeableState::Dirty => {
                 let reason = format!("it conflicts with {}: merge that into the branch", self.base_name());
-                return end(ConvergeExitCode::Mergeability, reason);
+                return exit_with(ConvergeExitCode::Mergeability, reason);
             }
             MergeableState::Behind => {
                 let reason =
                     format!("it has to hold what is new in {}: merge that into it", self.base_name());
-                return end(ConvergeExitCode::Mergeability, reason);
+                return exit_with(ConvergeExitCode::Mergeability, reason);
             }
             MergeableState::Draft => true,
             // Reviews are requested once it is ready. A second run has to end as the first did.
@@ -524,12 +453,15 @@ impl PullReadiness {
             MergeableState::Unstable => false,
         };
         if seen.merge != MergeableState::Unknown && !seen.failed.is_empty() {
-            return end(ConvergeExitCode::Mergeability, format!("checks failed: {}", named(&seen.failed)));
+            return exit_with(
+                ConvergeExitCode::Mergeability,
+                format!("checks failed: {}", join_names(&seen.failed)),
+            );
         }
         if seen.merge != MergeableState::Unknown && !seen.pending.is_empty() {
             self.at.wait(ReadinessWait::Checks, (rules.poll, CHECKS_BUDGET), now)?;
-            let reason = format!("checks have not ended in an hour: {}", named(&seen.pending));
-            return end(ConvergeExitCode::Mergeability, reason);
+            let reason = format!("checks have not ended in an hour: {}", join_names(&seen.pending));
+            return exit_with(ConvergeExitCode::Mergeability, reason);
         }
         if is_ready {
             return Ok(seen
@@ -548,15 +480,19 @@ impl PullReadiness {
             | MergeableState::Dirty
             | MergeableState::Draft => "the forge does not say whether it can be merged",
         };
-        end(ConvergeExitCode::Mergeability, reason)
+        exit_with(ConvergeExitCode::Mergeability, reason)
     }
 
     fn base_name(&self) -> String {
-        crate::line::clean(&self.base, MAX_NAME)
+        crate::line::clean_line(&self.base, MAX_NAME)
     }
 
     /// Handles the ready mark; returns a note if a user does not want it.
-    fn mark(&self, rules: &ReadinessRules, seen: &PullSnapshot) -> Result<Option<String>, ReadinessAction> {
+    fn check_ready_mark(
+        &self,
+        rules: &ReadinessRules,
+        seen: &PullSnapshot,
+    ) -> Result<Option<String>, ReadinessAction> {
         if seen.state != PullState::Draft || self.at.is_marked || !rules.mark_ready {
             return Ok(None);
         }
@@ -568,32 +504,36 @@ impl PullReadiness {
 }
 
 /// Ends the wait for a reviewer: an error if it is required, otherwise a note.
-fn down(rule: &ExternalReviewer, reason: String) -> Result<Option<String>, ReadinessAction> {
-    if rule.is_required { end(ConvergeExitCode::ReviewerSilent, reason) } else { Ok(Some(reason)) }
+fn skip_reviewer(rule: &ExternalReviewer, reason: String) -> Result<Option<String>, ReadinessAction> {
+    if rule.is_required { exit_with(ConvergeExitCode::ReviewerSilent, reason) } else { Ok(Some(reason)) }
 }
 
 /// Fails while threads are open that the configuration does not permit to stay open. Feedback that waits for
 /// us was handed over before.
-fn threads(rules: &ReadinessRules, seen: &PullSnapshot) -> Result<(), ReadinessAction> {
-    let open = |last| seen.threads.iter().filter(|thread| thread.counts() && thread.last == last).count();
+fn check_threads(rules: &ReadinessRules, seen: &PullSnapshot) -> Result<(), ReadinessAction> {
+    let open =
+        |last| seen.threads.iter().filter(|thread| thread.is_relevant() && thread.last == last).count();
     let (theirs, fixed, declined) = (open(LastWord::Theirs), open(LastWord::Fixed), open(LastWord::Declined));
     let reason = if theirs > 0 {
-        format!("{} without our answer", counted(theirs, "open thread"))
+        format!("{} without our answer", format_count(theirs, "open thread"))
     } else if declined > 0 && !rules.allow_declined {
-        let open = counted(declined, "open thread");
+        let open = format_count(declined, "open thread");
         format!("{open} about findings that were declined: fix them, or set `allow_declined`")
     } else if fixed > 0 && rules.resolve_threads {
-        format!("{} about findings that are fixed: somebody has opened them again", counted(fixed, "thread"))
+        format!(
+            "{} about findings that are fixed: somebody has opened them again",
+            format_count(fixed, "thread")
+        )
     } else {
         return Ok(());
     };
-    end(ConvergeExitCode::Threads, reason)
+    exit_with(ConvergeExitCode::Threads, reason)
 }
 
 /// Lists names that others chose, cleaned and limited in number.
-fn named(names: &[String]) -> String {
+fn join_names(names: &[String]) -> String {
     let told: Vec<String> =
-        names.iter().take(MAX_NAMED).map(|name| crate::line::clean(name, MAX_NAME)).collect();
+        names.iter().take(MAX_NAMED).map(|name| crate::line::clean_line(name, MAX_NAME)).collect();
     let rest = names.len().saturating_sub(told.len());
     let more = if rest > 0 { format!(" and {rest} more") } else { String::new() };
     format!("{}{more}", told.join(", "))

@@ -103,7 +103,7 @@ impl run::RunDetail for ConvergeDetail {
 
     const LOOP: LoopKind = LoopKind::Converge;
 
-    fn end(&self) -> Option<RunOutcome> {
+    fn run_outcome(&self) -> Option<RunOutcome> {
         let kind = self.final_exit()?.kind();
         Some(match kind {
             _ if self.is_waiting() => RunOutcome::Deferred,
@@ -141,7 +141,7 @@ impl run::RunDetail for ConvergeDetail {
     }
 
     /// Returns the furthest step reached; for an audit-only run, the audit is the last.
-    fn furthest(&self, steps: &[StepCost<ConvergeStep>]) -> ConvergeStep {
+    fn furthest_step(&self, steps: &[StepCost<ConvergeStep>]) -> ConvergeStep {
         let next = if self.state.audits_only { ConvergeStep::Audit } else { self.state.next.step() };
         steps.iter().map(|step| step.id).fold(next, ConvergeStep::max)
     }
@@ -150,7 +150,7 @@ impl run::RunDetail for ConvergeDetail {
 impl ConvergeDetail {
     /// Creates the details of a new run from the branch's display name and name, the base of its change, and
     /// the run's state.
-    pub fn begin(name: String, branch: String, base: Sha, state: ConvergeRun) -> Self {
+    pub fn new(name: String, branch: String, base: Sha, state: ConvergeRun) -> Self {
         Self {
             name,
             branch,
@@ -198,10 +198,10 @@ impl ConvergeRecord {
         exit: ConvergeExit,
         now: UnixMillis,
     ) -> Self {
-        let mut state = ConvergeRun::begin(ConvergeLimits::default(), Sha::none(), Sha::none(), None);
+        let mut state = ConvergeRun::new(ConvergeLimits::default(), Sha::null(), Sha::null(), None);
         state.exit = Some(exit);
         let (run, key) = of;
-        Self::begin(run, key, ConvergeDetail::begin(names.0, names.1, Sha::none(), state), now)
+        Self::new(run, key, ConvergeDetail::new(names.0, names.1, Sha::null(), state), now)
     }
 
     /// Returns true if its commits are known.
@@ -228,7 +228,7 @@ impl ConvergeRecord {
 
     /// Returns the scope of its newest audit, that is everything besides the head.
     pub fn scope(&self) -> AuditScope {
-        AuditScope::of(&self.detail.base, &self.detail.looks, &self.detail.state.dismissals)
+        AuditScope::new(&self.detail.base, &self.detail.looks, &self.detail.state.dismissals)
     }
 
     /// Returns it as a completed audit from which a run can continue, if all auditors have answered.
@@ -237,7 +237,7 @@ impl ConvergeRecord {
         if state.exit.is_some() || !state.audits_only || state.silent > 0 {
             return None;
         }
-        state.after(super::ConvergeEvent::Posted).ok()?;
+        state.apply_event(super::ConvergeEvent::Posted).ok()?;
         let detail = ConvergeDetail { state, is_told: true, ..self.detail.clone() };
         detail.state.exit.is_some().then(|| Self { detail, ..self.clone() })
     }
@@ -328,7 +328,7 @@ impl ConvergeRecord {
     }
 
     /// Stores the evidence of one auditor of the newest audit, and replaces its earlier evidence.
-    pub fn prove(&mut self, auditor: u32, absences: Vec<AbsenceProof>) {
+    pub fn record_absences(&mut self, auditor: u32, absences: Vec<AbsenceProof>) {
         let number = self.detail.state.audits;
         self.detail.absences.retain(|known| (known.r#loop, known.auditor) != (number, auditor));
         let room = MAX_ABSENCES.saturating_sub(self.detail.absences.len());

@@ -12,23 +12,22 @@ impl ConvergeRun {
         self.found.is_empty()
             && self.silent == 0
             && !self.audits_only
-            && self.history.declined().next().is_none()
+            && self.history.declined_findings().next().is_none()
     }
 }
 
 /// Returns true if the newest of our audits that these reviews name at this head cleared it in this scope.
 /// `reviews` are those of the pull request, oldest first. A review counts if our account wrote it and its
-/// marker verifies ([`PullReview::audit`]).
+/// marker verifies ([`PullReview::audit_mark`]).
 pub fn is_reviewed_clean(reviews: &[PullReview], head: &Sha, scope: &AuditScope) -> bool {
     let of_head = |review: &&PullReview| {
         let is_ours = review.author.as_ref().is_some_and(|author| author.ours);
-        is_ours && review.audit().is_some_and(|mark| mark.commit == *head)
+        is_ours && review.audit_mark().is_some_and(|mark| mark.commit == *head)
     };
     let clears = |mark: AuditMark| mark.clean && mark.scope.as_ref() == Some(scope);
-    reviews
-        .iter()
-        .rfind(of_head)
-        .is_some_and(|newest| newest.state == ReviewState::Commented && newest.audit().is_some_and(clears))
+    reviews.iter().rfind(of_head).is_some_and(|newest| {
+        newest.state == ReviewState::Commented && newest.audit_mark().is_some_and(clears)
+    })
 }
 
 #[cfg(test)]
@@ -60,7 +59,7 @@ mod tests {
     }
 
     fn scope() -> AuditScope {
-        AuditScope::of(&sha("b"), "looks", &[])
+        AuditScope::new(&sha("b"), "looks", &[])
     }
 
     fn mark() -> AuditMark {
@@ -83,10 +82,10 @@ mod tests {
     fn another_base_other_looks_and_other_dismissals_are_another_scope() {
         let (one, two) = (dismissal("1:one-0"), dismissal("1:two-0"));
         let withdrawn = Dismissal { withdrawn: true, ..one.clone() };
-        let of = |said: &[Dismissal]| AuditScope::of(&sha("b"), "looks", said);
+        let of = |said: &[Dismissal]| AuditScope::new(&sha("b"), "looks", said);
         assert_eq!(AuditScope::parse(scope().as_str()), Some(scope()));
-        assert_ne!(AuditScope::of(&sha("c"), "looks", &[]), scope());
-        assert_ne!(AuditScope::of(&sha("b"), "look", &[]), scope());
+        assert_ne!(AuditScope::new(&sha("c"), "looks", &[]), scope());
+        assert_ne!(AuditScope::new(&sha("b"), "look", &[]), scope());
         assert_ne!(of(std::slice::from_ref(&one)), scope());
         assert_eq!(of(&[withdrawn]), scope());
         assert_eq!(of(&[one.clone(), two.clone()]), of(&[two.clone(), one.clone()]));
@@ -103,7 +102,7 @@ mod tests {
         assert!(is_clean(std::slice::from_ref(&clean)));
         assert!(!is_clean(&[]));
         assert!(!is_reviewed_clean(std::slice::from_ref(&clean), &sha("c"), &scope()), "another head");
-        let elsewhere = AuditScope::of(&sha("c"), "looks", &[]);
+        let elsewhere = AuditScope::new(&sha("c"), "looks", &[]);
         assert!(!is_reviewed_clean(std::slice::from_ref(&clean), &sha("a"), &elsewhere), "another base");
         let bad = [
             ("another account", PullReview { author: Some(actor(false)), ..clean.clone() }),

@@ -71,13 +71,13 @@ impl EffectCase {
     }
 
     /// Returns the result for an effect of this kind at a forge.
-    pub fn end(self, kind: EffectKind, forge: ForgeKind) -> EffectCaseOutcome {
+    pub fn outcome_for(self, kind: EffectKind, forge: ForgeKind) -> EffectCaseOutcome {
         if let Some(why) = kind.lacking_at(forge) {
             return EffectCaseOutcome::Cannot(why);
         }
         match self {
             Self::GateClosed | Self::LeaseLost => EffectCaseOutcome::Withheld,
-            Self::Refused => kind.instead().map_or(EffectCaseOutcome::Reported, EffectCaseOutcome::Replaced),
+            Self::Refused => kind.fallback().map_or(EffectCaseOutcome::Reported, EffectCaseOutcome::Replaced),
             Self::LostDone | Self::LostUndone | Self::KilledBefore | Self::KilledAfter => {
                 EffectCaseOutcome::Once
             }

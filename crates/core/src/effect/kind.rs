@@ -127,7 +127,7 @@ impl EffectKind {
     }
 
     /// Returns the way in which it is found again.
-    pub fn observed(self) -> ObservationMethod {
+    pub fn observation_method(self) -> ObservationMethod {
         match self {
             Self::Review
             | Self::ReviewAsComment
@@ -163,15 +163,15 @@ impl EffectKind {
     }
 
     /// Returns how long it may stay invisible after it was performed; `forge` is the forge's settle delay.
-    pub fn settle(self, forge: TimeSpan) -> TimeSpan {
-        match self.observed() {
+    pub fn settle_time(self, forge: TimeSpan) -> TimeSpan {
+        match self.observation_method() {
             ObservationMethod::Marker | ObservationMethod::Text => forge,
             ObservationMethod::State => TimeSpan(0),
         }
     }
 
     /// Returns the kind that replaces this one when it is refused.
-    pub fn instead(self) -> Option<Self> {
+    pub fn fallback(self) -> Option<Self> {
         (self == Self::Review).then_some(Self::ReviewAsComment)
     }
 

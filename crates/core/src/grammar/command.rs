@@ -219,11 +219,11 @@ impl CommandSpec {
         self.programs.iter().any(|name| name == program)
     }
 
-    pub(super) fn words(&self) -> &[String] {
+    pub(super) fn name_words(&self) -> &[String] {
         &self.words
     }
 
-    pub(super) fn begins(&self, words: &[&str]) -> bool {
+    pub(super) fn is_prefix_of(&self, words: &[&str]) -> bool {
         words.len() >= self.words.len() && self.words.iter().zip(words).all(|(own, word)| own == word)
     }
 

@@ -35,7 +35,7 @@ pub struct PolicyFileError {
 
 impl PolicyFile {
     /// Creates a file that Truing ships.
-    pub(crate) fn shipped(name: &str, text: &str) -> Self {
+    pub(crate) fn from_shipped(name: &str, text: &str) -> Self {
         Self { name: name.to_owned(), shown: format!("truing's own {name}"), text: text.to_owned() }
     }
 
@@ -185,8 +185,8 @@ pub(super) fn read_commands(
                     limits::CommandPart::Program => Some(programs.span()),
                     limits::CommandPart::Class => Some(command_class.span()),
                     limits::CommandPart::Word(at) => form.words.get(at).map(Spanned::span),
-                    limits::CommandPart::Flag(name) => spanned(&flags, &name),
-                    limits::CommandPart::TailFlag(name) => spanned(&tail.flags, &name),
+                    limits::CommandPart::Flag(name) => flag_span(&flags, &name),
+                    limits::CommandPart::TailFlag(name) => flag_span(&tail.flags, &name),
                     limits::CommandPart::Pattern => form.pattern.as_ref().map(Spanned::span),
                     limits::CommandPart::Operands => form.operands.as_ref().map(Spanned::span),
                     limits::CommandPart::TailOperands => tail.operands.as_ref().map(Spanned::span),
@@ -200,7 +200,7 @@ pub(super) fn read_commands(
     if problems.is_empty() { Ok(commands) } else { Err(problems) }
 }
 
-fn spanned(flags: &FlagTable, name: &str) -> Option<Range<usize>> {
+fn flag_span(flags: &FlagTable, name: &str) -> Option<Range<usize>> {
     flags.keys().find(|flag| flag.get_ref() == name).map(Spanned::span)
 }
 

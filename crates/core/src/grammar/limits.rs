@@ -125,7 +125,7 @@ pub(super) fn violations(command: &CommandSpec, shipped: &[CommandSpec]) -> Vec<
     let fault = operand_fault(pattern, own_pattern.map(|pattern| &pattern.is), reads);
     found.extend(fault.map(|what| (CommandPart::Pattern, what)));
     if let Some(own) = own {
-        found.extend(loosened(command, own));
+        found.extend(loosened_parts(command, own));
     }
     if command.runs && !own.is_some_and(|own| own.runs) {
         let what = "a command that runs another line of words is Truing's alone to know";
@@ -149,7 +149,7 @@ fn class_fault(command: &CommandSpec, own: Option<&CommandSpec>) -> Option<Strin
 }
 
 /// Returns the restrictions of Truing's own command that the operator's command lacks.
-fn loosened(command: &CommandSpec, own: &CommandSpec) -> Vec<(CommandPart, String)> {
+fn loosened_parts(command: &CommandSpec, own: &CommandSpec) -> Vec<(CommandPart, String)> {
     let mut found = Vec::new();
     if own.runs && !command.runs {
         let what = "the command runs another line of words: it needs `runs = true`";
@@ -216,7 +216,7 @@ fn program_fault(program: &str, command: &CommandSpec, shipped: &[CommandSpec]) 
     let Some(interpreter) = limits.interpreter.iter().find(|one| one.programs.contains(&bare)) else {
         let of_program = |own: &&CommandSpec| own.is_of(name) || own.is_of(&bare);
         let is_known = shipped.iter().any(|own| of_program(&own));
-        let is_listed = shipped.iter().filter(of_program).any(|own| own.words() == command.words());
+        let is_listed = shipped.iter().filter(of_program).any(|own| own.name_words() == command.name_words());
         return (is_known && !is_listed).then(|| {
             let line = std::iter::once(name).chain(command.words.iter().map(String::as_str));
             let line = line.collect::<Vec<_>>().join(" ");

@@ -60,7 +60,7 @@ const MANUAL_OF: &[(&str, &str)] = &[("node --test", "node"), ("python -m pytest
 const OF_SCRIPTS: &[&str] = &["nox --", "npm run --", "npm test --", "tox --", "tox run --"];
 
 /// Returns the class of each flag, by command.
-fn classed() -> BTreeMap<&'static str, BTreeMap<&'static str, &'static str>> {
+fn flag_classes() -> BTreeMap<&'static str, BTreeMap<&'static str, &'static str>> {
     let mut classed = BTreeMap::<_, BTreeMap<_, _>>::new();
     for manual in MANUALS {
         let mut commands: Vec<&str> = Vec::new();
@@ -82,7 +82,7 @@ fn classed() -> BTreeMap<&'static str, BTreeMap<&'static str, &'static str>> {
 
 #[test]
 fn a_grammar_lists_no_flag_but_those_that_the_manual_shows_to_be_plain() {
-    let classed = classed();
+    let classed = flag_classes();
     let mut wrong = BTreeSet::new();
     for (name, flags) in grammar_commands() {
         let name =
@@ -106,7 +106,7 @@ fn a_grammar_lists_no_flag_but_those_that_the_manual_shows_to_be_plain() {
 
 /// Returns the commands, and the parts after `--`, with their flags.
 fn grammar_commands() -> Vec<(String, FlagSet)> {
-    let shipped = CommandGrammar::shipped().unwrap();
+    let shipped = CommandGrammar::load_shipped().unwrap();
     let of = |command: &CommandSpec| {
         let tail = command.tail.as_ref().map(|tail| (format!("{} --", command.name()), tail.flags.clone()));
         [Some((command.name(), command.flags.clone())), tail.filter(|(_, flags)| !flags.known.is_empty())]

@@ -10,7 +10,7 @@ use super::command::{FlagArgument, FlagSet};
 use super::*;
 
 fn grammar() -> &'static CommandGrammar {
-    static SHIPPED: LazyLock<CommandGrammar> = LazyLock::new(|| CommandGrammar::shipped().unwrap());
+    static SHIPPED: LazyLock<CommandGrammar> = LazyLock::new(|| CommandGrammar::load_shipped().unwrap());
     &SHIPPED
 }
 

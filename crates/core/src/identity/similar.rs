@@ -68,15 +68,15 @@ impl ComparableFinding {
         for own in [path, base].iter().filter(|own| own.len() > 3) {
             text = text.replace(own, " ");
         }
-        let tokens = words::read(&text);
+        let tokens = words::read_prose(&text);
         let code = snippet.map(words::read_code).unwrap_or_default();
-        let (said, shown) = (TextMentions::of(&tokens), TextMentions::of(&code));
+        let (said, shown) = (TextMentions::from_tokens(&tokens), TextMentions::from_tokens(&code));
         Self { path: path.to_owned(), tokens, code, said, shown }
     }
 
     /// Returns the finding with those words treated as names that are names on the other side or in the
     /// code.
-    fn beside(&self, other: &Self) -> Cow<'_, Self> {
+    fn with_names_from(&self, other: &Self) -> Cow<'_, Self> {
         let vocabulary = [&self.said, &self.shown, &other.said, &other.shown];
         let is_name = |token: &TextToken| {
             let known =
@@ -88,13 +88,13 @@ impl ComparableFinding {
         }
         let mut read = self.clone();
         read.tokens.iter_mut().filter(|token| is_name(token)).for_each(TextToken::become_name);
-        read.said = TextMentions::of(&read.tokens);
+        read.said = TextMentions::from_tokens(&read.tokens);
         Cow::Owned(read)
     }
 
     /// Returns the names in the description of the defect that the other side does not mention, and that
     /// their common code does not explain.
-    fn alone<'a>(&'a self, other: &Self, same_code: bool) -> Vec<&'a NameMention> {
+    fn unmatched_names<'a>(&'a self, other: &Self, same_code: bool) -> Vec<&'a NameMention> {
         let explained = |name: &NameMention| {
             other.said.has_name(name)
                 || (name.parts.len() > 1 && other.shown.names.contains_key(&name.key))
@@ -112,14 +112,14 @@ pub fn similarity(a: &ComparableFinding, b: &ComparableFinding) -> f64 {
         return 0.0;
     }
     let code = code_alike(a, b);
-    let (beside_a, beside_b) = (a.beside(b), b.beside(a));
+    let (beside_a, beside_b) = (a.with_names_from(b), b.with_names_from(a));
     let (a, b) = (beside_a.as_ref(), beside_b.as_ref());
-    let likely = agreement(a, b, code);
+    let likely = agreement_score(a, b, code);
     let score = likely / (likely + THRESHOLD);
     if score < SAME && !may_run_alike(a, b) {
         return score;
     }
-    let texts = TextAlignment::of(a, b);
+    let texts = TextAlignment::new(a, b);
     if texts.verbatim > VERBATIM && (texts.turned || code.is_some_and(|code| code < OTHER_CODE)) {
         return score / 2.0;
     }
@@ -140,13 +140,13 @@ fn may_run_alike(a: &ComparableFinding, b: &ComparableFinding) -> bool {
 }
 
 /// Returns the agreement of "where" and "what", before the order of words is compared.
-fn agreement(a: &ComparableFinding, b: &ComparableFinding, code: Option<f64>) -> f64 {
-    let names = SharedWeight::names(a, b);
-    let words = SharedWeight::words(a, b);
+fn agreement_score(a: &ComparableFinding, b: &ComparableFinding, code: Option<f64>) -> f64 {
+    let names = SharedWeight::from_names(a, b);
+    let words = SharedWeight::from_words(a, b);
     let same_code = code.is_some_and(|code| code >= SAME_CODE);
-    let against = against(a, b, same_code);
+    let against = contradiction_weight(a, b, same_code);
     let doubt = if against > 0.0 {
-        let common = names.problem + words.least();
+        let common = names.problem + words.min_found();
         (1.0 - AGAINST * against / (against + common)).max(0.0)
     } else {
         1.0
@@ -163,8 +163,8 @@ fn agreement(a: &ComparableFinding, b: &ComparableFinding, code: Option<f64>) ->
 }
 
 /// Returns the weight of the names that each side alone mentions: the smaller of both sums.
-fn against(a: &ComparableFinding, b: &ComparableFinding, same_code: bool) -> f64 {
-    let (one, other) = (a.alone(b, same_code), b.alone(a, same_code));
+fn contradiction_weight(a: &ComparableFinding, b: &ComparableFinding, same_code: bool) -> f64 {
+    let (one, other) = (a.unmatched_names(b, same_code), b.unmatched_names(a, same_code));
     let weight = |names: &[&NameMention]| names.iter().map(|name| name.weight).sum::<f64>();
     let related = |x: &NameMention, y: &NameMention| x.parts.iter().any(|part| y.parts.contains(part));
     let family = one.iter().any(|x| other.iter().any(|y| related(x, y)));
@@ -191,7 +191,7 @@ struct TextMentions {
 }
 
 impl TextMentions {
-    fn of(tokens: &[TextToken]) -> Self {
+    fn from_tokens(tokens: &[TextToken]) -> Self {
         let mut bag = Self::default();
         for token in tokens {
             bag.index.insert(token.key.clone());
@@ -244,7 +244,7 @@ struct SharedWeight {
 }
 
 impl SharedWeight {
-    fn names(a: &ComparableFinding, b: &ComparableFinding) -> Self {
+    fn from_names(a: &ComparableFinding, b: &ComparableFinding) -> Self {
         let weights = |a: &ComparableFinding, b: &ComparableFinding| {
             a.said.names.values().fold([0.0; 3], |[sum, found, problem], name| {
                 let there = if b.said.has_name(name) { name.weight } else { 0.0 };
@@ -255,7 +255,7 @@ impl SharedWeight {
         Self { sums: [sa, sb], found: [fa, fb], problem: pa.min(pb) }
     }
 
-    fn words(a: &ComparableFinding, b: &ComparableFinding) -> Self {
+    fn from_words(a: &ComparableFinding, b: &ComparableFinding) -> Self {
         let weights = |a: &ComparableFinding, b: &ComparableFinding| {
             a.said.words.iter().fold((0.0, 0.0), |(sum, found), (key, weight)| {
                 (sum + weight, found + if b.said.has_word(key) { *weight } else { 0.0 })
@@ -265,7 +265,7 @@ impl SharedWeight {
         Self { sums: [sa, sb], found: [fa, fb], problem: 0.0 }
     }
 
-    fn least(self) -> f64 {
+    fn min_found(self) -> f64 {
         self.found[0].min(self.found[1])
     }
 
@@ -282,7 +282,7 @@ impl SharedWeight {
 
     /// Returns a trust that grows with the shared weight, and is one half at `half`.
     fn trust(self, half: f64) -> f64 {
-        self.least() / (self.least() + half)
+        self.min_found() / (self.min_found() + half)
     }
 }
 
@@ -314,7 +314,7 @@ struct TextAlignment {
 }
 
 impl TextAlignment {
-    fn of(a: &ComparableFinding, b: &ComparableFinding) -> Self {
+    fn new(a: &ComparableFinding, b: &ComparableFinding) -> Self {
         let pairs = align(&a.tokens, &b.tokens);
         let same = pairs.iter().filter(|(one, other)| one.key == other.key).count() as f64;
         // Two different names in the same place preserve the sentence, but are not equal.

@@ -48,7 +48,7 @@ fn equal_lines_get_ordinals_and_keep_them_when_they_move() {
     );
     let names = ids(&first.current);
     assert!(names[0].ends_with("-1") && names[1].ends_with("-2") && names[2].ends_with("-1"), "{names:?}");
-    let known = first.all();
+    let known = first.into_findings();
     let moved = identify(&known, vec![at("a", 3, " x"), at("a", 11, "x  ")], Some(&sha('b')), none.0, none.1);
     assert_eq!(ids(&moved.current), names[..2]);
     assert_eq!(moved.gone[0].status, FindingStatus::Fixed(sha('b')));
@@ -68,7 +68,8 @@ fn equal(lines: &[(u32, &str)]) -> Vec<PlacedFinding> {
 #[test]
 fn equal_lines_keep_their_ids_by_the_tools_own_fingerprints() {
     let none = (&ReviewCoverage::default(), &FileRenames::default());
-    let known = identify(&[], equal(&[(1, "p"), (2, "q"), (3, "r")]), Some(&sha('a')), none.0, none.1).all();
+    let known = identify(&[], equal(&[(1, "p"), (2, "q"), (3, "r")]), Some(&sha('a')), none.0, none.1)
+        .into_findings();
     let names = ids(&known);
     // The first one is removed, and the second now has its place.
     let removed = identify(&known, equal(&[(1, "q"), (2, "r")]), Some(&sha('b')), none.0, none.1);
@@ -85,7 +86,7 @@ fn equal_lines_keep_their_ids_by_the_tools_own_fingerprints() {
 fn a_tools_fingerprint_makes_no_finding_another() {
     let none = (&ReviewCoverage::default(), &FileRenames::default());
     for (before, now) in [("", "p"), ("p", ""), ("p", "q")] {
-        let known = identify(&[], equal(&[(1, before)]), Some(&sha('a')), none.0, none.1).all();
+        let known = identify(&[], equal(&[(1, before)]), Some(&sha('a')), none.0, none.1).into_findings();
         let again = identify(&known, equal(&[(7, now)]), Some(&sha('b')), none.0, none.1);
         assert_eq!((ids(&again.current), again.gone.len()), (ids(&known), 0), "{before} {now}");
     }
@@ -101,8 +102,8 @@ fn a_tools_fingerprint_makes_no_finding_another() {
 #[test]
 fn a_finding_comes_back_under_its_old_id() {
     let none = (&ReviewCoverage::default(), &FileRenames::default());
-    let known = identify(&[], vec![at("a", 1, "x")], Some(&sha('a')), none.0, none.1).all();
-    let fixed = identify(&known, vec![], Some(&sha('b')), none.0, none.1).all();
+    let known = identify(&[], vec![at("a", 1, "x")], Some(&sha('a')), none.0, none.1).into_findings();
+    let fixed = identify(&known, vec![], Some(&sha('b')), none.0, none.1).into_findings();
     let again = identify(&fixed, vec![at("a", 7, "x")], Some(&sha('c')), none.0, none.1);
     assert_eq!((again.current[0].id.clone(), again.current[0].is_open()), (known[0].id.clone(), true));
 }
@@ -110,7 +111,7 @@ fn a_finding_comes_back_under_its_old_id() {
 #[test]
 fn what_a_person_dismissed_stays_dismissed_while_the_code_is_the_same() {
     let none = (&ReviewCoverage::default(), &FileRenames::default());
-    let mut known = identify(&[], vec![at("a", 1, "x")], Some(&sha('a')), none.0, none.1).all();
+    let mut known = identify(&[], vec![at("a", 1, "x")], Some(&sha('a')), none.0, none.1).into_findings();
     known[0].status = FindingStatus::Dismissed("wanted".into());
     let same = identify(&known, vec![at("a", 2, "x")], Some(&sha('b')), none.0, none.1);
     assert!(!same.current[0].is_open());
@@ -121,7 +122,7 @@ fn what_a_person_dismissed_stays_dismissed_while_the_code_is_the_same() {
 #[test]
 fn a_file_that_could_not_be_read_fixes_nothing() {
     let none = (&ReviewCoverage::default(), &FileRenames::default());
-    let known = identify(&[], vec![at("a", 1, "x")], Some(&sha('a')), none.0, none.1).all();
+    let known = identify(&[], vec![at("a", 1, "x")], Some(&sha('a')), none.0, none.1).into_findings();
     let unread = UnreviewedFile { path: "a".into(), reason: SkipReason::TooLarge };
     let coverage = ReviewCoverage { reviewed: vec![], not_reviewed: vec![unread] };
     let (none, renames) = (ReviewCoverage::default(), FileRenames::default());
@@ -134,15 +135,15 @@ fn renamed(old: &str, new: &str) -> FileRenames {
     let diff =
         format!("diff --git a/{old} b/{new}\nsimilarity index 90%\nrename from {old}\nrename to {new}\n");
     let mut renames = FileRenames::default();
-    renames.learn(&truing_diff::parse(diff.as_bytes()).files);
+    renames.add_diff(&truing_diff::parse(diff.as_bytes()).files);
     renames
 }
 
 #[test]
 fn a_renamed_file_that_could_not_be_read_fixes_nothing_and_one_that_was_keeps_its_ids() {
     let (none, renames) = (ReviewCoverage::default(), renamed("a", "b"));
-    let known =
-        identify(&[], vec![at("a", 1, "x = 1")], Some(&sha('a')), &none, &FileRenames::default()).all();
+    let known = identify(&[], vec![at("a", 1, "x = 1")], Some(&sha('a')), &none, &FileRenames::default())
+        .into_findings();
     let unread = UnreviewedFile { path: "b".into(), reason: SkipReason::TooLarge };
     let coverage = ReviewCoverage { reviewed: vec![], not_reviewed: vec![unread] };
     assert!(identify(&known, vec![], Some(&sha('b')), &coverage, &renames).gone[0].is_open());
@@ -168,7 +169,8 @@ const AGAIN: &str = "File descriptor leak in `load_index`: the handle opened for
 fn other_words_about_edited_code_keep_the_id_and_open_it_again() {
     let none = (&ReviewCoverage::default(), &FileRenames::default());
     let mut known =
-        identify(&[], vec![said("", "a", 4, OPEN, "f = open(path)")], Some(&sha('a')), none.0, none.1).all();
+        identify(&[], vec![said("", "a", 4, OPEN, "f = open(path)")], Some(&sha('a')), none.0, none.1)
+            .into_findings();
     known[0].status = FindingStatus::Dismissed("short-lived".into());
     let now = vec![said("", "a", 9, AGAIN, "f = open(path, 'rb')")];
     let edited = identify(&known, now, Some(&sha('b')), none.0, none.1);
@@ -181,7 +183,8 @@ fn other_words_about_edited_code_keep_the_id_and_open_it_again() {
 fn a_renamed_file_keeps_ids_and_what_people_said() {
     let none = (&ReviewCoverage::default(), &FileRenames::default());
     let mut known =
-        identify(&[], vec![said("core/x", "old.py", 4, OPEN, "f = open(path)")], None, none.0, none.1).all();
+        identify(&[], vec![said("core/x", "old.py", 4, OPEN, "f = open(path)")], None, none.0, none.1)
+            .into_findings();
     known[0].status = FindingStatus::Declined("later".into());
     let mut now = said("core/x", "new.py", 4, OPEN, "  f = open(path)");
     let another = identify(&known, vec![now.clone()], None, none.0, none.1);
@@ -194,8 +197,8 @@ fn a_renamed_file_keeps_ids_and_what_people_said() {
 #[test]
 fn equal_words_of_two_rules_are_two_findings() {
     let none = (&ReviewCoverage::default(), &FileRenames::default());
-    let known =
-        identify(&[], vec![said("core/x", "a", 4, OPEN, "f = open(path)")], None, none.0, none.1).all();
+    let known = identify(&[], vec![said("core/x", "a", 4, OPEN, "f = open(path)")], None, none.0, none.1)
+        .into_findings();
     let now = vec![said("core/y", "a", 4, OPEN, "f = open(path)")];
     assert_ne!(ids(&identify(&known, now, None, none.0, none.1).current), ids(&known));
 }
@@ -204,7 +207,7 @@ fn equal_words_of_two_rules_are_two_findings() {
 fn of_equally_alike_findings_the_nearer_lines_are_the_same() {
     let none = (&ReviewCoverage::default(), &FileRenames::default());
     let lines = |a, b, code: &str| vec![said("", "a", a, OPEN, code), said("", "a", b, OPEN, code)];
-    let known = identify(&[], lines(10, 90, "f = open(path, mode)"), None, none.0, none.1).all();
+    let known = identify(&[], lines(10, 90, "f = open(path, mode)"), None, none.0, none.1).into_findings();
     let now = identify(&known, lines(12, 93, "f = open(path, mode, 1)"), None, none.0, none.1);
     assert_eq!(ids(&now.current), ids(&known));
     let turned = identify(&known, lines(93, 12, "f = open(path, mode, 1)"), None, none.0, none.1);
@@ -217,12 +220,14 @@ fn an_id_lasts_over_two_renames_of_the_file_since_the_base() {
     let code = "f = open(path, mode)\nf.write(text)";
     let of =
         |path: &str| PlacedFinding { old_path: Some("app".into()), ..said("core/x", path, 4, OPEN, code) };
-    let known = identify(&[], vec![said("core/x", "app", 4, OPEN, code)], None, none.0, none.1).all();
+    let known =
+        identify(&[], vec![said("core/x", "app", 4, OPEN, code)], None, none.0, none.1).into_findings();
     let once = identify(&known, vec![of("core")], None, none.0, none.1);
     assert_eq!(ids(&once.current), ids(&known));
-    let twice = identify(&once.all(), vec![of("lib")], None, none.0, none.1);
+    let twice = identify(&once.into_findings(), vec![of("lib")], None, none.0, none.1);
     assert_eq!(ids(&twice.current), ids(&known));
-    let back = identify(&twice.all(), vec![said("core/x", "app", 4, OPEN, code)], None, none.0, none.1);
+    let back =
+        identify(&twice.into_findings(), vec![said("core/x", "app", 4, OPEN, code)], None, none.0, none.1);
     assert_eq!(ids(&back.current), ids(&known));
 }
 
@@ -254,11 +259,11 @@ mod any {
             turn in 0_usize..8,
         ) {
             let none = (&ReviewCoverage::default(), &FileRenames::default());
-            let known = identify(&[], first, Some(&sha('a')), none.0, none.1).all();
+            let known = identify(&[], first, Some(&sha('a')), none.0, none.1).into_findings();
             let now = identify(&known, second.clone(), Some(&sha('b')), none.0, none.1);
             prop_assert_eq!(&now, &identify(&known, second.clone(), Some(&sha('b')), none.0, none.1));
 
-            let mut all = ids(&now.clone().all());
+            let mut all = ids(&now.clone().into_findings());
             all.sort();
             prop_assert!(all.windows(2).all(|pair| pair[0] != pair[1]), "{:?}", all);
             prop_assert!(known.iter().all(|before| all.contains(&before.id.to_string())));

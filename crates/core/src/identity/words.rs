@@ -127,7 +127,7 @@ pub(super) fn denies(stem: &str) -> bool {
 }
 
 /// Returns the tokens of a comment, in order.
-pub(super) fn read(text: &str) -> Vec<TextToken> {
+pub(super) fn read_prose(text: &str) -> Vec<TextToken> {
     tokens(&without_markup(text), false)
 }
 
@@ -169,10 +169,10 @@ fn tokens(text: &str, code: bool) -> Vec<TextToken> {
         let length = if is_word(c) { word_end(rest, at.in_ticks) } else { c.len_utf8() };
         let (piece, tail) = rest.split_at(length);
         if is_word(c) {
-            found.extend(at.word(piece, text, rest));
+            found.extend(at.read_word(piece, text, rest));
             at.before = None;
         } else {
-            at.mark(c, tail);
+            at.skip_separator(c, tail);
         }
         rest = tail;
     }
@@ -185,7 +185,7 @@ fn is_word(c: char) -> bool {
 
 impl TokenReader {
     /// Skips a character between words.
-    fn mark(&mut self, c: char, tail: &str) {
+    fn skip_separator(&mut self, c: char, tail: &str) {
         self.in_ticks ^= c == '`';
         self.begins |= c == ';'
             || (matches!(c, '.' | '!' | ':') && tail.starts_with([' ', '\n', '*']))
@@ -194,7 +194,7 @@ impl TokenReader {
     }
 
     /// Reads the word at the start of `rest`.
-    fn word(&mut self, word: &str, text: &str, rest: &str) -> Option<TextToken> {
+    fn read_word(&mut self, word: &str, text: &str, rest: &str) -> Option<TextToken> {
         let tail = rest.get(word.len()..).unwrap_or_default();
         let word = word.strip_suffix("'s").or_else(|| word.strip_suffix("’s")).unwrap_or(word);
         let number = word.chars().all(|c| c.is_ascii_digit());
@@ -213,7 +213,7 @@ impl TokenReader {
         if place {
             return None;
         }
-        let member = self.before == Some('.') || joins(tail);
+        let member = self.before == Some('.') || is_member_access(tail);
         let marked = self.in_ticks || self.code || member || tail.starts_with('(');
         let token = if number {
             Some(TextToken::new(TextTokenKind::Number, lower.clone(), lower, PLAIN))
@@ -303,7 +303,7 @@ fn word_end(rest: &str, ticks: bool) -> usize {
 }
 
 /// Returns true if a member or path follows directly: `a.b`, `a::b`, `a->b`.
-fn joins(tail: &str) -> bool {
+fn is_member_access(tail: &str) -> bool {
     let follows = |joint: &str| {
         tail.strip_prefix(joint).and_then(|rest| rest.chars().next()).is_some_and(char::is_alphabetic)
     };

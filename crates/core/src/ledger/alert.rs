@@ -8,7 +8,7 @@ pub const THRESHOLDS: [u64; 3] = [50, 80, 100];
 
 /// Returns the notice on a level after spending: the highest threshold that it has reached. Thresholds that
 /// were skipped are not reported.
-pub fn alert(drawn: &BudgetUsage) -> Option<NewNotice> {
+pub fn threshold_notice(drawn: &BudgetUsage) -> Option<NewNotice> {
     let part = |threshold: u64| u128::from(drawn.level.limit.0) * u128::from(threshold);
     let spent = u128::from(drawn.spent.0) * 100;
     let reached = THRESHOLDS.into_iter().rfind(|threshold| spent >= part(*threshold))?;
@@ -74,10 +74,14 @@ mod tests {
             (130, Some("100")),
         ] {
             let expected = expected.map(|threshold| format!("team_month/web/{threshold}"));
-            assert_eq!(key(alert(&drawn(BudgetLevelKind::TeamMonth, 100, spent, 100))), expected, "{spent}");
+            assert_eq!(
+                key(threshold_notice(&drawn(BudgetLevelKind::TeamMonth, 100, spent, 100))),
+                expected,
+                "{spent}"
+            );
         }
         let huge = drawn(BudgetLevelKind::RepoDay, u64::MAX, u64::MAX, 0);
-        assert_eq!(key(alert(&huge)), Some("repo_day/web/100".into()));
+        assert_eq!(key(threshold_notice(&huge)), Some("repo_day/web/100".into()));
     }
 
     #[test]
@@ -88,7 +92,7 @@ mod tests {
             (BudgetLevelKind::Pull, 10),
             (BudgetLevelKind::TeamMonth, 0),
         ] {
-            assert_eq!(alert(&drawn(kind, limit, 10, 0)), None);
+            assert_eq!(threshold_notice(&drawn(kind, limit, 10, 0)), None);
         }
     }
 

@@ -14,9 +14,12 @@ pub enum ReservationDecision<'a> {
 
 /// Decides from the usage of every level of a purse. Returns `None` without levels, because nothing would
 /// limit the call.
-pub fn grant<'a>(levels: &'a [BudgetUsage], ask: &ReservationRequest) -> Option<ReservationDecision<'a>> {
-    let tightest = levels.iter().min_by_key(|drawn| drawn.left())?;
-    let left = tightest.left();
+pub fn decide_reservation<'a>(
+    levels: &'a [BudgetUsage],
+    ask: &ReservationRequest,
+) -> Option<ReservationDecision<'a>> {
+    let tightest = levels.iter().min_by_key(|drawn| drawn.available_amount())?;
+    let left = tightest.available_amount();
     let refused = left < ask.least.min(ask.most);
     Some(if refused {
         ReservationDecision::Refused(tightest)
@@ -48,24 +51,42 @@ mod tests {
     #[test]
     fn a_call_gets_what_the_tightest_level_has_and_no_more_than_it_can_use() {
         let levels = [drawn(100, 20, 30), drawn(40, 0, 0)];
-        assert_eq!(grant(&levels, &ask(10, 100)), Some(ReservationDecision::Amount(MicroUsd(40))));
-        assert_eq!(grant(&levels, &ask(10, 30)), Some(ReservationDecision::Amount(MicroUsd(30))));
-        assert_eq!(grant(&levels, &ask(40, 100)), Some(ReservationDecision::Amount(MicroUsd(40))));
-        assert_eq!(grant(&levels, &ask(41, 100)), Some(ReservationDecision::Refused(&levels[1])));
+        assert_eq!(
+            decide_reservation(&levels, &ask(10, 100)),
+            Some(ReservationDecision::Amount(MicroUsd(40)))
+        );
+        assert_eq!(
+            decide_reservation(&levels, &ask(10, 30)),
+            Some(ReservationDecision::Amount(MicroUsd(30)))
+        );
+        assert_eq!(
+            decide_reservation(&levels, &ask(40, 100)),
+            Some(ReservationDecision::Amount(MicroUsd(40)))
+        );
+        assert_eq!(
+            decide_reservation(&levels, &ask(41, 100)),
+            Some(ReservationDecision::Refused(&levels[1]))
+        );
     }
 
     #[test]
     fn nothing_is_left_of_a_limit_that_was_lowered_below_what_is_spent() {
         for level in [drawn(10, 20, 0), drawn(30, 20, 20), drawn(0, 0, 0)] {
-            assert_eq!(level.left(), MicroUsd(0));
+            assert_eq!(level.available_amount(), MicroUsd(0));
             let levels = [level];
-            assert_eq!(grant(&levels, &ask(1, 5)), Some(ReservationDecision::Refused(&levels[0])));
+            assert_eq!(
+                decide_reservation(&levels, &ask(1, 5)),
+                Some(ReservationDecision::Refused(&levels[0]))
+            );
         }
     }
 
     #[test]
     fn what_costs_nothing_is_never_refused_and_no_level_is_no_bound() {
-        assert_eq!(grant(&[drawn(0, 0, 0)], &ask(0, 0)), Some(ReservationDecision::Amount(MicroUsd(0))));
-        assert_eq!(grant(&[], &ask(0, 0)), None);
+        assert_eq!(
+            decide_reservation(&[drawn(0, 0, 0)], &ask(0, 0)),
+            Some(ReservationDecision::Amount(MicroUsd(0)))
+        );
+        assert_eq!(decide_reservation(&[], &ask(0, 0)), None);
     }
 }

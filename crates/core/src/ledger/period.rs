@@ -10,13 +10,13 @@ const EPOCH: i64 = 719_468;
 const ERA: i64 = 146_097;
 
 /// Returns the day in UTC, as in `2026-11-20`.
-pub fn day(at: UnixMillis) -> String {
+pub fn utc_day(at: UnixMillis) -> String {
     let (year, month, day) = date(at);
     format!("{year:04}-{month:02}-{day:02}")
 }
 
 /// Returns the month in UTC, as in `2026-11`.
-pub fn month(at: UnixMillis) -> String {
+pub fn utc_month(at: UnixMillis) -> String {
     let (year, month, _) = date(at);
     format!("{year:04}-{month:02}")
 }
@@ -56,16 +56,16 @@ mod tests {
             (1_795_219_200_000, "2026-11-21"),
             (4_107_542_400_000, "2100-03-01"),
         ] {
-            assert_eq!(day(UnixMillis(at)), expected);
-            assert_eq!(month(UnixMillis(at)), expected[..7]);
+            assert_eq!(utc_day(UnixMillis(at)), expected);
+            assert_eq!(utc_month(UnixMillis(at)), expected[..7]);
         }
     }
 
     #[test]
     fn every_day_follows_the_one_before() {
-        let mut last = day(UnixMillis(0));
+        let mut last = utc_day(UnixMillis(0));
         for number in 1..200_000 {
-            let (at, next) = (UnixMillis(number * DAY), day(UnixMillis(number * DAY)));
+            let (at, next) = (UnixMillis(number * DAY), utc_day(UnixMillis(number * DAY)));
             assert!(next > last, "{next} after {last}");
             let first = next.ends_with("-01");
             assert_eq!(first, last[..7] != next[..7], "{next}");
@@ -79,7 +79,7 @@ mod tests {
     #[test]
     fn absurd_instants_are_no_reason_to_panic() {
         for at in [i64::MIN, i64::MAX] {
-            assert!(!day(UnixMillis(at)).is_empty());
+            assert!(!utc_day(UnixMillis(at)).is_empty());
             next_midnight(UnixMillis(at));
         }
     }

@@ -1,6 +1,6 @@
 //! The budget levels that a run draws on, and the decision if it may begin.
 
-use super::{BudgetLevel, BudgetLevelKind, BudgetUsage, RunBudget, day, month, next_midnight};
+use super::{BudgetLevel, BudgetLevelKind, BudgetUsage, RunBudget, next_midnight, utc_day, utc_month};
 use crate::id::{RunId, UnixMillis};
 use crate::money::MicroUsd;
 
@@ -59,7 +59,7 @@ impl BudgetCaps {
         let level = move |kind, key: &str, limit| BudgetLevel {
             kind,
             key: key.to_owned(),
-            period: month(now),
+            period: utc_month(now),
             limit,
         };
         let of_team =
@@ -80,7 +80,7 @@ impl RunBudget {
         let key = format!("{}@{}", scope.key, scope.head);
         let mut levels = vec![
             level(BudgetLevelKind::Review, key, String::new(), caps.review),
-            level(BudgetLevelKind::RepoDay, scope.repository.clone(), day(now), caps.repo_day),
+            level(BudgetLevelKind::RepoDay, scope.repository.clone(), utc_day(now), caps.repo_day),
         ];
         levels.extend(caps.pull_levels(&scope.key).chain(caps.months(now)));
         Self { run, levels }
@@ -107,7 +107,7 @@ impl RunBudget {
         let of_day = caps.converge_day.map(|limit| BudgetLevel {
             kind: BudgetLevelKind::ConvergeDay,
             key: scope.repository.clone(),
-            period: day(now),
+            period: utc_day(now),
             limit,
         });
         let mut purse = Self::of_run(run, limit);
@@ -120,7 +120,7 @@ impl RunBudget {
         let of_day = caps.sync_day.map(|limit| BudgetLevel {
             kind: BudgetLevelKind::SyncDay,
             key: name.to_lowercase(),
-            period: day(now),
+            period: utc_day(now),
             limit,
         });
         let mut purse = Self::of_run(run, limit);
@@ -154,7 +154,7 @@ pub enum BudgetDecision {
 /// Decides from the usage of a purse's levels, before a run begins whose calls need at least `least`. Only
 /// spent money counts, because calls in flight may release some. Months and the pull request come first,
 /// because they outlast days.
-pub fn room(levels: &[BudgetUsage], least: MicroUsd, now: UnixMillis) -> BudgetDecision {
+pub fn decide_budget(levels: &[BudgetUsage], least: MicroUsd, now: UnixMillis) -> BudgetDecision {
     let least = least.max(MicroUsd(1));
     let used_up = |kind| levels.iter().find(|drawn| drawn.level.kind == kind && drawn.unspent() < least);
     let lasting =
@@ -258,7 +258,7 @@ mod tests {
     #[test]
     fn what_outlasts_the_day_leaves_the_rules_also_where_the_day_is_used_up() {
         let purse = RunBudget::of_review(RunId::new("r"), &scope("pr/github/1/7"), &bounded(), NOW);
-        let room = |each: &[u64]| match room(&spent(&purse, each), MicroUsd(2), NOW) {
+        let room = |each: &[u64]| match decide_budget(&spent(&purse, each), MicroUsd(2), NOW) {
             BudgetDecision::Enough { left } => {
                 let left = left.map(|left| (left.level.kind, left.unspent()));
                 assert_eq!(left, Some((BudgetLevelKind::PullAsk, MicroUsd(2))));
@@ -305,7 +305,7 @@ mod tests {
     #[test]
     fn a_used_up_day_defers_to_midnight_and_a_used_up_month_leaves_the_rules() {
         let purse = purse(&[("web", 9)]);
-        let room = |each: &[u64]| room(&spent(&purse, each), MicroUsd(2), NOW);
+        let room = |each: &[u64]| decide_budget(&spent(&purse, each), MicroUsd(2), NOW);
         assert_eq!(room(&[0, 3, 7]), BudgetDecision::Enough { left: None });
         assert_eq!(
             room(&[2, 3, 7]),
@@ -323,7 +323,7 @@ mod tests {
         let day = BudgetLevel { limit: MicroUsd(0), ..purse(&[]).levels[1].clone() };
         let drawn = BudgetUsage { level: day.clone(), spent: MicroUsd(0), reserved: MicroUsd(0) };
         assert!(
-            matches!(room(&[drawn], MicroUsd(0), NOW), BudgetDecision::Deferred { level, .. } if level == day)
+            matches!(decide_budget(&[drawn], MicroUsd(0), NOW), BudgetDecision::Deferred { level, .. } if level == day)
         );
     }
 }

@@ -2,7 +2,7 @@
 
 use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd, TextMergeStream};
 
-use super::{APART, code, fence, plain, push_code, push_plain};
+use super::{APART, code_span, escape_text, fence, push_code, push_plain};
 use crate::line::is_hidden;
 
 /// Maximum nesting of lists and quotations; deeper ones are shown at this depth.
@@ -12,11 +12,11 @@ const HEADING: &str = "##### ";
 
 /// Rewrites others' Markdown with its paragraphs, lists, quotations, emphasis and code, and without active
 /// content. Links and images become their text with the address as code; HTML is shown as text.
-pub fn block(text: &str) -> String {
+pub fn sanitize_markdown(text: &str) -> String {
     let mut writer =
         BlockWriter { frames: vec![BlockFrame::new(BlockKind::Text)], links: Vec::new(), flat: 0 };
     for event in TextMergeStream::new(Parser::new_ext(text, Options::ENABLE_STRIKETHROUGH)) {
-        writer.event(event);
+        writer.write_event(event);
     }
     while writer.frames.len() > 1 {
         writer.close();
@@ -55,7 +55,7 @@ impl BlockFrame {
     }
 
     /// Begins a block with a blank line, or with only a new line if `tight`.
-    fn part(&mut self, tight: bool) {
+    fn begin_block(&mut self, tight: bool) {
         self.out.truncate(self.out.trim_end().len());
         if !self.out.is_empty() {
             self.out.push_str(if tight { "\n" } else { "\n\n" });
@@ -64,10 +64,10 @@ impl BlockFrame {
 }
 
 impl BlockWriter {
-    fn event(&mut self, event: Event<'_>) {
+    fn write_event(&mut self, event: Event<'_>) {
         match event {
-            Event::Start(tag) => self.start(tag),
-            Event::End(tag) => self.end(tag),
+            Event::Start(tag) => self.start_tag(tag),
+            Event::End(tag) => self.end_tag(tag),
             Event::Text(text) => match self.frames.last_mut() {
                 Some(BlockFrame { kind: BlockKind::Code(_), out }) => out.push_str(&text),
                 Some(_) | None => self.text(&text),
@@ -80,18 +80,18 @@ impl BlockWriter {
             Event::SoftBreak => self.push("\n"),
             Event::HardBreak => self.push("\\\n"),
             Event::Rule => {
-                self.part();
+                self.begin_block();
                 self.push("* * *");
             }
             Event::TaskListMarker(_) => {}
         }
     }
 
-    fn start(&mut self, tag: Tag<'_>) {
+    fn start_tag(&mut self, tag: Tag<'_>) {
         match tag {
-            Tag::Paragraph | Tag::HtmlBlock => self.part(),
+            Tag::Paragraph | Tag::HtmlBlock => self.begin_block(),
             Tag::Heading { .. } => {
-                self.part();
+                self.begin_block();
                 self.push(HEADING);
             }
             Tag::BlockQuote(_) => self.open(BlockKind::Quote),
@@ -108,7 +108,7 @@ impl BlockWriter {
             Tag::Strong => self.push("**"),
             Tag::Strikethrough => self.push("~~"),
             Tag::Link { dest_url, .. } | Tag::Image { dest_url, .. } => {
-                self.apart();
+                self.separate_words();
                 let from = self.frames.last().map_or(0, |frame| frame.out.len());
                 self.links.push((dest_url.into_string(), from));
             }
@@ -127,14 +127,14 @@ impl BlockWriter {
         }
     }
 
-    fn end(&mut self, tag: TagEnd) {
+    fn end_tag(&mut self, tag: TagEnd) {
         match tag {
             TagEnd::BlockQuote(_) | TagEnd::List(_) | TagEnd::Item if self.flat > 0 => self.flat -= 1,
             TagEnd::BlockQuote(_) | TagEnd::List(_) | TagEnd::Item | TagEnd::CodeBlock => self.close(),
             TagEnd::Emphasis => self.push("*"),
             TagEnd::Strong => self.push("**"),
             TagEnd::Strikethrough => self.push("~~"),
-            TagEnd::Link | TagEnd::Image => self.lead(),
+            TagEnd::Link | TagEnd::Image => self.close_link(),
             TagEnd::Paragraph
             | TagEnd::Heading(_)
             | TagEnd::HtmlBlock
@@ -165,16 +165,16 @@ impl BlockWriter {
     }
 
     /// Separates words between which omitted markup was.
-    fn apart(&mut self) {
+    fn separate_words(&mut self) {
         let Some(frame) = self.frames.last_mut() else { return };
         if !frame.out.is_empty() && !frame.out.ends_with(char::is_whitespace) {
             frame.out.push(APART);
         }
     }
 
-    fn part(&mut self) {
+    fn begin_block(&mut self) {
         if let Some(frame) = self.frames.last_mut() {
-            frame.part(false);
+            frame.begin_block(false);
         }
     }
 
@@ -183,7 +183,7 @@ impl BlockWriter {
             self.frames.push(BlockFrame::new(kind));
         } else {
             self.flat += 1;
-            self.part();
+            self.begin_block();
         }
     }
 
@@ -193,7 +193,7 @@ impl BlockWriter {
         let Some(around) = self.frames.last_mut() else { return };
         let listed = matches!(kind, BlockKind::Item)
             || matches!((&kind, &around.kind), (BlockKind::List(_), BlockKind::Item));
-        around.part(listed);
+        around.begin_block(listed);
         let text = out.trim_end();
         let (first, others) = match (&kind, &mut around.kind) {
             (BlockKind::Quote, _) => ("> ".to_owned(), "> ".to_owned()),
@@ -221,18 +221,18 @@ impl BlockWriter {
     }
 
     /// Writes the address of a link or an image.
-    fn lead(&mut self) {
+    fn close_link(&mut self) {
         let Some((to, from)) = self.links.pop() else { return };
         let Some(BlockFrame { out, .. }) = self.frames.last_mut() else { return };
         let text = out.get(from..).unwrap_or_default();
-        if text.is_empty() || text == plain(&to) {
+        if text.is_empty() || text == escape_text(&to) {
             out.truncate(from.min(out.len()));
             push_code(out, &to);
         } else if to.is_empty() {
-            self.apart();
+            self.separate_words();
         } else {
             out.push_str(" (");
-            out.push_str(&code(&to));
+            out.push_str(&code_span(&to));
             out.push(')');
         }
     }

@@ -8,18 +8,18 @@ use truing_diff::RepoPath;
 pub struct ReviewCoverage {
     /// Files whose changed lines were read, in path order.
     pub reviewed: Vec<RepoPath>,
-    /// Changed files that were not read, each with the reason, and those of [`ReviewCoverage::cut`].
+    /// Changed files that were not read, each with the reason, and those of [`ReviewCoverage::truncated_files`].
     pub not_reviewed: Vec<UnreviewedFile>,
 }
 
 impl ReviewCoverage {
     /// Returns the files that were not read.
-    pub fn unread(&self) -> impl Iterator<Item = &UnreviewedFile> {
+    pub fn unread_files(&self) -> impl Iterator<Item = &UnreviewedFile> {
         self.not_reviewed.iter().filter(|gap| gap.reason != SkipReason::MoreFindings)
     }
 
     /// Returns the files that were read and have more findings than are kept.
-    pub fn cut(&self) -> impl Iterator<Item = &RepoPath> {
+    pub fn truncated_files(&self) -> impl Iterator<Item = &RepoPath> {
         let cut = self.not_reviewed.iter().filter(|gap| gap.reason == SkipReason::MoreFindings);
         cut.map(|gap| &gap.path)
     }
@@ -94,7 +94,7 @@ impl SkipReason {
 
     /// Returns true if the state of earlier findings in the file is not known, because it was not read or
     /// not all findings are kept.
-    pub fn unread(self) -> bool {
+    pub fn hides_findings(self) -> bool {
         matches!(self, Self::Ignored | Self::MoreFindings | Self::Lfs) || !self.by_design()
     }
 

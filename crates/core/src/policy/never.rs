@@ -14,7 +14,7 @@ pub(super) const FILE: &str = "never.toml";
 
 /// Returns the list that Truing ships.
 pub(super) fn shipped_file() -> PolicyFile {
-    PolicyFile::shipped(FILE, include_str!("../../profiles/never.toml"))
+    PolicyFile::from_shipped(FILE, include_str!("../../profiles/never.toml"))
 }
 
 /// Number of globs of each entry: for the path itself, and for everything below it.
@@ -80,7 +80,7 @@ impl ProtectedPaths {
     /// Returns the class and the entry that protect this path, in every spelling that a file system may
     /// accept for it.
     pub(super) fn forbids(&self, path: &RepoPath) -> Option<(&str, &str)> {
-        let folded = path.folded();
+        let folded = path.case_folded();
         if folded.split('/').any(is_short_name) {
             return Some(("may be the short name of another file", "*~1"));
         }

@@ -46,7 +46,7 @@ impl ProfileName {
             Self::Fixer => include_str!("../../profiles/fixer.toml"),
             Self::Sync => include_str!("../../profiles/sync.toml"),
         };
-        PolicyFile::shipped(&self.file_name(), text)
+        PolicyFile::from_shipped(&self.file_name(), text)
     }
 
     /// Returns the name of its file below a policy's folder.
@@ -104,7 +104,7 @@ impl AgentProfile {
     /// # Errors
     /// All errors of the file: an unknown command, a command that runs the repository's code outside the
     /// profiles of fixers and porters, or an invalid glob.
-    pub(super) fn read(
+    pub(super) fn from_file(
         name: ProfileName,
         file: &PolicyFile,
         grammar: &CommandGrammar,
@@ -146,16 +146,16 @@ impl AgentProfile {
         }
     }
 
-    pub(super) fn runs(&self, command: &str) -> bool {
+    pub(super) fn may_run(&self, command: &str) -> bool {
         self.run.contains(command)
     }
 
-    pub(super) fn calls(&self, operation: &str) -> bool {
+    pub(super) fn may_call(&self, operation: &str) -> bool {
         self.mcp.contains(operation)
     }
 
     /// Returns the glob that permits `path` to be read, edited or written.
-    pub(super) fn file(&self, verb: FileAccess, path: &str) -> Option<&str> {
+    pub(super) fn matching_glob(&self, verb: FileAccess, path: &str) -> Option<&str> {
         match verb {
             FileAccess::Read => self.read.first(path),
             FileAccess::Edit => self.edit.first(path),

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use super::StoreError;
 use crate::id::{TimeSpan, UnixMillis};
 
-/// Attempts to change one state before [`change`] gives up with an error. A state that bounds something,
+/// Attempts to change one state before [`update_state`] gives up with an error. A state that bounds something,
 /// such as the forge's limits, reaches its bound before it has been changed this many times.
 const MOST_TRIES: u32 = 200;
 
@@ -59,7 +59,7 @@ pub struct StateUpdate<S, T> {
 /// # Errors
 /// [`StoreError`]: the store cannot be read or written, or `MOST_TRIES` attempts failed. The state may
 /// have been changed all the same.
-pub async fn change<S, T>(
+pub async fn update_state<S, T>(
     common: &dyn SharedStateStore,
     name: &str,
     keep: TimeSpan,

@@ -134,18 +134,18 @@ pub trait ForgeWrite: Send + Sync {
     async fn observe(&self, effect: &Effect) -> Result<Option<EffectOutcome>, ForgeError>;
 
     /// Returns how long a newly created item may stay invisible at the forge after its response was lost.
-    fn settle(&self) -> TimeSpan;
+    fn settle_time(&self) -> TimeSpan;
 
     /// Returns the reason why this forge does not support effects of this kind; `None` if it does. The
     /// caller asks this first: an unsupported effect is neither announced nor listed.
-    fn cannot(&self, kind: EffectKind) -> Option<&'static str> {
+    fn unsupported_reason(&self, kind: EffectKind) -> Option<&'static str> {
         let _ = kind;
         None
     }
 
     /// Returns a reason, for users, if the forge is known to refuse effects of this kind to our login and a
     /// review goes on without them.
-    fn denied(&self, kind: EffectKind) -> Option<&'static str> {
+    fn denial_reason(&self, kind: EffectKind) -> Option<&'static str> {
         let _ = kind;
         None
     }

@@ -59,12 +59,12 @@ pub struct GateHalt {
 
 impl GateHalt {
     /// Creates a refusal that came right before the write `undone`.
-    pub fn before(undone: impl Into<String>, reason: HaltReason) -> Self {
+    pub fn before_write(undone: impl Into<String>, reason: HaltReason) -> Self {
         Self { reason, undone: Some(undone.into()) }
     }
 
     /// Returns the greatest token that was issued, if the lease is lost.
-    pub fn lost(&self) -> Option<FencingToken> {
+    pub fn lost_to_token(&self) -> Option<FencingToken> {
         if let HaltReason::LeaseLost { last } = self.reason { Some(last) } else { None }
     }
 }
@@ -90,11 +90,11 @@ impl std::error::Error for GateHalt {}
 #[async_trait]
 pub trait WriteGate: Debug + Send + Sync {
     /// Permits a write at this moment, or refuses it with the reason.
-    async fn ask(&self) -> Result<(), HaltReason>;
+    async fn permit_write(&self) -> Result<(), HaltReason>;
 
     /// Permits or refuses further reads and model calls.
     async fn go_on(&self) -> Result<(), HaltReason> {
-        self.ask().await
+        self.permit_write().await
     }
 }
 
@@ -117,8 +117,8 @@ impl Permit {
     ///
     /// # Errors
     /// [`HaltReason`] if the gate refuses.
-    pub async fn ask(gate: &Arc<dyn WriteGate>, now: UnixMillis) -> Result<Arc<Self>, HaltReason> {
-        gate.ask().await?;
+    pub async fn request_from(gate: &Arc<dyn WriteGate>, now: UnixMillis) -> Result<Arc<Self>, HaltReason> {
+        gate.permit_write().await?;
         Ok(Arc::new(Self { gate: Arc::clone(gate), answered: AtomicI64::new(now.0) }))
     }
 
@@ -137,7 +137,7 @@ impl Permit {
     /// # Errors
     /// [`HaltReason`] if the gate refuses.
     pub async fn ask_again(&self) -> Result<(), HaltReason> {
-        self.gate.ask().await
+        self.gate.permit_write().await
     }
 
     /// Discards the permission that created the permit, because the caller has waited for another call.
@@ -156,7 +156,7 @@ struct ReadOnlyGate;
 
 #[async_trait]
 impl WriteGate for ReadOnlyGate {
-    async fn ask(&self) -> Result<(), HaltReason> {
+    async fn permit_write(&self) -> Result<(), HaltReason> {
         Err(HaltReason::ReadOnly)
     }
 }

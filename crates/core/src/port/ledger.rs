@@ -24,7 +24,7 @@ pub trait Ledger: Send + Sync {
     /// Settles a call at this cost and releases the rest of its reservation. Repeating it changes nothing. A
     /// metered cost replaces an estimated one, in either order: an owner that was presumed dead may still
     /// report its cost. Returns the cost that the ledger now records for the call.
-    async fn settle(
+    async fn settle_reservation(
         &self,
         reservation: ReservationId,
         cost: MicroUsd,
@@ -32,9 +32,9 @@ pub trait Ledger: Send + Sync {
     ) -> Result<MicroUsd, StoreError>;
 
     /// Returns the usage of these levels, in the order of `levels`.
-    async fn look(&self, levels: &[BudgetLevel]) -> Result<Vec<BudgetUsage>, StoreError>;
+    async fn budget_usage(&self, levels: &[BudgetLevel]) -> Result<Vec<BudgetUsage>, StoreError>;
 
     /// Returns every level of a current period that was drawn on. Of levels without a period, it returns
     /// those drawn on today.
-    async fn drawn(&self) -> Result<Vec<BudgetUsage>, StoreError>;
+    async fn current_usage(&self) -> Result<Vec<BudgetUsage>, StoreError>;
 }

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use super::StoreError;
 use crate::id::UnixMillis;
 pub use crate::line::MAX_TEXT;
-use crate::line::clean;
+use crate::line::clean_line;
 use crate::switch::{KillSwitch, KillSwitches, SwitchRequest};
 
 /// Maximum length of a stored name of a person or thing, in characters.
@@ -15,34 +15,38 @@ pub const MAX_NAME: usize = 200;
 #[async_trait]
 pub trait OperatorStore: Send + Sync {
     /// Returns the current kill switches, with the names of repositories. The result is not cached.
-    async fn switch(&self) -> Result<KillSwitches, StoreError>;
+    async fn kill_switches(&self) -> Result<KillSwitches, StoreError>;
 
-    /// Turns the global switch, as [`KillSwitch::turn`] decides. One transaction writes it with its audit
+    /// Turns the global switch, as [`KillSwitch::apply_request`] decides. One transaction writes it with its audit
     /// log line, its notice and, when turned off, the request for a sweep. Returns the switch before and
     /// after.
-    async fn turn(&self, turn: &SwitchRequest, by: &str) -> Result<(KillSwitch, KillSwitch), StoreError>;
+    async fn turn_switch(
+        &self,
+        turn: &SwitchRequest,
+        by: &str,
+    ) -> Result<(KillSwitch, KillSwitch), StoreError>;
 
     /// Returns the time since which an immediate sweep is requested; `None` if none is.
     async fn sweep_wanted(&self) -> Result<Option<UnixMillis>, StoreError>;
 
     /// Clears the request of time `wanted` for a sweep. A later request stays.
-    async fn swept(&self, wanted: UnixMillis) -> Result<(), StoreError>;
+    async fn clear_sweep_request(&self, wanted: UnixMillis) -> Result<(), StoreError>;
 
     /// Adds actions to the audit log, at the store's current time.
-    async fn audit(&self, acts: &[OperatorAction]) -> Result<(), StoreError>;
+    async fn append_audit_log(&self, acts: &[OperatorAction]) -> Result<(), StoreError>;
 
     /// Queues these notices, each unless one with its kind, key and period was queued before.
-    async fn notify(&self, notices: &[NewNotice]) -> Result<(), StoreError>;
+    async fn queue_notices(&self, notices: &[NewNotice]) -> Result<(), StoreError>;
 
     /// Returns the oldest notices that are not delivered yet, in the order in which they were queued.
-    async fn untold(&self, limit: usize) -> Result<Vec<PendingNotice>, StoreError>;
+    async fn pending_notices(&self, limit: usize) -> Result<Vec<PendingNotice>, StoreError>;
 
     /// Marks a notice as done, because it was delivered or has no reachable recipient.
-    async fn told(&self, notice: i64) -> Result<(), StoreError>;
+    async fn finish_notice(&self, notice: i64) -> Result<(), StoreError>;
 
     /// Deletes some of the actions and delivered notices that are older than `before`. Returns their number;
     /// 0 means that none are left.
-    async fn forget(&self, before: UnixMillis) -> Result<usize, StoreError>;
+    async fn delete_old_entries(&self, before: UnixMillis) -> Result<usize, StoreError>;
 }
 
 /// An action of a person that changed something.
@@ -62,10 +66,10 @@ impl OperatorAction {
     /// Creates an action whose parts are each one visible line of bounded length.
     pub fn new(actor: &str, action: &str, target: &str, detail: &str) -> Self {
         Self {
-            actor: clean(actor, MAX_NAME),
-            action: clean(action, MAX_NAME),
-            target: clean(target, MAX_TEXT),
-            detail: clean(detail, MAX_TEXT),
+            actor: clean_line(actor, MAX_NAME),
+            action: clean_line(action, MAX_NAME),
+            target: clean_line(target, MAX_TEXT),
+            detail: clean_line(detail, MAX_TEXT),
         }
     }
 }
@@ -117,7 +121,7 @@ pub struct NewNotice {
 impl NewNotice {
     /// Creates a notice whose text is one visible line of bounded length.
     pub fn new(kind: NoticeKind, key: &str, period: &str, text: &str) -> Self {
-        Self { kind, key: key.into(), period: period.into(), text: clean(text, MAX_TEXT) }
+        Self { kind, key: key.into(), period: period.into(), text: clean_line(text, MAX_TEXT) }
     }
 }
 

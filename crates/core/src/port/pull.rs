@@ -265,7 +265,7 @@ impl AuditMark {
     }
 
     /// Parses a marker's topic; returns `None` for a topic of another kind.
-    pub fn read(topic: &Topic) -> Option<Self> {
+    pub fn from_topic(topic: &Topic) -> Option<Self> {
         let mut parts = topic.as_str().split('/');
         let (Some("audit"), Some(run), Some(audit), Some(word), Some(commit)) =
             (parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
@@ -290,8 +290,8 @@ impl AuditMark {
 impl PullReview {
     /// Returns the audit of ours that this review reports: it has our marker, and is on the commit that the
     /// marker names.
-    pub fn audit(&self) -> Option<AuditMark> {
-        let mark = AuditMark::read(self.topic.as_ref()?)?;
+    pub fn audit_mark(&self) -> Option<AuditMark> {
+        let mark = AuditMark::from_topic(self.topic.as_ref()?)?;
         (self.commit.as_ref() == Some(&mark.commit)).then_some(mark)
     }
 }
@@ -342,7 +342,7 @@ impl ReviewDraft {
     /// Renders the review's text. `refused` are the findings that could not be placed; `open` are those that
     /// have an open thread of ours, with its page. Findings beyond `most` UTF-16 units are left out and
     /// counted.
-    pub fn text(&self, refused: &[&LineDraft], open: &[(&LineDraft, &str)], most: usize) -> String {
+    pub fn render_text(&self, refused: &[&LineDraft], open: &[(&LineDraft, &str)], most: usize) -> String {
         let unplaced = self.unplaced.iter().chain(refused.iter().map(|finding| &finding.line));
         let open = open.iter().map(|(finding, page)| format!("{} ([its thread]({page}))", finding.line));
         let lists = [(UNPLACED, unplaced.cloned().collect::<Vec<_>>()), (OPEN, open.collect())];
@@ -352,21 +352,21 @@ impl ReviewDraft {
                 _ => format!("\n- {line}"),
             })
         });
-        fit(self.body.clone(), &parts.collect::<Vec<_>>(), most)
+        append_parts(self.body.clone(), &parts.collect::<Vec<_>>(), most)
     }
 
     /// Renders all of it in one text, for a forge that accepts no review.
-    pub fn whole(&self, most: usize) -> String {
+    pub fn render_as_comment(&self, most: usize) -> String {
         let placed = self.findings.iter().map(|finding| {
             let (path, line) = (finding.place.path.to_string(), finding.place.end_line);
-            format!("\n\n---\n\n{}:{line}\n\n{}", crate::markdown::code(&path), finding.body)
+            format!("\n\n---\n\n{}:{line}\n\n{}", crate::markdown::code_span(&path), finding.body)
         });
-        fit(self.text(&[], &[], most), &placed.collect::<Vec<_>>(), most)
+        append_parts(self.render_text(&[], &[], most), &placed.collect::<Vec<_>>(), most)
     }
 }
 
 /// Appends as many parts to the text as fit, and counts the others in a final note.
-fn fit(mut text: String, parts: &[String], most: usize) -> String {
+fn append_parts(mut text: String, parts: &[String], most: usize) -> String {
     let units = |text: &str| text.encode_utf16().count();
     let note = |left: usize| format!("\n\n… and {left} more.");
     let mut used = units(&text);
@@ -431,13 +431,13 @@ mod tests {
     fn an_audit_is_read_back_from_its_marker_and_nothing_else_is() {
         for clean in [true, false] {
             let mark = AuditMark { clean, ..mark() };
-            assert_eq!(AuditMark::read(&mark.topic()), Some(mark));
+            assert_eq!(AuditMark::from_topic(&mark.topic()), Some(mark));
         }
-        let scope = AuditScope::of(&mark().commit, "looks", &[]);
+        let scope = AuditScope::new(&mark().commit, "looks", &[]);
         let scoped = AuditMark { scope: Some(scope), ..mark() };
-        assert_eq!(AuditMark::read(&scoped.topic()), Some(scoped.clone()));
+        assert_eq!(AuditMark::from_topic(&scoped.topic()), Some(scoped.clone()));
         assert!(scoped.is_same_audit(&mark()) && !scoped.is_same_audit(&AuditMark { audit: 4, ..mark() }));
-        assert_eq!(AuditMark::read(&Topic::new(format!("{}/more", scoped.topic()))), None);
+        assert_eq!(AuditMark::from_topic(&Topic::new(format!("{}/more", scoped.topic()))), None);
         let good = mark().topic().to_string();
         for bad in [
             "",
@@ -449,7 +449,7 @@ mod tests {
             &format!("{good}/more"),
             &good.replacen("audit", "reply", 1),
         ] {
-            assert_eq!(AuditMark::read(&Topic::new(bad)), None, "{bad}");
+            assert_eq!(AuditMark::from_topic(&Topic::new(bad)), None, "{bad}");
         }
     }
 
@@ -464,22 +464,22 @@ mod tests {
             body: String::new(),
             topic: Some(mark().topic()),
         };
-        assert_eq!(review("a1").audit(), Some(mark()));
-        assert_eq!(review("b2").audit(), None);
-        assert_eq!(review("").audit(), None, "the commit is gone");
-        assert_eq!(PullReview { topic: None, ..review("a1") }.audit(), None);
+        assert_eq!(review("a1").audit_mark(), Some(mark()));
+        assert_eq!(review("b2").audit_mark(), None);
+        assert_eq!(review("").audit_mark(), None, "the commit is gone");
+        assert_eq!(PullReview { topic: None, ..review("a1") }.audit_mark(), None);
     }
 
     #[test]
     fn a_review_lists_what_has_no_place() {
         let mut draft = draft(2);
-        assert_eq!(draft.text(&[], &[], 1000), draft.body);
+        assert_eq!(draft.render_text(&[], &[], 1000), draft.body);
         draft.unplaced.push("**[P2] Elsewhere**".into());
-        let text = draft.text(&[&draft.findings[1]], &[], 1000);
+        let text = draft.render_text(&[&draft.findings[1]], &[], 1000);
         let expected = "## audit 3: 0P0 / 2P1 / 0P2\n\n### Findings without a diff anchor\n\n- **[P2] Elsewhere**\n- \
                         **[P1] Wrong 1** — one line";
         assert_eq!(text, expected);
-        let whole = draft.whole(1000);
+        let whole = draft.render_as_comment(1000);
         assert!(whole.starts_with("## audit 3") && whole.contains("- **[P2] Elsewhere**"), "{whole}");
         assert!(whole.ends_with("\n\n---\n\n`src/1.py`:4\n\n**[P1] Wrong 1**"), "{whole}");
     }
@@ -490,20 +490,20 @@ mod tests {
         let open = [(&draft.findings[0], "https://forge.example/7#1")];
         let expected = "## audit 3: 0P0 / 2P1 / 0P2\n\n### Findings already on this pull request\n\n- **[P1] Wrong 0** — \
                         one line ([its thread](https://forge.example/7#1))";
-        assert_eq!(draft.text(&[], &open, 1000), expected);
+        assert_eq!(draft.render_text(&[], &open, 1000), expected);
         draft.unplaced.push("**[P2] Elsewhere**".into());
         let open = [(&draft.findings[0], "https://forge.example/7#1")];
-        let text = draft.text(&[], &open, 1000);
+        let text = draft.render_text(&[], &open, 1000);
         let (first, second) = text.split_once("\n\n### Findings already").unwrap();
         assert!(first.ends_with("anchor\n\n- **[P2] Elsewhere**") && second.contains("Wrong 0"), "{text}");
-        assert!(draft.text(&[], &open, 120).ends_with("… and 1 more."));
+        assert!(draft.render_text(&[], &open, 120).ends_with("… and 1 more."));
     }
 
     #[test]
     fn what_does_not_fit_is_counted() {
         let draft = draft(40);
         for most in [150, 200, 333, 1000, 1500] {
-            let whole = draft.whole(most);
+            let whole = draft.render_as_comment(most);
             let shown = whole.matches("\n---\n").count();
             assert!(whole.encode_utf16().count() <= most, "{most}");
             assert!(
@@ -511,6 +511,6 @@ mod tests {
                 "{most}: {whole}"
             );
         }
-        assert_eq!(draft.whole(10_000).matches("\n---\n").count(), 40);
+        assert_eq!(draft.render_as_comment(10_000).matches("\n---\n").count(), 40);
     }
 }

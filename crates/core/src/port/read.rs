@@ -22,11 +22,11 @@ pub trait ForgeRead: Send + Sync {
     async fn pull_request(&self) -> Result<PullRequest, ForgeError>;
 
     /// Returns the current pull request, with details that need further calls.
-    async fn now(&self) -> Result<PullDetails, ForgeError>;
+    async fn pull_details(&self) -> Result<PullDetails, ForgeError>;
 
     /// Returns the predicted result of a merge. The request starts the computation at some forges: retry
     /// while the result is not known.
-    async fn merge(&self) -> Result<MergeSummary, ForgeError>;
+    async fn merge_state(&self) -> Result<MergeSummary, ForgeError>;
 
     /// Returns the checks of a commit, the newest of each name.
     async fn checks(&self, commit: &Sha) -> Result<Vec<CommitCheck>, ForgeError>;
@@ -34,7 +34,7 @@ pub trait ForgeRead: Send + Sync {
     /// Returns the labels of the pull request, with the accounts that set them.
     async fn labels(&self) -> Result<Vec<AppliedLabel>, ForgeError>;
 
-    /// Returns the reviews of all users, oldest first; ours with their topic ([`PullReview::audit`]).
+    /// Returns the reviews of all users, oldest first; ours with their topic ([`PullReview::audit_mark`]).
     async fn reviews(&self) -> Result<Vec<PullReview>, ForgeError>;
 
     /// Returns all threads on the diff, in the order in which they began.
@@ -63,10 +63,10 @@ pub trait ForgeRead: Send + Sync {
 
     /// Returns the conversation comments, of all users and oldest first, whose whole text is `text` apart
     /// from white space around it. Such a comment triggers a bot.
-    async fn said(&self, text: &str) -> Result<Vec<ConversationComment>, ForgeError>;
+    async fn matching_comments(&self, text: &str) -> Result<Vec<ConversationComment>, ForgeError>;
 
     /// Returns the accounts that reacted with eyes to a comment in the conversation.
-    async fn eyes(&self, comment: &CommentId) -> Result<Vec<Actor>, ForgeError>;
+    async fn eye_reactions(&self, comment: &CommentId) -> Result<Vec<Actor>, ForgeError>;
 
     /// Returns the current details of the repository.
     async fn repository(&self) -> Result<RepositoryDetails, ForgeError>;
@@ -91,11 +91,11 @@ pub trait ForgeRead: Send + Sync {
     ) -> Result<Vec<ConversationReply>, ForgeError>;
 
     /// Returns the limits of the forge.
-    fn bounds(&self) -> PublishLimits;
+    fn publish_limits(&self) -> PublishLimits;
 
     /// Returns the maximum text length of a pull request, issue or comment without its marker, in UTF-16
     /// units. Longer texts are refused.
     fn longest_body(&self) -> usize {
-        self.bounds().body
+        self.publish_limits().body
     }
 }

@@ -215,7 +215,7 @@ pub struct ReplacementProposal {
 
 impl ReplacementProposal {
     /// Returns the replacement of a finding, if it has one.
-    pub fn of(raw: &RawFinding) -> Option<Self> {
+    pub fn from_finding(raw: &RawFinding) -> Option<Self> {
         let replacement = raw.suggestion.as_ref()?.replacement.clone();
         let CodeLocation { path, start_line, end_line, .. } = &raw.place;
         Some(Self { path: path.clone(), start_line: *start_line, end_line: *end_line, replacement })

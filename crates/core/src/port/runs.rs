@@ -114,18 +114,18 @@ pub trait RunStore: Send + Sync {
 
     /// Adds history. It is never refused for a token, because the last events of a fenced run are history
     /// too.
-    async fn note(&self, events: &[HistoryEvent]) -> Result<(), StoreError>;
+    async fn append_history(&self, events: &[HistoryEvent]) -> Result<(), StoreError>;
 
     /// Stores the display names of these keys and replaces earlier ones. A description without a head keeps
     /// the earlier head.
-    async fn describe(&self, described: &[(SlotKey, SlotDescription)]) -> Result<(), StoreError>;
+    async fn store_descriptions(&self, described: &[(SlotKey, SlotDescription)]) -> Result<(), StoreError>;
 
     /// Skips heads without a review, for this reason, if no run was about their pull requests; in one
     /// transaction.
-    async fn leave(&self, heads: &[SkippedHead], reason: &str) -> Result<(), StoreError>;
+    async fn skip_heads(&self, heads: &[SkippedHead], reason: &str) -> Result<(), StoreError>;
 
     /// Returns the display names of these keys, in order; `None` for a key that was never described.
-    async fn described(&self, keys: &[SlotKey]) -> Result<Vec<Option<SlotDescription>>, StoreError>;
+    async fn descriptions(&self, keys: &[SlotKey]) -> Result<Vec<Option<SlotDescription>>, StoreError>;
 
     /// Returns a token greater than every one issued or accepted so far, for runs whose key has no slot
     /// (local runs).
@@ -136,13 +136,17 @@ pub trait RunStore: Send + Sync {
 
     /// Stores dismissals, each on its key, in place of earlier ones of the same finding. Writes `act` to the
     /// audit log in the same transaction.
-    async fn dismiss(&self, said: &[(SlotKey, Dismissal)], act: &OperatorAction) -> Result<(), StoreError>;
+    async fn store_dismissals(
+        &self,
+        said: &[(SlotKey, Dismissal)],
+        act: &OperatorAction,
+    ) -> Result<(), StoreError>;
 
     // ------------------------------------------------------------------------------------------ reviews
 
     /// Begins a run (stage `prepared`). Refused ([`StoreError::Fenced`]) unless its token is greater than
     /// the key's last one. The same run is accepted again, because its response may have been lost.
-    async fn begin(
+    async fn begin_run(
         &self,
         run: &RunRef,
         revision: &PullRevision,
@@ -150,19 +154,19 @@ pub trait RunStore: Send + Sync {
     ) -> Result<RunStart, StoreError>;
 
     /// Returns the revision to which the recorded findings belong, if there is one.
-    async fn known(&self, key: &SlotKey) -> Result<Option<PullRevision>, StoreError>;
+    async fn known_revision(&self, key: &SlotKey) -> Result<Option<PullRevision>, StoreError>;
 
     /// Returns all findings recorded for the key.
     async fn findings(&self, key: &SlotKey) -> Result<Vec<Finding>, StoreError>;
 
     /// Writes the computed state in one transaction, after which the run is `computed`. Repeating it changes
     /// nothing.
-    async fn computed(&self, run: &RunRef, computed: &ComputedReview) -> Result<(), StoreError>;
+    async fn store_computed_review(&self, run: &RunRef, computed: &ComputedReview) -> Result<(), StoreError>;
 
     /// Takes over the key's newest computed review under a new token, and keeps its run id. Returns that id;
     /// `None` if there is no such review. Refused ([`StoreError::Fenced`]) unless the token is greater than
     /// the key's last one.
-    async fn reopen(
+    async fn take_over_review(
         &self,
         key: &SlotKey,
         token: FencingToken,
@@ -171,7 +175,7 @@ pub trait RunStore: Send + Sync {
 
     /// Rewrites the desired state of a review that was computed earlier. It remains the same run with the
     /// same outcome. Repeating it changes nothing.
-    async fn restated(&self, run: &RunRef, computed: &ComputedReview) -> Result<(), StoreError>;
+    async fn store_restated_review(&self, run: &RunRef, computed: &ComputedReview) -> Result<(), StoreError>;
 
     /// Announces that a run could not compute anything: writes this summary's text and the status. Findings,
     /// other rows and the run's stage stay unchanged. Repeating it changes nothing.
@@ -185,14 +189,14 @@ pub trait RunStore: Send + Sync {
 
     /// Returns the producer's desired rows and the status that is still to be set; `None` if it is set
     /// already.
-    async fn desired(
+    async fn desired_state(
         &self,
         key: &SlotKey,
         producer: Producer,
     ) -> Result<(Vec<DesiredComment>, Option<DesiredStatus>), StoreError>;
 
     /// Stores the items' comments, which are now known, and ends the open effects on these items.
-    async fn shown(
+    async fn store_comments(
         &self,
         run: &RunRef,
         producer: Producer,
@@ -201,7 +205,7 @@ pub trait RunStore: Send + Sync {
 
     /// Forgets the comments on these items, which were deleted, and their effects. An item that is wanted
     /// again gets a new comment.
-    async fn deleted(
+    async fn remove_comments(
         &self,
         run: &RunRef,
         producer: Producer,
@@ -209,7 +213,7 @@ pub trait RunStore: Send + Sync {
     ) -> Result<(), StoreError>;
 
     /// Gives these rows other places, because the forge refuses the earlier ones.
-    async fn lower(
+    async fn lower_anchors(
         &self,
         run: &RunRef,
         producer: Producer,
@@ -221,19 +225,25 @@ pub trait RunStore: Send + Sync {
 
     /// Marks the run as `published`: its revision counts as reviewed and its outcome is final. Repeating it
     /// changes nothing.
-    async fn published(&self, run: &RunRef, outcome: &ReviewRecord) -> Result<(), StoreError>;
+    async fn mark_published(&self, run: &RunRef, outcome: &ReviewRecord) -> Result<(), StoreError>;
 
     /// Ends a run without publishing (`failed`, `deferred`, nothing to do), with its outcome for `why`.
-    async fn ended(&self, run: &RunRef, outcome: &ReviewOutcome, now: UnixMillis) -> Result<(), StoreError>;
+    async fn end_run(&self, run: &RunRef, outcome: &ReviewOutcome, now: UnixMillis)
+    -> Result<(), StoreError>;
 
     /// Marks an attempt as failed, even if it failed before it began, with its outcome and cost. Earlier
     /// computed state remains for the next run to publish. Refused ([`StoreError::Fenced`]) if a newer run
     /// has begun.
-    async fn failed(&self, run: &RunRef, outcome: &ReviewOutcome, now: UnixMillis) -> Result<(), StoreError>;
+    async fn mark_failed(
+        &self,
+        run: &RunRef,
+        outcome: &ReviewOutcome,
+        now: UnixMillis,
+    ) -> Result<(), StoreError>;
 
     /// Marks an attempt as deferred that was asked to stop, if it has a cost that no run has recorded yet.
     /// Does nothing if the attempt has not begun, or if a newer run has.
-    async fn interrupted(&self, run: &RunRef, now: UnixMillis) -> Result<(), StoreError>;
+    async fn mark_interrupted(&self, run: &RunRef, now: UnixMillis) -> Result<(), StoreError>;
 
     // ------------------------------------------------------------------------------------------ converge
 

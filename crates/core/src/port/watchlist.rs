@@ -23,7 +23,7 @@ pub struct KnownRepository {
     pub cursor: UnixMillis,
     /// Time since which the forge does not show the repository.
     pub gone: Option<UnixMillis>,
-    /// True after the first contact is over ([`Watchlist::onboard`]).
+    /// True after the first contact is over ([`Watchlist::finish_onboarding`]).
     pub onboarded: bool,
 }
 
@@ -122,10 +122,10 @@ pub trait Watchlist: Send + Sync {
 
     /// Stores the repositories as given, but keeps the cursor of a known repository. Writes nothing for a
     /// repository that is unchanged.
-    async fn remember(&self, repositories: &[KnownRepository]) -> Result<(), StoreError>;
+    async fn store_repositories(&self, repositories: &[KnownRepository]) -> Result<(), StoreError>;
 
     /// Ends the first contact with a repository.
-    async fn onboard(&self, repository: &KnownRepository) -> Result<(), StoreError>;
+    async fn finish_onboarding(&self, repository: &KnownRepository) -> Result<(), StoreError>;
 
     /// Returns the progress of the reviews of each key, in the order of `keys`.
     async fn last_reviews(&self, keys: &[SlotKey]) -> Result<Vec<LastReviews>, StoreError>;
@@ -136,10 +136,10 @@ pub trait Watchlist: Send + Sync {
     /// Returns the repository's pull requests that a run reviewed at this head, as far as runs are kept.
     async fn reviewed_at(&self, forge: &str, repository: &str, head: &Sha) -> Result<Vec<PrId>, StoreError>;
 
-    /// Stores requests in a repository, the repository as [`Self::remember`] does, and the time `until`
+    /// Stores requests in a repository, the repository as [`Self::store_repositories`] does, and the time `until`
     /// which its comments were read; all in one durable transaction. A comment that is known, served or not,
     /// stays unchanged.
-    async fn tell(
+    async fn store_requests(
         &self,
         told: &[UserRequest],
         of: &KnownRepository,
@@ -149,11 +149,11 @@ pub trait Watchlist: Send + Sync {
     /// Returns the requests at a forge that are not served yet. The oldest comment of each repository comes
     /// first, then the second oldest of each, and so on; for a repository without comments, its buttons and
     /// labels.
-    async fn unserved(&self, forge: &str, limit: usize) -> Result<Vec<UserRequest>, StoreError>;
+    async fn unserved_requests(&self, forge: &str, limit: usize) -> Result<Vec<UserRequest>, StoreError>;
 
     /// Marks a request as served. With `obeyed`, this succeeds only if the slot's row has not changed, and
     /// writes everything in one transaction: the request takes effect once.
-    async fn served(
+    async fn mark_request_served(
         &self,
         told: &UserRequest,
         obeyed: Option<&UserRequestOutcome>,

@@ -16,9 +16,9 @@ pub(super) fn fit(text: &str, most: usize) -> String {
     let mut fence: Option<&str> = None;
     let mut taken = 0;
     let mut left = String::new();
-    for (at, line) in lines(text) {
+    for (at, line) in lines_with_offsets(text) {
         let closing = |fence: Option<&str>| fence.map_or(0, |fence| units(fence) + 1);
-        let (length, next) = (units(line), after(line, fence));
+        let (length, next) = (units(line), fence_after(line, fence));
         if taken + length + closing(next) > room {
             let free = room.saturating_sub(taken + closing(fence));
             // Of a line that is most of the text, a part is kept.
@@ -45,7 +45,7 @@ pub(super) fn units(text: &str) -> usize {
 }
 
 /// Returns the lines with their ends, each with its start in bytes.
-fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
+fn lines_with_offsets(text: &str) -> impl Iterator<Item = (usize, &str)> {
     text.split_inclusive('\n').scan(0, |at, line| {
         let begin = *at;
         *at += line.len();
@@ -64,7 +64,7 @@ fn prefix(line: &str, room: usize) -> usize {
 }
 
 /// Returns the code fence that is open after a line, with the blanks before it; `open` was open before it.
-fn after<'a>(line: &'a str, open: Option<&'a str>) -> Option<&'a str> {
+fn fence_after<'a>(line: &'a str, open: Option<&'a str>) -> Option<&'a str> {
     let line = line.trim_end();
     let blanks = line.len() - line.trim_start().len();
     let ticks = line.trim_start().len() - line.trim_start().trim_start_matches('`').len();
@@ -78,7 +78,7 @@ fn after<'a>(line: &'a str, open: Option<&'a str>) -> Option<&'a str> {
 
 /// Returns the code fence that is open at the end of a text.
 fn after_all(text: &str) -> Option<&str> {
-    text.split_inclusive('\n').fold(None, |open, line| after(line, open))
+    text.split_inclusive('\n').fold(None, |open, line| fence_after(line, open))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::page::{ComparedFile, SearchTokens, key};
+use super::page::{ComparedFile, SearchTokens, line_key};
 use super::statement::StatementMarks;
 
 /// Maximum number of a finding's lines that are stored for its identity and shown with it.
@@ -66,7 +66,7 @@ pub struct ChangeSnapshot {
 impl SurroundingLines {
     /// Stores the surroundings of these lines (first and last) of a file. `seen` becomes
     /// [`SurroundingLines::seen`].
-    pub(super) fn of(
+    pub(super) fn new(
         page: &ComparedFile,
         start: u32,
         end: u32,
@@ -76,8 +76,8 @@ impl SurroundingLines {
         let lines: Vec<&str> = page.text.lines().collect();
         let first = index(start).min(lines.len());
         let last = (index(end) + 1).clamp(first, lines.len());
-        let kept = |lines: &[&str]| lines.iter().map(|line| key(line)).collect();
-        let copies = page.places(&SearchTokens::of(snippet)).len();
+        let kept = |lines: &[&str]| lines.iter().map(|line| line_key(line)).collect();
+        let copies = page.places(&SearchTokens::from_text(snippet)).len();
         Self {
             before: kept(lines.get(first.saturating_sub(MAX_AROUND)..first).unwrap_or_default()),
             after: kept(lines.get(last..(last + MAX_AROUND).min(lines.len())).unwrap_or_default()),

@@ -16,7 +16,7 @@ use moved::MovedDefinition;
 
 use super::around::ChangeSnapshot;
 use super::follow::{FollowOutcome, follow};
-use super::head::{HeadView, NEAR, RecheckVerdict, owed};
+use super::head::{HeadView, NEAR, RecheckVerdict, unanswered_findings};
 use super::page::{ComparedFile, TokenSequence};
 use super::statement::CodeStatement;
 use crate::excerpt;
@@ -61,7 +61,7 @@ const MAX_DEFINES: usize = 4;
 /// The lines that replaced open findings' own lines. They are evidence only for that finding.
 pub(super) type ReplacedLines<'a> = Vec<(&'a FindingId, RepoPath, (u32, u32))>;
 
-pub(super) fn replaced<'a, T: Fn(&RepoPath) -> Option<String>>(
+pub(super) fn find_replaced_lines<'a, T: Fn(&RepoPath) -> Option<String>>(
     known: &'a [Finding],
     head: &HeadView<'_, T>,
 ) -> ReplacedLines<'a> {
@@ -74,7 +74,7 @@ pub(super) fn replaced<'a, T: Fn(&RepoPath) -> Option<String>>(
         | FollowOutcome::Lost { .. }
         | FollowOutcome::NoFile => None,
     };
-    owed(known).filter_map(lines).collect()
+    unanswered_findings(known).filter_map(lines).collect()
 }
 
 /// Returns the quoted lines of a verdict if they are new and show a fix of the finding; `went` is the
@@ -94,8 +94,8 @@ pub(super) fn new_evidence<T: Fn(&RepoPath) -> Option<String>>(
     let own_path = went.path().unwrap_or(&finding.raw.place.path);
     let path = verdict.path.as_ref().unwrap_or(own_path);
     let page = head.page(path)?;
-    let quoted = excerpt::lines(&page.text, first, last)?;
-    if !excerpt::says(&quoted, &verdict.excerpt) {
+    let quoted = excerpt::select_lines(&page.text, first, last)?;
+    if !excerpt::contains_excerpt(&quoted, &verdict.excerpt) {
         return None;
     }
     let own = match went {
@@ -117,7 +117,7 @@ pub(super) fn new_evidence<T: Fn(&RepoPath) -> Option<String>>(
     let is_near = |statement: &CodeStatement| {
         own.is_some_and(|own| statement.touches(own)) && !is_of_another(statement)
     };
-    let was = FileComparison::of(seen, &page);
+    let was = FileComparison::new(seen, &page);
     let is_new = |one: &&&CodeStatement| {
         let was_there = seen.marks.has(one.own) || is_near(one) && was.is_same(one);
         one.has_words && !was_there && !is_of_another(one)
@@ -138,14 +138,15 @@ pub(super) fn new_evidence<T: Fn(&RepoPath) -> Option<String>>(
         }
         let added = head.added.get(path)?;
         let is_added = |one: &&&CodeStatement| added.iter().any(|lines| one.touches(*lines));
-        let (names, of) = (names(&finding.raw.snippet), inside(went, head));
-        let quotes = |name: &str| quoted.iter().any(|line| words(line).any(|word| word == name));
+        let (names, of) = (referenced_names(&finding.raw.snippet), enclosing_function(went, head));
+        let quotes = |name: &str| quoted.iter().any(|line| line_words(line).any(|word| word == name));
         let is_of_it = |one: &&&CodeStatement| {
             let (own, around) = headings(&page, one);
             own.iter().chain(&around).any(|name| names.contains(name)) || of.as_deref().is_some_and(quotes)
         };
-        let all_of_it =
-            || MovedDefinition::of(finding, seen).filter(|moved| !moved.is_left(own_path, went, head));
+        let all_of_it = || {
+            MovedDefinition::from_finding(finding, seen).filter(|moved| !moved.is_left(own_path, went, head))
+        };
         let moved = if path == own_path { None } else { all_of_it() };
         let is_moved =
             |one: &&&CodeStatement| moved.as_ref().is_some_and(|it| it.is_around(one, &page, added));
@@ -153,14 +154,14 @@ pub(super) fn new_evidence<T: Fn(&RepoPath) -> Option<String>>(
         found.map(|one| one.own)
     };
     let mark = beside().or_else(elsewhere)?;
-    Some(FixEvidence { mark: Some(mark), ..FixEvidence::of(path, first, last, &quoted) })
+    Some(FixEvidence { mark: Some(mark), ..FixEvidence::new(path, first, last, &quoted) })
 }
 
 /// Returns true if the quoted lines in place of a finding's own contain something new.
 pub(super) fn says_new(quoted: (u32, u32), finding: &Finding, page: &ComparedFile) -> bool {
     // Findings of earlier versions lack this data.
     let Some(seen) = finding.around.as_ref().and_then(|around| around.seen.as_ref()) else { return true };
-    let was = FileComparison::of(seen, page);
+    let was = FileComparison::new(seen, page);
     let is_told = |one: &CodeStatement| one.touches(quoted);
     let is_known = |one: &CodeStatement| seen.marks.has(one.own);
     let is_new = |one: &CodeStatement| is_told(one) && !is_known(one) && !was.is_same(one);
@@ -184,15 +185,15 @@ struct FileComparison<'a> {
 }
 
 impl<'a> FileComparison<'a> {
-    fn of(seen: &'a ChangeSnapshot, page: &'a ComparedFile) -> Self {
+    fn new(seen: &'a ChangeSnapshot, page: &'a ComparedFile) -> Self {
         Self { seen, near: TokenSequence::of_code(&seen.near), page }
     }
 
     /// Returns true if a formatter only broke or joined the statement: the same text was there before,
     /// between the same words.
     fn is_same(&self, one: &CodeStatement) -> bool {
-        let tokens = self.page.code().between(one.first, one.last);
-        !self.seen.marks.has(one.own) && self.near.has(tokens)
+        let tokens = self.page.code().tokens_between(one.first, one.last);
+        !self.seen.marks.has(one.own) && self.near.contains_run(tokens)
     }
 
     /// Returns true if two statements are adjacent now and were not before.
@@ -216,16 +217,16 @@ pub(super) fn still_shows<T: Fn(&RepoPath) -> Option<String>>(
 }
 
 /// Returns the words of a line.
-fn words(line: &str) -> impl Iterator<Item = &str> {
+fn line_words(line: &str) -> impl Iterator<Item = &str> {
     line.split(|char: char| !(char.is_alphanumeric() || char == '_')).filter(|word| !word.is_empty())
 }
 
 /// Returns the names in a finding's lines that may be defined elsewhere: called names, and names of several
 /// words or in capitals.
-fn names(snippet: &str) -> BTreeSet<&str> {
+fn referenced_names(snippet: &str) -> BTreeSet<&str> {
     let mut names = BTreeSet::new();
     for line in snippet.lines() {
-        for word in words(line) {
+        for word in line_words(line) {
             let at = word.as_ptr() as usize - line.as_ptr() as usize;
             let behind = line.get(at + word.len()..).unwrap_or_default();
             let is_called = behind.starts_with('(') || behind.starts_with("!(") || behind.starts_with("::");
@@ -241,11 +242,11 @@ fn names(snippet: &str) -> BTreeSet<&str> {
 
 /// Returns the name that a line defines, if it may be a definition. It is the word after a key word of a
 /// definition, or else the last word before the first bracket, colon or equals sign.
-fn defined(line: &str) -> Option<&str> {
+fn defined_name(line: &str) -> Option<&str> {
     let mut rest = line;
     let mut is_said = false;
     for _ in 0..MAX_DEFINES {
-        let found = words(rest).take(MAX_DEFINES).find(|word| DEFINES.contains(word));
+        let found = line_words(rest).take(MAX_DEFINES).find(|word| DEFINES.contains(word));
         let Some(word) = found else { break };
         let at = word.as_ptr() as usize - rest.as_ptr() as usize;
         rest = rest.get(at + word.len()..)?.trim_start();
@@ -254,12 +255,12 @@ fn defined(line: &str) -> Option<&str> {
     if is_said {
         // Skips the receiver of a method in Go.
         let behind = rest.strip_prefix('(').and_then(|rest| rest.split_once(')'));
-        let name = words(behind.map_or(rest, |(_, rest)| rest)).next()?;
+        let name = line_words(behind.map_or(rest, |(_, rest)| rest)).next()?;
         return (name.len() >= MIN_NAME).then_some(name);
     }
-    let begins = words(line).next()?;
+    let begins = line_words(line).next()?;
     let end = line.find(['(', '=', ':', '{', '<'])?;
-    let name = words(line.get(..end)?).last()?;
+    let name = line_words(line.get(..end)?).last()?;
     (!CONTROL.contains(&begins) && name.len() >= MIN_NAME).then_some(name)
 }
 
@@ -274,12 +275,12 @@ fn headings<'a>(page: &'a ComparedFile, statement: &CodeStatement) -> (Option<&'
     let all = page.statements();
     let Some(at) = all.iter().position(|one| one.first == statement.first) else { return (None, Vec::new()) };
     let opens = all.get(at + 1).is_some_and(|below| below.indent > statement.indent);
-    let own = line(statement).filter(|line| opens || is_value(line)).and_then(defined);
+    let own = line(statement).filter(|line| opens || is_value(line)).and_then(defined_name);
     let (mut indent, mut around) = (statement.indent, Vec::new());
     for above in all.get(..at).unwrap_or_default().iter().rev() {
         if above.indent < indent && above.has_words {
             indent = above.indent;
-            around.extend(line(above).and_then(defined));
+            around.extend(line(above).and_then(defined_name));
         }
     }
     (own, around)
@@ -292,7 +293,7 @@ fn is_value(line: &str) -> bool {
 }
 
 /// Returns the name of the function around a finding.
-fn inside<T: Fn(&RepoPath) -> Option<String>>(
+fn enclosing_function<T: Fn(&RepoPath) -> Option<String>>(
     went: &FollowOutcome,
     head: &HeadView<'_, T>,
 ) -> Option<String> {
@@ -312,7 +313,7 @@ mod tests {
 
     #[test]
     fn what_lines_call_and_what_a_line_defines_are_names() {
-        let of = |text| names(text).into_iter().collect::<Vec<_>>();
+        let of = |text| referenced_names(text).into_iter().collect::<Vec<_>>();
         assert_eq!(of("    result = charge(order, MAX_SIZE, limit)"), ["MAX_SIZE", "charge"]);
         assert_eq!(of("if (x) { return orderStore.find(y) }"), ["find", "orderStore"]);
         for (line, name) in [
@@ -326,7 +327,7 @@ mod tests {
             ("if charge(order):", None),
             ("}", None),
         ] {
-            assert_eq!(defined(line), name, "{line}");
+            assert_eq!(defined_name(line), name, "{line}");
         }
     }
 }

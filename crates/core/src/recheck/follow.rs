@@ -82,16 +82,16 @@ pub fn follow<T: Fn(&RepoPath) -> Option<String>>(
     head: &HeadView<'_, T>,
 ) -> FollowOutcome {
     let was = &finding.raw.place.path;
-    let wanted = TargetLines::of(finding);
+    let wanted = TargetLines::from_finding(finding);
     let renamed = head.changed.iter().filter(|path| *path != was && head.renames.same_file(path, was));
     let own = std::iter::once(was).chain(renamed).filter_map(|path| {
         let page = head.page(path)?;
-        Some(LineMatch::of(&wanted, path, &page))
+        Some(LineMatch::new(&wanted, path, &page))
     });
     // The first of equals wins, which is the finding's own path.
     let own = own.reduce(|best, other| if other.rank() > best.rank() { other } else { best });
     if let Some(own) = own.as_ref().filter(|own| own.is_there()) {
-        return own.went();
+        return own.to_outcome();
     }
     // The code may have moved to another file.
     let lines: BTreeSet<u64> =
@@ -105,12 +105,12 @@ pub fn follow<T: Fn(&RepoPath) -> Option<String>>(
             let known: BTreeSet<u64> =
                 page.lines.iter().copied().filter(|line| lines.contains(line)).collect();
             let may_be = i32::try_from(known.len()).unwrap_or(i32::MAX).saturating_mul(WORDS) >= ELSEWHERE;
-            may_be.then(|| LineMatch::of(&wanted, path, &page))
+            may_be.then(|| LineMatch::new(&wanted, path, &page))
         })
         .filter(|fit| fit.score >= ELSEWHERE)
         .filter(|fit| fit.is_there() || (fit.score > least && fit.share() >= ELSEWHERE_PERCENT))
         .reduce(|best, other| if other.rank() > best.rank() { other } else { best });
-    best.or(own).map_or(FollowOutcome::NoFile, |fit| fit.went())
+    best.or(own).map_or(FollowOutcome::NoFile, |fit| fit.to_outcome())
 }
 
 /// Returns true if the code of a finding whose file is gone may be in another changed file, too much
@@ -119,7 +119,7 @@ pub(super) fn may_be_rewritten<T: Fn(&RepoPath) -> Option<String>>(
     finding: &Finding,
     head: &HeadView<'_, T>,
 ) -> bool {
-    let wanted = TargetLines::of(finding);
+    let wanted = TargetLines::from_finding(finding);
     let words: BTreeSet<u64> =
         wanted.lines.iter().filter(|line| line.worth == WORDS).map(|line| line.key).collect();
     head.changed.iter().take(MAX_FILES).filter_map(|path| head.page(path)).any(|page| {
@@ -152,7 +152,7 @@ struct TargetLine {
 }
 
 impl TargetLines {
-    fn of(finding: &Finding) -> Self {
+    fn from_finding(finding: &Finding) -> Self {
         let line = |line: &str| TargetLine { key: key_hash(line), worth: worth(line.trim()) };
         let around = finding.around.as_ref();
         let before = around.map_or(&[][..], |around| &around.before);
@@ -173,7 +173,7 @@ impl TargetLines {
             below,
             copies: around.map_or(1, |around| around.copies.max(1)),
             was: index(finding.raw.place.start_line),
-            sought: SearchTokens::of(&finding.raw.snippet),
+            sought: SearchTokens::from_text(&finding.raw.snippet),
             whole,
             beside: whole - own,
             lines,
@@ -201,7 +201,7 @@ impl TargetLines {
     /// Returns the lines that are probably the finding's own, among those between its neighbours, as a
     /// half-open range. An unchanged line locates the others. Without one, the lines keep their positions if
     /// their number is unchanged; otherwise the range starts at its beginning.
-    fn likely(&self, partners: &[Option<usize>], first: usize, end: usize) -> (usize, usize) {
+    fn likely_range(&self, partners: &[Option<usize>], first: usize, end: usize) -> (usize, usize) {
         let count = self.lines.len() - self.above - self.below;
         let own = self.above..self.above + count;
         let known = |row: &usize| {
@@ -238,7 +238,7 @@ struct LineMatch {
 }
 
 impl LineMatch {
-    fn of(wanted: &TargetLines, path: &RepoPath, page: &ComparedFile) -> Self {
+    fn new(wanted: &TargetLines, path: &RepoPath, page: &ComparedFile) -> Self {
         let whole = wanted.whole.max(1);
         let none =
             LineMatch { path: path.clone(), there: None, between: None, likely: (0, 0), score: 0, whole };
@@ -249,7 +249,7 @@ impl LineMatch {
             return Self { there: Some(there), score: whole, ..none };
         }
         let TargetLines { lines, above, below, was, .. } = wanted;
-        let (score, partners) = fitted(lines, &page.lines, was.saturating_sub(*above));
+        let (score, partners) = best_fit(lines, &page.lines, was.saturating_sub(*above));
         let beside: i32 = (0..*above)
             .chain(lines.len() - below..lines.len())
             .filter(|at| partners.get(*at).is_some_and(Option::is_some))
@@ -257,7 +257,7 @@ impl LineMatch {
             .sum();
         let between = (beside >= ENOUGH.min(wanted.beside) && beside > 0)
             .then(|| gap(&partners, *above, *below, lines.len(), page.lines.len()));
-        let likely = between.map_or((0, 0), |between| wanted.likely(&partners, between.0, between.1));
+        let likely = between.map_or((0, 0), |between| wanted.likely_range(&partners, between.0, between.1));
         let all = page.places(&wanted.sought);
         let near = |at: &&(usize, usize)| match between {
             Some((first, last)) if at.1 >= first && at.0 < last => 0,
@@ -284,15 +284,15 @@ impl LineMatch {
         (self.is_there(), self.score)
     }
 
-    fn went(self: &LineMatch) -> FollowOutcome {
+    fn to_outcome(self: &LineMatch) -> FollowOutcome {
         let path = self.path.clone();
         match (self.there, self.between) {
             (Some((first, last)), _) => {
-                FollowOutcome::There { path, start: number(first), end: number(last) }
+                FollowOutcome::There { path, start: line_number(first), end: line_number(last) }
             }
             // The range lies between the last neighbour above and the first one below.
             (None, Some((first, end))) => {
-                let lines = |(first, end)| (number(first), u32::try_from(end).unwrap_or(u32::MAX));
+                let lines = |(first, end)| (line_number(first), u32::try_from(end).unwrap_or(u32::MAX));
                 let (start, end) = lines((first, end));
                 FollowOutcome::Changed { path, start, end, likely: lines(self.likely) }
             }
@@ -304,7 +304,7 @@ impl LineMatch {
 /// Returns the best ordered fit of the wanted lines into a file's lines: its score, and the partner of each
 /// wanted line. Among equals, the fit that begins nearest to `was` wins. Other lines of the file only
 /// separate partners.
-fn fitted(wanted: &[TargetLine], keys: &[u64], was: usize) -> (i32, Vec<Option<usize>>) {
+fn best_fit(wanted: &[TargetLine], keys: &[u64], was: usize) -> (i32, Vec<Option<usize>>) {
     let known: BTreeSet<u64> = wanted.iter().map(|line| line.key).collect();
     let columns: Vec<(usize, u64)> =
         keys.iter().copied().enumerate().filter(|(_, key)| known.contains(key)).collect();
@@ -406,6 +406,6 @@ fn worth(line: &str) -> i32 {
 }
 
 /// Returns the line number of an index.
-fn number(index: usize) -> u32 {
+fn line_number(index: usize) -> u32 {
     u32::try_from(index).unwrap_or(u32::MAX).saturating_add(1)
 }

@@ -13,7 +13,7 @@ use super::statement::{self, StatementMarks};
 use crate::finding::{DiffSide, Finding, FindingSource, FindingStatus};
 use crate::id::FindingId;
 use crate::increment::FileRenames;
-use crate::line::cut;
+use crate::line::truncate_text;
 
 /// Maximum distance in lines at which code counts as near a finding.
 pub(super) const NEAR: u32 = 12;
@@ -92,8 +92,13 @@ impl<'a, T: Fn(&RepoPath) -> Option<String>> HeadView<'a, T> {
     }
 
     /// Returns the surroundings of these lines in a file; `None` if it cannot be read.
-    pub fn around(&self, path: &RepoPath, lines: (u32, u32), snippet: &str) -> Option<SurroundingLines> {
-        Some(SurroundingLines::of(&*self.page(path)?, lines.0, lines.1, snippet, None))
+    pub fn lines_around(
+        &self,
+        path: &RepoPath,
+        lines: (u32, u32),
+        snippet: &str,
+    ) -> Option<SurroundingLines> {
+        Some(SurroundingLines::new(&*self.page(path)?, lines.0, lines.1, snippet, None))
     }
 
     /// Returns a file, if it can be read.
@@ -107,22 +112,24 @@ impl<'a, T: Fn(&RepoPath) -> Option<String>> HeadView<'a, T> {
     }
 
     /// Returns the text of the change, to be stored with a finding at these lines.
-    pub(super) fn seen(&self, page: &ComparedFile, lines: (u32, u32)) -> ChangeSnapshot {
-        let marks = StatementMarks::beside(page, lines.0, lines.1);
-        let said = self.marks.get_or_init(|| self.said());
+    pub(super) fn change_snapshot(&self, page: &ComparedFile, lines: (u32, u32)) -> ChangeSnapshot {
+        let marks = StatementMarks::from_surroundings(page, lines.0, lines.1);
+        let said = self.marks.get_or_init(|| self.added_statement_marks());
         let is_whole = said.as_ref().is_some_and(|said| said.len() + marks.len() <= statement::MAX_MARKS);
         let (first, last) = (lines.0.saturating_sub(MAX_NEAR), lines.1.saturating_add(MAX_NEAR));
         let near = page.text.lines().zip(1_u32..).filter(|(_, line)| (first..=last).contains(line));
-        let near =
-            near.map(|(text, _)| cut(text.to_owned(), page::MAX_LINE_CHARS)).collect::<Vec<_>>().join("\n");
+        let near = near
+            .map(|(text, _)| truncate_text(text.to_owned(), page::MAX_LINE_CHARS))
+            .collect::<Vec<_>>()
+            .join("\n");
         let marks = match said.as_ref().filter(|_| is_whole) {
-            Some(said) => marks.with(said),
+            Some(said) => marks.union_with(said),
             None => marks,
         };
         ChangeSnapshot { marks, is_whole, near }
     }
 
-    pub(super) fn said(&self) -> Option<StatementMarks> {
+    pub(super) fn added_statement_marks(&self) -> Option<StatementMarks> {
         let mut marks = Vec::new();
         for (path, added) in self.changed.iter().filter_map(|path| Some((path, self.added.get(path)?))) {
             let Some(page) = self.page(path) else { continue };
@@ -132,12 +139,12 @@ impl<'a, T: Fn(&RepoPath) -> Option<String>> HeadView<'a, T> {
                 return None;
             }
         }
-        Some(StatementMarks::of(marks))
+        Some(StatementMarks::new(marks))
     }
 }
 
 /// Returns the findings that need a model's verdict: its own open ones.
-pub fn owed(known: &[Finding]) -> impl Iterator<Item = &Finding> {
+pub fn unanswered_findings(known: &[Finding]) -> impl Iterator<Item = &Finding> {
     known.iter().filter(|finding| is_owed(finding))
 }
 

@@ -7,9 +7,9 @@ use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::collections::BTreeSet;
 
-use super::statement::{CodeStatement, code, statements};
-use crate::excerpt::folded;
-use crate::line::{cut, is_hidden};
+use super::statement::{CodeStatement, statements, strip_comment};
+use crate::excerpt::fold_whitespace;
+use crate::line::{is_hidden, truncate_text};
 
 /// Maximum number of characters of a line that are compared.
 pub(super) const MAX_LINE_CHARS: usize = 200;
@@ -29,8 +29,8 @@ impl ComparedFile {
         Self { text, lines, sought: OnceCell::new(), statements: OnceCell::new() }
     }
 
-    fn sought(&self) -> &SearchTokens {
-        self.sought.get_or_init(|| SearchTokens::of(&self.text))
+    fn search_tokens(&self) -> &SearchTokens {
+        self.sought.get_or_init(|| SearchTokens::from_text(&self.text))
     }
 
     /// Returns true if these lines contain anything but comments.
@@ -40,16 +40,16 @@ impl ComparedFile {
 
     /// Returns the tokens of its code.
     pub(super) fn code(&self) -> &TokenSequence {
-        &self.sought().code
+        &self.search_tokens().code
     }
 
     /// Returns the places at which these lines occur as whole lines, apart from comments and formatting.
     /// Each place is a first and a last line.
     pub(super) fn places(&self, sought: &SearchTokens) -> Vec<(usize, usize)> {
-        let own = self.sought();
-        let places = own.code.all(&sought.code);
+        let own = self.search_tokens();
+        let places = own.code.all_places(&sought.code);
         // A comment alone has no code, so its text is compared.
-        if places.is_empty() { own.text.all(&sought.text) } else { places }
+        if places.is_empty() { own.text.all_places(&sought.text) } else { places }
     }
 
     pub(super) fn statements(&self) -> &[CodeStatement] {
@@ -64,8 +64,8 @@ pub(super) struct SearchTokens {
 }
 
 impl SearchTokens {
-    pub(super) fn of(text: &str) -> Self {
-        Self { code: TokenSequence::of_code(text), text: TokenSequence::of(text) }
+    pub(super) fn from_text(text: &str) -> Self {
+        Self { code: TokenSequence::of_code(text), text: TokenSequence::of_text(text) }
     }
 }
 
@@ -95,11 +95,11 @@ impl StableHash {
 }
 
 /// Returns a line in its form for comparison.
-pub(super) fn key(line: &str) -> String {
-    cut(folded(std::iter::once(line)), MAX_LINE_CHARS)
+pub(super) fn line_key(line: &str) -> String {
+    truncate_text(fold_whitespace(std::iter::once(line)), MAX_LINE_CHARS)
 }
 
-/// Returns the hash of [`key`].
+/// Returns the hash of [`line_key`].
 pub(super) fn key_hash(line: &str) -> u64 {
     let (mut hash, mut has_gap, mut is_begun) = (StableHash::new(), false, false);
     if line.len() <= MAX_LINE_CHARS && line.is_ascii() {
@@ -114,12 +114,12 @@ pub(super) fn key_hash(line: &str) -> u64 {
                     hash.byte(byte);
                 }
                 // Other characters take the slow path.
-                _ => return hash_of(&key(line)),
+                _ => return hash_of(&line_key(line)),
             }
         }
         return hash.get();
     }
-    hash_of(&key(line))
+    hash_of(&line_key(line))
 }
 
 fn hash_of(text: &str) -> u64 {
@@ -136,14 +136,14 @@ pub(super) struct TokenSequence {
 }
 
 impl TokenSequence {
-    pub(super) fn of(text: &str) -> Self {
+    pub(super) fn of_text(text: &str) -> Self {
         Self::of_lines(text.lines())
     }
 
     /// Reads only the code: without comments, semicolons, backslashes that join lines, and brackets around a
     /// whole expression.
     pub(super) fn of_code(text: &str) -> Self {
-        let code: Vec<_> = text.lines().map(|line| without_remarks(code(line))).collect();
+        let code: Vec<_> = text.lines().map(|line| without_remarks(strip_comment(line))).collect();
         let joined = |line| str::trim_end(line).trim_end_matches('\\');
         let all = Self::of_lines(code.iter().map(|line| joined(line)));
         let left_out = brackets_around(&all);
@@ -160,7 +160,7 @@ impl TokenSequence {
             let mut word = None;
             for char in text.chars() {
                 if char.is_ascii_alphanumeric() || char == '_' || !char.is_ascii() && char.is_alphanumeric() {
-                    add(word.get_or_insert(StableHash::new()), char);
+                    hash_char(word.get_or_insert(StableHash::new()), char);
                     continue;
                 }
                 if let Some(word) = word.take() {
@@ -174,7 +174,7 @@ impl TokenSequence {
                     all.lines.pop();
                 }
                 let mut sign = StableHash::new();
-                add(&mut sign, if matches!(char, '\'' | '`') { '"' } else { char });
+                hash_char(&mut sign, if matches!(char, '\'' | '`') { '"' } else { char });
                 all.push(sign, line);
             }
             if let Some(word) = word {
@@ -185,7 +185,7 @@ impl TokenSequence {
     }
 
     /// Returns the tokens of these lines (first and last, from 1), with the one before and the one after.
-    pub(super) fn between(&self, first: u32, last: u32) -> &[u64] {
+    pub(super) fn tokens_between(&self, first: u32, last: u32) -> &[u64] {
         let place = |line: u32| usize::try_from(line).unwrap_or(usize::MAX);
         let begin = self.lines.partition_point(|line| line + 1 < place(first));
         let end = self.lines.partition_point(|line| *line < place(last));
@@ -193,7 +193,7 @@ impl TokenSequence {
     }
 
     /// Returns true if these tokens occur in it consecutively.
-    pub(super) fn has(&self, some: &[u64]) -> bool {
+    pub(super) fn contains_run(&self, some: &[u64]) -> bool {
         !some.is_empty() && self.tokens.windows(some.len()).any(|here| here == some)
     }
 
@@ -203,7 +203,7 @@ impl TokenSequence {
     }
 
     /// Returns the places at which these tokens occur as whole lines: the first and last line of each.
-    pub(super) fn all(&self, wanted: &Self) -> Vec<(usize, usize)> {
+    pub(super) fn all_places(&self, wanted: &Self) -> Vec<(usize, usize)> {
         let wanted = wanted.tokens.as_slice();
         let Some(first) = wanted.first() else { return Vec::new() };
         let begins = |at: usize| at == 0 || self.lines.get(at) != self.lines.get(at - 1);
@@ -319,7 +319,7 @@ fn without_remarks(line: &str) -> Cow<'_, str> {
     kept
 }
 
-fn add(hash: &mut StableHash, char: char) {
+fn hash_char(hash: &mut StableHash, char: char) {
     match u8::try_from(char) {
         Ok(byte) if byte.is_ascii() => hash.byte(byte),
         Ok(_) | Err(_) => hash.bytes(char.encode_utf8(&mut [0; 4]).as_bytes()),

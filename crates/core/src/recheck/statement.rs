@@ -68,30 +68,30 @@ impl StatementMarks {
         self.0.len()
     }
 
-    pub(super) fn of(mut marks: Vec<u32>) -> Self {
+    pub(super) fn new(mut marks: Vec<u32>) -> Self {
         marks.sort_unstable();
         marks.dedup();
         Self(marks)
     }
 
     /// Returns the marks of both.
-    pub(super) fn with(mut self, other: &Self) -> Self {
+    pub(super) fn union_with(mut self, other: &Self) -> Self {
         self.0.extend(&other.0);
-        Self::of(self.0)
+        Self::new(self.0)
     }
 
     /// Collects the marks of a file around these lines.
-    pub(super) fn beside(page: &ComparedFile, start: u32, end: u32) -> Self {
+    pub(super) fn from_surroundings(page: &ComparedFile, start: u32, end: u32) -> Self {
         let window = (start.saturating_sub(WINDOW), end.saturating_add(WINDOW));
         let near = page.statements().iter().filter(|statement| statement.touches(window));
-        Self::of(near.flat_map(|statement| [statement.own, statement.joint]).collect())
+        Self::new(near.flat_map(|statement| [statement.own, statement.joint]).collect())
     }
 }
 
 impl From<String> for StatementMarks {
     fn from(text: String) -> Self {
         let digits = text.as_bytes().chunks(DIGITS).filter_map(|digits| std::str::from_utf8(digits).ok());
-        Self::of(digits.filter_map(|digits| u32::from_str_radix(digits, 16).ok()).collect())
+        Self::new(digits.filter_map(|digits| u32::from_str_radix(digits, 16).ok()).collect())
     }
 }
 
@@ -106,7 +106,7 @@ pub(super) fn statements(text: &str) -> Vec<CodeStatement> {
     let mut all: Vec<CodeStatement> = Vec::new();
     let mut open: Option<UnfinishedStatement> = None;
     for (line, number) in text.lines().zip(1_u32..) {
-        let code = code(line);
+        let code = strip_comment(line);
         if code.is_empty() {
             continue;
         }
@@ -117,11 +117,11 @@ pub(super) fn statements(text: &str) -> Vec<CodeStatement> {
         if now.depth > 0 && number - now.first < MAX_JOINED {
             open = Some(now);
         } else {
-            all.push(now.end(all.last()));
+            all.push(now.into_statement(all.last()));
         }
     }
     if let Some(now) = open {
-        all.push(now.end(all.last()));
+        all.push(now.into_statement(all.last()));
     }
     all
 }
@@ -189,15 +189,15 @@ impl UnfinishedStatement {
         }
     }
 
-    fn end(self, above: Option<&CodeStatement>) -> CodeStatement {
-        let own = mark(self.hash);
+    fn into_statement(self, above: Option<&CodeStatement>) -> CodeStatement {
+        let own = statement_mark(self.hash);
         let mut joint = StableHash::new();
         joint.bytes(&above.map_or(0, |above| above.own).to_be_bytes());
         // Only the direction of the change in indentation counts; its depth depends on the formatter.
         joint.byte(above.map_or(1, |above| self.indent.cmp(&above.indent) as i8).to_be_bytes()[0]);
         joint.bytes(&own.to_be_bytes());
         let Self { first, last, indent, has_words, .. } = self;
-        CodeStatement { first, last, own, joint: mark(joint), has_words, indent }
+        CodeStatement { first, last, own, joint: statement_mark(joint), has_words, indent }
     }
 }
 
@@ -209,13 +209,13 @@ const fn is_word_before(byte: u8) -> bool {
     byte != 0 && is_word(byte)
 }
 
-fn mark(hash: StableHash) -> u32 {
+fn statement_mark(hash: StableHash) -> u32 {
     let hash = hash.get();
     u32::try_from((hash ^ (hash >> 32)) & MARK_BITS).unwrap_or_default()
 }
 
 /// Returns a line without its comment; empty for a comment.
-pub(super) fn code(line: &str) -> &str {
+pub(super) fn strip_comment(line: &str) -> &str {
     let trimmed = line.trim();
     let may_begin = trimmed.starts_with(['/', '*', '<', '-', '"', '\'', '#']);
     if !may_begin && ![" #", " /", " <!--"].iter().any(|mark| trimmed.contains(mark)) {
@@ -233,7 +233,7 @@ pub(super) fn code(line: &str) -> &str {
     let mut before = 0;
     for (at, byte) in trimmed.bytes().enumerate() {
         match (quote, byte) {
-            (None, b'"' | b'\'' | b'`') if closes(trimmed, at, byte) => quote = Some(byte),
+            (None, b'"' | b'\'' | b'`') if has_closing_quote(trimmed, at, byte) => quote = Some(byte),
             (Some(begun), _) if begun == byte && before != b'\\' => quote = None,
             (None, b'#' | b'/' | b'<') if before == b' ' => {
                 let rest = trimmed.get(at..).unwrap_or_default();
@@ -251,7 +251,7 @@ pub(super) fn code(line: &str) -> &str {
 }
 
 /// Returns true if a quote that opens here closes on this line; an apostrophe or a lifetime does not.
-fn closes(line: &str, at: usize, quote: u8) -> bool {
+fn has_closing_quote(line: &str, at: usize, quote: u8) -> bool {
     line.as_bytes().get(at + 1..).is_some_and(|rest| rest.contains(&quote))
 }
 
@@ -328,7 +328,7 @@ mod tests {
     #[test]
     fn marks_are_kept_as_they_are() {
         let page = ComparedFile::new("a = 1\nb = 2\n".to_owned());
-        let marks = StatementMarks::beside(&page, 1, 1);
+        let marks = StatementMarks::from_surroundings(&page, 1, 1);
         let text = serde_json::to_string(&marks).unwrap();
         assert_eq!(serde_json::from_str::<StatementMarks>(&text).unwrap(), marks);
         assert_eq!((marks.len(), text.len()), (4, 4 * DIGITS + 2));

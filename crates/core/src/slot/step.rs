@@ -90,11 +90,11 @@ impl Slot {
         let note = match command {
             SlotCommand::Event(of) => slot.event(of, limits, now),
             SlotCommand::Request(of) => slot.request(of, limits, now),
-            SlotCommand::Audit => Some(slot.audit(limits, now)?),
+            SlotCommand::Audit => Some(slot.request_audit(limits, now)?),
             SlotCommand::Stop => Some(slot.stop(limits, now)?),
             SlotCommand::Lease => Some(slot.lease(limits, now)?),
             SlotCommand::Heartbeat(token) => slot.heartbeat(token, limits, now)?,
-            SlotCommand::Computed(token) => Some(slot.count(token, limits, now)?),
+            SlotCommand::Computed(token) => Some(slot.count_review(token, limits, now)?),
             SlotCommand::Finish(token, then) => Some(slot.finish(token, then, limits, now)?),
             SlotCommand::Fail(token, not_before) => {
                 slot.held_by(token)?;
@@ -123,7 +123,7 @@ impl Slot {
             SlotCommand::Resume => Some(slot.resume(limits, now)?),
             SlotCommand::Retry => Some(slot.retry(now)?),
             SlotCommand::Drop => {
-                slot.free(now)?;
+                slot.release_lease(now)?;
                 slot = Slot { version: slot.version, ..Slot::new(slot.key) };
                 Some(SlotNote::ByHand("dropped"))
             }
@@ -152,7 +152,7 @@ impl Slot {
         if of == LoopKind::Review {
             self.extend_storm(limits, now);
         }
-        self.mark(of, UnservedEvents::at(now));
+        self.add_pending(of, UnservedEvents::new(now));
         match self.state {
             SlotState::Leased { .. } | SlotState::Held { why: HoldReason::Paused } => None,
             SlotState::Waiting { why, .. } => {
@@ -165,7 +165,7 @@ impl Slot {
             | SlotState::Held { why: HoldReason::Parked | HoldReason::Draft | HoldReason::Cancelled } => {
                 self.attempts = 0;
                 self.wait_for_pending(limits, now);
-                self.marked()
+                self.waiting_note()
             }
         }
     }
@@ -186,7 +186,7 @@ impl Slot {
         is_leased || self.owner == Some(LoopKind::Converge) || self.pending.converge.is_some()
     }
 
-    fn audit(&mut self, limits: &SlotLimits, now: UnixMillis) -> Result<SlotNote, SlotRefusal> {
+    fn request_audit(&mut self, limits: &SlotLimits, now: UnixMillis) -> Result<SlotNote, SlotRefusal> {
         if self.converges() {
             return Err(SlotRefusal::Converging);
         }
@@ -226,7 +226,7 @@ impl Slot {
         if of == LoopKind::Converge {
             self.wish = None; // what people say last is what they want
         }
-        self.mark(of, UnservedEvents { asked: Some(now), ..UnservedEvents::at(now) });
+        self.add_pending(of, UnservedEvents { asked: Some(now), ..UnservedEvents::new(now) });
         let blocked = match &mut self.state {
             SlotState::Leased { pausing, .. } => {
                 *pausing = false; // what people say last is what they want
@@ -277,7 +277,7 @@ impl Slot {
 
     /// Counts a computed review. A review without an event (lost, or retried by hand) begins a storm,
     /// because the following ones must be bounded too.
-    fn count(
+    fn count_review(
         &mut self,
         token: FencingToken,
         limits: &SlotLimits,
@@ -323,7 +323,7 @@ impl Slot {
                     | WaitReason::Reviewer
                     | WaitReason::Step => self.attempts = 0,
                 }
-                self.unserve(of, serving);
+                self.restore_pending(of, serving);
                 self.state = SlotState::Waiting { at, why };
                 if self.owner.is_none() && self.is_asked_besides(of) {
                     self.wait_for_pending(limits, now);
@@ -332,10 +332,12 @@ impl Slot {
             StepOutcome::Held(why) => {
                 self.owner = None;
                 self.attempts = 0;
-                let happened = self.pending.of(of).is_some() || self.is_asked_besides(of);
+                let happened = self.pending.for_loop(of).is_some() || self.is_asked_besides(of);
                 match why {
                     HoldReason::Cancelled => {}
-                    HoldReason::Parked | HoldReason::Paused | HoldReason::Draft => self.unserve(of, serving),
+                    HoldReason::Parked | HoldReason::Paused | HoldReason::Draft => {
+                        self.restore_pending(of, serving);
+                    }
                 }
                 if happened {
                     self.wait_for_pending(limits, now);
@@ -363,7 +365,7 @@ impl Slot {
         now: UnixMillis,
     ) -> SlotNote {
         if let SlotState::Leased { of, serving, .. } = self.state {
-            self.unserve(of, serving);
+            self.restore_pending(of, serving);
             self.owner = Some(of).filter(|of| of.has_steps());
         }
         self.attempts = self.attempts.saturating_add(1);
@@ -380,7 +382,7 @@ impl Slot {
 
     fn hand_back(&mut self, now: UnixMillis) -> SlotNote {
         if let SlotState::Leased { of, serving, .. } = self.state {
-            self.unserve(of, serving);
+            self.restore_pending(of, serving);
             self.owner = Some(of); // the same loop goes on where its run stopped
             self.state = SlotState::Waiting { at: now, why: of.natural_wait() };
         }
@@ -431,10 +433,10 @@ impl Slot {
     }
 
     fn retry(&mut self, now: UnixMillis) -> Result<SlotNote, SlotRefusal> {
-        self.free(now)?;
+        self.release_lease(now)?;
         let of = self.owner.unwrap_or_else(|| self.natural_loop());
         if self.pending.is_empty() {
-            self.mark(of, UnservedEvents::at(now));
+            self.add_pending(of, UnservedEvents::new(now));
         }
         self.attempts = 0;
         self.state = SlotState::Waiting { at: now, why: of.natural_wait() };
@@ -453,44 +455,50 @@ impl Slot {
     }
 
     /// Makes the events of an overdue lease pending again. Refused while a worker holds a valid lease.
-    fn free(&mut self, now: UnixMillis) -> Result<(), SlotRefusal> {
+    fn release_lease(&mut self, now: UnixMillis) -> Result<(), SlotRefusal> {
         match self.state {
             SlotState::Leased { deadline, .. } if deadline > now => Err(SlotRefusal::Leased(deadline)),
             SlotState::Leased { of, serving, .. } => {
-                self.unserve(of, serving);
+                self.restore_pending(of, serving);
                 Ok(())
             }
             SlotState::Idle | SlotState::Waiting { .. } | SlotState::Held { .. } => Ok(()),
         }
     }
 
-    fn mark(&mut self, of: LoopKind, unserved: UnservedEvents) {
+    fn add_pending(&mut self, of: LoopKind, unserved: UnservedEvents) {
         let pending = self.pending.slot_of(of);
-        *pending = Some(pending.map_or(unserved, |earlier| earlier.and(unserved)));
+        *pending = Some(pending.map_or(unserved, |earlier| earlier.merge_with(unserved)));
     }
 
     /// Returns true if a user has requested another loop meanwhile.
     fn is_asked_besides(&self, of: LoopKind) -> bool {
         let is_asked =
-            |other: &LoopKind| self.pending.of(*other).is_some_and(|pending| pending.asked.is_some());
+            |other: &LoopKind| self.pending.for_loop(*other).is_some_and(|pending| pending.asked.is_some());
         LoopKind::ALL.iter().any(|other| *other != of && is_asked(other))
     }
 
-    fn unserve(&mut self, of: LoopKind, serving: Option<UnservedEvents>) {
+    fn restore_pending(&mut self, of: LoopKind, serving: Option<UnservedEvents>) {
         if let Some(unserved) = serving {
-            self.mark(of, unserved);
+            self.add_pending(of, unserved);
         }
     }
 
     /// Waits for the earliest pending loop, or becomes idle if nothing is pending.
     fn wait_for_pending(&mut self, limits: &SlotLimits, now: UnixMillis) {
-        let due = LoopKind::ALL.iter().filter_map(|of| self.due(*of, limits, now)).min_by_key(|(at, _)| *at);
+        let due =
+            LoopKind::ALL.iter().filter_map(|of| self.due_time(*of, limits, now)).min_by_key(|(at, _)| *at);
         self.state = due.map_or(SlotState::Idle, |(at, why)| SlotState::Waiting { at, why });
     }
 
     /// Returns the time at which a loop's pending events are due, by the rules of the storm.
-    fn due(&self, of: LoopKind, limits: &SlotLimits, now: UnixMillis) -> Option<(UnixMillis, WaitReason)> {
-        let unserved = self.pending.of(of)?;
+    fn due_time(
+        &self,
+        of: LoopKind,
+        limits: &SlotLimits,
+        now: UnixMillis,
+    ) -> Option<(UnixMillis, WaitReason)> {
+        let unserved = self.pending.for_loop(of)?;
         if let Some(asked) = unserved.asked {
             return Some((asked, WaitReason::Debounce));
         }
@@ -508,8 +516,8 @@ impl Slot {
 
     /// Returns the loop that a lease begins: the first one that is due, otherwise any pending one.
     fn next_loop(&self, limits: &SlotLimits, now: UnixMillis) -> LoopKind {
-        let due = |of: &&LoopKind| self.due(**of, limits, now).is_some_and(|(at, _)| at <= now);
-        let pending = |of: &&LoopKind| self.pending.of(**of).is_some();
+        let due = |of: &&LoopKind| self.due_time(**of, limits, now).is_some_and(|(at, _)| at <= now);
+        let pending = |of: &&LoopKind| self.pending.for_loop(**of).is_some();
         let first = LoopKind::ALL.iter().find(due).or_else(|| LoopKind::ALL.iter().find(pending));
         first.copied().unwrap_or_else(|| self.natural_loop())
     }
@@ -533,7 +541,7 @@ impl Slot {
         }
     }
 
-    fn marked(&self) -> Option<SlotNote> {
+    fn waiting_note(&self) -> Option<SlotNote> {
         match self.state {
             SlotState::Waiting { at, why } => Some(SlotNote::Marked(at, why)),
             SlotState::Idle | SlotState::Leased { .. } | SlotState::Held { .. } => None,

@@ -77,9 +77,9 @@ impl ReleasePartKind {
     }
 
     /// Describes the change of such a part.
-    pub(super) fn words(self, why: UnguardedReason) -> String {
+    pub(super) fn change_text(self, why: UnguardedReason) -> String {
         let [added, removed, changed] = match self {
-            Self::Function => return why.words().to_owned(),
+            Self::Function => return why.change_text().to_owned(),
             Self::Shadow => return "may run in the place of what is compared".to_owned(),
             Self::File => ["imported from this release on"; 3],
             Self::Requirement => {
@@ -108,16 +108,16 @@ impl ReleasePartKind {
             | UnguardedReason::OfExtra
             | UnguardedReason::OfOtherPython
             | UnguardedReason::Wider
-            | UnguardedReason::Dropped => return why.words().to_owned(),
+            | UnguardedReason::Dropped => return why.change_text().to_owned(),
         };
-        match self.thing() {
+        match self.part_noun() {
             "" => became.to_owned(),
             thing => format!("{thing}, {became}"),
         }
     }
 
     /// Returns the noun for such a part; empty if it is obvious.
-    fn thing(self) -> &'static str {
+    fn part_noun(self) -> &'static str {
         match self {
             Self::Function | Self::File | Self::Requirement | Self::Shadow => "",
             Self::Redefinition => "another definition of this name",
@@ -134,15 +134,15 @@ impl ReleasePartKind {
 }
 
 /// Returns everything outside the pinned definitions whose behaviour differs, and files that cannot be read.
-pub(super) fn beside(step: &SyncDecisionInput<'_>) -> Vec<UnguardedPart> {
+pub(super) fn find_unguarded_parts(step: &SyncDecisionInput<'_>) -> Vec<UnguardedPart> {
     let pinned = PinnedNames::new(step);
-    let mut found = functions(step, &pinned);
+    let mut found = changed_functions(step, &pinned);
     found.extend(namesakes(step, &pinned));
-    found.extend(outside(step, &pinned));
-    found.extend(imported(step, &pinned));
+    found.extend(changed_outside_code(step, &pinned));
+    found.extend(new_imports(step, &pinned));
     found.extend(requirements(step));
     for file in step.to.unreadable.keys() {
-        found.push(UnguardedPart::of(String::new(), Some(file.clone()), UnguardedReason::Unreadable));
+        found.push(UnguardedPart::new(String::new(), Some(file.clone()), UnguardedReason::Unreadable));
     }
     // Such a file is reported even if both releases have it: unchanged bytes do not show its behaviour.
     found.extend(step.from.shadows.union(&step.to.shadows).map(|file| UnguardedPart {
@@ -172,7 +172,7 @@ impl<'a> PinnedNames<'a> {
     }
 
     /// Returns true if the text of a pinned definition includes this piece.
-    fn tells(&self, file: &str, piece: OutsideCodeKey<'_>) -> bool {
+    fn covers_piece(&self, file: &str, piece: OutsideCodeKey<'_>) -> bool {
         // A class's text begins at its own line, with its bases, after its decorators.
         let own = if piece.what == ReleasePartKind::Class { piece.symbol() } else { WHOLE.to_owned() };
         self.has(file, &own) || (!piece.scope.is_empty() && self.has(file, piece.scope))
@@ -180,7 +180,7 @@ impl<'a> PinnedNames<'a> {
 }
 
 /// Returns the union of two maps' keys, with the value of each map.
-fn both<'a, V>(
+fn join_maps<'a, V>(
     old: &'a BTreeMap<String, V>,
     new: &'a BTreeMap<String, V>,
 ) -> impl Iterator<Item = (&'a String, Option<&'a V>, Option<&'a V>)> {
@@ -189,7 +189,7 @@ fn both<'a, V>(
 }
 
 /// Returns the change between the two releases' forms; `None` if they are equal.
-fn became<T: PartialEq>(old: Option<T>, new: Option<T>) -> Option<UnguardedReason> {
+fn change_reason<T: PartialEq>(old: Option<T>, new: Option<T>) -> Option<UnguardedReason> {
     match (old, new) {
         (None, Some(_)) => Some(UnguardedReason::Added),
         (Some(_), None) => Some(UnguardedReason::Removed),
@@ -199,13 +199,13 @@ fn became<T: PartialEq>(old: Option<T>, new: Option<T>) -> Option<UnguardedReaso
 }
 
 /// Returns the unpinned functions of mirrored files whose behaviour differs.
-fn functions(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) -> Vec<UnguardedPart> {
+fn changed_functions(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) -> Vec<UnguardedPart> {
     let (mut found, nothing) = (Vec::new(), BTreeMap::new());
-    for (file, old, new) in both(&step.from.functions, &step.to.functions) {
-        for (name, old, new) in both(old.unwrap_or(&nothing), new.unwrap_or(&nothing)) {
-            let why = became(old.map(|old| &old.tree), new.map(|new| &new.tree));
+    for (file, old, new) in join_maps(&step.from.functions, &step.to.functions) {
+        for (name, old, new) in join_maps(old.unwrap_or(&nothing), new.unwrap_or(&nothing)) {
+            let why = change_reason(old.map(|old| &old.tree), new.map(|new| &new.tree));
             let why = why.filter(|_| !pinned.has(file, name));
-            found.extend(why.map(|why| UnguardedPart::of(name.clone(), Some(file.clone()), why)));
+            found.extend(why.map(|why| UnguardedPart::new(name.clone(), Some(file.clone()), why)));
         }
     }
     found
@@ -225,10 +225,12 @@ fn namesakes(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) -> Vec<Ungu
         if pinned.has(&place.file, WHOLE) {
             continue;
         }
-        let (before, after) =
-            (others(step.from, old.as_ref(), &lines[0]), others(step.to, new.as_ref(), &lines[1]));
-        for (name, before, after) in both(&before, &after) {
-            let Some(why) = became(before, after) else { continue };
+        let (before, after) = (
+            unpinned_definitions(step.from, old.as_ref(), &lines[0]),
+            unpinned_definitions(step.to, new.as_ref(), &lines[1]),
+        );
+        for (name, before, after) in join_maps(&before, &after) {
+            let Some(why) = change_reason(before, after) else { continue };
             // The setter of a property whose getter alone is pinned is an unpinned function.
             let is_part = [(step.from, &old), (step.to, &new)].into_iter().any(|(sources, definition)| {
                 definition.as_ref().is_some_and(|definition| {
@@ -258,7 +260,7 @@ fn pinned_lines<'a>(step: &SyncDecisionInput<'_>, sources: &'a ReleaseSources) -
 }
 
 /// Returns the trees of the unpinned definitions that share a definition's name, by name and in text order.
-fn others(
+fn unpinned_definitions(
     sources: &ReleaseSources,
     definition: Option<&SymbolDefinition>,
     pinned: &BTreeSet<(&str, u32)>,
@@ -283,7 +285,7 @@ struct OutsideCodeKey<'a> {
 }
 
 impl<'a> OutsideCodeKey<'a> {
-    fn of(piece: &'a OutsideCode) -> Self {
+    fn new(piece: &'a OutsideCode) -> Self {
         Self { scope: &piece.scope, name: &piece.name, what: piece.what }
     }
 
@@ -297,14 +299,15 @@ impl<'a> OutsideCodeKey<'a> {
 }
 
 /// Returns the changed code of mirrored files outside of functions.
-fn outside(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) -> Vec<UnguardedPart> {
+fn changed_outside_code(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) -> Vec<UnguardedPart> {
     let (mut found, nothing) = (Vec::new(), Vec::new());
-    for (file, old, new) in both(&step.from.outside, &step.to.outside) {
+    for (file, old, new) in join_maps(&step.from.outside, &step.to.outside) {
         let (old, new) = (old.unwrap_or(&nothing), new.unwrap_or(&nothing));
         let (before, after) = (trees(old), trees(new));
         let keys: BTreeSet<OutsideCodeKey<'_>> = before.keys().chain(after.keys()).copied().collect();
         for key in keys {
-            let why = became(before.get(&key), after.get(&key)).filter(|_| !pinned.tells(file, key));
+            let why =
+                change_reason(before.get(&key), after.get(&key)).filter(|_| !pinned.covers_piece(file, key));
             found.extend(why.map(|why| UnguardedPart {
                 symbol: key.symbol(),
                 file: Some(file.clone()),
@@ -314,7 +317,7 @@ fn outside(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) -> Vec<Unguar
         }
         // Pieces that both releases have may be in another order.
         let order = |pieces: &[OutsideCode], scope: &str| -> Vec<String> {
-            let stays = pieces.iter().map(OutsideCodeKey::of).filter(|key| {
+            let stays = pieces.iter().map(OutsideCodeKey::new).filter(|key| {
                 let counts = matches!(key.what, ReleasePartKind::Value | ReleasePartKind::Statement)
                     && key.scope == scope;
                 counts && before.contains_key(key) && after.contains_key(key)
@@ -342,13 +345,13 @@ fn outside(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) -> Vec<Unguar
 fn trees(pieces: &[OutsideCode]) -> BTreeMap<OutsideCodeKey<'_>, Vec<&str>> {
     let mut trees: BTreeMap<_, Vec<&str>> = BTreeMap::new();
     for piece in pieces {
-        trees.entry(OutsideCodeKey::of(piece)).or_default().push(&piece.tree);
+        trees.entry(OutsideCodeKey::new(piece)).or_default().push(&piece.tree);
     }
     trees
 }
 
 /// Returns the files that mirrored files import only since this release.
-fn imported(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) -> Vec<UnguardedPart> {
+fn new_imports(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) -> Vec<UnguardedPart> {
     let new = step.to.imported.difference(&step.from.imported);
     let new = new.filter(|file| !step.to.functions.contains_key(*file) && !pinned.has(file, WHOLE));
     let told = |file: &String| UnguardedPart {
@@ -363,7 +366,7 @@ fn imported(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) -> Vec<Ungua
 /// Returns the changed requirements of the release.
 fn requirements(step: &SyncDecisionInput<'_>) -> Vec<UnguardedPart> {
     let mut found = Vec::new();
-    for (file, old, new) in both(&step.from.requirements, &step.to.requirements) {
+    for (file, old, new) in join_maps(&step.from.requirements, &step.to.requirements) {
         let mut push = |symbol: &str, why| {
             let (symbol, file) = (symbol.to_owned(), Some(file.clone()));
             found.push(UnguardedPart { symbol, file, why, what: ReleasePartKind::Requirement });
@@ -373,8 +376,8 @@ fn requirements(step: &SyncDecisionInput<'_>) -> Vec<UnguardedPart> {
             push("", UnguardedReason::Unreadable);
             continue;
         };
-        for (name, old, new) in both(old, new) {
-            if let Some(why) = became(old, new) {
+        for (name, old, new) in join_maps(old, new) {
+            if let Some(why) = change_reason(old, new) {
                 push(name, step.harmless.get(name).copied().unwrap_or(why));
             }
         }

@@ -17,7 +17,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::id::{CommentId, UnixMillis};
-use crate::line::clean;
+use crate::line::clean_line;
 
 /// Number of failures that are kept for the question's text.
 pub const REMEMBERED: usize = 10;
@@ -127,7 +127,7 @@ struct RunInProgress {
 
 impl JobBreaker {
     /// Decides before a run, once its target is known. The caller reports the end of an admitted run by
-    /// [`Self::ended`]. `answer` is the newest comment by a trusted person after [`Self::heard`], if there
+    /// [`Self::record_end`]. `answer` is the newest comment by a trusted person after [`Self::last_answer`], if there
     /// is one.
     pub fn admit(
         &mut self,
@@ -136,7 +136,7 @@ impl JobBreaker {
         limits: JobBreakerLimits,
         now: UnixMillis,
     ) -> RunAdmission {
-        self.lost(limits, now);
+        self.record_lost_run(limits, now);
         let is_new = self.target.as_ref() != Some(target);
         let admission = match &self.open {
             None => RunAdmission::Run,
@@ -155,18 +155,18 @@ impl JobBreaker {
 
     /// Counts an earlier run without a reported end as failed, at the beginning of a run. Returns true if
     /// there was one.
-    pub fn lost(&mut self, limits: JobBreakerLimits, now: UnixMillis) -> bool {
+    pub fn record_lost_run(&mut self, limits: JobBreakerLimits, now: UnixMillis) -> bool {
         let is_lost = self.running.is_some();
         if is_lost {
             let why = "it ended without a word: killed, or the machine went down";
-            self.ended(BreakerOutcome::Failure(why.to_owned()), limits, now);
+            self.record_end(BreakerOutcome::Failure(why.to_owned()), limits, now);
         }
         is_lost
     }
 
     /// Records the end of a run. A run that failed before its target was known was never admitted. It counts
     /// only for the job, and only while the breaker is closed.
-    pub fn ended(&mut self, end: BreakerOutcome, limits: JobBreakerLimits, now: UnixMillis) {
+    pub fn record_end(&mut self, end: BreakerOutcome, limits: JobBreakerLimits, now: UnixMillis) {
         let running = self.running.take();
         let is_probe = running.is_some() && self.open.is_some();
         let answer = running.as_ref().and_then(|running| running.answer.clone());
@@ -192,7 +192,7 @@ impl JobBreaker {
                 self.told.push(SyncFailure {
                     at: now,
                     version: version.unwrap_or_default(),
-                    why: clean(&why, MAX_WHY),
+                    why: clean_line(&why, MAX_WHY),
                 });
                 let surplus = self.told.len().saturating_sub(REMEMBERED);
                 self.told.drain(..surplus);
@@ -214,7 +214,7 @@ impl JobBreaker {
     }
 
     /// Returns the open state, if the breaker is open. While it is open, one question is open at the forge.
-    pub fn open(&self) -> Option<&JobBreakerTrip> {
+    pub fn open_trip(&self) -> Option<&JobBreakerTrip> {
         self.open.as_ref()
     }
 
@@ -224,7 +224,7 @@ impl JobBreaker {
     }
 
     /// Returns the last answer that permitted a trial run: only newer ones count.
-    pub fn heard(&self) -> Option<&CommentId> {
+    pub fn last_answer(&self) -> Option<&CommentId> {
         self.heard.as_ref()
     }
 
@@ -234,7 +234,7 @@ impl JobBreaker {
     }
 
     /// Returns the consecutive failures of the latest target and of the job.
-    pub fn counts(&self) -> (u32, u32) {
+    pub fn failure_counts(&self) -> (u32, u32) {
         (self.failures, self.streak)
     }
 
@@ -259,7 +259,7 @@ mod tests {
 
     fn fail(breaker: &mut JobBreaker, version: &str) -> RunAdmission {
         let admission = breaker.admit(&target(version), None, LIMITS, T);
-        breaker.ended(BreakerOutcome::Failure("no".into()), LIMITS, T);
+        breaker.record_end(BreakerOutcome::Failure("no".into()), LIMITS, T);
         admission
     }
 
@@ -278,7 +278,7 @@ mod tests {
         assert_eq!(breaker.failures().len(), 3);
         let other = SyncTarget { manifest: "n".into(), ..target("1") };
         assert_eq!(breaker.admit(&other, None, LIMITS, T), RunAdmission::Probe, "the manifest changed");
-        breaker.ended(BreakerOutcome::Failure("no".into()), LIMITS, T);
+        breaker.record_end(BreakerOutcome::Failure("no".into()), LIMITS, T);
         assert_eq!(breaker.admit(&other, None, LIMITS, T), RunAdmission::Skip(open));
     }
 
@@ -292,12 +292,12 @@ mod tests {
         assert_eq!(breaker.admit(&target("6"), None, LIMITS, T), RunAdmission::Skip(open.clone()));
         let first = answer("a");
         assert_eq!(breaker.admit(&target("6"), Some(&first), LIMITS, T), RunAdmission::Probe);
-        breaker.ended(BreakerOutcome::Failure("no".into()), LIMITS, T);
-        assert_eq!(breaker.heard(), Some(&first), "an answer is good for one run");
+        breaker.record_end(BreakerOutcome::Failure("no".into()), LIMITS, T);
+        assert_eq!(breaker.last_answer(), Some(&first), "an answer is good for one run");
         assert_eq!(breaker.admit(&target("7"), None, LIMITS, T), RunAdmission::Skip(open));
         assert_eq!(breaker.admit(&target("7"), Some(&answer("b")), LIMITS, T), RunAdmission::Probe);
-        breaker.ended(BreakerOutcome::Success, LIMITS, T);
-        assert_eq!((breaker.open(), breaker.counts()), (None, (0, 0)));
+        breaker.record_end(BreakerOutcome::Success, LIMITS, T);
+        assert_eq!((breaker.open_trip(), breaker.failure_counts()), (None, (0, 0)));
     }
 
     #[test]
@@ -312,13 +312,13 @@ mod tests {
         );
         let first = answer("a");
         assert_eq!(breaker.admit(&target("1"), Some(&first), LIMITS, T), RunAdmission::Probe);
-        breaker.ended(BreakerOutcome::GivenBack, LIMITS, T);
-        assert_eq!(breaker.heard(), None, "the answer still counts");
+        breaker.record_end(BreakerOutcome::GivenBack, LIMITS, T);
+        assert_eq!(breaker.last_answer(), None, "the answer still counts");
         assert_eq!(breaker.admit(&target("1"), Some(&first), LIMITS, T), RunAdmission::Probe);
-        breaker.ended(BreakerOutcome::Neutral, LIMITS, T);
-        assert_eq!(breaker.open(), None, "somebody is asked");
+        breaker.record_end(BreakerOutcome::Neutral, LIMITS, T);
+        assert_eq!(breaker.open_trip(), None, "somebody is asked");
         assert_eq!(fail(&mut breaker, "1"), RunAdmission::Run);
-        assert!(breaker.open().is_some());
+        assert!(breaker.open_trip().is_some());
     }
 
     #[test]
@@ -326,16 +326,16 @@ mod tests {
         let mut breaker = JobBreaker::default();
         fail(&mut breaker, "1");
         for _ in 0..4 {
-            assert_eq!(breaker.open(), None);
-            breaker.ended(BreakerOutcome::Failure("the index is down".into()), LIMITS, T);
+            assert_eq!(breaker.open_trip(), None);
+            breaker.record_end(BreakerOutcome::Failure("the index is down".into()), LIMITS, T);
         }
-        assert_eq!(breaker.open(), Some(&JobBreakerTrip { why: JobTripReason::Streak, since: T }));
-        assert_eq!(breaker.counts(), (1, 5));
+        assert_eq!(breaker.open_trip(), Some(&JobBreakerTrip { why: JobTripReason::Streak, since: T }));
+        assert_eq!(breaker.failure_counts(), (1, 5));
         let before = breaker.clone();
-        breaker.ended(BreakerOutcome::Failure("the index is down".into()), LIMITS, T);
+        breaker.record_end(BreakerOutcome::Failure("the index is down".into()), LIMITS, T);
         assert_eq!(breaker, before, "what is not let through does not count");
-        breaker.ended(BreakerOutcome::Success, LIMITS, T);
-        assert_eq!(breaker.open(), None, "nothing is left to be done");
+        breaker.record_end(BreakerOutcome::Success, LIMITS, T);
+        assert_eq!(breaker.open_trip(), None, "nothing is left to be done");
     }
 
     #[test]
@@ -345,8 +345,8 @@ mod tests {
             fail(&mut breaker, "1");
         }
         breaker.admit(&target("1"), None, LIMITS, T);
-        breaker.ended(BreakerOutcome::Neutral, LIMITS, T);
-        assert_eq!(breaker.counts(), (2, 2));
+        breaker.record_end(BreakerOutcome::Neutral, LIMITS, T);
+        assert_eq!(breaker.failure_counts(), (2, 2));
         breaker.reset();
         assert_eq!(breaker, JobBreaker::default());
     }
@@ -369,24 +369,24 @@ mod tests {
             for (version, event, extra) in events {
                 let name = target(&version.to_string());
                 let said = (extra == 0).then(|| { comments += 1; answer(&comments.to_string()) });
-                let before = breaker.open().cloned();
+                let before = breaker.open_trip().cloned();
                 let admission = breaker.admit(&name, said.as_ref(), LIMITS, T);
                 if let RunAdmission::Skip(open) = &admission {
-                    prop_assert_eq!(breaker.open(), Some(open));
+                    prop_assert_eq!(breaker.open_trip(), Some(open));
                     prop_assert!(said.is_none(), "an answer lets one run try");
                     continue;
                 }
-                prop_assert_eq!(admission == RunAdmission::Probe, breaker.open().is_some(), "{:?}", before);
+                prop_assert_eq!(admission == RunAdmission::Probe, breaker.open_trip().is_some(), "{:?}", before);
                 if last != Some(version) || said.is_some() { of_target = 0; }
                 if said.is_some() { unanswered = 0; }
                 last = Some(version);
                 match event {
-                    0 => { breaker.ended(BreakerOutcome::Success, LIMITS, T); (unanswered, of_target) = (0, 0); }
-                    1 => breaker.ended(BreakerOutcome::Neutral, LIMITS, T),
-                    2 => breaker.ended(BreakerOutcome::GivenBack, LIMITS, T),
+                    0 => { breaker.record_end(BreakerOutcome::Success, LIMITS, T); (unanswered, of_target) = (0, 0); }
+                    1 => breaker.record_end(BreakerOutcome::Neutral, LIMITS, T),
+                    2 => breaker.record_end(BreakerOutcome::GivenBack, LIMITS, T),
                     3 => { unanswered += 1; of_target += 1; } // It dies.
                     _ => {
-                        breaker.ended(BreakerOutcome::Failure("no".into()), LIMITS, T);
+                        breaker.record_end(BreakerOutcome::Failure("no".into()), LIMITS, T);
                         unanswered += 1;
                         of_target += 1;
                     }

@@ -73,7 +73,7 @@ const MARKS: [&str; 3] = ["* ", "- ", "+ "];
 ///
 /// # Errors
 /// [`ChangelogError`] if the text has no entry.
-pub fn newest(text: &str) -> Result<NewestEntry, ChangelogError> {
+pub fn newest_entry(text: &str) -> Result<NewestEntry, ChangelogError> {
     let section = section(text)?;
     Ok(section.version.map_or(NewestEntry::Unreleased, |(version, _)| NewestEntry::Of(version)))
 }
@@ -83,7 +83,7 @@ pub fn newest(text: &str) -> Result<NewestEntry, ChangelogError> {
 ///
 /// # Errors
 /// [`ChangelogError`] if the text has no entry.
-pub fn with(
+pub fn add_line(
     text: &str,
     news: ChangelogLine<'_>,
     entry: ChangelogPlacement,
@@ -139,7 +139,7 @@ fn with_line(body: &str, line: &str, news: ChangelogLine<'_>, eol: &str, is_last
 
 /// Returns the heading's text after the version, without the parts that concern that version alone: its link
 /// and the mark that it was yanked.
-fn unowned(after: &str) -> String {
+fn strip_version_links(after: &str) -> String {
     let linked = after.strip_prefix("](").and_then(|rest| rest.split_once(')'));
     let rest = linked.map_or_else(|| after.to_owned(), |(_, rest)| format!("]{rest}"));
     rest.replace(" [YANKED]", "")
@@ -152,7 +152,7 @@ fn heading(section: &ChangelogSection<'_>, version: VersionTriple, date: &str, e
         Some((_, at)) => {
             let (before, after) =
                 (head.get(..at.start).unwrap_or_default(), head.get(at.end..).unwrap_or_default());
-            format!("{before}{version}{}", dated(&unowned(after), date))
+            format!("{before}{version}{}", replace_date(&strip_version_links(after), date))
         }
         None => format!("{head} {version} ({date})"),
     };
@@ -166,7 +166,7 @@ fn heading(section: &ChangelogSection<'_>, version: VersionTriple, date: &str, e
 }
 
 /// Replaces the first date in the text after a version.
-fn dated(words: &str, date: &str) -> String {
+fn replace_date(words: &str, date: &str) -> String {
     let is_date = |part: &str| {
         part.len() == 10
             && part
@@ -223,7 +223,7 @@ fn headings(text: &str) -> impl Iterator<Item = ChangelogSection<'_>> {
         let head = line.trim_end_matches(['\r', '\n']);
         let below =
             lines.get(index + 1).map(|(at, line)| (*at, line.trim_end_matches(['\r', '\n']), line.len()));
-        let underline = below.filter(|(_, below, _)| underlines(below, head));
+        let underline = below.filter(|(_, below, _)| is_underline(below, head));
         if !head.starts_with('#') && underline.is_none() {
             return None;
         }
@@ -245,7 +245,7 @@ fn headings(text: &str) -> impl Iterator<Item = ChangelogSection<'_>> {
 
 /// Returns true if the line underlines the other: one punctuation character, repeated at least to the length
 /// of the text.
-fn underlines(below: &str, head: &str) -> bool {
+fn is_underline(below: &str, head: &str) -> bool {
     let Some(first) = below.chars().next().filter(char::is_ascii_punctuation) else { return false };
     let length = head.trim_end().chars().count();
     !head.starts_with([' ', '\t'])
@@ -293,24 +293,24 @@ mod tests {
     #[test]
     fn a_new_entry_is_written_like_the_newest_and_its_underline_is_as_long_as_the_heading() {
         let new = ChangelogPlacement::New(release("1.2.10"));
-        let rst = with(RST, news("relax demo to 2", "2026-11-21"), new).unwrap();
+        let rst = add_line(RST, news("relax demo to 2", "2026-11-21"), new).unwrap();
         let entry = "1.2.10 (2026-11-21)\n^^^^^^^^^^^^^^^^^^^\n\n* relax demo to 2\n\n";
         assert_eq!(rst, RST.replace("1.2.3 (", &format!("{entry}1.2.3 (")));
-        let md = with(MD, news("relax demo to 2", "2026-11-21"), new).unwrap();
+        let md = add_line(MD, news("relax demo to 2", "2026-11-21"), new).unwrap();
         let entry = "## [v1.2.10] - 2026-11-21\n\n- relax demo to 2\n\n";
         assert_eq!(md, MD.replace("## [v1.2.3]", &format!("{entry}## [v1.2.3]")));
-        assert_eq!(newest(&md).unwrap(), NewestEntry::Of(release("1.2.10")));
+        assert_eq!(newest_entry(&md).unwrap(), NewestEntry::Of(release("1.2.10")));
         // Marks of the previous version do not apply to this one.
         for (head, expected) in [
             ("## [1.2.3] - 2026-01-02 [YANKED]", "## [1.2.10] - 2026-11-21"),
             ("## [1.2.3](https://e.example/v1.2.2...v1.2.3) (2026-01-02)", "## [1.2.10] (2026-11-21)"),
         ] {
             let text = format!("# Changes\n\n{head}\n\n- it\n");
-            let now = with(&text, news("relax demo to 2", "2026-11-21"), new).unwrap();
+            let now = add_line(&text, news("relax demo to 2", "2026-11-21"), new).unwrap();
             assert!(now.starts_with(&format!("# Changes\n\n{expected}\n\n")), "{now}");
         }
         // Line ends of the file are kept.
-        let crlf = with(&RST.replace('\n', "\r\n"), news("relax demo to 2", "2026-11-21"), new).unwrap();
+        let crlf = add_line(&RST.replace('\n', "\r\n"), news("relax demo to 2", "2026-11-21"), new).unwrap();
         assert_eq!(crlf, rst.replace('\n', "\r\n"));
     }
 
@@ -318,32 +318,32 @@ mod tests {
     fn what_is_not_released_is_renamed_our_line_replaced_and_that_of_people_kept() {
         let renamed = ChangelogPlacement::Renamed(release("1.3.0"));
         for (text, mark) in [(RST, "* "), (MD, "- ")] {
-            let now = with(text, news("relax demo to 2", "2026-11-21"), renamed).unwrap();
+            let now = add_line(text, news("relax demo to 2", "2026-11-21"), renamed).unwrap();
             let head = text.replace("1.2.3", "1.3.0").replace("2026-01-02", "2026-11-21");
             assert_eq!(
                 now,
                 head.replace(&format!("{mark}relax demo to 1"), &format!("{mark}relax demo to 2"))
             );
             // A second call, even on another day, changes nothing.
-            assert_eq!(with(&now, news("relax demo to 2", "2027-01-01"), renamed).unwrap(), now);
+            assert_eq!(add_line(&now, news("relax demo to 2", "2027-01-01"), renamed).unwrap(), now);
         }
         let theirs = RST.replace("* relax demo to 1\n", "");
-        let other = with(&theirs, news("bump demo", "2026-11-21"), ChangelogPlacement::Newest).unwrap();
+        let other = add_line(&theirs, news("bump demo", "2026-11-21"), ChangelogPlacement::Newest).unwrap();
         assert_eq!(other, theirs.replace("* fix it\n", "* fix it\n* bump demo\n"), "behind what is there");
         let open = "## [Unreleased]\n\n## 1.0.0\n- first\n";
-        assert_eq!(newest(open).unwrap(), NewestEntry::Unreleased);
-        let now = with(open, news("bump demo", "2026-11-21"), ChangelogPlacement::Newest).unwrap();
+        assert_eq!(newest_entry(open).unwrap(), NewestEntry::Unreleased);
+        let now = add_line(open, news("bump demo", "2026-11-21"), ChangelogPlacement::Newest).unwrap();
         assert_eq!(now, "## [Unreleased]\n\n* bump demo\n\n## 1.0.0\n- first\n");
-        let bare = with("## 1.0.0", news("bump demo", "d"), ChangelogPlacement::Newest).unwrap();
+        let bare = add_line("## 1.0.0", news("bump demo", "d"), ChangelogPlacement::Newest).unwrap();
         assert_eq!(bare, "## 1.0.0\n* bump demo\n");
-        let cut = with("## 1.0.0\n- first", news("bump demo", "d"), ChangelogPlacement::Newest).unwrap();
+        let cut = add_line("## 1.0.0\n- first", news("bump demo", "d"), ChangelogPlacement::Newest).unwrap();
         assert_eq!(cut, "## 1.0.0\n- first\n- bump demo\n");
     }
 
     #[test]
     fn what_has_no_entry_stays_as_it_is() {
         for text in ["", "# Changelog\n", "Changes\n=======\n", "1.2.3\n", "see 1.2.3\n---\n"] {
-            assert_eq!(newest(text), Err(ChangelogError::NoEntry), "{text:?}");
+            assert_eq!(newest_entry(text), Err(ChangelogError::NoEntry), "{text:?}");
         }
     }
 
@@ -363,15 +363,15 @@ mod tests {
         ) {
             let eol = if crlf { "\r\n" } else { "\n" };
             let text = lines.join(eol) + if ends { eol } else { "" };
-            let Ok(_) = newest(&text) else { return Ok(()) };
+            let Ok(_) = newest_entry(&text) else { return Ok(()) };
             let version = release("9.9.9");
-            let once = with(&text, news("relax demo to 2", "2026-11-21"), ChangelogPlacement::New(version)).unwrap();
+            let once = add_line(&text, news("relax demo to 2", "2026-11-21"), ChangelogPlacement::New(version)).unwrap();
             let (added, at) = (once.len() - text.len(), text.chars().zip(once.chars()).take_while(|(a, b)| a == b).map(|(a, _)| a.len_utf8()).sum::<usize>());
             let without = (0..=at).rev().find_map(|at| Some([once.get(..at)?, once.get(at + added..)?].concat()).filter(|left| *left == text));
             prop_assert_eq!(without, Some(text.clone()));
             for entry in [ChangelogPlacement::Newest, ChangelogPlacement::Renamed(version)] {
-                let once = with(&text, news("relax demo to 2", "2026-11-21"), entry).unwrap();
-                prop_assert_eq!(&with(&once, news("relax demo to 2", "2026-12-31"), entry).unwrap(), &once);
+                let once = add_line(&text, news("relax demo to 2", "2026-11-21"), entry).unwrap();
+                prop_assert_eq!(&add_line(&once, news("relax demo to 2", "2026-12-31"), entry).unwrap(), &once);
             }
         }
     }

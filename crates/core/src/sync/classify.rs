@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{SyncDecision, SyncVerdict, UnguardedPart, UnguardedReason, news};
+use super::{SyncDecision, SyncVerdict, UnguardedPart, UnguardedReason, summarize_changes};
 
 /// Maximum number of functions in one request to a model, which its one report can answer. If there are
 /// more, people decide.
@@ -96,7 +96,7 @@ pub struct ReleaseClassification {
 
 /// Returns the functions that a model has to examine. Returns the reason instead if a model cannot decide: a
 /// file cannot be read, or there are more functions than [`MAX_FUNCTIONS`].
-pub fn asked(decision: &SyncDecision) -> Result<Vec<MirroredFunction>, String> {
+pub fn functions_to_classify(decision: &SyncDecision) -> Result<Vec<MirroredFunction>, String> {
     let mut functions = Vec::new();
     for one in decision.unguarded.iter().filter(|one| one.why.is_news()) {
         match one {
@@ -127,7 +127,7 @@ pub fn asked(decision: &SyncDecision) -> Result<Vec<MirroredFunction>, String> {
 ///
 /// # Errors
 /// The defect, as text for the model that answered.
-pub fn complete<'a>(
+pub fn check_completeness<'a>(
     asked: &[MirroredFunction],
     answered: impl Iterator<Item = &'a MirroredFunction>,
 ) -> Result<(), String> {
@@ -161,7 +161,7 @@ impl ReleaseClassification {
     pub fn verdict(&self, asked: &[MirroredFunction]) -> SyncVerdict {
         let is_whole = self.in_vain.is_none()
             && !asked.is_empty()
-            && complete(asked, self.functions.iter().map(|one| &one.function)).is_ok();
+            && check_completeness(asked, self.functions.iter().map(|one| &one.function)).is_ok();
         let has = |verdict: MigrationVerdict| self.functions.iter().any(|one| one.verdict == verdict);
         if !is_whole {
             SyncVerdict::Ask
@@ -185,7 +185,7 @@ impl ReleaseClassification {
                 [] => String::new(),
             }
         };
-        let beside = news(&decision.changed, &decision.unguarded);
+        let beside = summarize_changes(&decision.changed, &decision.unguarded);
         match verdict {
             SyncVerdict::Relax => format!("{beside}, and a model found that none of them has to be ported"),
             SyncVerdict::Bump => {
@@ -256,7 +256,7 @@ mod tests {
 
     #[test]
     fn what_is_asked_is_what_changed_and_can_be_read() {
-        let one = |symbol: &str, why| UnguardedPart::of(symbol.into(), Some("p/m.py".into()), why);
+        let one = |symbol: &str, why| UnguardedPart::new(symbol.into(), Some("p/m.py".into()), why);
         let decision = |unguarded| SyncDecision {
             verdict: SyncVerdict::Ask,
             needs_classification: true,
@@ -269,13 +269,16 @@ mod tests {
             one("s", UnguardedReason::Stale),
             one("f", UnguardedReason::Changed),
         ]);
-        assert_eq!(asked(&both), Ok(vec![function("f"), function("g")]));
+        assert_eq!(functions_to_classify(&both), Ok(vec![function("f"), function("g")]));
         assert!(
-            asked(&decision(vec![one("f", UnguardedReason::Changed), one("", UnguardedReason::Unreadable)]))
-                .is_err()
+            functions_to_classify(&decision(vec![
+                one("f", UnguardedReason::Changed),
+                one("", UnguardedReason::Unreadable)
+            ]))
+            .is_err()
         );
-        assert!(asked(&decision(vec![one("s", UnguardedReason::Stale)])).is_err());
+        assert!(functions_to_classify(&decision(vec![one("s", UnguardedReason::Stale)])).is_err());
         let many = (0..=MAX_FUNCTIONS).map(|at| one(&format!("f{at}"), UnguardedReason::Changed)).collect();
-        assert!(asked(&decision(many)).is_err());
+        assert!(functions_to_classify(&decision(many)).is_err());
     }
 }

@@ -43,7 +43,7 @@ pub enum BranchPlan {
 
 /// Returns the action for a decision to relax or to bump. `same` is true if the branch would not change on
 /// its present base.
-pub fn course(existing: JobPullRequest<'_>, verdict: SyncVerdict, same: bool) -> BranchPlan {
+pub fn plan_branch(existing: JobPullRequest<'_>, verdict: SyncVerdict, same: bool) -> BranchPlan {
     if existing.wip && verdict == SyncVerdict::Bump {
         return BranchPlan::Continue;
     }
@@ -73,7 +73,7 @@ pub enum BranchActivity {
 /// Detects other users' activity on a pull request of ours: commits, comments on the newest commit, or a
 /// request for changes of it. Our commits, rebased by a user, are still ours. Activity of other programs is
 /// ignored.
-pub fn active(
+pub fn find_activity(
     activity: &PullActivity,
     head: &Sha,
     is_own_commit: impl Fn(&str) -> bool,
@@ -112,9 +112,9 @@ pub fn active(
 
 impl BranchActivity {
     /// Renders the activity as text after "because".
-    pub fn words(&self) -> String {
+    pub fn activity_text(&self) -> String {
         match self {
-            Self::Commit(sha) => format!("somebody committed {} to it", sha.short()),
+            Self::Commit(sha) => format!("somebody committed {} to it", sha.short_sha()),
             Self::Remark(_) => "somebody commented on its newest commit".to_owned(),
             Self::ChangesRequested(login) => format!("{login} requested changes of its newest commit"),
         }
@@ -168,7 +168,10 @@ mod tests {
         for (last, covers, active, wip, same, relax, bump) in rows {
             let last = last.map(pull);
             let existing = JobPullRequest { last: last.as_ref(), covers, active, wip };
-            let got = (course(existing, SyncVerdict::Relax, same), course(existing, SyncVerdict::Bump, same));
+            let got = (
+                plan_branch(existing, SyncVerdict::Relax, same),
+                plan_branch(existing, SyncVerdict::Bump, same),
+            );
             assert_eq!(got, (relax, bump), "{existing:?}, same: {same}");
         }
     }
@@ -218,7 +221,7 @@ mod tests {
     #[test]
     fn only_people_on_what_is_newest_make_a_branch_theirs() {
         let own = || vec![commit("truing", 'a')];
-        let is = |activity: PullActivity| active(&activity, &sha('a'), |_| false);
+        let is = |activity: PullActivity| find_activity(&activity, &sha('a'), |_| false);
         assert_eq!(is(PullActivity { commits: own(), ..PullActivity::default() }), None);
         let commits = vec![commit("ann", 'b'), commit("truing", 'a')];
         assert!(
@@ -232,8 +235,8 @@ mod tests {
         );
         let rebased = vec![commit("unknown", 'a')];
         let activity = PullActivity { commits: rebased, ..PullActivity::default() };
-        assert_eq!(active(&activity, &sha('a'), |email| email == "unknown@x"), None);
-        assert!(active(&activity, &sha('a'), |_| false).is_some(), "nothing of ours is left");
+        assert_eq!(find_activity(&activity, &sha('a'), |email| email == "unknown@x"), None);
+        assert!(find_activity(&activity, &sha('a'), |_| false).is_some(), "nothing of ours is left");
 
         for (said, theirs) in [
             (remark("ann", Some('a')), true),

@@ -85,7 +85,7 @@ pub struct TrustedAnswer {
 impl JobState {
     /// Returns the state of the circuit breaker as one word.
     pub fn breaker_state(&self) -> &'static str {
-        match (self.breaker.open(), self.breaker.is_running()) {
+        match (self.breaker.open_trip(), self.breaker.is_running()) {
             (None, _) => "closed",
             (Some(_), true) => "half-open",
             (Some(_), false) => "open",
@@ -94,7 +94,7 @@ impl JobState {
 
     /// Applies users' answers to the open question. The last ruling among them counts, and a port that
     /// waited for an answer continues with it.
-    pub fn hear(&mut self, ruling: Option<ReleaseRuling>, said: Vec<TrustedAnswer>) {
+    pub fn apply_answers(&mut self, ruling: Option<ReleaseRuling>, said: Vec<TrustedAnswer>) {
         if ruling.is_some() {
             self.ruling = ruling;
         }
@@ -179,7 +179,7 @@ impl ReleaseRuling {
 /// ```
 /// assert_eq!(truing_core::sync::job::key("botocore").as_str(), "sync/botocore");
 /// ```
-pub fn key(job: &str) -> SlotKey {
+pub fn job_key(job: &str) -> SlotKey {
     SlotKey::new(format!("sync/{job}"))
 }
 
@@ -196,7 +196,7 @@ pub fn of_key(key: &SlotKey) -> Option<&str> {
 /// assert_eq!(ruled("/truing bump"), Some(SyncVerdict::Bump));
 /// assert_eq!(ruled("I relaxed it last time"), None);
 /// ```
-pub fn ruled(answer: &str) -> Option<SyncVerdict> {
+pub fn parse_ruling(answer: &str) -> Option<SyncVerdict> {
     let mut words = answer
         .split(|letter: char| !letter.is_alphanumeric() && letter != '/')
         .filter(|word| !word.is_empty());

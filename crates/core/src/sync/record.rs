@@ -111,7 +111,7 @@ impl SyncOutcome {
     }
 
     /// Returns the general outcome, one of five.
-    pub fn end(self) -> RunOutcome {
+    pub fn run_outcome(self) -> RunOutcome {
         match self {
             Self::Relaxed | Self::Bumped | Self::Asked | Self::Rehearsed => RunOutcome::Done,
             Self::Saved => RunOutcome::Partial,
@@ -196,8 +196,8 @@ impl run::RunDetail for SyncDetail {
 
     const LOOP: LoopKind = LoopKind::Sync;
 
-    fn end(&self) -> Option<RunOutcome> {
-        Some(self.result.end())
+    fn run_outcome(&self) -> Option<RunOutcome> {
+        Some(self.result.run_outcome())
     }
 
     fn result(&self) -> Option<String> {
@@ -208,7 +208,7 @@ impl run::RunDetail for SyncDetail {
         Some(&self.exit_reason)
     }
 
-    fn furthest(&self, _: &[StepCost<SyncStep>]) -> SyncStep {
+    fn furthest_step(&self, _: &[StepCost<SyncStep>]) -> SyncStep {
         self.highest_step
     }
 }

@@ -25,7 +25,7 @@ impl VersionTriple {
     /// Returns the version after the change: the next patch for a relax, the next minor for a bump. An
     /// unreleased version is already incremented; a bump turns its patch into a minor.
     #[must_use]
-    pub fn next(self, verdict: SyncVerdict, is_released: bool) -> Self {
+    pub fn next_version(self, verdict: SyncVerdict, is_released: bool) -> Self {
         let Self { major, minor, patch } = self;
         match (verdict, is_released) {
             (SyncVerdict::Bump, true) => Self { major, minor: minor.saturating_add(1), patch: 0 },
@@ -58,7 +58,7 @@ mod tests {
     #[test]
     fn a_patch_on_a_relax_a_minor_on_a_bump_and_each_once_until_it_is_released() {
         let next = |text: &str, verdict, is_released| {
-            VersionTriple::parse(text).unwrap().next(verdict, is_released).to_string()
+            VersionTriple::parse(text).unwrap().next_version(verdict, is_released).to_string()
         };
         assert_eq!(next("1.2.3", SyncVerdict::Relax, true), "1.2.4");
         assert_eq!(next("1.2.4", SyncVerdict::Relax, false), "1.2.4");

@@ -71,14 +71,14 @@ fn whole(claims: &[AuditorFinding]) -> ConvergeEvent {
 }
 
 fn begun(limits: ConvergeLimits) -> ConvergeRun {
-    ConvergeRun::begin(limits, sha(1), sha(1_000_001), None)
+    ConvergeRun::new(limits, sha(1), sha(1_000_001), None)
 }
 
 /// The run after these, each of which must fit.
 fn after(mut run: ConvergeRun, events: impl IntoIterator<Item = ConvergeEvent>) -> ConvergeRun {
     for event in events {
         assert_eq!(run.exit, None, "before {event:?}");
-        run.after(event).unwrap();
+        run.apply_event(event).unwrap();
         // What is kept is the same again.
         let kept = serde_json::to_string(&run).unwrap();
         assert_eq!(serde_json::from_str::<ConvergeRun>(&kept).unwrap(), run);
@@ -134,9 +134,9 @@ fn two_loops_converge() {
 
 #[test]
 fn a_head_that_was_clean_is_not_looked_at_again() {
-    let clean = ConvergeRun::begin(ConvergeLimits::default(), sha(1), sha(2), Some(&sha(1)));
+    let clean = ConvergeRun::new(ConvergeLimits::default(), sha(1), sha(2), Some(&sha(1)));
     assert_eq!((code(&clean), clean.audits), (Some(ConvergeExitCode::AlreadyClean), 0));
-    assert_eq!(code(&ConvergeRun::begin(ConvergeLimits::default(), sha(1), sha(2), Some(&sha(3)))), None);
+    assert_eq!(code(&ConvergeRun::new(ConvergeLimits::default(), sha(1), sha(2), Some(&sha(3)))), None);
 }
 
 #[test]
@@ -148,7 +148,7 @@ fn an_audit_clears_a_head_if_all_answered_nothing_was_found_and_a_gate_was_there
         ConvergeLimits { parallel_from: 1, auditors: 2, worker_attempts: 1, ..ConvergeLimits::default() };
     let silent = after(begun(silent), [ConvergeEvent::Gated(None), whole(&[])]);
     assert!(silent.silent == 1 && !silent.audit_clears());
-    let alone = ConvergeRun::audit(ConvergeLimits::default(), (sha(1), sha(2)));
+    let alone = ConvergeRun::new_audit(ConvergeLimits::default(), (sha(1), sha(2)));
     assert!(!after(alone, [whole(&[])]).audit_clears(), "no gate was asked");
 }
 
@@ -158,7 +158,7 @@ fn nothing_fixable_is_stuck_after_one_loop() {
     let words = says(&run, &FixerVerdict::Declined("it is meant so".into()));
     let run = after(run, [ConvergeEvent::Fixed { words, candidate: None }, ConvergeEvent::Replied]);
     assert_eq!((code(&run), run.audits), (Some(ConvergeExitCode::NothingFixed), 1));
-    assert_eq!(run.history.declined().count(), 1);
+    assert_eq!(run.history.declined_findings().count(), 1);
 }
 
 #[test]
@@ -470,7 +470,10 @@ fn what_was_declined_may_stand_whether_or_not_something_else_was_fixed() {
     let run = audit(begun(allowed), &[p1(3)]);
     let words = says(&run, &FixerVerdict::Declined("it is meant so".into()));
     let run = after(run, [ConvergeEvent::Fixed { words, candidate: None }, ConvergeEvent::Replied]);
-    assert_eq!((code(&run), run.history.declined().count()), (Some(ConvergeExitCode::CleanButDeclined), 1));
+    assert_eq!(
+        (code(&run), run.history.declined_findings().count()),
+        (Some(ConvergeExitCode::CleanButDeclined), 1)
+    );
     assert_eq!(run.cleared, None, "nobody has found the head clean");
     assert!(run.exit.unwrap().reason.ends_with("but 1 that was declined"));
 }
@@ -478,7 +481,7 @@ fn what_was_declined_may_stand_whether_or_not_something_else_was_fixed() {
 #[test]
 fn what_people_dismissed_is_nobodys_work_until_its_code_changes() {
     let first = audit(begun(ConvergeLimits::default()), &[p1(3)]);
-    let said = Dismissal::of(&first.found[0], "it is meant so", "ada", UnixMillis(5));
+    let said = Dismissal::new(&first.found[0], "it is meant so", "ada", UnixMillis(5));
     // In this run, and in one that has never met it.
     for mut run in [first.clone(), begun(ConvergeLimits::default())] {
         run.exit = None;
@@ -529,13 +532,15 @@ fn a_run_without_money_goes_on_where_it_was() {
     let mut run =
         after(run, [ConvergeEvent::Ended(ConvergeExit::new(ConvergeExitCode::Budget, "10 USD are used up"))]);
     let before = run.clone();
-    run.after(ConvergeEvent::Replied).unwrap();
+    run.apply_event(ConvergeEvent::Replied).unwrap();
     assert_eq!(run, before, "nothing happens to a run that has ended");
     run.resume();
     let run = audit(fixed(run, 2), &[]);
     assert_eq!((code(&run), run.audits), (Some(ConvergeExitCode::Clean), 2));
     let mut stuck = begun(ConvergeLimits::default());
-    stuck.after(ConvergeEvent::Ended(ConvergeExit::new(ConvergeExitCode::Closed, "it was merged"))).unwrap();
+    stuck
+        .apply_event(ConvergeEvent::Ended(ConvergeExit::new(ConvergeExitCode::Closed, "it was merged")))
+        .unwrap();
     stuck.resume();
     assert_eq!(code(&stuck), Some(ConvergeExitCode::Closed));
 }
@@ -551,7 +556,7 @@ fn what_does_not_follow_is_refused_and_changes_nothing() {
         ConvergeEvent::Mended(None),
         whole(&[]),
     ] {
-        assert!(expected(&run.after(event).unwrap_err(), "gate"));
+        assert!(expected(&run.apply_event(event).unwrap_err(), "gate"));
     }
     assert_eq!(run, begun(ConvergeLimits::default()));
 }

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use truing_core::grammar::{CommandGrammar, CommandRefusal, MAX_WORD_BYTES, MAX_WORDS};
 
 fn grammar() -> &'static CommandGrammar {
-    static SHIPPED: LazyLock<CommandGrammar> = LazyLock::new(|| CommandGrammar::shipped().unwrap());
+    static SHIPPED: LazyLock<CommandGrammar> = LazyLock::new(|| CommandGrammar::load_shipped().unwrap());
     &SHIPPED
 }
 
@@ -314,7 +314,7 @@ fn control_characters_and_endless_lines_are_refused() {
 
 #[test]
 fn a_refusal_names_what_would_have_to_be_listed() {
-    let needed = |line: &str| refusal(&words(line)).unwrap().needed();
+    let needed = |line: &str| refusal(&words(line)).unwrap().needed_rule();
     assert_eq!(needed("curl x").as_deref(), Some(r#"grammar: program "curl""#));
     assert_eq!(needed("git push").as_deref(), Some(r#"grammar: command "git push""#));
     let output = r#"grammar: command "git log", flag "--output""#;

@@ -5,7 +5,7 @@
 use proptest::prelude::*;
 use pulldown_cmark::{Event, Options, Parser, Tag, TextMergeStream};
 use truing_core::line::is_hidden;
-use truing_core::markdown::{block, code, fence, plain, suggestion, titled};
+use truing_core::markdown::{code_span, escape_text, fence, render_title, sanitize_markdown, suggestion};
 
 /// Parts what a forge would otherwise see as one.
 const APART: char = '\u{200b}';
@@ -212,24 +212,24 @@ proptest! {
 
     #[test]
     fn nothing_acts_in_a_block(text in mischief()) {
-        let made = block(&text);
+        let made = sanitize_markdown(&text);
         prop_assert_eq!(acting(&made), Vec::<String>::new(), "{:?} of {:?}", made, text);
     }
 
     #[test]
     fn nothing_acts_in_a_line_and_all_of_it_is_shown(text in mischief()) {
-        for made in [plain(&text), titled(&text)] {
-            let line = format!("**{made}** ({})\n", code("x"));
+        for made in [escape_text(&text), render_title(&text)] {
+            let line = format!("**{made}** ({})\n", code_span("x"));
             prop_assert_eq!(acting(&line), Vec::<String>::new(), "{:?} of {:?}", made, text);
             prop_assert!(!made.contains('\n'));
         }
-        let line = shown(&format!("x {}", plain(&text)));
-        prop_assert_eq!(letters(&line[1..]), letters(&text), "{:?}", plain(&text));
+        let line = shown(&format!("x {}", escape_text(&text)));
+        prop_assert_eq!(letters(&line[1..]), letters(&text), "{:?}", escape_text(&text));
     }
 
     #[test]
     fn code_is_code_whatever_it_holds(text in mischief()) {
-        let line = format!("x {} y", code(&text));
+        let line = format!("x {} y", code_span(&text));
         prop_assert_eq!(acting(&line), Vec::<String>::new(), "{:?} of {:?}", line, text);
         let spans = Parser::new(&line).filter(|event| matches!(event, Event::Code(_))).count();
         prop_assert_eq!(spans, 1, "{:?}", line);
@@ -267,12 +267,12 @@ fn what_people_write_stays_readable() {
     let expected = "Use `a` or *b*: see the guide (`https://x.example/guide`) and `https://y.example`.\n\n\
                     1. first\n\n   ```py\n   @property\n   ```\n2. second, with\n   more\n   - inner\n\n> quoted\n\n##### Title\n\n\
                     logo (`https://z.example/l.png`)\n\n\\<b\\>bold\\</b\\> for @~ada, #~3";
-    assert_eq!(block(text).replace(APART, "~"), expected);
+    assert_eq!(sanitize_markdown(text).replace(APART, "~"), expected);
 }
 
 #[test]
 fn deep_nesting_is_shown_flat() {
-    let made = block(&format!("{} deep", "> ".repeat(5_000)));
+    let made = sanitize_markdown(&format!("{} deep", "> ".repeat(5_000)));
     assert_eq!(made, format!("{}deep", "> ".repeat(MAX_QUOTES)));
 }
 /// As deep as quotations are shown.

@@ -105,7 +105,7 @@ fn what_runs_code_of_the_clone_is_said_to() {
 }
 
 fn policy(name: ProfileName) -> Arc<AgentPolicy> {
-    static SHIPPED: LazyLock<PolicySet> = LazyLock::new(|| PolicySet::shipped().unwrap());
+    static SHIPPED: LazyLock<PolicySet> = LazyLock::new(|| PolicySet::load_shipped().unwrap());
     Arc::clone(SHIPPED.of_profile(name))
 }
 

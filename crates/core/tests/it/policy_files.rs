@@ -89,7 +89,7 @@ fn a_file_with_the_name_of_a_shipped_one_replaces_it() {
 
 #[test]
 fn the_shipped_files_are_a_start() {
-    let shipped = PolicySet::shipped().unwrap();
+    let shipped = PolicySet::load_shipped().unwrap();
     let copies: Vec<PolicyFile> = shipped
         .files()
         .iter()
@@ -308,7 +308,7 @@ fn a_file_with_several_errors_has_them_all() {
 fn commands_of_the_configuration_are_allowed_as_they_stand() {
     let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
     let exact = vec![("converge.gate".to_owned(), words("make -f ci.mk check"))];
-    let policies = PolicySet::shipped().unwrap();
+    let policies = PolicySet::load_shipped().unwrap();
     for (profile, allowed) in [
         (ProfileName::Fixer, true),
         (ProfileName::Sync, true),
@@ -456,7 +456,7 @@ proptest! {
         flags in prop::collection::btree_map(flag_name(), value_kind(), 0..8),
         operands in proptest::option::of(select(vec!["\"path\"", "\"word\"", "\"test\"", "\"package\"", "\"revision\"", "\"text\"", "\"target\"", "[\"all\"]"])),
         program in select(vec!["scons", "meson", "bash", "node_modules/.bin/ava", "python", "ninja-build"]),
-        commands in subsequence(CommandGrammar::shipped().unwrap().commands().iter().map(|command| command.name()).collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>(), 0..40),
+        commands in subsequence(CommandGrammar::load_shipped().unwrap().commands().iter().map(|command| command.name()).collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>(), 0..40),
         tails in prop::collection::vec(hostile_tail(), 20),
         lines in prop::collection::vec(select(hostile_lines()), 20),
     ) {

@@ -9,7 +9,7 @@ use truing_core::finding::{AnchorKind, CodeLocation, DiffSide, SuggestedFix};
 use truing_core::id::{CommentId, FindingId, ThreadId, TimeSpan, UnixMillis};
 use truing_core::publish::{
     CommentRights, CommentSubject, DesiredComment, ForgeThread, ObservedComment, PublishLimits, PublishPlan,
-    PublishStep, ThreadState, UnconfirmedComment, plan,
+    PublishStep, ThreadState, UnconfirmedComment, plan_publish,
 };
 
 const BOUNDS: PublishLimits = PublishLimits {
@@ -71,14 +71,14 @@ fn an_empty_pull_request_gets_one_summary_and_one_review() {
         PublishStep::CreateSummary { body: "sum".into() },
         PublishStep::CreateReview { items: vec![finding("a"), finding("b")] },
     ];
-    assert_eq!(steps(plan(&desired, &[], &[], &BOUNDS, UnixMillis(0))), expected);
+    assert_eq!(steps(plan_publish(&desired, &[], &[], &BOUNDS, UnixMillis(0))), expected);
 }
 
 #[test]
 fn a_create_without_an_answer_is_waited_for_then_adopted_or_made_again() {
     let desired = [row(finding("a"), "A")];
     let pending = [UnconfirmedComment { item: finding("a"), at: UnixMillis(1_000) }];
-    let ask = |observed: &[ObservedComment], now| plan(&desired, observed, &pending, &BOUNDS, now);
+    let ask = |observed: &[ObservedComment], now| plan_publish(&desired, observed, &pending, &BOUNDS, now);
     assert_eq!(ask(&[], UnixMillis(2_000)), PublishPlan::Settling { until: UnixMillis(31_000) });
     let visible = [seen("1", finding("a"), "A", 1_500)];
     let adopted = vec![PublishStep::Adopt { item: finding("a"), comment: CommentId::new("1") }];
@@ -102,13 +102,13 @@ fn only_exact_duplicates_without_replies_are_deleted_and_the_oldest_is_kept() {
         PublishStep::Adopt { item: finding("a"), comment: CommentId::new("1") },
         PublishStep::Delete { comment: CommentId::new("3"), item: finding("a") },
     ];
-    assert_eq!(steps(plan(&desired, &observed, &[], &BOUNDS, UnixMillis(0))), expected);
+    assert_eq!(steps(plan_publish(&desired, &observed, &[], &BOUNDS, UnixMillis(0))), expected);
 }
 
 #[test]
 fn a_comment_that_a_person_deleted_is_left_alone() {
     let known = DesiredComment { comment: Some(CommentId::new("1")), ..row(finding("a"), "A") };
-    assert_eq!(steps(plan(&[known], &[], &[], &BOUNDS, UnixMillis(0))), []);
+    assert_eq!(steps(plan_publish(&[known], &[], &[], &BOUNDS, UnixMillis(0))), []);
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn what_is_retracted_is_deleted_unless_somebody_answered_or_it_is_not_ours_to_de
         ..row(finding("a"), "taken back")
     };
     let planned = |retraction, seen: &[ObservedComment]| {
-        steps(plan(&[row(retraction)], seen, &[], &BOUNDS, UnixMillis(0)))
+        steps(plan_publish(&[row(retraction)], seen, &[], &BOUNDS, UnixMillis(0)))
     };
     let plain = seen("1", finding("a"), "A", 1);
     let answered = ObservedComment { has_replies: true, ..plain.clone() };
@@ -149,7 +149,7 @@ fn shown(resolved: bool, body: &str, state: ThreadState, text: &str) -> Vec<Publ
     let known = Some(CommentId::new("1"));
     let row = DesiredComment { resolved, comment: known, ..row(finding("a"), body) };
     let seen = ObservedComment { thread: Some(thread("1", state)), ..seen("1", finding("a"), text, 1) };
-    steps(plan(&[row], &[seen], &[], &BOUNDS, UnixMillis(0)))
+    steps(plan_publish(&[row], &[seen], &[], &BOUNDS, UnixMillis(0)))
 }
 
 #[test]
@@ -177,7 +177,7 @@ fn what_is_fixed_waits_for_a_thread_that_the_list_misses() {
     let known = Some(CommentId::new("1"));
     let row = DesiredComment { resolved: true, comment: known, ..row(finding("a"), "fixed") };
     let seen = ObservedComment { thread: None, ..seen("1", finding("a"), "open", 1) };
-    assert_eq!(steps(plan(&[row], &[seen], &[], &BOUNDS, UnixMillis(0))), []);
+    assert_eq!(steps(plan_publish(&[row], &[seen], &[], &BOUNDS, UnixMillis(0))), []);
 }
 
 #[test]
@@ -197,12 +197,12 @@ fn what_may_not_be_edited_shows_its_item_and_only_its_thread_is_resolved() {
     };
     let observed =
         [summary, foreign("1", "a", "old text"), foreign("2", "a", "old text"), foreign("3", "b", "B")];
-    assert_eq!(steps(plan(&rows, &observed, &[], &BOUNDS, UnixMillis(0))), [set_resolved("3", true)]);
+    assert_eq!(steps(plan_publish(&rows, &observed, &[], &BOUNDS, UnixMillis(0))), [set_resolved("3", true)]);
 
     let resolved =
         ObservedComment { thread: Some(thread("1", ThreadState::ResolvedByUs)), ..foreign("1", "a", "old") };
     assert_eq!(
-        steps(plan(&rows[1..2], &[resolved], &[], &BOUNDS, UnixMillis(0))),
+        steps(plan_publish(&rows[1..2], &[resolved], &[], &BOUNDS, UnixMillis(0))),
         [],
         "its text cannot say why"
     );
@@ -213,12 +213,15 @@ fn a_summary_that_a_former_account_wrote_is_followed_by_one_of_ours() {
     let old = ObservedComment { hold: CommentRights::Former, ..seen("1", CommentSubject::Summary, "old", 0) };
     let known = DesiredComment { comment: Some(CommentId::new("1")), ..row(CommentSubject::Summary, "sum") };
     let create = [PublishStep::CreateSummary { body: "sum".into() }];
-    assert_eq!(steps(plan(&[known], std::slice::from_ref(&old), &[], &BOUNDS, UnixMillis(0))), create);
+    assert_eq!(
+        steps(plan_publish(&[known], std::slice::from_ref(&old), &[], &BOUNDS, UnixMillis(0))),
+        create
+    );
     let ours = DesiredComment { comment: Some(CommentId::new("2")), ..row(CommentSubject::Summary, "sum") };
     let observed = [old, seen("2", CommentSubject::Summary, "sum", 1)];
-    assert_eq!(steps(plan(&[ours], &observed, &[], &BOUNDS, UnixMillis(0))), [], "once");
+    assert_eq!(steps(plan_publish(&[ours], &observed, &[], &BOUNDS, UnixMillis(0))), [], "once");
     let theirs = ObservedComment { hold: CommentRights::Former, ..seen("3", finding("a"), "A", 0) };
-    assert_eq!(steps(plan(&[row(finding("a"), "B")], &[theirs], &[], &BOUNDS, UnixMillis(0))), []);
+    assert_eq!(steps(plan_publish(&[row(finding("a"), "B")], &[theirs], &[], &BOUNDS, UnixMillis(0))), []);
 }
 
 #[test]
@@ -226,14 +229,20 @@ fn a_pending_comment_is_not_waited_for_where_another_account_shows_its_item() {
     let desired = [row(finding("a"), "A")];
     let pending = [UnconfirmedComment { item: finding("a"), at: UnixMillis(0) }];
     let observed = [ObservedComment { hold: CommentRights::UnknownKey, ..seen("1", finding("a"), "A", 1) }];
-    assert_eq!(steps(plan(&desired, &observed, &pending, &BOUNDS, UnixMillis(1))), []);
+    assert_eq!(steps(plan_publish(&desired, &observed, &pending, &BOUNDS, UnixMillis(1))), []);
 }
 
 #[test]
 fn a_finding_without_a_place_is_told_in_the_summary() {
     let lowered =
         DesiredComment { place: Some((AnchorKind::Summary, place())), ..row(finding("a"), "LOST?") };
-    let made = steps(plan(&[row(CommentSubject::Summary, "sum"), lowered], &[], &[], &BOUNDS, UnixMillis(0)));
+    let made = steps(plan_publish(
+        &[row(CommentSubject::Summary, "sum"), lowered],
+        &[],
+        &[],
+        &BOUNDS,
+        UnixMillis(0),
+    ));
     assert!(
         matches!(made.as_slice(), [PublishStep::CreateSummary { body }] if body.contains("LOST?")),
         "{made:?}"
@@ -247,13 +256,13 @@ fn a_body_over_the_limit_is_cut_and_what_was_posted_is_not_posted_again() {
     assert!(units(&posted) <= BOUNDS.body && posted.contains("truncated"), "{}", posted.len());
     let there = [seen("1", finding("a"), &posted, 1)];
     let known = [DesiredComment { comment: Some(CommentId::new("1")), ..long }];
-    assert_eq!(steps(plan(&known, &there, &[], &BOUNDS, UnixMillis(0))), []);
+    assert_eq!(steps(plan_publish(&known, &there, &[], &BOUNDS, UnixMillis(0))), []);
 }
 
 #[test]
 fn more_comments_than_a_call_takes_are_more_calls() {
     let desired: Vec<DesiredComment> = (0..7).map(|n| row(finding(&n.to_string()), "A")).collect();
-    let made = steps(plan(&desired, &[], &[], &BOUNDS, UnixMillis(0)));
+    let made = steps(plan_publish(&desired, &[], &[], &BOUNDS, UnixMillis(0)));
     let sizes: Vec<usize> = made
         .iter()
         .map(|step| if let PublishStep::CreateReview { items } = step { items.len() } else { 0 })
@@ -283,7 +292,7 @@ fn a_suggestion_is_made_with_a_comment_on_its_lines_only() {
     assert_eq!(proposed.new_body(&without), text, "where no forge offers it, it is code alone");
     let posted = seen("1", finding("a"), text, 1);
     let known = [DesiredComment { comment: Some(CommentId::new("1")), ..proposed }];
-    assert_eq!(steps(plan(&known, &[posted], &[], &without, UnixMillis(0))), []);
+    assert_eq!(steps(plan_publish(&known, &[posted], &[], &without, UnixMillis(0))), []);
     let long = DesiredComment { body: "A line.\n".repeat(500), ..inline }.new_body(&BOUNDS);
     assert!(long.ends_with("_\n\n```suggestion\nx = 1\n```") && units(&long) <= BOUNDS.body, "never cut");
 }
@@ -294,7 +303,7 @@ fn a_comment_keeps_the_suggestion_that_it_was_made_with_and_gets_no_other() {
     let posted = seen("1", finding("a"), &first.new_body(&BOUNDS), 1);
     let known = |row: DesiredComment| [DesiredComment { comment: Some(CommentId::new("1")), ..row }];
     let ask = |row: DesiredComment| {
-        steps(plan(&known(row), std::slice::from_ref(&posted), &[], &BOUNDS, UnixMillis(0)))
+        steps(plan_publish(&known(row), std::slice::from_ref(&posted), &[], &BOUNDS, UnixMillis(0)))
     };
     assert_eq!(ask(first.clone()), []);
     let lowered = DesiredComment { place: Some((AnchorKind::File, place())), ..first };
@@ -315,7 +324,7 @@ fn findings_without_a_comment_are_listed_as_far_as_there_is_room_and_the_rest_is
     };
     let mut desired = vec![row(CommentSubject::Summary, &"A line of the summary.\n".repeat(200))];
     desired.extend((0..100).map(unplaced));
-    let made = steps(plan(&desired, &[], &[], &BOUNDS, UnixMillis(0)));
+    let made = steps(plan_publish(&desired, &[], &[], &BOUNDS, UnixMillis(0)));
     let [PublishStep::CreateSummary { body }] = made.as_slice() else { panic!("{made:?}") };
     assert!(units(body) <= BOUNDS.body && body.contains("truncated"), "{body}");
     let listed = body.matches("- **P1: It** at line 1 of `` `@team/x`<b>.py ``").count();
@@ -347,7 +356,7 @@ proptest! {
         }
         for _ in 0..2 {
             let observed: Vec<ObservedComment> = forge.values().cloned().collect();
-            for step in steps(plan(&desired, &observed, &[], &BOUNDS, UnixMillis(0))) {
+            for step in steps(plan_publish(&desired, &observed, &[], &BOUNDS, UnixMillis(0))) {
                 let mut create = |item: &CommentSubject, body: &str| {
                     next += 1;
                     forge.insert(next, seen(&next.to_string(), item.clone(), body, i64::from(next)));
@@ -379,7 +388,7 @@ proptest! {
             let right = observed.iter().filter(|seen| seen.item == row.item && seen.body == row.body);
             prop_assert_eq!(right.count(), 1, "{:?}", row);
         }
-        let rest = steps(plan(&desired, &observed, &[], &BOUNDS, UnixMillis(0)));
+        let rest = steps(plan_publish(&desired, &observed, &[], &BOUNDS, UnixMillis(0)));
         prop_assert!(rest.is_empty(), "{:?}", rest);
     }
 }
@@ -391,7 +400,7 @@ fn where_comments_land_on_the_head_one_on_another_line_is_made_again() {
     let bounds = PublishLimits { follows_head: true, ..BOUNDS };
     let at = |line| ObservedComment { line: Some(line), ..seen("1", finding("a"), "A", 1) };
     let planned = |desired: &[DesiredComment], seen: &ObservedComment, bounds| {
-        steps(plan(desired, std::slice::from_ref(seen), &[], bounds, UnixMillis(99_000)))
+        steps(plan_publish(desired, std::slice::from_ref(seen), &[], bounds, UnixMillis(99_000)))
     };
     let adopted = PublishStep::Adopt { item: finding("a"), comment: CommentId::new("1") };
     let deleted = PublishStep::Delete { comment: CommentId::new("1"), item: finding("a") };

@@ -58,7 +58,7 @@ fn a_finding_of_a_tool_that_the_base_has_by_now_is_not_called_fixed() {
         gone.iter_mut().for_each(|finding| finding.status = FindingStatus::Fixed(head.clone()));
         let tools = tools.iter().map(|tool| (*tool).to_owned()).collect();
         let old = [Fingerprint::new("1:01".to_owned())].into();
-        RecheckSummary { tools, old, ..RecheckSummary::default() }.settle(&mut gone, &known, &head);
+        RecheckSummary { tools, old, ..RecheckSummary::default() }.update_statuses(&mut gone, &known, &head);
         gone.map(|finding| finding.status)
     };
     assert_eq!(settled(&["ruff"]), [FindingStatus::Outside, FindingStatus::Fixed(head.clone())]);
@@ -102,7 +102,8 @@ fn a_finding_of_a_tool_is_not_called_fixed_where_its_lines_are_as_they_were() {
         let head = Sha::parse(&"a".repeat(40)).unwrap();
         let mut gone = known.clone();
         gone[0].status = FindingStatus::Fixed(head.clone());
-        RecheckSummary { tools: ["ruff".to_owned()].into(), ..rechecked }.settle(&mut gone, &known, &head);
+        RecheckSummary { tools: ["ruff".to_owned()].into(), ..rechecked }
+            .update_statuses(&mut gone, &known, &head);
         assert_eq!(gone[0].status == FindingStatus::Outside, expected, "{text}");
     }
 }
@@ -115,7 +116,7 @@ fn a_finding_of_a_rule_that_did_not_look_is_not_called_fixed() {
         let mut gone = known.clone();
         gone.iter_mut().for_each(|finding| finding.status = FindingStatus::Fixed(head.clone()));
         let rules = rules.iter().map(|rule| (*rule).to_owned()).collect();
-        RecheckSummary { rules, ..RecheckSummary::default() }.settle(&mut gone, &known, &head);
+        RecheckSummary { rules, ..RecheckSummary::default() }.update_statuses(&mut gone, &known, &head);
         gone.map(|finding| finding.status)
     };
     let fixed = FindingStatus::Fixed(head.clone());
@@ -141,7 +142,7 @@ fn a_finding_of_a_rule_that_is_off_leaves_the_review_and_is_not_called_fixed() {
         let rules = rules.into_iter().map(str::to_owned).collect();
         let tools = tools.into_iter().map(str::to_owned).collect();
         RecheckSummary { rules, tools, off: off.clone(), ..RecheckSummary::default() }
-            .settle(&mut gone, &known, &head);
+            .update_statuses(&mut gone, &known, &head);
         let expected = [FindingStatus::Outside, fixed.clone(), FindingStatus::Outside, of_others.clone()];
         assert_eq!(gone.map(|finding| finding.status), expected);
     }
@@ -150,7 +151,7 @@ fn a_finding_of_a_rule_that_is_off_leaves_the_review_and_is_not_called_fixed() {
     known[0].raw.source = FindingSource::Tool;
     known[0].status = FindingStatus::Fixed(head.clone());
     let mut gone = known.clone();
-    RecheckSummary { off, ..RecheckSummary::default() }.settle(&mut gone, &known, &head);
+    RecheckSummary { off, ..RecheckSummary::default() }.update_statuses(&mut gone, &known, &head);
     assert_eq!(gone[0].status, fixed);
 }
 
@@ -162,7 +163,7 @@ fn a_finding_that_is_left_to_a_linter_is_not_called_fixed_and_one_of_another_fil
     let mut gone = known.clone();
     gone.iter_mut().for_each(|finding| finding.status = FindingStatus::Fixed(head.clone()));
     let left = [("core/left".to_owned(), known[0].raw.place.path.clone())].into();
-    RecheckSummary { left, ..RecheckSummary::default() }.settle(&mut gone, &known, &head);
+    RecheckSummary { left, ..RecheckSummary::default() }.update_statuses(&mut gone, &known, &head);
     let fixed = FindingStatus::Fixed(head);
     assert_eq!(gone.map(|finding| finding.status), [FindingStatus::Outside, fixed.clone(), fixed]);
 }
@@ -211,7 +212,7 @@ fn carried(before: &str, text: &str) -> RawFinding {
             &renames,
         )
     };
-    finding.around = head(before).around(&paths[0], lines, &finding.raw.snippet);
+    finding.around = head(before).lines_around(&paths[0], lines, &finding.raw.snippet);
     let place = |raw: RawFinding| PlacedFinding {
         at: raw.place.clone(),
         raw,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 use truing_core::sync::{
     DefinitionDigests, ManifestError, PinChangeKind, PinManifest, ReleaseSources, SymbolDefinition,
-    SymbolState, SyncDecision, SyncDecisionInput, SyncVerdict, UnguardedReason, WHOLE, decide,
+    SymbolState, SyncDecision, SyncDecisionInput, SyncVerdict, UnguardedReason, WHOLE, decide_sync,
 };
 
 fn digests(raw: u8, tree: u8) -> DefinitionDigests {
@@ -40,7 +40,15 @@ fn manifest(rows: &[(&str, u8)]) -> PinManifest {
 
 fn decided(manifest: &PinManifest, from: &ReleaseSources, to: &ReleaseSources) -> SyncDecision {
     let (inherited, harmless) = (&BTreeSet::new(), &BTreeMap::new());
-    decide(&SyncDecisionInput { in_range: false, is_major: false, inherited, harmless, manifest, from, to })
+    decide_sync(&SyncDecisionInput {
+        in_range: false,
+        is_major: false,
+        inherited,
+        harmless,
+        manifest,
+        from,
+        to,
+    })
 }
 
 #[test]
@@ -75,8 +83,8 @@ fn the_rule_is_asked_in_its_order() {
         from: &from,
         to: &changed,
     };
-    assert_eq!(decide(&step).verdict, SyncVerdict::Skip);
-    assert_eq!(decide(&SyncDecisionInput { in_range: false, ..step }).verdict, SyncVerdict::Ask);
+    assert_eq!(decide_sync(&step).verdict, SyncVerdict::Skip);
+    assert_eq!(decide_sync(&SyncDecisionInput { in_range: false, ..step }).verdict, SyncVerdict::Ask);
 }
 
 #[test]

@@ -58,22 +58,22 @@ pub(super) struct LineAlignment {
 
 impl LineAlignment {
     /// Matches the lines. `pairs` are the indices of files that are one file on both sides.
-    pub(super) fn of(old: &SideText<'_>, new: &SideText<'_>, pairs: &[(usize, usize)]) -> Self {
+    pub(super) fn new(old: &SideText<'_>, new: &SideText<'_>, pairs: &[(usize, usize)]) -> Self {
         let mut alignment = Self { to: vec![None; old.len()], from: vec![None; new.len()] };
         let mut work =
             AlignmentBuilder { old, new, pairs: pairs.iter().copied().collect(), alignment: &mut alignment };
         work.join_rare(0..old.len(), 0..new.len());
-        work.spread();
+        work.join_neighbours();
         for (old_file, new_file) in pairs {
             if let (Some(old_file), Some(new_file)) = (old.file(*old_file), new.file(*new_file)) {
                 work.join_rare(old_file.lines.clone(), new_file.lines.clone());
             }
         }
-        work.spread();
+        work.join_neighbours();
         let mut cells = ComparisonBudget { gap: MAX_CELLS_OF_GAP, all: MAX_CELLS };
         work.fill_gaps(&mut cells, MatchKind::Equal);
         work.join_runs();
-        work.spread();
+        work.join_neighbours();
         work.fill_gaps(&mut cells, MatchKind::Equal);
         let mut cells = ComparisonBudget { gap: MAX_WORD_CELLS_OF_GAP, all: MAX_WORD_CELLS };
         work.fill_gaps(&mut cells, MatchKind::SharedWords);
@@ -103,7 +103,7 @@ struct ComparisonBudget {
 
 impl ComparisonBudget {
     /// Subtracts the cost of a gap, if the budget allows it.
-    fn take(&mut self, old: usize, new: usize) -> bool {
+    fn try_spend(&mut self, old: usize, new: usize) -> bool {
         let cost = old.saturating_mul(new);
         let enough = cost <= self.gap && cost <= self.all;
         if enough {
@@ -121,7 +121,7 @@ enum LineOccurrence {
 }
 
 /// Returns the place of each item, if it occurs only once.
-fn census<K: Eq + Hash>(things: impl Iterator<Item = (K, usize)>) -> HashMap<K, LineOccurrence> {
+fn unique_occurrences<K: Eq + Hash>(things: impl Iterator<Item = (K, usize)>) -> HashMap<K, LineOccurrence> {
     let mut seen = HashMap::new();
     for (thing, at) in things {
         seen.entry(thing)
@@ -132,7 +132,7 @@ fn census<K: Eq + Hash>(things: impl Iterator<Item = (K, usize)>) -> HashMap<K, 
 }
 
 /// Returns the places of items that occur once on both sides.
-fn rare<K: Eq + Hash>(
+fn unique_pairs<K: Eq + Hash>(
     old: HashMap<K, LineOccurrence>,
     new: &HashMap<K, LineOccurrence>,
 ) -> Vec<(usize, usize)> {
@@ -181,9 +181,9 @@ impl AlignmentBuilder<'_, '_> {
     fn join_rare(&mut self, old: Range<usize>, new: Range<usize>) {
         let census_of = |text: &SideText<'_>, lines: Range<usize>| {
             let lines = lines.filter(|line| text.has_words(*line));
-            census(lines.filter_map(|line| Some((text.number(line)?, line))))
+            unique_occurrences(lines.filter_map(|line| Some((text.text_number(line)?, line))))
         };
-        for (old, new) in rare(census_of(self.old, old), &census_of(self.new, new)) {
+        for (old, new) in unique_pairs(census_of(self.old, old), &census_of(self.new, new)) {
             if self.is_free(old, new) {
                 self.join(old, new, MatchKind::Equal);
             }
@@ -191,19 +191,19 @@ impl AlignmentBuilder<'_, '_> {
     }
 
     /// Step 2: matches equal lines next to matched lines.
-    fn spread(&mut self) {
+    fn join_neighbours(&mut self) {
         for old in 0..self.old.len() {
-            self.spread_to(old, |text, line| text.after(line));
+            self.spread_to(old, |text, line| text.line_after(line));
         }
         for old in (0..self.old.len()).rev() {
-            self.spread_to(old, |text, line| text.before(line));
+            self.spread_to(old, |text, line| text.line_before(line));
         }
     }
 
     fn spread_to(&mut self, old: usize, step: impl Fn(&SideText<'_>, usize) -> Option<usize>) {
         let Some(partner) = self.alignment.partner(old) else { return };
         let (Some(old), Some(new)) = (step(self.old, old), step(self.new, partner.line)) else { return };
-        if self.is_free(old, new) && self.old.number(old) == self.new.number(new) {
+        if self.is_free(old, new) && self.old.text_number(old) == self.new.text_number(new) {
             self.join(old, new, MatchKind::Equal);
         }
     }
@@ -219,15 +219,15 @@ impl AlignmentBuilder<'_, '_> {
                     run.clone().all(free) && run.any(|line| text.has_words(line))
                 });
                 found.extend(starts.map(|first| {
-                    let numbers: [_; RUN] = std::array::from_fn(|line| text.number(first + line));
+                    let numbers: [_; RUN] = std::array::from_fn(|line| text.text_number(first + line));
                     (numbers, first)
                 }));
             }
-            census(found.into_iter())
+            unique_occurrences(found.into_iter())
         };
         let old = runs(self.old, &|line| self.is_old_free(line));
         let new = runs(self.new, &|line| self.is_new_free(line));
-        for (old, new) in rare(old, &new) {
+        for (old, new) in unique_pairs(old, &new) {
             if (0..RUN).all(|line| self.is_free(old + line, new + line)) {
                 (0..RUN).for_each(|line| self.join(old + line, new + line, MatchKind::Equal));
             }
@@ -248,20 +248,22 @@ impl AlignmentBuilder<'_, '_> {
                     let above = if start == lines.start {
                         pair.as_ref().map(|pair| pair.start)
                     } else {
-                        self.alignment.partner(start - 1).and_then(|partner| self.new.after(partner.line))
+                        self.alignment
+                            .partner(start - 1)
+                            .and_then(|partner| self.new.line_after(partner.line))
                     };
                     let below = if end == lines.end {
                         pair.as_ref()
                             .and_then(|pair| pair.end.checked_sub(1))
                             .filter(|last| pair.as_ref().is_some_and(|pair| pair.contains(last)))
                     } else {
-                        self.alignment.partner(end).and_then(|partner| self.new.before(partner.line))
+                        self.alignment.partner(end).and_then(|partner| self.new.line_before(partner.line))
                     };
-                    let down = self.free_run(above, |text, line| text.after(line));
-                    self.fill(start..end, &down, budget, likeness);
-                    let mut up = self.free_run(below, |text, line| text.before(line));
+                    let down = self.free_run(above, |text, line| text.line_after(line));
+                    self.align_runs(start..end, &down, budget, likeness);
+                    let mut up = self.free_run(below, |text, line| text.line_before(line));
                     up.reverse();
-                    self.fill(start..end, &up, budget, likeness);
+                    self.align_runs(start..end, &up, budget, likeness);
                 }
                 start = end + 1;
             }
@@ -280,41 +282,53 @@ impl AlignmentBuilder<'_, '_> {
     }
 
     /// Aligns two runs in order.
-    fn fill(&mut self, old: Range<usize>, new: &[usize], budget: &mut ComparisonBudget, likeness: MatchKind) {
+    fn align_runs(
+        &mut self,
+        old: Range<usize>,
+        new: &[usize],
+        budget: &mut ComparisonBudget,
+        likeness: MatchKind,
+    ) {
         let old: Vec<usize> = old.filter(|line| self.is_old_free(*line)).collect();
         let (mut old, mut new) = (old.as_slice(), new);
         if likeness == MatchKind::Equal {
             // Equal lines at both ends need no comparison with all others.
             while let (Some((a, rest_old)), Some((b, rest_new))) = (old.split_first(), new.split_first())
-                && self.old.number(*a) == self.new.number(*b)
+                && self.old.text_number(*a) == self.new.text_number(*b)
             {
                 self.join(*a, *b, likeness);
                 (old, new) = (rest_old, rest_new);
             }
             while let (Some((a, rest_old)), Some((b, rest_new))) = (old.split_last(), new.split_last())
-                && self.old.number(*a) == self.new.number(*b)
+                && self.old.text_number(*a) == self.new.text_number(*b)
             {
                 self.join(*a, *b, likeness);
                 (old, new) = (rest_old, rest_new);
             }
         }
-        if old.is_empty() || new.is_empty() || !budget.take(old.len(), new.len()) {
+        if old.is_empty() || new.is_empty() || !budget.try_spend(old.len(), new.len()) {
             return;
         }
         let weights: Vec<u32> = match likeness {
             MatchKind::Equal => {
                 let weight = |a: &usize, b: &usize| {
-                    if self.old.number(*a) == self.new.number(*b) { self.old.worth(*a) } else { 0 }
+                    if self.old.text_number(*a) == self.new.text_number(*b) {
+                        self.old.line_weight(*a)
+                    } else {
+                        0
+                    }
                 };
                 old.iter().flat_map(|a| new.iter().map(move |b| (a, b))).map(|(a, b)| weight(a, b)).collect()
             }
             MatchKind::SharedWords => {
-                let of_new: Vec<_> = new.iter().map(|line| words(self.new.text(*line))).collect();
-                let of_old = old.iter().map(|line| words(self.old.text(*line)));
-                of_old.flat_map(|a| of_new.iter().map(move |b| shared(&a, b)).collect::<Vec<_>>()).collect()
+                let of_new: Vec<_> = new.iter().map(|line| sorted_words(self.new.text(*line))).collect();
+                let of_old = old.iter().map(|line| sorted_words(self.old.text(*line)));
+                of_old
+                    .flat_map(|a| of_new.iter().map(move |b| shared_percent(&a, b)).collect::<Vec<_>>())
+                    .collect()
             }
         };
-        for (a, b) in heaviest(old.len(), new.len(), &weights) {
+        for (a, b) in heaviest_pairs(old.len(), new.len(), &weights) {
             if let (Some(a), Some(b)) = (old.get(a), new.get(b)) {
                 self.join(*a, *b, likeness);
             }
@@ -324,7 +338,7 @@ impl AlignmentBuilder<'_, '_> {
 
 /// Returns the pairs of rows and columns, both ascending, with the greatest sum of weights. Pairs of weight 0
 /// are excluded.
-fn heaviest(rows: usize, columns: usize, weights: &[u32]) -> Vec<(usize, usize)> {
+fn heaviest_pairs(rows: usize, columns: usize, weights: &[u32]) -> Vec<(usize, usize)> {
     let width = columns + 1;
     // best[row * width + column] is the maximum sum from this cell on.
     let mut best = vec![0_u32; (rows + 1) * width];
@@ -359,7 +373,7 @@ fn heaviest(rows: usize, columns: usize, weights: &[u32]) -> Vec<(usize, usize)>
 }
 
 /// Returns the words of a line, sorted.
-fn words(text: &[u8]) -> Vec<&[u8]> {
+fn sorted_words(text: &[u8]) -> Vec<&[u8]> {
     let is_letter = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_' || !byte.is_ascii();
     let words = text.split(|byte| !is_letter(byte)).filter(|word| !word.is_empty());
     let mut words: Vec<_> = words.take(MAX_WORDS).collect();
@@ -368,7 +382,7 @@ fn words(text: &[u8]) -> Vec<&[u8]> {
 }
 
 /// Returns the percentage of words that two lines share, or 0 if it is less than [`MIN_SHARED`].
-fn shared(a: &[&[u8]], b: &[&[u8]]) -> u32 {
+fn shared_percent(a: &[&[u8]], b: &[&[u8]]) -> u32 {
     let (mut i, mut j, mut common) = (0, 0, 0_usize);
     while let (Some(left), Some(right)) = (a.get(i), b.get(j)) {
         common += usize::from(left == right);

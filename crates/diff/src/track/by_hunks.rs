@@ -8,7 +8,7 @@ pub(super) fn track(change: &FileDiff<'_>, start: u32, end: u32) -> Option<(u32,
     let asked = u64::from(start)..=u64::from(end);
     let (mut first, mut last) = (u64::from(start), u64::from(end));
     let mut deleted = Vec::new();
-    for (old, kind) in changes(change) {
+    for (old, kind) in numbered_lines(change) {
         if kind == LineKind::Deleted && asked.contains(&old) {
             deleted.push(old);
         }
@@ -22,15 +22,15 @@ pub(super) fn track(change: &FileDiff<'_>, start: u32, end: u32) -> Option<(u32,
     if first > last {
         return None;
     }
-    let (new_first, new_last) = (shifted(change, first)?, shifted(change, last)?);
+    let (new_first, new_last) = (new_line_number(change, first)?, new_line_number(change, last)?);
     let whole = deleted.is_empty() && new_last - new_first == end - start;
     Some((new_first, new_last, whole))
 }
 
 /// Returns the number on the new side of an old line that was not deleted.
-fn shifted(change: &FileDiff<'_>, line: u64) -> Option<u32> {
+fn new_line_number(change: &FileDiff<'_>, line: u64) -> Option<u32> {
     let (mut added, mut deleted) = (0_u64, 0_u64);
-    for (old, kind) in changes(change) {
+    for (old, kind) in numbered_lines(change) {
         match kind {
             LineKind::Added if old <= line => added += 1,
             LineKind::Deleted if old < line => deleted += 1,
@@ -41,7 +41,7 @@ fn shifted(change: &FileDiff<'_>, line: u64) -> Option<u32> {
 }
 
 /// Returns the lines of all hunks with their old numbers; an added line has the number of the next old line.
-fn changes<'a>(change: &'a FileDiff<'_>) -> impl Iterator<Item = (u64, LineKind)> + 'a {
+fn numbered_lines<'a>(change: &'a FileDiff<'_>) -> impl Iterator<Item = (u64, LineKind)> + 'a {
     change.hunks.iter().flat_map(|hunk| {
         // A hunk without old lines begins after the line that its header names.
         let mut next = u64::from(hunk.old_start) + u64::from(hunk.old_lines == 0);

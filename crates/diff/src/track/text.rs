@@ -22,7 +22,7 @@ pub(super) struct TextInterner<'a> {
 }
 
 impl<'a> TextInterner<'a> {
-    fn number(&mut self, text: &'a [u8]) -> u32 {
+    fn intern(&mut self, text: &'a [u8]) -> u32 {
         // There are fewer lines than bytes, whose number is limited by MAX_TRACKED_BYTES.
         let next = u32::try_from(self.numbers.len()).unwrap_or(u32::MAX);
         *self.numbers.entry(text).or_insert(next)
@@ -64,7 +64,7 @@ impl SideFile<'_> {
     }
 
     /// Returns the 1-based number of a line of the sequence.
-    pub(super) fn number(&self, line: usize) -> u32 {
+    pub(super) fn line_number(&self, line: usize) -> u32 {
         u32::try_from(line.saturating_sub(self.lines.start) + 1).unwrap_or(u32::MAX)
     }
 }
@@ -90,7 +90,7 @@ impl<'a> SideText<'a> {
             let text = line.trim_ascii();
             let letters = text.iter().filter(|byte| byte.is_ascii_alphanumeric() || !byte.is_ascii());
             let has_words = letters.take(MIN_LETTERS).count() == MIN_LETTERS;
-            let (number, file) = (words.number(text), u32::try_from(file).unwrap_or(u32::MAX));
+            let (number, file) = (words.intern(text), u32::try_from(file).unwrap_or(u32::MAX));
             self.lines.push(SideLine { text, number, file, has_words });
             rest = after;
         }
@@ -117,7 +117,7 @@ impl<'a> SideText<'a> {
     }
 
     /// Returns the number of a line's text; none after the last line.
-    pub(super) fn number(&self, line: usize) -> Option<u32> {
+    pub(super) fn text_number(&self, line: usize) -> Option<u32> {
         self.lines.get(line).map(|line| line.number)
     }
 
@@ -132,18 +132,18 @@ impl<'a> SideText<'a> {
     }
 
     /// Returns the weight of a line.
-    pub(super) fn worth(&self, line: usize) -> u32 {
+    pub(super) fn line_weight(&self, line: usize) -> u32 {
         if self.has_words(line) { WORTH_OF_WORDS } else { WORTH_OF_MARKS }
     }
 
     /// Returns the next line of the same file.
-    pub(super) fn after(&self, line: usize) -> Option<usize> {
+    pub(super) fn line_after(&self, line: usize) -> Option<usize> {
         let next = line.checked_add(1)?;
         (self.file_of(next)? == self.file_of(line)?).then_some(next)
     }
 
     /// Returns the previous line of the same file.
-    pub(super) fn before(&self, line: usize) -> Option<usize> {
+    pub(super) fn line_before(&self, line: usize) -> Option<usize> {
         let previous = line.checked_sub(1)?;
         (self.file_of(previous)? == self.file_of(line)?).then_some(previous)
     }

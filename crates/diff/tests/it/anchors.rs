@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 use truing_diff::{
-    AnchorKind, AnchorReason, CommentAnchor, DiffSide, FileDiff, LineKind, RepoPath, added_ranges, anchor,
-    parse,
+    AnchorKind, AnchorReason, CommentAnchor, DiffSide, FileDiff, LineKind, RepoPath, added_ranges,
+    find_anchor, parse,
 };
 
 /// A diff of file `x` made of marks: `+`, `-`, ` ` lines, and `|` for a gap of some lines between hunks.
@@ -50,7 +50,7 @@ proptest! {
         let side = if old { DiffSide::Old } else { DiffSide::New };
         let end = start + length;
         let asked: BTreeSet<u32> = (start..=end).collect();
-        let got = anchor(&parsed.files, &"x".into(), side, start, end);
+        let got = find_anchor(&parsed.files, &"x".into(), side, start, end);
         let hunks = parsed.files.first().map(|file| commentable(file, side)).unwrap_or_default();
         let most = hunks.iter().map(|lines| lines.intersection(&asked).count()).max().unwrap_or(0);
         let expected = match (parsed.files.len(), most) {
@@ -147,7 +147,7 @@ Binary files a/bin and b/bin differ
 fn at(path: &str, side: DiffSide, start: u32, end: u32) -> CommentAnchor {
     let parsed = parse(FILES.as_bytes());
     assert_eq!(parsed.error, None);
-    anchor(&parsed.files, &path.into(), side, start, end)
+    find_anchor(&parsed.files, &path.into(), side, start, end)
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A diff applied: what git prints for two texts makes one of the other, and nothing else fits.
 
 use proptest::prelude::*;
-use truing_diff::{DiffSide, FileDiff, apply, fits, parse};
+use truing_diff::{DiffSide, FileDiff, apply, matches_side, parse};
 
 use crate::repo::Repo;
 
@@ -46,7 +46,7 @@ proptest! {
         for file in &parsed.files {
             let (old, new) = &pairs[number(file)];
             prop_assert_eq!(apply(file, old), Some(new.clone()));
-            prop_assert!(fits(file, DiffSide::Old, old) && fits(file, DiffSide::New, new));
+            prop_assert!(matches_side(file, DiffSide::Old, old) && matches_side(file, DiffSide::New, new));
         }
     }
 
@@ -61,7 +61,7 @@ proptest! {
         let file = &parsed.files[0];
         let made = apply(file, &[&old[..], &more].concat());
         prop_assert_eq!(made.as_deref(), Some(&[&new[..], &more].concat()[..]));
-        prop_assert!(fits(file, DiffSide::New, &made.unwrap()));
+        prop_assert!(matches_side(file, DiffSide::New, &made.unwrap()));
     }
 }
 
@@ -89,7 +89,7 @@ fn every_line_must_be_what_and_where_the_diff_says() {
     ] {
         assert_eq!(apply(&file, other), None, "{:?}", String::from_utf8_lossy(other));
     }
-    assert!(fits(&file, DiffSide::New, b"1\ntwo\n3\nfour\n"));
+    assert!(matches_side(&file, DiffSide::New, b"1\ntwo\n3\nfour\n"));
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn the_end_of_the_last_line_counts() {
     assert_eq!(apply(&file, b"a\n").unwrap(), b"b");
     assert_eq!(apply(&file, b"a"), None);
     assert_eq!(apply(&file, b"a\nmore\n"), None, "a line without an end is the last");
-    assert!(fits(&file, DiffSide::New, b"b") && !fits(&file, DiffSide::New, b"b\n"));
+    assert!(matches_side(&file, DiffSide::New, b"b") && !matches_side(&file, DiffSide::New, b"b\n"));
 }
 
 /// A shell cuts it off in `"$(git diff)"`.

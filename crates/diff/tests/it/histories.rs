@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use proptest::sample::Index;
 use truing_diff::{
-    AnchorKind, DiffSide, FileContent, FileDiff, FileStatus, LineTracker, RepoPath, added_ranges, anchor,
-    apply, fits, parse,
+    AnchorKind, DiffSide, FileContent, FileDiff, FileStatus, LineTracker, RepoPath, added_ranges, apply,
+    find_anchor, matches_side, parse,
 };
 
 use crate::cases::{NEW, OLD};
@@ -176,7 +176,7 @@ fn a_merge_is_what_it_changes_of_its_first_parent() {
             check_lines(&repo, file, "HEAD~2", "HEAD~1");
             let blob = |commit: &str| repo.try_git(&["show", &format!("{commit}:{}", file.path)]).0;
             assert_eq!(apply(file, &blob("HEAD~2")), Some(blob("HEAD~1")), "{options:?}");
-            let anchored = anchor(&parsed.files, &file.path, DiffSide::New, 1, 1);
+            let anchored = find_anchor(&parsed.files, &file.path, DiffSide::New, 1, 1);
             assert_eq!(anchored.kind, AnchorKind::File, "a forge shows a merge otherwise");
         }
     }
@@ -307,7 +307,7 @@ proptest! {
             prop_assert_eq!(apply(file, before.as_bytes()), Some(after.clone().into_bytes()));
             let new = after.lines().collect::<Vec<_>>();
             for (first, last) in added_ranges(file) {
-                let anchored = anchor(&parsed.files, &file.path, DiffSide::New, first, first);
+                let anchored = find_anchor(&parsed.files, &file.path, DiffSide::New, first, first);
                 prop_assert_eq!((anchored.kind, anchored.start_line), (AnchorKind::Inline, first));
                 prop_assert!(last as usize <= new.len());
             }
@@ -330,9 +330,9 @@ fn lines_that_two_hunks_show_are_applied_once() {
     let file = &parsed.files[0];
     assert_eq!((file.added, file.deleted), (1, 1));
     assert_eq!(apply(file, b"a\nb\nc\nd\ne\nf\ng\n").unwrap(), b"a\nnew\nb\nc\nd\nf\ng\n");
-    assert!(fits(file, DiffSide::New, b"a\nnew\nb\nc\nd\nf\ng\n"));
+    assert!(matches_side(file, DiffSide::New, b"a\nnew\nb\nc\nd\nf\ng\n"));
     assert_eq!(added_ranges(file), [(2, 2)]);
-    let anchored = anchor(&parsed.files, &file.path, DiffSide::New, 3, 6);
+    let anchored = find_anchor(&parsed.files, &file.path, DiffSide::New, 3, 6);
     assert_eq!((anchored.start_line, anchored.end_line), (3, 5));
     let other = String::from_utf8_lossy(diff).replace(" c\n c\n", " c\n C\n");
     let other = parse(other.as_bytes());

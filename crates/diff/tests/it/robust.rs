@@ -49,7 +49,7 @@ static REAL: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
 fn outlines(input: &[u8], piece: usize) -> (Vec<Value>, Option<ParseError>) {
     let mut outlines = OutlineReader::default();
     input.chunks(piece).for_each(|piece| outlines.take(piece));
-    outlines.end();
+    outlines.finish();
     let (mut files, mut error) = (Vec::new(), None);
     while let Some(file) = outlines.pop() {
         match file {

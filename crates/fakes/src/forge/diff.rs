@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::repo::{FakeGitError, RepoBuilder, git, run};
+use crate::repo::{FakeGitError, RepoBuilder, git_command, run_command};
 
 /// Maximum number of diffs that are cached. Above it all are dropped.
 const MAX_CACHED: usize = 256;
@@ -64,7 +64,7 @@ impl FakeHunk {
     }
 
     /// Returns the kind of one of its lines.
-    fn kind(&self, side: FakeDiffSide, line: u32) -> Option<HunkLineKind> {
+    fn line_kind(&self, side: FakeDiffSide, line: u32) -> Option<HunkLineKind> {
         let is_here = |(kind, (old, new), _): &(HunkLineKind, (u32, u32), &str)| match side {
             FakeDiffSide::Left => *kind != HunkLineKind::Added && *old == line,
             FakeDiffSide::Right => *kind != HunkLineKind::Removed && *new == line,
@@ -174,7 +174,7 @@ pub(crate) enum PlaceError {
 
 impl FakeDiff {
     /// Checks a place by GitHub's rules and returns its `diff_hunk`.
-    pub(crate) fn place(
+    pub(crate) fn check_place(
         &self,
         path: &str,
         (side, line): (FakeDiffSide, u32),
@@ -197,9 +197,9 @@ impl FakeDiff {
     }
 
     /// Returns the kind of a line that the diff shows.
-    pub(crate) fn kind(&self, path: &str, side: FakeDiffSide, line: u32) -> Option<HunkLineKind> {
+    pub(crate) fn line_kind(&self, path: &str, side: FakeDiffSide, line: u32) -> Option<HunkLineKind> {
         let mut hunks = self.files.iter().filter(|file| file.path == path).flat_map(|file| &file.hunks);
-        hunks.find(|hunk| hunk.contains(side, line))?.kind(side, line)
+        hunks.find(|hunk| hunk.contains(side, line))?.line_kind(side, line)
     }
 
     /// Returns the sections of all files.
@@ -208,18 +208,18 @@ impl FakeDiff {
     }
 
     /// Returns the sections of a file: two for one whose type has changed, otherwise one at most.
-    pub(crate) fn sections(&self, path: &str) -> impl Iterator<Item = &FakeFileDiff> {
+    pub(crate) fn file_sections(&self, path: &str) -> impl Iterator<Item = &FakeFileDiff> {
         self.files.iter().filter(move |file| file.path == path)
     }
 
     /// Returns true if the diff has this file. Used for comments on a whole file.
-    pub(crate) fn has(&self, path: &str) -> bool {
+    pub(crate) fn has_file(&self, path: &str) -> bool {
         self.files.iter().any(|file| file.path == path)
     }
 
     /// Returns the line's number after this diff (without context lines); `None` if the line was changed or
     /// removed.
-    pub(crate) fn follow(&self, path: &str, line: u32) -> Option<u32> {
+    pub(crate) fn follow_line(&self, path: &str, line: u32) -> Option<u32> {
         let mut shifted = i64::from(line);
         for hunk in self.files.iter().filter(|file| file.old_path == path).flat_map(|file| &file.hunks) {
             let ((old, removed), (_, added)) = (hunk.old, hunk.new);
@@ -235,7 +235,7 @@ impl FakeDiff {
     }
 
     /// Returns the sizes without the number of commits.
-    fn stats(&self) -> PullSizes {
+    fn sizes(&self) -> PullSizes {
         PullSizes {
             commits: 0,
             additions: self.files.iter().map(|file| file.additions).sum(),
@@ -327,31 +327,31 @@ impl DiffCache {
         head: &str,
     ) -> Result<Arc<FakeDiff>, FakeGitError> {
         let from = repo.merge_base(base, head).ok_or_else(|| FakeGitError::BadName(base.to_owned()))?;
-        self.between(repo, &from, head, 3)
+        self.diff_between(repo, &from, head, 3)
     }
 
     /// Returns the sizes of a pull request.
-    pub(crate) fn stats(
+    pub(crate) fn pull_sizes(
         &mut self,
         repo: &RepoBuilder,
         base: &str,
         head: &str,
     ) -> Result<PullSizes, FakeGitError> {
-        let commits = repo.count(base, head) as u64;
-        Ok(PullSizes { commits, ..self.of_pull(repo, base, head)?.stats() })
+        let commits = repo.count_ahead(base, head) as u64;
+        Ok(PullSizes { commits, ..self.of_pull(repo, base, head)?.sizes() })
     }
 
     /// Returns the diff without context lines that maps lines of `from` to `to`.
-    pub(crate) fn moves(
+    pub(crate) fn line_moves(
         &mut self,
         repo: &RepoBuilder,
         from: &str,
         to: &str,
     ) -> Result<Arc<FakeDiff>, FakeGitError> {
-        self.between(repo, from, to, 0)
+        self.diff_between(repo, from, to, 0)
     }
 
-    fn between(
+    fn diff_between(
         &mut self,
         repo: &RepoBuilder,
         from: &str,
@@ -362,9 +362,11 @@ impl DiffCache {
         if let Some(diff) = self.cached.get(&key) {
             return Ok(Arc::clone(diff));
         }
-        let output = run(git(repo.dir())
-            .args(["diff", "-z", "--raw", "-p", "-M", "--no-color", "--no-ext-diff", "--no-textconv"])
-            .args([&format!("-U{context}"), from, to, "--"]))?;
+        let output = run_command(
+            git_command(repo.dir())
+                .args(["diff", "-z", "--raw", "-p", "-M", "--no-color", "--no-ext-diff", "--no-textconv"])
+                .args([&format!("-U{context}"), from, to, "--"]),
+        )?;
         let diff = Arc::new(FakeDiff::parse(&output));
         if self.cached.len() >= MAX_CACHED {
             self.cached.clear();
@@ -405,19 +407,19 @@ mod tests {
         let diff = DiffCache::default().of_pull(&repo, &one, &two).unwrap();
         let right = |line| (FakeDiffSide::Right, line);
         for line in 7..=13 {
-            assert!(diff.place("f", right(line), None).is_ok(), "{line}");
+            assert!(diff.check_place("f", right(line), None).is_ok(), "{line}");
         }
         for line in [1, 6, 14, 26, 33, 39, 4000] {
-            assert_eq!(diff.place("f", right(line), None), Err(PlaceError::Line), "{line}");
+            assert_eq!(diff.check_place("f", right(line), None), Err(PlaceError::Line), "{line}");
         }
-        assert!(diff.place("f", (FakeDiffSide::Left, 30), None).is_ok(), "the removed line");
+        assert!(diff.check_place("f", (FakeDiffSide::Left, 30), None).is_ok(), "the removed line");
         assert_eq!(
-            diff.place("f", right(10), Some(right(8))).unwrap(),
+            diff.check_place("f", right(10), Some(right(8))).unwrap(),
             "@@ -7,7 +7,7 @@ line 6\n line 7\n line 8\n line 9\n-line 10\n+-- changed"
         );
-        assert_eq!(diff.place("f", right(28), Some(right(8))), Err(PlaceError::Start), "another hunk");
-        assert_eq!(diff.place("f", right(8), Some(right(8))), Err(PlaceError::Start), "not before it");
-        assert_eq!(diff.place("g", right(8), None), Err(PlaceError::Path));
+        assert_eq!(diff.check_place("f", right(28), Some(right(8))), Err(PlaceError::Start), "another hunk");
+        assert_eq!(diff.check_place("f", right(8), Some(right(8))), Err(PlaceError::Start), "not before it");
+        assert_eq!(diff.check_place("g", right(8), None), Err(PlaceError::Path));
     }
 
     #[test]
@@ -425,7 +427,7 @@ mod tests {
         let text = numbered(1..=9).join("\n");
         let before = CommitBuilder::new("1")
             .write("old name", text)
-            .link("kind", "a")
+            .write_symlink("kind", "a")
             .write("b\"in", "\0one")
             .write("gone", "x\n");
         let after = CommitBuilder::new("2")
@@ -443,10 +445,13 @@ mod tests {
             names,
             [("b\"in", 0), ("empty", 0), ("gone", 1), ("kind", 1), ("kind", 1), ("new\nname", 0), ("z", 1)]
         );
-        assert!(diff.place("kind", (FakeDiffSide::Right, 1), None).is_ok(), "the second section of the path");
-        assert!(diff.place("z", (FakeDiffSide::Right, 3), None).is_ok());
+        assert!(
+            diff.check_place("kind", (FakeDiffSide::Right, 1), None).is_ok(),
+            "the second section of the path"
+        );
+        assert!(diff.check_place("z", (FakeDiffSide::Right, 3), None).is_ok());
         assert_eq!(
-            diffs.stats(&repo, &one, &two).unwrap(),
+            diffs.pull_sizes(&repo, &one, &two).unwrap(),
             PullSizes { commits: 1, additions: 4, deletions: 2, changed_files: 7 }
         );
     }
@@ -459,11 +464,11 @@ mod tests {
         lines.insert(4, "new".into());
         let (_dir, repo, one, two) =
             two_commits(before, CommitBuilder::new("2").write("f", lines.join("\n")));
-        let moves = DiffCache::default().moves(&repo, &one, &two).unwrap();
+        let moves = DiffCache::default().line_moves(&repo, &one, &two).unwrap();
         assert_eq!(
-            [3, 4, 5, 9, 10, 11].map(|line| moves.follow("f", line)),
+            [3, 4, 5, 9, 10, 11].map(|line| moves.follow_line("f", line)),
             [Some(3), Some(4), Some(6), Some(10), None, Some(12)]
         );
-        assert_eq!(moves.follow("g", 1), Some(1), "an unchanged file");
+        assert_eq!(moves.follow_line("g", 1), Some(1), "an unchanged file");
     }
 }

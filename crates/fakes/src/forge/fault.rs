@@ -55,9 +55,9 @@ pub enum ForgeFaultKind {
     LostAnswer,
     /// The call is performed but answered with this status, as when a server in front of the forge times out.
     DoneStatus(u16),
-    /// The call is not performed before [`super::FakeForge::release`]; the caller waits.
+    /// The call is not performed before [`super::FakeForge::release_held`]; the caller waits.
     Held,
-    /// The call is performed at once and answered after [`super::FakeForge::release`].
+    /// The call is performed at once and answered after [`super::FakeForge::release_held`].
     HeldAnswer,
 }
 
@@ -72,18 +72,18 @@ pub enum ReasonForm {
 
 impl ForgeFault {
     /// Makes the `nth` call of any kind fail once, including calls of git.
-    pub fn call(nth: u32, kind: ForgeFaultKind) -> Self {
-        Self::once("", "", kind).nth(nth)
+    pub fn nth_call(nth: u32, kind: ForgeFaultKind) -> Self {
+        Self::on_call("", "", kind).nth(nth)
     }
 
     /// Makes the first call of this method whose path or route begins with `path` fail once.
-    pub fn once(method: &str, path: &str, kind: ForgeFaultKind) -> Self {
+    pub fn on_call(method: &str, path: &str, kind: ForgeFaultKind) -> Self {
         Self { method: method.into(), path: path.into(), nth: 1, times: 1, kind }
     }
 
     /// Makes the `nth` API call that may write fail once.
-    pub fn write(nth: u32, kind: ForgeFaultKind) -> Self {
-        Self::once(WRITES, "", kind).nth(nth)
+    pub fn nth_write(nth: u32, kind: ForgeFaultKind) -> Self {
+        Self::on_call(WRITES, "", kind).nth(nth)
     }
 
     /// Makes the rule begin at the `nth` matching call.
@@ -100,7 +100,7 @@ impl ForgeFault {
         self
     }
 
-    fn meets(&self, method: &str, path: &str, route: &str) -> bool {
+    fn matches_call(&self, method: &str, path: &str, route: &str) -> bool {
         let begins = |text: &str| match self.path.strip_suffix('$') {
             Some(whole) => text == whole,
             None => text.starts_with(&self.path),
@@ -137,7 +137,7 @@ impl ForgeFaults {
     /// decides.
     pub(crate) fn take(&mut self, method: &str, path: &str, route: &str) -> Option<ForgeFaultKind> {
         let mut taken = None;
-        for rule in self.rules.iter_mut().filter(|rule| rule.meets(method, path, route)) {
+        for rule in self.rules.iter_mut().filter(|rule| rule.matches_call(method, path, route)) {
             if rule.nth > 1 {
                 rule.nth -= 1;
             } else if taken.is_none() && rule.times > 0 {
@@ -158,7 +158,7 @@ mod tests {
     fn a_rule_waits_for_its_call_and_wears_out() {
         let mut faults = ForgeFaults::default();
         faults.add(
-            ForgeFault::once("GET", "/repos/a/b/pulls", ForgeFaultKind::Status(500, None)).nth(2).times(2),
+            ForgeFault::on_call("GET", "/repos/a/b/pulls", ForgeFaultKind::Status(500, None)).nth(2).times(2),
         );
         let mut ask = |method| {
             faults.take(method, "/repos/a/b/pulls/1", "/repos/{owner}/{repo}/pulls/{number}").is_some()
@@ -169,7 +169,7 @@ mod tests {
     #[test]
     fn a_rule_for_writes_counts_no_other_calls() {
         let mut faults = ForgeFaults::default();
-        faults.add(ForgeFault::write(2, ForgeFaultKind::Drop));
+        faults.add(ForgeFault::nth_write(2, ForgeFaultKind::Drop));
         let mut ask = |method, route| faults.take(method, route, route).is_some();
         let calls = [
             ("POST", "/graphql"),
@@ -185,7 +185,7 @@ mod tests {
     fn a_rule_meets_routes_and_whole_paths() {
         let route = "/repos/{owner}/{repo}/pulls/{number}";
         let meets = |path: &str, asked: &str| {
-            ForgeFault::once("", path, ForgeFaultKind::Drop).meets("GET", asked, route)
+            ForgeFault::on_call("", path, ForgeFaultKind::Drop).matches_call("GET", asked, route)
         };
         assert!(meets("/repos/a/b/pulls/1$", "/repos/a/b/pulls/1"));
         assert!(!meets("/repos/a/b/pulls/1$", "/repos/a/b/pulls/12"));

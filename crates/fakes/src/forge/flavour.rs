@@ -45,7 +45,7 @@ impl ForgeFlavour {
     /// Returns the id of a repository as the forge shows it.
     pub(crate) fn repository_id(self, id: u64) -> String {
         match self {
-            Self::Cloud => uuid(id),
+            Self::Cloud => uuid_from_id(id),
             Self::GitHub | Self::DataCenter => id.to_string(),
         }
     }
@@ -57,7 +57,7 @@ impl ForgeFlavour {
 }
 
 /// Returns an id in Cloud's form that contains this number; the same number gives the same id.
-pub(crate) fn uuid(id: u64) -> String {
+pub(crate) fn uuid_from_id(id: u64) -> String {
     // Twelve digits are enough for every id that the fake creates.
     format!("{{00000000-0000-4000-8000-{:012x}}}", id & 0xffff_ffff_ffff)
 }

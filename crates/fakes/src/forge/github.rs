@@ -22,5 +22,5 @@ mod routes;
 
 pub use self::calls::{MAX_COMMENT, MAX_DESCRIPTION};
 pub use self::checks::{MAX_ANNOTATIONS, MAX_TEXT};
-pub(crate) use self::events::delivery;
+pub(crate) use self::events::build_delivery;
 pub(crate) use self::routes::PROTOCOL;

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::forge::http::call::{ApiCall, ApiReply, CallResult};
 use crate::forge::state::FakeForgeState;
-use crate::forge::view::{PullView, view};
+use crate::forge::view::{PullView, pull_view};
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
@@ -16,7 +16,7 @@ pub(crate) fn pulls(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (_, repo) = state.repo(call)?;
     let mut text = format!("Pull requests of {}/{}\n\n", repo.owner, repo.name);
     for pull in repo.pulls.values().rev() {
-        let state = word(pull.open, pull.draft);
+        let state = pull_state_text(pull.open, pull.draft);
         let number = pull.number;
         let _ = writeln!(text, "#{number} {} ({state})\n  {below}/{number}", pull.title);
     }
@@ -29,11 +29,11 @@ pub(crate) fn pull(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let lines = repo.lines_now(number)?;
     let (statuses, checks) = (repo.statuses.clone(), repo.checks.clone());
     let pull = repo.pulls.get(&number).ok_or_else(ApiReply::not_found)?;
-    let view = view(pull, &lines, &statuses, &checks, &repo.reports);
-    Ok(ApiReply::bytes(200, TEXT, page(&format!("{}/{}#{number}", repo.owner, repo.name), &view)))
+    let view = pull_view(pull, &lines, &statuses, &checks, &repo.reports);
+    Ok(ApiReply::bytes(200, TEXT, render_pull(&format!("{}/{}#{number}", repo.owner, repo.name), &view)))
 }
 
-fn word(open: bool, draft: bool) -> &'static str {
+fn pull_state_text(open: bool, draft: bool) -> &'static str {
     match (open, draft) {
         (false, _) => "closed",
         (true, true) => "draft",
@@ -41,32 +41,38 @@ fn word(open: bool, draft: bool) -> &'static str {
     }
 }
 
-fn page(name: &str, pull: &PullView) -> String {
-    let mut text = format!("{name}: {} ({})\nhead {}\n", pull.title, word(pull.open, pull.draft), pull.head);
+fn render_pull(name: &str, pull: &PullView) -> String {
+    let mut text =
+        format!("{name}: {} ({})\nhead {}\n", pull.title, pull_state_text(pull.open, pull.draft), pull.head);
     for status in pull.statuses.get(&pull.head).into_iter().flatten() {
         let description = status.description.as_deref().unwrap_or_default();
         let _ = writeln!(text, "status {}: {} {description}", status.context, status.state);
     }
     if !pull.body.is_empty() {
-        let _ = write!(text, "\n{}\n", visible(&pull.body));
+        let _ = write!(text, "\n{}\n", visible_text(&pull.body));
     }
     for review in pull.reviews.iter().filter(|review| !review.body.is_empty()) {
-        let _ =
-            write!(text, "\n---- {} reviewed {}\n{}\n", review.author, review.commit, visible(&review.body));
+        let _ = write!(
+            text,
+            "\n---- {} reviewed {}\n{}\n",
+            review.author,
+            review.commit,
+            visible_text(&review.body)
+        );
     }
-    for comment in pull.summaries().chain(pull.inline()) {
+    for comment in pull.summary_comments().chain(pull.inline_comments()) {
         let place = comment.place.as_ref().map_or_else(String::new, |place| {
             let line = comment.line.map(|line| format!(", line {line}")).unwrap_or_default();
             let resolved = if comment.resolved { ", resolved" } else { "" };
             format!(" on {}{line}{resolved}", place.path)
         });
-        let _ = write!(text, "\n---- {}{place}\n{}\n", comment.author, visible(&comment.body));
+        let _ = write!(text, "\n---- {}{place}\n{}\n", comment.author, visible_text(&comment.body));
     }
     text
 }
 
 /// Removes the parts that a browser does not show.
-fn visible(body: &str) -> String {
+fn visible_text(body: &str) -> String {
     let is_marker = |line: &&str| line.starts_with("<!--") || line.starts_with("[//]: # (");
     body.lines().filter(|line| !is_marker(line)).collect::<Vec<_>>().join("\n")
 }

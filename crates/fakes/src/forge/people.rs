@@ -18,17 +18,17 @@ use crate::forge::FakeForge;
 use crate::forge::diff::{DiffCache, FakeDiffSide};
 use crate::forge::error::FakeError;
 use crate::forge::flavour::ForgeFlavour;
-use crate::forge::operations::branches::{open_from, push, pushed, refs_of, tip};
+use crate::forge::operations::branches::{branch_tip, open_from, push_commit, record_push, refs_of};
 use crate::forge::operations::comments::{CommentCommits, add_inline, add_reply};
-use crate::forge::operations::pulls::{self, NewPull, close, there};
-use crate::forge::operations::reviewers::hear;
+use crate::forge::operations::pulls::{self, NewPull, close_pull, pull_mut};
+use crate::forge::operations::reviewers::trigger_bots;
 use crate::forge::shared::FakeForgeShared;
 use crate::forge::state::access::RepositoryAccess;
 use crate::forge::state::event::{FakeForgeEvent, PullChange};
 use crate::forge::state::notes::StoredComment;
 use crate::forge::state::pulls::InlinePlace;
 use crate::forge::state::{DEFAULT_BRANCH, FakeForgeState, ForgeInstance, StoredRepository, ref_name};
-use crate::forge::view::{PullView, view};
+use crate::forge::view::{PullView, pull_view};
 use crate::repo::{CommitBuilder, CommitRequest, RepoBuilder};
 
 /// A handle to a repository for the actions of people. A branch of a fork is named `owner:branch`.
@@ -49,17 +49,17 @@ impl FakeForge {
         name: &str,
         commit: CommitBuilder,
     ) -> Result<FakeRepo, FakeError> {
-        let repo = self.handle(owner, name);
+        let repo = self.repo_handle(owner, name);
         let (owner, name) = (owner.to_owned(), name.to_owned());
         let key = repo.key.clone();
-        run(&self.shared, move |shared| {
+        run_blocking(&self.shared, move |shared| {
             let state = &mut *shared.lock();
             if state.repos.contains_key(&key) {
                 return Err(FakeError::Refused(format!("the repository {key} is there already")));
             }
             let world = &mut state.world;
-            world.account(&owner);
-            let (id, now) = (world.id(), world.now());
+            world.ensure_account(&owner);
+            let (id, now) = (world.next_id(), world.now());
             let mut git = RepoBuilder::create(&shared.dir.path().join(format!("{id}.git")), DEFAULT_BRANCH)?;
             git.commit(&[&ref_name(DEFAULT_BRANCH)], None, &commit)?;
             if let Some(hidden) = world.flavour.hidden_refs() {
@@ -101,7 +101,7 @@ impl FakeForge {
     }
 
     /// Returns a handle to a repository, which need not exist yet.
-    pub fn handle(&self, owner: &str, name: &str) -> FakeRepo {
+    pub fn repo_handle(&self, owner: &str, name: &str) -> FakeRepo {
         let full_name = format!("{owner}/{name}");
         let url = format!("{}{}", self.base_url, self.flavour.clone_path(&full_name));
         let (shared, flavour) = (Arc::clone(&self.shared), self.flavour);
@@ -110,12 +110,12 @@ impl FakeForge {
 
     /// Returns a pull request with all its comments, reviews and statuses.
     pub async fn pull(&self, owner: &str, name: &str, number: u64) -> Result<PullView, FakeError> {
-        self.handle(owner, name).pull(number).await
+        self.repo_handle(owner, name).pull(number).await
     }
 }
 
 /// Runs work that may wait for git on a blocking thread, away from the tasks that serve.
-pub(crate) async fn run<T: Send + 'static>(
+pub(crate) async fn run_blocking<T: Send + 'static>(
     shared: &Arc<FakeForgeShared>,
     work: impl FnOnce(&FakeForgeShared) -> Result<T, FakeError> + Send + 'static,
 ) -> Result<T, FakeError> {
@@ -126,7 +126,7 @@ pub(crate) async fn run<T: Send + 'static>(
 
 impl FakeRepo {
     /// Returns a handle to the repository under another name.
-    pub(crate) fn called(&self, owner: &str, name: &str) -> Self {
+    pub(crate) fn with_name(&self, owner: &str, name: &str) -> Self {
         let full_name = format!("{owner}/{name}");
         let url = self.url.replace(&format!("/{}.git", self.full_name), &format!("/{full_name}.git"));
         let (shared, flavour) = (Arc::clone(&self.shared), self.flavour);
@@ -145,7 +145,7 @@ impl FakeRepo {
 
     /// Returns the id that stays the same through renames.
     pub async fn id(&self) -> Result<u64, FakeError> {
-        self.with(|_, repo| Ok(repo.id)).await
+        self.with_repository(|_, repo| Ok(repo.id)).await
     }
 
     /// Returns the id that stays the same through renames as the forge shows it: `{uuid}` at Bitbucket Cloud,
@@ -155,26 +155,27 @@ impl FakeRepo {
     /// There is no such repository.
     pub async fn shown_id(&self) -> Result<String, FakeError> {
         let flavour = self.flavour;
-        self.with(move |_, repo| Ok(flavour.repository_id(repo.id))).await
+        self.with_repository(move |_, repo| Ok(flavour.repository_id(repo.id))).await
     }
 
     /// Returns the folder of the bare repository, for reads with git.
     pub async fn dir(&self) -> Result<std::path::PathBuf, FakeError> {
-        self.with(|_, repo| Ok(repo.git.dir().to_owned())).await
+        self.with_repository(|_, repo| Ok(repo.git.dir().to_owned())).await
     }
 
     /// Returns the newest commit of a branch.
     pub async fn tip(&self, branch: &str) -> Result<String, FakeError> {
         let branch = branch.to_owned();
-        self.with(move |_, repo| tip(repo, &branch)).await
+        self.with_repository(move |_, repo| branch_tip(repo, &branch)).await
     }
 
     /// Pushes a commit onto a branch and returns it. A new branch begins at the tip of the default branch.
     pub async fn push(&self, branch: &str, commit: CommitBuilder) -> Result<String, FakeError> {
         let branch = branch.to_owned();
-        self.with(move |world, repo| {
-            let parent = tip(repo, &branch).or_else(|_| tip(repo, &repo.default_branch.clone()))?;
-            push(world, repo, &branch, &parent, &commit)
+        self.with_repository(move |world, repo| {
+            let parent =
+                branch_tip(repo, &branch).or_else(|_| branch_tip(repo, &repo.default_branch.clone()))?;
+            push_commit(world, repo, &branch, &parent, &commit)
         })
         .await
     }
@@ -182,8 +183,9 @@ impl FakeRepo {
     /// Pushes a commit onto each of these branches, which must exist in the repository itself. It works as
     /// [`FakeRepo::push`] but costs less.
     pub async fn push_all(&self, all: Vec<(String, CommitBuilder)>) -> Result<(), FakeError> {
-        self.with(move |world, repo| {
-            let tips = all.iter().map(|(branch, _)| tip(repo, branch)).collect::<Result<Vec<_>, _>>()?;
+        self.with_repository(move |world, repo| {
+            let tips =
+                all.iter().map(|(branch, _)| branch_tip(repo, branch)).collect::<Result<Vec<_>, _>>()?;
             let refs: Vec<Vec<String>> = all.iter().map(|(branch, _)| refs_of(repo, branch)).collect();
             let refs: Vec<Vec<&str>> =
                 refs.iter().map(|of| of.iter().map(String::as_str).collect()).collect();
@@ -192,9 +194,9 @@ impl FakeRepo {
                 parent: Some(tip.as_str()),
                 commit,
             });
-            let made = repo.git.commits(&new.collect::<Vec<_>>())?;
+            let made = repo.git.commit_batch(&new.collect::<Vec<_>>())?;
             for ((branch, commit), sha) in all.iter().zip(&made) {
-                pushed(world, repo, branch, sha, commit.author())?;
+                record_push(world, repo, branch, sha, commit.author())?;
             }
             Ok(())
         })
@@ -209,17 +211,17 @@ impl FakeRepo {
         commit: CommitBuilder,
     ) -> Result<String, FakeError> {
         let (branch, onto) = (branch.to_owned(), onto.to_owned());
-        self.with(move |world, repo| push(world, repo, &branch, &onto, &commit)).await
+        self.with_repository(move |world, repo| push_commit(world, repo, &branch, &onto, &commit)).await
     }
 
     /// Moves a branch to an existing commit, forwards or back.
-    pub async fn reset(&self, branch: &str, commit: &str) -> Result<(), FakeError> {
+    pub async fn reset_branch(&self, branch: &str, commit: &str) -> Result<(), FakeError> {
         let (branch, commit) = (branch.to_owned(), commit.to_owned());
-        self.with(move |world, repo| {
+        self.with_repository(move |world, repo| {
             for name in refs_of(repo, &branch) {
                 repo.git.set_ref(&name, &commit)?;
             }
-            pushed(world, repo, &branch, &commit, "author")
+            record_push(world, repo, &branch, &commit, "author")
         })
         .await
     }
@@ -227,13 +229,13 @@ impl FakeRepo {
     /// Deletes a branch; open pull requests from it and into it are closed.
     pub async fn delete_branch(&self, branch: &str) -> Result<(), FakeError> {
         let branch = branch.to_owned();
-        self.with(move |world, repo| {
-            tip(repo, &branch)?;
+        self.with_repository(move |world, repo| {
+            branch_tip(repo, &branch)?;
             repo.git.delete_ref(&ref_name(&branch))?;
             let into = repo.pulls.values().filter(|pull| pull.open && pull.base_ref == branch);
             let into: Vec<u64> = into.map(|pull| pull.number).collect();
             for number in open_from(repo, &branch).into_iter().chain(into) {
-                close(world, repo, number, None)?;
+                close_pull(world, repo, number, None)?;
             }
             Ok(())
         })
@@ -243,7 +245,7 @@ impl FakeRepo {
     /// Deletes a fork: its pull requests stay open, with no head repository.
     pub async fn delete_fork(&self, owner: &str) -> Result<(), FakeError> {
         let owner = owner.to_owned();
-        self.with(move |_, repo| match repo.forks.get_mut(&owner) {
+        self.with_repository(move |_, repo| match repo.forks.get_mut(&owner) {
             Some(id) => {
                 *id = None;
                 Ok(())
@@ -256,7 +258,7 @@ impl FakeRepo {
     /// Lets only the owner of a fork fetch from it. Pull requests still name it.
     pub async fn hide_fork(&self, owner: &str) -> Result<(), FakeError> {
         let owner = owner.to_owned();
-        self.with(move |_, repo| {
+        self.with_repository(move |_, repo| {
             repo.hidden_forks.insert(owner);
             Ok(())
         })
@@ -264,36 +266,36 @@ impl FakeRepo {
     }
 
     /// Opens a pull request and returns its number.
-    pub async fn open(&self, new: NewPull) -> Result<u64, FakeError> {
-        self.with(move |world, repo| pulls::open(world, repo, new)).await
+    pub async fn open_pull(&self, new: NewPull) -> Result<u64, FakeError> {
+        self.with_repository(move |world, repo| pulls::open_pull(world, repo, new)).await
     }
 
     /// Closes a pull request without merging.
-    pub async fn close(&self, number: u64) -> Result<(), FakeError> {
-        self.with(move |world, repo| close(world, repo, number, None)).await
+    pub async fn close_pull(&self, number: u64) -> Result<(), FakeError> {
+        self.with_repository(move |world, repo| close_pull(world, repo, number, None)).await
     }
 
     /// Marks a pull request as merged by an account. The base branch is not moved: push to it for that.
-    pub async fn merge(&self, number: u64, by: &str) -> Result<(), FakeError> {
+    pub async fn merge_pull(&self, number: u64, by: &str) -> Result<(), FakeError> {
         let by = by.to_owned();
-        self.with(move |world, repo| {
-            world.account(&by);
-            close(world, repo, number, Some(by))
+        self.with_repository(move |world, repo| {
+            world.ensure_account(&by);
+            close_pull(world, repo, number, Some(by))
         })
         .await
     }
 
     /// Reopens a closed pull request at the tip of its branch.
-    pub async fn reopen(&self, number: u64) -> Result<(), FakeError> {
-        self.change(number, |repo, number| {
-            let pull = there(repo, number)?;
+    pub async fn reopen_pull(&self, number: u64) -> Result<(), FakeError> {
+        self.change_pull(number, |repo, number| {
+            let pull = pull_mut(repo, number)?;
             if pull.open || pull.merged_by.is_some() {
                 return Err(FakeError::Refused(format!("pull request {number} cannot be reopened")));
             }
             let branch = pull.head_ref.clone();
-            let head = tip(repo, &branch)?;
+            let head = branch_tip(repo, &branch)?;
             repo.git.set_ref(&repo.flavour.pull_ref(number), &head)?;
-            let pull = there(repo, number)?;
+            let pull = pull_mut(repo, number)?;
             (pull.open, pull.closed, pull.head) = (true, None, head);
             Ok(PullChange::Reopened)
         })
@@ -302,8 +304,8 @@ impl FakeRepo {
 
     /// Makes a pull request a draft, or ready.
     pub async fn set_draft(&self, number: u64, draft: bool) -> Result<(), FakeError> {
-        self.change(number, move |repo, number| {
-            there(repo, number)?.draft = draft;
+        self.change_pull(number, move |repo, number| {
+            pull_mut(repo, number)?.draft = draft;
             Ok(PullChange::Draft(draft))
         })
         .await
@@ -312,9 +314,9 @@ impl FakeRepo {
     /// Changes the base branch of a pull request.
     pub async fn retarget(&self, number: u64, base: &str) -> Result<(), FakeError> {
         let base = base.to_owned();
-        self.change(number, move |repo, number| {
-            let sha = tip(repo, &base)?;
-            let pull = there(repo, number)?;
+        self.change_pull(number, move |repo, number| {
+            let sha = branch_tip(repo, &base)?;
+            let pull = pull_mut(repo, number)?;
             let branch = std::mem::replace(&mut pull.base_ref, base);
             let commit = std::mem::replace(&mut pull.base, sha);
             Ok(PullChange::Retargeted { branch, commit })
@@ -325,8 +327,8 @@ impl FakeRepo {
     /// Changes the title of a pull request.
     pub async fn retitle(&self, number: u64, title: &str) -> Result<(), FakeError> {
         let title = title.to_owned();
-        self.change(number, move |repo, number| {
-            let pull = there(repo, number)?;
+        self.change_pull(number, move |repo, number| {
+            let pull = pull_mut(repo, number)?;
             let from = std::mem::replace(&mut pull.title, title);
             Ok(PullChange::Edited { title: Some(from), body: None })
         })
@@ -336,14 +338,14 @@ impl FakeRepo {
     /// Comments on a pull request or an issue, and returns the id of the comment.
     pub async fn comment(&self, number: u64, author: &str, body: &str) -> Result<u64, FakeError> {
         let (author, body) = (author.to_owned(), body.to_owned());
-        self.with(move |world, repo| {
-            let notes = notes(repo, number)?;
-            let comment = world.note(&author, &body);
+        self.with_repository(move |world, repo| {
+            let notes = comments_mut(repo, number)?;
+            let comment = world.new_comment(&author, &body);
             let id = comment.id;
             notes.push(comment);
             let refused = |_| FakeError::Refused("the script of a bot is wrong".into());
-            hear(world, repo, number, id).map_err(refused)?;
-            world.tell(repo, &FakeForgeEvent::Comment { number, id, is_edit: false })?;
+            trigger_bots(world, repo, number, id).map_err(refused)?;
+            world.deliver_event(repo, &FakeForgeEvent::Comment { number, id, is_edit: false })?;
             Ok(id)
         })
         .await
@@ -352,17 +354,17 @@ impl FakeRepo {
     /// Changes the text of a comment of either kind, as its author.
     pub async fn edit_comment(&self, number: u64, id: u64, body: &str) -> Result<(), FakeError> {
         let body = body.to_owned();
-        self.with(move |world, repo| {
+        self.with_repository(move |world, repo| {
             let now = world.now();
-            if let Some(comment) = repo.pulls.get_mut(&number).and_then(|pull| pull.comment(id)) {
-                comment.note.rewrite(&body, now);
-                return Ok(world.tell(repo, &FakeForgeEvent::Inline { number, id, is_edit: true })?);
+            if let Some(comment) = repo.pulls.get_mut(&number).and_then(|pull| pull.comment_mut(id)) {
+                comment.note.set_body(&body, now);
+                return Ok(world.deliver_event(repo, &FakeForgeEvent::Inline { number, id, is_edit: true })?);
             }
-            let mut comments = notes(repo, number)?.iter_mut();
+            let mut comments = comments_mut(repo, number)?.iter_mut();
             let comment = comments.find(|comment| comment.id == id && !comment.deleted);
             let comment = comment.ok_or_else(|| FakeError::Missing(format!("comment {id}")))?;
-            comment.rewrite(&body, now);
-            Ok(world.tell(repo, &FakeForgeEvent::Comment { number, id, is_edit: true })?)
+            comment.set_body(&body, now);
+            Ok(world.deliver_event(repo, &FakeForgeEvent::Comment { number, id, is_edit: true })?)
         })
         .await
     }
@@ -378,11 +380,11 @@ impl FakeRepo {
     ) -> Result<u64, FakeError> {
         let (author, body) = (author.to_owned(), body.to_owned());
         let place = InlinePlace { path: path.to_owned(), line: Some(line), start: None };
-        self.with(move |world, repo| {
-            let spot = CommentCommits::of(repo, number, None).map_err(FakeError::Refused)?;
-            let hunk = spot.check(repo, number, &place).map_err(FakeError::Refused)?;
+        self.with_repository(move |world, repo| {
+            let spot = CommentCommits::from_pull(repo, number, None).map_err(FakeError::Refused)?;
+            let hunk = spot.check_place(repo, number, &place).map_err(FakeError::Refused)?;
             let id = add_inline(world, repo, number, &author, &body, (&spot, place, hunk));
-            world.tell(repo, &FakeForgeEvent::Inline { number, id, is_edit: false })?;
+            world.deliver_event(repo, &FakeForgeEvent::Inline { number, id, is_edit: false })?;
             Ok(id)
         })
         .await
@@ -391,10 +393,10 @@ impl FakeRepo {
     /// Answers in the thread that this comment began, and returns the id of the answer.
     pub async fn reply(&self, number: u64, author: &str, first: u64, body: &str) -> Result<u64, FakeError> {
         let (author, body) = (author.to_owned(), body.to_owned());
-        self.with(move |world, repo| {
+        self.with_repository(move |world, repo| {
             let id = add_reply(world, repo, number, &author, first, &body)
                 .ok_or_else(|| FakeError::Missing(format!("thread of comment {first}")))?;
-            world.tell(repo, &FakeForgeEvent::Inline { number, id, is_edit: false })?;
+            world.deliver_event(repo, &FakeForgeEvent::Inline { number, id, is_edit: false })?;
             Ok(id)
         })
         .await
@@ -403,24 +405,24 @@ impl FakeRepo {
     /// Resolves the thread of a comment as this person.
     pub async fn resolve(&self, number: u64, comment: u64, by: &str) -> Result<(), FakeError> {
         let by = by.to_owned();
-        self.with(move |world, repo| {
-            let pull = there(repo, number)?;
-            let thread = pull.thread_of(comment).filter(|thread| pull.resolve(*thread, Some(&by)));
+        self.with_repository(move |world, repo| {
+            let pull = pull_mut(repo, number)?;
+            let thread = pull.thread_of(comment).filter(|thread| pull.set_resolved(*thread, Some(&by)));
             let id = thread.ok_or_else(|| FakeError::Missing(format!("thread of comment {comment}")))?;
-            world.account(&by);
-            Ok(world.tell(repo, &FakeForgeEvent::Thread { number, id, resolved: true, by })?)
+            world.ensure_account(&by);
+            Ok(world.deliver_event(repo, &FakeForgeEvent::Thread { number, id, resolved: true, by })?)
         })
         .await
     }
 
     /// Deletes a comment of either kind.
     pub async fn delete_comment(&self, number: u64, comment: u64) -> Result<(), FakeError> {
-        self.with(move |_, repo| {
+        self.with_repository(move |_, repo| {
             let is = |note: &&mut StoredComment| note.id == comment && !note.deleted;
             let mut inline = repo.pulls.values_mut().flat_map(|pull| &mut pull.inline).map(|of| &mut of.note);
             let note = match inline.find(is) {
                 Some(note) => Some(note),
-                None => notes(repo, number)?.iter_mut().find(is),
+                None => comments_mut(repo, number)?.iter_mut().find(is),
             };
             note.map(|note| note.deleted = true)
                 .ok_or_else(|| FakeError::Missing(format!("comment {comment}")))
@@ -430,36 +432,36 @@ impl FakeRepo {
 
     /// Returns the pull request with all its comments, reviews and statuses.
     pub async fn pull(&self, number: u64) -> Result<PullView, FakeError> {
-        self.with(move |_, repo| {
-            there(repo, number)?;
+        self.with_repository(move |_, repo| {
+            pull_mut(repo, number)?;
             let lines = repo.lines_now(number)?;
             let (statuses, checks) = (repo.statuses.clone(), repo.checks.clone());
             let reports = repo.reports.clone();
-            Ok(view(there(repo, number)?, &lines, &statuses, &checks, &reports))
+            Ok(pull_view(pull_mut(repo, number)?, &lines, &statuses, &checks, &reports))
         })
         .await
     }
 
     /// Makes a change that causes one event, which `work` returns.
-    async fn change(
+    async fn change_pull(
         &self,
         number: u64,
         work: impl FnOnce(&mut StoredRepository, u64) -> Result<PullChange, FakeError> + Send + 'static,
     ) -> Result<(), FakeError> {
-        self.with(move |world, repo| {
-            let author = there(repo, number)?.author.clone();
+        self.with_repository(move |world, repo| {
+            let author = pull_mut(repo, number)?.author.clone();
             let change = work(repo, number)?;
-            Ok(world.changed(repo, number, &author, change)?)
+            Ok(world.record_change(repo, number, &author, change)?)
         })
         .await
     }
 
-    pub(crate) async fn with<T: Send + 'static>(
+    pub(crate) async fn with_repository<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut ForgeInstance, &mut StoredRepository) -> Result<T, FakeError> + Send + 'static,
     ) -> Result<T, FakeError> {
         let (key, name) = (self.key.clone(), self.full_name.clone());
-        run(&self.shared, move |shared| {
+        run_blocking(&self.shared, move |shared| {
             let FakeForgeState { world, repos, moved: _ } = &mut *shared.lock();
             work(world, repos.get_mut(&key).ok_or_else(|| FakeError::Missing(format!("repository {name}")))?)
         })
@@ -468,6 +470,6 @@ impl FakeRepo {
 }
 
 /// Returns the conversation of a pull request or an issue.
-fn notes(repo: &mut StoredRepository, number: u64) -> Result<&mut Vec<StoredComment>, FakeError> {
+fn comments_mut(repo: &mut StoredRepository, number: u64) -> Result<&mut Vec<StoredComment>, FakeError> {
     repo.notes_mut(number).ok_or_else(|| FakeError::Missing(format!("pull request or issue {number}")))
 }

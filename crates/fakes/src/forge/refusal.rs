@@ -84,7 +84,7 @@ pub const PLACE_REFUSALS: &[PlaceRefusal] = &[
 
 impl PlaceRefusal {
     /// Returns the body of the response. GitHub lists strings for a review, and objects for a single comment.
-    fn body(&self, call: &ApiCall) -> Value {
+    fn error_body(&self, call: &ApiCall) -> Value {
         let Self { words, .. } = self;
         let (message, errors) = match self.flavour {
             ForgeFlavour::Cloud => return json!({ "type": "error", "error": { "message": words } }),
@@ -127,15 +127,15 @@ pub(crate) struct RefusedFile {
 
 impl RefusedFile {
     /// Returns the rejection, if the call comments on such a place.
-    pub(crate) fn answer(&self, call: &ApiCall) -> Option<ApiReply> {
+    pub(crate) fn refusal_reply(&self, call: &ApiCall) -> Option<ApiReply> {
         let body = &call.body;
         let several = body["comments"].as_array().map(Vec::as_slice).unwrap_or_default();
         let all = several.iter().chain([body, &body["inline"], &body["anchor"]]);
-        let is_refused = call.method == "POST" && all.into_iter().any(|place| self.has(place));
-        is_refused.then(|| ApiReply::json(self.by.status, self.by.body(call)))
+        let is_refused = call.method == "POST" && all.into_iter().any(|place| self.matches_place(place));
+        is_refused.then(|| ApiReply::json(self.by.status, self.by.error_body(call)))
     }
 
-    fn has(&self, place: &Value) -> bool {
+    fn matches_place(&self, place: &Value) -> bool {
         let on_line = ["line", "to", "from"].iter().any(|name| place[name].is_u64());
         place["path"] == self.path.as_str() && (on_line || self.places == RefusedPlaces::All)
     }

@@ -195,7 +195,7 @@ pub struct CommitStatus {
 
 impl ForgeInstance {
     /// Returns the next free id.
-    pub(crate) fn id(&mut self) -> u64 {
+    pub(crate) fn next_id(&mut self) -> u64 {
         self.next_id = self.next_id.max(FIRST_ID) + 1;
         self.next_id
     }
@@ -206,19 +206,19 @@ impl ForgeInstance {
     }
 
     /// Creates the account if it does not exist.
-    pub(crate) fn account(&mut self, login: &str) {
+    pub(crate) fn ensure_account(&mut self, login: &str) {
         if !self.accounts.contains_key(login) {
-            let id = self.id();
+            let id = self.next_id();
             self.accounts.insert(login.to_owned(), id);
         }
     }
 
     /// Returns a new comment by an account.
-    pub(crate) fn note(&mut self, author: &str, body: &str) -> StoredComment {
-        self.account(author);
+    pub(crate) fn new_comment(&mut self, author: &str, body: &str) -> StoredComment {
+        self.ensure_account(author);
         let now = self.now();
         StoredComment {
-            id: self.id(),
+            id: self.next_id(),
             author: author.to_owned(),
             body: body.to_owned(),
             created: now,
@@ -233,30 +233,30 @@ impl ForgeInstance {
     }
 
     /// Records an action that a reviewer must never take.
-    pub(crate) fn violation(&mut self, what: String) {
+    pub(crate) fn record_violation(&mut self, what: String) {
         if self.violations.len() < MAX_VIOLATIONS {
             self.violations.push(what);
         }
     }
 
     /// Records and sends a change of a pull request by an account.
-    pub(crate) fn changed(
+    pub(crate) fn record_change(
         &mut self,
         repo: &mut StoredRepository,
         number: u64,
         by: &str,
         change: PullChange,
     ) -> Result<(), FakeGitError> {
-        self.account(by);
+        self.ensure_account(by);
         let now = self.now();
         let Some(pull) = repo.pulls.get_mut(&number) else { return Ok(()) };
         pull.updated = now;
         pull.version += 1;
-        self.tell(repo, &FakeForgeEvent::Pull { number, change, by: by.to_owned() })
+        self.deliver_event(repo, &FakeForgeEvent::Pull { number, change, by: by.to_owned() })
     }
 
     /// Sends the delivery of an event, or queues it.
-    pub(crate) fn tell(
+    pub(crate) fn deliver_event(
         &mut self,
         repo: &mut StoredRepository,
         event: &FakeForgeEvent,
@@ -279,7 +279,7 @@ impl ForgeInstance {
 
     /// Counts a call that creates comments against the secondary limit. Returns the seconds to wait if there
     /// were too many in the last minute.
-    pub(crate) fn crowded(&mut self, method: &str, route: &str) -> Option<u64> {
+    pub(crate) fn secondary_limit_wait(&mut self, method: &str, route: &str) -> Option<u64> {
         let now = self.now();
         let makes = ["/comments", "/replies", "/reviews"].iter().any(|end| route.ends_with(end));
         let (limit, made) = self.creations.as_mut().filter(|_| method == "POST" && makes)?;
@@ -296,7 +296,7 @@ impl ForgeInstance {
     }
 
     /// Counts a call against the primary rate limit. Returns false if no calls are left.
-    pub(crate) fn spend(&mut self) -> bool {
+    pub(crate) fn spend_call(&mut self) -> bool {
         let hour = self.now().div_euclid(3600);
         if self.spent.0 != hour {
             self.spent = (hour, 0);
@@ -334,7 +334,7 @@ impl StoredRepository {
     }
 
     /// Returns the comments in the conversation of a pull request or an issue, including deleted ones.
-    pub(crate) fn notes(&self, number: u64) -> &[StoredComment] {
+    pub(crate) fn conversation_comments(&self, number: u64) -> &[StoredComment] {
         match (self.pulls.get(&number), self.issues.get(&number)) {
             (Some(pull), _) => &pull.summary,
             (None, Some(issue)) => &issue.notes,
@@ -361,10 +361,10 @@ impl StoredRepository {
     }
 
     /// Returns the sizes of a pull request at this head.
-    pub(crate) fn stats(&mut self, number: u64, head: &str) -> Result<PullSizes, FakeGitError> {
+    pub(crate) fn pull_sizes(&mut self, number: u64, head: &str) -> Result<PullSizes, FakeGitError> {
         match self.pulls.get(&number) {
             Some(pull) if self.git.merge_base(&pull.base, head).is_some() => {
-                self.diffs.stats(&self.git, &pull.base, head)
+                self.diffs.pull_sizes(&self.git, &pull.base, head)
             }
             Some(_) | None => Ok(PullSizes::default()),
         }
@@ -386,7 +386,10 @@ impl StoredRepository {
                     FakeDiffSide::Right => (&comment.commit, &pull.head),
                 };
                 Ok::<_, FakeGitError>(
-                    self.diffs.moves(&self.git, from, to)?.follow(path, line).map(|line| (side, line)),
+                    self.diffs
+                        .line_moves(&self.git, from, to)?
+                        .follow_line(path, line)
+                        .map(|line| (side, line)),
                 )
             };
             let last = comment.place.line.map(&mut follow).transpose()?.flatten();
@@ -394,7 +397,7 @@ impl StoredRepository {
             // A comment is outdated when a line has changed or is no longer part of the diff.
             let now = last
                 .filter(|_| first.is_some() == comment.place.start.is_some())
-                .filter(|last| shown.place(path, *last, first).is_ok())
+                .filter(|last| shown.check_place(path, *last, first).is_ok())
                 .map(|(_, line)| (line, first.map(|(_, line)| line)));
             lines.insert(comment.note.id, now);
         }

@@ -33,7 +33,7 @@ static GITHUB: LazyLock<ForgeContract> = LazyLock::new(|| ForgeContract::github(
 struct Published;
 
 impl ExchangeObserver for Published {
-    fn saw(&self, exchange: &ApiExchange<'_>) -> Vec<String> {
+    fn observe_exchange(&self, exchange: &ApiExchange<'_>) -> Vec<String> {
         let ApiExchange { method, target, request, answer } = *exchange;
         let found = GITHUB.check(&truing_contract::WireExchange { method, target, request, answer });
         let json = answer.and_then(|(_, json)| json);
@@ -78,7 +78,7 @@ impl Stage {
             ..FakeForgeOptions::default()
         });
         let forge = forge.await.unwrap();
-        forge.token(TOKEN, BOT);
+        forge.register_token(TOKEN, BOT);
         let mut lines = numbered(40);
         let first =
             CommitBuilder::new("First").write("src/a.py", lines.join("\n")).write("README.md", "# Shop\n");
@@ -86,7 +86,7 @@ impl Stage {
         lines[9] = "changed".into();
         lines.insert(29, "new".into());
         shop.push("feature", CommitBuilder::new("Change").write("src/a.py", lines.join("\n"))).await.unwrap();
-        assert_eq!(shop.open(NewPull::of("feature")).await.unwrap(), 1);
+        assert_eq!(shop.open_pull(NewPull::from_branch("feature")).await.unwrap(), 1);
         let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
         Self { forge, shop, client: client.build().unwrap() }
     }

@@ -39,12 +39,12 @@ pub struct PullView {
 
 impl PullView {
     /// Returns the existing comments on the pull request itself.
-    pub fn summaries(&self) -> impl Iterator<Item = &CommentView> {
+    pub fn summary_comments(&self) -> impl Iterator<Item = &CommentView> {
         self.comments.iter().filter(|comment| comment.place.is_none() && !comment.deleted)
     }
 
     /// Returns the existing comments on code.
-    pub fn inline(&self) -> impl Iterator<Item = &CommentView> {
+    pub fn inline_comments(&self) -> impl Iterator<Item = &CommentView> {
         self.comments.iter().filter(|comment| comment.place.is_some() && !comment.deleted)
     }
 }
@@ -100,7 +100,7 @@ pub struct ReviewView {
 }
 
 /// Returns the view of a pull request; `lines` has the current lines of its comments.
-pub(crate) fn view(
+pub(crate) fn pull_view(
     pull: &StoredPull,
     lines: &HashMap<u64, CurrentLines>,
     all: &[CommitStatus],

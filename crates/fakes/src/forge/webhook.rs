@@ -8,7 +8,7 @@ use serde_json::Value;
 use sha1::Sha1;
 use sha2::Sha256;
 
-use crate::forge::flavour::{ForgeFlavour, uuid};
+use crate::forge::flavour::{ForgeFlavour, uuid_from_id};
 use crate::forge::state::delivery::{DeliveryHook, FakeDelivery};
 /// Time that a forge waits for a response: 10 s.
 pub const DELIVERY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -24,7 +24,7 @@ impl FakeDelivery {
     pub(crate) fn new(serial: u64, event: &str, action: &str, number: u64, payload: &Value) -> Self {
         Self {
             flavour: ForgeFlavour::GitHub,
-            id: guid(serial),
+            id: delivery_guid(serial),
             event: event.into(),
             action: action.into(),
             number,
@@ -73,7 +73,7 @@ impl FakeDelivery {
                 ("user-agent", "Bitbucket-Webhooks/2.0".into()),
                 ("x-event-key", self.event.clone()),
                 ("x-request-uuid", self.id.clone()),
-                ("x-hook-uuid", uuid(HOOK_ID).trim_matches(['{', '}']).to_owned()),
+                ("x-hook-uuid", uuid_from_id(HOOK_ID).trim_matches(['{', '}']).to_owned()),
                 ("x-attempt-number", attempt.to_string()),
             ],
             ForgeFlavour::DataCenter => vec![
@@ -96,7 +96,7 @@ impl FakeDelivery {
         let attempts = if self.flavour == ForgeFlavour::Cloud { CLOUD_ATTEMPTS } else { 1 };
         let mut attempt = 1;
         loop {
-            let status = self.post(client, hook, attempt).await?.status().as_u16();
+            let status = self.post_attempt(client, hook, attempt).await?.status().as_u16();
             if status < 500 || attempt >= attempts {
                 return Ok(status);
             }
@@ -105,7 +105,7 @@ impl FakeDelivery {
     }
 
     /// Posts the delivery once, as the attempt with this number from 1, and returns the response.
-    pub async fn post(
+    pub async fn post_attempt(
         &self,
         client: &reqwest::Client,
         hook: &DeliveryHook,
@@ -135,7 +135,7 @@ fn sign_sha1(secret: &str, body: &[u8]) -> String {
 }
 
 /// Returns an id in GitHub's form; the same number gives the same id.
-fn guid(serial: u64) -> String {
+fn delivery_guid(serial: u64) -> String {
     let mut random = SplitMix64(serial);
     let (a, b) = (random.next(), random.next());
     format!("{:08x}-{:04x}-11ef-{:04x}-{:012x}", a >> 32, a >> 16 & 0xffff, a & 0xffff, b >> 16)

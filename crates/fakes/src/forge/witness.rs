@@ -18,5 +18,5 @@ pub struct ApiExchange<'a> {
 /// An observer of every exchange.
 pub trait ExchangeObserver: Send + Sync {
     /// Checks one exchange; each returned problem becomes a violation.
-    fn saw(&self, exchange: &ApiExchange<'_>) -> Vec<String>;
+    fn observe_exchange(&self, exchange: &ApiExchange<'_>) -> Vec<String>;
 }

@@ -19,17 +19,17 @@ pub(super) enum BedrockOperation {
 }
 
 /// Returns the model and the operation in the path of a call; `None` for another path.
-pub(super) fn call(path: &str) -> Option<(String, BedrockOperation)> {
+pub(super) fn parse_call_path(path: &str) -> Option<(String, BedrockOperation)> {
     let (id, action) = path.strip_prefix("/model/")?.split_once('/')?;
     let action = match action {
         "invoke-with-response-stream" => BedrockOperation::Stream,
         "count-tokens" => BedrockOperation::Count,
         _ => return None,
     };
-    Some((decoded(id)?, action))
+    Some((decode_percent(id)?, action))
 }
 
-fn decoded(text: &str) -> Option<String> {
+fn decode_percent(text: &str) -> Option<String> {
     let (first, rest) = text.split_once('%').unwrap_or((text, ""));
     let mut bytes = first.as_bytes().to_vec();
     for part in rest.split('%').filter(|part| !part.is_empty()) {
@@ -40,7 +40,7 @@ fn decoded(text: &str) -> Option<String> {
 }
 
 /// Converts the request to the form of the Messages API, for this model.
-pub(super) fn request(body: &Value, id: &str, action: BedrockOperation) -> Result<Value, String> {
+pub(super) fn messages_request(body: &Value, id: &str, action: BedrockOperation) -> Result<Value, String> {
     let mut body = match action {
         BedrockOperation::Stream => body.clone(),
         BedrockOperation::Count => {
@@ -67,7 +67,7 @@ pub(super) fn request(body: &Value, id: &str, action: BedrockOperation) -> Resul
 pub(super) fn refusal(status: u16, kind: &str, message: &str) -> Response {
     let code = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = (code, axum::Json(json!({ "message": message }))).into_response();
-    let kind = if kind.is_empty() { error(status).to_owned() } else { kind.to_owned() };
+    let kind = if kind.is_empty() { error_kind(status).to_owned() } else { kind.to_owned() };
     let named = format!("{kind}:http://internal.amazon.com/coral/com.amazon.bedrock/");
     if let Ok(value) = HeaderValue::from_str(&named) {
         response.headers_mut().insert("x-amzn-errortype", value);
@@ -76,7 +76,7 @@ pub(super) fn refusal(status: u16, kind: &str, message: &str) -> Response {
 }
 
 /// Returns Bedrock's error name for a status.
-fn error(status: u16) -> &'static str {
+fn error_kind(status: u16) -> &'static str {
     match status {
         401 | 403 => "AccessDeniedException",
         404 => "ResourceNotFoundException",
@@ -94,18 +94,18 @@ pub fn chunk(event: &[u8]) -> Vec<u8> {
     let payload = json!({"bytes": BASE64_STANDARD.encode(event), "p": "abcdefgh"}).to_string();
     let headers =
         [(":event-type", "chunk"), (":content-type", "application/json"), (":message-type", "event")];
-    frame(&headers, payload.as_bytes())
+    build_frame(&headers, payload.as_bytes())
 }
 
 /// Returns the frame of an error in an answer that has begun.
 pub fn exception(kind: &str, message: &str) -> Vec<u8> {
     let headers =
         [(":exception-type", kind), (":content-type", "application/json"), (":message-type", "exception")];
-    frame(&headers, json!({ "message": message }).to_string().as_bytes())
+    build_frame(&headers, json!({ "message": message }).to_string().as_bytes())
 }
 
 /// Builds a frame: two lengths and their checksum, the headers as text, the payload, the checksum of it all.
-fn frame(headers: &[(&str, &str)], payload: &[u8]) -> Vec<u8> {
+fn build_frame(headers: &[(&str, &str)], payload: &[u8]) -> Vec<u8> {
     let mut named = Vec::new();
     for (name, value) in headers {
         named.push(u8::try_from(name.len()).unwrap_or(u8::MAX));
@@ -138,9 +138,9 @@ mod tests {
     /// The vectors are the published ones of the format: an empty message, and one with a text header.
     #[test]
     fn frames_are_those_of_the_description() {
-        assert_eq!(hex::encode(frame(&[], b"")), "000000100000000005c248eb7d98c8ff");
+        assert_eq!(hex::encode(build_frame(&[], b"")), "000000100000000005c248eb7d98c8ff");
         assert_eq!(checksum(b"123456789"), 0xcbf4_3926);
-        let whole = frame(&[("a", "b")], b"{}");
+        let whole = build_frame(&[("a", "b")], b"{}");
         assert_eq!(hex::encode(whole.get(12..18).unwrap()), "016107000162");
     }
 
@@ -148,8 +148,8 @@ mod tests {
     fn a_model_is_read_from_the_path() {
         let path = "/model/us.anthropic.claude-sonnet-4-5-20250929-v1%3A0/count-tokens";
         let id = "us.anthropic.claude-sonnet-4-5-20250929-v1:0".to_owned();
-        assert_eq!(call(path), Some((id, BedrockOperation::Count)));
-        assert_eq!(call("/model/x/invoke"), None);
-        assert_eq!(call("/v1/messages"), None);
+        assert_eq!(parse_call_path(path), Some((id, BedrockOperation::Count)));
+        assert_eq!(parse_call_path("/model/x/invoke"), None);
+        assert_eq!(parse_call_path("/v1/messages"), None);
     }
 }

@@ -6,7 +6,7 @@ use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
-use super::events::{AnswerEvent, PreparedAnswer, object, split, tool_id};
+use super::events::{AnswerEvent, PreparedAnswer, object_or_empty, split_text, tool_id};
 use super::script::{AnswerBlock, ScriptedUsage, StreamPlace};
 
 /// Last data of a stream.
@@ -34,7 +34,7 @@ pub(super) fn credential(head: &Parts) -> Result<String, &'static str> {
 }
 
 /// Converts the request to the form of the Messages API, or returns the error in it.
-pub(super) fn request(body: &Value) -> Result<Value, String> {
+pub(super) fn messages_request(body: &Value) -> Result<Value, String> {
     let wrong = |what: &str| Err(what.to_owned());
     if body["model"].as_str().is_none_or(str::is_empty) {
         return wrong("you must provide a model parameter");
@@ -194,7 +194,7 @@ pub(super) fn error(status: u16, kind: &str, message: &str) -> Value {
 }
 
 /// Returns the counts of a provider that writes no caches.
-pub(super) fn counted(usage: ScriptedUsage) -> ScriptedUsage {
+pub(super) fn uncached_usage(usage: ScriptedUsage) -> ScriptedUsage {
     let input = usage.input + usage.cache_write_5m + usage.cache_write_1h;
     ScriptedUsage { input, cache_write_5m: 0, cache_write_1h: 0, ..usage }
 }
@@ -212,13 +212,13 @@ pub(super) fn stream(ready: &PreparedAnswer) -> Vec<AnswerEvent> {
     for (index, block) in ready.blocks.iter().enumerate() {
         match block {
             AnswerBlock::Text { text } => {
-                events.extend(split(text).map(|piece| {
+                events.extend(split_text(text).map(|piece| {
                     let size = piece.len();
                     event(choice_delta(json!({"content": piece})), Some(StreamPlace::Text), size)
                 }));
             }
             AnswerBlock::Thinking { thinking, signature: _ } => {
-                events.extend(split(thinking).map(|piece| {
+                events.extend(split_text(thinking).map(|piece| {
                     let size = piece.len();
                     event(choice_delta(json!({"reasoning_content": piece})), None, size)
                 }));
@@ -229,8 +229,8 @@ pub(super) fn stream(ready: &PreparedAnswer) -> Vec<AnswerEvent> {
                 let id = tool_id(ready, index);
                 let call = json!({"index": calls, "id": id, "type": "function", "function": function});
                 events.push(event(choice_delta(json!({"tool_calls": [call]})), None, 0));
-                let written = json.clone().unwrap_or_else(|| object(input).to_string());
-                events.extend(split(&written).map(|piece| {
+                let written = json.clone().unwrap_or_else(|| object_or_empty(input).to_string());
+                events.extend(split_text(&written).map(|piece| {
                     let size = piece.len();
                     let call = json!({"index": calls, "function": {"arguments": piece}});
                     event(choice_delta(json!({"tool_calls": [call]})), Some(StreamPlace::ToolJson), size)
@@ -294,7 +294,7 @@ mod tests {
     fn a_request_that_the_api_refuses_is_refused() {
         let good = json!({"model": "m", "messages": [{"role": "user", "content": "q"}], "stream": true});
         assert_eq!(
-            request(&good).unwrap()["messages"],
+            messages_request(&good).unwrap()["messages"],
             json!([{"role": "user", "content": [{"type": "text", "text": "q"}]}])
         );
         let call = json!({"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}});
@@ -310,7 +310,7 @@ mod tests {
             (json!([]), false),
         ] {
             let body = json!({"model": "m", "messages": messages, "stream": true});
-            assert_eq!(request(&body).is_ok(), is_good, "{body}");
+            assert_eq!(messages_request(&body).is_ok(), is_good, "{body}");
         }
         for (field, value) in [
             ("system", json!("s")),
@@ -321,7 +321,7 @@ mod tests {
             let mut body =
                 json!({"model": "m", "messages": good["messages"], "stream": true, "stream_options": {}});
             body[field] = value;
-            assert!(request(&body).is_err(), "{field}");
+            assert!(messages_request(&body).is_err(), "{field}");
         }
     }
 }

@@ -34,7 +34,7 @@ impl ModelApi {
     /// Returns the complete stream of an answer.
     pub(super) fn stream(self, ready: &PreparedAnswer) -> Vec<AnswerEvent> {
         match self {
-            Self::Messages | Self::Bedrock => stream(ready),
+            Self::Messages | Self::Bedrock => stream_events(ready),
             Self::Chat => chat::stream(ready),
         }
     }
@@ -50,7 +50,7 @@ impl ModelApi {
     /// Returns the bytes of more text.
     pub(super) fn text(self, more: &str) -> Vec<u8> {
         match self {
-            Self::Messages | Self::Bedrock => self.event(&text(more)),
+            Self::Messages | Self::Bedrock => self.event(&text_delta(more)),
             Self::Chat => self.event(&chat::text(more)),
         }
     }
@@ -58,7 +58,7 @@ impl ModelApi {
     /// Returns the bytes that keep a connection open.
     pub(super) fn ping(self) -> Vec<u8> {
         match self {
-            Self::Messages | Self::Bedrock => self.event(&ping()),
+            Self::Messages | Self::Bedrock => self.event(&ping_event()),
             Self::Chat => b": ping\n\n".to_vec(),
         }
     }
@@ -89,7 +89,7 @@ impl ModelApi {
     }
 
     /// Returns an event that is not JSON.
-    pub(super) fn bad(self) -> Vec<u8> {
+    pub(super) fn bad_event(self) -> Vec<u8> {
         let data = b"{\"type\": \"content_blo";
         match self {
             Self::Messages => [b"event: content_block_delta\ndata: ", data.as_slice(), b"\n\n"].concat(),
@@ -118,12 +118,12 @@ pub(super) struct AnswerEvent {
 }
 
 /// Returns a ping event.
-fn ping() -> Value {
+fn ping_event() -> Value {
     json!({"type": "ping"})
 }
 
 /// Returns more text for block 0.
-fn text(text: &str) -> Value {
+fn text_delta(text: &str) -> Value {
     delta(0, json!({"type": "text_delta", "text": text}))
 }
 
@@ -134,16 +134,19 @@ fn text_block() -> Value {
 }
 
 /// Returns the complete stream.
-fn stream(ready: &PreparedAnswer) -> Vec<AnswerEvent> {
-    let mut events = vec![event(start(ready), Some(StreamPlace::Start), 0), event(ping(), None, 0)];
+fn stream_events(ready: &PreparedAnswer) -> Vec<AnswerEvent> {
+    let mut events = vec![
+        answer_event(message_start(ready), Some(StreamPlace::Start), 0),
+        answer_event(ping_event(), None, 0),
+    ];
     for (index, block) in ready.blocks.iter().enumerate() {
-        let opened = json!({"type": "content_block_start", "index": index, "content_block": opening(ready, index, block)});
-        events.push(event(opened, None, 0));
-        for (more, place) in pieces(block) {
-            let content = size(&more);
-            events.push(event(delta(index, more), place, content));
+        let opened = json!({"type": "content_block_start", "index": index, "content_block": opening_block(ready, index, block)});
+        events.push(answer_event(opened, None, 0));
+        for (more, place) in block_deltas(block) {
+            let content = delta_size(&more);
+            events.push(answer_event(delta(index, more), place, content));
         }
-        events.push(event(
+        events.push(answer_event(
             json!({"type": "content_block_stop", "index": index}),
             Some(StreamPlace::Block),
             0,
@@ -152,28 +155,29 @@ fn stream(ready: &PreparedAnswer) -> Vec<AnswerEvent> {
     // As in the API, counts of the prompt may be missing here.
     let usage = json!({"output_tokens": ready.usage.output, "input_tokens": null, "cache_read_input_tokens": null,
         "cache_creation_input_tokens": null});
-    let end = json!({"stop_reason": ready.stop, "stop_sequence": null, "stop_details": details(&ready.stop)});
-    events.push(event(
+    let end =
+        json!({"stop_reason": ready.stop, "stop_sequence": null, "stop_details": stop_details(&ready.stop)});
+    events.push(answer_event(
         json!({"type": "message_delta", "delta": end, "usage": usage}),
         Some(StreamPlace::Stop),
         0,
     ));
-    events.push(event(json!({"type": "message_stop"}), None, 0));
+    events.push(answer_event(json!({"type": "message_stop"}), None, 0));
     events
 }
 
 /// Returns the answer as one message, for a request without streaming.
-pub(super) fn message(ready: &PreparedAnswer) -> Value {
+pub(super) fn answer_message(ready: &PreparedAnswer) -> Value {
     let content: Vec<Value> =
-        ready.blocks.iter().enumerate().map(|(index, block)| whole(ready, index, block)).collect();
+        ready.blocks.iter().enumerate().map(|(index, block)| complete_block(ready, index, block)).collect();
     json!({
         "id": ready.id, "type": "message", "role": "assistant", "model": ready.model, "content": content,
-        "stop_reason": ready.stop, "stop_sequence": null, "stop_details": details(&ready.stop),
+        "stop_reason": ready.stop, "stop_sequence": null, "stop_details": stop_details(&ready.stop),
         "usage": usage(&ready.usage, ready.usage.output),
     })
 }
 
-fn event(data: Value, place: Option<StreamPlace>, content: usize) -> AnswerEvent {
+fn answer_event(data: Value, place: Option<StreamPlace>, content: usize) -> AnswerEvent {
     AnswerEvent { data, place, content }
 }
 
@@ -181,7 +185,7 @@ fn delta(index: usize, delta: Value) -> Value {
     json!({"type": "content_block_delta", "index": index, "delta": delta})
 }
 
-fn start(ready: &PreparedAnswer) -> Value {
+fn message_start(ready: &PreparedAnswer) -> Value {
     // One token is counted before the first is written.
     let counted = usage(&ready.usage, ready.usage.output.min(1));
     json!({"type": "message_start", "message": {
@@ -204,14 +208,14 @@ fn usage(usage: &ScriptedUsage, output: u64) -> Value {
     })
 }
 
-fn details(stop: &str) -> Value {
+fn stop_details(stop: &str) -> Value {
     if stop != "refusal" {
         return Value::Null;
     }
     json!({"type": "refusal", "category": "cyber", "explanation": "the script says so"})
 }
 
-fn opening(ready: &PreparedAnswer, index: usize, block: &AnswerBlock) -> Value {
+fn opening_block(ready: &PreparedAnswer, index: usize, block: &AnswerBlock) -> Value {
     match block {
         AnswerBlock::Text { .. } => json!({"type": "text", "text": ""}),
         AnswerBlock::Thinking { .. } => json!({"type": "thinking", "thinking": "", "signature": ""}),
@@ -222,7 +226,7 @@ fn opening(ready: &PreparedAnswer, index: usize, block: &AnswerBlock) -> Value {
     }
 }
 
-fn whole(ready: &PreparedAnswer, index: usize, block: &AnswerBlock) -> Value {
+fn complete_block(ready: &PreparedAnswer, index: usize, block: &AnswerBlock) -> Value {
     match block {
         AnswerBlock::Text { text } => json!({"type": "text", "text": text}),
         AnswerBlock::Thinking { thinking, signature } => {
@@ -230,7 +234,7 @@ fn whole(ready: &PreparedAnswer, index: usize, block: &AnswerBlock) -> Value {
         }
         AnswerBlock::RedactedThinking { data } => json!({"type": "redacted_thinking", "data": data}),
         AnswerBlock::ToolUse { name, input, json: _ } => {
-            json!({"type": "tool_use", "id": tool_id(ready, index), "name": name, "input": object(input)})
+            json!({"type": "tool_use", "id": tool_id(ready, index), "name": name, "input": object_or_empty(input)})
         }
     }
 }
@@ -240,19 +244,19 @@ pub(super) fn tool_id(ready: &PreparedAnswer, index: usize) -> String {
     format!("toolu_{}_{index}", ready.id.trim_start_matches("msg_"))
 }
 
-fn pieces(block: &AnswerBlock) -> Vec<(Value, Option<StreamPlace>)> {
+fn block_deltas(block: &AnswerBlock) -> Vec<(Value, Option<StreamPlace>)> {
     match block {
-        AnswerBlock::Text { text } => split(text)
+        AnswerBlock::Text { text } => split_text(text)
             .map(|piece| (json!({"type": "text_delta", "text": piece}), Some(StreamPlace::Text)))
             .collect(),
-        AnswerBlock::Thinking { thinking, signature } => split(thinking)
+        AnswerBlock::Thinking { thinking, signature } => split_text(thinking)
             .map(|piece| (json!({"type": "thinking_delta", "thinking": piece}), None))
             .chain([(json!({"type": "signature_delta", "signature": signature}), None)])
             .collect(),
         AnswerBlock::RedactedThinking { .. } => Vec::new(),
         AnswerBlock::ToolUse { input, json: written, .. } => {
-            let written = written.clone().unwrap_or_else(|| object(input).to_string());
-            let pieces: Vec<String> = split(&written).collect();
+            let written = written.clone().unwrap_or_else(|| object_or_empty(input).to_string());
+            let pieces: Vec<String> = split_text(&written).collect();
             // The API begins with an empty piece.
             std::iter::once(String::new())
                 .chain(pieces)
@@ -265,18 +269,18 @@ fn pieces(block: &AnswerBlock) -> Vec<(Value, Option<StreamPlace>)> {
     }
 }
 
-pub(super) fn object(input: &Value) -> Value {
+pub(super) fn object_or_empty(input: &Value) -> Value {
     if input.is_null() { json!({}) } else { input.clone() }
 }
 
 /// Splits a text into pieces. Long texts get longer pieces, so there are at most a few thousand.
-pub(super) fn split(text: &str) -> impl Iterator<Item = String> {
+pub(super) fn split_text(text: &str) -> impl Iterator<Item = String> {
     let chars: Vec<char> = text.chars().collect();
     let piece = PIECE.max(chars.len() / 2000);
     chars.chunks(piece).map(|chunk| chunk.iter().collect()).collect::<Vec<String>>().into_iter()
 }
 
-fn size(delta: &Value) -> usize {
+fn delta_size(delta: &Value) -> usize {
     ["text", "thinking", "partial_json"]
         .iter()
         .filter_map(|field| delta.get(field).and_then(Value::as_str))

@@ -22,13 +22,13 @@ const MIN_BASE64: usize = 16;
 pub(super) fn orders(body: &Value) -> Vec<AnswerBlock> {
     let mut found = Vec::new();
     for field in ["system", "messages", "tools"] {
-        texts(&body[field], &mut |text| {
+        visit_texts(&body[field], &mut |text| {
             for reading in readings(text) {
-                collect(&reading, &mut found);
+                collect_orders(&reading, &mut found);
             }
         });
     }
-    let done = done(&body["messages"]);
+    let done = completed_orders(&body["messages"]);
     let mut seen = BTreeSet::new();
     found.retain(|block| seen.insert(identity(block)) && !done.contains(&identity(block)));
     let (tools, words): (Vec<_>, Vec<_>) =
@@ -38,13 +38,13 @@ pub(super) fn orders(body: &Value) -> Vec<AnswerBlock> {
 }
 
 /// Visits every text in a value, except for the model's own answers.
-fn texts(value: &Value, take: &mut impl FnMut(&str)) {
+fn visit_texts(value: &Value, take: &mut impl FnMut(&str)) {
     match value {
         Value::String(text) => take(text),
-        Value::Array(values) => values.iter().for_each(|value| texts(value, take)),
+        Value::Array(values) => values.iter().for_each(|value| visit_texts(value, take)),
         Value::Object(fields) => {
             if fields.get("role").and_then(Value::as_str) != Some("assistant") {
-                fields.values().for_each(|value| texts(value, take));
+                fields.values().for_each(|value| visit_texts(value, take));
             }
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
@@ -54,18 +54,18 @@ fn texts(value: &Value, take: &mut impl FnMut(&str)) {
 /// Returns all readings of a text: unchanged, with invisible letters made visible, with reversed parts turned
 /// round, and with base64 decoded.
 fn readings(text: &str) -> Vec<String> {
-    let text = shown(text);
+    let text = unescape_unicode(text);
     let unescaped = text.replace("\\n", "\n").replace("\\\"", "\"");
     let tags: String = text.chars().filter_map(tag).collect();
-    let mut readings = vec![plain(&text), tags, turned(&text), decoded(&text)];
+    let mut readings = vec![normalise_letters(&text), tags, reverse_overrides(&text), decode_base64(&text)];
     if unescaped != text {
-        readings.push(plain(&unescaped));
+        readings.push(normalise_letters(&unescaped));
     }
     readings
 }
 
 /// Replaces each `\u{…}` by its character.
-fn shown(text: &str) -> String {
+fn unescape_unicode(text: &str) -> String {
     let mut parts = text.split("\\u{");
     let mut shown = parts.next().unwrap_or_default().to_owned();
     for part in parts {
@@ -87,7 +87,7 @@ fn shown(text: &str) -> String {
 }
 
 /// Decodes base64 of either alphabet, one line each.
-fn decoded(text: &str) -> String {
+fn decode_base64(text: &str) -> String {
     let is_letter = |char: char| char.is_ascii_alphanumeric() || "+/-_".contains(char);
     let runs = text.split(|char| !is_letter(char)).filter(|run| run.len() >= MIN_BASE64);
     let parts = runs.flat_map(|run| std::iter::once(run).chain(run.split('/')));
@@ -99,12 +99,12 @@ fn decoded(text: &str) -> String {
 }
 
 /// Removes invisible characters and converts full-width letters.
-fn plain(text: &str) -> String {
-    text.chars().filter(|char| !is_unseen(*char)).map(narrow).collect()
+fn normalise_letters(text: &str) -> String {
+    text.chars().filter(|char| !is_unseen(*char)).map(ascii_lookalike).collect()
 }
 
 /// Returns the ASCII character that a full-width letter or a blank looks like.
-fn narrow(char: char) -> char {
+fn ascii_lookalike(char: char) -> char {
     match char {
         '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(char) - 0xfee0).unwrap_or(char),
         '\u{a0}' | '\u{2800}' | '\u{3000}' => ' ',
@@ -128,20 +128,22 @@ fn is_unseen(char: char) -> bool {
 }
 
 /// Reverses the text between a right-to-left override and its end.
-fn turned(text: &str) -> String {
+fn reverse_overrides(text: &str) -> String {
     let parts = text.split('\u{202e}').skip(1);
     let turned = parts.map(|part| {
         let end = part.find(['\u{202c}', '\n']).unwrap_or(part.len());
-        plain(part.get(..end).unwrap_or_default()).chars().rev().collect::<String>()
+        normalise_letters(part.get(..end).unwrap_or_default()).chars().rev().collect::<String>()
     });
     turned.collect::<Vec<_>>().join("\n")
 }
 
 /// Collects the instructions in a text, in order.
-fn collect(text: &str, found: &mut Vec<AnswerBlock>) {
-    for (verb, order) in
-        [("TOOL ", tool as fn(&str) -> Option<AnswerBlock>), ("FETCH ", fetch), ("SAY ", say)]
-    {
+fn collect_orders(text: &str, found: &mut Vec<AnswerBlock>) {
+    for (verb, order) in [
+        ("TOOL ", parse_tool as fn(&str) -> Option<AnswerBlock>),
+        ("FETCH ", parse_fetch),
+        ("SAY ", parse_say),
+    ] {
         for (at, _) in text.match_indices(verb) {
             let before = text.get(..at).and_then(|before| before.chars().next_back());
             let rest = text.get(at + verb.len()..).unwrap_or_default();
@@ -152,13 +154,13 @@ fn collect(text: &str, found: &mut Vec<AnswerBlock>) {
     }
 }
 
-fn tool(rest: &str) -> Option<AnswerBlock> {
+fn parse_tool(rest: &str) -> Option<AnswerBlock> {
     let (name, rest) = rest.trim_start().split_once(char::is_whitespace)?;
     let input = serde_json::Deserializer::from_str(rest).into_iter::<Value>().next()?.ok()?;
     input.is_object().then(|| AnswerBlock::ToolUse { name: name.to_owned(), input, json: None })
 }
 
-fn fetch(rest: &str) -> Option<AnswerBlock> {
+fn parse_fetch(rest: &str) -> Option<AnswerBlock> {
     let end = rest.find(|char: char| char.is_whitespace() || matches!(char, '"' | '\'' | '<' | '>' | ')'));
     let url = rest.get(..end.unwrap_or(rest.len()))?;
     let input = json!({"url": url});
@@ -166,7 +168,7 @@ fn fetch(rest: &str) -> Option<AnswerBlock> {
 }
 
 /// Parses words up to the end of the line, or of the comment around them.
-fn say(rest: &str) -> Option<AnswerBlock> {
+fn parse_say(rest: &str) -> Option<AnswerBlock> {
     let line = rest.lines().next()?;
     let words = line.split("-->").next().and_then(|line| line.split("*/").next())?.trim();
     (!words.is_empty()).then(|| AnswerBlock::Text { text: words.to_owned() })
@@ -181,7 +183,7 @@ fn identity(block: &AnswerBlock) -> String {
 }
 
 /// Returns the instructions that earlier answers have followed.
-fn done(messages: &Value) -> BTreeSet<String> {
+fn completed_orders(messages: &Value) -> BTreeSet<String> {
     let said = messages.as_array().into_iter().flatten().filter(|message| message["role"] == "assistant");
     let blocks = said.flat_map(|message| message["content"].as_array().into_iter().flatten());
     blocks

@@ -43,7 +43,7 @@ impl PromptRole {
     pub(super) const ALL: [Self; 5] = [Self::Audit, Self::Check, Self::Fix, Self::Gate, Self::Describe];
 
     /// Returns the beginnings of its system prompt and of its first message.
-    pub(super) fn beginnings(self) -> (&'static str, &'static str) {
+    pub(super) fn prompt_prefixes(self) -> (&'static str, &'static str) {
         const AUDITOR: &str = "# Your task You audit one change before it is merged";
         const FIXER: &str = "# Your task An audit of a change has found defects.";
         match self {
@@ -60,8 +60,9 @@ impl PromptRole {
 
     /// Returns true if the request is for this role.
     pub(super) fn is_asked(self, body: &Value) -> bool {
-        let (system, first) = self.beginnings();
-        folded(&text(&body["system"])).starts_with(system) && folded(&first_message(body)).starts_with(first)
+        let (system, first) = self.prompt_prefixes();
+        fold_spaces(&content_text(&body["system"])).starts_with(system)
+            && fold_spaces(&first_message(body)).starts_with(first)
     }
 }
 
@@ -184,38 +185,38 @@ impl ScriptedToolCall {
         Self { tool: "run".to_owned(), input: json!({ "argv": argv }) }
     }
 
-    fn block(&self) -> AnswerBlock {
+    fn to_answer_block(&self) -> AnswerBlock {
         AnswerBlock::ToolUse { name: self.tool.clone(), input: self.input.clone(), json: None }
     }
 }
 
 impl ScriptedBehaviour {
     /// Returns the answer to a request.
-    pub(super) fn said(&self, body: &Value) -> Vec<AnswerBlock> {
+    pub(super) fn answer_blocks(&self, body: &Value) -> Vec<AnswerBlock> {
         match self {
-            Self::Audit { bugs, silent } => audit(body, bugs, silent),
-            Self::Fix { mends } => fix(body, mends),
+            Self::Audit { bugs, silent } => answer_audit(body, bugs, silent),
+            Self::Fix { mends } => answer_fix(body, mends),
             Self::Describe { summary, loses } => {
-                let kept = datum(&first_message(body), "kept").filter(|_| !loses).unwrap_or_default();
-                vec![report(json!({ "body": format!("## Summary\n{summary}\n\n{kept}\n") }))]
+                let kept = read_datum(&first_message(body), "kept").filter(|_| !loses).unwrap_or_default();
+                vec![report_block(json!({ "body": format!("## Summary\n{summary}\n\n{kept}\n") }))]
             }
         }
     }
 }
 
-fn report(input: Value) -> AnswerBlock {
+fn report_block(input: Value) -> AnswerBlock {
     AnswerBlock::ToolUse { name: REPORT.to_owned(), input, json: None }
 }
 
 /// Reads the files first, if that is possible, and then reports their bugs.
-fn audit(body: &Value, bugs: &[KnownBug], silent: &[String]) -> Vec<AnswerBlock> {
+fn answer_audit(body: &Value, bugs: &[KnownBug], silent: &[String]) -> Vec<AnswerBlock> {
     let first = first_message(body);
-    let diff = datum(&first, "diff").unwrap_or_default();
-    let mut lines = changed(&diff);
-    let others = datum(&first, "not_shown").unwrap_or_default();
+    let diff = read_datum(&first, "diff").unwrap_or_default();
+    let mut lines = changed_lines(&diff);
+    let others = read_datum(&first, "not_shown").unwrap_or_default();
     let paths: BTreeSet<&str> = lines.keys().map(String::as_str).chain(others.lines()).collect();
     let can_read = body["tools"].as_array().into_iter().flatten().any(|tool| tool["name"] == READ);
-    let has_read = calls(body).any(|(name, _)| name == READ);
+    let has_read = tool_calls(body).any(|(name, _)| name == READ);
     if can_read && !has_read && !paths.is_empty() {
         let read = |path: &&str| {
             let input = json!({ "path": path });
@@ -224,7 +225,7 @@ fn audit(body: &Value, bugs: &[KnownBug], silent: &[String]) -> Vec<AnswerBlock>
         return paths.iter().take(MAX_READ).map(read).collect();
     }
     // The content that was read replaces the lines in the diff.
-    for answer in results(body) {
+    for answer in tool_results(body) {
         let Some((path, read)) = as_read(&answer) else { continue };
         lines.insert(path, read);
     }
@@ -258,20 +259,20 @@ fn audit(body: &Value, bugs: &[KnownBug], silent: &[String]) -> Vec<AnswerBlock>
             }))
         })
         .collect();
-    vec![report(json!({ "findings": findings, "absences": absences }))]
+    vec![report_block(json!({ "findings": findings, "absences": absences }))]
 }
 
 /// Returns the next call that was not made yet, or the report.
-fn fix(body: &Value, mends: &[ScriptedFix]) -> Vec<AnswerBlock> {
+fn answer_fix(body: &Value, mends: &[ScriptedFix]) -> Vec<AnswerBlock> {
     let first = first_message(body);
     let asked = |mend: &&ScriptedFix| mend.title.as_ref().is_none_or(|title| first.contains(title));
     let mends: Vec<&ScriptedFix> = mends.iter().filter(asked).collect();
-    let made = calls(body).count();
+    let made = tool_calls(body).count();
     if let Some(next) = mends.iter().flat_map(|mend| &mend.calls).nth(made) {
-        return vec![next.block()];
+        return vec![next.to_answer_block()];
     }
     let findings = mends.iter().filter_map(|mend| {
-        let id = named(&first, mend.title.as_ref()?)?;
+        let id = finding_id(&first, mend.title.as_ref()?)?;
         Some(match &mend.declined {
             None => json!({ "id": id, "status": "fixed" }),
             Some(why) => json!({ "id": id, "status": "could_not_address", "reason": why }),
@@ -279,11 +280,11 @@ fn fix(body: &Value, mends: &[ScriptedFix]) -> Vec<AnswerBlock> {
     });
     let summary = mends.iter().find_map(|mend| mend.title.as_deref()).unwrap_or("what was found");
     let findings: Vec<Value> = findings.collect();
-    vec![report(json!({ "summary": format!("Fix: {summary}"), "findings": findings }))]
+    vec![report_block(json!({ "summary": format!("Fix: {summary}"), "findings": findings }))]
 }
 
 /// Returns the id of a finding from the `id:` before its title.
-fn named(text: &str, title: &str) -> Option<String> {
+fn finding_id(text: &str, title: &str) -> Option<String> {
     let (before, _) = text.split_once(title)?;
     let (_, after) = before.rsplit_once("id: ")?;
     after.split_whitespace().next().map(str::to_owned)
@@ -293,7 +294,7 @@ fn named(text: &str, title: &str) -> Option<String> {
 type NumberedLines = BTreeMap<String, Vec<(u64, String)>>;
 
 /// Returns the lines after a change, for each file that it names.
-fn changed(diff: &str) -> NumberedLines {
+fn changed_lines(diff: &str) -> NumberedLines {
     let mut files = NumberedLines::new();
     let mut path = None;
     for line in diff.lines() {
@@ -329,7 +330,7 @@ fn as_read(answer: &str) -> Option<(String, Vec<(u64, String)>)> {
 }
 
 /// Returns the content of a named part of a prompt, between its marks.
-fn datum(text: &str, name: &str) -> Option<String> {
+fn read_datum(text: &str, name: &str) -> Option<String> {
     let (before, rest) = text.split_once(&format!(" name=\"{name}\">"))?;
     let (_, word) = before.rsplit_once("<data-")?;
     let (inside, _) = rest.split_once(&format!("</data-{word}>"))?;
@@ -337,40 +338,40 @@ fn datum(text: &str, name: &str) -> Option<String> {
 }
 
 fn first_message(body: &Value) -> String {
-    text(&body["messages"][0]["content"])
+    content_text(&body["messages"][0]["content"])
 }
 
 /// Joins blocks of text.
-fn text(content: &Value) -> String {
+fn content_text(content: &Value) -> String {
     let blocks = content.as_array().into_iter().flatten().filter_map(|block| block["text"].as_str());
     content.as_str().into_iter().chain(blocks).collect::<Vec<_>>().join(" ")
 }
 
-fn folded(text: &str) -> String {
+fn fold_spaces(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Returns true if the run has no answer yet.
 pub(super) fn is_fresh(body: &Value) -> bool {
-    said(body).next().is_none()
+    assistant_messages(body).next().is_none()
 }
 
-fn said(body: &Value) -> impl Iterator<Item = &Value> {
+fn assistant_messages(body: &Value) -> impl Iterator<Item = &Value> {
     body["messages"].as_array().into_iter().flatten().filter(|message| message["role"] == "assistant")
 }
 
 /// Returns the calls that were made in this run.
-fn calls(body: &Value) -> impl Iterator<Item = (&str, &Value)> {
-    said(body)
+fn tool_calls(body: &Value) -> impl Iterator<Item = (&str, &Value)> {
+    assistant_messages(body)
         .flat_map(|message| message["content"].as_array().into_iter().flatten())
         .filter_map(|block| block["name"].as_str().map(|name| (name, &block["input"])))
 }
 
 /// Returns the results of tools in this run.
-fn results(body: &Value) -> impl Iterator<Item = String> {
+fn tool_results(body: &Value) -> impl Iterator<Item = String> {
     let messages = body["messages"].as_array().into_iter().flatten();
     let blocks = messages.flat_map(|message| message["content"].as_array().into_iter().flatten());
-    blocks.filter(|block| block["type"] == "tool_result").map(|block| text(&block["content"]))
+    blocks.filter(|block| block["type"] == "tool_result").map(|block| content_text(&block["content"]))
 }
 
 #[cfg(test)]

@@ -79,7 +79,7 @@ pub struct ScriptedAnswer {
     #[serde(default)]
     pub when: AnswerCondition,
     /// Number of requests that get this answer; 0 for all.
-    #[serde(default = "one")]
+    #[serde(default = "default_times")]
     pub times: u32,
     /// Blocks of the answer, in order.
     #[serde(default)]
@@ -88,7 +88,7 @@ pub struct ScriptedAnswer {
     #[serde(default)]
     pub text: String,
     /// Number of repetitions of that text.
-    #[serde(default = "one")]
+    #[serde(default = "default_times")]
     pub repeat: u32,
     /// Behaviour that depends on the request; the blocks follow its output.
     #[serde(default)]
@@ -110,7 +110,7 @@ pub struct ScriptedAnswer {
     pub fault: Option<ModelFault>,
 }
 
-fn one() -> u32 {
+fn default_times() -> u32 {
     1
 }
 
@@ -317,7 +317,7 @@ impl ModelScript {
     }
 
     /// Returns a script of these answers.
-    pub fn of(answers: impl IntoIterator<Item = ScriptedAnswer>) -> Self {
+    pub fn from_answers(answers: impl IntoIterator<Item = ScriptedAnswer>) -> Self {
         Self { answers: answers.into_iter().collect(), ..Self::default() }
     }
 }
@@ -336,26 +336,27 @@ impl ScriptedAnswer {
 
     /// Returns answers of auditors of changes and of fixes that know these bugs, for all requests from here
     /// on.
-    pub fn audits(bugs: impl IntoIterator<Item = KnownBug>) -> [Self; 2] {
+    pub fn for_auditors(bugs: impl IntoIterator<Item = KnownBug>) -> [Self; 2] {
         let play = ScriptedBehaviour::Audit { bugs: bugs.into_iter().collect(), silent: Vec::new() };
-        [PromptRole::Audit, PromptRole::Check].map(|role| Self::played(play.clone()).by(role).times(0))
+        [PromptRole::Audit, PromptRole::Check]
+            .map(|role| Self::from_behaviour(play.clone()).for_role(role).times(0))
     }
 
     /// Returns the answer of a fixer that knows these fixes, for all requests from here on.
-    pub fn fixes(mends: impl IntoIterator<Item = ScriptedFix>) -> Self {
-        Self::played(ScriptedBehaviour::Fix { mends: mends.into_iter().collect() })
-            .by(PromptRole::Fix)
+    pub fn for_fixer(mends: impl IntoIterator<Item = ScriptedFix>) -> Self {
+        Self::from_behaviour(ScriptedBehaviour::Fix { mends: mends.into_iter().collect() })
+            .for_role(PromptRole::Fix)
             .times(0)
     }
 
     /// Returns the answer of a writer of descriptions, for all requests from here on.
-    pub fn describes(summary: impl Into<String>) -> Self {
+    pub fn for_describer(summary: impl Into<String>) -> Self {
         let play = ScriptedBehaviour::Describe { summary: summary.into(), loses: false };
-        Self::played(play).by(PromptRole::Describe).times(0)
+        Self::from_behaviour(play).for_role(PromptRole::Describe).times(0)
     }
 
     /// Returns an answer that depends on the request.
-    pub fn played(play: ScriptedBehaviour) -> Self {
+    pub fn from_behaviour(play: ScriptedBehaviour) -> Self {
         Self { play: Some(play), ..Self::default() }
     }
 
@@ -379,21 +380,21 @@ impl ScriptedAnswer {
 
     /// Limits the answer to these requests.
     #[must_use]
-    pub fn when(mut self, when: AnswerCondition) -> Self {
+    pub fn with_condition(mut self, when: AnswerCondition) -> Self {
         self.when = when;
         self
     }
 
     /// Limits the answer to requests for this role.
     #[must_use]
-    pub fn by(mut self, role: PromptRole) -> Self {
+    pub fn for_role(mut self, role: PromptRole) -> Self {
         self.when.role = Some(role);
         self
     }
 
     /// Sets the number of output tokens, even above the limit of the request.
     #[must_use]
-    pub fn overrun(self, output: u64) -> Self {
+    pub fn with_overrun(self, output: u64) -> Self {
         Self { overruns: true, ..self.usage(100, output) }
     }
 
@@ -406,14 +407,14 @@ impl ScriptedAnswer {
 
     /// Sets the stop reason.
     #[must_use]
-    pub fn stop(mut self, stop: impl Into<String>) -> Self {
+    pub fn with_stop_reason(mut self, stop: impl Into<String>) -> Self {
         self.stop = Some(stop.into());
         self
     }
 
     /// Returns all blocks of the answer to a request, in order.
-    pub(super) fn said(&self, body: &Value) -> Vec<AnswerBlock> {
-        let mut blocks = self.play.as_ref().map(|play| play.said(body)).unwrap_or_default();
+    pub(super) fn answer_blocks(&self, body: &Value) -> Vec<AnswerBlock> {
+        let mut blocks = self.play.as_ref().map(|play| play.answer_blocks(body)).unwrap_or_default();
         blocks.extend(self.blocks.iter().cloned());
         let repeat = usize::try_from(self.repeat).unwrap_or(usize::MAX);
         let text = Some(self.text.repeat(repeat)).filter(|text| !text.is_empty());
@@ -446,9 +447,9 @@ mod tests {
         )
         .unwrap();
         assert_eq!(script.keys, [KEY]);
-        assert_eq!(script.answers[0].said(&Value::Null).len(), 2);
+        assert_eq!(script.answers[0].answer_blocks(&Value::Null).len(), 2);
         assert_eq!(
-            script.answers[1].said(&Value::Null),
+            script.answers[1].answer_blocks(&Value::Null),
             [AnswerBlock::Text { text: r#"{"findings":[]}"#.into() }]
         );
         assert_eq!(script.answers[1].fault, Some(ModelFault::Cut { after: StreamPlace::ToolJson }));

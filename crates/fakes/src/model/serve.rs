@@ -35,10 +35,10 @@ const PAGE: &str =
 
 /// Returns the routes of the server.
 pub(super) fn router(shared: Arc<FakeModelShared>) -> Router {
-    Router::new().fallback(any).with_state(shared)
+    Router::new().fallback(handle_request).with_state(shared)
 }
 
-async fn any(State(shared): State<Arc<FakeModelShared>>, request: Request) -> Response {
+async fn handle_request(State(shared): State<Arc<FakeModelShared>>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     if head.method == Method::HEAD {
         return StatusCode::OK.into_response();
@@ -46,25 +46,27 @@ async fn any(State(shared): State<Arc<FakeModelShared>>, request: Request) -> Re
     let Ok(body) = to_bytes(body, MAX_BODY).await else {
         return refusal(413, "request_too_large", "Request exceeds the maximum size");
     };
-    let number = shared.log(&head, &body);
+    let number = shared.log_request(&head, &body);
     if shared.is_stalled(number) {
-        shared.resumed(number).await;
+        shared.wait_until_resumed(number).await;
     }
-    let mut response = answer(&shared, &head, &body, number).await;
-    shared.answered(number, response.status().as_u16());
+    let mut response = answer_request(&shared, &head, &body, number).await;
+    shared.record_status(number, response.status().as_u16());
     if let Ok(id) = HeaderValue::from_str(&format!("req_{number:06}")) {
         response.headers_mut().insert("request-id", id);
     }
     response
 }
 
-async fn answer(
+async fn answer_request(
     shared: &Arc<FakeModelShared>,
     head: &axum::http::request::Parts,
     body: &Bytes,
     number: u64,
 ) -> Response {
-    if let Some((id, action)) = bedrock::call(head.uri.path()).filter(|_| head.method == Method::POST) {
+    if let Some((id, action)) =
+        bedrock::parse_call_path(head.uri.path()).filter(|_| head.method == Method::POST)
+    {
         return by_bedrock(shared, head, body, number, &id, action).await;
     }
     if chat::is_call(head.uri.path()) && head.method == Method::POST {
@@ -75,11 +77,11 @@ async fn answer(
         ("POST", "/v1/messages/count_tokens") => true,
         _ => return refusal(404, "not_found_error", "Not found"),
     };
-    let key = match credential(head, body) {
+    let key = match request_credential(head, body) {
         Ok(key) if shared.knows(&key) => key,
         Ok(_) => return refusal(401, "authentication_error", "invalid x-api-key"),
         Err(what) => {
-            shared.violation(number, what);
+            shared.record_violation(number, what);
             return refusal(401, "authentication_error", what);
         }
     };
@@ -89,17 +91,17 @@ async fn answer(
     };
     let version = head.headers.contains_key("anthropic-version");
     let version = if version { Ok(()) } else { Err("anthropic-version: header is required".to_owned()) };
-    if let Err(what) = version.and_then(|()| check(&body, is_count)) {
-        shared.violation(number, &what);
+    if let Err(what) = version.and_then(|()| check_request(&body, is_count)) {
+        shared.record_violation(number, &what);
         return refusal(400, "invalid_request_error", &what);
     }
     if is_count {
-        return axum::Json(json!({"input_tokens": shared.count(&body)})).into_response();
+        return axum::Json(json!({"input_tokens": shared.count_tokens(&body)})).into_response();
     }
-    match shared.pick(&key, &head.headers, &body, number) {
-        Some(picked) => say(shared, picked, ModelApi::Messages, body["stream"] == true, number).await,
+    match shared.pick_answer(&key, &head.headers, &body, number) {
+        Some(picked) => send_answer(shared, picked, ModelApi::Messages, body["stream"] == true, number).await,
         None => {
-            shared.violation(number, "the script has no answer left for it");
+            shared.record_violation(number, "the script has no answer left for it");
             refusal(400, "invalid_request_error", "the script has no answer left for this request")
         }
     }
@@ -115,7 +117,7 @@ async fn by_bedrock(
     action: BedrockOperation,
 ) -> Response {
     let wrong = |what: &str| {
-        shared.violation(number, what);
+        shared.record_violation(number, what);
         bedrock::refusal(400, "", what)
     };
     match credential_of_bedrock(head, body) {
@@ -124,23 +126,23 @@ async fn by_bedrock(
             return bedrock::refusal(403, "UnrecognizedClientException", "The security token is invalid");
         }
         Err(what) => {
-            shared.violation(number, what);
+            shared.record_violation(number, what);
             return bedrock::refusal(403, "InvalidSignatureException", what);
         }
     }
     let body = serde_json::from_slice(body).map_err(|error| error.to_string());
-    let body = match body.and_then(|body: Value| bedrock::request(&body, id, action)) {
+    let body = match body.and_then(|body: Value| bedrock::messages_request(&body, id, action)) {
         Ok(body) => body,
         Err(what) => return wrong(&what),
     };
-    if let Err(what) = check(&body, false) {
+    if let Err(what) = check_request(&body, false) {
         return wrong(&what);
     }
     if action == BedrockOperation::Count {
-        return axum::Json(json!({"inputTokens": shared.count(&body)})).into_response();
+        return axum::Json(json!({"inputTokens": shared.count_tokens(&body)})).into_response();
     }
-    match shared.pick(KEY, &head.headers, &body, number) {
-        Some(picked) => say(shared, picked, ModelApi::Bedrock, true, number).await,
+    match shared.pick_answer(KEY, &head.headers, &body, number) {
+        Some(picked) => send_answer(shared, picked, ModelApi::Bedrock, true, number).await,
         None => wrong("the script has no answer left for it"),
     }
 }
@@ -156,26 +158,26 @@ async fn by_chat(
         Ok(key) if shared.knows(&key) => {}
         Ok(_) => return chat::refusal(401, "", "Incorrect API key provided"),
         Err(what) => {
-            shared.violation(number, what);
+            shared.record_violation(number, what);
             return chat::refusal(401, "", what);
         }
     }
     let wrong = |what: &str| {
-        shared.violation(number, what);
+        shared.record_violation(number, what);
         chat::refusal(400, "", what)
     };
     let body = serde_json::from_slice(body).map_err(|error| error.to_string());
-    let body = match body.and_then(|body: Value| chat::request(&body)) {
+    let body = match body.and_then(|body: Value| chat::messages_request(&body)) {
         Ok(body) => body,
         Err(what) => return wrong(&what),
     };
     if body["stream"] != true {
         return wrong("the fake only streams");
     }
-    match shared.pick(KEY, &head.headers, &body, number) {
+    match shared.pick_answer(KEY, &head.headers, &body, number) {
         Some(mut picked) => {
-            picked.ready.usage = chat::counted(picked.ready.usage);
-            say(shared, picked, ModelApi::Chat, true, number).await
+            picked.ready.usage = chat::uncached_usage(picked.ready.usage);
+            send_answer(shared, picked, ModelApi::Chat, true, number).await
         }
         None => wrong("the script has no answer left for it"),
     }
@@ -196,7 +198,7 @@ fn credential_of_bedrock(head: &axum::http::request::Parts, body: &[u8]) -> Resu
 }
 
 /// Returns the single credential of a request. A signature by the known key counts as [`KEY`].
-fn credential(head: &axum::http::request::Parts, body: &[u8]) -> Result<String, &'static str> {
+fn request_credential(head: &axum::http::request::Parts, body: &[u8]) -> Result<String, &'static str> {
     let headers = &head.headers;
     if signature::is_signed(head) && !headers.contains_key("x-api-key") {
         return signature::check(head, body, &MESSAGES)
@@ -212,7 +214,7 @@ fn credential(head: &axum::http::request::Parts, body: &[u8]) -> Result<String, 
 }
 
 /// Checks a request as the API does. Unknown keys and betas are accepted, as they are there.
-fn check(body: &Value, is_count: bool) -> Result<(), String> {
+fn check_request(body: &Value, is_count: bool) -> Result<(), String> {
     if body["model"].as_str().is_none_or(str::is_empty) {
         return Err("model: Field required".to_owned());
     }
@@ -257,7 +259,7 @@ fn refusal(status: u16, kind: &str, message: &str) -> Response {
 }
 
 /// Returns the error type that the API sends with a status.
-fn kind(status: u16) -> &'static str {
+fn error_kind(status: u16) -> &'static str {
     match status {
         401 => "authentication_error",
         402 => "billing_error",
@@ -272,7 +274,7 @@ fn kind(status: u16) -> &'static str {
     }
 }
 
-async fn say(
+async fn send_answer(
     shared: &Arc<FakeModelShared>,
     picked: PickedAnswer,
     form: ModelApi,
@@ -284,7 +286,7 @@ async fn say(
         Some(ModelFault::Status { status, error, message, headers }) => {
             let message = if message.is_empty() { "the script says so" } else { message };
             let mut response = match form {
-                ModelApi::Messages if error.is_empty() => refusal(*status, kind(*status), message),
+                ModelApi::Messages if error.is_empty() => refusal(*status, error_kind(*status), message),
                 ModelApi::Messages => refusal(*status, error, message),
                 ModelApi::Bedrock => bedrock::refusal(*status, error, message),
                 ModelApi::Chat => chat::refusal(*status, error, message),
@@ -317,7 +319,7 @@ async fn say(
         return match fault {
             None | Some(ModelFault::Slow { .. }) => {
                 shared.bill(number, &ready, ready.usage.output, true);
-                axum::Json(events::message(&ready)).into_response()
+                axum::Json(events::answer_message(&ready)).into_response()
             }
             Some(_) => hang_up(),
         };
@@ -391,7 +393,7 @@ impl AnswerStream {
     /// Sends the events, and the fault at its place. The sent part is billed.
     async fn send(mut self, ready: &PreparedAnswer, fault: Option<ModelFault>) {
         let mut written = 0;
-        if self.wrong(&fault, StreamPlace::Headers, &[]).await.is_err() {
+        if self.apply_fault(&fault, StreamPlace::Headers, &[]).await.is_err() {
             return;
         }
         let events = self.form.stream(ready);
@@ -403,13 +405,13 @@ impl AnswerStream {
             let is_last = index + 1 == events.len();
             // A client that disconnects may or may not have received it: the provider has written it and
             // bills it.
-            self.bill(ready, written, is_last);
-            if self.event(&event.data).await.is_err() {
+            self.bill_written(ready, written, is_last);
+            if self.send_event(&event.data).await.is_err() {
                 return;
             }
             let rest: &[AnswerEvent] = events.get(index + 1..).unwrap_or_default();
             let over = match event.place {
-                Some(place) => self.wrong(&fault, place, rest).await,
+                Some(place) => self.apply_fault(&fault, place, rest).await,
                 None => Ok(()),
             };
             if over.is_err() {
@@ -418,29 +420,29 @@ impl AnswerStream {
         }
     }
 
-    fn bill(&self, ready: &PreparedAnswer, written: usize, is_last: bool) {
+    fn bill_written(&self, ready: &PreparedAnswer, written: usize, is_last: bool) {
         let written = u64::try_from(written.div_ceil(4)).unwrap_or(u64::MAX);
         let output = if is_last { ready.usage.output } else { written.min(ready.usage.output) };
         self.shared.bill(self.number, ready, output, is_last);
     }
 
     /// Waits until the connection has written all sent pieces, or is gone.
-    async fn flushed(&mut self) {
+    async fn wait_until_flushed(&mut self) {
         let sent = self.sent;
         let _ = self.written.wait_for(|written| *written >= Some(sent)).await;
     }
 
-    async fn event(&mut self, data: &Value) -> Result<(), StreamEnd> {
-        self.piece(self.form.event(data)).await
+    async fn send_event(&mut self, data: &Value) -> Result<(), StreamEnd> {
+        self.send_piece(self.form.event(data)).await
     }
 
-    async fn piece(&mut self, bytes: Vec<u8>) -> Result<(), StreamEnd> {
+    async fn send_piece(&mut self, bytes: Vec<u8>) -> Result<(), StreamEnd> {
         self.sent += 1;
         self.sender.send(Ok(Bytes::from(bytes))).await.map_err(|_| StreamEnd)
     }
 
     /// Performs the fault that belongs to this place.
-    async fn wrong(
+    async fn apply_fault(
         &mut self,
         fault: &Option<ModelFault>,
         here: StreamPlace,
@@ -450,30 +452,32 @@ impl AnswerStream {
             Some(ModelFault::Cut { after }) if *after == here => {
                 let next = rest.first().map(|event| self.form.event(&event.data)).unwrap_or_default();
                 let half = next.get(..next.len() / 2).unwrap_or_default();
-                self.piece(half.to_vec()).await?;
-                self.flushed().await;
+                self.send_piece(half.to_vec()).await?;
+                self.wait_until_flushed().await;
                 let _ = self.sender.send(Err(io::Error::other("cut on purpose"))).await;
                 Err(StreamEnd)
             }
             Some(ModelFault::Error { after, error, message }) if *after == here => {
-                self.piece(self.form.error(error, message)).await?;
+                self.send_piece(self.form.error(error, message)).await?;
                 Err(StreamEnd)
             }
-            Some(ModelFault::BadJson { after }) if *after == here => self.piece(self.form.bad()).await,
+            Some(ModelFault::BadJson { after }) if *after == here => {
+                self.send_piece(self.form.bad_event()).await
+            }
             Some(ModelFault::Stall { after }) if *after == here => {
-                self.flushed().await;
-                self.shared.hangs();
+                self.wait_until_flushed().await;
+                self.shared.record_hung_answer();
                 self.sender.closed().await;
                 Err(StreamEnd)
             }
             Some(ModelFault::Endless) if here == StreamPlace::Start => {
-                self.piece(self.form.text_block()).await?;
+                self.send_piece(self.form.text_block()).await?;
                 loop {
-                    self.piece(self.form.text("and so on, ")).await?;
+                    self.send_piece(self.form.text("and so on, ")).await?;
                 }
             }
             Some(ModelFault::Pings { millis }) if here == StreamPlace::Start => loop {
-                self.piece(self.form.ping()).await?;
+                self.send_piece(self.form.ping()).await?;
                 tokio::time::sleep(Duration::from_millis(*millis)).await;
             },
             Some(

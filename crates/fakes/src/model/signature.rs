@@ -45,16 +45,17 @@ pub fn aws_secret_key() -> String {
 
 /// Returns true if this request is signed.
 pub(super) fn is_signed(head: &Parts) -> bool {
-    text(head, "authorization").is_some_and(|value| value.starts_with(ALGORITHM))
+    header_text(head, "authorization").is_some_and(|value| value.starts_with(ALGORITHM))
 }
 
 /// Returns true if the signature is by the known key.
 pub(crate) fn check(head: &Parts, body: &[u8], service: &SignedService) -> Result<bool, &'static str> {
-    if text(head, "anthropic-workspace-id") != service.workspace {
+    if header_text(head, "anthropic-workspace-id") != service.workspace {
         return Err("anthropic-workspace-id: not the workspace of this key");
     }
-    let said =
-        text(head, "authorization").and_then(|value| value.strip_prefix(ALGORITHM)).unwrap_or_default();
+    let said = header_text(head, "authorization")
+        .and_then(|value| value.strip_prefix(ALGORITHM))
+        .unwrap_or_default();
     let part =
         |name: &str| said.split(',').find_map(|part| part.trim().strip_prefix(name)?.strip_prefix('='));
     let (Some(credential), Some(signed), Some(signature)) =
@@ -62,7 +63,7 @@ pub(crate) fn check(head: &Parts, body: &[u8], service: &SignedService) -> Resul
     else {
         return Err("authorization: not a whole signature");
     };
-    let date = text(head, "x-amz-date").ok_or("x-amz-date: missing")?;
+    let date = header_text(head, "x-amz-date").ok_or("x-amz-date: missing")?;
     let at = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", date).map_err(|_| "x-amz-date: no time")?;
     let at = at.to_zoned(jiff::tz::TimeZone::UTC).map_err(|_| "x-amz-date: no time")?.timestamp();
     if (Timestamp::now().as_second() - at.as_second()).abs() > MAX_AGE {
@@ -80,13 +81,13 @@ pub(crate) fn check(head: &Parts, body: &[u8], service: &SignedService) -> Resul
     }
     let headers: String = signed
         .split(';')
-        .map(|name| format!("{name}:{}\n", text(head, name).unwrap_or_default().trim()))
+        .map(|name| format!("{name}:{}\n", header_text(head, name).unwrap_or_default().trim()))
         .collect();
     let query = head.uri.query().unwrap_or_default();
     let request = format!(
         "{}\n{}\n{query}\n{headers}\n{signed}\n{}",
         head.method,
-        encoded(head.uri.path()),
+        encode_path(head.uri.path()),
         digest(body)
     );
     let to_sign = format!("{ALGORITHM}\n{date}\n{scope}\n{}", digest(request.as_bytes()));
@@ -97,14 +98,14 @@ pub(crate) fn check(head: &Parts, body: &[u8], service: &SignedService) -> Resul
 }
 
 /// Encodes a path for signing: characters that are percent-encoded already are encoded once more.
-fn encoded(path: &str) -> String {
+fn encode_path(path: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte);
     path.bytes()
         .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
         .collect()
 }
 
-fn text<'a>(head: &'a Parts, name: &str) -> Option<&'a str> {
+fn header_text<'a>(head: &'a Parts, name: &str) -> Option<&'a str> {
     head.headers.get(name).and_then(|value| value.to_str().ok())
 }
 

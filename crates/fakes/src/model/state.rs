@@ -96,7 +96,7 @@ impl FakeModelShared {
         Self { state: Mutex::new(state), stall: watch::Sender::default() }
     }
 
-    fn state(&self) -> MutexGuard<'_, FakeModelState> {
+    fn lock_state(&self) -> MutexGuard<'_, FakeModelState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -109,12 +109,12 @@ impl FakeModelShared {
     }
 
     /// Waits until the stalled request may continue.
-    pub(super) async fn resumed(&self, number: u64) {
+    pub(super) async fn wait_until_resumed(&self, number: u64) {
         // The sender lives as long as this state.
         let _ = self.stall.subscribe().wait_for(|(nth, _)| *nth != Some(number)).await;
     }
 
-    pub(super) async fn stalls(&self) {
+    pub(super) async fn wait_until_stalled(&self) {
         // The sender lives as long as this state.
         let _ = self.stall.subscribe().wait_for(|(_, is_there)| *is_there).await;
     }
@@ -128,24 +128,24 @@ impl FakeModelShared {
         self.stall.borrow().0 == Some(number)
     }
 
-    pub(super) fn play(&self, script: ModelScript) {
-        let mut state = self.state();
+    pub(super) fn set_script(&self, script: ModelScript) {
+        let mut state = self.lock_state();
         let before = std::mem::replace(&mut state.script, script);
         let given = std::mem::take(&mut state.given);
         state.before = Some((before, given, state.requests));
     }
 
     pub(super) fn knows(&self, key: &str) -> bool {
-        self.state().script.keys.iter().any(|known| known == key)
+        self.lock_state().script.keys.iter().any(|known| known == key)
     }
 
-    pub(super) fn log(&self, head: &Parts, body: &Bytes) -> u64 {
+    pub(super) fn log_request(&self, head: &Parts, body: &Bytes) -> u64 {
         let headers = head.headers.iter().map(|(name, value)| {
             (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
         });
         let body = serde_json::from_slice(body)
             .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(body).into_owned()));
-        let mut state = self.state();
+        let mut state = self.lock_state();
         state.requests += 1;
         let number = state.requests;
         if state.log.len() == MAX_LOGGED {
@@ -164,71 +164,71 @@ impl FakeModelShared {
         number
     }
 
-    pub(super) fn answered(&self, number: u64, status: u16) {
-        self.note(number, |logged| logged.status = Some(status));
+    pub(super) fn record_status(&self, number: u64, status: u16) {
+        self.update_log_entry(number, |logged| logged.status = Some(status));
     }
 
-    fn note(&self, number: u64, note: impl FnOnce(&mut LoggedModelCall)) {
-        if let Some(logged) = self.state().log.iter_mut().rev().find(|logged| logged.number == number) {
+    fn update_log_entry(&self, number: u64, note: impl FnOnce(&mut LoggedModelCall)) {
+        if let Some(logged) = self.lock_state().log.iter_mut().rev().find(|logged| logged.number == number) {
             note(logged);
         }
     }
 
-    pub(super) fn violation(&self, number: u64, what: &str) {
-        self.state().violations.push(format!("request {number}: {what}"));
+    pub(super) fn record_violation(&self, number: u64, what: &str) {
+        self.lock_state().violations.push(format!("request {number}: {what}"));
     }
 
-    pub(super) fn count(&self, body: &Value) -> u64 {
+    pub(super) fn count_tokens(&self, body: &Value) -> u64 {
         prompt_tokens(body)
     }
 
-    pub(super) fn logged(&self) -> Vec<LoggedModelCall> {
-        self.state().log.iter().cloned().collect()
+    pub(super) fn request_log(&self) -> Vec<LoggedModelCall> {
+        self.lock_state().log.iter().cloned().collect()
     }
 
     pub(super) fn bills(&self) -> Vec<RequestBill> {
-        self.state().bills.values().cloned().collect()
+        self.lock_state().bills.values().cloned().collect()
     }
 
-    pub(super) fn forgive(&self) {
-        self.state().violations.clear();
+    pub(super) fn clear_violations(&self) {
+        self.lock_state().violations.clear();
     }
 
     pub(super) fn violations(&self) -> Vec<String> {
-        self.state().violations.clone()
+        self.lock_state().violations.clone()
     }
 
-    pub(super) fn hung(&self) -> u64 {
-        self.state().hung
+    pub(super) fn hung_answer_count(&self) -> u64 {
+        self.lock_state().hung
     }
 
     /// Counts an answer that sends nothing more.
-    pub(super) fn hangs(&self) {
-        self.state().hung += 1;
+    pub(super) fn record_hung_answer(&self) {
+        self.lock_state().hung += 1;
     }
 
     /// Bills a request for the part that was written so far.
     pub(super) fn bill(&self, number: u64, ready: &PreparedAnswer, output: u64, is_complete: bool) {
         let usage = ScriptedUsage { output, ..ready.usage };
         let bill = RequestBill { number, model: ready.model.clone(), usage, is_complete };
-        self.state().bills.insert(number, bill);
+        self.lock_state().bills.insert(number, bill);
     }
 
     /// Returns the answer for a request and counts it as given.
-    pub(super) fn pick(
+    pub(super) fn pick_answer(
         &self,
         key: &str,
         headers: &HeaderMap,
         body: &Value,
         number: u64,
     ) -> Option<PickedAnswer> {
-        let picked = self.picked(key, headers, body, number)?;
-        self.note(number, |logged| logged.said.clone_from(&picked.ready.blocks));
+        let picked = self.next_answer(key, headers, body, number)?;
+        self.update_log_entry(number, |logged| logged.said.clone_from(&picked.ready.blocks));
         Some(picked)
     }
 
-    fn picked(&self, key: &str, headers: &HeaderMap, body: &Value, number: u64) -> Option<PickedAnswer> {
-        let mut state = self.state();
+    fn next_answer(&self, key: &str, headers: &HeaderMap, body: &Value, number: u64) -> Option<PickedAnswer> {
+        let mut state = self.lock_state();
         let FakeModelState { script, given, before, .. } = &mut *state;
         let (script, given) = match before {
             Some((script, given, last)) if number <= *last => (script, given),
@@ -238,21 +238,21 @@ impl FakeModelShared {
             let orders = obedient::orders(body);
             if !orders.is_empty() {
                 let answer = ScriptedAnswer { blocks: orders, ..ScriptedAnswer::default() };
-                return Some(PickedAnswer { ready: ready(&answer, body, number), fault: None });
+                return Some(PickedAnswer { ready: prepare_answer(&answer, body, number), fault: None });
             }
         }
         let whose = if script.each_key { key.to_owned() } else { String::new() };
         let given = given.entry(whose).or_default();
         given.resize(script.answers.len(), 0);
         let (answer, given) = script.answers.iter().zip(given).find(|(answer, given)| {
-            (answer.times == 0 || **given < answer.times) && meets(&answer.when, key, headers, body)
+            (answer.times == 0 || **given < answer.times) && meets_condition(&answer.when, key, headers, body)
         })?;
         *given = given.saturating_add(1);
-        Some(PickedAnswer { ready: ready(answer, body, number), fault: answer.fault.clone() })
+        Some(PickedAnswer { ready: prepare_answer(answer, body, number), fault: answer.fault.clone() })
     }
 }
 
-fn meets(when: &AnswerCondition, key: &str, headers: &HeaderMap, body: &Value) -> bool {
+fn meets_condition(when: &AnswerCondition, key: &str, headers: &HeaderMap, body: &Value) -> bool {
     let AnswerCondition { model, key: wanted, headers: wanted_headers, contains, role, fresh, system, first } =
         when;
     let has =
@@ -260,43 +260,43 @@ fn meets(when: &AnswerCondition, key: &str, headers: &HeaderMap, body: &Value) -
     model.as_ref().is_none_or(|model| body["model"] == model.as_str())
         && wanted.as_ref().is_none_or(|wanted| wanted == key)
         && wanted_headers.iter().all(has)
-        && contains.as_ref().is_none_or(|text| holds(body, text))
+        && contains.as_ref().is_none_or(|text| value_contains(body, text))
         && role.is_none_or(|role| role.is_asked(body))
         && fresh.is_none_or(|fresh| fresh == play::is_fresh(body))
-        && says(&body["system"], system)
-        && says(&body["messages"][0]["content"], first)
+        && prompt_contains(&body["system"], system)
+        && prompt_contains(&body["messages"][0]["content"], first)
 }
 
 /// Returns true if a prompt contains all these texts. Its blocks are read as one text, with each run of white
 /// space as one space.
-fn says(content: &Value, wanted: &[String]) -> bool {
+fn prompt_contains(content: &Value, wanted: &[String]) -> bool {
     let blocks = content.as_array().into_iter().flatten().filter_map(|block| block["text"].as_str());
-    let text = folded(&content.as_str().into_iter().chain(blocks).collect::<Vec<_>>().join(" "));
-    wanted.iter().all(|wanted| text.contains(&folded(wanted)))
+    let text = fold_spaces(&content.as_str().into_iter().chain(blocks).collect::<Vec<_>>().join(" "));
+    wanted.iter().all(|wanted| text.contains(&fold_spaces(wanted)))
 }
 
-fn folded(text: &str) -> String {
+fn fold_spaces(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-fn holds(value: &Value, wanted: &str) -> bool {
+fn value_contains(value: &Value, wanted: &str) -> bool {
     match value {
         Value::String(text) => text.contains(wanted),
-        Value::Array(values) => values.iter().any(|value| holds(value, wanted)),
-        Value::Object(fields) => fields.values().any(|value| holds(value, wanted)),
+        Value::Array(values) => values.iter().any(|value| value_contains(value, wanted)),
+        Value::Object(fields) => fields.values().any(|value| value_contains(value, wanted)),
         Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
 }
 
 /// Returns the answer with its counts. No answer is longer than the request allows.
-fn ready(answer: &ScriptedAnswer, body: &Value, number: u64) -> PreparedAnswer {
-    let blocks = answer.said(body);
+fn prepare_answer(answer: &ScriptedAnswer, body: &Value, number: u64) -> PreparedAnswer {
+    let blocks = answer.answer_blocks(body);
     let calls = blocks.iter().any(|block| matches!(block, AnswerBlock::ToolUse { .. }));
     let mut stop =
         answer.stop.clone().unwrap_or_else(|| if calls { "tool_use" } else { "end_turn" }.to_owned());
     let mut usage = answer.usage.unwrap_or_else(|| ScriptedUsage {
         input: prompt_tokens(body),
-        output: tokens(blocks.iter().map(size).sum()),
+        output: tokens(blocks.iter().map(block_size).sum()),
         ..ScriptedUsage::default()
     });
     let most = body["max_tokens"].as_u64().unwrap_or(u64::MAX);
@@ -317,7 +317,7 @@ fn tokens(bytes: usize) -> u64 {
     u64::try_from(bytes.div_ceil(BYTES_PER_TOKEN)).unwrap_or(u64::MAX).max(1)
 }
 
-fn size(block: &AnswerBlock) -> usize {
+fn block_size(block: &AnswerBlock) -> usize {
     match block {
         AnswerBlock::Text { text } => text.len(),
         AnswerBlock::Thinking { thinking, .. } => thinking.len(),

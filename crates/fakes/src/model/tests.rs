@@ -79,9 +79,10 @@ async fn a_stream_has_the_events_of_the_api_in_their_order() {
 
 #[tokio::test]
 async fn who_wants_no_stream_gets_the_same_message() {
-    let model = FakeModel::start(ModelScript::of([ScriptedAnswer::tool("read", json!({"path": "a"}))]))
-        .await
-        .unwrap();
+    let model =
+        FakeModel::start(ModelScript::from_answers([ScriptedAnswer::tool("read", json!({"path": "a"}))]))
+            .await
+            .unwrap();
     let message: Value = post(&model, &ask(false)).await.unwrap().json().await.unwrap();
     assert_eq!(
         (&message["stop_reason"], &message["content"][0]["input"]["path"]),
@@ -91,7 +92,8 @@ async fn who_wants_no_stream_gets_the_same_message() {
 
 #[tokio::test]
 async fn wrong_and_double_credentials_are_refused() {
-    let model = FakeModel::start(ModelScript::of([ScriptedAnswer::text("x").times(0)])).await.unwrap();
+    let model =
+        FakeModel::start(ModelScript::from_answers([ScriptedAnswer::text("x").times(0)])).await.unwrap();
     let client = Client::builder().no_proxy().build().unwrap();
     let status = async |headers: &[(&str, &str)]| {
         let mut request = client.post(format!("{}/v1/messages", model.url())).json(&ask(true));
@@ -111,7 +113,8 @@ async fn wrong_and_double_credentials_are_refused() {
 
 #[tokio::test]
 async fn requests_that_the_api_refuses_are_refused() {
-    let model = FakeModel::start(ModelScript::of([ScriptedAnswer::text("x").times(0)])).await.unwrap();
+    let model =
+        FakeModel::start(ModelScript::from_answers([ScriptedAnswer::text("x").times(0)])).await.unwrap();
     let mut bad = vec![ask(true), ask(true), ask(true), ask(true), ask(true)];
     bad[0]["max_tokens"] = json!(0);
     bad[1]["messages"] = json!([]);
@@ -131,9 +134,9 @@ async fn requests_that_the_api_refuses_are_refused() {
 async fn answers_are_chosen_by_what_is_asked_and_used_up() {
     let when = |model: &str| AnswerCondition { model: Some(model.into()), ..AnswerCondition::default() };
     let contains = AnswerCondition { contains: Some("hello".into()), ..AnswerCondition::default() };
-    let script = ModelScript::of([
-        ScriptedAnswer::text("for n").when(when("n")).times(0),
-        ScriptedAnswer::text("once").when(contains),
+    let script = ModelScript::from_answers([
+        ScriptedAnswer::text("for n").with_condition(when("n")).times(0),
+        ScriptedAnswer::text("once").with_condition(contains),
         ScriptedAnswer::text("then").times(0).usage(1, 5000),
     ]);
     let model = FakeModel::start(script).await.unwrap();
@@ -152,7 +155,7 @@ async fn answers_are_chosen_by_what_is_asked_and_used_up() {
         }
     }
     assert_eq!(said, ["once", "for n", "then", "for n"]);
-    assert_eq!(model.log().iter().map(|logged| logged.status).collect::<Vec<_>>(), [Some(200); 4]);
+    assert_eq!(model.request_log().iter().map(|logged| logged.status).collect::<Vec<_>>(), [Some(200); 4]);
 }
 
 #[tokio::test]
@@ -160,7 +163,7 @@ async fn each_credential_can_play_the_script_from_its_beginning() {
     let script = ModelScript {
         keys: vec![KEY.into(), "second".into()],
         each_key: true,
-        ..ModelScript::of([ScriptedAnswer::text("one"), ScriptedAnswer::text("two")])
+        ..ModelScript::from_answers([ScriptedAnswer::text("one"), ScriptedAnswer::text("two")])
     };
     let model = FakeModel::start(script).await.unwrap();
     let client = Client::builder().no_proxy().build().unwrap();
@@ -180,7 +183,7 @@ async fn faults_are_what_they_say() {
         error: "overloaded_error".into(),
         message: "m".into(),
     };
-    let script = ModelScript::of([
+    let script = ModelScript::from_answers([
         ScriptedAnswer::status(529),
         ScriptedAnswer::fault(ModelFault::Reset),
         cut(StreamPlace::Start),
@@ -208,7 +211,8 @@ async fn faults_are_what_they_say() {
 
 #[tokio::test]
 async fn an_obedient_model_does_what_it_reads_and_then_what_the_script_says() {
-    let script = ModelScript { obedient: true, ..ModelScript::of([ScriptedAnswer::text("the end")]) };
+    let script =
+        ModelScript { obedient: true, ..ModelScript::from_answers([ScriptedAnswer::text("the end")]) };
     let model = FakeModel::start(script).await.unwrap();
     let mut body = ask(false);
     body["messages"][0]["content"] = json!("<!-- TOOL run {\"argv\":[\"id\"]} -->");
@@ -258,8 +262,8 @@ async fn an_answer_may_be_for_requests_that_say_something_wherever_lines_end() {
         ("be good", "kind", false),
         ("be good", "said before", false),
     ] {
-        let script = ModelScript::of([
-            ScriptedAnswer::text("right").when(when(system, first)),
+        let script = ModelScript::from_answers([
+            ScriptedAnswer::text("right").with_condition(when(system, first)),
             ScriptedAnswer::text("wrong"),
         ]);
         let model = FakeModel::start(script).await.unwrap();

@@ -1,6 +1,6 @@
 //! Commits as git shows them: the log between two commits, and single commits.
 
-use super::{FakeGitError, RepoBuilder, git, run};
+use super::{FakeGitError, RepoBuilder, git_command, run_command};
 
 /// Git format with the fields of [`CommitObject`].
 const LOG_FORMAT: &str = "--format=%H%x00%P%x00%T%x00%an%x00%ae%x00%at%x00%cn%x00%ce%x00%ct%x00%B%x01";
@@ -26,22 +26,22 @@ pub(crate) struct FakeCommitIdentity {
 
 impl RepoBuilder {
     /// Returns the commits that `head` has and `base` has not, oldest first.
-    pub(crate) fn log(&self, base: &str, head: &str) -> Result<Vec<CommitObject>, FakeGitError> {
+    pub(crate) fn commits_between(&self, base: &str, head: &str) -> Result<Vec<CommitObject>, FakeGitError> {
         let range = format!("{base}..{head}");
-        self.logged(&["--reverse", "--topo-order", &range])
+        self.read_log(&["--reverse", "--topo-order", &range])
     }
 
     /// Returns a commit; `None` if it does not exist.
-    pub(crate) fn show(&self, sha: &str) -> Result<Option<CommitObject>, FakeGitError> {
+    pub(crate) fn find_commit(&self, sha: &str) -> Result<Option<CommitObject>, FakeGitError> {
         if !self.contains(sha) {
             return Ok(None);
         }
-        Ok(self.logged(&["--max-count=1", sha])?.pop())
+        Ok(self.read_log(&["--max-count=1", sha])?.pop())
     }
 
     /// Returns the commits that `git log` lists for these arguments.
-    fn logged(&self, which: &[&str]) -> Result<Vec<CommitObject>, FakeGitError> {
-        let log = run(git(&self.dir).args(["log", LOG_FORMAT]).args(which).arg("--"))?;
+    fn read_log(&self, which: &[&str]) -> Result<Vec<CommitObject>, FakeGitError> {
+        let log = run_command(git_command(&self.dir).args(["log", LOG_FORMAT]).args(which).arg("--"))?;
         let log = String::from_utf8_lossy(&log);
         let entries = log.split('\u{1}').map(str::trim_start).filter(|entry| !entry.is_empty());
         let read = |entry: &str| {

@@ -2,15 +2,15 @@
 
 use std::process::Stdio;
 
-use super::{COMMIT_STEP, FIRST_COMMIT, FakeGitError, RepoBuilder, git, run};
+use super::{COMMIT_STEP, FIRST_COMMIT, FakeGitError, RepoBuilder, git_command, run_command};
 
 impl RepoBuilder {
     /// Returns the files that conflict if `theirs` is merged into `ours`. Nothing is committed.
-    pub(crate) fn conflicting(&self, ours: &str, theirs: &str) -> Result<Vec<String>, FakeGitError> {
+    pub(crate) fn conflicting_files(&self, ours: &str, theirs: &str) -> Result<Vec<String>, FakeGitError> {
         let what = || "git merge-tree".to_owned();
         let options =
             ["merge-tree", "--write-tree", "--no-messages", "--name-only", "-z", "--end-of-options"];
-        let output = git(&self.dir)
+        let output = git_command(&self.dir)
             .args(options)
             .args([ours, theirs])
             .stdin(Stdio::null())
@@ -40,7 +40,7 @@ impl RepoBuilder {
         message: &str,
     ) -> Result<Option<String>, FakeGitError> {
         let what = || "git merge-tree".to_owned();
-        let mut command = git(&self.dir);
+        let mut command = git_command(&self.dir);
         let output = command
             .args(["merge-tree", "--write-tree", "--no-messages", "--end-of-options", ours, theirs])
             .stdin(Stdio::null())
@@ -56,14 +56,15 @@ impl RepoBuilder {
         }
         let tree = String::from_utf8_lossy(&output.stdout).trim().to_owned();
         let date = FIRST_COMMIT + COMMIT_STEP * i64::try_from(self.commits.len()).unwrap_or(0);
-        let mut command = git(&self.dir);
+        let mut command = git_command(&self.dir);
         for who in ["AUTHOR", "COMMITTER"] {
             command
                 .env(format!("GIT_{who}_NAME"), "forge")
                 .env(format!("GIT_{who}_EMAIL"), "forge@example.invalid");
             command.env(format!("GIT_{who}_DATE"), format!("{date} +0000"));
         }
-        let made = run(command.args(["commit-tree", &tree, "-p", ours, "-p", theirs, "-m", message]))?;
+        let made =
+            run_command(command.args(["commit-tree", &tree, "-p", ours, "-p", theirs, "-m", message]))?;
         let sha = String::from_utf8_lossy(&made).trim().to_owned();
         self.commits.insert(sha.clone(), Some(ours.to_owned()));
         for name in refs {

@@ -34,7 +34,7 @@ pub(super) fn number_in(key: &str) -> Option<u64> {
 }
 
 /// Appends the segments to an address, each percent-encoded.
-pub(super) fn append<'a>(root: &Url, segments: impl IntoIterator<Item = &'a str>) -> Url {
+pub(super) fn append_segments<'a>(root: &Url, segments: impl IntoIterator<Item = &'a str>) -> Url {
     let mut url = root.clone();
     url.set_query(None);
     url.set_fragment(None);
@@ -64,20 +64,20 @@ pub(super) fn is_repository_name(text: &str) -> bool {
 }
 
 /// Returns both parts of a repository name.
-pub(super) fn parts<'a>(what: &str, repo: &'a str) -> Result<(&'a str, &'a str), ForgeError> {
+pub(super) fn split_repository_name<'a>(what: &str, repo: &'a str) -> Result<(&'a str, &'a str), ForgeError> {
     match repo.split_once('/') {
         Some(parts) if is_repository_name(repo) => Ok(parts),
-        Some(_) | None => Err(rejected(what, "the repository is not `owner/name`")),
+        Some(_) | None => Err(rejected_error(what, "the repository is not `owner/name`")),
     }
 }
 
 /// Returns the error for an operation that this forge has no call for, or for an input that cannot be sent.
-pub(super) fn rejected(what: &str, message: &str) -> ForgeError {
+pub(super) fn rejected_error(what: &str, message: &str) -> ForgeError {
     ForgeError::Rejected { what: what.to_owned(), message: message.to_owned() }
 }
 
 /// Quotes a text in the syntax of the queries of both forges.
-pub(super) fn quoted(text: &str) -> String {
+pub(super) fn quote_text(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
@@ -89,6 +89,6 @@ pub(super) fn remember<V>(known: &mut HashMap<String, V>, key: String, value: V)
     known.insert(key, value);
 }
 
-pub(super) fn account(id: impl std::fmt::Display) -> AccountId {
+pub(super) fn account_id(id: impl std::fmt::Display) -> AccountId {
     AccountId::new(id.to_string())
 }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use truing_core::id::{Sha, UnixMillis};
 use truing_core::port::ForgeError;
 
-use crate::http::unavailable;
+use crate::http::unavailable_error;
 
 /// Maximum number of pages of one list that are read. At 50 items a page that is more than any pull request
 /// shows.
@@ -17,24 +17,24 @@ pub(super) const MAX_REPOSITORY_PAGES: usize = 100;
 pub(super) const MAX_COMMENT_CHARS: usize = 4096;
 
 /// Returns the error of a list that has more than `most` pages.
-pub(super) fn endless(what: &str, most: usize) -> ForgeError {
-    unavailable(what, &format!("the list has more than {most} pages, or they go round in a circle"))
+pub(super) fn endless_list_error(what: &str, most: usize) -> ForgeError {
+    unavailable_error(what, &format!("the list has more than {most} pages, or they go round in a circle"))
 }
 
 /// Parses an instant (ISO 8601 with an offset).
-pub(super) fn instant(what: &str, text: &str) -> Result<UnixMillis, ForgeError> {
+pub(super) fn parse_instant(what: &str, text: &str) -> Result<UnixMillis, ForgeError> {
     match text.parse::<Timestamp>() {
         Ok(instant) => Ok(UnixMillis(instant.as_millisecond())),
-        Err(_) => Err(unavailable(what, "a time is not ISO 8601")),
+        Err(_) => Err(unavailable_error(what, "a time is not ISO 8601")),
     }
 }
 
 /// Formats an instant for a query.
-pub(super) fn spelled(at: UnixMillis) -> String {
+pub(super) fn format_instant(at: UnixMillis) -> String {
     Timestamp::from_second(at.0.div_euclid(1000)).unwrap_or_default().to_string()
 }
 
 /// Parses a full hash.
-pub(super) fn sha(what: &str, text: &str) -> Result<Sha, ForgeError> {
-    Sha::parse(text).map_err(|error| unavailable(what, &error.to_string()))
+pub(super) fn parse_sha(what: &str, text: &str) -> Result<Sha, ForgeError> {
+    Sha::parse(text).map_err(|error| unavailable_error(what, &error.to_string()))
 }

@@ -38,7 +38,7 @@ impl BitbucketUser {
 /// The head or the base of a pull request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct PullRequestEnd {
-    /// Newest commit of the branch; [`Sha::none`] if it is gone.
+    /// Newest commit of the branch; [`Sha::null`] if it is gone.
     pub(super) commit: Sha,
     /// Branch name without `refs/heads/`.
     pub(super) branch: String,
@@ -185,14 +185,14 @@ pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
     fn options(&self) -> &BitbucketOptions;
 
     /// Returns the limits of the forge, narrowed to the version of the server where that is known.
-    fn row(&self) -> &'static ForgeCapability;
+    fn capability_row(&self) -> &'static ForgeCapability;
 
     /// Returns a copy of the client that makes its write calls under this permit.
     #[must_use]
     fn with_permit(&self, permit: &Arc<Permit>) -> Self;
 
     /// Returns our own account, which is requested once.
-    async fn own(&self) -> Result<OwnAccount, ForgeError>;
+    async fn own_account(&self) -> Result<OwnAccount, ForgeError>;
 
     /// Reads a pull request, with full hashes of head and base.
     async fn pull(&self, what: &str, repo: &str, number: u64) -> Result<BitbucketPullRequest, ForgeError>;
@@ -206,10 +206,16 @@ pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
     ) -> Result<Vec<BitbucketPullRequest>, ForgeError>;
 
     /// Lists all comments of a pull request, oldest first.
-    async fn notes(&self, what: &str, repo: &str, number: u64) -> Result<Vec<BitbucketComment>, ForgeError>;
+    async fn list_notes(
+        &self,
+        what: &str,
+        repo: &str,
+        number: u64,
+    ) -> Result<Vec<BitbucketComment>, ForgeError>;
 
     /// Reads one comment; [`ForgeError::NotFound`] if it is gone.
-    async fn note(&self, what: &str, repo: &str, of: (u64, u64)) -> Result<BitbucketComment, ForgeError>;
+    async fn load_note(&self, what: &str, repo: &str, of: (u64, u64))
+    -> Result<BitbucketComment, ForgeError>;
 
     /// Reads one comment and finds the first comment of its thread, which the response for an answer to an
     /// answer does not name.
@@ -219,11 +225,11 @@ pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
         repo: &str,
         (number, id): (u64, u64),
     ) -> Result<BitbucketComment, ForgeError> {
-        let note = self.note(what, repo, (number, id)).await?;
+        let note = self.load_note(what, repo, (number, id)).await?;
         if note.is_deleted || (note.parent.is_none() && note.on.is_none()) {
             return Ok(note);
         }
-        let notes = self.notes(what, repo, number).await?;
+        let notes = self.list_notes(what, repo, number).await?;
         Ok(notes.into_iter().find(|note| note.id == id).unwrap_or(note))
     }
 
@@ -274,7 +280,7 @@ pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
     async fn decline(&self, what: &str, repo: &str, pull: &BitbucketPullRequest) -> Result<(), ForgeError>;
 
     /// Requests a review from an account, in addition to the existing requests.
-    async fn ask(
+    async fn request_reviewer(
         &self,
         what: &str,
         repo: &str,
@@ -300,7 +306,7 @@ pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
     async fn commits(&self, what: &str, repo: &str, number: u64) -> Result<Vec<BitbucketCommit>, ForgeError>;
 
     /// Previews the result of a merge.
-    async fn merging(
+    async fn preview_merge(
         &self,
         what: &str,
         repo: &str,
@@ -329,8 +335,13 @@ pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
     ) -> Result<bool, ForgeError>;
 
     /// Reads the repository with this id, whose last known name is `repo`.
-    async fn look(&self, what: &str, id: &str, repo: &str) -> Result<RepositoryDetails, ForgeError>;
+    async fn load_repository(
+        &self,
+        what: &str,
+        id: &str,
+        repo: &str,
+    ) -> Result<RepositoryDetails, ForgeError>;
 
     /// Returns true if this account may write to the repository.
-    async fn permits(&self, repo: &str, author: &AuthorAccount) -> Result<bool, ForgeError>;
+    async fn has_write_access(&self, repo: &str, author: &AuthorAccount) -> Result<bool, ForgeError>;
 }

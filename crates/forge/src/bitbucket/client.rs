@@ -22,7 +22,7 @@ use truing_core::port::{
 };
 use truing_core::publish::{CommentSubject, ObservedComment, Producer, PublishLimits};
 
-use super::address::{parts, rejected};
+use super::address::{rejected_error, split_repository_name};
 use super::calls::{BitbucketApi, BitbucketPullRequest};
 use super::login::BitbucketAccounts;
 use crate::marker::MarkerKeys;
@@ -49,7 +49,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     }
 
     /// Returns the beginning of the error message of a call on the pull request: operation and place.
-    fn what(&self, doing: &str) -> String {
+    fn what_of_pull(&self, doing: &str) -> String {
         format!("{}#{}: {doing}", self.repo, self.id.number)
     }
 
@@ -59,16 +59,16 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     }
 
     /// Returns the client if it is for a pull request, and an error if it is for a repository alone.
-    fn one(&self) -> Result<&Self, ForgeError> {
+    fn require_pull(&self) -> Result<&Self, ForgeError> {
         if self.id.number != 0 {
             return Ok(self);
         }
-        Err(rejected(&self.what_of_repository("reading a pull request"), "no pull request is named"))
+        Err(rejected_error(&self.what_of_repository("reading a pull request"), "no pull request is named"))
     }
 
     /// Returns the id for which a marker is made. The number 0 stands for the description of a pull request
     /// itself.
-    fn place(&self, number: u64) -> PrId {
+    fn marker_place(&self, number: u64) -> PrId {
         PrId { number, ..self.id.clone() }
     }
 
@@ -77,14 +77,18 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     }
 
     async fn accounts(&self) -> Result<BitbucketAccounts<'_>, ForgeError> {
-        let own = self.calls.own().await?;
-        Ok(BitbucketAccounts::new(own, &self.calls.options().accounts, self.calls.row().unique_names))
+        let own = self.calls.own_account().await?;
+        Ok(BitbucketAccounts::new(
+            own,
+            &self.calls.options().accounts,
+            self.calls.capability_row().unique_names,
+        ))
     }
 
     /// Reads a pull request and checks that the name still belongs to this repository. A name can pass to
     /// another repository, an id cannot.
     async fn read_pull(&self, what: &str, number: u64) -> Result<BitbucketPullRequest, ForgeError> {
-        parts(what, &self.repo)?;
+        split_repository_name(what, &self.repo)?;
         let pull = self.calls.pull(what, &self.repo, number).await?;
         match &pull.base.repository {
             Some((id, _)) if *id != self.id.repository => {
@@ -97,51 +101,51 @@ impl<C: BitbucketApi> BitbucketClient<C> {
 
     /// Returns the error for an effect that this forge does not have, before any call.
     fn refuse(&self, effect: &Effect) -> ForgeError {
-        let (row, intended) = (self.calls.row(), effect.intended());
+        let (row, intended) = (self.calls.capability_row(), effect.intent());
         let why = intended.kind.lacking_at(row.kind).unwrap_or("it has no such thing");
-        rejected(&self.what_of_repository(&intended.what), &format!("{}: {why}", row.name))
+        rejected_error(&self.what_of_repository(&intended.what), &format!("{}: {why}", row.name))
     }
 }
 
 #[async_trait]
 impl<C: BitbucketApi> ForgeRead for BitbucketClient<C> {
     async fn pull_request(&self) -> Result<PullRequest, ForgeError> {
-        self.one()?.read_request().await
+        self.require_pull()?.read_request().await
     }
 
-    async fn now(&self) -> Result<PullDetails, ForgeError> {
-        self.one()?.read_now().await
+    async fn pull_details(&self) -> Result<PullDetails, ForgeError> {
+        self.require_pull()?.read_now().await
     }
 
-    async fn merge(&self) -> Result<MergeSummary, ForgeError> {
-        self.one()?.read_merge().await
+    async fn merge_state(&self) -> Result<MergeSummary, ForgeError> {
+        self.require_pull()?.read_merge().await
     }
 
     async fn checks(&self, commit: &Sha) -> Result<Vec<CommitCheck>, ForgeError> {
-        let what = self.what(&format!("reading the checks of {}", commit.short()));
+        let what = self.what_of_pull(&format!("reading the checks of {}", commit.short_sha()));
         self.calls.checks(&what, &self.repo, commit).await
     }
 
     async fn labels(&self) -> Result<Vec<AppliedLabel>, ForgeError> {
-        self.one().map(|_| Vec::new())
+        self.require_pull().map(|_| Vec::new())
     }
 
     async fn reviews(&self) -> Result<Vec<PullReview>, ForgeError> {
-        let what = self.one()?.what("reading its reviews");
-        let notes = self.calls.notes(&what, &self.repo, self.id.number).await?;
+        let what = self.require_pull()?.what_of_pull("reading its reviews");
+        let notes = self.calls.list_notes(&what, &self.repo, self.id.number).await?;
         let pull = self.read_pull(&what, self.id.number).await?;
         Ok(self.reviews_of(&self.accounts().await?, &pull, &notes))
     }
 
     async fn threads(&self) -> Result<Vec<ReviewThread>, ForgeError> {
-        self.one()?.list_threads().await
+        self.require_pull()?.list_threads().await
     }
 
     async fn comments(
         &self,
         known: &[(CommentSubject, CommentId)],
     ) -> Result<Vec<ObservedComment>, ForgeError> {
-        self.one()?.list_observed(known).await
+        self.require_pull()?.list_observed(known).await
     }
 
     async fn item_at(
@@ -149,27 +153,27 @@ impl<C: BitbucketApi> ForgeRead for BitbucketClient<C> {
         known: &[(CommentSubject, CommentId)],
         comment: &CommentId,
     ) -> Result<Option<CommentSubject>, ForgeError> {
-        self.one()?.look_for_item(known, comment).await
+        self.require_pull()?.look_for_item(known, comment).await
     }
 
     async fn topic_at(&self, comment: &CommentId) -> Result<Option<Topic>, ForgeError> {
-        let threads = self.one()?.list_threads().await?;
+        let threads = self.require_pull()?.list_threads().await?;
         let mut began = threads.iter().filter_map(|thread| thread.comments.first());
         Ok(began.find(|first| first.id == *comment).and_then(|first| first.topic.clone()))
     }
 
-    async fn said(&self, text: &str) -> Result<Vec<ConversationComment>, ForgeError> {
-        self.one()?.find_said(text).await
+    async fn matching_comments(&self, text: &str) -> Result<Vec<ConversationComment>, ForgeError> {
+        self.require_pull()?.find_said(text).await
     }
 
-    async fn eyes(&self, _: &CommentId) -> Result<Vec<Actor>, ForgeError> {
+    async fn eye_reactions(&self, _: &CommentId) -> Result<Vec<Actor>, ForgeError> {
         // Cloud has no call for reactions, and Data Center has none that reads them.
-        self.one().map(|_| Vec::new())
+        self.require_pull().map(|_| Vec::new())
     }
 
     async fn repository(&self) -> Result<RepositoryDetails, ForgeError> {
         let what = self.what_of_repository("asking for the repository");
-        self.calls.look(&what, &self.id.repository, &self.repo).await
+        self.calls.load_repository(&what, &self.id.repository, &self.repo).await
     }
 
     async fn pulls_from(&self, branch: &str) -> Result<Vec<BranchPull>, ForgeError> {
@@ -193,8 +197,8 @@ impl<C: BitbucketApi> ForgeRead for BitbucketClient<C> {
         self.list_replies(number, since).await
     }
 
-    fn bounds(&self) -> PublishLimits {
-        self.calls.row().bounds(self.settle_delay())
+    fn publish_limits(&self) -> PublishLimits {
+        self.calls.capability_row().publish_limits(self.settle_delay())
     }
 }
 

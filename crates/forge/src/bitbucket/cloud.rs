@@ -18,8 +18,8 @@ use truing_core::id::{AccountId, Sha};
 use truing_core::port::{Clock, ForgeError, SharedStateStore};
 use url::Url;
 
-use super::address::{append, parts, remember};
-use super::bounds::{MAX_PAGES, endless};
+use super::address::{append_segments, remember, split_repository_name};
+use super::bounds::{MAX_PAGES, endless_list_error};
 use super::login::{OwnAccount, connect};
 use super::options::{BitbucketError, BitbucketOptions};
 use crate::http::{ForgeHttpClient, ForgeRequest, ForgeResponse, HttpTimeouts, RequestAuthorization};
@@ -70,7 +70,7 @@ impl BitbucketCloud {
         Ok(Self { inner: Arc::new(CloudInner { options, http, login, learnt: Arc::default() }) })
     }
 
-    fn by(&self, http: ForgeHttpClient) -> Self {
+    fn with_http(&self, http: ForgeHttpClient) -> Self {
         let CloudInner { options, login, learnt, .. } = &*self.inner;
         let (options, login, learnt) = (options.clone(), login.clone(), learnt.clone());
         Self { inner: Arc::new(CloudInner { options, http, login, learnt }) }
@@ -79,10 +79,10 @@ impl BitbucketCloud {
     /// Returns a client whose rate limits are shared by all processes with this login. It must be called
     /// before the first request, because it drops the limits recorded so far.
     #[must_use]
-    pub fn sharing(&self, common: Arc<dyn SharedStateStore>) -> Self {
+    pub fn with_shared_limits(&self, common: Arc<dyn SharedStateStore>) -> Self {
         let CloudInner { options, http, .. } = &*self.inner;
         let login = format!("token/{}", options.token.name());
-        self.by(http.sharing(common, &options.api_url, &login))
+        self.with_http(http.with_shared_limits(common, &options.api_url, &login))
     }
 
     async fn send(&self, call: &ForgeRequest) -> Result<ForgeResponse, ForgeError> {
@@ -111,17 +111,17 @@ impl BitbucketCloud {
     }
 
     /// Reads all items of a list. The next page is the one that the response names, on this host only.
-    async fn all<T: DeserializeOwned>(&self, what: &str, first: Url) -> Result<Vec<T>, ForgeError> {
+    async fn get_all<T: DeserializeOwned>(&self, what: &str, first: Url) -> Result<Vec<T>, ForgeError> {
         let (mut all, mut url, mut seen) = (Vec::new(), first, Vec::new());
         loop {
             let answer = self.send(&ForgeRequest::get(what, url.clone())).await?;
-            let (items, next) = page(&answer)?;
+            let (items, next) = parse_page(&answer)?;
             all.extend(items);
             seen.push(url);
             match next {
                 None => return Ok(all),
                 Some(next) if seen.len() == MAX_PAGES || seen.contains(&next) => {
-                    return Err(endless(what, MAX_PAGES));
+                    return Err(endless_list_error(what, MAX_PAGES));
                 }
                 Some(next) => url = next,
             }
@@ -130,12 +130,12 @@ impl BitbucketCloud {
 
     /// Returns an address below the root of the API.
     fn root<'a>(&self, tail: impl IntoIterator<Item = &'a str>) -> Url {
-        append(&self.inner.options.api_url, tail)
+        append_segments(&self.inner.options.api_url, tail)
     }
 
     /// Returns an address below that of a repository.
     fn url(&self, what: &str, repo: &str, tail: &[&str]) -> Result<Url, ForgeError> {
-        let (workspace, slug) = parts(what, repo)?;
+        let (workspace, slug) = split_repository_name(what, repo)?;
         Ok(self.root(["repositories", workspace, slug].into_iter().chain(tail.iter().copied())))
     }
 
@@ -149,8 +149,11 @@ impl BitbucketCloud {
     /// Returns the page of a pull request. It is built without a request because a status needs nothing else
     /// of the pull request.
     fn page_of(&self, what: &str, repo: &str, number: u64) -> Result<Url, ForgeError> {
-        let (workspace, slug) = parts(what, repo)?;
-        Ok(append(&self.inner.options.git_url, [workspace, slug, "pull-requests", &number.to_string()]))
+        let (workspace, slug) = split_repository_name(what, repo)?;
+        Ok(append_segments(
+            &self.inner.options.git_url,
+            [workspace, slug, "pull-requests", &number.to_string()],
+        ))
     }
 
     /// Returns the cached full hash for this key.
@@ -164,8 +167,8 @@ impl BitbucketCloud {
 }
 
 /// Returns the items of a page and the address of the next page.
-fn page<T: DeserializeOwned>(answer: &ForgeResponse) -> Result<(Vec<T>, Option<Url>), ForgeError> {
+fn parse_page<T: DeserializeOwned>(answer: &ForgeResponse) -> Result<(Vec<T>, Option<Url>), ForgeError> {
     let page: wire::CloudPage<T> = answer.json()?;
-    let next = page.next.map(|next| answer.address(&next)).transpose()?;
+    let next = page.next.map(|next| answer.parse_server_url(&next)).transpose()?;
     Ok((page.values, next))
 }

@@ -17,8 +17,8 @@ use tokio::sync::OnceCell;
 use truing_core::port::{Clock, ForgeError, SharedStateStore};
 use url::Url;
 
-use super::address::{append, parts, remember, with_query};
-use super::bounds::{MAX_PAGES, endless};
+use super::address::{append_segments, remember, split_repository_name, with_query};
+use super::bounds::{MAX_PAGES, endless_list_error};
 use super::login::{OwnAccount, connect};
 use super::options::{BitbucketError, BitbucketOptions};
 use crate::capability::BITBUCKET_DC;
@@ -86,7 +86,7 @@ impl BitbucketDataCenter {
         })
     }
 
-    fn by(&self, http: ForgeHttpClient) -> Self {
+    fn with_http(&self, http: ForgeHttpClient) -> Self {
         let DataCenterInner { options, login, learnt, .. } = &*self.inner;
         let (options, login, learnt) = (options.clone(), login.clone(), learnt.clone());
         Self { inner: Arc::new(DataCenterInner { options, http, login, learnt, diff: Arc::default() }) }
@@ -95,10 +95,10 @@ impl BitbucketDataCenter {
     /// Returns a client whose rate limits are shared by all processes with this login. It must be called
     /// before the first request, because it drops the limits recorded so far.
     #[must_use]
-    pub fn sharing(&self, common: Arc<dyn SharedStateStore>) -> Self {
+    pub fn with_shared_limits(&self, common: Arc<dyn SharedStateStore>) -> Self {
         let DataCenterInner { options, http, .. } = &*self.inner;
         let login = format!("token/{}", options.token.name());
-        self.by(http.sharing(common, &options.api_url, &login))
+        self.with_http(http.with_shared_limits(common, &options.api_url, &login))
     }
 
     /// Sends a request. Data Center also answers 401 when a permission is missing, so a second request then
@@ -107,9 +107,9 @@ impl BitbucketDataCenter {
         let DataCenterInner { http, login, .. } = &*self.inner;
         match http.send(login, call).await {
             Err(ForgeError::Unauthorized { what }) if self.is_known().await => {
-                Err(forbidden(what, "status 401, but the server knows the token", call))
+                Err(forbidden_error(what, "status 401, but the server knows the token", call))
             }
-            Err(ForgeError::Forbidden { what, message }) => Err(forbidden(what, &message, call)),
+            Err(ForgeError::Forbidden { what, message }) => Err(forbidden_error(what, &message, call)),
             sent => sent,
         }
     }
@@ -134,29 +134,29 @@ impl BitbucketDataCenter {
 
     /// Reads all items of a list. The server gives the start of the next page; a page may be shorter than
     /// requested.
-    async fn all<T: DeserializeOwned>(&self, what: &str, first: Url) -> Result<Vec<T>, ForgeError> {
+    async fn get_all<T: DeserializeOwned>(&self, what: &str, first: Url) -> Result<Vec<T>, ForgeError> {
         let (mut all, mut start) = (Vec::new(), 0);
         for _ in 0..MAX_PAGES {
-            let page: wire::DataCenterPage<T> = self.get(what, paged(&first, start)).await?;
+            let page: wire::DataCenterPage<T> = self.get(what, page_url(&first, start)).await?;
             let next = page.next();
             all.extend(page.values);
             match next {
                 None => return Ok(all),
-                Some(next) if next <= start => return Err(endless(what, MAX_PAGES)),
+                Some(next) if next <= start => return Err(endless_list_error(what, MAX_PAGES)),
                 Some(next) => start = next,
             }
         }
-        Err(endless(what, MAX_PAGES))
+        Err(endless_list_error(what, MAX_PAGES))
     }
 
     /// Returns an address below the root of the server.
     fn root<'a>(&self, tail: impl IntoIterator<Item = &'a str>) -> Url {
-        append(&self.inner.options.api_url, ["rest"].into_iter().chain(tail))
+        append_segments(&self.inner.options.api_url, ["rest"].into_iter().chain(tail))
     }
 
     /// Returns an address below that of a repository, in one of the server's APIs.
     fn in_api(&self, what: &str, api: &str, repo: &str, tail: &[&str]) -> Result<Url, ForgeError> {
-        let (key, slug) = parts(what, repo)?;
+        let (key, slug) = split_repository_name(what, repo)?;
         let path = [api, "latest", "projects", key, "repos", slug];
         Ok(self.root(path.into_iter().chain(tail.iter().copied())))
     }
@@ -175,9 +175,9 @@ impl BitbucketDataCenter {
 
     /// Returns the page of a pull request.
     fn page_of(&self, what: &str, repo: &str, number: u64) -> Result<Url, ForgeError> {
-        let (key, slug) = parts(what, repo)?;
+        let (key, slug) = split_repository_name(what, repo)?;
         let path = ["projects", key, "repos", slug, "pull-requests", &number.to_string()];
-        Ok(append(&self.inner.options.api_url, path))
+        Ok(append_segments(&self.inner.options.api_url, path))
     }
 
     fn remember_name(&self, id: &str, name: &str) {
@@ -192,7 +192,7 @@ impl BitbucketDataCenter {
 
 /// Returns the error for a forbidden call, with the permission that the call needs, which the server does not
 /// name.
-fn forbidden(what: String, message: &str, call: &ForgeRequest) -> ForgeError {
+fn forbidden_error(what: String, message: &str, call: &ForgeRequest) -> ForgeError {
     let permission = permission(call.method.as_str(), call.url.path());
     let message = format!("{message} (it asks for the permission {permission})");
     ForgeError::Forbidden { what, message }
@@ -215,7 +215,7 @@ pub(super) fn permission(method: &str, path: &str) -> &'static str {
 }
 
 /// Returns the page of a list that begins at this item, with the maximum page size.
-fn paged(first: &Url, start: u64) -> Url {
+fn page_url(first: &Url, start: u64) -> Url {
     let (start, limit) = (start.to_string(), BITBUCKET_DC.page.to_string());
     with_query(first.clone(), &[("start", &start), ("limit", &limit)])
 }

@@ -72,5 +72,5 @@ pub(super) fn know_comments(
     complete: bool,
 ) {
     all.replace_parts(parts, complete);
-    *none = CachedListing::nothing();
+    *none = CachedListing::empty();
 }

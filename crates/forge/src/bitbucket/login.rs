@@ -45,7 +45,7 @@ impl<'a> BitbucketAccounts<'a> {
     }
 
     /// Returns which of our accounts this is; `None` if it is not ours.
-    pub(super) fn whose(&self, user: &BitbucketUser) -> Option<BitbucketAccountKind> {
+    pub(super) fn account_kind(&self, user: &BitbucketUser) -> Option<BitbucketAccountKind> {
         if user.id == self.own.user.id {
             return Some(BitbucketAccountKind::Present);
         }
@@ -64,7 +64,7 @@ impl<'a> BitbucketAccounts<'a> {
 
     /// Returns true if this account is one of ours. A deleted account is not.
     pub(super) fn is_ours(&self, user: Option<&BitbucketUser>) -> bool {
-        user.is_some_and(|user| self.whose(user).is_some())
+        user.is_some_and(|user| self.account_kind(user).is_some())
     }
 
     /// Returns an account as an actor, marked if it is ours.
@@ -81,14 +81,14 @@ pub(super) fn connect(
     clock: Arc<dyn Clock>,
 ) -> Result<(ForgeHttpClient, RequestAuthorization), BitbucketError> {
     for url in [&options.api_url, &options.git_url] {
-        checked(&options.name, url)?;
+        check_url(&options.name, url)?;
     }
     let wrong = |cause| BitbucketError::Client { name: options.name.clone(), cause };
     let http = ForgeHttpClient::new(&options.api_url, WIRE, patience, clock).map_err(wrong)?;
     Ok((http, authorization(options).map_err(wrong)?))
 }
 
-fn checked(name: &str, url: &Url) -> Result<(), BitbucketError> {
+fn check_url(name: &str, url: &Url) -> Result<(), BitbucketError> {
     let is_right = matches!(url.scheme(), "http" | "https")
         && url.has_host()
         && url.username().is_empty()
@@ -128,6 +128,6 @@ pub(super) fn actor(accounts: &BitbucketAccounts<'_>, user: Option<&BitbucketUse
 }
 
 /// Returns the error of a response that names no account.
-pub(super) fn nobody(what: &str) -> ForgeError {
-    crate::http::unavailable(what, "the answer names no account")
+pub(super) fn no_account_error(what: &str) -> ForgeError {
+    crate::http::unavailable_error(what, "the answer names no account")
 }

@@ -21,7 +21,7 @@ use crate::capability::MarkerForm;
 use crate::forge_server::ForgeServer as _;
 use crate::listing::CachedListing;
 use crate::marker::MarkerKeys;
-use crate::testing::{CANARY, Hand, Reply, Request, Server, patience, permit};
+use crate::testing::{CANARY, Hand, Reply, Request, Server, permit, test_timeouts};
 
 mod cloud;
 mod data_center;
@@ -60,15 +60,15 @@ fn options(server: &Server) -> BitbucketOptions {
 }
 
 fn hand() -> Hand {
-    Hand::at(UnixMillis(1_795_161_600_000))
+    Hand::new(UnixMillis(1_795_161_600_000))
 }
 
 fn cloud(server: &Server) -> BitbucketCloud {
-    BitbucketCloud::with_patience(options(server), patience(), Arc::new(hand())).unwrap()
+    BitbucketCloud::with_patience(options(server), test_timeouts(), Arc::new(hand())).unwrap()
 }
 
 fn center(server: &Server) -> BitbucketDataCenter {
-    BitbucketDataCenter::with_patience(options(server), patience(), Arc::new(hand())).unwrap()
+    BitbucketDataCenter::with_patience(options(server), test_timeouts(), Arc::new(hand())).unwrap()
 }
 
 fn pull(server: &Server) -> BitbucketCloudClient {

@@ -13,21 +13,22 @@ const SIGNATURE: &str = "x-hub-signature";
 const ATTEMPT: &str = "x-attempt-number";
 
 /// Reads the headers of a delivery; `id` is the name of the header with the id of the delivery.
-pub(super) fn delivery<'a>(headers: &'a HeaderMap, id: &str) -> DeliveryHeaders<'a> {
+pub(super) fn parse_headers<'a>(headers: &'a HeaderMap, id: &str) -> DeliveryHeaders<'a> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let signature = DeliverySignature::of(headers.get_all(SIGNATURE).iter().map(|value| value.as_bytes()));
+    let signature =
+        DeliverySignature::from_values(headers.get_all(SIGNATURE).iter().map(|value| value.as_bytes()));
     let attempt = text(ATTEMPT).trim().parse().unwrap_or(1);
     DeliveryHeaders { event: text(EVENT), id: text(id), signature, attempt }
 }
 
 /// Reads the headers of a delivery of Bitbucket Cloud.
 pub(crate) fn cloud(headers: &HeaderMap) -> DeliveryHeaders<'_> {
-    delivery(headers, "x-request-uuid")
+    parse_headers(headers, "x-request-uuid")
 }
 
 /// Reads the headers of a delivery of a Data Center.
 pub(crate) fn data_center(headers: &HeaderMap) -> DeliveryHeaders<'_> {
-    delivery(headers, "x-request-id")
+    parse_headers(headers, "x-request-id")
 }
 
 pub(crate) use super::cloud::webhook::parse as parse_cloud;

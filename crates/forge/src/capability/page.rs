@@ -61,7 +61,7 @@ goes to its file, and from there to the summary.
 ";
 
 /// Returns the text of docs/reference/forges.md.
-fn page() -> String {
+fn render_page() -> String {
     let mut text = String::from(
         "# What each forge takes\n\n\
          <!-- Generated from crates/forge/src/capability.rs. To write it anew: UPDATE_DOCS=1 cargo test -p truing-forge -->\n\n\
@@ -155,7 +155,7 @@ fn rows(forge: &ForgeCapability) -> Vec<(&'static str, String)> {
     vec![
         ("Names of the tools for agents", format!("begin with `{}`", forge.tool_prefix)),
         ("Without a key, an agent's comment replaces an earlier one on", upserts.to_owned()),
-        ("Page of a pull request", format!("`{}`", forge.pages.form())),
+        ("Page of a pull request", format!("`{}`", forge.pages.url_pattern())),
         (
             "Longest comment",
             format!("{} characters, {} of them for the marker", forge.comment, forge.marker_room),
@@ -194,8 +194,8 @@ fn rows(forge: &ForgeCapability) -> Vec<(&'static str, String)> {
 fn the_page_is_up_to_date() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference/forges.md");
     if std::env::var_os("UPDATE_DOCS").is_some() {
-        std::fs::write(path, page()).unwrap();
+        std::fs::write(path, render_page()).unwrap();
     }
     let written = std::fs::read_to_string(path).unwrap_or_default();
-    assert_eq!(written, page(), "write it anew: UPDATE_DOCS=1 cargo test -p truing-forge");
+    assert_eq!(written, render_page(), "write it anew: UPDATE_DOCS=1 cargo test -p truing-forge");
 }

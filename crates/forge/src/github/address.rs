@@ -3,7 +3,7 @@
 use url::Url;
 
 /// Appends the segments to an address, each percent-encoded.
-pub(super) fn append<'a>(root: &Url, segments: impl IntoIterator<Item = &'a str>) -> Url {
+pub(super) fn append_segments<'a>(root: &Url, segments: impl IntoIterator<Item = &'a str>) -> Url {
     let mut url = root.clone();
     url.set_query(None);
     url.set_fragment(None);

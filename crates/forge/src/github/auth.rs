@@ -14,11 +14,11 @@ use truing_core::slot::LoopKind;
 use truing_git::SecretString;
 use url::Url;
 
-use super::address::{append, is_repository_name};
+use super::address::{append_segments, is_repository_name};
 use super::wire;
 use crate::http::{
     ForgeHttpClient, ForgeRequest, ForgeResponse, HttpClientError, QuotaPayer, RequestAuthorization,
-    unavailable,
+    unavailable_error,
 };
 
 mod accounts;
@@ -74,12 +74,12 @@ pub(super) enum TokenScope<'a> {
 }
 
 impl<'a> TokenScope<'a> {
-    pub(super) fn pull(id: &'a PrId, repo: &'a str) -> Self {
+    pub(super) fn for_pull(id: &'a PrId, repo: &'a str) -> Self {
         Self::Repository(&id.repository, repo)
     }
 
     /// Returns a description of the scope for people.
-    fn shown(self) -> String {
+    fn describe(self) -> String {
         match self {
             Self::Named(name)
             | Self::Repository(_, name)
@@ -202,17 +202,17 @@ impl GitHubAuth {
         http: &ForgeHttpClient,
         scope: TokenScope<'_>,
     ) -> Result<RequestAuthorization, ForgeError> {
-        let Some(holder) = self.holder(scope) else { return self.as_app(http.now()) };
+        let Some(holder) = self.token_purpose(scope) else { return self.as_app(http.now()) };
         let cell = self.cell(&holder, http.now());
         let mut held = cell.lock().await;
         if let Some(held) = held.as_ref().filter(|held| http.now() < held.renew) {
             return Ok(held.authorization.clone());
         }
-        let (fresh, repository) = self.mint(http, scope).await?;
+        let (fresh, repository) = self.request_token(http, scope).await?;
         if let (TokenScope::Named(name) | TokenScope::Repository(_, name), Some(repository)) =
             (scope, repository)
         {
-            self.learn(name, &holder, &repository, &fresh);
+            self.cache_repository_id(name, &holder, &repository, &fresh);
         }
         Ok(held.insert(fresh).authorization.clone())
     }
@@ -224,7 +224,7 @@ impl GitHubAuth {
         scope: TokenScope<'_>,
         refused: &RequestAuthorization,
     ) -> bool {
-        let Some(holder) = self.holder(scope) else { return false };
+        let Some(holder) = self.token_purpose(scope) else { return false };
         let cell = self.cell(&holder, http.now());
         let mut held = cell.lock().await;
         // Another caller that was rejected with the token may have got the next one already.
@@ -236,7 +236,7 @@ impl GitHubAuth {
 
     /// Returns the purpose of the token for a call of this scope; `None` for the App itself, and if there is
     /// only one token.
-    fn holder(&self, scope: TokenScope<'_>) -> Option<TokenPurpose> {
+    fn token_purpose(&self, scope: TokenScope<'_>) -> Option<TokenPurpose> {
         if !self.is_app() {
             return None;
         }
@@ -268,7 +268,7 @@ impl GitHubAuth {
             GitHubLogin::App { id, key } => (id, key),
         };
         let failed = |error: &dyn fmt::Display| {
-            unavailable(&format!("logging in as GitHub App {id}"), &error.to_string())
+            unavailable_error(&format!("logging in as GitHub App {id}"), &error.to_string())
         };
         let login = key.login(*id, now).map_err(|error| failed(&error))?;
         RequestAuthorization::bearer(login, QuotaPayer::App).map_err(|error| failed(&error))
@@ -290,12 +290,12 @@ impl GitHubAuth {
     }
 
     /// Requests a new token, and returns it with the id of the one repository that it is for.
-    async fn mint(
+    async fn request_token(
         &self,
         http: &ForgeHttpClient,
         scope: TokenScope<'_>,
     ) -> Result<(CachedToken, Option<String>), ForgeError> {
-        let what = format!("{}: getting a token as GitHub App", scope.shown());
+        let what = format!("{}: getting a token as GitHub App", scope.describe());
         let AppInstallation { id: installation, permissions: granted } =
             self.installation(http, &what, scope).await?;
         let mut body = Map::new();
@@ -305,15 +305,15 @@ impl GitHubAuth {
                 permissions(LoopKind::Review)
             }
             TokenScope::Id(id) | TokenScope::Repository(id, _) => {
-                body.insert("repository_ids".into(), json!([number(&what, id)?]));
+                body.insert("repository_ids".into(), json!([parse_repository_id(&what, id)?]));
                 permissions(LoopKind::Review)
             }
             TokenScope::Pushing(id, _) => {
-                body.insert("repository_ids".into(), json!([number(&what, id)?]));
+                body.insert("repository_ids".into(), json!([parse_repository_id(&what, id)?]));
                 permissions::PUSHING
             }
             TokenScope::Changing(id, _) => {
-                body.insert("repository_ids".into(), json!([number(&what, id)?]));
+                body.insert("repository_ids".into(), json!([parse_repository_id(&what, id)?]));
                 permissions::CHANGING
             }
             TokenScope::Installation(_) | TokenScope::App => permissions::LISTING,
@@ -330,7 +330,7 @@ impl GitHubAuth {
 
         let tail = ["app", "installations", &installation.to_string(), "access_tokens"];
         // A token that stays unused does no harm, so a retry may create another one.
-        let url = append(&self.api, tail);
+        let url = append_segments(&self.api, tail);
         let call = ForgeRequest::query(what.as_str(), url, body.into());
         let answer = self.ask_as_app(http, call).await.map_err(|error| {
             // The requested scope was rejected: the App lacks a permission, or the repository was removed
@@ -340,7 +340,7 @@ impl GitHubAuth {
             ForgeError::Forbidden { what, message: format!("{message} (the App needs {})", all.join(", ")) }
         })?;
         let minted: MintedToken = answer.secret_json()?;
-        let expires = wire::instant(&what, &minted.expires_at)?;
+        let expires = wire::parse_instant(&what, &minted.expires_at)?;
         let now = http.now();
         // The expiry is by the forge's own clock, so an error of our clock does no harm.
         let lasts = expires - answer.date().unwrap_or(now);
@@ -348,7 +348,7 @@ impl GitHubAuth {
             SecretString::new(minted.token),
             QuotaPayer::Installation(installation),
         )
-        .map_err(|error| unavailable(&what, &error.to_string()))?;
+        .map_err(|error| unavailable_error(&what, &error.to_string()))?;
         let held =
             CachedToken { authorization, renew: now + TimeSpan(lasts.0.saturating_sub(RENEW_BEFORE.0)) };
         let repository = match minted.repositories.as_slice() {
@@ -358,7 +358,7 @@ impl GitHubAuth {
         if let Some(repository) = repository.as_ref().filter(|_| !granted.is_empty()) {
             for (extra, needs) in permissions::EXTRA {
                 let may = needs.iter().all(|need| permissions::is_granted(need, &granted));
-                self.refusals.heard(repository, *extra, may, now);
+                self.refusals.record_permission(repository, *extra, may, now);
             }
         }
         Ok((held, repository))
@@ -373,14 +373,14 @@ impl GitHubAuth {
     ) -> Result<AppInstallation, ForgeError> {
         let url = match scope {
             TokenScope::Installation(id) => return Ok(AppInstallation { id, permissions: HashMap::new() }),
-            TokenScope::App => return Err(unavailable(what, "the App itself has no token")),
-            TokenScope::Id(id) => append(&self.api, ["repositories", id, "installation"]),
+            TokenScope::App => return Err(unavailable_error(what, "the App itself has no token")),
+            TokenScope::Id(id) => append_segments(&self.api, ["repositories", id, "installation"]),
             TokenScope::Named(name)
             | TokenScope::Repository(_, name)
             | TokenScope::Pushing(_, name)
             | TokenScope::Changing(_, name) => match name.split_once('/') {
                 Some((owner, repo)) if is_repository_name(name) => {
-                    append(&self.api, ["repos", owner, repo, "installation"])
+                    append_segments(&self.api, ["repos", owner, repo, "installation"])
                 }
                 Some(_) | None => {
                     let message = "the repository is not `owner/name`".to_owned();
@@ -393,7 +393,7 @@ impl GitHubAuth {
     }
 
     /// Caches which repository a name means, and lets calls that know its id use the same token.
-    fn learn(&self, name: &str, holder: &TokenPurpose, repository: &str, fresh: &CachedToken) {
+    fn cache_repository_id(&self, name: &str, holder: &TokenPurpose, repository: &str, fresh: &CachedToken) {
         let by_id = TokenPurpose::Id(repository.to_owned());
         let mut tokens = self.tokens();
         if tokens.ids.len() >= MAX_HELD {
@@ -425,7 +425,7 @@ impl GitHubAuth {
 }
 
 /// Parses the numeric id of a repository.
-fn number(what: &str, id: &str) -> Result<u64, ForgeError> {
+fn parse_repository_id(what: &str, id: &str) -> Result<u64, ForgeError> {
     id.parse().map_err(|_| {
         let message = "the repository id is not a number, so it is not from this forge".to_owned();
         ForgeError::Rejected { what: what.to_owned(), message }

@@ -53,7 +53,7 @@ impl GitHubClient {
     /// the first of them, is continued; otherwise one without annotations; otherwise a new one is created,
     /// which replaces it in the display.
     pub(super) async fn set_check(&self, app: u64, status: &DesiredStatus) -> Result<(), ForgeError> {
-        let what = self.what(&format!("setting the check of {}", status.sha.short()));
+        let what = self.what_of_pull(&format!("setting the check of {}", status.sha.short_sha()));
         let all: Vec<Value> = status.check.annotations.iter().filter_map(annotation).collect();
         let whose = self.id.key();
         let name = format!("{whose}#{}", digest(&all));
@@ -68,15 +68,15 @@ impl GitHubClient {
                 // for its end.
                 if rest.is_empty() {
                     let url = self.one_check(&what, run.id)?;
-                    let wanted = content(status, &name, &[]);
+                    let wanted = check_run_body(status, &name, &[]);
                     self.send(&ForgeRequest::set(what.as_str(), Method::PATCH, url, Some(wanted)))
                         .await?
-                        .done()?;
+                        .check_body()?;
                 }
                 run.id
             }
             None => {
-                let mut body = content(status, &name, take(&mut rest));
+                let mut body = check_run_body(status, &name, take_batch(&mut rest));
                 body["name"] = STATUS_CONTEXT.into();
                 body["head_sha"] = status.sha.as_str().into();
                 let url = self.url(&what, &["check-runs"])?;
@@ -84,10 +84,10 @@ impl GitHubClient {
             }
         };
         while !rest.is_empty() {
-            let body = content(status, &name, take(&mut rest));
+            let body = check_run_body(status, &name, take_batch(&mut rest));
             self.send(&ForgeRequest::append(what.as_str(), self.one_check(&what, id)?, body))
                 .await?
-                .done()?;
+                .check_body()?;
         }
         Ok(())
     }
@@ -119,7 +119,7 @@ impl GitHubClient {
 }
 
 /// Removes from `rest` as many annotations as one call may contain, and returns them.
-fn take<'a>(rest: &mut &'a [Value]) -> &'a [Value] {
+fn take_batch<'a>(rest: &mut &'a [Value]) -> &'a [Value] {
     let (batch, left) = rest.split_at(rest.len().min(GITHUB.annotations));
     *rest = left;
     batch
@@ -137,7 +137,7 @@ fn digest(annotations: &[Value]) -> String {
 }
 
 /// Returns the request body with these annotations to add.
-fn content(status: &DesiredStatus, name: &str, annotations: &[Value]) -> Value {
+fn check_run_body(status: &DesiredStatus, name: &str, annotations: &[Value]) -> Value {
     let conclusion = match status.check.conclusion {
         CheckConclusion::Success => "success",
         CheckConclusion::Failure => "failure",
@@ -148,8 +148,8 @@ fn content(status: &DesiredStatus, name: &str, annotations: &[Value]) -> Value {
         "status": "completed",
         "conclusion": conclusion,
         "output": {
-            "title": body::cut(&status.description, MAX_TITLE_CHARS, "…"),
-            "summary": body::cut(&status.check.summary, MAX_SUMMARY_CHARS, "\n\n… (truncated)"),
+            "title": body::truncate_text(&status.description, MAX_TITLE_CHARS, "…"),
+            "summary": body::truncate_text(&status.check.summary, MAX_SUMMARY_CHARS, "\n\n… (truncated)"),
             "annotations": annotations,
         },
     })
@@ -167,7 +167,7 @@ fn annotation(annotation: &CheckAnnotation) -> Option<Value> {
         "start_line": place.start_line,
         "end_line": place.end_line,
         "annotation_level": if annotation.blocks { "failure" } else { "warning" },
-        "title": body::cut(&annotation.title, MAX_TITLE_CHARS, "…"),
+        "title": body::truncate_text(&annotation.title, MAX_TITLE_CHARS, "…"),
         "message": annotation.message,
     }))
 }

@@ -26,9 +26,9 @@ use url::Url;
 use super::auth::{ExtraWrite, GitHubAccounts, TokenScope};
 use super::id::GitHubCommentId;
 use super::observed::ObservedComments;
-use super::session::paged;
-use super::{GITHUB, GitHub, account, wire};
-use crate::http::{ForgeRequest, ForgeResponse, unavailable};
+use super::session::paged_url;
+use super::{GITHUB, GitHub, account_id, wire};
+use crate::http::{ForgeRequest, ForgeResponse, unavailable_error};
 use crate::marker::{MarkerKeys, MarkerMatch};
 
 /// A repository and one of its pull requests, for one producer.
@@ -58,7 +58,7 @@ impl GitHubClient {
     }
 
     /// Returns the beginning of the error message of a call on the pull request: operation and place.
-    pub(super) fn what(&self, doing: &str) -> String {
+    pub(super) fn what_of_pull(&self, doing: &str) -> String {
         format!("{}: {doing}", self.name())
     }
 
@@ -68,7 +68,7 @@ impl GitHubClient {
     }
 
     /// Returns the client if it is for a pull request, and an error if it is for a repository alone.
-    fn pull(&self) -> Result<&Self, ForgeError> {
+    fn require_pull(&self) -> Result<&Self, ForgeError> {
         if self.id.number != 0 {
             return Ok(self);
         }
@@ -78,7 +78,7 @@ impl GitHubClient {
 
     /// Returns the scope of its calls.
     pub(super) fn scope(&self) -> TokenScope<'_> {
-        TokenScope::pull(&self.id, &self.repo)
+        TokenScope::for_pull(&self.id, &self.repo)
     }
 
     pub(super) async fn send(&self, call: &ForgeRequest) -> Result<ForgeResponse, ForgeError> {
@@ -87,7 +87,7 @@ impl GitHubClient {
 
     /// Returns an address below that of the repository.
     pub(super) fn url(&self, what: &str, tail: &[&str]) -> Result<Url, ForgeError> {
-        self.github.below(what, &self.repo, tail)
+        self.github.repository_url(what, &self.repo, tail)
     }
 
     /// Returns the address of a list with this query and the maximum page size.
@@ -97,7 +97,7 @@ impl GitHubClient {
         tail: &[&str],
         query: &[(&str, &str)],
     ) -> Result<Url, ForgeError> {
-        Ok(paged(self.url(what, tail)?, query))
+        Ok(paged_url(self.url(what, tail)?, query))
     }
 
     /// Returns the address of one comment of either kind.
@@ -109,18 +109,22 @@ impl GitHubClient {
     }
 
     /// Records the forge's statement that the write is allowed here or not.
-    pub(super) fn heard(&self, extra: ExtraWrite, may: bool) {
+    pub(super) fn record_permission(&self, extra: ExtraWrite, may: bool) {
         let now = self.github.inner.http.now();
-        self.github.inner.auth.refusals.heard(&self.id.repository, extra, may, now);
+        self.github.inner.auth.refusals.record_permission(&self.id.repository, extra, may, now);
     }
 
     /// Records from a response if the write was rejected.
-    pub(super) fn noted<T>(&self, extra: ExtraWrite, answer: Result<T, ForgeError>) -> Result<T, ForgeError> {
+    pub(super) fn record_refusal<T>(
+        &self,
+        extra: ExtraWrite,
+        answer: Result<T, ForgeError>,
+    ) -> Result<T, ForgeError> {
         match &answer {
-            Ok(_) => self.heard(extra, true),
+            Ok(_) => self.record_permission(extra, true),
             Err(ForgeError::Forbidden { message, .. }) if lacks_permission(message) => {
                 let now = self.github.inner.http.now();
-                self.github.inner.auth.refusals.refused(&self.id.repository, extra, now);
+                self.github.inner.auth.refusals.record_refusal(&self.id.repository, extra, now);
             }
             Err(_) => {}
         }
@@ -129,7 +133,7 @@ impl GitHubClient {
 
     /// Returns true if the write is known to be rejected here.
     pub(super) fn is_refused(&self, extra: ExtraWrite) -> bool {
-        self.github.inner.auth.refusals.knows(&self.id.repository, extra)
+        self.github.inner.auth.refusals.is_refused(&self.id.repository, extra)
     }
 
     /// Returns true if the write may be tried at the forge here.
@@ -148,7 +152,7 @@ impl GitHubClient {
     /// Returns the item that a comment of our account shows, if its marker is for this place and this
     /// producer.
     pub(super) fn item_of(&self, comment: &wire::GitHubComment) -> Option<(CommentSubject, String, bool)> {
-        match self.markers().find(&self.id, comment.body.as_deref().unwrap_or_default()) {
+        match self.markers().find_marker(&self.id, comment.body.as_deref().unwrap_or_default()) {
             MarkerMatch::Verified { producer: whose, item, body } if whose == self.producer => {
                 Some((item, body, true))
             }
@@ -172,10 +176,10 @@ impl GitHubClient {
             return Ok(Some(item.clone()));
         }
         let accounts = self.accounts().await?;
-        let what = self.what(&format!("reading comment {comment}"));
+        let what = self.what_of_pull(&format!("reading comment {comment}"));
         let url = self.comment_url(&what, comment)?;
         let read: wire::GitHubComment = self.send(&ForgeRequest::get(what.as_str(), url)).await?.json()?;
-        let ours = read.user.as_ref().is_some_and(|user| accounts.whose(user).is_some());
+        let ours = read.user.as_ref().is_some_and(|user| accounts.account_kind(user).is_some());
         Ok(self.item_of(&read).filter(|_| ours).map(|(item, ..)| item))
     }
 
@@ -192,7 +196,7 @@ impl GitHubClient {
 
     /// Reads the pull request with one call.
     async fn read_pull(&self) -> Result<PullRequest, ForgeError> {
-        let what = self.what("reading the pull request");
+        let what = self.what_of_pull("reading the pull request");
         let url = self.url(&what, &["pulls", &self.number()])?;
         let pull: wire::GitHubPull = self.send(&ForgeRequest::get(what.as_str(), url)).await?.json()?;
         // A name can pass to another repository; an id cannot.
@@ -202,14 +206,14 @@ impl GitHubClient {
             let what = format!("{what} ({} is another repository by now)", self.repo);
             return Err(ForgeError::NotFound { what });
         }
-        let sha = |text: &str| Sha::parse(text).map_err(|error| unavailable(&what, &error.to_string()));
+        let sha = |text: &str| Sha::parse(text).map_err(|error| unavailable_error(&what, &error.to_string()));
         let state = match (pull.state.as_str(), pull.draft) {
             ("open", true) => PrState::Draft,
             ("open", false) => PrState::Open,
             (_, _) => PrState::Closed,
         };
         let author = pull.user.map(|user| AuthorAccount {
-            id: account(user.id),
+            id: account_id(user.id),
             login: user.login.unwrap_or_default(),
             is_person: user.kind == "User",
         });
@@ -236,28 +240,32 @@ impl GitHubClient {
     ) -> Result<Vec<ObservedComment>, ForgeError> {
         let mut listed = ObservedComments::new(self, known, self.github.accounts(self.scope()).await?)?;
 
-        let what = self.what("listing its comments");
+        let what = self.what_of_pull("listing its comments");
         let url = self.list_url(&what, &["issues", &self.number(), "comments"], &[])?;
         self.github
-            .pages(self.scope(), &what, url, |comment| listed.see(GitHubCommentId::Issue, comment))
+            .read_pages(self.scope(), &what, url, |comment| {
+                listed.add_comment(GitHubCommentId::Issue, comment);
+            })
             .await?;
-        let what = self.what("listing its review comments");
+        let what = self.what_of_pull("listing its review comments");
         let url = self.list_url(&what, &["pulls", &self.number(), "comments"], &[])?;
         self.github
-            .pages(self.scope(), &what, url, |comment| listed.see(GitHubCommentId::Review, comment))
+            .read_pages(self.scope(), &what, url, |comment| {
+                listed.add_comment(GitHubCommentId::Review, comment);
+            })
             .await?;
 
-        for comment in listed.missing() {
-            let what = self.what(&format!("reading comment {}", comment.text()));
-            let url = self.comment_url(&what, &comment.text())?;
+        for comment in listed.missing_comments() {
+            let what = self.what_of_pull(&format!("reading comment {}", comment.to_comment_id()));
+            let url = self.comment_url(&what, &comment.to_comment_id())?;
             match self.send(&ForgeRequest::get(what.as_str(), url)).await {
-                Ok(answer) => listed.see(|_| comment, answer.json()?),
+                Ok(answer) => listed.add_comment(|_| comment, answer.json()?),
                 Err(ForgeError::NotFound { .. }) => {} // A person deleted it.
                 Err(error) => return Err(error),
             }
         }
         let threads = if listed.has_threads() { self.thread_states().await? } else { Vec::new() };
-        listed.observed(&what, threads)
+        listed.into_observed(&what, threads)
     }
 }
 
@@ -276,15 +284,15 @@ fn lacks_permission(message: &str) -> bool {
 #[async_trait]
 impl ForgeRead for GitHubClient {
     async fn pull_request(&self) -> Result<PullRequest, ForgeError> {
-        self.pull()?.read_pull().await
+        self.require_pull()?.read_pull().await
     }
 
-    async fn now(&self) -> Result<PullDetails, ForgeError> {
-        self.pull()?.look().await
+    async fn pull_details(&self) -> Result<PullDetails, ForgeError> {
+        self.require_pull()?.read_pull_details().await
     }
 
-    async fn merge(&self) -> Result<MergeSummary, ForgeError> {
-        self.pull()?.look_at_merge().await
+    async fn merge_state(&self) -> Result<MergeSummary, ForgeError> {
+        self.require_pull()?.look_at_merge().await
     }
 
     async fn checks(&self, commit: &Sha) -> Result<Vec<CommitCheck>, ForgeError> {
@@ -292,22 +300,22 @@ impl ForgeRead for GitHubClient {
     }
 
     async fn labels(&self) -> Result<Vec<AppliedLabel>, ForgeError> {
-        self.pull()?.list_labels().await
+        self.require_pull()?.list_labels().await
     }
 
     async fn reviews(&self) -> Result<Vec<PullReview>, ForgeError> {
-        self.pull()?.list_reviews(&self.what("reading its reviews")).await
+        self.require_pull()?.list_reviews(&self.what_of_pull("reading its reviews")).await
     }
 
     async fn threads(&self) -> Result<Vec<ReviewThread>, ForgeError> {
-        self.pull()?.list_threads().await
+        self.require_pull()?.list_threads().await
     }
 
     async fn comments(
         &self,
         known: &[(CommentSubject, CommentId)],
     ) -> Result<Vec<ObservedComment>, ForgeError> {
-        self.pull()?.list_observed(known).await
+        self.require_pull()?.list_observed(known).await
     }
 
     async fn item_at(
@@ -315,19 +323,19 @@ impl ForgeRead for GitHubClient {
         known: &[(CommentSubject, CommentId)],
         comment: &CommentId,
     ) -> Result<Option<CommentSubject>, ForgeError> {
-        self.pull()?.look_for_item(known, comment).await
+        self.require_pull()?.look_for_item(known, comment).await
     }
 
     async fn topic_at(&self, comment: &CommentId) -> Result<Option<Topic>, ForgeError> {
-        self.pull()?.look_for_topic(comment).await
+        self.require_pull()?.look_for_topic(comment).await
     }
 
-    async fn said(&self, text: &str) -> Result<Vec<ConversationComment>, ForgeError> {
-        self.pull()?.find_said(&self.what("looking for what was said"), text).await
+    async fn matching_comments(&self, text: &str) -> Result<Vec<ConversationComment>, ForgeError> {
+        self.require_pull()?.find_said(&self.what_of_pull("looking for what was said"), text).await
     }
 
-    async fn eyes(&self, comment: &CommentId) -> Result<Vec<Actor>, ForgeError> {
-        self.pull()?.list_eyes(comment).await
+    async fn eye_reactions(&self, comment: &CommentId) -> Result<Vec<Actor>, ForgeError> {
+        self.require_pull()?.list_eyes(comment).await
     }
 
     async fn repository(&self) -> Result<RepositoryDetails, ForgeError> {
@@ -354,7 +362,7 @@ impl ForgeRead for GitHubClient {
         self.list_replies(number, since).await
     }
 
-    fn bounds(&self) -> PublishLimits {
-        GITHUB.bounds(self.settle_delay())
+    fn publish_limits(&self) -> PublishLimits {
+        GITHUB.publish_limits(self.settle_delay())
     }
 }

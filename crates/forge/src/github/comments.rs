@@ -12,9 +12,9 @@ use super::auth::ExtraWrite;
 use super::body::with_marker;
 use super::client::GitHubClient;
 use super::id::GitHubCommentId;
-use super::{MAX_STATUS_CHARS, STATUS_CONTEXT, body, path_text, placed, wire};
+use super::{MAX_STATUS_CHARS, STATUS_CONTEXT, body, location_fields, path_text, wire};
 use crate::http::ForgeRequest;
-use crate::marker::{normal, split, strip};
+use crate::marker::{disable_markers, normalize_text, split_marker};
 
 /// Body that GitHub requires for a review. The summary and the comments contain everything that matters.
 pub(super) const REVIEW_BODY: &str =
@@ -32,13 +32,13 @@ struct ListedCommitStatus {
 }
 
 /// Returns the state and description of a status in GitHub's terms.
-fn told(status: &DesiredStatus) -> (&'static str, String) {
+fn status_fields(status: &DesiredStatus) -> (&'static str, String) {
     let state = match status.state {
         StatusState::Success => "success",
         StatusState::Failure => "failure",
         StatusState::Pending => "pending",
     };
-    (state, body::cut(&status.description, MAX_STATUS_CHARS, "…"))
+    (state, body::truncate_text(&status.description, MAX_STATUS_CHARS, "…"))
 }
 
 impl GitHubClient {
@@ -52,10 +52,10 @@ impl GitHubClient {
         if comments.is_empty() {
             return Ok(Vec::new());
         }
-        let what = self.what(&format!("posting a review (inline comments: {})", comments.len()));
+        let what = self.what_of_pull(&format!("posting a review (inline comments: {})", comments.len()));
         let mut drafts = Vec::with_capacity(comments.len());
         for draft in comments {
-            let mut comment = placed(&what, &draft.place)?;
+            let mut comment = location_fields(&what, &draft.place)?;
             comment["body"] = self.marked_item(&draft.item, &draft.body).into();
             drafts.push(comment);
         }
@@ -74,7 +74,7 @@ impl GitHubClient {
         commit: &Sha,
         comment: &InlineDraft,
     ) -> Result<CommentId, ForgeError> {
-        let what = self.what("posting a comment on a file");
+        let what = self.what_of_pull("posting a comment on a file");
         let body = json!({
             "commit_id": commit.as_str(),
             "path": path_text(&what, &comment.place.path)?,
@@ -84,33 +84,33 @@ impl GitHubClient {
         let url = self.url(&what, &["pulls", &self.number(), "comments"])?;
         let made: wire::CreatedItem =
             self.send(&ForgeRequest::create(what, url, body).on_diff()).await?.json()?;
-        Ok(GitHubCommentId::Review(made.id).text())
+        Ok(GitHubCommentId::Review(made.id).to_comment_id())
     }
 
     pub(super) async fn create_summary(&self, body: &str) -> Result<CommentId, ForgeError> {
-        let what = self.what("posting the summary");
+        let what = self.what_of_pull("posting the summary");
         let body = json!({ "body": self.marked_item(&CommentSubject::Summary, body) });
         let url = self.url(&what, &["issues", &self.number(), "comments"])?;
         let made: wire::CreatedItem = self.send(&ForgeRequest::create(what, url, body)).await?.json()?;
-        Ok(GitHubCommentId::Issue(made.id).text())
+        Ok(GitHubCommentId::Issue(made.id).to_comment_id())
     }
 
     /// Replaces the text of a comment of ours.
-    pub(super) async fn update(
+    pub(super) async fn update_comment(
         &self,
         item: &CommentSubject,
         comment: &CommentId,
         body: &str,
     ) -> Result<(), ForgeError> {
-        let what = self.what(&format!("rewriting comment {comment}"));
+        let what = self.what_of_pull(&format!("rewriting comment {comment}"));
         let url = self.comment_url(&what, comment)?;
         let body = json!({ "body": self.marked_item(item, body) });
-        self.send(&ForgeRequest::set(what, Method::PATCH, url, Some(body))).await?.done()
+        self.send(&ForgeRequest::set(what, Method::PATCH, url, Some(body))).await?.check_body()
     }
 
     /// Deletes a comment of ours.
-    pub(super) async fn delete(&self, comment: &CommentId) -> Result<(), ForgeError> {
-        let what = self.what(&format!("deleting comment {comment}"));
+    pub(super) async fn delete_comment(&self, comment: &CommentId) -> Result<(), ForgeError> {
+        let what = self.what_of_pull(&format!("deleting comment {comment}"));
         let url = self.comment_url(&what, comment)?;
         match self.send(&ForgeRequest::set(what, Method::DELETE, url, None)).await {
             // The comment is to be gone. A first try whose response was lost may have deleted it.
@@ -122,18 +122,18 @@ impl GitHubClient {
     /// Sets the commit's status under our context.
     pub(super) async fn set_status(&self, status: &DesiredStatus) -> Result<(), ForgeError> {
         if let Some(app) = self.github.app().filter(|_| self.may_try(ExtraWrite::Checks)) {
-            match self.noted(ExtraWrite::Checks, self.set_check(app, status).await) {
+            match self.record_refusal(ExtraWrite::Checks, self.set_check(app, status).await) {
                 Err(_) if self.is_refused(ExtraWrite::Checks) && self.may_try(ExtraWrite::Statuses) => {}
                 set => return set,
             }
         }
-        let what = self.what(&format!("setting the status of {}", status.sha.short()));
-        let (state, description) = told(status);
+        let what = self.what_of_pull(&format!("setting the status of {}", status.sha.short_sha()));
+        let (state, description) = status_fields(status);
         let body = json!({ "state": state, "context": STATUS_CONTEXT, "description": description });
         let url = self.url(&what, &["statuses", status.sha.as_str()])?;
         // Each call adds a row to the status history of the commit, so it is sent once.
         let set = self.send(&ForgeRequest::create(what, url, body)).await;
-        self.noted(ExtraWrite::Statuses, set)?.done()
+        self.record_refusal(ExtraWrite::Statuses, set)?.check_body()
     }
 
     /// Returns true if the commit has this status under our context. A check run is not looked for, because
@@ -142,12 +142,12 @@ impl GitHubClient {
         if self.github.app().is_some() && !self.is_refused(ExtraWrite::Checks) {
             return Ok(false);
         }
-        let what = self.what(&format!("reading the status of {}", status.sha.short()));
+        let what = self.what_of_pull(&format!("reading the status of {}", status.sha.short_sha()));
         let url = self.list_url(&what, &["commits", status.sha.as_str(), "statuses"], &[])?;
         let newest_first: Vec<ListedCommitStatus> =
             self.send(&ForgeRequest::get(what.as_str(), url)).await?.json()?;
         let ours = newest_first.into_iter().find(|one| one.context == STATUS_CONTEXT);
-        let (state, description) = told(status);
+        let (state, description) = status_fields(status);
         Ok(ours.is_some_and(|ours| ours.state == state && ours.description == Some(description)))
     }
 
@@ -162,9 +162,9 @@ impl GitHubClient {
     }
 
     /// Returns true if this comment of ours has this text.
-    pub(super) async fn says(&self, comment: &CommentId, text: &str) -> Result<bool, ForgeError> {
+    pub(super) async fn has_text(&self, comment: &CommentId, text: &str) -> Result<bool, ForgeError> {
         let read = self.read_comment(comment).await?;
-        Ok(read.is_some_and(|read| split(&read).0 == normal(&strip(text))))
+        Ok(read.is_some_and(|read| split_marker(&read).0 == normalize_text(&disable_markers(text))))
     }
 
     /// Returns true if this comment is gone.
@@ -181,7 +181,7 @@ impl GitHubClient {
 
     /// Reads the text of a comment, including its marker; `None` if the comment is gone.
     async fn read_comment(&self, comment: &CommentId) -> Result<Option<String>, ForgeError> {
-        let what = self.what(&format!("reading comment {comment}"));
+        let what = self.what_of_pull(&format!("reading comment {comment}"));
         let url = self.comment_url(&what, comment)?;
         match self.send(&ForgeRequest::get(what.as_str(), url)).await {
             Ok(answer) => Ok(Some(answer.json::<wire::GitHubComment>()?.body.unwrap_or_default())),
@@ -198,18 +198,18 @@ impl GitHubClient {
     /// Returns the ids of the comments of a new review, found by their markers. A comment that cannot be
     /// listed now is found by its marker later, so errors are ignored.
     async fn comments_of_review(&self, review: u64) -> Vec<(CommentSubject, CommentId)> {
-        let what = self.what("listing the comments of a new review");
+        let what = self.what_of_pull("listing the comments of a new review");
         let mut known = Vec::new();
         let url =
             self.list_url(&what, &["pulls", &self.number(), "reviews", &review.to_string(), "comments"], &[]);
         if let Ok(url) = url {
             let each = |comment: wire::GitHubComment| {
                 if let Some((item, ..)) = self.item_of(&comment) {
-                    known.push((item, GitHubCommentId::Review(comment.id).text()));
+                    known.push((item, GitHubCommentId::Review(comment.id).to_comment_id()));
                 }
             };
             // The review exists: an error here would say that it may not.
-            let _ = self.github.pages(self.scope(), &what, url, each).await;
+            let _ = self.github.read_pages(self.scope(), &what, url, each).await;
         }
         known
     }

@@ -10,7 +10,7 @@ use url::Url;
 
 use super::GitHub;
 use super::auth::TokenScope;
-use crate::http::{ForgeRequest, unavailable};
+use crate::http::{ForgeRequest, unavailable_error};
 
 /// Wait for a GraphQL rate limit if the response names no time.
 const GRAPHQL_WAIT: TimeSpan = TimeSpan::seconds(60);
@@ -66,15 +66,15 @@ impl GitHub {
         let answer = self.send(scope, call).await?;
         let reply: GraphQlReply<T> = answer.json()?;
         if let Some(problem) = reply.errors.into_iter().next() {
-            let wait = answer.spent(self.inner.http.now()).unwrap_or(GRAPHQL_WAIT);
-            return Err(failed(what, &problem.kind, answer.clean(&problem.message), wait));
+            let wait = answer.quota_wait(self.inner.http.now()).unwrap_or(GRAPHQL_WAIT);
+            return Err(graphql_error(what, &problem.kind, answer.clean(&problem.message), wait));
         }
-        reply.data.ok_or_else(|| unavailable(what, "the answer holds neither data nor errors"))
+        reply.data.ok_or_else(|| unavailable_error(what, "the answer holds neither data nor errors"))
     }
 }
 
 /// Converts an error in a GraphQL response, whose status is always 200.
-fn failed(what: &str, kind: &str, message: String, wait: TimeSpan) -> ForgeError {
+fn graphql_error(what: &str, kind: &str, message: String, wait: TimeSpan) -> ForgeError {
     let what = what.to_owned();
     match kind {
         "RATE_LIMITED" | "RATE_LIMIT" => ForgeError::RateLimited { what, wait },

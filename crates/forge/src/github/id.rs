@@ -14,7 +14,7 @@ pub(super) enum GitHubCommentId {
 }
 
 impl GitHubCommentId {
-    pub(super) fn text(self) -> CommentId {
+    pub(super) fn to_comment_id(self) -> CommentId {
         CommentId::new(match self {
             Self::Issue(number) => format!("issue:{number}"),
             Self::Review(number) => format!("review:{number}"),
@@ -43,7 +43,7 @@ mod tests {
     #[test]
     fn both_kinds_are_read_back_and_nothing_else_is() {
         for id in [GitHubCommentId::Issue(1), GitHubCommentId::Review(u64::MAX)] {
-            assert_eq!(GitHubCommentId::parse("x", &id.text()), Ok(id));
+            assert_eq!(GitHubCommentId::parse("x", &id.to_comment_id()), Ok(id));
         }
         for bad in [
             "",

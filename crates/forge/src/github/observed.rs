@@ -11,7 +11,7 @@ use super::client::GitHubClient;
 use super::id::GitHubCommentId;
 use super::threads::ListedThread;
 use super::wire;
-use crate::marker::normal;
+use crate::marker::normalize_text;
 
 /// The listed comments that were recognised as ours.
 pub(super) struct ObservedComments<'a> {
@@ -40,7 +40,7 @@ impl<'a> ObservedComments<'a> {
         known: &'a [(CommentSubject, CommentId)],
         accounts: GitHubAccounts<'a>,
     ) -> Result<Self, ForgeError> {
-        let what = pull.what("looking for its comments");
+        let what = pull.what_of_pull("looking for its comments");
         let known: Result<_, ForgeError> =
             known.iter().map(|(item, comment)| Ok((GitHubCommentId::parse(&what, comment)?, item))).collect();
         let (seen, ours, answered) = (HashSet::new(), Vec::new(), HashSet::new());
@@ -48,20 +48,26 @@ impl<'a> ObservedComments<'a> {
     }
 
     /// Adds a listed comment, if it is ours.
-    pub(super) fn see(&mut self, kind: impl Fn(u64) -> GitHubCommentId, comment: wire::GitHubComment) {
+    pub(super) fn add_comment(
+        &mut self,
+        kind: impl Fn(u64) -> GitHubCommentId,
+        comment: wire::GitHubComment,
+    ) {
         if let Some(first) = comment.in_reply_to_id {
             self.answered.insert(first);
             return;
         }
         let id = kind(comment.id);
-        let whose = comment.user.as_ref().and_then(|user| self.accounts.whose(user));
+        let whose = comment.user.as_ref().and_then(|user| self.accounts.account_kind(user));
         let (true, Some(whose)) = (self.seen.insert(id), whose) else { return };
         let known = self.known.get(&id).map(|item| (*item).clone());
         let marked = match (self.pull.item_of(&comment), known) {
             // The records name the subject, no matter which key has signed the marker.
             (Some((_, body, false)), Some(item)) => Some((item, body, true)),
             // The marker of a known comment may have been removed by an edit.
-            (None, Some(item)) => Some((item, normal(comment.body.as_deref().unwrap_or_default()), true)),
+            (None, Some(item)) => {
+                Some((item, normalize_text(comment.body.as_deref().unwrap_or_default()), true))
+            }
             (marked, _) => marked,
         };
         self.ours.extend(marked.map(|(item, body, known_key)| OwnComment {
@@ -78,7 +84,7 @@ impl<'a> ObservedComments<'a> {
     }
 
     /// Returns the known comments that were not listed.
-    pub(super) fn missing(&self) -> Vec<GitHubCommentId> {
+    pub(super) fn missing_comments(&self) -> Vec<GitHubCommentId> {
         self.known.keys().filter(|id| !self.seen.contains(id)).copied().collect()
     }
 
@@ -88,7 +94,7 @@ impl<'a> ObservedComments<'a> {
     }
 
     /// Returns all comments of ours, with the state of their threads.
-    pub(super) fn observed(
+    pub(super) fn into_observed(
         self,
         what: &str,
         threads: Vec<ListedThread>,
@@ -101,9 +107,9 @@ impl<'a> ObservedComments<'a> {
                 GitHubCommentId::Issue(_) => (None, false),
                 GitHubCommentId::Review(number) => (threads.remove(&number), self.answered.contains(&number)),
             };
-            let created = wire::instant(what, &created)?;
+            let created = wire::parse_instant(what, &created)?;
             observed.push(ObservedComment {
-                id: id.text(),
+                id: id.to_comment_id(),
                 item,
                 body,
                 line: None,

@@ -6,10 +6,10 @@ use truing_core::port::{ForgeError, ForgeRepository};
 use url::Url;
 
 use super::GitHub;
-use super::address::append;
+use super::address::append_segments;
 use super::auth::TokenScope;
-use super::server::{GitHubRepositoryBody, seen};
-use super::session::paged;
+use super::server::{GitHubRepositoryBody, convert_repositories};
+use super::session::paged_url;
 use crate::http::ForgeResponse;
 use crate::listing::{CachedListing, RepositoryListing};
 
@@ -60,8 +60,10 @@ impl GitHub {
                 self.of_installation(TokenScope::App, list, calls).await
             } else {
                 let what = "listing the token's repositories";
-                let url = paged(append(root, ["user", "repos"]), &[("sort", "pushed")]);
-                let read = |answer: &ForgeResponse| Ok(seen(answer.json::<Vec<GitHubRepositoryBody>>()?));
+                let url = paged_url(append_segments(root, ["user", "repos"]), &[("sort", "pushed")]);
+                let read = |answer: &ForgeResponse| {
+                    Ok(convert_repositories(answer.json::<Vec<GitHubRepositoryBody>>()?))
+                };
                 list.refresh(
                     |call| self.send_owned(TokenScope::App, call),
                     what,
@@ -74,7 +76,7 @@ impl GitHub {
             };
         }
         let what = "listing the App's installations";
-        let url = paged(append(root, ["app", "installations"]), &[]);
+        let url = paged_url(append_segments(root, ["app", "installations"]), &[]);
         let read = |answer: &ForgeResponse| {
             let all = answer.json::<Vec<ListedInstallation>>()?.into_iter();
             Ok(all.filter(|one| one.suspended_at.is_none()).map(|one| name_of(one.id)).collect())
@@ -114,8 +116,11 @@ impl GitHub {
         calls: &mut u64,
     ) -> Result<(), ForgeError> {
         let what = "listing the installation's repositories";
-        let url: Url = paged(append(&self.inner.options.api_url, ["installation", "repositories"]), &[]);
-        let read = |answer: &ForgeResponse| Ok(seen(answer.json::<InstallationRepositories>()?.repositories));
+        let url: Url =
+            paged_url(append_segments(&self.inner.options.api_url, ["installation", "repositories"]), &[]);
+        let read = |answer: &ForgeResponse| {
+            Ok(convert_repositories(answer.json::<InstallationRepositories>()?.repositories))
+        };
         list.refresh(|call| self.send_owned(scope, call), what, url, MAX_REPOSITORY_PAGES, calls, read).await
     }
 }

@@ -1,5 +1,5 @@
 //! A repository at GitHub, for loops that propose changes to it: its part of [`super::GitHubClient`].
-//! Branches are pushed with git, to the remote of [`crate::ForgeServer::remote`].
+//! Branches are pushed with git, to the remote of [`crate::ForgeServer::resolve_remote`].
 //!
 //! A pull request, issue or comment is changed only if one of our accounts wrote it and its text has our
 //! marker; both are checked before each change. Our pull requests are closed, never merged.
@@ -18,57 +18,63 @@ use truing_core::id::{PrId, TimeSpan, Topic};
 use truing_core::port::{Actor, ForgeError, RepositoryDetails, WriteAccess};
 use url::Url;
 
-use super::address::append;
+use super::address::append_segments;
 use super::auth::{GitHubAccounts, TokenScope};
 use super::body::with_marker;
 use super::client::GitHubClient;
-use super::{account, wire};
-use crate::http::{ForgeRequest, unavailable};
+use super::{account_id, wire};
+use crate::http::{ForgeRequest, unavailable_error};
 
 impl GitHubClient {
     /// Returns the id for which a marker is made.
-    pub(super) fn place(&self, number: u64) -> PrId {
+    pub(super) fn marker_place(&self, number: u64) -> PrId {
         PrId { number, ..self.id.clone() }
     }
 
     /// Returns a text with the marker as its last line, ready to post. `number` is the conversation that a
     /// comment is in; 0 stands for the text of a pull request or an issue itself.
-    pub(super) fn marked(&self, number: u64, topic: &Topic, text: &str) -> String {
-        with_marker(text, &self.markers().sign_topic(&self.place(number), self.producer, topic))
+    pub(super) fn add_topic_marker(&self, number: u64, topic: &Topic, text: &str) -> String {
+        with_marker(text, &self.markers().sign_topic(&self.marker_place(number), self.producer, topic))
     }
 
     /// Returns the topic of a text, if one of our accounts wrote it, and the text without the marker.
-    fn read(&self, number: u64, is_ours: bool, text: Option<&str>) -> (Option<Topic>, String) {
+    fn read_topic(&self, number: u64, is_ours: bool, text: Option<&str>) -> (Option<Topic>, String) {
         let (topic, body) =
-            self.markers().find_topic(&self.place(number), self.producer, text.unwrap_or_default());
+            self.markers().find_topic(&self.marker_place(number), self.producer, text.unwrap_or_default());
         (topic.filter(|_| is_ours), body)
     }
 
     /// Returns the topic and the text as `read` does, but accepts only a marker that verifies.
-    pub(super) fn verified(&self, number: u64, is_ours: bool, text: Option<&str>) -> (Option<Topic>, String) {
+    pub(super) fn read_verified_topic(
+        &self,
+        number: u64,
+        is_ours: bool,
+        text: Option<&str>,
+    ) -> (Option<Topic>, String) {
         let text = text.unwrap_or_default();
-        let (topic, body) = self.markers().find_verified_topic(&self.place(number), self.producer, text);
+        let (topic, body) =
+            self.markers().find_verified_topic(&self.marker_place(number), self.producer, text);
         (topic.filter(|_| is_ours), body)
     }
 
     /// Sends a call that sets a value.
-    pub(super) async fn set(
+    pub(super) async fn send_set(
         &self,
         what: String,
         method: Method,
         url: Url,
         body: Option<Value>,
     ) -> Result<(), ForgeError> {
-        self.github.send(self.scope(), &ForgeRequest::set(what, method, url, body)).await?.done()
+        self.github.send(self.scope(), &ForgeRequest::set(what, method, url, body)).await?.check_body()
     }
 }
 
 /// Returns an account as an actor, marked if it is ours.
 pub(super) fn actor(accounts: &GitHubAccounts<'_>, user: &wire::GitHubUser) -> Actor {
     Actor {
-        id: account(user.id),
+        id: account_id(user.id),
         login: user.login.clone().unwrap_or_default(),
-        ours: accounts.whose(user).is_some(),
+        ours: accounts.account_kind(user).is_some(),
         person: user.kind == "User",
     }
 }
@@ -88,7 +94,7 @@ impl GitHubClient {
     /// Reads the current state of the repository.
     pub(super) async fn look_at_repository(&self) -> Result<RepositoryDetails, ForgeError> {
         let what = self.what_of_repository("asking for the repository");
-        let url = append(&self.github.inner.options.api_url, ["repositories", &self.id.repository]);
+        let url = append_segments(&self.github.inner.options.api_url, ["repositories", &self.id.repository]);
         let body: bodies::GitHubRepository =
             self.github.send(self.scope(), &ForgeRequest::get(what, url)).await?.json()?;
         let writable = WriteAccess {

@@ -12,15 +12,15 @@ use truing_core::publish::Producer;
 use truing_git::Remote;
 use url::Url;
 
-use super::address::{append, is_repository_name};
+use super::address::{append_segments, is_repository_name};
 use super::auth::TokenScope;
 use super::client::GitHubClient;
 use super::id::GitHubCommentId;
-use super::session::paged;
-use super::{GITHUB, GitHub, account, wire};
+use super::session::paged_url;
+use super::{GITHUB, GitHub, account_id, wire};
 use crate::capability::ForgeCapability;
 use crate::forge_server::ForgeServer;
-use crate::http::{ForgeRequest, ForgeResponse, RateQuota, unavailable};
+use crate::http::{ForgeRequest, ForgeResponse, RateQuota, unavailable_error};
 use crate::listing::{CachedListing, RepositoryListing};
 use crate::remote::{RemoteError, RemotePurpose};
 
@@ -133,14 +133,19 @@ impl ForgeServer for GitHub {
     }
 
     fn for_review(&self, id: &str) -> Self {
-        self.by(self.inner.http.for_review(id))
+        self.with_http(self.inner.http.for_review(id))
     }
 
     fn client(&self, id: &PrId, repo: &str, producer: Producer) -> GitHubClient {
         GitHubClient::new(self, id, repo, producer)
     }
 
-    async fn remote(&self, id: &str, repo: &str, purpose: RemotePurpose) -> Result<Remote, RemoteError> {
+    async fn resolve_remote(
+        &self,
+        id: &str,
+        repo: &str,
+        purpose: RemotePurpose,
+    ) -> Result<Remote, RemoteError> {
         let scope = match purpose {
             RemotePurpose::Fetch => TokenScope::Repository(id, repo),
             RemotePurpose::Push => TokenScope::Pushing(id, repo),
@@ -148,7 +153,11 @@ impl ForgeServer for GitHub {
         self.git_remote(scope, repo).await
     }
 
-    async fn repositories(&self, last: &mut RepositoryListing, calls: &mut u64) -> Result<(), ForgeError> {
+    async fn refresh_repositories(
+        &self,
+        last: &mut RepositoryListing,
+        calls: &mut u64,
+    ) -> Result<(), ForgeError> {
         self.list_repositories(last, calls).await
     }
 
@@ -162,13 +171,13 @@ impl ForgeServer for GitHub {
 
     async fn repository(&self, repo: &str) -> Result<ForgeRepository, ForgeError> {
         let what = format!("{repo}: asking for the repository");
-        let url = self.below(&what, repo, &[])?;
+        let url = self.repository_url(&what, repo, &[])?;
         self.one_repository(TokenScope::Named(repo), what, url).await
     }
 
     async fn repository_by_id(&self, id: &str) -> Result<ForgeRepository, ForgeError> {
         let what = format!("asking for the repository with id {id}");
-        let url = append(&self.inner.options.api_url, ["repositories", id]);
+        let url = append_segments(&self.inner.options.api_url, ["repositories", id]);
         self.one_repository(TokenScope::Id(id), what, url).await
     }
 
@@ -180,7 +189,7 @@ impl ForgeServer for GitHub {
     ) -> Result<(), ForgeError> {
         let what = format!("{repo}: listing its open pull requests");
         let query = [("state", "open"), ("sort", "updated"), ("direction", "desc")];
-        let url = paged(self.below(&what, repo, &["pulls"])?, &query);
+        let url = paged_url(self.repository_url(&what, repo, &["pulls"])?, &query);
         let read = |answer: &ForgeResponse| {
             answer.json::<Vec<GitHubPullBody>>()?.into_iter().map(|pull| open_pull(&what, pull)).collect()
         };
@@ -198,7 +207,7 @@ impl ForgeServer for GitHub {
     async fn pull_lines(&self, repo: &str, most: usize) -> Result<(Vec<PullListItem>, bool), ForgeError> {
         let what = format!("{repo}: listing its open pull requests");
         let query = [("state", "open"), ("sort", "updated"), ("direction", "desc")];
-        let url = paged(self.below(&what, repo, &["pulls"])?, &query);
+        let url = paged_url(self.repository_url(&what, repo, &["pulls"])?, &query);
         let read = |answer: &ForgeResponse| {
             answer.json::<Vec<PullLineBody>>()?.into_iter().map(|pull| pull_line(&what, pull)).collect()
         };
@@ -221,7 +230,7 @@ impl ForgeServer for GitHub {
         let owner = repo.split('/').next().unwrap_or_default();
         let head = format!("{owner}:{branch}");
         let query = [("state", "open"), ("head", head.as_str())];
-        let url = paged(self.below(&what, repo, &["pulls"])?, &query);
+        let url = paged_url(self.repository_url(&what, repo, &["pulls"])?, &query);
         let answer = self.send(TokenScope::Named(repo), &ForgeRequest::get(what.as_str(), url)).await?;
         let bodies = answer.json::<Vec<GitHubPullBody>>()?.into_iter();
         // A forge ignores a filter that it does not understand.
@@ -241,7 +250,7 @@ impl ForgeServer for GitHub {
                 Ok(()) => {}
                 // The repository has no issues.
                 Err(ForgeError::NotFound { .. }) if kind == CommentKind::Conversation => {
-                    *list = CachedListing::nothing();
+                    *list = CachedListing::empty();
                 }
                 Err(error) => return Err(error),
             }
@@ -256,14 +265,14 @@ impl ForgeServer for GitHub {
         (kind, id): (CommentKind, u64),
     ) -> Result<Option<PullComment>, ForgeError> {
         let what = format!("{repo}: reading comment {id} ({})", kind.as_str());
-        let url = self.below(&what, repo, &[segment(kind), "comments", &id.to_string()])?;
+        let url = self.repository_url(&what, repo, &[comment_segment(kind), "comments", &id.to_string()])?;
         let read = self.send(TokenScope::Named(repo), &ForgeRequest::get(what.as_str(), url)).await?;
         pull_comment(&what, kind, read.json()?)
     }
 
     async fn may_write(&self, repo: &str, author: &AuthorAccount) -> Result<bool, ForgeError> {
         let what = format!("{repo}: asking what {} may do", author.login);
-        let url = self.below(&what, repo, &["collaborators", &author.login, "permission"])?;
+        let url = self.repository_url(&what, repo, &["collaborators", &author.login, "permission"])?;
         let answer = match self.send(TokenScope::Named(repo), &ForgeRequest::get(what, url)).await {
             Ok(answer) => answer.json::<PermissionBody>()?,
             // The repository does not know this account.
@@ -273,16 +282,16 @@ impl ForgeServer for GitHub {
         // The response has `maintain` as `write`, `triage` as `read`, and a role of an organization as the
         // one it is based on.
         let may = matches!(answer.permission.as_str(), "write" | "admin");
-        Ok(may && answer.user.is_some_and(|user| account(user.id) == author.id))
+        Ok(may && answer.user.is_some_and(|user| account_id(user.id) == author.id))
     }
 
     async fn protection(&self, repo: &str, branch: &str) -> Result<BranchProtection, ForgeError> {
         let what = format!("{repo}: asking what protects {branch}");
         let scope = TokenScope::Named(repo);
-        let url = self.below(&what, repo, &["branches", branch])?;
+        let url = self.repository_url(&what, repo, &["branches", branch])?;
         let ProtectedBody { protected } =
             self.send(scope, &ForgeRequest::get(what.as_str(), url)).await?.json()?;
-        let url = self.below(&what, repo, &["rules", "branches", branch])?;
+        let url = self.repository_url(&what, repo, &["rules", "branches", branch])?;
         let rules: Vec<RuleBody> = self.send(scope, &ForgeRequest::get(what.as_str(), url)).await?.json()?;
         let rules = rules.into_iter().map(|rule| rule.kind).collect();
         Ok(BranchProtection { is_protected: protected, rules })
@@ -290,7 +299,7 @@ impl ForgeServer for GitHub {
 
     async fn is_own(&self, repo: &str, author: &AuthorAccount) -> Result<bool, ForgeError> {
         let own = self.identity(TokenScope::Named(repo)).await?;
-        Ok(account(own.id) == author.id)
+        Ok(account_id(own.id) == author.id)
     }
 }
 
@@ -303,8 +312,8 @@ impl GitHub {
     ) -> Result<ForgeRepository, ForgeError> {
         let body: GitHubRepositoryBody =
             self.send(scope, &ForgeRequest::get(what.as_str(), url)).await?.json()?;
-        let seen = seen(vec![body]).pop();
-        seen.ok_or_else(|| unavailable(&what, "the repository's name is not as expected"))
+        let seen = convert_repositories(vec![body]).pop();
+        seen.ok_or_else(|| unavailable_error(&what, "the repository's name is not as expected"))
     }
 
     /// Lists the comments of a kind on a repository's pull requests that were written or changed since then,
@@ -320,7 +329,7 @@ impl GitHub {
         let what = format!("{repo}: listing new comments ({})", kind.as_str());
         let since = jiff::Timestamp::from_second(since.0.div_euclid(1000)).unwrap_or_default().to_string();
         let query = [("sort", "updated"), ("direction", "asc"), ("since", since.as_str())];
-        let url = paged(self.below(&what, repo, &[segment(kind), "comments"])?, &query);
+        let url = paged_url(self.repository_url(&what, repo, &[comment_segment(kind), "comments"])?, &query);
         let read = |answer: &ForgeResponse| {
             let bodies = answer.json::<Vec<GitHubCommentBody>>()?.into_iter();
             bodies.filter_map(|body| pull_comment(&what, kind, body).transpose()).collect()
@@ -337,18 +346,18 @@ impl GitHub {
     }
 
     /// Returns an address below that of a repository.
-    pub(super) fn below(&self, what: &str, repo: &str, tail: &[&str]) -> Result<Url, ForgeError> {
+    pub(super) fn repository_url(&self, what: &str, repo: &str, tail: &[&str]) -> Result<Url, ForgeError> {
         if !is_repository_name(repo) {
             let message = "the repository is not `owner/name`".to_owned();
             return Err(ForgeError::Rejected { what: what.to_owned(), message });
         }
         let root = &self.inner.options.api_url;
-        Ok(append(root, ["repos"].into_iter().chain(repo.split('/')).chain(tail.iter().copied())))
+        Ok(append_segments(root, ["repos"].into_iter().chain(repo.split('/')).chain(tail.iter().copied())))
     }
 }
 
 /// Converts repositories, and leaves out those whose name cannot be part of an address.
-pub(super) fn seen(bodies: Vec<GitHubRepositoryBody>) -> Vec<ForgeRepository> {
+pub(super) fn convert_repositories(bodies: Vec<GitHubRepositoryBody>) -> Vec<ForgeRepository> {
     let named = bodies.into_iter().filter(|body| is_repository_name(&body.full_name));
     named
         .map(|body| ForgeRepository {
@@ -360,7 +369,7 @@ pub(super) fn seen(bodies: Vec<GitHubRepositoryBody>) -> Vec<ForgeRepository> {
 }
 
 fn open_pull(what: &str, body: GitHubPullBody) -> Result<OpenPull, ForgeError> {
-    let sha = |text: &str| Sha::parse(text).map_err(|error| unavailable(what, &error.to_string()));
+    let sha = |text: &str| Sha::parse(text).map_err(|error| unavailable_error(what, &error.to_string()));
     Ok(OpenPull {
         repository: body.base.repo.id.to_string(),
         repo: body.base.repo.full_name,
@@ -378,14 +387,14 @@ fn pull_line(what: &str, body: PullLineBody) -> Result<PullListItem, ForgeError>
         url: body.html_url,
         author: body.user.and_then(|user| user.login),
         draft: body.draft,
-        head: Sha::parse(&body.head.sha).map_err(|error| unavailable(what, &error.to_string()))?,
+        head: Sha::parse(&body.head.sha).map_err(|error| unavailable_error(what, &error.to_string()))?,
         branch: body.head.branch,
         base_branch: body.base.branch,
     })
 }
 
 /// Returns the part of the address of comments that names their kind.
-fn segment(kind: CommentKind) -> &'static str {
+fn comment_segment(kind: CommentKind) -> &'static str {
     match kind {
         CommentKind::Conversation => "issues",
         CommentKind::Diff => "pulls",
@@ -402,19 +411,19 @@ fn pull_comment(
     let Some((_, number)) = page.rsplit_once("/pull/") else { return Ok(None) };
     let Ok(number) = number.parse() else { return Ok(None) };
     let author = body.user.map(|user| AuthorAccount {
-        id: account(user.id),
+        id: account_id(user.id),
         login: user.login,
         is_person: user.kind == "User",
     });
     Ok(Some(PullComment {
         kind,
         id: body.id,
-        first: body.in_reply_to_id.map(|first| GitHubCommentId::Review(first).text()),
+        first: body.in_reply_to_id.map(|first| GitHubCommentId::Review(first).to_comment_id()),
         number,
         url: page.to_owned(),
         author,
         body: body.body.unwrap_or_default().chars().take(MAX_COMMENT_CHARS).collect(),
-        created: wire::instant(what, &body.created_at)?,
-        updated: wire::instant(what, &body.updated_at)?,
+        created: wire::parse_instant(what, &body.created_at)?,
+        updated: wire::parse_instant(what, &body.updated_at)?,
     }))
 }

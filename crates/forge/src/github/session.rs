@@ -6,7 +6,7 @@ use url::Url;
 
 use super::auth::TokenScope;
 use super::{GITHUB, GitHub};
-use crate::http::{ForgeRequest, ForgeResponse, unavailable};
+use crate::http::{ForgeRequest, ForgeResponse, unavailable_error};
 
 #[cfg(test)]
 mod tests;
@@ -16,7 +16,7 @@ mod tests;
 const MAX_PAGES: usize = 100;
 
 /// Returns the address of a list with the maximum page size.
-pub(super) fn paged(mut url: Url, query: &[(&str, &str)]) -> Url {
+pub(super) fn paged_url(mut url: Url, query: &[(&str, &str)]) -> Url {
     url.query_pairs_mut().extend_pairs(query).append_pair("per_page", &GITHUB.page.to_string());
     url
 }
@@ -54,7 +54,7 @@ impl GitHub {
 
     /// Reads a list page by page and passes on each item, so a page is dropped before the next is read. On an
     /// error the items of the pages before it have been passed on.
-    pub(super) async fn pages<T: DeserializeOwned>(
+    pub(super) async fn read_pages<T: DeserializeOwned>(
         &self,
         scope: TokenScope<'_>,
         what: &str,
@@ -68,14 +68,14 @@ impl GitHub {
             for item in answer.json::<Vec<T>>()? {
                 each(item);
             }
-            let Some(next) = answer.next()? else {
+            let Some(next) = answer.next_page()? else {
                 return Ok(());
             };
             if seen.contains(&next) {
-                return Err(unavailable(what, "the forge's pages go round in a circle"));
+                return Err(unavailable_error(what, "the forge's pages go round in a circle"));
             }
             if seen.len() == MAX_PAGES {
-                return Err(unavailable(what, &format!("the list has more than {MAX_PAGES} pages")));
+                return Err(unavailable_error(what, &format!("the list has more than {MAX_PAGES} pages")));
             }
             seen.push(next.clone());
             url = next;

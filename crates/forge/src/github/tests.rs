@@ -16,9 +16,9 @@ use super::address::is_repository_name;
 use super::comments::{REVIEW_BODY, REVIEW_BODY_WORD};
 use super::*;
 use crate::forge_server::ForgeServer as _;
-use crate::http::unavailable;
+use crate::http::unavailable_error;
 use crate::remote::RemotePurpose;
-use crate::testing::{CANARY, Hand, Reply, Request, Server, patience, permit};
+use crate::testing::{CANARY, Hand, Reply, Request, Server, permit, test_timeouts};
 
 const HEAD: &str = "1111111111111111111111111111111111111111";
 const BASE: &str = "2222222222222222222222222222222222222222";
@@ -33,7 +33,7 @@ fn keys() -> MarkerKeys {
 }
 
 pub(super) fn clock() -> Arc<dyn Clock> {
-    Arc::new(Hand::at(UnixMillis(1_795_161_600_000)))
+    Arc::new(Hand::new(UnixMillis(1_795_161_600_000)))
 }
 
 pub(super) fn github(server: &Server) -> GitHub {
@@ -46,7 +46,7 @@ pub(super) fn github(server: &Server) -> GitHub {
         markers: keys(),
         settle: TimeSpan::seconds(30),
     };
-    GitHub::with_patience(options, patience(), clock()).unwrap()
+    GitHub::with_patience(options, test_timeouts(), clock()).unwrap()
 }
 
 fn pull(server: &Server) -> GitHubClient {
@@ -326,7 +326,7 @@ async fn a_review_that_was_made_is_made_even_if_its_comments_cannot_be_listed() 
 #[tokio::test]
 async fn creating_calls_are_sent_once_whatever_comes_back() {
     for reply in [Reply::new(502, ""), Reply::hang_up(), Reply::new(200, "<html>"), ok(&json!({}))] {
-        let server = Server::new([reply.always()]).await;
+        let server = Server::new([reply.repeat_always()]).await;
         let (pull, one) = (pull(&server), draft(finding("1:aa-0"), 3, 3, DiffSide::New));
         let errors = [
             pull.create_review(&head(), std::slice::from_ref(&one)).await.unwrap_err(),
@@ -395,14 +395,14 @@ async fn comments_are_rewritten_and_deleted_by_their_kind() {
     .await;
     let pull = pull(&server);
     let (issue, review) = (CommentId::new("issue:1"), CommentId::new("review:2"));
-    assert_eq!(pull.update(&CommentSubject::Summary, &issue, "new").await, Ok(()));
-    assert_eq!(pull.update(&item, &review, "new").await, Ok(()));
-    let gone = pull.update(&item, &review, "new").await;
+    assert_eq!(pull.update_comment(&CommentSubject::Summary, &issue, "new").await, Ok(()));
+    assert_eq!(pull.update_comment(&item, &review, "new").await, Ok(()));
+    let gone = pull.update_comment(&item, &review, "new").await;
     assert!(matches!(gone, Err(ForgeError::NotFound { .. })), "{gone:?}");
-    assert_eq!(pull.delete(&review).await, Ok(()));
-    assert_eq!(pull.delete(&issue).await, Ok(()), "gone is what was asked for");
-    assert!(pull.delete(&issue).await.is_err());
-    assert!(matches!(pull.delete(&CommentId::new("7")).await, Err(ForgeError::Rejected { .. })));
+    assert_eq!(pull.delete_comment(&review).await, Ok(()));
+    assert_eq!(pull.delete_comment(&issue).await, Ok(()), "gone is what was asked for");
+    assert!(pull.delete_comment(&issue).await.is_err());
+    assert!(matches!(pull.delete_comment(&CommentId::new("7")).await, Err(ForgeError::Rejected { .. })));
 
     let requests = server.requests();
     let expected = [
@@ -474,14 +474,14 @@ async fn errors_of_graphql_have_the_meaning_of_their_type() {
     let untyped = ok(&json!({ "data": null, "errors": [{ "message": "Something went wrong" }] }));
     let server = Server::new([untyped]).await;
     let result = pull(&server).set_resolved(&ThreadId::new("T2"), true).await;
-    assert_eq!(result, Err(unavailable(&what(), "Something went wrong")));
+    assert_eq!(result, Err(unavailable_error(&what(), "Something went wrong")));
 }
 
 #[tokio::test]
 async fn thread_pages_that_go_round_end_in_an_error() {
     let ours = format!("x\n\n{}", marker(7, Producer::Review, &finding("1:aa-0")));
     let review = json!([comment(21, Some(ME), &ours)]);
-    let round = threads(&json!([]), Some("same")).always();
+    let round = threads(&json!([]), Some("same")).repeat_always();
     let server = Server::new([me(), ok(&json!([])), ok(&review), round]).await;
     let error = pull(&server).comments(&[]).await.unwrap_err();
     assert!(error.to_string().contains("in a circle"), "{error}");
@@ -542,7 +542,7 @@ pub(super) fn options(api: &str, git: &str) -> GitHubOptions {
 async fn git_is_reached_beside_the_api_and_nothing_shows_the_token() {
     let options = options("https://git.example.com/api/v3/", "https://git.example.com/");
     let github = GitHub::new(options, clock()).unwrap();
-    let remote = github.remote(&pr(7).repository, "octo/demo", RemotePurpose::Fetch).await.unwrap();
+    let remote = github.resolve_remote(&pr(7).repository, "octo/demo", RemotePurpose::Fetch).await.unwrap();
     assert_eq!(remote.url(), "https://git.example.com/octo/demo.git");
     let basic = BASE64_STANDARD.encode(format!("x-access-token:{CANARY}"));
     let shown = format!(
@@ -550,7 +550,7 @@ async fn git_is_reached_beside_the_api_and_nothing_shows_the_token() {
         github.client(&pr(7), "octo/demo", Producer::Review).with_permit(&permit())
     );
     assert!(!shown.contains(CANARY) && !shown.contains(&basic), "{shown}");
-    let url = append(&github.inner.options.api_url, ["repos", "o"]);
+    let url = append_segments(&github.inner.options.api_url, ["repos", "o"]);
     assert_eq!(url.as_str(), "https://git.example.com/api/v3/repos/o");
 }
 
@@ -574,14 +574,14 @@ async fn of_a_repository_alone_no_pull_request_is_read() {
     let alone = github(&server).client(&pr(0), "octo/demo", Producer::Sync).with_permit(&permit());
     let refused = [
         alone.pull_request().await.map(drop),
-        alone.now().await.map(drop),
-        alone.merge().await.map(drop),
+        alone.pull_details().await.map(drop),
+        alone.merge_state().await.map(drop),
         alone.labels().await.map(drop),
         alone.reviews().await.map(drop),
         alone.threads().await.map(drop),
         alone.comments(&[]).await.map(drop),
-        alone.said("x").await.map(drop),
-        alone.eyes(&CommentId::new("issue:1")).await.map(drop),
+        alone.matching_comments("x").await.map(drop),
+        alone.eye_reactions(&CommentId::new("issue:1")).await.map(drop),
         alone.item_at(&[], &CommentId::new("review:1")).await.map(drop),
         alone.topic_at(&CommentId::new("review:1")).await.map(drop),
     ];

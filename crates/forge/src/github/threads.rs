@@ -8,7 +8,7 @@ use truing_core::publish::{ForgeThread, ThreadState};
 
 use super::auth::{ExtraWrite, TokenScope};
 use super::client::GitHubClient;
-use crate::http::unavailable;
+use crate::http::unavailable_error;
 
 /// Maximum number of pages of threads that are read. At 100 a page that is more than any pull request shows.
 const MAX_THREAD_PAGES: usize = 100;
@@ -143,7 +143,7 @@ impl ThreadNode {
 impl GitHubClient {
     /// Lists every review thread of the pull request.
     pub(super) async fn thread_states(&self) -> Result<Vec<ListedThread>, ForgeError> {
-        let what = self.what("reading its review threads");
+        let what = self.what_of_pull("reading its review threads");
         let (owner, name) = self.repo.split_once('/').unwrap_or_default();
         let mut threads = Vec::new();
         let mut may = None;
@@ -166,16 +166,16 @@ impl GitHubClient {
             if next.is_none() {
                 // An App resolves threads with another token than the one it reads with.
                 if let (Some(may), false) = (may, self.github.inner.auth.is_app()) {
-                    self.heard(ExtraWrite::Threads, may);
+                    self.record_permission(ExtraWrite::Threads, may);
                 }
                 return Ok(threads);
             }
             if next == after {
-                return Err(unavailable(&what, "the forge's pages go round in a circle"));
+                return Err(unavailable_error(&what, "the forge's pages go round in a circle"));
             }
             after = next;
         }
-        Err(unavailable(
+        Err(unavailable_error(
             &what,
             &format!("the pull request has more than {MAX_THREAD_PAGES} pages of threads"),
         ))
@@ -184,17 +184,19 @@ impl GitHubClient {
     /// Resolves or reopens a thread.
     pub(super) async fn set_resolved(&self, thread: &ThreadId, resolved: bool) -> Result<(), ForgeError> {
         let doing = if resolved { "resolving" } else { "reopening" };
-        let what = self.what(&format!("{doing} the thread {thread}"));
+        let what = self.what_of_pull(&format!("{doing} the thread {thread}"));
         let mutation = if resolved { RESOLVE } else { UNRESOLVE };
         let (scope, variables) =
             (TokenScope::Changing(&self.id.repository, &self.repo), json!({ "thread": thread }));
         let changed = self.github.mutate(scope, &what, mutation, variables).await;
-        let data: ChangeData = self.noted(ExtraWrite::Threads, changed)?;
+        let data: ChangeData = self.record_refusal(ExtraWrite::Threads, changed)?;
         // GitHub reports success even if nothing was changed, so the returned state is checked.
         match data.change.and_then(|change| change.thread) {
             Some(now) if now.id == thread.as_str() && now.is_resolved == resolved => Ok(()),
-            Some(_) => Err(unavailable(&what, "the forge reports success, but the thread is as before")),
-            None => Err(unavailable(&what, "the forge reports success, but names no thread")),
+            Some(_) => {
+                Err(unavailable_error(&what, "the forge reports success, but the thread is as before"))
+            }
+            None => Err(unavailable_error(&what, "the forge reports success, but names no thread")),
         }
     }
 }

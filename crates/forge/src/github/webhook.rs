@@ -7,10 +7,10 @@ use truing_core::port::CommentKind;
 
 use super::address::is_repository_name;
 use super::checks::pull_of_check;
-use super::{STATUS_CONTEXT, account};
+use super::{STATUS_CONTEXT, account_id};
 use crate::webhook::{
     CheckRerun, DeliveryError, DeliveryHeaders, DeliverySignature, RerunTarget, WebhookComment, WebhookEvent,
-    WebhookLabel, is_page, missing, read, word, wrong,
+    WebhookLabel, clean_word, invalid_field, is_page, missing_field, parse_body,
 };
 
 /// Header that names the event.
@@ -129,9 +129,10 @@ struct SenderBody {
 }
 
 /// Reads the headers of a delivery.
-pub(crate) fn delivery(headers: &HeaderMap) -> DeliveryHeaders<'_> {
+pub(crate) fn parse_headers(headers: &HeaderMap) -> DeliveryHeaders<'_> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let signature = DeliverySignature::of(headers.get_all(SIGNATURE).iter().map(|value| value.as_bytes()));
+    let signature =
+        DeliverySignature::from_values(headers.get_all(SIGNATURE).iter().map(|value| value.as_bytes()));
     DeliveryHeaders { event: text(EVENT), id: text(DELIVERY), signature, attempt: 1 }
 }
 
@@ -146,17 +147,17 @@ pub(crate) fn parse(event: &str, forge_name: &str, body: &[u8]) -> Result<Webhoo
         "issue_comment" => parse_comment(forge_name, body, CommentKind::Conversation),
         "pull_request_review_comment" => parse_comment(forge_name, body, CommentKind::Diff),
         "check_run" | "check_suite" => parse_check(event, forge_name, body),
-        other => Ok(WebhookEvent::Ignored { what: word(other) }),
+        other => Ok(WebhookEvent::Ignored { what: clean_word(other) }),
     }
 }
 
 fn parse_pull(forge_name: &str, body: &[u8]) -> Result<WebhookEvent, DeliveryError> {
-    let event: PullEvent = read(body)?;
-    let action = event.action.ok_or_else(|| missing("action"))?;
+    let event: PullEvent = parse_body(body)?;
+    let action = event.action.ok_or_else(|| missing_field("action"))?;
     if action == "labeled" {
-        let number = event.number.ok_or_else(|| missing("number"))?;
-        let (repository, repo) = repository(event.repository)?;
-        let label = event.label.and_then(|label| label.name).ok_or_else(|| missing("label.name"))?;
+        let number = event.number.ok_or_else(|| missing_field("number"))?;
+        let (repository, repo) = parse_repository(event.repository)?;
+        let label = event.label.and_then(|label| label.name).ok_or_else(|| missing_field("label.name"))?;
         let name = label.chars().take(MAX_LABEL_CHARS).collect();
         let pr = PrId { forge: forge_name.to_owned(), repository, number };
         return Ok(WebhookEvent::Label(WebhookLabel { pr, repo, name }));
@@ -168,17 +169,17 @@ fn parse_pull(forge_name: &str, body: &[u8]) -> Result<WebhookEvent, DeliveryErr
         _ => false,
     };
     if !wanted {
-        return Ok(WebhookEvent::Ignored { what: format!("pull_request {}", word(&action)) });
+        return Ok(WebhookEvent::Ignored { what: format!("pull_request {}", clean_word(&action)) });
     }
 
-    let number = event.number.ok_or_else(|| missing("number"))?;
-    let (repository, repo) = repository(event.repository)?;
-    let pull = event.pull_request.ok_or_else(|| missing("pull_request"))?;
-    let url = pull.html_url.ok_or_else(|| missing("pull_request.html_url"))?;
+    let number = event.number.ok_or_else(|| missing_field("number"))?;
+    let (repository, repo) = parse_repository(event.repository)?;
+    let pull = event.pull_request.ok_or_else(|| missing_field("pull_request"))?;
+    let url = pull.html_url.ok_or_else(|| missing_field("pull_request.html_url"))?;
     if !is_page(&url) {
-        return Err(wrong("pull_request.html_url", "is not the address of a page"));
+        return Err(invalid_field("pull_request.html_url", "is not the address of a page"));
     }
-    let head = tip("pull_request.head.sha", pull.head)?;
+    let head = parse_head_sha("pull_request.head.sha", pull.head)?;
     Ok(WebhookEvent::Pull {
         pr: PrId { forge: forge_name.to_owned(), repository, number },
         name: format!("{repo}#{number}"),
@@ -191,13 +192,13 @@ fn parse_pull(forge_name: &str, body: &[u8]) -> Result<WebhookEvent, DeliveryErr
 /// Parses the request to run a check again. Every button of a check means this, because ours has only the
 /// buttons of the forge.
 fn parse_check(name: &str, forge_name: &str, body: &[u8]) -> Result<WebhookEvent, DeliveryError> {
-    let event: CheckEvent = read(body)?;
-    let action = event.action.ok_or_else(|| missing("action"))?;
+    let event: CheckEvent = parse_body(body)?;
+    let action = event.action.ok_or_else(|| missing_field("action"))?;
     let ignored = |what: &str| Ok(WebhookEvent::Ignored { what: format!("{name} {what}") });
     if !matches!(action.as_str(), "rerequested" | "requested_action") {
-        return ignored(&word(&action));
+        return ignored(&clean_word(&action));
     }
-    let (repository, repo) = repository(event.repository)?;
+    let (repository, repo) = parse_repository(event.repository)?;
     let (app, of) = match (event.check_run, event.check_suite) {
         (Some(run), None) => {
             let named = run.external_id.as_deref().and_then(pull_of_check);
@@ -208,71 +209,72 @@ fn parse_check(name: &str, forge_name: &str, body: &[u8]) -> Result<WebhookEvent
             (run.app, RerunTarget::Pull(pr))
         }
         (None, Some(suite)) => {
-            let head = tip("check_suite.head_sha", Some(GitHubHeadPayload { sha: suite.head_sha }))?;
-            (suite.app, RerunTarget::Head(head.ok_or_else(|| missing("check_suite.head_sha"))?))
+            let head =
+                parse_head_sha("check_suite.head_sha", Some(GitHubHeadPayload { sha: suite.head_sha }))?;
+            (suite.app, RerunTarget::Head(head.ok_or_else(|| missing_field("check_suite.head_sha"))?))
         }
-        (Some(_), Some(_)) | (None, None) => return Err(missing(name)),
+        (Some(_), Some(_)) | (None, None) => return Err(missing_field(name)),
     };
-    let app = app.and_then(|app| app.id).ok_or_else(|| missing(&format!("{name}.app.id")))?;
-    let sender = event.sender.ok_or_else(|| missing("sender"))?;
+    let app = app.and_then(|app| app.id).ok_or_else(|| missing_field(&format!("{name}.app.id")))?;
+    let sender = event.sender.ok_or_else(|| missing_field("sender"))?;
     if sender.kind.as_deref() != Some("User") {
         return ignored("by a bot");
     }
-    let account = account(sender.id.ok_or_else(|| missing("sender.id"))?);
-    let login = sender.login.ok_or_else(|| missing("sender.login"))?;
+    let account = account_id(sender.id.ok_or_else(|| missing_field("sender.id"))?);
+    let login = sender.login.ok_or_else(|| missing_field("sender.login"))?;
     if login.is_empty() || login.len() > MAX_LOGIN_BYTES || !login.bytes().all(|byte| byte.is_ascii_graphic())
     {
-        return Err(wrong("sender.login", "is not a login"));
+        return Err(invalid_field("sender.login", "is not a login"));
     }
     Ok(WebhookEvent::Rerun(CheckRerun { repository, repo, app, of, account, login }))
 }
 
 fn parse_comment(forge_name: &str, body: &[u8], kind: CommentKind) -> Result<WebhookEvent, DeliveryError> {
-    let event: CommentEvent = read(body)?;
-    let action = event.action.ok_or_else(|| missing("action"))?;
+    let event: CommentEvent = parse_body(body)?;
+    let action = event.action.ok_or_else(|| missing_field("action"))?;
     let name = match kind {
         CommentKind::Conversation => "issue_comment",
         CommentKind::Diff => "pull_request_review_comment",
     };
     let ignored = |what: &str| WebhookEvent::Ignored { what: format!("{name} {what}") };
     if action != "created" {
-        return Ok(ignored(&word(&action)));
+        return Ok(ignored(&clean_word(&action)));
     }
     let number = match kind {
         CommentKind::Conversation => {
-            let issue = event.issue.ok_or_else(|| missing("issue"))?;
+            let issue = event.issue.ok_or_else(|| missing_field("issue"))?;
             if issue.pull_request.is_none() {
                 return Ok(ignored("on an issue"));
             }
-            issue.number.ok_or_else(|| missing("issue.number"))?
+            issue.number.ok_or_else(|| missing_field("issue.number"))?
         }
         CommentKind::Diff => {
-            let pull = event.pull_request.ok_or_else(|| missing("pull_request"))?;
-            pull.number.ok_or_else(|| missing("pull_request.number"))?
+            let pull = event.pull_request.ok_or_else(|| missing_field("pull_request"))?;
+            pull.number.ok_or_else(|| missing_field("pull_request.number"))?
         }
     };
-    let (repository, repo) = repository(event.repository)?;
-    let comment = event.comment.ok_or_else(|| missing("comment"))?;
-    let id = comment.id.ok_or_else(|| missing("comment.id"))?;
+    let (repository, repo) = parse_repository(event.repository)?;
+    let comment = event.comment.ok_or_else(|| missing_field("comment"))?;
+    let id = comment.id.ok_or_else(|| missing_field("comment.id"))?;
     let body = comment.body.unwrap_or_default().chars().take(MAX_COMMENT_CHARS).collect();
     let pr = PrId { forge: forge_name.to_owned(), repository, number };
     Ok(WebhookEvent::Comment(WebhookComment { pr, repo, kind, id, body }))
 }
 
 /// Returns the id and the name of the repository.
-fn repository(body: Option<GitHubRepositoryPayload>) -> Result<(String, String), DeliveryError> {
-    let repository = body.ok_or_else(|| missing("repository"))?;
-    let id = repository.id.ok_or_else(|| missing("repository.id"))?;
-    let name = repository.full_name.ok_or_else(|| missing("repository.full_name"))?;
+fn parse_repository(body: Option<GitHubRepositoryPayload>) -> Result<(String, String), DeliveryError> {
+    let repository = body.ok_or_else(|| missing_field("repository"))?;
+    let id = repository.id.ok_or_else(|| missing_field("repository.id"))?;
+    let name = repository.full_name.ok_or_else(|| missing_field("repository.full_name"))?;
     if !is_repository_name(&name) {
-        return Err(wrong("repository.full_name", "is not `owner/name`"));
+        return Err(invalid_field("repository.full_name", "is not `owner/name`"));
     }
     Ok((id.to_string(), name))
 }
 
-fn tip(field: &str, tip: Option<GitHubHeadPayload>) -> Result<Option<Sha>, DeliveryError> {
+fn parse_head_sha(field: &str, tip: Option<GitHubHeadPayload>) -> Result<Option<Sha>, DeliveryError> {
     let Some(sha) = tip.and_then(|tip| tip.sha) else {
         return Ok(None);
     };
-    Sha::parse(&sha).map(Some).map_err(|_| wrong(field, "is not a full commit id"))
+    Sha::parse(&sha).map(Some).map_err(|_| invalid_field(field, "is not a full commit id"))
 }

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use truing_core::id::UnixMillis;
 use truing_core::port::ForgeError;
 
-use crate::http::unavailable;
+use crate::http::unavailable_error;
 
 #[derive(Deserialize)]
 pub(super) struct GitHubUser {
@@ -71,9 +71,9 @@ pub(super) struct CreatedItem {
 }
 
 /// Parses an instant (RFC 3339).
-pub(super) fn instant(what: &str, text: &str) -> Result<UnixMillis, ForgeError> {
+pub(super) fn parse_instant(what: &str, text: &str) -> Result<UnixMillis, ForgeError> {
     match text.parse::<Timestamp>() {
         Ok(instant) => Ok(UnixMillis(instant.as_millisecond())),
-        Err(_) => Err(unavailable(what, "a time is not ISO 8601")),
+        Err(_) => Err(unavailable_error(what, "a time is not ISO 8601")),
     }
 }

@@ -10,9 +10,9 @@ use truing_core::id::{TimeSpan, UnixMillis};
 use truing_core::port::ForgeError;
 use url::Url;
 
-use super::limits::{DEFAULT_WAIT, MAX_WAIT, MIN_WAIT, SecondaryLimit, told};
+use super::limits::{DEFAULT_WAIT, MAX_WAIT, MIN_WAIT, SecondaryLimit, parse_limit_headers};
 use super::text::TextCleaner;
-use super::{ForgeRequest, HttpDialect, host, unavailable};
+use super::{ForgeRequest, HttpDialect, host, unavailable_error};
 
 /// Maximum number of reasons that are repeated from an error response.
 const MAX_REASONS: usize = 10;
@@ -24,7 +24,7 @@ pub(super) struct ClassifiedError {
 }
 
 impl ClassifiedError {
-    pub(super) fn lasting(error: ForgeError) -> Self {
+    pub(super) fn permanent(error: ForgeError) -> Self {
         Self { error, passing: false }
     }
 }
@@ -43,7 +43,7 @@ pub(super) fn classify(
     let what = call.what.clone();
     let words = clean.text(&reasons(body));
     if let Some((wait, brake)) = rate_limit(status, headers, &words, now) {
-        return (ClassifiedError::lasting(ForgeError::RateLimited { what, wait }), brake);
+        return (ClassifiedError::permanent(ForgeError::RateLimited { what, wait }), brake);
     }
     let message = if words.is_empty() { "it gives no reason".to_owned() } else { words };
     let error = match status.as_u16() {
@@ -64,30 +64,30 @@ pub(super) fn classify(
         451 => ForgeError::Forbidden { what, message: format!("status 451: {message}") },
         404 | 410 => ForgeError::NotFound { what },
         // The server timed out while it waited for our request.
-        408 => unavailable(&what, &format!("status 408: {message}")),
+        408 => unavailable_error(&what, &format!("status 408: {message}")),
         400 | 422 => ForgeError::Rejected { what, message },
         409 if wire.tells_conflicts => ForgeError::Stale { what, message },
         413 if wire.tells_conflicts => {
             ForgeError::Rejected { what, message: format!("too large: {message}") }
         }
         // The content is not the reason, so a retry may succeed.
-        code @ 402..500 => unavailable(&what, &format!("status {code}: {message}")),
+        code @ 402..500 => unavailable_error(&what, &format!("status {code}: {message}")),
         301 | 302 | 307 | 308 if leads_elsewhere_here(call, headers) => ForgeError::Moved { what },
         code @ 300..400 => {
-            let to = redirect(call, headers).map_or_else(|| "nowhere".to_owned(), |to| host(&to));
+            let to = redirect_target(call, headers).map_or_else(|| "nowhere".to_owned(), |to| host(&to));
             let message = format!(
                 "status {code} leads to {to}: redirects are not followed, because the token would go along. \
                  Was the repository renamed or moved, or is api_url wrong?"
             );
-            unavailable(&what, &clean.text(&message))
+            unavailable_error(&what, &clean.text(&message))
         }
         code => {
             let passing = matches!(code, 502..=504);
-            let error = unavailable(&what, &format!("status {code}: {message}"));
+            let error = unavailable_error(&what, &format!("status {code}: {message}"));
             return (ClassifiedError { error, passing }, None);
         }
     };
-    (ClassifiedError::lasting(error), None)
+    (ClassifiedError::permanent(error), None)
 }
 
 /// Returns true if this status of a comment on a diff may reject its place. Forges differ: GitHub has 422,
@@ -101,7 +101,7 @@ fn refuses_place(status: u16) -> bool {
 /// Bitbucket Cloud in the body.
 fn with_accepted(message: String, headers: &HeaderMap, body: &[u8], clean: &TextCleaner) -> String {
     if let Some(accepted) =
-        text(headers, "x-accepted-github-permissions").filter(|accepted| !accepted.is_empty())
+        header_text(headers, "x-accepted-github-permissions").filter(|accepted| !accepted.is_empty())
     {
         return format!("{message} (it asks for the permission {})", clean.text(accepted));
     }
@@ -132,18 +132,18 @@ fn rate_limit(
     }
     // The forge's own clock is used, so an error of ours does no harm.
     let now = date(headers).unwrap_or(now);
-    let asked = text(headers, header::RETRY_AFTER.as_str()).map(|value| match value.parse() {
+    let asked = header_text(headers, header::RETRY_AFTER.as_str()).map(|value| match value.parse() {
         Ok(seconds) => TimeSpan::seconds(seconds),
         Err(_) => http_date(value).map_or(DEFAULT_WAIT, |until| until - now),
     });
-    let told = told(headers, now);
+    let told = parse_limit_headers(headers, now);
     let (wait, brake) = if let Some(wait) = asked {
         (wait, Some(SecondaryLimit::Asked))
     } else if let Some(told) = told.filter(|told| told.quota.remaining == 0) {
         (told.wait, None)
     } else if status == StatusCode::TOO_MANY_REQUESTS
         || speaks_of_limits(words)
-        || text(headers, "x-ratelimit-remaining") == Some("0")
+        || header_text(headers, "x-ratelimit-remaining") == Some("0")
     {
         (DEFAULT_WAIT, Some(SecondaryLimit::Unasked))
     } else {
@@ -153,13 +153,13 @@ fn rate_limit(
 }
 
 /// Returns the text of a header.
-pub(super) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+pub(super) fn header_text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim)
 }
 
 /// Returns the time of the response, by the forge's own clock.
 pub(super) fn date(headers: &HeaderMap) -> Option<UnixMillis> {
-    text(headers, header::DATE.as_str()).and_then(http_date)
+    header_text(headers, header::DATE.as_str()).and_then(http_date)
 }
 
 /// Returns true for GitHub's messages about its limits, for responses whose headers do not show them.
@@ -173,14 +173,14 @@ fn http_date(text: &str) -> Option<UnixMillis> {
     Some(UnixMillis(Timestamp::from(zoned).as_millisecond()))
 }
 
-fn redirect(call: &ForgeRequest, headers: &HeaderMap) -> Option<Url> {
+fn redirect_target(call: &ForgeRequest, headers: &HeaderMap) -> Option<Url> {
     let to = headers.get(header::LOCATION)?.to_str().ok()?;
     call.url.join(to).ok()
 }
 
 /// Returns true for a redirect to another address of the same server.
 pub(super) fn leads_elsewhere_here(call: &ForgeRequest, headers: &HeaderMap) -> bool {
-    redirect(call, headers).is_some_and(|to| to.origin() == call.url.origin() && to != call.url)
+    redirect_target(call, headers).is_some_and(|to| to.origin() == call.url.origin() && to != call.url)
 }
 
 /// Returns true for Data Center's rejection of a valid login without the permission.

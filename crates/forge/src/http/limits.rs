@@ -13,11 +13,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use reqwest::header::HeaderMap;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use truing_core::id::{TimeSpan, UnixMillis};
-use truing_core::port::{Clock, ForgeError, SharedStateStore, StateUpdate, change};
+use truing_core::port::{Clock, ForgeError, SharedStateStore, StateUpdate, update_state};
 
 use self::account::{CreationLimits, PayerLimits, RateResource};
-use super::classify::{date, text};
-use super::{ForgeRequest, RetrySafety, unavailable};
+use super::classify::{date, header_text};
+use super::{ForgeRequest, RetrySafety, unavailable_error};
 
 mod account;
 #[cfg(test)]
@@ -90,13 +90,13 @@ struct PayerEntry {
 }
 
 impl RateLimits {
-    pub(super) fn of(creations: &'static CreationLimits, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(creations: &'static CreationLimits, clock: Arc<dyn Clock>) -> Self {
         let (places, state) = (Semaphore::new(MAX_CONCURRENT), Mutex::default());
         Self { clock, places, creations, state, common: None }
     }
 
     /// Shares the limits with other processes that use this login.
-    pub(super) fn sharing(self, common: Arc<dyn SharedStateStore>, login: String) -> Self {
+    pub(super) fn with_shared_limits(self, common: Arc<dyn SharedStateStore>, login: String) -> Self {
         Self { common: Some((common, login)), ..self }
     }
 
@@ -110,11 +110,11 @@ impl RateLimits {
         call: &ForgeRequest,
     ) -> Result<SemaphorePermit<'_>, ForgeError> {
         let place = self.places.acquire().await;
-        let place = place.map_err(|_| unavailable(&call.what, "the client is shut"))?;
+        let place = place.map_err(|_| unavailable_error(&call.what, "the client is shut"))?;
         // Checked after the wait for a place: another call may have met a limit in the meantime.
-        let resource = RateResource::of(&call.url);
+        let resource = RateResource::from_url(&call.url);
         let creations = (call.repeat == RetrySafety::Never).then_some(self.creations);
-        let wait = match self.own(payer, |own, now| own.account.admit(resource, creations, now)) {
+        let wait = match self.update_own(payer, |own, now| own.account.admit(resource, creations, now)) {
             Some(wait) => Some(wait),
             None => self.admitted_by_others(payer, resource, creations).await,
         };
@@ -134,21 +134,27 @@ impl RateLimits {
         resource: RateResource,
         creations: Option<&CreationLimits>,
     ) -> Option<TimeSpan> {
-        if !self.own(payer, |own, now| own.asks(now)) && creations.is_none() {
+        if !self.update_own(payer, |own, now| own.is_shared_read_due(now)) && creations.is_none() {
             return None;
         }
-        let wait = self.all(payer, |account, now| account.admit(resource, creations, now)).await.flatten()?;
+        let wait = self
+            .update_shared(payer, |account, now| account.admit(resource, creations, now))
+            .await
+            .flatten()?;
         // The call is counted only if it is sent.
         if creations.is_some() {
-            self.own(payer, |own, _| own.account.not_created());
+            self.update_own(payer, |own, _| own.account.not_created());
         }
         Some(wait)
     }
 
     /// Records the limits in the headers of a response.
-    pub(super) async fn note(&self, payer: QuotaPayer, headers: &HeaderMap) {
+    pub(super) async fn record_headers(&self, payer: QuotaPayer, headers: &HeaderMap) {
         let now = self.clock.now();
-        let Some(LimitHeaders { resource: Some(resource), quota, wait }) = told(headers, now) else { return };
+        let Some(LimitHeaders { resource: Some(resource), quota, wait }) = parse_limit_headers(headers, now)
+        else {
+            return;
+        };
         {
             let mut state = self.state();
             if state.windows.len() >= MAX_WINDOWS {
@@ -158,28 +164,34 @@ impl RateLimits {
         }
         let is_spent = quota.remaining == 0;
         let note = |account: &mut PayerLimits, now: UnixMillis| {
-            account.told(resource, is_spent.then_some(now + wait));
+            account.record_spent(resource, is_spent.then_some(now + wait));
         };
-        self.own(payer, |own, now| note(&mut own.account, now));
+        self.update_own(payer, |own, now| note(&mut own.account, now));
         if is_spent {
-            self.all(payer, note).await;
+            self.update_shared(payer, note).await;
         }
     }
 
     /// Records a secondary limit: all calls of this payer wait, including those of other processes. Returns
     /// the wait.
-    pub(super) async fn hit(&self, payer: QuotaPayer, brake: SecondaryLimit, wait: TimeSpan) -> TimeSpan {
-        let hit = |account: &mut PayerLimits, now: UnixMillis| account.hit(brake, wait, now);
-        match self.all(payer, hit).await {
+    pub(super) async fn record_secondary_limit(
+        &self,
+        payer: QuotaPayer,
+        brake: SecondaryLimit,
+        wait: TimeSpan,
+    ) -> TimeSpan {
+        let hit =
+            |account: &mut PayerLimits, now: UnixMillis| account.record_secondary_limit(brake, wait, now);
+        match self.update_shared(payer, hit).await {
             Some(wait) => wait,
-            None => self.own(payer, |own, now| hit(&mut own.account, now)),
+            None => self.update_own(payer, |own, now| hit(&mut own.account, now)),
         }
     }
 
     /// Records a successful call.
     pub(super) async fn went_well(&self, payer: QuotaPayer) {
-        if self.own(payer, |own, now| own.account.went_well(now)) {
-            self.all(payer, PayerLimits::went_well).await;
+        if self.update_own(payer, |own, now| own.account.went_well(now)) {
+            self.update_shared(payer, PayerLimits::went_well).await;
         }
     }
 
@@ -195,26 +207,26 @@ impl RateLimits {
     }
 
     /// Reads or changes the state of this process.
-    fn own<T>(&self, payer: QuotaPayer, decide: impl FnOnce(&mut PayerEntry, UnixMillis) -> T) -> T {
+    fn update_own<T>(&self, payer: QuotaPayer, decide: impl FnOnce(&mut PayerEntry, UnixMillis) -> T) -> T {
         let now = self.clock.now();
         let mut state = self.state();
         if state.payers.len() >= MAX_WINDOWS && !state.payers.contains_key(&payer) {
-            state.payers.retain(|_, own| own.account.matters(now));
+            state.payers.retain(|_, own| own.account.is_relevant(now));
         }
         decide(state.payers.entry(payer).or_default(), now)
     }
 
     /// Reads or changes the shared state, and copies it to the state of this process. `None` if there is none
     /// or it is unreachable.
-    async fn all<T>(
+    async fn update_shared<T>(
         &self,
         payer: QuotaPayer,
         decide: impl Fn(&mut PayerLimits, UnixMillis) -> T,
     ) -> Option<T> {
         let (common, login) = self.common.as_ref()?;
-        match change(&**common, &format!("{login}{payer}"), KEEP, decide).await {
+        match update_state(&**common, &format!("{login}{payer}"), KEEP, decide).await {
             Ok(StateUpdate { state, now: there, came }) => {
-                self.own(payer, |own, now| own.account.learn(&state, there - now));
+                self.update_own(payer, |own, now| own.account.merge_pauses(&state, there - now));
                 Some(came)
             }
             Err(error) => {
@@ -231,7 +243,7 @@ impl RateLimits {
 
 impl PayerEntry {
     /// Returns true if the shared state has to be read again, and records that it is read now.
-    fn asks(&mut self, now: UnixMillis) -> bool {
+    fn is_shared_read_due(&mut self, now: UnixMillis) -> bool {
         let asks = self.asked.is_none_or(|asked| !(0..ASK_AGAIN.0).contains(&(now - asked).0));
         if asks {
             self.asked = Some(now);
@@ -252,12 +264,12 @@ impl fmt::Display for QuotaPayer {
 }
 
 /// Parses the limit in the headers. `now` is used only if they have no date.
-pub(super) fn told(headers: &HeaderMap, now: UnixMillis) -> Option<LimitHeaders> {
-    let number = |name: &str| text(headers, name)?.parse::<u64>().ok();
+pub(super) fn parse_limit_headers(headers: &HeaderMap, now: UnixMillis) -> Option<LimitHeaders> {
+    let number = |name: &str| header_text(headers, name)?.parse::<u64>().ok();
     let (limit, remaining, reset) =
         (number("x-ratelimit-limit"), number("x-ratelimit-remaining")?, number("x-ratelimit-reset")?);
     let reset = UnixMillis(i64::try_from(reset.saturating_mul(1000)).unwrap_or(i64::MAX));
-    let resource = match text(headers, "x-ratelimit-resource") {
+    let resource = match header_text(headers, "x-ratelimit-resource") {
         None | Some("core") => Some(RateResource::Core),
         Some("graphql") => Some(RateResource::GraphQl),
         // Search and similar limits, which are not used.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use truing_fakes::common::FakeSharedState;
 
 use super::*;
-use crate::testing::{CANARY, Hand, Reply, Server, brief, patience, permit};
+use crate::testing::{CANARY, Hand, Reply, Server, permit, short_timeouts, test_timeouts};
 
 struct Client {
     http: ForgeHttpClient,
@@ -14,7 +14,7 @@ struct Client {
 
 impl Client {
     fn at(api: &Url, clock: Arc<dyn Clock>) -> Self {
-        Self::with(api, patience(), clock)
+        Self::with(api, test_timeouts(), clock)
     }
 
     fn with(api: &Url, patience: HttpTimeouts, clock: Arc<dyn Clock>) -> Self {
@@ -33,20 +33,20 @@ impl Client {
 }
 
 fn client(server: &Server) -> Client {
-    Client::at(&server.url(""), Arc::new(Hand::at(NOW)))
+    Client::at(&server.url(""), Arc::new(Hand::new(NOW)))
 }
 
 /// Returns a client with short timeouts.
 fn impatient(server: &Server) -> Client {
-    Client::with(&server.url(""), brief(), Arc::new(Hand::at(NOW)))
+    Client::with(&server.url(""), short_timeouts(), Arc::new(Hand::new(NOW)))
 }
 
 /// Time a quarter of an hour before the window in the tests' responses ends.
 const NOW: UnixMillis = UnixMillis(1_795_161_300_000);
 
 async fn get(reply: Reply) -> ForgeError {
-    let comes = reply != Reply::never();
-    let server = Server::new([reply.always()]).await;
+    let comes = reply != Reply::no_response();
+    let server = Server::new([reply.repeat_always()]).await;
     let client = if comes { client(&server) } else { impatient(&server) };
     let answer = client.send(&ForgeRequest::get("reading x", server.url("/x"))).await;
     let answer = answer.and_then(|answer| answer.json::<Value>());
@@ -138,11 +138,11 @@ async fn every_refusal_has_its_meaning() {
         (Reply::new(422, r#"{"message":"a\u001b[31m\r\nb"}"#), rejected("a [31m b")),
         (Reply::new(400, words("Problems parsing JSON")), rejected("Problems parsing JSON")),
         (Reply::new(400, "<html>"), rejected("it gives no reason")),
-        (Reply::new(409, words("Conflict")), unavailable("reading x", "status 409: Conflict")),
-        (Reply::new(408, ""), unavailable("reading x", "status 408: it gives no reason")),
-        (Reply::new(500, "<html>"), unavailable("reading x", "status 500: it gives no reason")),
-        (Reply::new(500, words("Server Error")), unavailable("reading x", "status 500: Server Error")),
-        (Reply::new(503, ""), unavailable("reading x", "status 503: it gives no reason")),
+        (Reply::new(409, words("Conflict")), unavailable_error("reading x", "status 409: Conflict")),
+        (Reply::new(408, ""), unavailable_error("reading x", "status 408: it gives no reason")),
+        (Reply::new(500, "<html>"), unavailable_error("reading x", "status 500: it gives no reason")),
+        (Reply::new(500, words("Server Error")), unavailable_error("reading x", "status 500: Server Error")),
+        (Reply::new(503, ""), unavailable_error("reading x", "status 503: it gives no reason")),
     ];
     for (reply, expected) in table {
         let shown = format!("{reply:?}");
@@ -166,7 +166,7 @@ async fn an_answer_that_cannot_be_read_may_have_been_done() {
         (Reply::new(200, "nonsense"), "not as expected"),
         (Reply::new(200, "{}").broken_off(), "the connection broke"),
         (Reply::hang_up(), "the connection broke"),
-        (Reply::never(), "no answer in time"),
+        (Reply::no_response(), "no answer in time"),
         (
             Reply::new(301, "").header("location", "https://elsewhere.example/a?b"),
             "https://elsewhere.example: ",
@@ -189,7 +189,7 @@ async fn a_server_that_is_not_there_is_named() {
     let server = Server::new([]).await;
     let gone = server.url("/x");
     server.stop().await;
-    let http = Client::at(&gone, Arc::new(Hand::at(NOW)));
+    let http = Client::at(&gone, Arc::new(Hand::new(NOW)));
     let error = http.send(&ForgeRequest::get("reading x", gone.clone())).await.err().unwrap();
     assert!(
         error.to_string().starts_with(&format!("reading x: cannot connect to {}:", host(&gone))),
@@ -211,7 +211,7 @@ async fn a_token_that_the_forge_repeats_is_not_repeated() {
     assert_eq!(get(Reply::new(422, echo)).await, rejected("bad token [token]; Bearer [token]"));
     get(Reply::new(200, format!(r#""{CANARY}"#))).await;
     get(Reply::new(302, "").header("location", &format!("https://{CANARY}.example/"))).await;
-    let wrong_type = Server::new([Reply::new(200, format!(r#""{CANARY}""#)).always()]).await;
+    let wrong_type = Server::new([Reply::new(200, format!(r#""{CANARY}""#)).repeat_always()]).await;
     let answer = client(&wrong_type).send(&ForgeRequest::get("x", wrong_type.url("/"))).await.unwrap();
     let error = answer.json::<u64>().unwrap_err();
     assert!(!error.to_string().contains(CANARY), "{error}");
@@ -254,7 +254,7 @@ async fn harmless_calls_are_repeated_and_creating_ones_are_not() {
         assert!(client(&server).send(&call).await.is_err(), "{shown}");
         assert_eq!(server.requests().len(), 1, "{shown}");
 
-        let server = Server::new([reply.always()]).await;
+        let server = Server::new([reply.repeat_always()]).await;
         assert!(client(&server).send(&ForgeRequest::get("x", server.url("/x"))).await.is_err(), "{shown}");
         assert_eq!(server.requests().len(), 1 + MAX_RETRIES as usize, "{shown}");
     }
@@ -263,16 +263,17 @@ async fn harmless_calls_are_repeated_and_creating_ones_are_not() {
         assert!(client(&server).send(&ForgeRequest::get("x", server.url("/x"))).await.is_err());
         assert_eq!(server.requests().len(), 1);
     }
-    let silent = Server::new([Reply::never(), Reply::new(200, "{}")]).await;
+    let silent = Server::new([Reply::no_response(), Reply::new(200, "{}")]).await;
     assert!(impatient(&silent).send(&ForgeRequest::get("x", silent.url("/x"))).await.is_err());
     assert_eq!(silent.requests().len(), 1);
 }
 
 #[tokio::test]
 async fn redirects_are_not_followed() {
-    let elsewhere = Server::new([Reply::new(200, "{}").always()]).await;
+    let elsewhere = Server::new([Reply::new(200, "{}").repeat_always()]).await;
     let server =
-        Server::new([Reply::new(307, "").header("location", elsewhere.url("/y").as_str()).always()]).await;
+        Server::new([Reply::new(307, "").header("location", elsewhere.url("/y").as_str()).repeat_always()])
+            .await;
     assert!(client(&server).send(&ForgeRequest::get("x", server.url("/x"))).await.is_err());
     assert!(elsewhere.requests().is_empty());
 }
@@ -310,7 +311,8 @@ async fn what_has_not_changed_is_not_an_error_if_it_was_asked_so() {
     let http = client(&server);
     let fresh = http.send(&ForgeRequest::get("x", server.url("/x"))).await.unwrap();
     assert!(!fresh.is_unchanged());
-    let again = http.send(&ForgeRequest::get("x", server.url("/x")).unless(fresh.etag())).await.unwrap();
+    let again =
+        http.send(&ForgeRequest::get("x", server.url("/x")).if_none_match(fresh.etag())).await.unwrap();
     assert!(again.is_unchanged());
     let requests = server.requests();
     assert_eq!(requests[0].headers.get("if-none-match"), None);
@@ -319,14 +321,14 @@ async fn what_has_not_changed_is_not_an_error_if_it_was_asked_so() {
 
 #[tokio::test]
 async fn processes_that_share_limits_send_together_what_one_may() {
-    let server = Server::new([Reply::new(201, "{}").always()]).await;
-    let (api, clock) = (server.url(""), Arc::new(Hand::at(NOW)));
+    let server = Server::new([Reply::new(201, "{}").repeat_always()]).await;
+    let (api, clock) = (server.url(""), Arc::new(Hand::new(NOW)));
     let common = FakeSharedState::new(clock.clone());
     const THREE: &[(usize, TimeSpan)] = &[(3, TimeSpan::minutes(1))];
     let wire = HttpDialect { creations: THREE, ..crate::github::wire_of(&api) };
     let process = |login: &str| {
-        let http = ForgeHttpClient::new(&api, wire, patience(), clock.clone()).unwrap();
-        http.sharing(Arc::new(common.clone()), &api, login).with_permit(permit())
+        let http = ForgeHttpClient::new(&api, wire, test_timeouts(), clock.clone()).unwrap();
+        http.with_shared_limits(Arc::new(common.clone()), &api, login).with_permit(permit())
     };
     let (one, other, stranger) = (process("token/1"), process("token/1"), process("token/2"));
     let by = RequestAuthorization::bearer(SecretString::new(CANARY), QuotaPayer::Token).unwrap();

@@ -19,20 +19,20 @@ impl TextCleaner {
     }
 
     /// Adds a secret that is to be removed.
-    pub(super) fn and(mut self, other: &SecretString) -> Self {
+    pub(super) fn with_secret(mut self, other: &SecretString) -> Self {
         self.0.push(other.clone());
         self
     }
 
     /// Returns one line of visible text without the tokens, truncated with `…`.
     pub(super) fn text(&self, text: &str) -> String {
-        let mut line = line::visible(text);
+        let mut line = line::visible_line(text);
         // This comes after the white space is normalised and before the cut: neither may leave a part of a
         // token.
         for secret in self.0.iter().filter(|secret| !secret.expose().is_empty()) {
             line = line.replace(secret.expose(), "[token]");
         }
-        line::cut(line, MAX_MESSAGE_CHARS)
+        line::truncate_text(line, MAX_MESSAGE_CHARS)
     }
 }
 

@@ -35,7 +35,7 @@ proptest! {
             let marker = keys().sign(&pr, producer, &item);
             prop_assert!(!marker.get(4..marker.len() - 3).unwrap().contains("--"), "{marker}");
             let comment = format!("{body}\n\n{marker}");
-            prop_assert_eq!(keys().find(&pr, &comment), verified(producer, item, &normal(&body)));
+            prop_assert_eq!(keys().find_marker(&pr, &comment), verified(producer, item, &normalize_text(&body)));
         }
     }
 
@@ -46,7 +46,7 @@ proptest! {
         *at.get_mut(changed.as_mut_slice()) = byte;
         prop_assume!(changed != marker);
         let Ok(changed) = String::from_utf8(changed) else { return Ok(()) };
-        let found = keys().find(&pr(7), &changed);
+        let found = keys().find_marker(&pr(7), &changed);
         prop_assert!(!matches!(found, MarkerMatch::Verified { .. }), "{changed}");
     }
 
@@ -54,9 +54,9 @@ proptest! {
     fn stripped_text_has_no_marker_left_and_stripping_again_changes_nothing(
         text in "(<!-{0,3}|-->| |\n|truing:|TRUING:1|x){0,20}",
     ) {
-        let stripped = strip(&text);
+        let stripped = disable_markers(&text);
         prop_assert!(OPENINGS.iter().all(|opening| !stripped.contains(opening)));
-        prop_assert_eq!(&strip(&stripped), &stripped);
+        prop_assert_eq!(&disable_markers(&stripped), &stripped);
         prop_assert_eq!(stripped.replace("&lt;", "<"), text);
     }
 }
@@ -74,27 +74,27 @@ fn the_form_and_the_key_id_do_not_drift() {
 #[test]
 fn a_marker_of_something_else_does_not_verify() {
     let marker = keys().sign(&pr(7), Producer::Review, &CommentSubject::Summary);
-    assert_eq!(keys().find(&pr(8), &marker), MarkerMatch::Forged);
+    assert_eq!(keys().find_marker(&pr(8), &marker), MarkerMatch::Forged);
     for other in [
         PrId { forge: "other".into(), ..pr(7) },
         PrId { repository: "1".into(), ..pr(7) },
         PrId { forge: "github1".into(), repository: "296269".into(), number: 7 },
     ] {
-        assert_eq!(keys().find(&other, &marker), MarkerMatch::Forged, "{other:?}");
+        assert_eq!(keys().find_marker(&other, &marker), MarkerMatch::Forged, "{other:?}");
     }
     let converge = marker.replace("producer=review", "producer=converge");
-    assert_eq!(keys().find(&pr(7), &converge), MarkerMatch::Forged);
+    assert_eq!(keys().find_marker(&pr(7), &converge), MarkerMatch::Forged);
     let item = marker.replace("item=summary", "item=1:0-0");
-    assert_eq!(keys().find(&pr(7), &item), MarkerMatch::Forged);
+    assert_eq!(keys().find_marker(&pr(7), &item), MarkerMatch::Forged);
 }
 
 #[test]
 fn only_the_last_line_counts() {
     let marker = keys().sign(&pr(7), Producer::Review, &CommentSubject::Summary);
-    assert_eq!(keys().find(&pr(7), &format!("{marker}\nquoted by somebody")), MarkerMatch::None);
-    assert_eq!(keys().find(&pr(7), &format!("> {marker}")), MarkerMatch::None);
-    assert_eq!(keys().find(&pr(7), &format!("{marker} {marker}")), MarkerMatch::Forged);
-    assert_eq!(keys().find(&pr(7), ""), MarkerMatch::None);
+    assert_eq!(keys().find_marker(&pr(7), &format!("{marker}\nquoted by somebody")), MarkerMatch::None);
+    assert_eq!(keys().find_marker(&pr(7), &format!("> {marker}")), MarkerMatch::None);
+    assert_eq!(keys().find_marker(&pr(7), &format!("{marker} {marker}")), MarkerMatch::Forged);
+    assert_eq!(keys().find_marker(&pr(7), ""), MarkerMatch::None);
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn line_ends_and_trailing_space_of_the_forge_change_nothing() {
         format!("one\ntwo  \n\n\n{marker} \n\n \t\n"),
     ] {
         assert_eq!(
-            keys().find(&pr(7), &comment),
+            keys().find_marker(&pr(7), &comment),
             verified(Producer::Review, CommentSubject::Summary, "one\ntwo"),
             "{comment:?}"
         );
@@ -117,16 +117,16 @@ fn line_ends_and_trailing_space_of_the_forge_change_nothing() {
 fn former_keys_verify_and_unknown_ones_are_named() {
     let old = keys().sign(&pr(7), Producer::Review, &CommentSubject::Summary);
     let rotated = MarkerKeys::new(b"second key", &[b"first key"]);
-    assert_eq!(rotated.find(&pr(7), &old), verified(Producer::Review, CommentSubject::Summary, ""));
+    assert_eq!(rotated.find_marker(&pr(7), &old), verified(Producer::Review, CommentSubject::Summary, ""));
     assert!(!rotated.sign(&pr(7), Producer::Review, &CommentSubject::Summary).contains(&keys().current.id));
     let without = MarkerKeys::new(b"second key", &[]);
     let (key, body) = (keys().current.id, String::new());
     let (producer, item) = (Producer::Review, CommentSubject::Summary);
-    assert_eq!(without.find(&pr(7), &old), MarkerMatch::UnknownKey { key, producer, item, body });
+    assert_eq!(without.find_marker(&pr(7), &old), MarkerMatch::UnknownKey { key, producer, item, body });
     let no_item = old.replace("item=summary", "item=%zz");
-    assert_eq!(without.find(&pr(7), &no_item), MarkerMatch::Forged);
+    assert_eq!(without.find_marker(&pr(7), &no_item), MarkerMatch::Forged);
     let newer = old.replace("truing:1", "truing:2");
-    assert_eq!(rotated.find(&pr(7), &newer), MarkerMatch::Forged);
+    assert_eq!(rotated.find_marker(&pr(7), &newer), MarkerMatch::Forged);
 }
 
 #[test]
@@ -159,7 +159,7 @@ fn what_former_keys_have_signed_is_still_known() {
     let file = folder.path().join("old.key");
     assert!(MarkerKeys::load(&file).is_err(), "a former key is never made");
     std::fs::write(&file, format!("{}\n{}\n", "aa".repeat(32), "bb".repeat(32))).unwrap();
-    let keys = MarkerKeys::new(b"new", &[]).after([
+    let keys = MarkerKeys::new(b"new", &[]).with_former_keys([
         MarkerKeys::load(&file).unwrap(),
         MarkerKeys::of_text("a passphrase"),
         MarkerKeys::of_text(&"cc".repeat(32)),
@@ -170,10 +170,10 @@ fn what_former_keys_have_signed_is_still_known() {
         |key: &MarkerKeys| format!("text\n\n{}", key.sign(&pr, Producer::Review, &CommentSubject::Summary));
     let hex = "cc".repeat(32);
     for former in [&b"new"[..], &[0xaa; 32], &[0xbb; 32], b"a passphrase", &[0xcc; 32], hex.as_bytes()] {
-        let found = keys.find(&pr, &comment(&MarkerKeys::new(former, &[])));
+        let found = keys.find_marker(&pr, &comment(&MarkerKeys::new(former, &[])));
         assert!(matches!(found, MarkerMatch::Verified { .. }), "{former:?}: {found:?}");
     }
-    let stranger = keys.find(&pr, &comment(&MarkerKeys::new(b"stranger", &[])));
+    let stranger = keys.find_marker(&pr, &comment(&MarkerKeys::new(b"stranger", &[])));
     assert!(matches!(stranger, MarkerMatch::UnknownKey { .. }), "{stranger:?}");
     assert_eq!(keys.previous.len(), 5, "none stands twice");
 }
@@ -205,11 +205,11 @@ proptest! {
         let marker = keys().sign_topic(&pr(number), producer, &topic);
         prop_assert!(!marker.get(4..marker.len() - 3).unwrap().contains("--"), "{marker}");
         let text = format!("{body}\n\n{marker}");
-        prop_assert_eq!(keys().find_topic(&pr(number), producer, &text), (Some(topic), normal(&body)));
+        prop_assert_eq!(keys().find_topic(&pr(number), producer, &text), (Some(topic), normalize_text(&body)));
         let other = if number == 7 { 8 } else { 7 };
-        prop_assert_eq!(keys().find_topic(&pr(other), producer, &text), (None, normal(&body)));
+        prop_assert_eq!(keys().find_topic(&pr(other), producer, &text), (None, normalize_text(&body)));
         // Neither kind verifies as the other.
-        prop_assert_eq!(keys().find(&pr(number), &text), MarkerMatch::Forged);
+        prop_assert_eq!(keys().find_marker(&pr(number), &text), MarkerMatch::Forged);
     }
 }
 
@@ -249,15 +249,15 @@ fn both_forms_are_read_whatever_is_written() {
         assert!(marker.starts_with("[//]: # (truing:1 producer=review item="), "{marker}");
         assert!(marker.ends_with(')') && marker.matches(['(', ')']).count() == 2, "{marker}");
         let comment = format!("one\n\n{marker}\r\n");
-        assert_eq!(html.find(&pr(7), &comment), verified(Producer::Review, item.clone(), "one"));
-        assert_eq!(html.find(&pr(8), &comment), MarkerMatch::Forged);
+        assert_eq!(html.find_marker(&pr(7), &comment), verified(Producer::Review, item.clone(), "one"));
+        assert_eq!(html.find_marker(&pr(8), &comment), MarkerMatch::Forged);
         let comment = format!("one\n\n{}", html.sign(&pr(7), Producer::Review, &item));
-        assert_eq!(link.find(&pr(7), &comment), verified(Producer::Review, item, "one"));
+        assert_eq!(link.find_marker(&pr(7), &comment), verified(Producer::Review, item, "one"));
     }
     let topic = Topic::new("finding/a (b)");
     let text = format!("one\n\n{}", link.sign_topic(&pr(7), Producer::Converge, &topic));
     assert_eq!(html.find_verified_topic(&pr(7), Producer::Converge, &text), (Some(topic), "one".to_owned()));
-    assert_eq!(split(&text).0, "one");
+    assert_eq!(split_marker(&text).0, "one");
 }
 
 #[test]
@@ -265,7 +265,7 @@ fn a_marker_of_one_form_with_the_end_of_the_other_is_none() {
     let marker =
         keys().written_as(MarkerForm::LinkReference).sign(&pr(7), Producer::Review, &CommentSubject::Summary);
     let mixed = marker.replace(')', " -->");
-    assert_eq!(keys().find(&pr(7), &mixed), MarkerMatch::Forged);
+    assert_eq!(keys().find_marker(&pr(7), &mixed), MarkerMatch::Forged);
 }
 
 #[test]
@@ -278,7 +278,7 @@ fn link_references_of_others_are_left_and_those_like_ours_are_shown() {
         ("[a]: https://b (truing:1)", "[a]: https://b (truing:1)"),
         ("[ü", "[ü"),
     ] {
-        assert_eq!(strip(text), expected);
+        assert_eq!(disable_markers(text), expected);
     }
 }
 
@@ -287,7 +287,7 @@ fn the_seeds_marker_is_recognised_and_proves_nothing() {
     let marker = "<!-- claude-reviewer:inline:0f3a9c -->";
     for text in [format!("Fix it.\n\n{marker}\n"), format!("{marker}\nFix it.")] {
         assert_eq!(without_seed(&text).as_deref().map(str::trim), Some("Fix it."));
-        assert_eq!(keys().find(&pr(7), &text), MarkerMatch::None);
+        assert_eq!(keys().find_marker(&pr(7), &text), MarkerMatch::None);
     }
     for other in [
         "",

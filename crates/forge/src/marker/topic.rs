@@ -7,7 +7,7 @@
 use truing_core::id::{PrId, Topic};
 use truing_core::publish::Producer;
 
-use super::{MarkerKeys, MarkerKind, MarkerParts, escape, is_marker, normal, unescape};
+use super::{MarkerKeys, MarkerKind, MarkerParts, escape, is_marker, normalize_text, unescape};
 
 /// Markers of pull requests, issues and comments of loops, each of one topic.
 const TOPICS: MarkerKind = MarkerKind { field: "topic", domain: b"truing topic 1" };
@@ -15,7 +15,7 @@ const TOPICS: MarkerKind = MarkerKind { field: "topic", domain: b"truing topic 1
 impl MarkerKeys {
     /// Returns the marker line of a topic, without a line end.
     pub fn sign_topic(&self, place: &PrId, producer: Producer, topic: &Topic) -> String {
-        self.line(&TOPICS, place, producer, &escape(topic.as_str()))
+        self.marker_line(&TOPICS, place, producer, &escape(topic.as_str()))
     }
 
     /// Returns the topic by this producer of a text of one of our accounts, and the text above its marker.
@@ -43,14 +43,14 @@ impl MarkerKeys {
         text: &str,
         unknown: bool,
     ) -> (Option<Topic>, String) {
-        let text = normal(text);
+        let text = normalize_text(text);
         let (above, line) = text.rsplit_once('\n').unwrap_or(("", &text));
         if !is_marker(line) {
             return (None, text);
         }
         let topic = MarkerParts::read(&TOPICS, line).and_then(|parts| {
             let right =
-                parts.producer == producer && self.verifies(&TOPICS, place, &parts).unwrap_or(unknown);
+                parts.producer == producer && self.verify_mac(&TOPICS, place, &parts).unwrap_or(unknown);
             let topic = unescape(parts.word).filter(|topic| escape(topic) == parts.word);
             topic.filter(|_| right).map(Topic::new)
         });
@@ -59,8 +59,8 @@ impl MarkerKeys {
 }
 
 /// Splits a text from its last line, if that is a marker of any kind, verified or not.
-pub fn split(text: &str) -> (String, Option<String>) {
-    let text = normal(text);
+pub fn split_marker(text: &str) -> (String, Option<String>) {
+    let text = normalize_text(text);
     let (above, line) = text.rsplit_once('\n').unwrap_or(("", &text));
     if is_marker(line) {
         return (above.trim_end().to_owned(), Some(line.to_owned()));

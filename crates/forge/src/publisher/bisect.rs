@@ -37,7 +37,7 @@ impl Bisection {
     }
 
     /// Records the forge's response to a batch. Returns true if its halves are tried next.
-    pub(super) fn answered(&mut self, batch: &CommentBatch, refused: bool) -> bool {
+    pub(super) fn record_response(&mut self, batch: &CommentBatch, refused: bool) -> bool {
         if batch.sibling
             && let Some(other) = self.batches.last_mut()
         {
@@ -82,7 +82,7 @@ mod tests {
         while let Some(batch) = bisection.next() {
             calls += 1;
             let rejected = batch.items.iter().any(|item| bad.contains(item));
-            if !bisection.answered(&batch, rejected) {
+            if !bisection.record_response(&batch, rejected) {
                 if rejected { &mut refused } else { &mut taken }.extend(batch.items);
             }
         }

@@ -66,7 +66,7 @@ impl DeliverySignature {
     ///
     /// # Errors
     /// [`SignatureError`]
-    pub fn of<'a>(values: impl IntoIterator<Item = &'a [u8]>) -> Result<Self, SignatureError> {
+    pub fn from_values<'a>(values: impl IntoIterator<Item = &'a [u8]>) -> Result<Self, SignatureError> {
         let mut values = values.into_iter();
         let value = values.next().ok_or(SignatureError::Missing)?;
         if values.next().is_some() {

@@ -112,7 +112,7 @@ impl Scene {
             EffectKind::Resolve => Effect::Resolve { thread: began.unwrap().thread.unwrap().id },
             EffectKind::Trigger => Effect::Trigger { text: "bugbot run".into(), since: UnixMillis(0) },
             EffectKind::RequestReview => {
-                site.shop.permit("ann", "write").await.unwrap();
+                site.shop.set_role("ann", "write").await.unwrap();
                 // Cloud identifies an account only by its id.
                 let login = if site.is_cloud() { site.forge.account_id("ann") } else { "ann".into() };
                 Effect::RequestReview { login }
@@ -126,7 +126,7 @@ impl Scene {
                 Effect::MarkReady
             }
             EffectKind::Describe => {
-                let read = open.now().await.unwrap().body;
+                let read = open.pull_details().await.unwrap().body;
                 Effect::Describe { read, body: "Anew.".into() }
             }
             EffectKind::Push => {
@@ -170,10 +170,10 @@ impl Scene {
 
     fn intended(&self) -> EffectIntent {
         match &self.what {
-            What::Effect(effect) => effect.intended(),
+            What::Effect(effect) => effect.intent(),
             What::Push(push) => {
                 let commit = push.1.sha().clone();
-                BranchPush { branch: BRANCH.into(), commit, expected: None }.intended()
+                BranchPush { branch: BRANCH.into(), commit, expected: None }.intent()
             }
         }
     }
@@ -203,7 +203,7 @@ impl Scene {
                 PushOutcome::Refused { message, .. } => {
                     Err(EffectError::Refused(ForgeError::Rejected { what: "push".into(), message }))
                 }
-                PushOutcome::Halted(why) => Err(EffectError::Halted(GateHalt::before("push", why))),
+                PushOutcome::Halted(why) => Err(EffectError::Halted(GateHalt::before_write("push", why))),
                 moved @ PushOutcome::Moved { .. } => panic!("{moved:?}"),
             },
         }
@@ -218,7 +218,7 @@ impl Scene {
         let (method, path, sent) = calls::call(self.site.forge.flavour(), kind);
         let is_once = matches!(fault, ForgeFaultKind::Invalid(_) | ForgeFaultKind::Status(..));
         let times = if is_once { 1 } else { sent };
-        self.site.forge.fault(ForgeFault::once(method, &path, fault).times(times));
+        self.site.forge.add_fault(ForgeFault::on_call(method, &path, fault).times(times));
     }
 
     /// Returns how many results of this kind exist.
@@ -226,23 +226,23 @@ impl Scene {
         let view = self.site.shop.pull(self.number).await.unwrap();
         match kind {
             EffectKind::Review if self.site.row().reviews == ReviewPosting::Comment => {
-                view.summaries().count()
+                view.summary_comments().count()
             }
             EffectKind::Review => {
                 view.reviews.iter().filter(|review| review.body.starts_with("## audit")).count()
             }
             EffectKind::ReviewAsComment | EffectKind::Comment | EffectKind::Trigger => {
-                view.summaries().count()
+                view.summary_comments().count()
             }
-            EffectKind::LineComment => view.inline().count(),
-            EffectKind::Reply => view.inline().count() - 1,
-            EffectKind::Resolve => usize::from(view.inline().any(|comment| comment.resolved)),
+            EffectKind::LineComment => view.inline_comments().count(),
+            EffectKind::Reply => view.inline_comments().count() - 1,
+            EffectKind::Resolve => usize::from(view.inline_comments().any(|comment| comment.resolved)),
             EffectKind::RequestReview => {
-                let now = self.site.conversation(self.number).now().await.unwrap();
+                let now = self.site.conversation(self.number).pull_details().await.unwrap();
                 now.requested.iter().filter(|asked| asked.login == "ann").count()
             }
             EffectKind::UpdateBranch => {
-                let now = self.site.conversation(self.number).now().await.unwrap();
+                let now = self.site.conversation(self.number).pull_details().await.unwrap();
                 usize::from(now.head.sha.as_str() != self.head)
             }
             EffectKind::MarkReady => usize::from(!view.draft),
@@ -271,7 +271,7 @@ impl Scene {
     /// Returns the number of API calls that wrote. GraphQL calls are left out: their results are in
     /// [`Self::count`].
     fn writes(&self) -> usize {
-        let log = self.site.forge.log();
+        let log = self.site.forge.request_log();
         let is_write = |method: &str, path: &str| {
             method != "GET" && path != "/graphql" && !path.contains("/git-upload-pack")
         };
@@ -280,7 +280,7 @@ impl Scene {
 
     /// Performs it again as a loop does: not before the time in the error.
     async fn performed_later(&self, kind: EffectKind) {
-        if kind.settle(SETTLE) > TimeSpan(0) {
+        if kind.settle_time(SETTLE) > TimeSpan(0) {
             let early = self.perform().await.unwrap_err();
             let EffectError::Settling { until, .. } = early else { panic!("{early:?}") };
             self.pass(until - self.clock.now());
@@ -309,7 +309,7 @@ fn forge_of(flavour: ForgeFlavour) -> ForgeKind {
 /// call is made.
 async fn refused(scene: &mut Scene, case: EffectCase, why: &str) {
     let parts = scene.intended().parts;
-    let calls = scene.site.forge.log().len();
+    let calls = scene.site.forge.request_log().len();
     let made = EffectRecording::default();
     match case {
         EffectCase::GateClosed => scene.gate.0.store(true, Ordering::SeqCst),
@@ -335,13 +335,13 @@ async fn refused(scene: &mut Scene, case: EffectCase, why: &str) {
         "{refused:?}"
     );
     assert_eq!(scene.pull.observe(effect).await, Ok(None));
-    assert_eq!(scene.site.forge.log().len(), calls, "no call is made");
+    assert_eq!(scene.site.forge.request_log().len(), calls, "no call is made");
     assert!(scene.log.entries_of(&parts).is_empty() && made.list().is_empty(), "nothing is announced");
 }
 
 async fn cell(flavour: ForgeFlavour, kind: EffectKind, case: EffectCase) {
     let mut scene = Scene::at(flavour, kind).await;
-    let end = case.end(kind, forge_of(flavour));
+    let end = case.outcome_for(kind, forge_of(flavour));
     if let EffectCaseOutcome::Cannot(why) = end {
         return refused(&mut scene, case, why).await;
     }
@@ -361,7 +361,10 @@ async fn cell(flavour: ForgeFlavour, kind: EffectKind, case: EffectCase) {
             scene.log.is_fenced.store(true, Ordering::SeqCst);
             let error = scene.perform().await.unwrap_err();
             let last = FencingToken(9);
-            assert!(matches!(&error, EffectError::Halted(halt) if halt.lost() == Some(last)), "{error:?}");
+            assert!(
+                matches!(&error, EffectError::Halted(halt) if halt.lost_to_token() == Some(last)),
+                "{error:?}"
+            );
         }
         EffectCase::Refused => {
             let refusal = if kind == EffectKind::Push {
@@ -371,7 +374,7 @@ async fn cell(flavour: ForgeFlavour, kind: EffectKind, case: EffectCase) {
             };
             scene.fault(kind, refusal);
             let ended = scene.perform().await;
-            match kind.instead() {
+            match kind.fallback() {
                 Some(_) => ended.unwrap(),
                 None => {
                     let error = ended.unwrap_err();

@@ -8,7 +8,7 @@ use std::io::Read as _;
 use serde::Deserialize;
 use serde_json::Value;
 use truing_core::port::{CommentKind, ForgeKind};
-use truing_forge::delivery::parse;
+use truing_forge::delivery::parse_delivery;
 use truing_forge::webhook::{RerunTarget, WebhookEvent};
 
 #[derive(Deserialize)]
@@ -30,7 +30,7 @@ fn understood() -> BTreeMap<String, usize> {
     for event in examples() {
         for example in &event.examples {
             let body = example.to_string();
-            let hook = parse(ForgeKind::Github, &event.name, "github", body.as_bytes())
+            let hook = parse_delivery(ForgeKind::Github, &event.name, "github", body.as_bytes())
                 .unwrap_or_else(|bad| panic!("{} {}: {bad}", event.name, example["action"]));
             let told = match hook {
                 WebhookEvent::Pull { pr, repo, name, head, .. } => {
@@ -91,7 +91,8 @@ fn a_published_comment_is_taken_over_where_it_is_on_a_pull_request() {
         for example in event.examples.iter_mut().filter(|example| example["action"] == "created") {
             example["issue"]["pull_request"] = serde_json::json!({ "url": "https://api.github.com/" });
             let hook =
-                parse(ForgeKind::Github, &event.name, "github", example.to_string().as_bytes()).unwrap();
+                parse_delivery(ForgeKind::Github, &event.name, "github", example.to_string().as_bytes())
+                    .unwrap();
             let WebhookEvent::Comment(comment) = hook else { panic!("{hook:?}") };
             assert_eq!(Some(comment.pr.number), example["issue"]["number"].as_u64());
             assert_eq!(comment.repo, example["repository"]["full_name"]);
@@ -112,7 +113,8 @@ fn a_published_button_of_a_check_is_understood_where_the_check_is_ours() {
             example["check_run"]["name"] = "truing/review".into();
             example["check_run"]["external_id"] = format!("pr/github/{repository}/7#00ff").into();
             let hook =
-                parse(ForgeKind::Github, &event.name, "github", example.to_string().as_bytes()).unwrap();
+                parse_delivery(ForgeKind::Github, &event.name, "github", example.to_string().as_bytes())
+                    .unwrap();
             let WebhookEvent::Rerun(rerun) = hook else { continue };
             assert_eq!(rerun.repository, repository.to_string());
             assert_eq!(Some(rerun.app), example["check_run"]["app"]["id"].as_u64());
@@ -132,7 +134,8 @@ fn a_published_suite_is_understood_where_a_person_asks_for_it() {
         for example in &mut event.examples {
             example["sender"]["type"] = "User".into();
             let hook =
-                parse(ForgeKind::Github, &event.name, "github", example.to_string().as_bytes()).unwrap();
+                parse_delivery(ForgeKind::Github, &event.name, "github", example.to_string().as_bytes())
+                    .unwrap();
             let WebhookEvent::Rerun(rerun) = hook else { continue };
             assert_eq!(rerun.repository, example["repository"]["id"].to_string());
             assert_eq!(Some(rerun.app), example["check_suite"]["app"]["id"].as_u64());

@@ -48,7 +48,7 @@ pub(super) struct BranchCandidate {
 
 /// Returns the candidates for the default branch, best first, by a call prepared for `for-each-ref`.
 /// Unreadable refs are omitted.
-pub(super) async fn branches(refs: GitCommand) -> Result<Vec<BranchCandidate>, GitError> {
+pub(super) async fn default_branch_candidates(refs: GitCommand) -> Result<Vec<BranchCandidate>, GitError> {
     let call = refs.arg("--format=%(refname)%00%(symref)%00%(objectname)").args(DEFAULT_BRANCHES);
     let answer = call.run().await?.stdout;
     let answer = String::from_utf8_lossy(&answer);
@@ -84,7 +84,7 @@ impl LocalRepository {
             return Ok(DefaultBase { commit, from: DefaultBaseSource::MergeBase(branch) });
         }
         if self.is_shallow() {
-            let missing = format!("the commit where {} left {branch}", head.short());
+            let missing = format!("the commit where {} left {branch}", head.short_sha());
             return Err(GitError::MissingHistory { missing, command: "git fetch --unshallow origin".into() });
         }
         Err(GitError::NoCommonAncestor { head: head.clone(), branch })
@@ -112,7 +112,7 @@ impl LocalRepository {
     pub async fn last_commit_base(&self, head: &Sha) -> Result<DefaultBase, GitError> {
         // The object itself lists its parents, even where a shallow clone hides them.
         let call = self.call("cat-file").args(["commit", head.as_str()]);
-        let commit = call.output(self.git.limits().listing_bytes).read().await?;
+        let commit = call.max_output(self.git.limits().listing_bytes).read().await?;
         let text = String::from_utf8_lossy(&commit);
         let parent =
             text.lines().take_while(|line| !line.is_empty()).find_map(|line| line.strip_prefix("parent "));
@@ -122,7 +122,7 @@ impl LocalRepository {
         match self.commit_named(parent).await? {
             Some(commit) => Ok(DefaultBase { commit, from: DefaultBaseSource::Parent }),
             None => Err(GitError::MissingHistory {
-                missing: format!("the parent of {}", head.short()),
+                missing: format!("the parent of {}", head.short_sha()),
                 command: "git fetch --deepen=1 origin".into(),
             }),
         }

@@ -18,7 +18,7 @@ impl LocalRepository {
     /// # Errors
     /// [`GitError::BadBranch`]; [`GitError::Failed`] if the repository cannot be written, or lacks `since`.
     #[truing_core::boxed_future]
-    pub async fn take(
+    pub async fn import_commit(
         &self,
         from: &Mirror,
         since: &Sha,
@@ -48,14 +48,14 @@ impl LocalRepository {
             return Ok(true);
         }
         // The branch's current commit decides which writer was first.
-        match self.tip(branch).await? {
+        match self.branch_tip(branch).await? {
             Some(tip) if tip == *commit => Ok(true),
             now if now.as_ref() != expected => Ok(false),
             _ => Err(moved.failure("update-ref")),
         }
     }
 
-    /// Checks if [`LocalRepository::take`] could write this branch. Returns git's message if not. `at`: a
+    /// Checks if [`LocalRepository::import_commit`] could write this branch. Returns git's message if not. `at`: a
     /// commit that is here. Git prepares the write and aborts it, so nothing changes.
     ///
     /// # Errors
@@ -69,7 +69,7 @@ impl LocalRepository {
         if let Err(error) = rustix::fs::access(&packs, Access::WRITE_OK | Access::EXEC_OK) {
             return Ok(Some(format!("{}: {}", packs.display(), std::io::Error::from(error))));
         }
-        let was = self.tip(branch).await?;
+        let was = self.branch_tip(branch).await?;
         let none = "0".repeat(at.as_str().len());
         let (new, old) =
             was.as_ref().map_or((at.as_str(), none.as_str()), |tip| (tip.as_str(), tip.as_str()));
@@ -117,7 +117,7 @@ impl LocalRepository {
     /// # Errors
     /// Any failure of git.
     #[truing_core::boxed_future]
-    pub async fn tip(&self, branch: &str) -> Result<Option<Sha>, GitError> {
+    pub async fn branch_tip(&self, branch: &str) -> Result<Option<Sha>, GitError> {
         self.commit_named(&format!("refs/heads/{branch}")).await
     }
 }

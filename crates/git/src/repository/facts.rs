@@ -9,7 +9,7 @@ use truing_core::id::Sha;
 
 use crate::command::{GitCommand, GitOutput, NO_HOOKS};
 use crate::remote::without_credentials;
-use crate::view::{ObjectFormat, garbled, sha};
+use crate::view::{ObjectFormat, garbled_error, parse_sha};
 use crate::{Git, GitError};
 
 /// Separates outputs that are paths, which may contain line ends: git repeats an option that it does not
@@ -48,7 +48,7 @@ pub(super) struct RepositoryLayout {
 impl RepositoryLayout {
     /// Reads the facts by a call in `folder`, which is in the repository. Errors name `path`, the user's name
     /// for it.
-    pub(super) async fn ask(git: &Git, folder: &Path, path: &Path) -> Result<Self, GitError> {
+    pub(super) async fn load(git: &Git, folder: &Path, path: &Path) -> Result<Self, GitError> {
         let call = git.call("rev-parse").folder(folder).arg("--path-format=absolute");
         let call = call.args(["--is-inside-work-tree", "--is-shallow-repository", "--show-object-format"]);
         let call = call.args([NEXT, "--git-dir", NEXT, "--git-path", "objects", NEXT, "--git-path", "index"]);
@@ -60,7 +60,7 @@ impl RepositoryLayout {
         if answer.code() != Some(0) && answer.message.contains("not a git repository") {
             return Err(GitError::NotARepository(path.to_owned()));
         }
-        match Self::of(answer, path) {
+        match Self::from_output(answer, path) {
             // The configuration may set the working tree elsewhere, or to none.
             Err(GitError::NoWorkTree(path)) => {
                 let named =
@@ -75,10 +75,10 @@ impl RepositoryLayout {
         }
     }
 
-    fn of(answer: GitOutput, path: &Path) -> Result<Self, GitError> {
+    fn from_output(answer: GitOutput, path: &Path) -> Result<Self, GitError> {
         let stdout = answer.stdout.clone();
         let between = format!("\n{NEXT}\n");
-        let parts = split(&stdout, between.as_bytes());
+        let parts = split_bytes(&stdout, between.as_bytes());
         let facts = parts.first().map(|facts| String::from_utf8_lossy(facts)).unwrap_or_default();
         let [inside, shallow, format] = facts.lines().collect::<Vec<_>>()[..] else {
             return Err(answer.failure("rev-parse"));
@@ -87,10 +87,10 @@ impl RepositoryLayout {
             return Err(GitError::NoWorkTree(path.to_owned()));
         }
         let [_, git_dir, objects, index, excludes, root, head] = parts[..] else {
-            return Err(garbled("rev-parse", &stdout));
+            return Err(garbled_error("rev-parse", &stdout));
         };
         let head = match answer.code() {
-            Some(0) => Some(sha("rev-parse", head.strip_suffix(b"--\n").unwrap_or(head))?),
+            Some(0) => Some(parse_sha("rev-parse", head.strip_suffix(b"--\n").unwrap_or(head))?),
             Some(128) => None,
             Some(_) | None => return Err(answer.failure("rev-parse")),
         };
@@ -100,7 +100,7 @@ impl RepositoryLayout {
             index: path_of(index),
             excludes: path_of(excludes),
             root: path_of(root),
-            format: ObjectFormat::parse(format).ok_or_else(|| garbled("rev-parse", &stdout))?,
+            format: ObjectFormat::parse(format).ok_or_else(|| garbled_error("rev-parse", &stdout))?,
             shallow: shallow == "true",
             head,
         })
@@ -125,13 +125,13 @@ pub(super) struct RepositorySettings {
 
 impl RepositorySettings {
     /// Reads the settings; `config` prepares calls on the repository.
-    pub(super) async fn ask(config: impl Fn() -> GitCommand, reads_user: bool) -> Result<Self, GitError> {
-        let own = entries(config().args(["-z", "--get-regexp", SETTINGS]));
+    pub(super) async fn load(config: impl Fn() -> GitCommand, reads_user: bool) -> Result<Self, GitError> {
+        let own = read_config_entries(config().args(["-z", "--get-regexp", SETTINGS]));
         let of_user = async {
             if !reads_user {
                 return Ok((Vec::new(), None));
             }
-            let content = entries(config().with_user_configuration().args([
+            let content = read_config_entries(config().with_user_configuration().args([
                 "-z",
                 "--includes",
                 "--get-regexp",
@@ -144,7 +144,7 @@ impl RepositorySettings {
                 "--get",
                 "core.excludesFile",
             ]);
-            let (content, excludes) = tokio::try_join!(content, answer(excludes))?;
+            let (content, excludes) = tokio::try_join!(content, read_config(excludes))?;
             let excludes = excludes.strip_suffix(b"\0").map(path_of);
             Ok((content, excludes))
         };
@@ -168,7 +168,7 @@ impl RepositorySettings {
 }
 
 /// Returns the output of a call that reads settings; empty if none match.
-async fn answer(config: GitCommand) -> Result<Vec<u8>, GitError> {
+async fn read_config(config: GitCommand) -> Result<Vec<u8>, GitError> {
     let answer = config.run().await?;
     match answer.code() {
         Some(1) => Ok(Vec::new()),
@@ -177,8 +177,8 @@ async fn answer(config: GitCommand) -> Result<Vec<u8>, GitError> {
 }
 
 /// Parses keys and values from the output of a call.
-async fn entries(config: GitCommand) -> Result<Vec<(String, String)>, GitError> {
-    let answer = answer(config).await?;
+async fn read_config_entries(config: GitCommand) -> Result<Vec<(String, String)>, GitError> {
+    let answer = read_config(config).await?;
     let entries = answer.split(|byte| *byte == 0).filter(|entry| !entry.is_empty()).map(|entry| {
         let entry = String::from_utf8_lossy(entry);
         // A key without a value means true.
@@ -189,7 +189,7 @@ async fn entries(config: GitCommand) -> Result<Vec<(String, String)>, GitError> 
 }
 
 /// Splits bytes at a separator.
-fn split<'a>(mut bytes: &'a [u8], separator: &[u8]) -> Vec<&'a [u8]> {
+fn split_bytes<'a>(mut bytes: &'a [u8], separator: &[u8]) -> Vec<&'a [u8]> {
     let mut parts = Vec::new();
     while let Some(at) = bytes.windows(separator.len()).position(|part| part == separator) {
         parts.push(bytes.get(..at).unwrap_or_default());

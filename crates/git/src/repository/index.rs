@@ -14,8 +14,8 @@ use truing_core::outcome::{SkipReason, UnreviewedFile};
 use super::LocalRepository;
 use super::worktree::ScratchIndex;
 use crate::command::GitCommand;
-use crate::export::{ListedFile, lines};
-use crate::view::garbled;
+use crate::export::{ListedFile, split_listing};
+use crate::view::garbled_error;
 use crate::{ExportSummary, GitError, WorktreeDiff};
 
 /// A copy of an index.
@@ -35,9 +35,9 @@ impl LocalRepository {
     /// # Errors
     /// [`GitError::Io`] if it cannot be copied, [`GitError::Failed`] if it is damaged.
     #[truing_core::boxed_future]
-    pub async fn index(&self, file: Option<&Path>) -> Result<IndexSnapshot, GitError> {
+    pub async fn snapshot_index(&self, file: Option<&Path>) -> Result<IndexSnapshot, GitError> {
         let file = file.map(|file| self.root().join(file));
-        let work = ScratchIndex::begin(self.clone(), file.as_deref()).await?;
+        let work = ScratchIndex::copy_of(self.clone(), file.as_deref()).await?;
         let mut index = IndexSnapshot { repository: self.clone(), work, unmerged: vec![] };
         let unmerged = index.entries(&["--unmerged"]).await?.into_iter().map(|entry| entry.path);
         // Each side of a conflict has one entry.
@@ -60,7 +60,7 @@ impl IndexSnapshot {
             self.work.in_index(call).args(flags)
         };
         let view = &self.repository.view;
-        let found = view.compare(&view.store(), sides).await?;
+        let found = view.diff_sides(&view.store(), sides).await?;
         let skip = |path: &RepoPath| UnreviewedFile { path: path.clone(), reason: SkipReason::Unmerged };
         let mut skipped = self.unmerged.iter().map(skip).chain(found.skipped).collect::<Vec<_>>();
         skipped.sort_by(|a, b| a.path.cmp(&b.path));
@@ -84,10 +84,10 @@ impl IndexSnapshot {
     /// Returns the entries of the index.
     async fn entries(&self, which: &[&str]) -> Result<Vec<ListedFile>, GitError> {
         let call = self.work.in_index(self.repository.view.call("ls-files"));
-        let call = call.args(["--stage", "-z"]).args(which).output(self.work.listing_bytes());
+        let call = call.args(["--stage", "-z"]).args(which).max_output(self.work.listing_bytes());
         let listing = call.read().await?;
-        lines(&listing)
-            .map(|line| ListedFile::of_index(line).ok_or_else(|| garbled("ls-files", line)))
+        split_listing(&listing)
+            .map(|line| ListedFile::of_index(line).ok_or_else(|| garbled_error("ls-files", line)))
             .collect()
     }
 }

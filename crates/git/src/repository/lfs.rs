@@ -12,7 +12,7 @@ use truing_core::RepoPath;
 
 use super::worktree::{ChangedPath, ScratchIndex, any_below_attributes, on_disk};
 use crate::GitError;
-use crate::view::garbled;
+use crate::view::garbled_error;
 
 /// Maximum bytes of a pointer, from the specification.
 const MAX_POINTER: u64 = 1024;
@@ -74,7 +74,7 @@ enum PointerMatch {
 }
 
 impl PointerMatch {
-    fn of(pointer: &LfsPointer, file: &Path) -> io::Result<Self> {
+    fn compare(pointer: &LfsPointer, file: &Path) -> io::Result<Self> {
         if pointer.is_of(file)? {
             return Ok(Self::Same);
         }
@@ -94,12 +94,12 @@ impl ScratchIndex {
         let tracked = changed.iter().filter(|(_, changed)| !changed.gone);
         let tracked: Vec<(RepoPath, Vec<u8>)> =
             tracked.filter_map(|(path, changed)| Some((path.clone(), changed.blob.clone()?))).collect();
-        let pointers = self.pointers(self.of_lfs(tracked).await?).await?;
+        let pointers = self.load_pointers(self.of_lfs(tracked).await?).await?;
         let root = self.root().to_owned();
         let compare = move || {
             let compared = |(path, pointer): (RepoPath, LfsPointer)| {
                 // A file that cannot be read is reported when it is added.
-                let found = PointerMatch::of(&pointer, &on_disk(&root, &path)).ok()?;
+                let found = PointerMatch::compare(&pointer, &on_disk(&root, &path)).ok()?;
                 Some((path, found))
             };
             pointers.into_iter().filter_map(compared).collect::<Vec<_>>()
@@ -126,7 +126,7 @@ impl ScratchIndex {
         }
         let names = paths.iter().flat_map(|path| path.as_bytes().iter().copied().chain([0])).collect();
         let call = self.in_tree("check-attr").args(["-z", "--stdin", "filter"]).input(names);
-        let listing = call.output(self.listing_bytes()).read().await?;
+        let listing = call.max_output(self.listing_bytes()).read().await?;
         // Fields for each path: the path, the attribute's name, its value.
         let fields: Vec<&[u8]> = listing.split(|byte| *byte == 0).collect();
         let of_lfs = fields.chunks_exact(3).filter(|line| line.get(2) == Some(&FILTER));
@@ -135,7 +135,7 @@ impl ScratchIndex {
     }
 
     /// Returns the pointers among the blobs.
-    async fn pointers(
+    async fn load_pointers(
         &self,
         files: Vec<(RepoPath, Vec<u8>)>,
     ) -> Result<Vec<(RepoPath, LfsPointer)>, GitError> {
@@ -147,17 +147,17 @@ impl ScratchIndex {
         };
         let view = self.view();
         let call = view.call("cat-file").arg("--batch-check=%(objectsize)").input(ids(&files));
-        let sizes = call.output(self.listing_bytes()).read().await?;
+        let sizes = call.max_output(self.listing_bytes()).read().await?;
         let sizes = String::from_utf8_lossy(&sizes);
         // A missing blob has no size.
         let is_short = |size: &str| size.parse().is_ok_and(|size: u64| size <= MAX_POINTER);
         let short = files.into_iter().zip(sizes.lines()).filter(|(_, size)| is_short(size));
         let files: Vec<(RepoPath, Vec<u8>)> = short.map(|(file, _)| file).collect();
         let call = view.call("cat-file").arg("--batch=%(objectsize)").input(ids(&files));
-        let blobs = call.output(self.listing_bytes()).read().await?;
+        let blobs = call.max_output(self.listing_bytes()).read().await?;
         let (mut rest, mut pointers) = (blobs.as_slice(), Vec::new());
         for (path, _) in files {
-            let blob = next_blob(&mut rest).ok_or_else(|| garbled("cat-file", rest))?;
+            let blob = next_blob(&mut rest).ok_or_else(|| garbled_error("cat-file", rest))?;
             pointers.extend(LfsPointer::parse(blob).map(|pointer| (path, pointer)));
         }
         Ok(pointers)

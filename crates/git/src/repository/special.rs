@@ -37,14 +37,14 @@ pub(super) fn refuse_special_files(folder: &Path) -> Result<Vec<PathBuf>, GitErr
     let mut left = Vec::new();
     for above in folder.ancestors() {
         let dot_git = above.join(".git");
-        plain(&dot_git)?;
+        refuse_special(&dot_git)?;
         if dot_git.is_dir() {
             left.push(dot_git);
         } else if let Some(named) = named_by(&dot_git) {
             left.push(named);
         } else {
             for name in OF_BARE {
-                plain(&above.join(name))?;
+                refuse_special(&above.join(name))?;
             }
             continue;
         }
@@ -80,8 +80,8 @@ pub(super) async fn refuse_included(git: &Git, folders: &[PathBuf]) -> Result<()
             if path.as_os_str() == "/dev/null" {
                 continue;
             }
-            plain(&path)?;
-            small(&path, MAX_CONFIG_BYTES)?;
+            refuse_special(&path)?;
+            refuse_large(&path, MAX_CONFIG_BYTES)?;
             if mentions_include(&path) {
                 left.push(path);
             }
@@ -125,7 +125,7 @@ fn in_working_tree(root: &Path) -> Result<(), GitError> {
                 folders.push(entry.path());
             } else if PATTERNS.iter().any(|patterns| name == *patterns) {
                 if kind.is_file() {
-                    small(&entry.path(), MAX_CONFIG_BYTES)?;
+                    refuse_large(&entry.path(), MAX_CONFIG_BYTES)?;
                 } else if !kind.is_symlink() {
                     return Err(GitError::SpecialFile(entry.path()));
                 }
@@ -144,11 +144,11 @@ fn all_below(mut left: Vec<PathBuf>, entries: &mut usize) -> Result<Vec<PathBuf>
         if seen.iter().any(|before| next.starts_with(before)) {
             continue;
         }
-        below(&next, entries)?;
-        left.extend(pointer(&next.join("commondir")).iter().map(|shared| next.join(shared)));
+        check_below(&next, entries)?;
+        left.extend(read_pointer_lines(&next.join("commondir")).iter().map(|shared| next.join(shared)));
         let objects = [next.join("objects"), next.clone()];
         left.extend(objects.iter().flat_map(|objects| {
-            let lines = pointer(&objects.join("info/alternates"));
+            let lines = read_pointer_lines(&objects.join("info/alternates"));
             lines.into_iter().filter(|line| !line.starts_with('#')).map(|line| objects.join(line))
         }));
         seen.push(next);
@@ -157,7 +157,7 @@ fn all_below(mut left: Vec<PathBuf>, entries: &mut usize) -> Result<Vec<PathBuf>
 }
 
 /// Checks everything in a folder and below it.
-fn below(top: &Path, entries: &mut usize) -> Result<(), GitError> {
+fn check_below(top: &Path, entries: &mut usize) -> Result<(), GitError> {
     let mut folders = vec![top.to_owned()];
     while let Some(folder) = folders.pop() {
         let inside = folder.strip_prefix(top).unwrap_or(&folder);
@@ -174,10 +174,10 @@ fn below(top: &Path, entries: &mut usize) -> Result<(), GitError> {
                     continue;
                 }
                 Ok(kind) if kind.is_file() => {}
-                Ok(_) | Err(_) => plain(&entry.path())?,
+                Ok(_) | Err(_) => refuse_special(&entry.path())?,
             }
-            if let Some(limit) = bound(&entry.file_name(), of_refs) {
-                small(&entry.path(), limit)?;
+            if let Some(limit) = max_file_bytes(&entry.file_name(), of_refs) {
+                refuse_large(&entry.path(), limit)?;
             }
         }
     }
@@ -185,7 +185,7 @@ fn below(top: &Path, entries: &mut usize) -> Result<(), GitError> {
 }
 
 /// Returns the maximum bytes of a file of a git folder, if git reads it whole.
-fn bound(name: &OsStr, of_refs: bool) -> Option<u64> {
+fn max_file_bytes(name: &OsStr, of_refs: bool) -> Option<u64> {
     match name.as_bytes() {
         b"index" | b"packed-refs" => Some(MAX_INDEX_BYTES),
         name if name.starts_with(b"sharedindex.") => Some(MAX_INDEX_BYTES),
@@ -198,7 +198,7 @@ fn bound(name: &OsStr, of_refs: bool) -> Option<u64> {
 }
 
 /// Refuses an existing path that is neither a file nor a folder, also through links.
-fn plain(path: &Path) -> Result<(), GitError> {
+fn refuse_special(path: &Path) -> Result<(), GitError> {
     match fs::metadata(path) {
         Ok(found) if !found.is_file() && !found.is_dir() => Err(GitError::SpecialFile(path.to_owned())),
         Ok(_) | Err(_) => Ok(()),
@@ -206,7 +206,7 @@ fn plain(path: &Path) -> Result<(), GitError> {
 }
 
 /// Refuses a file of more bytes than this, also through links.
-fn small(path: &Path, limit: u64) -> Result<(), GitError> {
+fn refuse_large(path: &Path, limit: u64) -> Result<(), GitError> {
     match fs::metadata(path) {
         Ok(found) if found.is_file() && found.len() > limit => {
             Err(GitError::HugeFile { path: path.to_owned(), bytes: found.len(), limit })
@@ -224,12 +224,12 @@ fn mentions_include(path: &Path) -> bool {
 
 /// Returns the git folder that a file named `.git` refers to.
 fn named_by(dot_git: &Path) -> Option<PathBuf> {
-    let lines = pointer(dot_git);
+    let lines = read_pointer_lines(dot_git);
     Some(dot_git.parent()?.join(lines.first()?.strip_prefix("gitdir:")?.trim()))
 }
 
 /// Returns the lines of a small file; empty if it is missing or too large.
-fn pointer(path: &Path) -> Vec<String> {
+fn read_pointer_lines(path: &Path) -> Vec<String> {
     let small = fs::metadata(path).is_ok_and(|found| found.is_file() && found.len() <= MAX_POINTER_BYTES);
     let text = if small { fs::read_to_string(path).unwrap_or_default() } else { String::new() };
     text.lines().map(|line| line.trim_end().to_owned()).filter(|line| !line.is_empty()).collect()

@@ -21,9 +21,9 @@ use truing_core::outcome::{SkipReason, UnreviewedFile};
 use super::LocalRepository;
 use super::special::refuse_in_working_tree;
 use crate::command::GitCommand;
-use crate::export::{ListedFile, lines};
+use crate::export::{ListedFile, split_listing};
 use crate::options::MAX_INDEX_BYTES;
-use crate::view::{IsolatedGitDir, borrow, garbled, make_objects};
+use crate::view::{IsolatedGitDir, borrow_objects, garbled_error, make_objects};
 use crate::{GitError, GitLimits, PrivateFolder};
 
 /// Extension of a sparse index: its name and its length, which is 0 (gitformat-index).
@@ -96,7 +96,7 @@ impl LocalRepository {
     #[truing_core::boxed_future]
     pub async fn new_files(&self) -> Result<Vec<RepoPath>, GitError> {
         refuse_in_working_tree(self.root()).await?;
-        let TreeListing { new, .. } = ScratchIndex::begin(self.clone(), None).await?.list().await?;
+        let TreeListing { new, .. } = ScratchIndex::copy_of(self.clone(), None).await?.list_paths().await?;
         // The path of a nested repository ends in `/`.
         Ok(new.into_iter().filter(|path| !path.as_bytes().ends_with(b"/")).collect())
     }
@@ -109,7 +109,7 @@ impl LocalRepository {
     #[truing_core::boxed_future]
     pub async fn unseen_files(&self) -> Result<HashSet<RepoPath>, GitError> {
         refuse_in_working_tree(self.root()).await?;
-        Ok(ScratchIndex::begin(self.clone(), None).await?.list().await?.unseen)
+        Ok(ScratchIndex::copy_of(self.clone(), None).await?.list_paths().await?.unseen)
     }
 
     /// Returns the files of the working tree that are tracked or not ignored, as paths below its root.
@@ -119,7 +119,8 @@ impl LocalRepository {
     #[truing_core::boxed_future]
     pub async fn files(&self) -> Result<Vec<RepoPath>, GitError> {
         refuse_in_working_tree(self.root()).await?;
-        let TreeListing { tracked, new, .. } = ScratchIndex::begin(self.clone(), None).await?.list().await?;
+        let TreeListing { tracked, new, .. } =
+            ScratchIndex::copy_of(self.clone(), None).await?.list_paths().await?;
         Ok(tracked.into_iter().chain(new).collect())
     }
 
@@ -132,12 +133,12 @@ impl LocalRepository {
     #[truing_core::boxed_future]
     pub async fn worktree_diff(&self, base: &Sha) -> Result<WorktreeDiff, GitError> {
         refuse_in_working_tree(self.root()).await?;
-        let work = ScratchIndex::begin(self.clone(), None).await?;
-        let (mut changed, listing) = tokio::try_join!(work.changed(), work.list())?;
+        let work = ScratchIndex::copy_of(self.clone(), None).await?;
+        let (mut changed, listing) = tokio::try_join!(work.changed_paths(), work.list_paths())?;
         let TreeListing { new, unseen, .. } = listing;
         work.settle_lfs(&mut changed).await?;
         let (root, limits) = (self.root().to_owned(), self.git.limits().clone());
-        let planned = tokio::task::spawn_blocking(move || plan(&root, &limits, changed, new));
+        let planned = tokio::task::spawn_blocking(move || plan_worktree(&root, &limits, changed, new));
         let mut plan = planned.await.map_err(|stopped| GitError::Io {
             doing: "cannot look at the files of",
             path: self.root().to_owned(),
@@ -145,11 +146,11 @@ impl LocalRepository {
         })?;
 
         work.settle_large(&mut plan).await?;
-        work.remove(&plan.gone).await?;
-        work.take(&plan).await?;
+        work.remove_entries(&plan.gone).await?;
+        work.read_contents(&plan).await?;
         work.restore(base, &plan.restore).await?;
         let sides = |call: GitCommand| work.in_index(call).args(["--cached", base.as_str(), "--"]);
-        let WorktreeDiff { diff, skipped, large, .. } = self.view.compare(&work.store(), sides).await?;
+        let WorktreeDiff { diff, skipped, large, .. } = self.view.diff_sides(&work.store(), sides).await?;
         let unseen = work.changed_unseen(base, unseen).await?;
         plan.skipped.extend(skipped);
         plan.large_new.extend(large);
@@ -160,7 +161,7 @@ impl LocalRepository {
 }
 
 /// Parses the paths of a listing separated by NUL bytes.
-fn names(listing: &[u8]) -> Vec<RepoPath> {
+fn parse_paths(listing: &[u8]) -> Vec<RepoPath> {
     listing.split(|byte| *byte == 0).filter(|path| !path.is_empty()).map(RepoPath::from_bytes).collect()
 }
 
@@ -183,7 +184,7 @@ pub(super) struct ScratchIndex {
 
 impl ScratchIndex {
     /// Copies the repository's index, or the given file.
-    pub(super) async fn begin(repository: LocalRepository, index: Option<&Path>) -> Result<Self, GitError> {
+    pub(super) async fn copy_of(repository: LocalRepository, index: Option<&Path>) -> Result<Self, GitError> {
         let index = index.unwrap_or(&repository.layout.index).to_owned();
         let folder = repository.git.private_folder()?;
         let sparse = copy_index(&index, folder.path(), &repository.layout.git_dir, repository.view.dir())?;
@@ -224,16 +225,18 @@ impl ScratchIndex {
     }
 
     /// Returns the tracked paths that differ, or seem to differ, from the index.
-    async fn changed(&self) -> Result<BTreeMap<RepoPath, ChangedPath>, GitError> {
+    async fn changed_paths(&self) -> Result<BTreeMap<RepoPath, ChangedPath>, GitError> {
         // `dirty`: a submodule's own HEAD is compared, but not its working tree.
         let flags = ["--raw", "-z", "--no-abbrev", "--no-renames", "--ignore-submodules=dirty"];
-        let listing = self.in_tree("diff-files").args(flags).output(self.listing_bytes()).read().await?;
-        raw(&listing).collect::<Option<_>>().ok_or_else(|| garbled("diff-files", &listing))
+        let listing = self.in_tree("diff-files").args(flags).max_output(self.listing_bytes()).read().await?;
+        parse_changed_paths(&listing)
+            .collect::<Option<_>>()
+            .ok_or_else(|| garbled_error("diff-files", &listing))
     }
 
     /// Returns tracked paths, and untracked ones that are not ignored. A nested repository is one path,
     /// ending in `/`.
-    async fn list(&self) -> Result<TreeListing, GitError> {
+    async fn list_paths(&self) -> Result<TreeListing, GitError> {
         let flags = ["-v", "--cached", "--others", "-z", "--exclude-per-directory=.gitignore"];
         let mut call = self.in_tree("ls-files").args(flags);
         // Later lists override: the repository's own follows the user's.
@@ -249,13 +252,13 @@ impl ScratchIndex {
             argument.push(list);
             call = call.arg(argument);
         }
-        let listed = call.output(self.listing_bytes()).read().await?;
+        let listed = call.max_output(self.listing_bytes()).read().await?;
         let mut listing = TreeListing::default();
         for line in listed.split(|byte| *byte == 0) {
             let (letter, path) = match line {
                 [letter, b' ', path @ ..] => (letter, RepoPath::from_bytes(path)),
                 [] => continue,
-                _ => return Err(garbled("ls-files", line)),
+                _ => return Err(garbled_error("ls-files", line)),
             };
             match letter {
                 b'?' => listing.new.push(path),
@@ -277,7 +280,7 @@ impl ScratchIndex {
         }
         let flags = ["--cached", "--name-only", "-z", "--no-renames", base.as_str(), "--"];
         let call = self.in_index(self.repository.view.call("diff-index")).args(flags);
-        let mut changed = names(&call.output(self.listing_bytes()).read().await?);
+        let mut changed = parse_paths(&call.max_output(self.listing_bytes()).read().await?);
         changed.retain(|path| unseen.contains(path));
         Ok(changed)
     }
@@ -290,10 +293,10 @@ impl ScratchIndex {
         // One name a line. Ambiguous names are quoted, which git accepts here.
         let names = plan.large.iter().map(|(path, _)| format!("{path}\n")).collect::<String>();
         let call = self.in_tree("hash-object").arg("--stdin-paths").input(names.into_bytes());
-        let answer = call.output(self.listing_bytes()).read().await?;
+        let answer = call.max_output(self.listing_bytes()).read().await?;
         let ids = answer.split(|byte| *byte == b'\n').filter(|id| !id.is_empty()).collect::<Vec<_>>();
         if ids.len() != plan.large.len() {
-            return Err(garbled("hash-object", &answer));
+            return Err(garbled_error("hash-object", &answer));
         }
         for ((path, was), is) in std::mem::take(&mut plan.large).into_iter().zip(ids) {
             if was.as_deref() != Some(is) {
@@ -304,9 +307,10 @@ impl ScratchIndex {
         Ok(())
     }
 
-    async fn remove(&self, paths: &[RepoPath]) -> Result<(), GitError> {
-        let zero = self.zero();
-        self.set(paths.iter().flat_map(|path| index_line(b"0", zero.as_bytes(), path)).collect()).await
+    async fn remove_entries(&self, paths: &[RepoPath]) -> Result<(), GitError> {
+        let zero = self.null_id();
+        self.set_entries(paths.iter().flat_map(|path| index_line(b"0", zero.as_bytes(), path)).collect())
+            .await
     }
 
     /// Lets a call use the folder of new objects.
@@ -320,7 +324,7 @@ impl ScratchIndex {
     }
 
     /// Reads the content of the changed paths into the index.
-    async fn take(&self, plan: &WorktreePlan) -> Result<(), GitError> {
+    async fn read_contents(&self, plan: &WorktreePlan) -> Result<(), GitError> {
         // For automatic conversion of line ends, git inspects the indexed content: it skips files that were
         // stored with such line ends.
         let by_setting = self.repository.settings.content.iter().any(|(key, _)| key == CONVERTING);
@@ -335,7 +339,7 @@ impl ScratchIndex {
             self.read_files(&plan.take).await?;
         }
         // After all writes, the repository's objects become visible, too.
-        borrow(self.folder.path(), &self.repository.view.dir().join("objects"))
+        borrow_objects(self.folder.path(), &self.repository.view.dir().join("objects"))
     }
 
     async fn read_files(&self, paths: &[RepoPath]) -> Result<(), GitError> {
@@ -351,20 +355,21 @@ impl ScratchIndex {
             return Ok(());
         }
         let call = self.repository.view.call("ls-tree").args(["-r", "-z", "--full-tree", base.as_str()]);
-        let listing = call.output(self.listing_bytes()).read().await?;
-        let entries =
-            lines(&listing).filter_map(ListedFile::of_tree).map(|entry| (entry.path, (entry.mode, entry.id)));
+        let listing = call.max_output(self.listing_bytes()).read().await?;
+        let entries = split_listing(&listing)
+            .filter_map(ListedFile::of_tree)
+            .map(|entry| (entry.path, (entry.mode, entry.id)));
         let entries = entries.collect::<HashMap<_, _>>();
-        let zero = self.zero();
+        let zero = self.null_id();
         let line = |path: &RepoPath| {
             let (mode, id) = entries.get(path).map_or(("0", zero.as_str()), |(mode, id)| (mode, id));
             index_line(mode.as_bytes(), id.as_bytes(), path)
         };
-        self.set(paths.iter().flat_map(line).collect()).await
+        self.set_entries(paths.iter().flat_map(line).collect()).await
     }
 
     /// Sets index entries in the format of `update-index --index-info`.
-    async fn set(&self, lines: Vec<u8>) -> Result<(), GitError> {
+    async fn set_entries(&self, lines: Vec<u8>) -> Result<(), GitError> {
         if lines.is_empty() {
             return Ok(());
         }
@@ -373,7 +378,7 @@ impl ScratchIndex {
     }
 
     /// Returns git's null id.
-    fn zero(&self) -> String {
+    fn null_id(&self) -> String {
         "0".repeat(self.repository.view.format().empty_tree().len())
     }
 }
@@ -390,7 +395,7 @@ pub(super) struct ChangedPath {
 
 /// Parses entries of `--raw -z --no-renames`: `:MODE MODE ID ID LETTER`, NUL, path, NUL. Other forms give
 /// none.
-fn raw(listing: &[u8]) -> impl Iterator<Item = Option<(RepoPath, ChangedPath)>> {
+fn parse_changed_paths(listing: &[u8]) -> impl Iterator<Item = Option<(RepoPath, ChangedPath)>> {
     let mut fields = listing.strip_suffix(b"\0").unwrap_or(listing).split(|byte| *byte == 0);
     std::iter::from_fn(move || {
         let facts = fields.next().filter(|facts| !facts.is_empty())?;
@@ -411,7 +416,7 @@ fn index_line(mode: &[u8], id: &[u8], path: &RepoPath) -> Vec<u8> {
 }
 
 /// Checks each path on disk and selects its action.
-fn plan(
+fn plan_worktree(
     root: &Path,
     limits: &GitLimits,
     changed: BTreeMap<RepoPath, ChangedPath>,
@@ -419,7 +424,7 @@ fn plan(
 ) -> WorktreePlan {
     let mut plan = WorktreePlan::default();
     for (path, changed) in changed {
-        match look(root, &path) {
+        match inspect_path(root, &path) {
             _ if changed.gone => plan.gone.push(path),
             DiskEntry::Gone => plan.gone.push(path),
             _ if changed.is_of_lfs => {
@@ -443,7 +448,7 @@ fn plan(
             plan.skip(&path, SkipReason::Submodule);
             continue;
         }
-        match look(root, &path) {
+        match inspect_path(root, &path) {
             _ if !path.may_be_written() => plan.skip(&path, SkipReason::Unreadable),
             DiskEntry::Gone => {}
             DiskEntry::File(size)
@@ -479,7 +484,7 @@ pub(super) fn on_disk(root: &Path, path: &RepoPath) -> PathBuf {
     root.join(OsStr::from_bytes(path.as_bytes()))
 }
 
-fn look(root: &Path, path: &RepoPath) -> DiskEntry {
+fn inspect_path(root: &Path, path: &RepoPath) -> DiskEntry {
     let path = on_disk(root, path);
     match std::fs::symlink_metadata(&path) {
         Ok(found) if found.is_symlink() || found.is_dir() => DiskEntry::LinkOrFolder,

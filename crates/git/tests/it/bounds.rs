@@ -69,7 +69,7 @@ async fn an_index_that_a_hook_names_is_bounded_too() {
     let repo = place.repo("r");
     let repository = place.git().await.open(&repo.root).await.unwrap();
     sparse(&repo.root.join("other-index"), 5 << 30);
-    let error = repository.index(Some(Path::new("other-index"))).await.unwrap_err();
+    let error = repository.snapshot_index(Some(Path::new("other-index"))).await.unwrap_err();
     assert!(matches!(&error, GitError::HugeFile { path, .. } if path.ends_with("other-index")), "{error}");
 }
 

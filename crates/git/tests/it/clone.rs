@@ -19,7 +19,7 @@ async fn a_clone_stands_alone() {
     let other = repo.commit("other");
 
     let remote = Remote::local(&repo.root).unwrap();
-    let mirror = place.git().await.mirror(&place.path("m"), &remote).await.unwrap();
+    let mirror = place.git().await.open_mirror(&place.path("m"), &remote).await.unwrap();
     mirror.fetch(&[head.clone(), other.clone()]).await.unwrap();
     // Configuration that would run or be trusted if it were copied.
     let trap = format!("touch {}", place.path("trapped").display());
@@ -49,7 +49,7 @@ async fn a_clone_stands_alone() {
 async fn a_commit_that_is_not_there_is_an_error() {
     let place = Place::new();
     let remote = Remote::local(&place.repo("upstream").root).unwrap();
-    let mirror = place.git().await.mirror(&place.path("m"), &remote).await.unwrap();
+    let mirror = place.git().await.open_mirror(&place.path("m"), &remote).await.unwrap();
     let dest = place.path("clone");
     std::fs::create_dir(&dest).unwrap();
     let none = Sha::parse(&"1".repeat(40)).unwrap();

@@ -30,7 +30,7 @@ fn path(text: &str) -> RepoPath {
 async fn cloned(place: &Place, repo: &Repo) -> (Mirror, Sha, PathBuf) {
     let head = repo.sha("main");
     let mirror =
-        place.git().await.mirror(&place.path("m"), &Remote::local(&repo.root).unwrap()).await.unwrap();
+        place.git().await.open_mirror(&place.path("m"), &Remote::local(&repo.root).unwrap()).await.unwrap();
     mirror.fetch(std::slice::from_ref(&head)).await.unwrap();
     let dest = place.path("clone");
     std::fs::create_dir(&dest).unwrap();
@@ -48,7 +48,7 @@ async fn what_a_clone_was_checked_out_as_hides_nothing_that_was_written_since() 
     repo.commit("second");
     let head = repo.sha("main");
     let mirror =
-        place.git().await.mirror(&place.path("m"), &Remote::local(&repo.root).unwrap()).await.unwrap();
+        place.git().await.open_mirror(&place.path("m"), &Remote::local(&repo.root).unwrap()).await.unwrap();
     mirror.fetch(std::slice::from_ref(&head)).await.unwrap();
     let parent = repo.sha("main~1");
     let dest = place.path("clone");
@@ -228,16 +228,16 @@ async fn a_file_of_a_commit_is_read_as_it_is_stored() {
     let mut options = place.options();
     options.limits.file_bytes = 50;
     let git = truing_git::Git::new(options).await.unwrap();
-    let mirror = git.mirror(&place.path("m"), &Remote::local(&repo.root).unwrap()).await.unwrap();
+    let mirror = git.open_mirror(&place.path("m"), &Remote::local(&repo.root).unwrap()).await.unwrap();
     let head = repo.sha("HEAD");
     mirror.fetch(std::slice::from_ref(&head)).await.unwrap();
-    let read = async |name: &str| mirror.read(&head, &path(name)).await;
+    let read = async |name: &str| mirror.read_file(&head, &path(name)).await;
     assert_eq!(read("deep/*.txt").await.unwrap().as_deref(), Some(&b"star\r\n"[..]));
     for none in ["deep", "deep/a.txt", "link", "../a.txt", ".git/config", "--x", ""] {
         assert_eq!(read(none).await.unwrap(), None, "{none}");
     }
     assert!(matches!(read("big").await, Err(GitError::TooLarge { .. })));
-    assert!(mirror.read(&Sha::parse(&"1".repeat(40)).unwrap(), &path("a.txt")).await.is_err());
+    assert!(mirror.read_file(&Sha::parse(&"1".repeat(40)).unwrap(), &path("a.txt")).await.is_err());
 }
 
 #[tokio::test]
@@ -261,13 +261,13 @@ async fn of_files_that_lie_alone_line_ends_and_modes_are_as_the_commit_has_them_
     assert_eq!(staged.left_out, []);
     let made = staged.commit(&new("x")).await.unwrap();
     let tree = made.tree().unwrap().clone();
-    mirror.keep(&made).await.unwrap();
+    mirror.keep_commit(&made).await.unwrap();
     let sha = made.sha().clone();
     drop(made);
     // The mirror has all objects itself.
     assert_eq!(mirror.tree_of(&sha).await.unwrap(), tree);
     mirror
-        .committed(&sha)
+        .unpushed_commit(&sha)
         .push(&Remote::local(&repo.root).unwrap(), "ours", None, &*permit().await)
         .await
         .unwrap();
@@ -299,7 +299,7 @@ async fn two_commits_are_merged_by_their_content_or_the_files_that_stand_in_the_
     };
     let (theirs, wrong) = (side("theirs", "theirs.txt"), side("wrong", "ours.txt"));
     let mirror =
-        place.git().await.mirror(&place.path("m"), &Remote::local(&repo.root).unwrap()).await.unwrap();
+        place.git().await.open_mirror(&place.path("m"), &Remote::local(&repo.root).unwrap()).await.unwrap();
     mirror.fetch(&[ours.clone(), theirs.clone(), wrong.clone()]).await.unwrap();
 
     let merged = mirror.merge(&theirs, &ours, &new("Merge")).await;
@@ -308,7 +308,7 @@ async fn two_commits_are_merged_by_their_content_or_the_files_that_stand_in_the_
         return;
     }
     let MergeOutcome::Made(commit) = merged.unwrap() else { panic!("nothing stands in the way") };
-    mirror.keep(&commit).await.unwrap();
+    mirror.keep_commit(&commit).await.unwrap();
     let listed = mirror.list(commit.sha(), &[]).await.unwrap();
     let names: Vec<_> = listed.iter().map(|file| file.path.to_string()).collect();
     assert!(["ours.txt", "theirs.txt"].iter().all(|name| names.iter().any(|one| one == name)), "{names:?}");

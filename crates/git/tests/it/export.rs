@@ -230,14 +230,14 @@ async fn files_of_another_commit_take_the_place_of_those_before_and_what_is_the_
     options.limits.file_bytes = 4000;
     let git = Git::new(options).await.unwrap();
     let remote = Remote::local(&repo.root).unwrap();
-    let mirror = git.mirror(&place.path("m"), &remote).await.unwrap();
+    let mirror = git.open_mirror(&place.path("m"), &remote).await.unwrap();
     mirror.fetch(&[first.clone(), second.clone()]).await.unwrap();
-    let laid = mirror.lay(&first, None).await.unwrap();
+    let laid = mirror.export_in_place(&first, None).await.unwrap();
     let (at, stayed) = (laid.path().to_owned(), laid.path().join("same/file"));
     let before = stayed.metadata().unwrap().modified().unwrap();
     let mut laid = laid;
     for (sha, kept) in [(&first, true), (&second, true), (&first, true)] {
-        laid = mirror.lay(sha, Some(laid)).await.unwrap();
+        laid = mirror.export_in_place(sha, Some(laid)).await.unwrap();
         assert_eq!(
             (laid.path() == at, stayed.metadata().unwrap().modified().unwrap() == before),
             (kept, kept)

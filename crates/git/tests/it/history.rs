@@ -14,7 +14,7 @@ fn commit(repo: &Repo, name: &str) -> Sha {
 }
 
 async fn mirror(place: &Place, repo: &Repo) -> Mirror {
-    place.git().await.mirror(&place.path("m"), &Remote::local(&repo.root).unwrap()).await.unwrap()
+    place.git().await.open_mirror(&place.path("m"), &Remote::local(&repo.root).unwrap()).await.unwrap()
 }
 
 #[tokio::test]
@@ -34,8 +34,8 @@ async fn commits_on_top_are_told_without_merges_and_what_they_bring() {
     mirror.fetch(&[head.clone(), tip.clone()]).await.unwrap();
     let history = mirror.history((&base, &before), (&tip, &head)).await.unwrap();
     assert_eq!(history, Some(BranchHistory::Grown { new: vec![two] }));
-    assert!(mirror.has(&before).await.unwrap());
-    assert!(!mirror.has(&Sha::parse(&"12".repeat(20)).unwrap()).await.unwrap());
+    assert!(mirror.has_commit(&before).await.unwrap());
+    assert!(!mirror.has_commit(&Sha::parse(&"12".repeat(20)).unwrap()).await.unwrap());
 }
 
 #[tokio::test]

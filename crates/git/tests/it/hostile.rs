@@ -154,7 +154,7 @@ async fn do_everything(place: &Place, repo: &Repo) {
     let head = repository.head().unwrap().clone();
     let base = repository.default_branch_base(&head).await.unwrap().commit;
     let last = repository.last_commit_base(&head).await.unwrap().commit;
-    repository.branch().await.unwrap();
+    repository.current_branch().await.unwrap();
     let _ = repository.remote_url();
     repository.resolve("main").await.unwrap();
     repository.resolve("nearly-main").await.unwrap_err();
@@ -162,7 +162,7 @@ async fn do_everything(place: &Place, repo: &Repo) {
     let _ = repository.diff(&last, &head).await;
     let _ = repository.worktree_diff(&base).await;
     let _ = repository.worktree_diff(&last).await;
-    if let Ok(index) = repository.index(None).await {
+    if let Ok(index) = repository.snapshot_index(None).await {
         let _ = index.diff(&last).await;
         let _ = index.export(&place.path("staged"), Some(&["a.txt".into(), "b.txt".into()])).await;
     }

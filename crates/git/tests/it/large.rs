@@ -32,7 +32,7 @@ async fn last(place: &Place, repo: &Repo, limits: GitLimits) -> CommitDiff {
     let (base, head) = (repo.sha("HEAD~1"), repo.sha("HEAD"));
     let found = repository.commit_diff(&base, &head).await.unwrap();
     assert_eq!(repository.diff(&base, &head).await.unwrap(), found.diff);
-    let staged = repository.index(None).await.unwrap().diff(&base).await.unwrap();
+    let staged = repository.snapshot_index(None).await.unwrap().diff(&base).await.unwrap();
     assert_eq!((text(&staged.diff), named(&staged.skipped)), (text(&found.diff), named(&found.skipped)));
     let worktree = repository.worktree_diff(&base).await.unwrap();
     let new = found

@@ -47,7 +47,7 @@ async fn a_commit_that_is_lost_is_not_one_that_was_never_made() {
     let (folder, name) = head.as_str().split_at(2);
     std::fs::remove_file(repo.root.join(".git/objects").join(folder).join(name)).unwrap();
     let repository = place.git().await.open_unborn(&repo.root).await.unwrap();
-    let index = repository.index(None).await.unwrap();
+    let index = repository.snapshot_index(None).await.unwrap();
     assert_eq!(repository.born_head(), Some(&head));
     assert!(index.diff(&head).await.is_err());
 }
@@ -62,9 +62,13 @@ async fn names_become_commits() {
     let second = repo.commit("second");
     let repository = place.git().await.open(&repo.root).await.unwrap();
 
-    for (name, commit) in
-        [("HEAD", &second), ("main", &second), ("v1", &first), ("HEAD~1", &first), (first.short(), &first)]
-    {
+    for (name, commit) in [
+        ("HEAD", &second),
+        ("main", &second),
+        ("v1", &first),
+        ("HEAD~1", &first),
+        (first.short_sha(), &first),
+    ] {
         assert_eq!(repository.resolve(name).await.unwrap(), *commit, "{name}");
     }
     assert_eq!(repository.head().unwrap(), &second);
@@ -94,9 +98,9 @@ async fn the_branch_and_the_origin_are_known() {
     assert_eq!(repository.remote_url().unwrap(), "https://example.com/a/b.git");
 
     repo.run(["checkout", "--quiet", "-b", "feature/x"]);
-    assert_eq!(repository.branch().await.unwrap().unwrap(), "feature/x");
+    assert_eq!(repository.current_branch().await.unwrap().unwrap(), "feature/x");
     repo.run(["checkout", "--quiet", "--detach"]);
-    assert_eq!(repository.branch().await.unwrap(), None);
+    assert_eq!(repository.current_branch().await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -117,7 +121,7 @@ async fn subfolders_worktrees_and_submodules_are_places_too() {
     assert_eq!(below.root(), repo.root);
     let worktree = git.open(&linked.root).await.unwrap();
     assert_eq!(
-        (worktree.root(), worktree.branch().await.unwrap().as_deref()),
+        (worktree.root(), worktree.current_branch().await.unwrap().as_deref()),
         (&*linked.root, Some("linked"))
     );
     let base = worktree.default_branch_base(&linked.sha("HEAD")).await.unwrap();
@@ -327,7 +331,8 @@ async fn sha256_repositories_work() {
     assert!(diff.contains("+two") && !diff.contains("+one"), "{diff}");
     // Commits of a forge, which mirrors are for, never have such ids.
     let git = place.git().await;
-    let mirror = git.mirror(&place.path("mirror.git"), &Remote::local(&repo.root).unwrap()).await.unwrap();
+    let mirror =
+        git.open_mirror(&place.path("mirror.git"), &Remote::local(&repo.root).unwrap()).await.unwrap();
     let error = mirror.fetch(&[head]).await.unwrap_err();
     assert!(matches!(error, GitError::Sha256 { .. }), "{error}");
 }
@@ -444,7 +449,7 @@ async fn a_branch_gets_what_is_new_and_nothing_that_the_repository_has() {
     let before = packed();
     let git = place.git().await;
     let repository = git.open(&repo.root).await.unwrap();
-    let mirror = git.mirror(&place.path("m"), &Remote::local(&repo.root).unwrap()).await.unwrap();
+    let mirror = git.open_mirror(&place.path("m"), &Remote::local(&repo.root).unwrap()).await.unwrap();
     mirror.fetch(std::slice::from_ref(&head)).await.unwrap();
     let alone = Repo { root: place.path("alone") };
     std::fs::create_dir(&alone.root).unwrap();
@@ -455,24 +460,24 @@ async fn a_branch_gets_what_is_new_and_nothing_that_the_repository_has() {
     let at = truing_core::id::UnixMillis(1_700_000_000_000);
     let new = NewCommit { message: "fix".into(), author: who.clone(), committer: who, at };
     let made = staged.commit(&new).await.unwrap();
-    mirror.keep(&made).await.unwrap();
+    mirror.keep_commit(&made).await.unwrap();
 
     let branch = "truing/run/1";
     assert_eq!(repository.cannot_write(branch, &head).await.unwrap(), None);
-    assert_eq!(repository.tip(branch).await.unwrap(), None);
-    let taken = repository.take(&mirror, &head, made.sha(), branch, None).await;
-    assert!(taken.unwrap() && repository.tip(branch).await.unwrap().as_ref() == Some(made.sha()));
+    assert_eq!(repository.branch_tip(branch).await.unwrap(), None);
+    let taken = repository.import_commit(&mirror, &head, made.sha(), branch, None).await;
+    assert!(taken.unwrap() && repository.branch_tip(branch).await.unwrap().as_ref() == Some(made.sha()));
     // A commit, a tree and a file.
     assert_eq!(packed(), before + 3);
     repo.run(["fsck", "--full", "--strict"]);
     assert_eq!(repository.cannot_write(branch, &head).await.unwrap(), None);
-    assert_eq!(repository.tip(branch).await.unwrap().as_ref(), Some(made.sha()));
+    assert_eq!(repository.branch_tip(branch).await.unwrap().as_ref(), Some(made.sha()));
 
     // Its parent is missing in the repository, so nothing is moved.
     let other = place.repo("other");
     let far = git.open(&other.root).await.unwrap();
-    assert!(far.take(&mirror, &head, made.sha(), branch, None).await.is_err());
-    assert_eq!(far.tip(branch).await.unwrap(), None);
+    assert!(far.import_commit(&mirror, &head, made.sha(), branch, None).await.is_err());
+    assert_eq!(far.branch_tip(branch).await.unwrap(), None);
     // A branch of that name is in the way.
     other.run(["branch", "truing/run"]);
     let why = far.cannot_write(branch, &other.sha("HEAD")).await.unwrap().unwrap();

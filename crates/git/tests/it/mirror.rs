@@ -32,7 +32,7 @@ async fn exact_commits_are_fetched_with_their_history() {
     // No branch or tag leads to the head any more, as after a forced push.
     repo.run(["branch", "-D", "--quiet", "feature"]);
     let remote = Remote::local(&repo.root).unwrap();
-    let mirror = place.git().await.mirror(&place.path("mirrors/m"), &remote).await.unwrap();
+    let mirror = place.git().await.open_mirror(&place.path("mirrors/m"), &remote).await.unwrap();
     mirror.fetch(&[head.clone(), base.clone(), head.clone()]).await.unwrap();
 
     assert_eq!(mirror.merge_base(&head, &base).await.unwrap(), Some(left.clone()));
@@ -52,7 +52,7 @@ async fn what_a_fetch_brings_appears_at_once_and_does_not_pile_up() {
     let place = Place::new();
     let repo = place.repo("upstream");
     let remote = Remote::local(&repo.root).unwrap();
-    let mirror = place.git().await.mirror(&place.path("m"), &remote).await.unwrap();
+    let mirror = place.git().await.open_mirror(&place.path("m"), &remote).await.unwrap();
     let bare = Repo { root: mirror.dir().to_owned() };
     let first = repo.sha("HEAD");
     mirror.fetch(std::slice::from_ref(&first)).await.unwrap();
@@ -89,15 +89,15 @@ async fn the_default_branch_is_asked_of_the_remote_each_time() {
     let place = Place::new();
     let (repo, _, head, base) = upstream(&place);
     let remote = Remote::local(&repo.root).unwrap();
-    let mirror = place.git().await.mirror(&place.path("m"), &remote).await.unwrap();
+    let mirror = place.git().await.open_mirror(&place.path("m"), &remote).await.unwrap();
     assert_eq!(mirror.default_tip().await.unwrap(), Some(base));
     repo.run(["checkout", "--quiet", "feature"]);
     assert_eq!(mirror.default_tip().await.unwrap(), Some(head));
     let empty = Remote::local(&place.empty_repo("empty").root).unwrap();
-    let mirror = place.git().await.mirror(&place.path("n"), &empty).await.unwrap();
+    let mirror = place.git().await.open_mirror(&place.path("n"), &empty).await.unwrap();
     assert_eq!(mirror.default_tip().await.unwrap(), None);
     std::fs::remove_dir_all(&repo.root).unwrap();
-    let gone = place.git().await.mirror(&place.path("m"), &remote).await.unwrap().default_tip().await;
+    let gone = place.git().await.open_mirror(&place.path("m"), &remote).await.unwrap().default_tip().await;
     assert!(matches!(gone, Err(GitError::RemoteMissing { .. })), "{gone:?}");
 }
 
@@ -108,7 +108,7 @@ async fn a_branch_is_the_one_of_exactly_that_name() {
     // Git's own pattern matches the ends of names.
     repo.run(["branch", "a/refs/heads/feature", left.as_str()]);
     let remote = Remote::local(&repo.root).unwrap();
-    let mirror = place.git().await.mirror(&place.path("m"), &remote).await.unwrap();
+    let mirror = place.git().await.open_mirror(&place.path("m"), &remote).await.unwrap();
     assert_eq!(mirror.branch_tip("feature").await.unwrap(), Some(head));
     assert_eq!(mirror.branch_tip("main").await.unwrap(), Some(base));
     for none in ["featur", "heads/feature", "*", "--upload-pack=x", ""] {
@@ -121,7 +121,7 @@ async fn what_is_here_is_not_asked_for_again() {
     let place = Place::new();
     let (repo, left, head, base) = upstream(&place);
     let remote = Remote::local(&repo.root).unwrap();
-    let mirror = place.git().await.mirror(&place.path("m"), &remote).await.unwrap();
+    let mirror = place.git().await.open_mirror(&place.path("m"), &remote).await.unwrap();
     mirror.fetch(&[head.clone(), base.clone()]).await.unwrap();
     std::fs::remove_dir_all(&repo.root).unwrap();
     mirror.fetch(&[head, base, left]).await.unwrap();
@@ -136,7 +136,7 @@ async fn histories_that_never_meet_have_no_merge_base() {
     repo.run(["checkout", "--quiet", "--orphan", "other"]);
     let other = repo.commit("unrelated");
     let mirror =
-        place.git().await.mirror(&place.path("m"), &Remote::local(&repo.root).unwrap()).await.unwrap();
+        place.git().await.open_mirror(&place.path("m"), &Remote::local(&repo.root).unwrap()).await.unwrap();
     mirror.fetch(&[head.clone(), other.clone()]).await.unwrap();
     assert_eq!(mirror.merge_base(&head, &other).await.unwrap(), None);
     assert!(matches!(mirror.merge_base(&head, &absent()).await.unwrap_err(), GitError::Failed { .. }));
@@ -147,11 +147,12 @@ async fn a_commit_or_a_repository_that_is_gone_is_said_so() {
     let place = Place::new();
     let (repo, _, head, _) = upstream(&place);
     let git = place.git().await;
-    let mirror = git.mirror(&place.path("m"), &Remote::local(&repo.root).unwrap()).await.unwrap();
+    let mirror = git.open_mirror(&place.path("m"), &Remote::local(&repo.root).unwrap()).await.unwrap();
     let error = mirror.fetch(&[head, absent()]).await.unwrap_err();
     assert!(matches!(&error, GitError::CommitGone { sha: Some(sha), .. } if *sha == absent()), "{error}");
     let nowhere = Remote::local(&place.path("nowhere")).unwrap();
-    let error = git.mirror(&place.path("n"), &nowhere).await.unwrap().fetch(&[absent()]).await.unwrap_err();
+    let error =
+        git.open_mirror(&place.path("n"), &nowhere).await.unwrap().fetch(&[absent()]).await.unwrap_err();
     assert!(matches!(error, GitError::RemoteMissing { .. }), "{error}");
 }
 
@@ -162,8 +163,9 @@ async fn a_half_made_mirror_is_made_anew() {
     let git = place.git().await;
     let remote = Remote::local(&repo.root).unwrap();
     let dir = place.path("m");
-    let works =
-        async || git.mirror(&dir, &remote).await.unwrap().fetch(std::slice::from_ref(&head)).await.unwrap();
+    let works = async || {
+        git.open_mirror(&dir, &remote).await.unwrap().fetch(std::slice::from_ref(&head)).await.unwrap();
+    };
 
     // A process was killed before the move into place.
     std::fs::create_dir_all(place.path("m.new/objects")).unwrap();
@@ -195,7 +197,7 @@ async fn what_a_killed_fetch_leaves_does_not_stop_the_next() {
     let place = Place::new();
     let (repo, _, head, _) = upstream(&place);
     let mirror =
-        place.git().await.mirror(&place.path("m"), &Remote::local(&repo.root).unwrap()).await.unwrap();
+        place.git().await.open_mirror(&place.path("m"), &Remote::local(&repo.root).unwrap()).await.unwrap();
     std::fs::create_dir_all(mirror.dir().join("refs/truing")).unwrap();
     let leftovers = [
         format!("refs/truing/{head}.lock"),
@@ -219,7 +221,7 @@ async fn a_folder_with_something_else_is_left_alone() {
     let remote = Remote::local(&repo.root).unwrap();
     let git = place.git().await;
     for dir in [repo.root.clone(), repo.root.join(".git"), repo.root.join("a.txt")] {
-        let error = git.mirror(&dir, &remote).await.unwrap_err();
+        let error = git.open_mirror(&dir, &remote).await.unwrap_err();
         assert!(matches!(error, GitError::NotAMirror(_)) && error.is_wrong_input(), "{error}");
     }
     assert_eq!(repo.run(["status", "--porcelain", "a.txt"]), "");
@@ -235,7 +237,7 @@ async fn runs_share_a_mirror() {
         let (git, remote, dir) = (git.clone(), remote.clone(), place.path("m"));
         let (left, head, base) = (left.clone(), head.clone(), base.clone());
         tokio::spawn(async move {
-            let mirror = git.mirror(&dir, &remote).await.unwrap();
+            let mirror = git.open_mirror(&dir, &remote).await.unwrap();
             let wanted = if number % 2 == 0 {
                 vec![head.clone(), base.clone()]
             } else {
@@ -257,13 +259,13 @@ async fn runs_share_a_mirror() {
 async fn a_mirror_in_use_is_waited_for_only_so_long() {
     let place = Place::new();
     let remote = Remote::local(&place.path("nowhere")).unwrap();
-    place.git().await.mirror(&place.path("m"), &remote).await.unwrap();
+    place.git().await.open_mirror(&place.path("m"), &remote).await.unwrap();
     let mut options = place.options();
     options.limits.network_time = Duration::from_millis(50);
     let git = Git::new(options).await.unwrap();
     let other = std::fs::File::open(place.path("m.lock")).unwrap();
     rustix::fs::flock(&other, rustix::fs::FlockOperation::LockExclusive).unwrap();
-    let error = git.mirror(&place.path("m"), &remote).await.unwrap_err();
+    let error = git.open_mirror(&place.path("m"), &remote).await.unwrap_err();
     assert!(matches!(error, GitError::MirrorBusy { .. }), "{error}");
     rustix::fs::flock(&other, rustix::fs::FlockOperation::Unlock).unwrap();
 }
@@ -288,7 +290,7 @@ async fn the_secret_reaches_git_by_a_private_file_alone() {
     let git = Git::new(listening(&place, &notes)).await.unwrap();
     let remote =
         Remote::new("https://example.com/a/b.git", Some(SecretString::new("Basic canary-secret"))).unwrap();
-    let mirror = git.mirror(&place.path("m"), &remote).await.unwrap();
+    let mirror = git.open_mirror(&place.path("m"), &remote).await.unwrap();
     let error = mirror.fetch(&[absent()]).await.unwrap_err();
 
     let note = |kind: &str| std::fs::read_to_string(notes.with_extension(kind)).unwrap();

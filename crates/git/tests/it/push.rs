@@ -37,7 +37,7 @@ impl Setting {
         work.run(["clone", "--quiet", "--bare", ".", root.to_str().unwrap()]);
         let repo = Repo { root };
         let (remote, base) = (Remote::local(&repo.root).unwrap(), repo.sha("main"));
-        let mirror = git.mirror(&place.path("m"), &remote).await.unwrap();
+        let mirror = git.open_mirror(&place.path("m"), &remote).await.unwrap();
         mirror.fetch(std::slice::from_ref(&base)).await.unwrap();
         let clone = place.path("clone");
         std::fs::create_dir(&clone).unwrap();

@@ -27,7 +27,7 @@ impl Door {
 
 #[async_trait]
 impl WriteGate for Door {
-    async fn ask(&self) -> Result<(), HaltReason> {
+    async fn permit_write(&self) -> Result<(), HaltReason> {
         if self.0.load(Ordering::SeqCst) { Err(HaltReason::KillSwitch) } else { Ok(()) }
     }
 }
@@ -39,7 +39,7 @@ pub(crate) async fn permit() -> Arc<Permit> {
 
 /// Returns the permit of this gate, which is open.
 pub(crate) async fn permit_of(door: &Arc<Door>) -> Arc<Permit> {
-    Permit::ask(&(Arc::clone(door) as Arc<dyn WriteGate>), UnixMillis(0)).await.unwrap()
+    Permit::request_from(&(Arc::clone(door) as Arc<dyn WriteGate>), UnixMillis(0)).await.unwrap()
 }
 
 /// A temporary folder for one test.

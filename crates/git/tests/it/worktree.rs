@@ -462,7 +462,8 @@ async fn what_git_does_not_look_for_in_the_working_tree_is_the_indexs() {
         let (unseen, diff) = (&changed.unseen, text(&changed.diff));
         assert_eq!(unseen.iter().map(ToString::to_string).collect::<Vec<_>>(), ["out/a"], "{how}");
         assert!(diff.contains("+++ b/out/a\n@@ -1 +1,2 @@\n one\n+two\n"), "{how}: {diff}");
-        let (index, dest) = (repository.index(None).await.unwrap(), place.path(&format!("{how}-out")));
+        let (index, dest) =
+            (repository.snapshot_index(None).await.unwrap(), place.path(&format!("{how}-out")));
         index.export(&dest, Some(unseen)).await.unwrap();
         assert_eq!(std::fs::read_to_string(dest.join("out/a")).unwrap(), "one\ntwo\n", "{how}");
     }

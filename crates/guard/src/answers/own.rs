@@ -9,9 +9,9 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::super::scan::ScannedText;
-use super::super::unit::{compact, literals};
+use super::super::unit::{literals, without_blanks};
 use super::super::version::{FileRewrite, FileSide, is_test_side};
-use super::{bare, numbers, part, says_enough};
+use super::{bare_value, numbers, part, says_enough};
 
 /// Maximum bytes of a line that is examined.
 const MAX_LINE: usize = 400;
@@ -56,8 +56,8 @@ impl FixTests {
                 read.units.iter().map(|unit| unit.start..unit.end).collect()
             };
             for range in ranges {
-                own.values.extend(literals(scanned, &range).iter().map(|value| bare(value)));
-                own.code += &compact(part(&scanned.bare, range));
+                own.values.extend(literals(scanned, &range).iter().map(|value| bare_value(value)));
+                own.code += &without_blanks(part(&scanned.bare, range));
                 own.code.push('\n');
             }
         }
@@ -65,7 +65,7 @@ impl FixTests {
     }
 
     /// Returns true if these tests use this value and expect the code's result for it.
-    pub(super) fn expects(&self, value: &str, special: &SpecialCase) -> bool {
+    pub(super) fn expects_value(&self, value: &str, special: &SpecialCase) -> bool {
         if special.list.as_ref().is_some_and(|list| self.has_list(list)) {
             let is_numbers = special.is_telling && !value.contains(|letter: char| letter.is_alphabetic());
             return is_numbers || self.has_any(&special.gives);
@@ -90,9 +90,9 @@ impl FixTests {
 impl SpecialCase {
     /// Returns the case that the value at this position decides. None if the value is neither specific nor
     /// part of a whole compared list.
-    pub(super) fn at(scanned: &ScannedText, value: &Range<usize>) -> Option<Self> {
+    pub(super) fn decided_by(scanned: &ScannedText, value: &Range<usize>) -> Option<Self> {
         let first = scanned.line_of(value.start);
-        let line = scanned.line(first);
+        let line = scanned.line_range(first);
         if line.len() > MAX_LINE {
             return None;
         }
@@ -101,7 +101,7 @@ impl SpecialCase {
         if !is_telling && list.is_none() {
             return None;
         }
-        let gives = given(scanned, first, value);
+        let gives = given_values(scanned, first, value);
         Some(Self { is_telling, list, gives })
     }
 }
@@ -120,7 +120,7 @@ fn compared_list(scanned: &ScannedText, line: &Range<usize>, value: &Range<usize
         return list_in_letters(part(&scanned.bare, value.clone()));
     }
     let open = line.start + before.rfind(['[', '(', '{'])?;
-    let close = scanned.closing(open).filter(|close| *close < line.end)?;
+    let close = scanned.closing_bracket(open).filter(|close| *close < line.end)?;
     let said = part(&scanned.code, line.start..open);
     let compares = said.trim_end_matches(|letter: char| {
         letter.is_alphanumeric() || matches!(letter, ' ' | '&' | '!' | '[' | ']' | '(')
@@ -129,31 +129,31 @@ fn compared_list(scanned: &ScannedText, line: &Range<usize>, value: &Range<usize
     let inner = open + 1..close;
     let is_telling = numbers(&scanned.code, &inner).any(|range| !is_small(part(&scanned.code, range)))
         || scanned.strings_in(&inner).any(|range| !is_small(part(&scanned.bare, range.clone())));
-    let text = compact(part(&scanned.bare, inner));
+    let text = without_blanks(part(&scanned.bare, inner));
     let is_compared = compares.ends_with("==") || is_arm || is_equality(said);
     (is_compared && is_telling).then(|| text.trim_end_matches(',').to_owned())
 }
 
 /// Returns the list that a string spells out, like `"[4, 7, 9]"` and `"4,7,9"`.
 fn list_in_letters(text: &str) -> Option<String> {
-    let inner = bare(text);
+    let inner = bare_value(text);
     let is_list = text.contains(['"', '\'', '`'])
         && inner.contains([',', '['])
         && inner.chars().filter(char::is_ascii_digit).count() > 1
         && inner.chars().all(|letter| letter.is_ascii_digit() || ",.- []()".contains(letter));
-    is_list.then(|| compact(inner.trim_matches(['[', ']', '(', ')', ' '])))
+    is_list.then(|| without_blanks(inner.trim_matches(['[', ']', '(', ')', ' '])))
 }
 
 /// Returns the other values that code gives in a line and in the branch that it opens.
-fn given(scanned: &ScannedText, first: usize, value: &Range<usize>) -> Vec<String> {
+fn given_values(scanned: &ScannedText, first: usize, value: &Range<usize>) -> Vec<String> {
     let indent = |line: &Range<usize>| {
         let text = part(&scanned.code, line.clone());
         (!text.trim().is_empty()).then(|| text.len() - text.trim_start().len())
     };
-    let of_first = scanned.line(first);
+    let of_first = scanned.line_range(first);
     let depth = indent(&of_first);
     let branch = (first + 1..=first + MAX_BRANCH)
-        .map(|line| scanned.line(line))
+        .map(|line| scanned.line_range(line))
         .take_while(|line| line.len() <= MAX_LINE && indent(line) > depth);
     std::iter::once(of_first)
         .chain(branch)
@@ -165,7 +165,7 @@ fn given(scanned: &ScannedText, first: usize, value: &Range<usize>) -> Vec<Strin
         .filter(|(line, range)| range != value && is_given(scanned, line, range))
         .map(|(_, range)| part(&scanned.bare, range))
         .filter(|text| is_answer(text))
-        .map(bare)
+        .map(bare_value)
         .collect()
 }
 
@@ -191,13 +191,13 @@ fn is_given(scanned: &ScannedText, line: &Range<usize>, value: &Range<usize>) ->
 /// Returns true if this is more than a typical boundary result.
 fn is_answer(text: &str) -> bool {
     if text.contains(['"', '\'', '`']) {
-        return bare(text).chars().count() > 1;
+        return bare_value(text).chars().count() > 1;
     }
-    let number = bare(text);
+    let number = bare_value(text);
     number.contains('.') || number.len() >= LEAST_DIGITS
 }
 
 /// Returns true for typical boundary values: zero, one, or an empty text.
 fn is_small(text: &str) -> bool {
-    matches!(bare(text).as_str(), "" | "0" | "1" | "0.0" | "1.0")
+    matches!(bare_value(text).as_str(), "" | "0" | "1" | "0.0" | "1.0")
 }

@@ -19,7 +19,8 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use truing_core::RepoPath;
 use truing_guard::{
-    FileRewrite, FileVersion, RepositoryTests, Weakening, answers, is_test_side, sought, weakened,
+    FileRewrite, FileVersion, RepositoryTests, Weakening, find_answers, find_weakenings, is_test_side,
+    texts_to_search,
 };
 
 /// Maximum number of files of a fix; a larger change is a release or a move.
@@ -228,8 +229,8 @@ fn judged(folder: &Path, blobs: &mut Blobs, commit: &Commit) -> Vec<Weakening> {
         })
         .collect();
     let about = BTreeSet::new();
-    let mut found = weakened(&rewrites, &about);
-    let sought = sought(&rewrites);
+    let mut found = find_weakenings(&rewrites, &about);
+    let sought = texts_to_search(&rewrites);
     if sought.has_news {
         let tree = said(folder, &["ls-tree", "-r", &format!("{}^", commit.id)]);
         let all = tree.lines().filter_map(|line| line.split_once('\t'));
@@ -247,7 +248,7 @@ fn judged(folder: &Path, blobs: &mut Blobs, commit: &Commit) -> Vec<Weakening> {
         }
         let files: Vec<FileVersion<'_>> =
             files.iter().map(|(path, bytes)| FileVersion { path, bytes }).collect();
-        found.extend(answers(&rewrites, &about, &RepositoryTests { paths: &paths, files: &files }));
+        found.extend(find_answers(&rewrites, &about, &RepositoryTests { paths: &paths, files: &files }));
     }
     found
 }

@@ -22,8 +22,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use truing_core::RepoPath;
 use truing_guard::{
-    FileRewrite, FileVersion, FindingSubject, RepositoryTests, Weakening, answers, is_test_side, sought,
-    weakened,
+    FileRewrite, FileVersion, FindingSubject, RepositoryTests, Weakening, find_answers, find_weakenings,
+    is_test_side, texts_to_search,
 };
 
 const LANGUAGES: [(&str, &str); 4] = [
@@ -152,7 +152,7 @@ fn end_of(project: &Files, case: &Case) -> (&'static str, String) {
         })
         .collect();
     assert!(!rewrites.is_empty(), "{}: nothing is changed", case.name);
-    let mut found = weakened(&rewrites, &case.about);
+    let mut found = find_weakenings(&rewrites, &case.about);
     found.extend(answered(project, &rewrites, &case.about));
     let (told, refused): (Vec<Weakening>, Vec<Weakening>) = found.into_iter().partition(|one| one.is_told);
     let words = |these: &[Weakening]| these.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
@@ -172,13 +172,13 @@ fn answered(
     rewrites: &[FileRewrite<'_>],
     about: &BTreeSet<FindingSubject>,
 ) -> Vec<Weakening> {
-    let texts = sought(rewrites).texts;
+    let texts = texts_to_search(rewrites).texts;
     let paths: Vec<RepoPath> = project.keys().map(|name| RepoPath::from_text(name)).collect();
     let has_one = |text: &str| texts.iter().any(|sought| text.contains(sought.as_str()));
     let files = paths.iter().zip(project.values()).filter(|(path, text)| is_test_side(path) && has_one(text));
     let files: Vec<FileVersion<'_>> =
         files.map(|(path, text)| FileVersion { path, bytes: text.as_bytes() }).collect();
-    answers(rewrites, about, &RepositoryTests { paths: &paths, files: &files })
+    find_answers(rewrites, about, &RepositoryTests { paths: &paths, files: &files })
 }
 
 /// Returns undetected hostile fixes, and refused honest ones.

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use truing_core::RepoPath;
-use truing_guard::{FileRewrite, FileVersion, weakened};
+use truing_guard::{FileRewrite, FileVersion, find_weakenings};
 
 use cases::{Case, cases};
 
@@ -35,7 +35,7 @@ fn is_weakened(name: &str, before: &str, after: Option<&str>) -> bool {
     let path = RepoPath::from_text(&format!("test_{name}.py"));
     let rewrite =
         FileRewrite { before: Some(version(&path, before)), after: after.map(|after| version(&path, after)) };
-    !weakened(&[rewrite], &BTreeSet::new()).is_empty()
+    !find_weakenings(&[rewrite], &BTreeSet::new()).is_empty()
 }
 
 fn version<'a>(path: &'a RepoPath, text: &'a str) -> FileVersion<'a> {

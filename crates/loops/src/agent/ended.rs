@@ -4,11 +4,11 @@ use truing_agent::mcp::client::ServerProblem;
 use truing_agent::native::{AgentRun, AgentRunEnd, RunLimit};
 use truing_core::id::UnixMillis;
 use truing_core::ledger::{BudgetLevel, BudgetLevelKind, next_midnight};
-use truing_core::line::counted;
+use truing_core::line::format_count;
 use truing_core::money::MicroUsd;
 use truing_core::outcome::{ModelReview, ModelReviewStatus, ReviewRuntime};
 use truing_model::gateway::ModelError;
-use truing_reader::redact::redact;
+use truing_reader::redact::redact_secrets;
 
 /// The model's part of a review.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -25,7 +25,7 @@ pub struct ModelReviewRun {
 
 impl ModelReviewRun {
     /// Returns the part of a model that had nothing to review.
-    pub fn whole() -> Self {
+    pub fn nothing_to_review() -> Self {
         Self { part: ModelReviewStatus::Whole, runtime: ReviewRuntime::Native, asked: None, asks: None }
     }
 
@@ -35,17 +35,18 @@ impl ModelReviewRun {
     }
 
     /// Returns a deferred part: the repository's daily budget, which is this level, is used up.
-    pub fn deferred(level: &BudgetLevel, until: UnixMillis) -> Self {
+    pub fn deferred_by(level: &BudgetLevel, until: UnixMillis) -> Self {
         let why = format!("daily budget hit: {}", level.too_little());
-        Self { part: ModelReviewStatus::Deferred { why, until }, ..Self::whole() }
+        Self { part: ModelReviewStatus::Deferred { why, until }, ..Self::nothing_to_review() }
     }
 
     /// Returns the part of a model that was asked nothing, for this reason.
-    pub fn refused(why: &ModelError, now: UnixMillis) -> Self {
-        let partial = |why: String| Self { part: ModelReviewStatus::Partial(why), ..Self::whole() };
+    pub fn from_refusal(why: &ModelError, now: UnixMillis) -> Self {
+        let partial =
+            |why: String| Self { part: ModelReviewStatus::Partial(why), ..Self::nothing_to_review() };
         match why {
             ModelError::Budget { level } => match level.kind {
-                BudgetLevelKind::RepoDay => Self::deferred(level, next_midnight(now)),
+                BudgetLevelKind::RepoDay => Self::deferred_by(level, next_midnight(now)),
                 BudgetLevelKind::TeamMonth | BudgetLevelKind::Month => {
                     partial(format!("minimal: rules only, because {}", level.too_little()))
                 }
@@ -75,19 +76,19 @@ impl ModelReviewRun {
     }
 
     /// Returns the part that results from a run.
-    pub fn of(ran: &AgentRun, now: UnixMillis) -> Self {
+    pub fn from_run(ran: &AgentRun, now: UnixMillis) -> Self {
         match &ran.end {
-            AgentRunEnd::Done => Self::whole(),
-            AgentRunEnd::Refused(why) if ran.turns == 0 => Self::refused(why, now),
+            AgentRunEnd::Done => Self::nothing_to_review(),
+            AgentRunEnd::Refused(why) if ran.turns == 0 => Self::from_refusal(why, now),
             AgentRunEnd::Failed(why) if ran.turns == 0 => {
-                let why = format!("minimal: rules only, because {}", redact(why));
-                Self { part: ModelReviewStatus::Partial(why), ..Self::whole() }
+                let why = format!("minimal: rules only, because {}", redact_secrets(why));
+                Self { part: ModelReviewStatus::Partial(why), ..Self::nothing_to_review() }
             }
             AgentRunEnd::Refused(ModelError::Budget { level }) if level.kind == BudgetLevelKind::PullAsk => {
                 Self {
                     part: ModelReviewStatus::Partial(ran.end.to_string()),
                     asks: Some(level.limit),
-                    ..Self::whole()
+                    ..Self::nothing_to_review()
                 }
             }
             end @ (AgentRunEnd::Limit(_)
@@ -96,9 +97,10 @@ impl ModelReviewRun {
             | AgentRunEnd::Full
             | AgentRunEnd::Unreadable(_)
             | AgentRunEnd::Refused(_)
-            | AgentRunEnd::Failed(_)) => {
-                Self { part: ModelReviewStatus::Partial(redact(&end.to_string())), ..Self::whole() }
-            }
+            | AgentRunEnd::Failed(_)) => Self {
+                part: ModelReviewStatus::Partial(redact_secrets(&end.to_string())),
+                ..Self::nothing_to_review()
+            },
         }
     }
 
@@ -167,7 +169,7 @@ impl ModelReviewRun {
         if lost == 0 || self.part != ModelReviewStatus::Whole {
             return self;
         }
-        let findings = counted(lost, "finding");
+        let findings = format_count(lost, "finding");
         let why = format!(
             "model: {findings} could not be used: the lines named are not there, or say something else"
         );
@@ -204,7 +206,7 @@ mod tests {
     }
 
     fn of(end: AgentRunEnd, turns: u32) -> ModelReviewStatus {
-        ModelReviewRun::of(&ran(end, turns), NOW).part
+        ModelReviewRun::from_run(&ran(end, turns), NOW).part
     }
 
     #[test]

@@ -20,7 +20,7 @@ use truing_reader::redact::QuotedSecrets;
 pub(super) async fn prove(tree: &Path, reader: &dyn RepositoryReader, found: &mut [PlacedFinding]) {
     let (mut asked, mut proposals) = (Vec::new(), Vec::new());
     for (at, placed) in found.iter().enumerate().filter(|(_, placed)| may_be_shown(placed)) {
-        if let Some(proposal) = ReplacementProposal::of(&placed.raw) {
+        if let Some(proposal) = ReplacementProposal::from_finding(&placed.raw) {
             asked.push(at);
             proposals.push(proposal);
         }
@@ -38,8 +38,8 @@ pub(super) async fn prove(tree: &Path, reader: &dyn RepositoryReader, found: &mu
         asked.into_iter().zip(proven).filter(|(_, is_proven)| *is_proven).map(|(at, _)| at).collect();
     for (_, placed) in found.iter_mut().enumerate().filter(|(at, _)| !proven.contains(at)) {
         if let RawFinding { source: FindingSource::Agent, suggestion: Some(proposed), .. } = &placed.raw {
-            let shown = schema::shown(&proposed.replacement);
-            placed.raw = placed.raw.clone().unproven(&shown);
+            let shown = schema::truncate_replacement(&proposed.replacement);
+            placed.raw = placed.raw.clone().with_unproven_suggestion(&shown);
         }
     }
 }
@@ -64,9 +64,9 @@ pub(super) fn walkthrough<'a>(
     let said: Vec<ReportedLine> = said.cloned().collect();
     let left = coverage.not_reviewed.iter().map(|gap| &gap.path);
     let changed: BTreeSet<&RepoPath> = coverage.reviewed.iter().chain(left).collect();
-    let lines = schema::walkthrough::walkthrough(&said, |path| changed.contains(path));
+    let lines = schema::walkthrough::walkthrough_lines(&said, |path| changed.contains(path));
     let files = if lines.is_empty() { None } else { FileTree::open(tree).ok() };
-    let quoted = |path: &RepoPath| files.as_ref()?.text(path).map(|text| QuotedSecrets::of(&text));
+    let quoted = |path: &RepoPath| files.as_ref()?.text(path).map(|text| QuotedSecrets::from_text(&text));
     let hidden = |line: WalkthroughLine| {
         let text = quoted(&line.path).unwrap_or_default().hide_in(&line.text);
         WalkthroughLine { text, ..line }

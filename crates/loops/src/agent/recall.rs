@@ -20,7 +20,7 @@ use truing_core::outcome::{ModelMemory, SkipReason};
 use truing_diff::RepoPath;
 use truing_git::{GitError, LocalRepository, Mirror, TreeFile};
 use truing_reader::FileTree;
-use truing_reader::redact::redact;
+use truing_reader::redact::redact_secrets;
 
 use super::task::hash_of;
 
@@ -63,13 +63,13 @@ pub struct ReviewMemory {
 
 impl ReviewMemory {
     /// Converts the context to the form of a run's record.
-    pub(super) fn told(&self) -> ModelMemory {
+    pub(super) fn to_model_memory(&self) -> ModelMemory {
         let Self { memory, from } = self;
         ModelMemory {
             hash: memory.hash.clone(),
             own: memory.own.as_ref().map(|own| format!("{own} from {from}")),
-            instructions: memory.instructions.iter().map(|at| redact(at)).collect(),
-            notes: memory.notes.iter().map(|note| redact(note)).collect(),
+            instructions: memory.instructions.iter().map(|at| redact_secrets(at)).collect(),
+            notes: memory.notes.iter().map(|note| redact_secrets(note)).collect(),
         }
     }
 }
@@ -80,7 +80,7 @@ pub trait CommitFileReader: Sync {
     /// Lists files of a commit, see [`Mirror::list`].
     async fn list(&self, sha: &Sha, at: &[&str]) -> Result<Vec<TreeFile>, GitError>;
 
-    /// Reads a file of a commit, see [`Mirror::read`].
+    /// Reads a file of a commit, see [`Mirror::read_file`].
     async fn read(&self, sha: &Sha, path: &RepoPath) -> Result<Option<Vec<u8>>, GitError>;
 }
 
@@ -91,7 +91,7 @@ impl CommitFileReader for Mirror {
     }
 
     async fn read(&self, sha: &Sha, path: &RepoPath) -> Result<Option<Vec<u8>>, GitError> {
-        Mirror::read(self, sha, path).await
+        Mirror::read_file(self, sha, path).await
     }
 }
 
@@ -102,7 +102,7 @@ impl CommitFileReader for LocalRepository {
     }
 
     async fn read(&self, sha: &Sha, path: &RepoPath) -> Result<Option<Vec<u8>>, GitError> {
-        LocalRepository::read(self, sha, path).await
+        LocalRepository::read_file(self, sha, path).await
     }
 }
 
@@ -149,10 +149,10 @@ impl ContextSources {
             Some(commit) => commits.list(commit, &[memory, agents, FOLDER]).await?,
             None => Vec::new(),
         };
-        listed.retain(|file| role(file).is_some_and(|(_, role)| self.takes(role)));
+        listed.retain(|file| role(file).is_some_and(|(_, role)| self.uses_role(role)));
         let names = listed.iter().flat_map(|file| [file.path.as_bytes(), file.id.as_bytes()]);
         let key = hash_of(names);
-        if let Some(memory) = self.found(&key) {
+        if let Some(memory) = self.cached_memory(&key) {
             return Ok(memory);
         }
         let mut found = LayerFiles::default();
@@ -179,22 +179,22 @@ impl ContextSources {
                 match commits.read(commit, &file.path).await {
                     Ok(content) => content.ok_or_else(gone),
                     Err(error) => {
-                        let said = line::clean(&error.to_string(), MAX_WORDS_CHARS);
+                        let said = line::clean_line(&error.to_string(), MAX_WORDS_CHARS);
                         Err(format!("{}: {said}", gone()))
                     }
                 }
             };
-            put(&mut found, role, MemoryFile { path: path.to_owned(), content });
+            add_file(&mut found, role, MemoryFile { path: path.to_owned(), content });
         }
         sort(&mut found);
-        Ok(self.keep(key, LayeredMemory::of(&self.operators, &found)))
+        Ok(self.cache_memory(key, LayeredMemory::from_layers(&self.operators, &found)))
     }
 
     /// Adds the context of a working tree. No link that leads out of the tree is followed.
     pub fn of_tree(&self, root: &Path) -> Arc<LayeredMemory> {
         let mut found = LayerFiles::default();
         let Ok(tree) = FileTree::open(root) else {
-            return Arc::new(LayeredMemory::of(&self.operators, &found));
+            return Arc::new(LayeredMemory::from_layers(&self.operators, &found));
         };
         let file = |path: &str| {
             // The file system decides if the path exists: a symbolic link is reported, too.
@@ -221,9 +221,9 @@ impl ContextSources {
             let folder = root.join(&path);
             if folder.is_symlink() {
                 let file = MemoryFile { path: path.clone(), content: Err(NOT_FOLLOWED.to_owned()) };
-                put(&mut found, MemoryPath::Specialist(&path), file);
+                add_file(&mut found, MemoryPath::Specialist(&path), file);
             } else {
-                let (names, more) = texts(&folder);
+                let (names, more) = list_markdown_files(&folder);
                 found.more_specialists = more;
                 for name in names {
                     let specialist = file(&format!("{path}/{name}.md"));
@@ -231,23 +231,23 @@ impl ContextSources {
                 }
             }
         }
-        Arc::new(LayeredMemory::of(&self.operators, &found))
+        Arc::new(LayeredMemory::from_layers(&self.operators, &found))
     }
 
     /// True if files of this role are used.
-    fn takes(&self, role: MemoryPath<'_>) -> bool {
+    fn uses_role(&self, role: MemoryPath<'_>) -> bool {
         match role {
             MemoryPath::Memory | MemoryPath::Skill(_) => true,
             MemoryPath::Specialist(_) => self.specialists,
         }
     }
 
-    fn found(&self, key: &str) -> Option<Arc<LayeredMemory>> {
+    fn cached_memory(&self, key: &str) -> Option<Arc<LayeredMemory>> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.iter().find(|(known, _)| known == key).map(|(_, memory)| Arc::clone(memory))
     }
 
-    fn keep(&self, key: String, memory: LayeredMemory) -> Arc<LayeredMemory> {
+    fn cache_memory(&self, key: String, memory: LayeredMemory) -> Arc<LayeredMemory> {
         let memory = Arc::new(memory);
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() >= MAX_KEPT {
@@ -271,10 +271,10 @@ fn role(file: &TreeFile) -> Option<(&str, MemoryPath<'_>)> {
         }
     };
     let odd = if file.is_plain { None } else { odd() };
-    MemoryPath::of(path).or(odd).map(|role| (path, role))
+    MemoryPath::from_path(path).or(odd).map(|role| (path, role))
 }
 
-fn put(found: &mut LayerFiles, role: MemoryPath<'_>, file: MemoryFile) {
+fn add_file(found: &mut LayerFiles, role: MemoryPath<'_>, file: MemoryFile) {
     match role {
         MemoryPath::Memory => found.memory.push(file),
         MemoryPath::Skill(folder) => found.skills.push(SkillFile { folder: folder.to_owned(), file }),
@@ -307,7 +307,7 @@ fn folders(folder: &Path) -> std::io::Result<(Vec<String>, usize)> {
 
 /// Returns the names of the first Markdown files in a folder, in order and without their extension, and the
 /// number of further ones; none if there is no such folder.
-fn texts(folder: &Path) -> (Vec<String>, usize) {
+fn list_markdown_files(folder: &Path) -> (Vec<String>, usize) {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().take(MAX_ENTRIES);
     let name = |entry: std::fs::DirEntry| Some(entry.file_name().to_str()?.strip_suffix(".md")?.to_owned());
     let mut names: Vec<String> = entries.filter_map(name).collect();

@@ -21,7 +21,7 @@ use truing_diff::RepoPath;
 use truing_model::gateway::ModelError;
 use truing_reader::FileTree;
 use truing_reader::protocol::ToolsRequest;
-use truing_reader::redact::redact;
+use truing_reader::redact::redact_secrets;
 
 use super::shown::{self, EarlierReviewText, ReviewPromptInput, ViewTrackingTools};
 use super::task::ModelTask;
@@ -84,16 +84,16 @@ impl<'a> ReviewInput<'a> {
     /// Runs one reviewer. `side_by_side` is the number of reviewers that share the review's money.
     ///
     /// Boxed and erased: as many of these futures as there are specialists wait at the same time.
-    pub(super) fn look(
+    pub(super) fn run_reviewer(
         self,
         specialist: Option<&'a Skill>,
         side_by_side: usize,
         gate: Arc<dyn WriteGate>,
     ) -> Pin<Box<dyn Future<Output = Result<ReviewerRun, AgentError>> + Send + 'a>> {
-        Box::pin(self.looked(specialist, side_by_side, gate))
+        Box::pin(self.run_unboxed(specialist, side_by_side, gate))
     }
 
-    async fn looked(
+    async fn run_unboxed(
         self,
         specialist: Option<&Skill>,
         side_by_side: usize,
@@ -129,7 +129,7 @@ impl<'a> ReviewInput<'a> {
             always: reading.coverage.reviewed.clone(),
         };
         let tools = agent.reader.tools(request, change.diff.as_slice());
-        let beside = self.servers.beside(&tools);
+        let beside = self.servers.combine_with(&tools);
         let skilled = SkillTools::new(&beside, &memory.skills);
         let looked = ViewTrackingTools::new(&skilled, seen);
         let name = specialist.map(|specialist| specialist.name.clone());
@@ -160,15 +160,18 @@ impl<'a> ReviewInput<'a> {
         let files = FileTree::open(place.tree).ok();
         let text = |path: &RepoPath| files.as_ref()?.text(path);
         let lacks = |items: &UncheckedFindings| {
-            let both = [schema::unfit(items, text), schema::missing(&items.verdicts, owed.iter().copied())];
+            let both = [
+                schema::mismatch_message(items, text),
+                schema::missing_verdicts(&items.verdicts, owed.iter().copied()),
+            ];
             let told: Vec<String> = both.into_iter().flatten().collect();
             (!told.is_empty()).then(|| told.join("\n"))
         };
         let ran: AgentRun = if self.form.walkthrough {
             let lacks = |items: &WalkthroughReport| lacks(&items.0);
-            agent.conversed(task, &looked, lacks).await.map(|WalkthroughReport(items)| items)
+            agent.run_conversation(task, &looked, lacks).await.map(|WalkthroughReport(items)| items)
         } else {
-            agent.conversed(task, &looked, lacks).await
+            agent.run_conversation(task, &looked, lacks).await
         };
         let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         if let AgentRunEnd::Refused(ModelError::Halted(reason)) = ran.end {
@@ -177,7 +180,7 @@ impl<'a> ReviewInput<'a> {
         if let AgentRunEnd::Refused(ModelError::Drift { what }) = ran.end {
             return Err(AgentError::Drift(what));
         }
-        let (seen, failures) = (looked.seen(), tools.failures().await.len());
+        let (seen, failures) = (looked.seen_files(), tools.failures().await.len());
         Ok(ReviewerRun { specialist: name, ran, seen, failures, hash: told.hash, ms, bound })
     }
 }
@@ -191,7 +194,7 @@ fn slice(whole: Option<MicroUsd>, side_by_side: usize) -> MicroUsd {
 
 /// Combines the runs of several reviewers into one part of the review. `did` is their work that is known by
 /// other means.
-pub(super) fn together(
+pub(super) fn combine_runs(
     looks: &[ReviewerRun],
     found: &[u32],
     did: ModelReviewDetail,
@@ -215,13 +218,13 @@ pub(super) fn together(
         }
         // A tool that is not offered keeps the model's name for it.
         for (name, count) in &ran.denials {
-            let sum = all.denials.entry(redact(name)).or_default();
+            let sum = all.denials.entry(redact_secrets(name)).or_default();
             *sum = sum.saturating_add(*count);
         }
         let ended = all.ends.entry(ran.end.label().to_owned()).or_default();
         *ended = ended.saturating_add(1);
         let ModelReviewRun { part, asks: asks_here, .. } =
-            ModelReviewRun::of(ran, now).bounded_by(bound.as_ref(), &ran.end).after_failures(*failures);
+            ModelReviewRun::from_run(ran, now).bounded_by(bound.as_ref(), &ran.end).after_failures(*failures);
         asks = asks.max(asks_here);
         if let Some(name) = specialist {
             all.specialists.push(SpecialistRun {
@@ -251,7 +254,7 @@ pub(super) fn together(
             }
         }
     };
-    ModelReviewRun { part, asked: Some(asked), asks, ..ModelReviewRun::whole() }
+    ModelReviewRun { part, asked: Some(asked), asks, ..ModelReviewRun::nothing_to_review() }
 }
 
 /// Returns the reason why a reviewer's part is incomplete. It omits the remark of a single review that the
@@ -264,7 +267,7 @@ fn reason(ran: &AgentRun, part: &ModelReviewStatus, asks: Option<MicroUsd>) -> O
         }
         (ModelReviewStatus::Partial(why), _) if asks.is_some() => Some(why.clone()),
         (ModelReviewStatus::Partial(_) | ModelReviewStatus::Deferred { .. }, end) => {
-            Some(redact(&end.to_string()))
+            Some(redact_secrets(&end.to_string()))
         }
     }
 }

@@ -21,7 +21,7 @@ use truing_core::outcome::{ReviewCoverage, SkipReason, UnreviewedFile};
 use truing_core::port::PullRequest;
 use truing_diff::RepoPath;
 use truing_model::messages::ToolDefinition;
-use truing_reader::tools::{DIFF, TreeTool, diff};
+use truing_reader::tools::{DIFF, TreeTool, call_diff};
 
 use super::ModelAgent;
 use super::task::{BuiltPrompt, fence};
@@ -57,7 +57,7 @@ pub struct ChangeDescription {
 
 impl ChangeDescription {
     /// Takes the description from a pull request.
-    pub fn of(pull: &PullRequest) -> Self {
+    pub fn from_pull_request(pull: &PullRequest) -> Self {
         Self {
             title: pull.title.clone(),
             description: pull.description.clone(),
@@ -112,11 +112,11 @@ pub(crate) struct DiffExcerpt {
 
 impl DiffExcerpt {
     /// Builds the excerpt from the files that can be read.
-    pub(crate) fn of(change: &ReviewedChange, reading: &ReadingOutcome) -> Self {
+    pub(crate) fn new(change: &ReviewedChange, reading: &ReadingOutcome) -> Self {
         let mut seen = BTreeSet::new();
         let (mut text, mut others) = (String::new(), Vec::new());
         for path in &reading.coverage.reviewed {
-            let reply = diff(&change.diff, &json!({ "path": path.to_string() }));
+            let reply = call_diff(&change.diff, &json!({ "path": path.to_string() }));
             let is_whole = !reply.is_error
                 && reply.text.len() < WHOLE_BYTES
                 && reply.text.lines().count() < WHOLE_LINES
@@ -126,13 +126,13 @@ impl DiffExcerpt {
                 text.push('\n');
                 seen.insert(path.clone());
             } else {
-                others.push(line::clean(&path.to_string(), MAX_LINE_CHARS));
+                others.push(line::clean_line(&path.to_string(), MAX_LINE_CHARS));
             }
         }
-        let unread = reading.coverage.unread().filter(|gap| gap.reason != SkipReason::Ignored);
+        let unread = reading.coverage.unread_files().filter(|gap| gap.reason != SkipReason::Ignored);
         others.extend(unread.map(|UnreviewedFile { path, reason }| {
             let why = reason.as_str().replace('_', " ");
-            format!("{} ({why})", line::clean(&path.to_string(), MAX_LINE_CHARS))
+            format!("{} ({why})", line::clean_line(&path.to_string(), MAX_LINE_CHARS))
         }));
         let more = others.len().saturating_sub(MAX_NAMED);
         others.truncate(MAX_NAMED);
@@ -143,7 +143,7 @@ impl DiffExcerpt {
 
 /// Returns the name of a repository for a model. For one that is identified by its path on this machine, only
 /// its folder's name is shown.
-fn named(repository: &str) -> String {
+fn repository_name(repository: &str) -> String {
     let Some(place) = repository.strip_prefix(LOCAL) else { return repository.to_owned() };
     let is_elsewhere = place.contains("://") && !place.starts_with("file:");
     let name = if is_elsewhere { place } else { place.rsplit('/').next().unwrap_or_default() };
@@ -161,51 +161,51 @@ pub(super) fn prompt(
 ) -> Result<(BuiltPrompt, BTreeSet<RepoPath>), PromptError> {
     let ReviewPromptInput { change, reading, subject, repository, again, memory, findings, dismissed } =
         shown;
-    let DiffExcerpt { text: diffs, others, seen } = DiffExcerpt::of(change, reading);
+    let DiffExcerpt { text: diffs, others, seen } = DiffExcerpt::new(change, reading);
     let found = reading.found.iter().chain(&reading.suppressed).map(|placed| &placed.raw);
     let known: Vec<String> = found.take(MAX_NAMED).map(one_line).collect();
     let head = change.head.as_ref().map_or("working-tree", Sha::as_str);
     let end = subject.description.floor_char_boundary(MAX_DESCRIPTION_BYTES);
     let description = subject.description.get(..end).unwrap_or_default();
     let task = PromptValues::default()
-        .with("repository", named(repository))
-        .with("title", line::cut(subject.title.clone(), MAX_LINE_CHARS))
-        .with("description", description)
-        .with("branch", line::cut(subject.branch.clone(), MAX_LINE_CHARS))
-        .with("head", head)
-        .with("base", change.base.as_str())
-        .with("diff", diffs)
-        .with("not_shown", others.join("\n"))
-        .with("known", known.join("\n"));
+        .with_value("repository", repository_name(repository))
+        .with_value("title", line::truncate_text(subject.title.clone(), MAX_LINE_CHARS))
+        .with_value("description", description)
+        .with_value("branch", line::truncate_text(subject.branch.clone(), MAX_LINE_CHARS))
+        .with_value("head", head)
+        .with_value("base", change.base.as_str())
+        .with_value("diff", diffs)
+        .with_value("not_shown", others.join("\n"))
+        .with_value("known", known.join("\n"));
     let system = PromptValues::default()
-        .with("max_turns", agent.limits.turns.to_string())
-        .with("max_findings", MAX_FINDINGS.to_string());
+        .with_value("max_turns", agent.limits.turns.to_string())
+        .with_value("max_findings", MAX_FINDINGS.to_string());
     let (task, findings) = match findings {
-        Some(findings) => (task.with("findings", findings), findings),
+        Some(findings) => (task.with_value("findings", findings), findings),
         None => (task, ""),
     };
     let (task, dismissed) = match dismissed {
-        Some(dismissed) => (task.with("dismissed", dismissed), dismissed),
+        Some(dismissed) => (task.with_value("dismissed", dismissed), dismissed),
         None => (task, ""),
     };
     let (memory, part) = memory.unzip();
-    let (skills, part) = (memory.map(LayeredMemory::listed).unwrap_or_default(), part.flatten());
+    let (skills, part) = (memory.map(LayeredMemory::render_skill_list).unwrap_or_default(), part.flatten());
     let task = match memory {
         Some(memory) => task
-            .with("instructions", memory.operator_text.as_str())
-            .with("memory", memory.text.as_str())
-            .with("skills", skills.as_str()),
+            .with_value("instructions", memory.operator_text.as_str())
+            .with_value("memory", memory.text.as_str())
+            .with_value("skills", skills.as_str()),
         None => task,
     };
     let task = match part {
-        Some(part) => task.with("specialist", part),
+        Some(part) => task.with_value("specialist", part),
         None => task,
     };
     let task = match again {
         Some(EarlierReviewText { last_head, landed, open }) => task
-            .with("last_head", last_head.as_str())
-            .with("landed", landed.as_str())
-            .with("open_findings", open.as_str()),
+            .with_value("last_head", last_head.as_str())
+            .with_value("landed", landed.as_str())
+            .with_value("open_findings", open.as_str()),
         None => task,
     };
     let (memory, part) = (memory.map_or("", |memory| &memory.text), part.unwrap_or_default());
@@ -214,7 +214,7 @@ pub(super) fn prompt(
     let told = again.into_iter().flat_map(|again| [again.landed.as_bytes(), again.open.as_bytes()]);
     let data = std::iter::once(change.diff.as_slice()).chain(said.map(str::as_bytes)).chain(told);
     let fence = fence(data)?;
-    let filled = agent.prompts.filled(names.0, names.1, &system, &task, &fence)?;
+    let filled = agent.prompts.fill_prompts(names.0, names.1, &system, &task, &fence)?;
     let FilledPrompts { system, task, hash } = filled;
     Ok((BuiltPrompt { brief: RunBrief { model: agent.model.clone(), system, task }, hash }, seen))
 }
@@ -222,7 +222,11 @@ pub(super) fn prompt(
 /// Formats a finding on one line.
 fn one_line(raw: &RawFinding) -> String {
     let (path, line) = (raw.place.path.to_string(), raw.place.start_line);
-    format!("{}:{line}: {}", line::clean(&path, MAX_LINE_CHARS), line::clean(&raw.title, MAX_LINE_CHARS))
+    format!(
+        "{}:{line}: {}",
+        line::clean_line(&path, MAX_LINE_CHARS),
+        line::clean_line(&raw.title, MAX_LINE_CHARS)
+    )
 }
 
 /// Tools that record which files a model has read with them.
@@ -238,14 +242,14 @@ impl<'a> ViewTrackingTools<'a> {
     }
 
     /// Returns the changed files that the model has not seen.
-    pub(crate) fn unseen(&self, coverage: &ReviewCoverage) -> Vec<String> {
+    pub(crate) fn unseen_files(&self, coverage: &ReviewCoverage) -> Vec<String> {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let unseen = coverage.reviewed.iter().filter(|path| !seen.contains(path));
-        unseen.map(|path| line::clean(&path.to_string(), MAX_LINE_CHARS)).take(MAX_NAMED).collect()
+        unseen.map(|path| line::clean_line(&path.to_string(), MAX_LINE_CHARS)).take(MAX_NAMED).collect()
     }
 
     /// Returns the files whose change it has seen.
-    pub(super) fn seen(&self) -> BTreeSet<RepoPath> {
+    pub(super) fn seen_files(&self) -> BTreeSet<RepoPath> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
@@ -260,14 +264,14 @@ pub(super) fn leave_out(seen: &BTreeSet<RepoPath>, coverage: &mut ReviewCoverage
 
 #[async_trait]
 impl RunTools for ViewTrackingTools<'_> {
-    fn offered(&self) -> Vec<ToolDefinition> {
-        self.tools.offered()
+    fn tool_definitions(&self) -> Vec<ToolDefinition> {
+        self.tools.tool_definitions()
     }
 
     async fn call(&self, name: &str, input: &Value) -> CallOutput {
-        let step = telemetry::tool(name, input);
+        let step = telemetry::start_tool_span(name, input);
         let output = self.tools.call(name, input).await;
-        step.answered(&output.text, output.is_error);
+        step.record_output(&output.text, output.is_error);
         drop(step);
         let looks = name == DIFF || name == TreeTool::Read.name();
         if let (true, false, Some(path)) = (looks, output.is_error, input.get("path").and_then(Value::as_str))
@@ -310,7 +314,7 @@ mod tests {
         let not_reviewed = reasons.into_iter().map(gap).collect();
         let coverage = ReviewCoverage { reviewed: Vec::new(), not_reviewed };
         let reading = ReadingOutcome { coverage, ..ReadingOutcome::default() };
-        let DiffExcerpt { others, seen, .. } = DiffExcerpt::of(&change, &reading);
+        let DiffExcerpt { others, seen, .. } = DiffExcerpt::new(&change, &reading);
         let told = reasons
             .into_iter()
             .take(6)

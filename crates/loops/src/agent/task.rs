@@ -19,7 +19,7 @@ use truing_core::port::{HaltReason, WriteGate};
 use truing_core::run::StepCost;
 use truing_model::gateway::ModelError;
 use truing_model::messages::ToolDefinition;
-use truing_reader::redact::redact;
+use truing_reader::redact::redact_secrets;
 use truing_reader::tools::DIFF;
 
 use super::ModelAgent;
@@ -76,7 +76,7 @@ impl ModelAgent {
     ///
     /// # Errors
     /// [`PromptError`], if the operator's own prompts require other values.
-    pub(crate) fn told(
+    pub(crate) fn build_prompt(
         &self,
         frame: &str,
         system: &PromptValues,
@@ -84,9 +84,10 @@ impl ModelAgent {
         values: &[(&str, String)],
     ) -> Result<BuiltPrompt, PromptError> {
         let fence = fence(values.iter().map(|(_, value)| value.as_bytes()))?;
-        let task = values.iter().fold(PromptValues::default(), |all, (name, value)| all.with(name, value));
+        let task =
+            values.iter().fold(PromptValues::default(), |all, (name, value)| all.with_value(name, value));
         let FilledPrompts { system, task, hash } =
-            self.prompts.filled(frame, about, system, &task, &fence)?;
+            self.prompts.fill_prompts(frame, about, system, &task, &fence)?;
         Ok(BuiltPrompt { brief: RunBrief { model: self.model.clone(), system, task }, hash })
     }
 
@@ -95,7 +96,7 @@ impl ModelAgent {
     ///
     /// # Errors
     /// [`HaltReason`]
-    pub(crate) async fn sent<F: ReportForm>(
+    pub(crate) async fn run_task<F: ReportForm>(
         &self,
         task: ModelTask<'_>,
         tools: &dyn RunTools,
@@ -103,21 +104,21 @@ impl ModelAgent {
         judge: impl Fn(&F) -> Option<String> + Send,
     ) -> Result<AgentRun<F>, HaltReason> {
         (spent.model, spent.prompt_hash) = (Some(self.model.clone()), Some(task.told.hash.clone()));
-        let ran = self.conversed(task, tools, judge).await;
+        let ran = self.run_conversation(task, tools, judge).await;
         if ran.turns > 0 {
             // A fallback may have answered.
             spent.model = Some(ran.model.clone());
         }
         spent.turns = spent.turns.saturating_add(ran.turns);
-        spent.tokens = spent.tokens.saturating_add(ran.usage.all());
+        spent.tokens = spent.tokens.saturating_add(ran.usage.total());
         spent.cost.0 = spent.cost.0.saturating_add(ran.cost.0);
         let denied = ran.denials.values().fold(0, |sum: u32, count| sum.saturating_add(*count));
         spent.denied = spent.denied.saturating_add(denied);
         if let AgentRunEnd::Refused(ModelError::Halted(reason)) = ran.end { Err(reason) } else { Ok(ran) }
     }
 
-    /// Runs the model as [`Self::sent`] does, and returns every kind of end.
-    pub(super) async fn conversed<F: ReportForm>(
+    /// Runs the model as [`Self::run_task`] does, and returns every kind of end.
+    pub(super) async fn run_conversation<F: ReportForm>(
         &self,
         task: ModelTask<'_>,
         tools: &dyn RunTools,
@@ -125,14 +126,14 @@ impl ModelAgent {
     ) -> AgentRun<F> {
         let ModelTask { purse, name: (run, who), told, limits, gate } = task;
         let id = purse.run.clone();
-        let session = self.gateway.session(purse, [self.model.clone()], gate);
-        let model = TracedModel(self.tape.of(Box::new(session), run, who));
+        let session = self.gateway.open_session(purse, [self.model.clone()], gate);
+        let model = TracedModel(self.tape.wrap_model(Box::new(session), run, who));
         let ran = self.runtime.run_judged(&model, tools, &told.brief, &limits, judge).await;
-        telemetry::ended(&ran.end);
+        telemetry::record_model_end(&ran.end);
         if let AgentRunEnd::Refused(ModelError::Budget { level }) = &ran.end {
-            budget::exceeded(&id, level);
+            budget::log_exceeded(&id, level);
         }
-        let end = redact(&words(&ran.end));
+        let end = redact_secrets(&describe_end(&ran.end));
         let denied: u32 = ran.denials.values().sum();
         tracing::info!(run, who, end, turns = ran.turns, cost = ran.cost.0, denied, "the model has ended");
         ran
@@ -145,14 +146,14 @@ pub(crate) struct TracedTools<T>(pub(crate) T);
 
 #[async_trait]
 impl<T: RunTools> RunTools for TracedTools<T> {
-    fn offered(&self) -> Vec<ToolDefinition> {
-        self.0.offered().into_iter().filter(|tool| tool.name != DIFF).collect()
+    fn tool_definitions(&self) -> Vec<ToolDefinition> {
+        self.0.tool_definitions().into_iter().filter(|tool| tool.name != DIFF).collect()
     }
 
     async fn call(&self, name: &str, input: &Value) -> CallOutput {
-        let step = telemetry::tool(name, input);
+        let step = telemetry::start_tool_span(name, input);
         let output = self.0.call(name, input).await;
-        step.answered(&output.text, output.is_error);
+        step.record_output(&output.text, output.is_error);
         output
     }
 }
@@ -168,8 +169,8 @@ pub(crate) struct RestrictedTools<T, A> {
 
 #[async_trait]
 impl<T: RunTools, A: Fn(&RepoPath) -> bool + Send + Sync> RunTools for RestrictedTools<T, A> {
-    fn offered(&self) -> Vec<ToolDefinition> {
-        self.tools.offered()
+    fn tool_definitions(&self) -> Vec<ToolDefinition> {
+        self.tools.tool_definitions()
     }
 
     async fn call(&self, name: &str, input: &Value) -> CallOutput {
@@ -185,7 +186,7 @@ impl<T: RunTools, A: Fn(&RepoPath) -> bool + Send + Sync> RunTools for Restricte
 
 /// Returns the reason why a report is invalid, if it is: its fault, or the way in which the work ended. A
 /// report of the last turn is valid.
-pub(crate) fn unheld(end: &AgentRunEnd, wrong: Option<String>) -> Option<String> {
+pub(crate) fn invalid_report_reason(end: &AgentRunEnd, wrong: Option<String>) -> Option<String> {
     match (end, wrong) {
         (AgentRunEnd::Done | AgentRunEnd::Limit(_), None) => None,
         (AgentRunEnd::Done, Some(why)) => Some(why),
@@ -198,12 +199,12 @@ pub(crate) fn unheld(end: &AgentRunEnd, wrong: Option<String>) -> Option<String>
             | AgentRunEnd::Refused(_)
             | AgentRunEnd::Failed(_),
             _,
-        ) => Some(words(end)),
+        ) => Some(describe_end(end)),
     }
 }
 
 /// Describes the end of a model's work, for people.
-pub(crate) fn words(end: &AgentRunEnd) -> String {
+pub(crate) fn describe_end(end: &AgentRunEnd) -> String {
     match end {
         AgentRunEnd::Done => "the model has handed its work over".to_owned(),
         AgentRunEnd::Limit(RunLimit::Turns) => "the model's turns are used up".to_owned(),

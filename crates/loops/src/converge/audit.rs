@@ -30,11 +30,14 @@ use truing_git::ExportedCommit;
 use truing_model::gateway::ModelError;
 use truing_reader::FileTree;
 use truing_reader::protocol::ToolsRequest;
-use truing_reader::redact::redact;
+use truing_reader::redact::redact_secrets;
 
 use super::heard::HEARD;
 use super::{ActError, ConvergeRunner};
-use crate::agent::{ModelAgent, ModelSpend, ModelTask, ViewTrackingTools, unheld, without_secrets, words};
+use crate::agent::{
+    ModelAgent, ModelSpend, ModelTask, ViewTrackingTools, describe_end, invalid_report_reason,
+    without_secrets,
+};
 use crate::reading::{self, ReadingOutcome, ReviewScope, ReviewedChange};
 use crate::telemetry;
 
@@ -75,13 +78,13 @@ struct AuditorOutcome {
 
 impl AuditInput {
     /// Creates the input for the change between two commits, which must be in the mirror.
-    pub(super) async fn of(
+    pub(super) async fn load(
         runner: &mut ConvergeRunner<'_>,
         base: &Sha,
         head: &Sha,
     ) -> Result<Self, ActError> {
-        let change = runner.change(base, head).await?;
-        let laid = runner.mirror.lay(head, runner.laid.take()).await?;
+        let change = runner.load_change(base, head).await?;
+        let laid = runner.mirror.export_in_place(head, runner.laid.take()).await?;
         // The findings of the rules belong to the gate: here the reading only lists the files, all of them.
         let is_whole = |reading: &&ReadingOutcome| {
             reading.coverage.not_reviewed.iter().all(|gap| gap.reason.by_design())
@@ -99,37 +102,37 @@ impl AuditInput {
     }
 
     /// Marks the change as a fix of these findings.
-    pub(super) fn mending(self, findings: String) -> Self {
+    pub(super) fn with_fixed_findings(self, findings: String) -> Self {
         Self { mends: Some(findings), ..self }
     }
 
     /// Runs these auditors in parallel. `starting` is the commit at which the run began; later lines belong
     /// to fixes.
-    pub(super) async fn event(
+    pub(super) async fn run_auditors(
         &self,
         runner: &mut ConvergeRunner<'_>,
         auditors: &BTreeSet<u32>,
         starting: &Sha,
     ) -> Result<ConvergeEvent, ActError> {
-        if let Some(why) = self.unseen() {
-            return Err(ActError::over(
+        if let Some(why) = self.unaudited_reason() {
+            return Err(ActError::from_exit_code(
                 ConvergeExitCode::Infrastructure,
-                line::clean(&why, MAX_QUESTION_CHARS),
+                line::clean_line(&why, MAX_QUESTION_CHARS),
             ));
         }
         let said = {
             let runner = &*runner;
-            join_all(auditors.iter().map(|index| self.ask(runner, *index))).await
+            join_all(auditors.iter().map(|index| self.run_auditor(runner, *index))).await
         };
         let mut answers = BTreeMap::new();
         let (mut answered, mut stopped) = (Vec::new(), None);
         for (index, AuditorOutcome { answer, absences, questions, spent, servers, stop }) in
             auditors.iter().zip(said)
         {
-            runner.spent(&spent);
+            runner.add_spend(&spent);
             // An audit of a fix alone clears no part of the whole.
             if self.mends.is_none() {
-                runner.record.prove(*index, absences);
+                runner.record.record_absences(*index, absences);
             }
             if runner.record.model.is_none() {
                 (runner.record.model, runner.record.prompt_hash) = (spent.model, spent.prompt_hash);
@@ -153,14 +156,14 @@ impl AuditInput {
                 reason.as_str().replace('_', " ")
             };
             let told = format!("not audited: {path} ({why})");
-            runner.record.warn(line::clean(&told, MAX_QUESTION_CHARS));
+            runner.record.warn(line::clean_line(&told, MAX_QUESTION_CHARS));
         }
-        let origins = LineOrigins::of(runner, &self.change, starting).await?;
+        let origins = LineOrigins::load(runner, &self.change, starting).await?;
         for (index, answer, questions) in answered {
             for question in questions.into_iter().take(MAX_QUESTIONS) {
                 let AuditQuestion { file, line, question } = question;
-                let told = redact(&format!("open question at {file}:{line}: {question}"));
-                runner.record.warn(line::clean(&told, MAX_QUESTION_CHARS));
+                let told = redact_secrets(&format!("open question at {file}:{line}: {question}"));
+                runner.record.warn(line::clean_line(&told, MAX_QUESTION_CHARS));
             }
             let answer = match answer {
                 AuditorAnswer::Whole(mut claims) => {
@@ -170,20 +173,20 @@ impl AuditInput {
                     AuditorAnswer::Whole(claims)
                 }
                 AuditorAnswer::None(why) => {
-                    let why = line::clean(&redact(&why), MAX_QUESTION_CHARS);
+                    let why = line::clean_line(&redact_secrets(&why), MAX_QUESTION_CHARS);
                     runner.record.warn(format!("auditor {index} gave no valid answer: {why}"));
                     AuditorAnswer::None(why)
                 }
             };
             answers.insert(*index, answer);
         }
-        let standing = self.standing(&runner.record.detail.state.history);
+        let standing = self.remaining_findings(&runner.record.detail.state.history);
         let ReadingOutcome { coverage, renames, .. } = self.reading.clone();
         Ok(ConvergeEvent::Audited { answers, standing, coverage, renames })
     }
 
     /// Returns the reason why no code would be audited, if all of it is ignored.
-    fn unseen(&self) -> Option<String> {
+    fn unaudited_reason(&self) -> Option<String> {
         let ReviewCoverage { reviewed, not_reviewed } = &self.reading.coverage;
         let is_own = |path: &RepoPath| path.as_str() == Some(REPOSITORY_FILE);
         let mut ignored = not_reviewed.iter().filter(|gap| gap.reason == SkipReason::Ignored);
@@ -196,14 +199,14 @@ impl AuditInput {
     }
 
     /// Runs one auditor and collects its answer and its cost.
-    async fn ask(&self, runner: &ConvergeRunner<'_>, index: u32) -> AuditorOutcome {
+    async fn run_auditor(&self, runner: &ConvergeRunner<'_>, index: u32) -> AuditorOutcome {
         let (mut spent, mut servers) = (ModelSpend::default(), Vec::new());
         let none = |answer, stop| (answer, Vec::new(), Vec::new(), stop);
         let (answer, absences, questions, stop) =
-            match self.look(runner, index, &mut spent, &mut servers).await {
+            match self.ask_auditor(runner, index, &mut spent, &mut servers).await {
                 Ok((claims, audit)) => {
                     let number = runner.record.detail.state.audits;
-                    let absences = kept(&audit, number, index);
+                    let absences = storable_absences(&audit, number, index);
                     (AuditorAnswer::Whole(claims), absences, audit.questions, None)
                 }
                 Err(ActError::Silent(why)) => none(AuditorAnswer::None(why), None),
@@ -212,7 +215,7 @@ impl AuditInput {
         AuditorOutcome { answer, absences, questions, spent, servers, stop }
     }
 
-    async fn look(
+    async fn ask_auditor(
         &self,
         runner: &ConvergeRunner<'_>,
         index: u32,
@@ -222,7 +225,7 @@ impl AuditInput {
         let agent: &ModelAgent = &runner.agents.auditor;
         let files = FileTree::open(self.laid.path()).ok();
         let text = |path: &RepoPath| files.as_ref()?.text(path);
-        let dismissed = dismissed(&runner.record.detail.state.dismissals, text);
+        let dismissed = list_dismissed(&runner.record.detail.state.dismissals, text);
         // A fix has to resolve its findings, regardless of people's verdicts on other findings.
         let dismissed = (self.mends.is_none() && !dismissed.is_empty()).then_some(dismissed.as_str());
         let route = if self.mends.is_some() { CONVERGE_CHECK } else { CONVERGE_AUDIT };
@@ -241,41 +244,41 @@ impl AuditInput {
         };
         let tools = agent.reader.tools(request, self.change.diff.as_slice());
         let servers = McpServers::start(&agent.servers).await;
-        let beside = servers.beside(&tools);
+        let beside = servers.combine_with(&tools);
         let looked = ViewTrackingTools::new(&beside, seen);
         let wrong = |audit: &AuditReport| {
-            let unseen = looked.unseen(&self.reading.coverage);
+            let unseen = looked.unseen_files(&self.reading.coverage);
             let unseen = (!unseen.is_empty())
                 .then(|| format!("these changed files were not looked at: {}", unseen.join(", ")));
             let wrong: Vec<String> = audit.complaint(text).into_iter().chain(unseen).collect();
             (!wrong.is_empty()).then(|| wrong.join("\n"))
         };
-        let (purse, most) = runner.purse(agent);
+        let (purse, most) = runner.model_budget(agent);
         let limits = RunLimits { time: runner.config.audit_timeout, money: Some(most), ..agent.limits };
         let name = format!("auditor-{}", index.saturating_add(1));
         let task =
             ModelTask { purse, name: (RUN, &name), told: &told, limits, gate: Arc::clone(runner.gate) };
-        let ran = agent.sent(task, &looked, spent, wrong).await.map_err(ActError::from)?;
+        let ran = agent.run_task(task, &looked, spent, wrong).await.map_err(ActError::from)?;
         let complaint = wrong(&ran.items);
-        *without = servers.end().await;
+        *without = servers.stop().await;
         if matches!(
             (&ran.end, &complaint),
             (AgentRunEnd::Refused(ModelError::Budget { .. }), _)
                 | (AgentRunEnd::Limit(RunLimit::Money), Some(_))
         ) {
-            return Err(ActError::Budget(words(&ran.end)));
+            return Err(ActError::Budget(describe_end(&ran.end)));
         }
-        match unheld(&ran.end, complaint) {
-            None => Ok((self.claims(&ran.items, text, &runner.looks.scope.lines_key), ran.items)),
+        match invalid_report_reason(&ran.end, complaint) {
+            None => Ok((self.placed_findings(&ran.items, text, &runner.looks.scope.lines_key), ran.items)),
             Some(why) => Err(ActError::Silent(why)),
         }
     }
 
     /// Returns the findings that fixers declined, or report as fixed, and whose own lines still exist in
     /// their file. For reported fixes, the lines beside them must be unchanged, too.
-    fn standing(&self, history: &FindingHistory) -> BTreeMap<FindingId, PlacedFinding> {
+    fn remaining_findings(&self, history: &FindingHistory) -> BTreeMap<FindingId, PlacedFinding> {
         let Ok(files) = FileTree::open(self.laid.path()) else { return BTreeMap::new() };
-        let text = |path: &RepoPath| files.text(path).map(|text| redact(&text));
+        let text = |path: &RepoPath| files.text(path).map(|text| redact_secrets(&text));
         let (changed, renames) = (&self.reading.coverage.reviewed, &self.reading.renames);
         let head = HeadView::new(text, changed, Default::default(), renames);
         let stands = |finding: &Finding| {
@@ -292,7 +295,7 @@ impl AuditInput {
                     FollowOutcome::There { path, start, end } => {
                         let text = text(&path)?;
                         // A line that is added beside it may be the missing part.
-                        let now = head.around(&path, (start, end), &raw.snippet)?;
+                        let now = head.lines_around(&path, (start, end), &raw.snippet)?;
                         let beside =
                             |around: &SurroundingLines| (around.before.clone(), around.after.clone());
                         let is_as_it_was =
@@ -319,10 +322,10 @@ impl AuditInput {
                 | FindingStatus::Dismissed(_) => None,
             }
         };
-        let sections = reading::sections(&self.change.diff);
+        let sections = reading::diff_sections(&self.change.diff);
         let placed = |finding: &Finding| {
             let raw = RawFinding { place: stands(finding)?, ..finding.raw.clone() };
-            let mut placed = reading::placed(&sections, raw, finding.old_path.clone());
+            let mut placed = reading::place_finding(&sections, raw, finding.old_path.clone());
             placed.sighting.around = finding.around.clone();
             Some((finding.id.clone(), placed))
         };
@@ -330,13 +333,13 @@ impl AuditInput {
     }
 
     /// Returns the findings of a valid report, each with its distance from the place of a possible comment.
-    fn claims(
+    fn placed_findings(
         &self,
         audit: &AuditReport,
         text: impl Fn(&RepoPath) -> Option<String> + Copy,
         lines_key: &LinesKey,
     ) -> Vec<AuditorFinding> {
-        let sections = reading::sections(&self.change.diff);
+        let sections = reading::diff_sections(&self.change.diff);
         let found = audit.check(text).unwrap_or_default();
         let (changed, renames) = (&self.reading.coverage.reviewed, &self.reading.renames);
         let head = HeadView::new(text, changed, Default::default(), renames);
@@ -345,9 +348,9 @@ impl AuditInput {
             let content = content.as_deref().map(str::as_bytes);
             let raw = without_secrets(raw, text).with_lines(content, lines_key);
             let old_path = reading::old_path(&sections, &raw.place.path);
-            let mut placed = reading::placed(&sections, raw, old_path);
+            let mut placed = reading::place_finding(&sections, raw, old_path);
             let CodeLocation { path, start_line, end_line, .. } = &placed.raw.place;
-            placed.sighting.around = head.around(path, (*start_line, *end_line), &placed.raw.snippet);
+            placed.sighting.around = head.lines_around(path, (*start_line, *end_line), &placed.raw.snippet);
             AuditorFinding { placed, origin: LineOrigin::Change }
         };
         found.into_iter().map(claim).collect()
@@ -356,8 +359,8 @@ impl AuditInput {
 
 /// Converts the absences of a valid report to the kept form. A model's quotes are data, and may contain
 /// secrets of the files.
-fn kept(audit: &AuditReport, number: u32, auditor: u32) -> Vec<AbsenceProof> {
-    let text = |text: &str| line::clean(&redact(text), MAX_QUESTION_CHARS);
+fn storable_absences(audit: &AuditReport, number: u32, auditor: u32) -> Vec<AbsenceProof> {
+    let text = |text: &str| line::clean_line(&redact_secrets(text), MAX_QUESTION_CHARS);
     let kept = |absence: &truing_agent::schema::audit::CategoryAbsence| AbsenceProof {
         r#loop: number,
         auditor,
@@ -381,7 +384,7 @@ struct LineOrigins {
 }
 
 impl LineOrigins {
-    async fn of(
+    async fn load(
         runner: &mut ConvergeRunner<'_>,
         change: &ReviewedChange,
         starting: &Sha,
@@ -411,14 +414,14 @@ impl LineOrigins {
 
 /// Lists the dismissed findings whose lines still exist, for an auditor's prompt: data, one per line.
 /// Repeated findings of the auditor are dropped later.
-fn dismissed(said: &[Dismissal], text: impl Fn(&RepoPath) -> Option<String>) -> String {
+fn list_dismissed(said: &[Dismissal], text: impl Fn(&RepoPath) -> Option<String>) -> String {
     let mut told = String::new();
     for said in said.iter().filter(|said| !said.withdrawn) {
         let Some(raw) = said.about.as_ref().map(|finding| &finding.raw) else { continue };
         let (path, was) = (&raw.place.path, raw.place.start_line);
         let at = text(path).and_then(|text| truing_core::excerpt::locate(&text, &raw.snippet, was));
         let Some((line, _)) = at else { continue };
-        let cleaned = |text: &str| line::clean(&redact(text), MAX_QUESTION_CHARS);
+        let cleaned = |text: &str| line::clean_line(&redact_secrets(text), MAX_QUESTION_CHARS);
         let (path, title, reason) = (cleaned(&path.to_string()), cleaned(&raw.title), cleaned(&said.reason));
         let one = format!("{path}:{line}: {} {title}; dismissed: {reason}\n", raw.severity.as_str());
         if told.len() + one.len() > MAX_DISMISSED_BYTES {

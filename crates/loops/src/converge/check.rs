@@ -17,14 +17,14 @@ use truing_core::verification::{CheckAttempts, VerificationReport};
 use truing_diff::parse;
 use truing_git::{CommitDiff, PrivateFolder};
 use truing_guard::{
-    FileRewrite, FileVersion, FindingSubject, RepositoryTests, Weakening, alike, answers, holds_code,
-    is_test_side, sought, weakened,
+    FileRewrite, FileVersion, FindingSubject, RepositoryTests, Weakening, find_answers, find_weakenings,
+    holds_code, is_equivalent, is_test_side, texts_to_search,
 };
 
 use super::audit::AuditInput;
 use super::fix::told_of;
 use super::{ActError, ConvergeRunner};
-use crate::files::{FileContentChange, named, put};
+use crate::files::{FileContentChange, summarise_paths, write_changes};
 
 /// Maximum number of test files that are searched for values of a fix.
 const MAX_TESTS: usize = 64;
@@ -38,10 +38,10 @@ impl ConvergeRunner<'_> {
         let head = self.record.detail.state.head.clone();
         let candidate = self.record.detail.state.candidate.as_ref().map(|candidate| candidate.commit.clone());
         let Some(candidate) = candidate else { return Ok(ConvergeEvent::Checked(Vec::new())) };
-        let (mut problems, told) = self.rewritten(&head, &candidate).await?;
+        let (mut problems, told) = self.check_rewrites(&head, &candidate).await?;
         let mut warnings = told;
         if problems.is_empty() {
-            let (failing, unproved) = self.failing(&head, &candidate).await?;
+            let (failing, unproved) = self.failing_checks(&head, &candidate).await?;
             problems = failing;
             warnings.extend(unproved);
         }
@@ -69,21 +69,21 @@ impl ConvergeRunner<'_> {
     }
 
     /// Returns the subjects of findings.
-    fn about(&self) -> BTreeSet<FindingSubject> {
+    fn finding_subjects(&self) -> BTreeSet<FindingSubject> {
         self.record.detail.state.found.iter().map(|finding| FindingSubject::new(&finding.raw)).collect()
     }
 
     /// Returns the problems of the fix's files themselves, which are unreadable content and tests that it
     /// deletes or weakens. Also returns the notices for people if the fix is accepted.
-    async fn rewritten(
+    async fn check_rewrites(
         &mut self,
         head: &Sha,
         candidate: &Sha,
     ) -> Result<(Vec<FixProblem>, Vec<String>), ActError> {
         let mut files = Vec::new();
         for (old, new) in self.rewritten_paths(head, candidate).await? {
-            let before = self.mirror.read(head, &old).await?;
-            let after = self.mirror.read(candidate, &new).await?;
+            let before = self.mirror.read_file(head, &old).await?;
+            let after = self.mirror.read_file(candidate, &new).await?;
             files.push(((old, before), (new, after)));
         }
         let rewrites: Vec<FileRewrite<'_>> = files
@@ -93,54 +93,56 @@ impl ConvergeRunner<'_> {
                 after: after.as_deref().map(|bytes| FileVersion { path: new, bytes }),
             })
             .collect();
-        let about = self.about();
+        let about = self.finding_subjects();
         let problem = |what: &Weakening| FixProblem { kind: FixProblemKind::Test, text: what.to_string() };
         let (told, refused): (Vec<Weakening>, Vec<Weakening>) =
-            weakened(&rewrites, &about).into_iter().partition(|weakening| weakening.is_told);
+            find_weakenings(&rewrites, &about).into_iter().partition(|weakening| weakening.is_told);
         let mut problems: Vec<FixProblem> =
-            rewrites.iter().filter_map(hidden).chain(refused.iter().map(problem)).collect();
-        let mut told: Vec<String> = told.iter().map(hides).collect();
+            rewrites.iter().filter_map(binary_file_problem).chain(refused.iter().map(problem)).collect();
+        let mut told: Vec<String> = told.iter().map(weakening_warning).collect();
         if problems.is_empty() {
-            problems.extend(self.unchanged(head, &rewrites).await?);
+            problems.extend(self.cosmetic_fix_problem(head, &rewrites).await?);
         }
         if problems.is_empty() {
-            told.extend(self.answered(head, &rewrites, &about).await?.iter().map(hides));
+            told.extend(
+                self.hard_coded_results(head, &rewrites, &about).await?.iter().map(weakening_warning),
+            );
         }
         Ok((problems, told))
     }
 
     /// Returns the parts of the fix that hard-code the results which existing tests expect.
-    async fn answered(
+    async fn hard_coded_results(
         &self,
         head: &Sha,
         rewrites: &[FileRewrite<'_>],
         about: &BTreeSet<FindingSubject>,
     ) -> Result<Vec<Weakening>, ActError> {
-        let sought = sought(rewrites);
+        let sought = texts_to_search(rewrites);
         if !sought.has_news {
             return Ok(Vec::new());
         }
         let paths: Vec<RepoPath> =
             self.mirror.list(head, &[]).await?.into_iter().map(|file| file.path).collect();
         let mut files = Vec::new();
-        let having = self.mirror.containing(head, &sought.texts).await?;
+        let having = self.mirror.files_containing(head, &sought.texts).await?;
         for path in having.into_iter().filter(is_test_side).take(MAX_TESTS) {
-            files.extend(self.mirror.read(head, &path).await?.map(|bytes| (path, bytes)));
+            files.extend(self.mirror.read_file(head, &path).await?.map(|bytes| (path, bytes)));
         }
         let files: Vec<FileVersion<'_>> =
             files.iter().map(|(path, bytes)| FileVersion { path, bytes }).collect();
-        Ok(answers(rewrites, about, &RepositoryTests { paths: &paths, files: &files }))
+        Ok(find_answers(rewrites, about, &RepositoryTests { paths: &paths, files: &files }))
     }
 
     /// Returns the problem of a fix that changes only white space, comments or names of local variables
     /// although defects of code were to be fixed.
-    async fn unchanged(
+    async fn cosmetic_fix_problem(
         &self,
         head: &Sha,
         rewrites: &[FileRewrite<'_>],
     ) -> Result<Option<FixProblem>, ActError> {
         let state = &self.record.detail.state;
-        if state.is_mending() || rewrites.is_empty() || !rewrites.iter().all(alike) {
+        if state.is_mending() || rewrites.is_empty() || !rewrites.iter().all(is_equivalent) {
             return Ok(None);
         }
         let mut ids = Vec::new();
@@ -151,7 +153,7 @@ impl ConvergeRunner<'_> {
             if !is_claimed || finding.raw.category == DefectCategory::J || place.side != DiffSide::New {
                 continue;
             }
-            let Some(bytes) = self.mirror.read(head, &place.path).await? else { continue };
+            let Some(bytes) = self.mirror.read_file(head, &place.path).await? else { continue };
             let version = FileVersion { path: &place.path, bytes: &bytes };
             if holds_code(&version, (place.start_line, place.end_line)) {
                 ids.push(finding.id.as_str());
@@ -167,22 +169,22 @@ impl ConvergeRunner<'_> {
 
     /// Returns the repository's own checks that fail with the fix and pass without it. Also returns the
     /// reason if none of them covers the tests that the fix changes.
-    async fn failing(
+    async fn failing_checks(
         &mut self,
         head: &Sha,
         candidate: &Sha,
     ) -> Result<(Vec<FixProblem>, Option<String>), ActError> {
-        let touched = self.touched(head, candidate).await?;
+        let touched = self.changed_test_files(head, candidate).await?;
         let Some(verifier) = &self.looks.verifier else {
             let none = "`verify.check` is not set: only the audit and the gate look at fixes";
             self.record.warn(none.to_owned());
-            return Ok((Vec::new(), unproved(&touched, "`verify.check` is not set")));
+            return Ok((Vec::new(), untested_change_warning(&touched, "`verify.check` is not set")));
         };
         let own = format!("converge {}", self.record.key);
         if self.baseline.as_ref().is_none_or(|(of, _)| of != head) {
             let VerifiedTree { set_up, verification } =
-                self.verified(verifier, head, CacheScope::new(own.clone()), None).await?;
-            if !set_up.works() {
+                self.verify_commit(verifier, head, CacheScope::new(own.clone()), None).await?;
+            if !set_up.can_run_checks() {
                 let failed = set_up.commands.iter().filter(|ran| !ran.end.is_success());
                 let failed = failed.map(|ran| ran.argv.join(" ")).collect::<Vec<_>>().join(", ");
                 self.record.warn(format!(
@@ -201,14 +203,14 @@ impl ConvergeRunner<'_> {
             self.baseline = Some((head.clone(), verification));
         }
         let Some((_, Some(baseline))) = &self.baseline else {
-            return Ok((Vec::new(), unproved(&touched, "set-up failed")));
+            return Ok((Vec::new(), untested_change_warning(&touched, "set-up failed")));
         };
         let scope = self.of_fixes();
         let VerifiedTree { set_up, verification } =
-            self.verified(verifier, candidate, scope, Some(baseline)).await?;
+            self.verify_commit(verifier, candidate, scope, Some(baseline)).await?;
         let Some(now) = verification else {
             let failed = set_up.commands.iter().find(|ran| !ran.end.is_success());
-            let text = failed.map(|ran| printed(&ran.argv, &ran.output, &ran.errors)).unwrap_or_default();
+            let text = failed.map(|ran| output_tail(&ran.argv, &ran.output, &ran.errors)).unwrap_or_default();
             let text = format!("the set-up fails with the fix:\n{text}");
             return Ok((vec![FixProblem { kind: FixProblemKind::Check, text }], None));
         };
@@ -220,20 +222,24 @@ impl ConvergeRunner<'_> {
             text: format!(
                 "this check fails with the fix, and passes without it ({}):\n{}",
                 ran.end,
-                printed(&ran.argv, &ran.output, &ran.errors)
+                output_tail(&ran.argv, &ran.output, &ran.errors)
             ),
         };
         let mut failing: Vec<FixProblem> = failing.map(told).collect();
         if failing.is_empty() {
-            failing = self.hollow(head, candidate, &touched, &baseline, &now).await?;
+            failing = self.meaningless_tests(head, candidate, &touched, &baseline, &now).await?;
         }
         let passes = now.checks.iter().any(CheckAttempts::passes);
-        let unproved = if passes { None } else { unproved(&touched, "no check passes") };
+        let unproved = if passes { None } else { untested_change_warning(&touched, "no check passes") };
         Ok((failing, unproved))
     }
 
     /// Returns files that a fix changes and that influence test results.
-    async fn touched(&mut self, head: &Sha, candidate: &Sha) -> Result<BTreeSet<RepoPath>, ActError> {
+    async fn changed_test_files(
+        &mut self,
+        head: &Sha,
+        candidate: &Sha,
+    ) -> Result<BTreeSet<RepoPath>, ActError> {
         let paths = self.rewritten_paths(head, candidate).await?;
         Ok(paths.into_iter().flat_map(|(old, new)| [old, new]).filter(is_test_side).collect())
     }
@@ -261,7 +267,7 @@ impl ConvergeRunner<'_> {
 
     /// Returns tests that the fix makes meaningless. The fixed code has to pass the original tests. Where it
     /// does not, because the required behaviour has changed, the new tests have to fail without the fix.
-    async fn hollow(
+    async fn meaningless_tests(
         &mut self,
         head: &Sha,
         candidate: &Sha,
@@ -273,13 +279,14 @@ impl ConvergeRunner<'_> {
         if tests.is_empty() {
             return Ok(Vec::new());
         }
-        let Some(as_they_were) = self.crossed(verifier, candidate, head, tests, now).await? else {
+        let Some(as_they_were) = self.verify_with_tests(verifier, candidate, head, tests, now).await? else {
             return Ok(Vec::new());
         };
         let verdicts = VerificationReport::compare(Some(now), &as_they_were);
         let failing = as_they_were.checks.iter().zip(verdicts).filter(|(_, verdict)| verdict.blocks());
         // A test that failed and is itself to be fixed may be all that a fix changes.
-        let about: BTreeSet<RepoPath> = self.about().into_iter().map(|subject| subject.path).collect();
+        let about: BTreeSet<RepoPath> =
+            self.finding_subjects().into_iter().map(|subject| subject.path).collect();
         let is_about_tests = tests.is_subset(&about);
         let passed = |check: &CheckAttempts| {
             baseline.checks.iter().any(|before| before.ran.argv == check.ran.argv && before.passes())
@@ -289,26 +296,26 @@ impl ConvergeRunner<'_> {
         if failing.is_empty() {
             return Ok(Vec::new());
         }
-        let Some(without) = self.crossed(verifier, head, candidate, tests, now).await? else {
+        let Some(without) = self.verify_with_tests(verifier, head, candidate, tests, now).await? else {
             return Ok(Vec::new());
         };
         let tells = |check: &&CheckAttempts| {
             without.checks.iter().any(|other| other.ran.argv == check.ran.argv && !other.passes())
         };
-        let files = named(&tests.iter().collect::<Vec<_>>());
+        let files = summarise_paths(&tests.iter().collect::<Vec<_>>());
         let told = |CheckAttempts { ran, .. }: &CheckAttempts| FixProblem {
             kind: FixProblemKind::Test,
             text: format!(
                 "the fix fails the old tests, and its own tests ({files}) pass even without the fix, so they do not \
                  test it:\n{}",
-                printed(&ran.argv, &ran.output, &ran.errors)
+                output_tail(&ran.argv, &ran.output, &ran.errors)
             ),
         };
         Ok(failing.into_iter().filter(|check| !tells(check)).map(told).collect())
     }
 
     /// Runs the checks on the files of one commit with these tests of another; none if the set-up fails.
-    async fn crossed(
+    async fn verify_with_tests(
         &self,
         verifier: &Verifier,
         code: &Sha,
@@ -318,15 +325,16 @@ impl ConvergeRunner<'_> {
     ) -> Result<Option<VerificationReport>, ActError> {
         let mut changes = Vec::new();
         for path in tests {
-            let (there, content) = (self.mirror.read(code, path).await?, self.mirror.read(of, path).await?);
+            let (there, content) =
+                (self.mirror.read_file(code, path).await?, self.mirror.read_file(of, path).await?);
             if there != content {
                 changes.push(FileContentChange { path: path.clone(), content });
             }
         }
         let tree = PrivateFolder::new().map_err(ActError::Folder)?;
         self.mirror.private_clone(code, &[], tree.path()).await?;
-        put(tree.path(), &changes).await?;
-        let verified = verifier.verified(tree.path(), &self.of_fixes(), Some(baseline)).await?;
+        write_changes(tree.path(), &changes).await?;
+        let verified = verifier.verify_tree(tree.path(), &self.of_fixes(), Some(baseline)).await?;
         Ok(verified.verification)
     }
 
@@ -334,10 +342,10 @@ impl ConvergeRunner<'_> {
     /// fixes alone.
     fn of_fixes(&self) -> CacheScope {
         let own = format!("converge {}", self.record.key);
-        CacheScope::new(format!("{own} fix")).trusting(own)
+        CacheScope::new(format!("{own} fix")).with_trusted(own)
     }
 
-    async fn verified(
+    async fn verify_commit(
         &self,
         verifier: &Verifier,
         commit: &Sha,
@@ -346,14 +354,14 @@ impl ConvergeRunner<'_> {
     ) -> Result<VerifiedTree, ActError> {
         let tree = PrivateFolder::new().map_err(ActError::Folder)?;
         self.mirror.private_clone(commit, &[], tree.path()).await?;
-        Ok(verifier.verified(tree.path(), &scope, baseline).await?)
+        Ok(verifier.verify_tree(tree.path(), &scope, baseline).await?)
     }
 
     /// Returns the findings of a fresh auditor in the fix alone. An auditor without an answer is asked again,
     /// as the others are; an unaudited fix is not pushed.
     async fn self_audit(&mut self, head: &Sha, candidate: &Sha) -> Result<Vec<FixProblem>, ActError> {
         let mends = told_of(&self.record.detail.state.found);
-        let audited = AuditInput::of(self, head, candidate).await?.mending(mends);
+        let audited = AuditInput::load(self, head, candidate).await?.with_fixed_findings(mends);
         let problems = self.asked_of_fix(&audited, candidate).await;
         self.laid = Some(audited.laid);
         problems
@@ -366,7 +374,7 @@ impl ConvergeRunner<'_> {
     ) -> Result<Vec<FixProblem>, ActError> {
         let mut why = String::new();
         for _ in 0..self.record.detail.state.limits.worker_attempts.max(1) {
-            let event = audited.event(self, &BTreeSet::from([0]), candidate).await?;
+            let event = audited.run_auditors(self, &BTreeSet::from([0]), candidate).await?;
             let ConvergeEvent::Audited { answers, .. } = event else { continue };
             match answers.into_values().next() {
                 Some(AuditorAnswer::Whole(claims)) => {
@@ -383,13 +391,13 @@ impl ConvergeRunner<'_> {
 }
 
 /// Warns people about an accepted fix.
-fn hides(told: &Weakening) -> String {
+fn weakening_warning(told: &Weakening) -> String {
     format!("a fix may hide what tests would say, look at it: {told}")
 }
 
 /// Warns people that tests were changed, with the reason why nothing was run with them.
-fn unproved(touched: &BTreeSet<RepoPath>, why: &str) -> Option<String> {
-    let files = named(&touched.iter().collect::<Vec<_>>());
+fn untested_change_warning(touched: &BTreeSet<RepoPath>, why: &str) -> Option<String> {
+    let files = summarise_paths(&touched.iter().collect::<Vec<_>>());
     (!touched.is_empty()).then(|| {
         format!("no test confirms this run: a fix changes tests or what runs them ({files}), and {why}")
     })
@@ -410,7 +418,7 @@ fn problem(claim: &AuditorFinding) -> FixProblem {
 }
 
 /// Returns the end of a command's output, below its name.
-fn printed(argv: &[String], output: &str, errors: &str) -> String {
+fn output_tail(argv: &[String], output: &str, errors: &str) -> String {
     let lines: Vec<&str> = output.lines().chain(errors.lines()).collect();
     let last = lines.get(lines.len().saturating_sub(MAX_LINES)..).unwrap_or_default();
     format!("{}\n{}", argv.join(" "), last.join("\n"))
@@ -418,7 +426,7 @@ fn printed(argv: &[String], output: &str, errors: &str) -> String {
 
 /// Returns the problem of a file that becomes binary data, which neither this audit nor a later one could
 /// read.
-fn hidden(rewrite: &FileRewrite<'_>) -> Option<FixProblem> {
+fn binary_file_problem(rewrite: &FileRewrite<'_>) -> Option<FixProblem> {
     let has_nul = |version: &FileVersion<'_>| version.bytes.contains(&0);
     let after = rewrite.after.as_ref().filter(|after| has_nul(after))?;
     if rewrite.before.as_ref().is_some_and(has_nul) {

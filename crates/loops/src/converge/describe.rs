@@ -10,20 +10,20 @@ use std::time::Instant;
 use truing_agent::native::RunLimits;
 use truing_agent::prompt::PromptValues;
 use truing_agent::prompt::route::CONVERGE_DESCRIBE;
-use truing_agent::schema::described::{DescriptionReport, MAX_DESCRIPTION_CHARS, curated};
+use truing_agent::schema::described::{DescriptionReport, MAX_DESCRIPTION_CHARS, curated_parts};
 use truing_core::converge::{ConvergeExit, ConvergeStep};
 use truing_core::effect::Effect;
 use truing_core::line;
 use truing_core::port::{EffectOutcome, ForgeRead as _, StoreError};
 use truing_forge::effects::EffectError;
 use truing_reader::protocol::ToolsRequest;
-use truing_reader::redact::redact;
+use truing_reader::redact::redact_secrets;
 
 use super::ActError;
 use super::audit::{AuditInput, RUN};
-use super::pull::{forge, unperformed};
+use super::pull::{effect_error, forge_error};
 use super::pursue::PullRequestRunner;
-use crate::agent::{DiffExcerpt, ModelSpend, ModelTask, ViewTrackingTools, unheld};
+use crate::agent::{DiffExcerpt, ModelSpend, ModelTask, ViewTrackingTools, invalid_report_reason};
 
 /// The name of the writing model in traces.
 const WRITER: &str = "describer";
@@ -42,14 +42,14 @@ impl PullRequestRunner<'_> {
             return Ok(None);
         }
         let (mut spent, began) = (ModelSpend::default(), Instant::now());
-        let written = Box::pin(self.written(&mut spent)).await;
-        self.runner.spent(&spent);
+        let written = Box::pin(self.write_description(&mut spent)).await;
+        self.runner.add_spend(&spent);
         self.runner.keep_taken(ConvergeStep::Describe, began);
         match written {
             Ok(()) => {
                 self.runner.record.detail.described = Some(self.runner.record.detail.state.head.clone());
             }
-            Err(stop @ ActError::Halted(_)) => return self.runner.shut(&stop).map(Some),
+            Err(stop @ ActError::Halted(_)) => return self.runner.closed_gate_exit(&stop).map(Some),
             Err(why) => {
                 // A paid answer that is unusable would be unusable the next time, too.
                 if matches!(why, ActError::Silent(_)) {
@@ -57,41 +57,41 @@ impl PullRequestRunner<'_> {
                 }
                 let is_sure = !matches!(why, ActError::Unanswered(_));
                 let stays = if is_sure { "stays" } else { "may be" };
-                let why = line::clean(&redact(&why.to_string()), MAX_LINE);
+                let why = line::clean_line(&redact_secrets(&why.to_string()), MAX_LINE);
                 self.runner.record.warn(format!("the description {stays} as it was: {why}"));
             }
         }
         Ok(None)
     }
 
-    async fn written(&mut self, spent: &mut ModelSpend) -> Result<(), ActError> {
+    async fn write_description(&mut self, spent: &mut ModelSpend) -> Result<(), ActError> {
         let client = self.workspace.forge;
-        let now = client.now().await.map_err(forge)?;
+        let now = client.pull_details().await.map_err(forge_error)?;
         let (base, head) =
             (self.runner.record.detail.base.clone(), self.runner.record.detail.state.head.clone());
         if now.head.sha != head {
             return Err(ActError::Model("somebody has pushed meanwhile".to_owned()));
         }
-        let kept = curated(&now.body);
-        let audited = AuditInput::of(&mut self.runner, &base, &head).await?;
+        let kept = curated_parts(&now.body);
+        let audited = AuditInput::load(&mut self.runner, &base, &head).await?;
         let agent = &self.runner.agents.auditor;
-        let diffs = DiffExcerpt::of(&audited.change, &audited.reading);
+        let diffs = DiffExcerpt::new(&audited.change, &audited.reading);
         let system = PromptValues::default()
-            .with("max_turns", agent.limits.turns.to_string())
-            .with("max_chars", MAX_DESCRIPTION_CHARS.to_string());
+            .with_value("max_turns", agent.limits.turns.to_string())
+            .with_value("max_chars", MAX_DESCRIPTION_CHARS.to_string());
         let task = [
             ("repository", self.runner.repository.unwrap_or_default().to_owned()),
             ("head", head.as_str().to_owned()),
             ("base", base.as_str().to_owned()),
-            ("title", line::clean(&now.title, MAX_LINE)),
+            ("title", line::clean_line(&now.title, MAX_LINE)),
             ("description", now.body.clone()),
             ("kept", kept.join("\n\n")),
             ("diff", diffs.text),
             ("not_shown", diffs.others.join("\n")),
-            ("checks", self.checked()),
+            ("checks", self.list_checks()),
         ];
         let route = CONVERGE_DESCRIBE;
-        let told = agent.told(route.system, &system, route.task, &task)?;
+        let told = agent.build_prompt(route.system, &system, route.task, &task)?;
         let request = ToolsRequest {
             tree: audited.laid.path().to_owned(),
             only: None,
@@ -99,26 +99,26 @@ impl PullRequestRunner<'_> {
         };
         let tools = agent.reader.tools(request, audited.change.diff.as_slice());
         let looked = ViewTrackingTools::new(&tools, Default::default());
-        let (purse, most) = self.runner.purse(agent);
+        let (purse, most) = self.runner.model_budget(agent);
         let limits = RunLimits { time: self.runner.config.audit_timeout, money: Some(most), ..agent.limits };
         let task =
             ModelTask { purse, name: (RUN, WRITER), told: &told, limits, gate: Arc::clone(self.runner.gate) };
         let judge = |described: &DescriptionReport| described.complaint(&kept);
-        let ran = agent.sent(task, &looked, spent, judge).await?;
-        if let Some(why) = unheld(&ran.end, judge(&ran.items)) {
+        let ran = agent.run_task(task, &looked, spent, judge).await?;
+        if let Some(why) = invalid_report_reason(&ran.end, judge(&ran.items)) {
             return Err(ActError::Silent(why));
         }
         // Text with the form of a secret is never shown; if people wrote it on purpose, the whole description
         // stays.
-        let body = DescriptionReport { body: redact(&ran.items.body) };
+        let body = DescriptionReport { body: redact_secrets(&ran.items.body) };
         if let Some(why) = judge(&body) {
             return Err(ActError::Silent(why));
         }
-        let body = body.shown(&kept);
+        let body = body.render(&kept);
         if body.encode_utf16().count() > client.longest_body() {
             return Err(ActError::Silent("what was written is longer than the forge takes".to_owned()));
         }
-        self.workspace.open(&self.runner.record).await?;
+        self.workspace.ensure_open(&self.runner.record).await?;
         let describe = Effect::Describe { read: now.body, body };
         let mut made = self.workspace.effects.perform(&describe).await;
         // The run has no later act that would repeat it.
@@ -130,12 +130,12 @@ impl PullRequestRunner<'_> {
                 Err(ActError::Silent("somebody has changed it meanwhile".to_owned()))
             }
             Ok(_) => Ok(()),
-            Err(error) => Err(unperformed(error)),
+            Err(error) => Err(effect_error(error)),
         }
     }
 
     /// Lists the checks that ran on the head, one per line: only those of this very commit.
-    fn checked(&self) -> String {
+    fn list_checks(&self) -> String {
         let Some((of, Some(verification))) = &self.runner.baseline else { return String::new() };
         if *of != self.runner.record.detail.state.head {
             return String::new();

@@ -26,11 +26,11 @@ use truing_diff::parse;
 use truing_git::{NewCommit, PrivateFolder};
 use truing_model::gateway::ModelError;
 use truing_reader::protocol::ToolsRequest;
-use truing_reader::redact::redact;
+use truing_reader::redact::redact_secrets;
 
 use super::{ActError, ConvergeRunner};
-use crate::agent::{ModelSpend, ModelTask, RestrictedTools, TracedTools, words};
-use crate::files::{FileContentChange, named, put, taken};
+use crate::agent::{ModelSpend, ModelTask, RestrictedTools, TracedTools, describe_end};
+use crate::files::{FileContentChange, read_changes, summarise_paths, write_changes};
 use crate::machine::SystemClock;
 
 /// The names of a fixer in traces.
@@ -90,10 +90,10 @@ impl FixerPathPolicy {
 impl ConvergeRunner<'_> {
     /// Runs a fixer on the findings.
     pub(super) async fn fix(&mut self, problems: &[FixProblem]) -> Result<ConvergeEvent, ActError> {
-        Ok(match self.mended(FixerTask::Findings(problems)).await? {
+        Ok(match self.run_fixer(FixerTask::Findings(problems)).await? {
             FixerOutcome::Left(mended, candidate) => {
                 let found = &self.record.detail.state.found;
-                let words = mended.map(|mended| heard(found, mended)).unwrap_or_default();
+                let words = mended.map(|mended| verdicts_by_finding(found, mended)).unwrap_or_default();
                 ConvergeEvent::Fixed { words, candidate }
             }
             FixerOutcome::None(why) => ConvergeEvent::Silent(why),
@@ -101,27 +101,27 @@ impl ConvergeRunner<'_> {
     }
 
     /// Runs a fixer on the gate's report.
-    pub(super) async fn mend(&mut self, output: &str) -> Result<ConvergeEvent, ActError> {
-        Ok(match self.mended(FixerTask::Gate(output)).await? {
+    pub(super) async fn fix_gate_report(&mut self, output: &str) -> Result<ConvergeEvent, ActError> {
+        Ok(match self.run_fixer(FixerTask::Gate(output)).await? {
             FixerOutcome::Left(_, candidate) => ConvergeEvent::Mended(candidate),
             FixerOutcome::None(why) => ConvergeEvent::Silent(why),
         })
     }
 
     /// Runs a fixer and returns its report and its commit.
-    async fn mended(&mut self, job: FixerTask<'_>) -> Result<FixerOutcome, ActError> {
+    async fn run_fixer(&mut self, job: FixerTask<'_>) -> Result<FixerOutcome, ActError> {
         let head = self.record.detail.state.head.clone();
         let from = match (&job, &self.record.detail.state.candidate) {
             (FixerTask::Findings(_), Some(candidate)) => candidate.commit.clone(),
             (FixerTask::Findings(_) | FixerTask::Gate(_), _) => head.clone(),
         };
-        let allowed = self.allowed(&head).await?;
+        let allowed = self.path_policy(&head).await?;
         let bench = PrivateFolder::new().map_err(ActError::Folder)?;
         let also = std::slice::from_ref(&head);
         let checked_out = self.mirror.private_clone(&from, also, bench.path()).await?;
         let mut spent = ModelSpend::default();
         let asked = self.ask_fixer(job, bench.path(), &allowed, &mut spent).await;
-        self.spent(&spent);
+        self.add_spend(&spent);
         let (mended, cut_off) = match asked? {
             FixerReport::Whole(mended) => (Some(mended), None),
             FixerReport::CutOff(why) => (None, Some(why)),
@@ -135,9 +135,10 @@ impl ConvergeRunner<'_> {
         }
         if !refused.is_empty() {
             let refused: Vec<&RepoPath> = refused.iter().collect();
-            self.record.warn(format!("commit touched unexpected files: {} (left out)", named(&refused)));
+            self.record
+                .warn(format!("commit touched unexpected files: {} (left out)", summarise_paths(&refused)));
         }
-        let changes = taken(bench.path(), paths).await?;
+        let changes = read_changes(bench.path(), paths).await?;
         drop(bench);
         let summary = mended.as_ref().map(|mended| mended.summary.as_str()).unwrap_or_default();
         let message = self.message(job, summary);
@@ -161,7 +162,7 @@ impl ConvergeRunner<'_> {
         let clean = PrivateFolder::new().map_err(ActError::Folder)?;
         let (written, gone): (Vec<FileContentChange>, Vec<FileContentChange>) =
             changes.iter().cloned().partition(|change| change.content.is_some());
-        put(clean.path(), &written).await?;
+        write_changes(clean.path(), &written).await?;
         let [there, gone] =
             [written, gone].map(|changes| changes.into_iter().map(|change| change.path).collect::<Vec<_>>());
         let staged = self.mirror.stage_alone(head, clean.path(), &there, &gone).await?;
@@ -170,7 +171,7 @@ impl ConvergeRunner<'_> {
         }
         let new = NewCommit { message, author: author(), committer: author(), at: SystemClock.now() };
         let commit = staged.commit(&new).await?;
-        self.mirror.keep(&commit).await?;
+        self.mirror.keep_commit(&commit).await?;
         let tree = match commit.tree() {
             Some(tree) => tree.clone(),
             None => self.mirror.tree_of(commit.sha()).await?,
@@ -179,7 +180,7 @@ impl ConvergeRunner<'_> {
     }
 
     /// Returns the files of the change up to `head`, and those that findings name.
-    async fn allowed(&mut self, head: &Sha) -> Result<FixerPathPolicy, ActError> {
+    async fn path_policy(&mut self, head: &Sha) -> Result<FixerPathPolicy, ActError> {
         let base = self.record.detail.base.clone();
         let diff = self.commit_diff(&base, head).await?.diff;
         let changed = parse(&diff).files.into_iter().map(|file| file.path);
@@ -202,7 +203,7 @@ impl ConvergeRunner<'_> {
             allowed.paths.iter().filter(|path| allowed.admits(path)).map(RepoPath::to_string).collect();
         paths.truncate(MAX_PATHS);
         let paths = paths.join("\n");
-        let system = PromptValues::default().with("max_turns", agent.limits.turns.to_string());
+        let system = PromptValues::default().with_value("max_turns", agent.limits.turns.to_string());
         let head = state.head.to_string();
         let told = match job {
             FixerTask::Findings(problems) => {
@@ -212,19 +213,19 @@ impl ConvergeRunner<'_> {
                     ("head", head),
                     ("base", self.record.detail.base.to_string()),
                     ("paths", paths),
-                    ("findings", cut(&told_of(&state.found))),
-                    ("problems", cut(&problems.join("\n\n"))),
+                    ("findings", truncate_text(&told_of(&state.found))),
+                    ("problems", truncate_text(&problems.join("\n\n"))),
                 ];
-                agent.told(CONVERGE_FIX.system, &system, CONVERGE_FIX.task, &values)?
+                agent.build_prompt(CONVERGE_FIX.system, &system, CONVERGE_FIX.task, &values)?
             }
             FixerTask::Gate(output) => {
                 let values = [
                     ("repository", self.record.detail.name.clone()),
                     ("head", head),
                     ("paths", paths),
-                    ("output", cut(output)),
+                    ("output", truncate_text(output)),
                 ];
-                agent.told(CONVERGE_GATE.system, &system, CONVERGE_GATE.task, &values)?
+                agent.build_prompt(CONVERGE_GATE.system, &system, CONVERGE_GATE.task, &values)?
             }
         };
         let request = ToolsRequest { tree: clone.to_owned(), only: None, always: Vec::new() };
@@ -242,15 +243,15 @@ impl ConvergeRunner<'_> {
         let admits = |path: &RepoPath| allowed.admits(path);
         // `git diff` shows the fixer its own changes.
         let tools = TracedTools(RestrictedTools { tools: fixer, admits, what: "fix" });
-        let (purse, most) = self.purse(agent);
+        let (purse, most) = self.model_budget(agent);
         let limits = RunLimits { time, money: Some(most), ..agent.limits };
         let task = ModelTask { purse, name: (RUN, FIXER), told: &told, limits, gate: Arc::clone(self.gate) };
         let unanswered = |mended: &FixReport| match job {
-            FixerTask::Findings(_) => unanswered(&state.found, mended),
+            FixerTask::Findings(_) => unanswered_message(&state.found, mended),
             FixerTask::Gate(_) => None,
         };
-        let ran = agent.sent(task, &tools, spent, unanswered).await?;
-        let end = redact(&words(&ran.end));
+        let ran = agent.run_task(task, &tools, spent, unanswered).await?;
+        let end = redact_secrets(&describe_end(&ran.end));
         Ok(match &ran.end {
             AgentRunEnd::Done => FixerReport::Whole(ran.items),
             AgentRunEnd::Refused(ModelError::Budget { .. }) | AgentRunEnd::Limit(RunLimit::Money) => {
@@ -278,8 +279,9 @@ impl ConvergeRunner<'_> {
             }
         };
         // Forges and their checks interpret words in brackets, issue numbers and names as commands.
-        let summary: String = redact(summary).chars().filter(|letter| !"[]#@".contains(*letter)).collect();
-        let summary = line::clean(&summary, MAX_SUBJECT);
+        let summary: String =
+            redact_secrets(summary).chars().filter(|letter| !"[]#@".contains(*letter)).collect();
+        let summary = line::clean_line(&summary, MAX_SUBJECT);
         let summary = if summary.trim().is_empty() { without } else { summary.trim() };
         let number = match job {
             FixerTask::Findings(_) => self.record.detail.state.audits,
@@ -295,11 +297,11 @@ pub(super) fn author() -> GitIdentity {
 }
 
 /// Maps the fixer's verdicts to the findings, by the names under which it got them.
-fn heard(found: &[Finding], mended: FixReport) -> BTreeMap<FindingId, FixerVerdict> {
+fn verdicts_by_finding(found: &[Finding], mended: FixReport) -> BTreeMap<FindingId, FixerVerdict> {
     let word = |finding: &Finding| {
         let word = match mended.findings.get(finding.id.as_str())? {
             None => FixerVerdict::Fixed,
-            Some(why) => FixerVerdict::Declined(redact(why)),
+            Some(why) => FixerVerdict::Declined(redact_secrets(why)),
         };
         Some((finding.id.clone(), word))
     };
@@ -307,7 +309,7 @@ fn heard(found: &[Finding], mended: FixReport) -> BTreeMap<FindingId, FixerVerdi
 }
 
 /// Returns a message for the fixer that lists the findings which its report does not answer.
-fn unanswered(found: &[Finding], mended: &FixReport) -> Option<String> {
+fn unanswered_message(found: &[Finding], mended: &FixReport) -> Option<String> {
     let ids = found.iter().map(|finding| finding.id.as_str());
     let left: Vec<&str> = ids.filter(|id| !mended.findings.contains_key(*id)).collect();
     (!left.is_empty()).then(|| format!("these findings are not answered: {}", left.join(", ")))
@@ -335,7 +337,7 @@ pub(super) fn told_of(found: &[Finding]) -> String {
 }
 
 /// Returns the beginning of a text that is too long, or the whole text.
-fn cut(text: &str) -> String {
+fn truncate_text(text: &str) -> String {
     let end = text.floor_char_boundary(MAX_SHOWN);
     let cut = text.get(..end).unwrap_or_default();
     if end < text.len() { format!("{cut}\n… (cut)") } else { cut.to_owned() }

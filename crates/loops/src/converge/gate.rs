@@ -18,10 +18,10 @@ use truing_core::line;
 use truing_core::outcome::{ReviewCoverage, UnreviewedFile};
 use truing_core::verification::CommandEnd;
 use truing_diff::RepoPath;
-use truing_reader::redact::redact;
+use truing_reader::redact::redact_secrets;
 
 use crate::reading::{self, ReadingError, ReadingOutcome, ReviewedChange};
-use crate::said::why;
+use crate::said::failure_text;
 
 /// Maximum number of findings of a kind that are kept; the others are only counted.
 pub const MAX_KEPT: usize = 500;
@@ -135,7 +135,7 @@ impl GateCommands {
     /// # Errors
     /// [`GateError`]; findings are not errors.
     #[truing_core::boxed_future]
-    pub async fn look(
+    pub async fn run(
         &self,
         tree: &Path,
         change: &ReviewedChange,
@@ -147,8 +147,8 @@ impl GateCommands {
         let set_up = verifier.set_up(tree, trust).await?;
         let mut places = ChangedPlaces { lines, tree, known: BTreeMap::new() };
         for words in argv {
-            let command = redact(&line::clean(&words.join(" "), MAX_COMMAND));
-            let printout = verifier.asked(&set_up, tree, words).await?;
+            let command = redact_secrets(&line::clean_line(&words.join(" "), MAX_COMMAND));
+            let printout = verifier.run_on_copy(&set_up, tree, words).await?;
             let is_clean = match printout.end {
                 CommandEnd::Exit { code: 0 } => true,
                 CommandEnd::Exit { code: FOUND } => false,
@@ -160,15 +160,15 @@ impl GateCommands {
                 | CommandEnd::Limit { .. }
                 | CommandEnd::Full
                 | CommandEnd::NoProgram => {
-                    let mut why = why(&printout);
-                    if !set_up.works() {
+                    let mut why = failure_text(&printout);
+                    if !set_up.can_run_checks() {
                         why += "; the set-up (`verify.setup`) does not work";
                     }
                     return Err(GateError::Command { command, why });
                 }
             };
             if !is_clean {
-                gated.hear(&command, &printout, &mut places);
+                gated.add_output(&command, &printout, &mut places);
             }
             gated.ran.push(GateCommandRun { argv: words.clone(), is_clean, ms: printout.ms });
         }
@@ -181,7 +181,7 @@ impl GateResult {
     ///
     /// # Errors
     /// [`GateError::Linter`]
-    pub fn of(reading: ReadingOutcome) -> Result<Self, GateError> {
+    pub fn from_reading(reading: ReadingOutcome) -> Result<Self, GateError> {
         let ReadingOutcome { found, tools, coverage: ReviewCoverage { reviewed, not_reviewed }, .. } =
             reading;
         if let Some((name, why)) = tools.into_iter().find_map(|tool| Some((tool.name, tool.failed?))) {
@@ -189,7 +189,7 @@ impl GateResult {
         }
         let mut gated = Self { inspected: reviewed.len(), not_inspected: not_reviewed, ..Self::default() };
         for raw in found.into_iter().map(|placed| placed.raw) {
-            let text = line::clean(&format!("{}: {}", raw.title, raw.body), MAX_TEXT);
+            let text = line::clean_line(&format!("{}: {}", raw.title, raw.body), MAX_TEXT);
             let place = Some((raw.place.path, raw.place.start_line));
             gated.blocking.add(|| GateFinding { by: raw.rule, place, text });
         }
@@ -206,11 +206,11 @@ impl GateResult {
     ///
     /// # Errors
     /// [`GateError::Unread`]
-    pub fn seen(self) -> Result<Self, GateError> {
+    pub fn ensure_checked(self) -> Result<Self, GateError> {
         let missed = self.not_inspected.iter().find(|gap| !gap.reason.by_design());
         match missed.filter(|_| self.inspected == 0 && self.ran.is_empty()) {
             Some(UnreviewedFile { path, reason }) => {
-                let path = line::visible(&path.to_string());
+                let path = line::visible_line(&path.to_string());
                 Err(GateError::Unread { path, why: reason.as_str() })
             }
             None => Ok(self),
@@ -218,7 +218,7 @@ impl GateResult {
     }
 
     /// Returns the text for a fixer; none if no finding blocks.
-    pub fn words(&self) -> Option<String> {
+    pub fn fixer_text(&self) -> Option<String> {
         if self.is_clean() {
             return None;
         }
@@ -235,14 +235,14 @@ impl GateResult {
     }
 
     /// Adds the findings in the output of a command.
-    fn hear(&mut self, command: &str, printout: &CommandOutput, places: &mut ChangedPlaces<'_>) {
+    fn add_output(&mut self, command: &str, printout: &CommandOutput, places: &mut ChangedPlaces<'_>) {
         let mut is_silent = true;
         for text in [&printout.output, &printout.errors] {
             // Holds the kind of the finding that the next lines may continue: true if it blocks.
             let mut above = None;
             for line in text.lines() {
                 let stripped = anstream::adapter::strip_str(line).to_string();
-                if line::visible(&stripped).is_empty() {
+                if line::visible_line(&stripped).is_empty() {
                     continue;
                 }
                 is_silent = false;
@@ -253,12 +253,12 @@ impl GateResult {
                     found.go_on(&stripped);
                     continue;
                 }
-                let (place, rest, blocks) = places.of(&stripped);
+                let (place, rest, blocks) = places.parse_line(&stripped);
                 let found = if blocks { &mut self.blocking } else { &mut self.advisory };
                 found.add(|| GateFinding {
                     by: command.to_owned(),
                     place,
-                    text: line::clean(&redact(rest), MAX_TEXT),
+                    text: line::clean_line(&redact_secrets(rest), MAX_TEXT),
                 });
                 above = Some(blocks);
             }
@@ -284,7 +284,7 @@ impl GateFindings {
         if self.left_out == 0
             && let Some(last) = self.kept.last_mut()
         {
-            last.text = line::clean(&format!("{} {}", last.text, redact(more)), MAX_TEXT);
+            last.text = line::clean_line(&format!("{} {}", last.text, redact_secrets(more)), MAX_TEXT);
         }
     }
 }
@@ -293,7 +293,7 @@ impl GateFindings {
 impl fmt::Display for GateFinding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some((path, line)) = &self.place {
-            write!(f, "{}:{line}: ", line::visible(&path.to_string()))?;
+            write!(f, "{}:{line}: ", line::visible_line(&path.to_string()))?;
         }
         write!(f, "{} [{}]", self.text, self.by)
     }
@@ -309,15 +309,15 @@ struct ChangedPlaces<'a> {
 
 impl ChangedPlaces<'_> {
     /// Returns the place that a line begins with, the text after it, and true if the finding blocks.
-    fn of<'t>(&mut self, text: &'t str) -> (Option<(RepoPath, u32)>, &'t str, bool) {
-        let Some((path, line, rest)) = self.place(text) else { return (None, text, true) };
+    fn parse_line<'t>(&mut self, text: &'t str) -> (Option<(RepoPath, u32)>, &'t str, bool) {
+        let Some((path, line, rest)) = self.parse_place(text) else { return (None, text, true) };
         let ranges = self.lines.get(&path).map(Vec::as_slice).unwrap_or_default();
         let blocks = ranges.iter().any(|(first, last)| (*first..=*last).contains(&line));
         (Some((path, line)), rest, blocks)
     }
 
     /// Parses `path:line: text` or `path:line:column: text` of a file of the tree.
-    fn place<'t>(&mut self, text: &'t str) -> Option<(RepoPath, u32, &'t str)> {
+    fn parse_place<'t>(&mut self, text: &'t str) -> Option<(RepoPath, u32, &'t str)> {
         let colons = text.match_indices(':').map(|(at, _)| at).take(MAX_COLONS);
         for at in colons.take_while(|at| *at <= MAX_PATH) {
             let (path, rest) = (text.get(..at)?, text.get(at + 1..)?);

@@ -8,7 +8,7 @@ use truing_core::finding::{
 use truing_core::identity::{FindingFacts, PlacedFinding};
 use truing_core::line;
 use truing_diff::RepoPath;
-use truing_reader::redact::redact;
+use truing_reader::redact::redact_secrets;
 
 /// Prefix of the rule of a comment in a reviewer's thread, followed by the id of the thread's first comment.
 pub(super) const HEARD: &str = "reviewer/";
@@ -19,7 +19,7 @@ pub(super) const MAX_TITLE: usize = 120;
 
 /// Creates the finding of a comment on a place whose line has this text.
 pub(super) fn claim_of(rule: String, path: RepoPath, at: u32, snippet: &str, said: &str) -> AuditorFinding {
-    let said = redact(said);
+    let said = redact_secrets(said);
     let body = said.get(..said.floor_char_boundary(MAX_SAID)).unwrap_or_default().to_owned();
     let first = body.lines().find(|line| !line.trim().is_empty()).unwrap_or("a reviewer wants a change");
     let place = CodeLocation { path, side: DiffSide::New, start_line: at, end_line: at };
@@ -28,7 +28,7 @@ pub(super) fn claim_of(rule: String, path: RepoPath, at: u32, snippet: &str, sai
         severity: Severity::P1,
         category: DefectCategory::J,
         rule,
-        title: line::clean(first.trim(), MAX_TITLE),
+        title: line::clean_line(first.trim(), MAX_TITLE),
         body,
         snippet: snippet.to_owned(),
         code: CodeDigests::default(),

@@ -22,12 +22,12 @@ pub struct LocalWorkspace<'a> {
 pub const RUNS: &str = "truing/run";
 
 /// Returns the name of a run's branch.
-pub fn branch(run: &RunId) -> String {
+pub fn run_branch(run: &RunId) -> String {
     format!("{RUNS}/{run}")
 }
 
 /// Returns the key of the runs on a branch of a repository.
-pub fn key(repository: &LocalRepository, branch: &str) -> SlotKey {
+pub fn branch_runs_key(repository: &LocalRepository, branch: &str) -> SlotKey {
     SlotKey::new(format!("converge/local/{}@{branch}", repository.root().display()))
 }
 
@@ -45,13 +45,13 @@ pub(crate) const DETACHED: &str = "HEAD";
 /// [`GitError`]
 #[truing_core::boxed_future]
 pub async fn checked_out(repository: &LocalRepository) -> Result<String, GitError> {
-    Ok(repository.branch().await?.unwrap_or_else(|| DETACHED.to_owned()))
+    Ok(repository.current_branch().await?.unwrap_or_else(|| DETACHED.to_owned()))
 }
 
 impl LocalWorkspace<'_> {
     /// Returns the tip of the run's branch; none before its first fix.
     async fn tip(&self, record: &ConvergeRecord) -> Result<Option<Sha>, ActError> {
-        Ok(self.repository.tip(&record.detail.branch).await?)
+        Ok(self.repository.branch_tip(&record.detail.branch).await?)
     }
 }
 
@@ -61,12 +61,12 @@ impl BranchWorkspace for LocalWorkspace<'_> {
         Ok(self.tip(record).await?.unwrap_or_else(|| record.detail.state.starting.clone()))
     }
 
-    async fn follow(&self, record: &ConvergeRecord, head: &Sha) -> Result<Sha, ActError> {
+    async fn fetch_head(&self, record: &ConvergeRecord, head: &Sha) -> Result<Sha, ActError> {
         self.mirror.fetch(std::slice::from_ref(head)).await?;
         Ok(record.detail.base.clone())
     }
 
-    async fn post(&self, _: &ConvergeRecord) -> Result<Vec<String>, ActError> {
+    async fn post_findings(&self, _: &ConvergeRecord) -> Result<Vec<String>, ActError> {
         Ok(Vec::new())
     }
 
@@ -78,12 +78,16 @@ impl BranchWorkspace for LocalWorkspace<'_> {
         let state = &record.detail.state;
         let expected = (!state.commits.is_empty()).then_some(&state.head);
         let commits = (&state.head, &candidate.commit);
-        if self.repository.take(self.mirror, commits.0, commits.1, &record.detail.branch, expected).await? {
+        if self
+            .repository
+            .import_commit(self.mirror, commits.0, commits.1, &record.detail.branch, expected)
+            .await?
+        {
             return Ok(PublishOutcome::Done);
         }
         match self.tip(record).await? {
             Some(tip) => Ok(PublishOutcome::Moved(tip)),
-            None => Err(ActError::over(
+            None => Err(ActError::from_exit_code(
                 ConvergeExitCode::Infrastructure,
                 format!("somebody deletes the branch {} while the run is at work", record.detail.branch),
             )),

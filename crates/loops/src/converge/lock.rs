@@ -35,7 +35,7 @@ impl RunLock {
     /// # Errors
     /// [`RunLockError`]
     pub fn take(folder: &Path, key: &SlotKey) -> Result<Self, RunLockError> {
-        let path = path(folder, key);
+        let path = lock_path(folder, key);
         let told = |source| RunLockError::Io { path: path.clone(), source };
         DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(told)?;
         let mut options = OpenOptions::new();
@@ -61,7 +61,7 @@ impl RunLock {
     /// # Errors
     /// [`RunLockError::Io`]
     pub fn is_held(folder: &Path, key: &SlotKey) -> Result<bool, RunLockError> {
-        let path = path(folder, key);
+        let path = lock_path(folder, key);
         let told = |source| RunLockError::Io { path: path.clone(), source };
         let file = match File::open(&path) {
             Ok(file) => file,
@@ -79,14 +79,14 @@ impl RunLock {
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn name(&mut self, run: &RunId) -> io::Result<()> {
+    pub fn write_run_id(&mut self, run: &RunId) -> io::Result<()> {
         self.file.rewind()?;
         self.file.set_len(0)?;
         self.file.write_all(run.as_str().as_bytes())
     }
 }
 
-fn path(folder: &Path, key: &SlotKey) -> PathBuf {
+fn lock_path(folder: &Path, key: &SlotKey) -> PathBuf {
     let name = hex::encode(Sha256::digest(key.as_str().as_bytes()));
     folder.join(format!("{name}.lock"))
 }

@@ -28,9 +28,9 @@ use truing_git::{GitError, Mirror, PushOutcome, PushRefusal, UnpushedCommit};
 
 mod text;
 
-use self::text::{answer, comment, fixed, named, one_line};
+use self::text::{comment, finding_place, fixed_text, one_line, render_answer};
 use super::heard::HEARD;
-use super::words::{counted, short};
+use super::words::{format_count, short_sha};
 use super::{ActError, BranchWorkspace, PublishOutcome, StopRequests};
 use crate::fetch;
 use crate::machine::SystemClock;
@@ -66,7 +66,7 @@ pub struct PullRequestWorkspace<'a> {
     pub resolves: bool,
     /// The reason why nothing can be pushed, if there is one.
     pub read_only: Option<String>,
-    /// The comment that is written after each push, if any: see [`called`].
+    /// The comment that is written after each push, if any: see [`comment_after_push`].
     pub calls: Option<&'static str>,
     /// Consulted before each act to learn if a person stops the run; none if the lease's holder is notified
     /// instead.
@@ -78,7 +78,7 @@ const BUGBOT: &str = "bugbot run";
 
 /// Returns the comment to write after each push, if any. It is none if a configured reviewer is asked with
 /// the same text anyway.
-pub fn called(config: &ConvergeConfig) -> Option<&'static str> {
+pub fn comment_after_push(config: &ConvergeConfig) -> Option<&'static str> {
     let is_asked = config.reviewers.iter().any(|reviewer| match reviewer {
         ConfiguredReviewer::Internal => false,
         ConfiguredReviewer::Other(other) => match &other.trigger {
@@ -104,8 +104,8 @@ impl PullRequestWorkspace<'_> {
     ///
     /// # Errors
     /// [`ActError::Over`]: it is closed or merged.
-    pub(super) async fn open(&self, record: &ConvergeRecord) -> Result<(), ActError> {
-        let now = self.forge.now().await.map_err(forge)?;
+    pub(super) async fn ensure_open(&self, record: &ConvergeRecord) -> Result<(), ActError> {
+        let now = self.forge.pull_details().await.map_err(forge_error)?;
         self.not_over(record, &now).await
     }
 
@@ -123,19 +123,19 @@ impl PullRequestWorkspace<'_> {
         let made = state.candidate.iter().map(|candidate| &candidate.commit);
         let mut unreached = Vec::new();
         for commit in state.commits.iter().chain(made) {
-            let is_in_it = is_merged && self.holds(&now.head.sha, commit).await;
+            let is_in_it = is_merged && self.head_contains(&now.head.sha, commit).await;
             if !(is_in_it || unreached.contains(commit)) {
                 unreached.push(commit.clone());
             }
         }
         let mut why = format!("{} is {}", now.url, if is_merged { "merged" } else { "closed" });
         if !unreached.is_empty() {
-            let named: Vec<&str> = unreached.iter().map(short).collect();
-            let commits = counted(unreached.len(), "commit");
+            let named: Vec<&str> = unreached.iter().map(short_sha).collect();
+            let commits = format_count(unreached.len(), "commit");
             let how = if is_merged { "without" } else { "with" };
             why += &format!(", {how} {commits} of this run that nobody has merged: {}", named.join(", "));
         }
-        let exit = ConvergeExit::new(ConvergeExitCode::Closed, line::clean(&why, MAX_LINE));
+        let exit = ConvergeExit::new(ConvergeExitCode::Closed, line::clean_line(&why, MAX_LINE));
         Err(ActError::Over { exit, unreached })
     }
 
@@ -145,7 +145,7 @@ impl PullRequestWorkspace<'_> {
     /// [`ActError::Stopped`]: a person has stopped it.
     pub(super) async fn not_stopped(&self) -> Result<(), ActError> {
         let Some(stops) = self.stops else { return Ok(()) };
-        match stops.stopped().await.map_err(forge)? {
+        match stops.stop_requester().await.map_err(forge_error)? {
             Some(why) => Err(ActError::Stopped(why)),
             None => Ok(()),
         }
@@ -157,7 +157,7 @@ impl PullRequestWorkspace<'_> {
     }
 
     /// True if this commit is part of a head. An error counts as false.
-    async fn holds(&self, head: &Sha, commit: &Sha) -> bool {
+    async fn head_contains(&self, head: &Sha, commit: &Sha) -> bool {
         if head == commit {
             return true;
         }
@@ -169,7 +169,7 @@ impl PullRequestWorkspace<'_> {
 
     /// Writes the comment that triggers a reviewer, unless `ours` shows that a run which died wrote it after
     /// the known ones.
-    pub(super) async fn wake(
+    pub(super) async fn trigger_reviewer(
         &self,
         text: &str,
         ours: &[ConversationComment],
@@ -186,25 +186,25 @@ impl PullRequestWorkspace<'_> {
     /// True if reactions show that a comment has started a reviewer. Always false on forges without
     /// reactions.
     pub(super) async fn is_at_work(&self, comment: &CommentId) -> Result<bool, ForgeError> {
-        Ok(self.server.capability().reactions && !self.forge.eyes(comment).await?.is_empty())
+        Ok(self.server.capability().reactions && !self.forge.eye_reactions(comment).await?.is_empty())
     }
 
     /// Writes a trigger comment, unless a reviewer already works on the newest one, by any author.
-    async fn say(&self, text: &str, calls: usize) -> Result<(), EffectError> {
-        let said = self.forge.said(text).await?;
+    async fn trigger_if_idle(&self, text: &str, calls: usize) -> Result<(), EffectError> {
+        let said = self.forge.matching_comments(text).await?;
         if let Some(newest) = said.last()
             && self.is_at_work(&newest.id).await?
         {
             return Ok(());
         }
-        self.wake(text, &ours(said), calls).await
+        self.trigger_reviewer(text, &own_comments(said), calls).await
     }
 
     /// Answers the findings that fixers declined and those of other reviewers. Other fixes are first checked
     /// by an audit.
-    async fn answer(&self, record: &ConvergeRecord) -> Result<(), ActError> {
-        let round = round(record);
-        let said = record.detail.state.found.iter().map(|finding| (finding, answer(record, finding)));
+    async fn answer_findings(&self, record: &ConvergeRecord) -> Result<(), ActError> {
+        let round = fix_number(record);
+        let said = record.detail.state.found.iter().map(|finding| (finding, render_answer(record, finding)));
         let now = said.filter(|(finding, (_, is_fixed))| !is_fixed || finding.raw.rule.starts_with(HEARD));
         let answers = now.map(|(finding, (text, is_fixed))| FindingReply { finding, text, is_fixed, round });
         let about = Topic::new(format!("answers/{}/{round}", record.run));
@@ -212,12 +212,12 @@ impl PullRequestWorkspace<'_> {
     }
 
     /// Answers the findings that the newest audit no longer reports, and resolves their threads.
-    async fn uphold(&self, record: &ConvergeRecord) -> Result<(), ActError> {
+    async fn resolve_fixed_findings(&self, record: &ConvergeRecord) -> Result<(), ActError> {
         let upheld =
-            record.detail.state.upheld().filter(|(finding, ..)| !finding.raw.rule.starts_with(HEARD));
+            record.detail.state.upheld_claims().filter(|(finding, ..)| !finding.raw.rule.starts_with(HEARD));
         let answers = upheld.map(|(finding, commit, round)| FindingReply {
             finding,
-            text: fixed(commit),
+            text: fixed_text(commit),
             is_fixed: true,
             round,
         });
@@ -236,30 +236,30 @@ impl PullRequestWorkspace<'_> {
         // A run may outlive the token that it began with.
         let (id, name) = self.home;
         let remote =
-            self.server.remote(id, name, RemotePurpose::Push).await.map_err(|error| match error {
-                RemoteError::Forge(error) => forge(error),
+            self.server.resolve_remote(id, name, RemotePurpose::Push).await.map_err(|error| match error {
+                RemoteError::Forge(error) => forge_error(error),
                 RemoteError::Git(error) => error.into(),
             })?;
         let onto = (record.detail.branch.as_str(), Some(expected));
-        Ok(match self.effects.push(commit, &remote, onto.0, onto.1).await.map_err(unperformed)? {
+        Ok(match self.effects.push(commit, &remote, onto.0, onto.1).await.map_err(effect_error)? {
             PushOutcome::Done => PublishOutcome::Done,
             PushOutcome::Halted(reason) => {
-                let what = format!("pushing {} to {}", short(commit.sha()), record.detail.branch);
-                return Err(ActError::Halted(GateHalt::before(what, reason)));
+                let what = format!("pushing {} to {}", short_sha(commit.sha()), record.detail.branch);
+                return Err(ActError::Halted(GateHalt::before_write(what, reason)));
             }
             PushOutcome::Moved { now: Some(now) } => PublishOutcome::Moved(now),
             PushOutcome::Moved { now: None } => {
                 let why = format!("the branch {} is gone", record.detail.branch);
-                return Err(ActError::over(ConvergeExitCode::Closed, why));
+                return Err(ActError::from_exit_code(ConvergeExitCode::Closed, why));
             }
             PushOutcome::Refused { why: PushRefusal::Hook, message } => PublishOutcome::Blocked(message),
             PushOutcome::Refused { why: PushRefusal::Protected | PushRefusal::Permission, message } => {
                 let why = format!(
                     "{} cannot be pushed to: {}",
                     record.detail.branch,
-                    line::clean(&message, MAX_LINE)
+                    line::clean_line(&message, MAX_LINE)
                 );
-                return Err(ActError::over(ConvergeExitCode::ReadOnly, why));
+                return Err(ActError::from_exit_code(ConvergeExitCode::ReadOnly, why));
             }
         })
     }
@@ -275,14 +275,14 @@ impl PullRequestWorkspace<'_> {
         if answers.is_empty() {
             return Ok(());
         }
-        let all = self.forge.threads().await.map_err(forge)?;
+        let all = self.forge.threads().await.map_err(forge_error)?;
         let mut unplaced = Vec::new();
         for FindingReply { finding, text, is_fixed, round } in answers {
             let is_here = |thread: &&ReviewThread| {
                 // Findings of other reviewers are answered in the threads where they were reported.
                 thread.comments.first().is_some_and(|first| match finding.raw.rule.strip_prefix(HEARD) {
                     Some(comment) => first.id.as_str() == comment,
-                    None => first.topic.as_ref() == Some(&topic(&finding.id)),
+                    None => first.topic.as_ref() == Some(&finding_topic(&finding.id)),
                 })
             };
             // A finding that was resolved and found again has another thread.
@@ -290,7 +290,8 @@ impl PullRequestWorkspace<'_> {
             // If one of our reviews shows the finding, there is no other comment (see `post_review`), and
             // reviews resolve the thread.
             let shown = |thread: &&ReviewThread| {
-                let is_it = |first: &LineComment| first.reviewed.as_ref() == Some(&topic(&finding.id));
+                let is_it =
+                    |first: &LineComment| first.reviewed.as_ref() == Some(&finding_topic(&finding.id));
                 finding.anchor == AnchorKind::Inline
                     && is_open(thread)
                     && thread.comments.first().is_some_and(is_it)
@@ -300,20 +301,20 @@ impl PullRequestWorkspace<'_> {
                 .or_else(|| all.iter().rfind(is_here))
                 .and_then(|thread| Some((thread, thread.comments.first()?)))
             else {
-                unplaced.push(format!("- {}: {text}", named(finding)));
+                unplaced.push(format!("- {}: {text}", finding_place(finding)));
                 continue;
             };
             let about = Topic::new(format!("{ANSWER}{}/{round}/{}", record.run, finding.id));
-            self.open(record).await?;
+            self.ensure_open(record).await?;
             let reply = Effect::Reply { first: first.id.clone(), topic: about, body: text };
-            self.effects.perform(&reply).await.map_err(unperformed)?;
+            self.effects.perform(&reply).await.map_err(effect_error)?;
             let ends = is_fixed && is_here(&thread) && is_open(thread);
             if let (true, true, Some(known)) = (ends, self.resolves, &thread.thread) {
-                self.open(record).await?;
+                self.ensure_open(record).await?;
                 let resolve = Effect::Resolve { thread: known.id.clone() };
                 match self.effects.perform(&resolve).await {
                     Err(error) if is_locked(&error, &self.effects) => {}
-                    resolved => drop(resolved.map_err(unperformed)?),
+                    resolved => drop(resolved.map_err(effect_error)?),
                 }
             }
         }
@@ -323,9 +324,9 @@ impl PullRequestWorkspace<'_> {
                 record.detail.state.audits,
                 unplaced.join("\n")
             );
-            self.open(record).await?;
+            self.ensure_open(record).await?;
             let comment = Effect::Comment { topic: about, body: text };
-            self.effects.perform(&comment).await.map_err(unperformed)?;
+            self.effects.perform(&comment).await.map_err(effect_error)?;
         }
         Ok(())
     }
@@ -338,26 +339,29 @@ impl BranchWorkspace for PullRequestWorkspace<'_> {
     }
 
     async fn head(&self, record: &ConvergeRecord) -> Result<Sha, ActError> {
-        let now = self.forge.now().await.map_err(forge)?;
+        let now = self.forge.pull_details().await.map_err(forge_error)?;
         self.not_over(record, &now).await?;
         self.not_stopped().await?;
         if now.base_branch != self.onto {
             let why = format!("{} goes to {} now: run it again", record.detail.name, now.base_branch);
-            return Err(ActError::over(ConvergeExitCode::HeadMoved, line::clean(&why, MAX_LINE)));
+            return Err(ActError::from_exit_code(
+                ConvergeExitCode::HeadMoved,
+                line::clean_line(&why, MAX_LINE),
+            ));
         }
         Ok(now.head.sha)
     }
 
-    fn settle(&self) -> TimeSpan {
-        self.forge.bounds().settle
+    fn settle_time(&self) -> TimeSpan {
+        self.forge.publish_limits().settle
     }
 
-    async fn follow(&self, record: &ConvergeRecord, head: &Sha) -> Result<Sha, ActError> {
+    async fn fetch_head(&self, record: &ConvergeRecord, head: &Sha) -> Result<Sha, ActError> {
         let head = (head, self.head_repository);
-        Ok(base(self.server, self.mirror, self.onto, &record.detail.base, head).await?)
+        Ok(change_base(self.server, self.mirror, self.onto, &record.detail.base, head).await?)
     }
 
-    async fn post(&self, record: &ConvergeRecord) -> Result<Vec<String>, ActError> {
+    async fn post_findings(&self, record: &ConvergeRecord) -> Result<Vec<String>, ActError> {
         let draft = draft(record, self.event);
         let mut warnings = match self.effects.perform(&Effect::Review(draft)).await {
             Ok(_) => Vec::new(),
@@ -366,9 +370,9 @@ impl BranchWorkspace for PullRequestWorkspace<'_> {
             {
                 vec![format!("could not post the review of audit {}: {error}", record.detail.state.audits)]
             }
-            Err(error) => return Err(unperformed(error)),
+            Err(error) => return Err(effect_error(error)),
         };
-        match self.uphold(record).await {
+        match self.resolve_fixed_findings(record).await {
             Ok(()) => {}
             Err(ActError::Forge(why)) => {
                 let audit = record.detail.state.audits;
@@ -387,33 +391,33 @@ impl BranchWorkspace for PullRequestWorkspace<'_> {
         record: &ConvergeRecord,
         candidate: &FixCandidate,
     ) -> Result<PublishOutcome, ActError> {
-        let commit = self.mirror.committed(&candidate.commit);
+        let commit = self.mirror.unpushed_commit(&candidate.commit);
         self.push(record, &commit, &record.detail.state.head).await
     }
 
-    async fn calls(&self) -> Result<Option<usize>, ActError> {
+    async fn count_calls(&self) -> Result<Option<usize>, ActError> {
         let Some(text) = self.calls else { return Ok(None) };
-        let said = self.forge.said(text).await.map_err(forge)?;
-        Ok(Some(ours(said).len()))
+        let said = self.forge.matching_comments(text).await.map_err(forge_error)?;
+        Ok(Some(own_comments(said).len()))
     }
 
-    async fn call(&self, record: &ConvergeRecord, calls: usize) -> Result<Vec<String>, ActError> {
+    async fn call_reviewer(&self, record: &ConvergeRecord, calls: usize) -> Result<Vec<String>, ActError> {
         let Some(text) = self.calls else { return Ok(Vec::new()) };
         // The next act, which writes the answers, reports that the pull request is over.
-        if matches!(self.open(record).await, Err(ActError::Over { .. })) {
+        if matches!(self.ensure_open(record).await, Err(ActError::Over { .. })) {
             return Ok(Vec::new());
         }
-        match self.say(text, calls).await {
+        match self.trigger_if_idle(text, calls).await {
             Ok(()) => Ok(Vec::new()),
             Err(error @ EffectError::Refused(_)) if !is_not_now(&error) => {
                 Ok(vec![format!("could not post the comment `{text}`: {error}")])
             }
-            Err(error) => Err(unperformed(error)),
+            Err(error) => Err(effect_error(error)),
         }
     }
 
     async fn reply(&self, record: &ConvergeRecord) -> Result<Vec<String>, ActError> {
-        match self.answer(record).await {
+        match self.answer_findings(record).await {
             Ok(()) => Ok(Vec::new()),
             Err(ActError::Forge(why)) => Ok(vec![format!(
                 "could not answer the findings of audit {}: {why}",
@@ -432,7 +436,7 @@ fn is_open(thread: &ReviewThread) -> bool {
 }
 
 /// Keeps only the comments that Truing wrote.
-pub(super) fn ours(mut said: Vec<ConversationComment>) -> Vec<ConversationComment> {
+pub(super) fn own_comments(mut said: Vec<ConversationComment>) -> Vec<ConversationComment> {
     said.retain(|said| said.author.as_ref().is_some_and(|author| author.ours));
     said
 }
@@ -440,7 +444,7 @@ pub(super) fn ours(mut said: Vec<ConversationComment>) -> Vec<ConversationCommen
 /// Returns the base of a change: the merge base of its head with the current target branch. The forge may
 /// remember an older commit. `known` is used if the branch is gone.
 #[truing_core::boxed_future]
-pub async fn base(
+pub async fn change_base(
     server: &AnyForgeServer,
     mirror: &Mirror,
     onto: &str,
@@ -453,7 +457,7 @@ pub async fn base(
 }
 
 /// Returns the number of the fix that is answered, of an audit or of other reviewers' findings.
-fn round(record: &ConvergeRecord) -> usize {
+fn fix_number(record: &ConvergeRecord) -> usize {
     record.detail.state.log.len()
 }
 
@@ -470,15 +474,15 @@ pub(super) fn is_not_now(error: &EffectError) -> bool {
 fn is_locked(error: &EffectError, effects: &EffectExecutor<'_>) -> bool {
     matches!(error, EffectError::Refused(_))
         && !is_not_now(error)
-        && effects.denied(EffectKind::Resolve).is_some()
+        && effects.denial_reason(EffectKind::Resolve).is_some()
 }
 
 /// Converts the error of an effect whose result is unknown or missing.
-pub(super) fn unperformed(error: EffectError) -> ActError {
+pub(super) fn effect_error(error: EffectError) -> ActError {
     let words = error.to_string();
     match error {
         EffectError::Halted(halt) => ActError::Halted(halt),
-        EffectError::Refused(error) | EffectError::Unanswered { error, .. } => forge(error),
+        EffectError::Refused(error) | EffectError::Unanswered { error, .. } => forge_error(error),
         EffectError::Settling { until, .. } => {
             ActError::Later { until, why: WaitReason::Settling, what: words }
         }
@@ -487,7 +491,7 @@ pub(super) fn unperformed(error: EffectError) -> ActError {
     }
 }
 
-pub(super) fn forge(error: ForgeError) -> ActError {
+pub(super) fn forge_error(error: ForgeError) -> ActError {
     let what = error.to_string();
     match error {
         ForgeError::RateLimited { wait, .. } => {
@@ -505,7 +509,7 @@ pub(super) fn forge(error: ForgeError) -> ActError {
 }
 
 /// Returns the topic of a finding's comment.
-pub(super) fn topic(finding: &FindingId) -> Topic {
+pub(super) fn finding_topic(finding: &FindingId) -> Topic {
     Topic::of_finding(finding)
 }
 
@@ -516,11 +520,11 @@ pub fn draft(record: &ConvergeRecord, event: ReviewEvent) -> ReviewDraft {
     let scope = state.audit_clears().then(|| record.scope());
     let (run, commit) = (record.run.clone(), state.head.clone());
     let mark = AuditMark { run, audit: state.audits, clean, commit, scope };
-    let [a, b, c] = state.counts();
+    let [a, b, c] = state.severity_counts();
     let mut body = format!("## converge: loop {} audit: {a}P0 / {b}P1 / {c}P2", state.audits);
     body += if clean { " → clean" } else { "" };
     if state.silent > 0 {
-        body += &format!("\n\nDegraded: {} gave no valid answer.", counted(state.silent, "auditor"));
+        body += &format!("\n\nDegraded: {} gave no valid answer.", format_count(state.silent, "auditor"));
     }
     let (mut findings, mut unplaced) = (Vec::new(), Vec::new());
     for finding in &state.found {
@@ -528,7 +532,7 @@ pub fn draft(record: &ConvergeRecord, event: ReviewEvent) -> ReviewDraft {
         match finding.anchor {
             AnchorKind::Inline => findings.push(LineDraft {
                 place: finding.at.clone(),
-                topic: topic(&finding.id),
+                topic: finding_topic(&finding.id),
                 body: comment(record, finding),
                 line: one,
             }),

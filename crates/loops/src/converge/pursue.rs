@@ -29,9 +29,9 @@ use truing_forge::effects::EffectError;
 
 mod view;
 
-use self::view::{is_ours, is_over, talked, view};
+use self::view::{is_ours, is_over, summarise_feedback, unresolved_thread};
 use super::heard::{HEARD, MAX_TITLE, claim_of};
-use super::pull::{PullRequestWorkspace, forge, is_not_now, ours, topic, unperformed};
+use super::pull::{PullRequestWorkspace, effect_error, finding_topic, forge_error, is_not_now, own_comments};
 use super::{ActError, ConvergeRunner, RunObserver, RunProgress};
 use crate::machine::SystemClock;
 
@@ -104,7 +104,7 @@ impl PullRequestRunner<'_> {
     /// # Errors
     /// [`StoreError`]: the last action was not saved.
     #[truing_core::boxed_future]
-    pub async fn pursue(
+    pub async fn run_until_ready(
         &mut self,
         store: &dyn RunStore,
         token: FencingToken,
@@ -118,12 +118,12 @@ impl PullRequestRunner<'_> {
             && !self.runner.record.detail.state.audits_only
         {
             self.runner.record.detail.is_pursued = true;
-            let next = match Box::pin(self.next(SystemClock.now())).await {
+            let next = match Box::pin(self.next_action(SystemClock.now())).await {
                 Ok(next) => next,
                 Err(ActError::Store(error)) => return Err(error),
                 // A failed check reverts nothing.
                 Err(stop) => {
-                    self.runner.shut(&stop)?;
+                    self.runner.closed_gate_exit(&stop)?;
                     match self.left_by(stop) {
                         Ok(left) => {
                             store.keep_converge(token, &self.runner.record).await?;
@@ -149,13 +149,13 @@ impl PullRequestRunner<'_> {
                             }
                         }
                     }
-                    told.grown(&self.runner.record, before).await;
+                    told.on_log_update(&self.runner.record, before).await;
                     left = self.runner.run(store, token, told).await?;
                     continue;
                 }
-                NextAction::Go(event) => match state.after(*event) {
+                NextAction::Go(event) => match state.apply_event(*event) {
                     Ok(()) => {
-                        told.grown(&self.runner.record, before).await;
+                        told.on_log_update(&self.runner.record, before).await;
                         left = self.runner.run(store, token, told).await?;
                         continue;
                     }
@@ -178,7 +178,7 @@ impl PullRequestRunner<'_> {
                     for note in notes {
                         self.runner.record.warn(note);
                     }
-                    let head = self.runner.record.detail.state.head.short();
+                    let head = self.runner.record.detail.state.head.short_sha();
                     let clean = format!("every reviewer is content with {head}");
                     self.runner
                         .record
@@ -197,7 +197,7 @@ impl PullRequestRunner<'_> {
 
     /// Returns the state in which an error leaves the run, or its end.
     fn left_by(&mut self, stop: ActError) -> Result<RunProgress, ConvergeExit> {
-        if let Some(left) = self.runner.waits(&stop) {
+        if let Some(left) = self.runner.waiting_progress(&stop) {
             return Ok(left);
         }
         let exit = stop.exit();
@@ -220,7 +220,7 @@ impl PullRequestRunner<'_> {
 
     /// Records a new head: one that the forge made at our request, or another person's push.
     async fn follow(&mut self, head: Sha, is_update: bool) -> Result<(), ActError> {
-        let tree = self.runner.compared(&head).await?;
+        let tree = self.runner.compare_head(&head).await?;
         let event = if is_update {
             ConvergeEvent::Updated { head, tree }
         } else {
@@ -230,7 +230,7 @@ impl PullRequestRunner<'_> {
             .record
             .detail
             .state
-            .after(event)
+            .apply_event(event)
             .map_err(|unexpected| ActError::Model(unexpected.to_string()))
     }
 
@@ -238,13 +238,13 @@ impl PullRequestRunner<'_> {
     ///
     /// # Errors
     /// [`ActError`]
-    async fn next(&mut self, now: UnixMillis) -> Result<NextAction, ActError> {
+    async fn next_action(&mut self, now: UnixMillis) -> Result<NextAction, ActError> {
         self.runner.go_on().await?;
-        let others: Vec<&ReviewerConfig> = others(self.runner.config).collect();
+        let others: Vec<&ReviewerConfig> = other_reviewers(self.runner.config).collect();
         let mut rules = rules(self.runner.config);
         let mut look = None;
         for _ in 0..MAX_LOOKS {
-            look = self.look(&others, now).await?;
+            look = self.load_observation(&others, now).await?;
             if look.is_some() {
                 break;
             }
@@ -264,35 +264,35 @@ impl PullRequestRunner<'_> {
             .detail
             .readiness
             .clone()
-            .unwrap_or_else(|| PullReadiness::begin(head.clone(), base, now));
+            .unwrap_or_else(|| PullReadiness::new(head.clone(), base, now));
         if self.runner.record.detail.state.exit.is_some() && look.seen.head == head {
-            readiness.cleared(&head, now);
-            self.close(&mut look).await?;
+            readiness.record_clearance(&head, now);
+            self.resolve_own_threads(&mut look).await?;
         }
-        rules.resolve_threads &= self.workspace.effects.denied(EffectKind::Resolve).is_none();
+        rules.resolve_threads &= self.workspace.effects.denial_reason(EffectKind::Resolve).is_none();
         let want = readiness.next(&rules, &look.seen, now);
         let next = match want {
             ReadinessAction::Internal => NextAction::Internal(look.seen.head),
             ReadinessAction::Ask(name) => {
-                self.workspace.open(&self.runner.record).await?;
+                self.workspace.ensure_open(&self.runner.record).await?;
                 let asked = match others.iter().find(|other| other.name == name) {
-                    Some(other) => self.ask(other, &look.seen.head).await,
+                    Some(other) => self.ask_reviewer(other, &look.seen.head).await,
                     None => Ok(()),
                 };
-                let told = |error: &EffectError| line::clean(&error.to_string(), MAX_TITLE);
+                let told = |error: &EffectError| line::clean_line(&error.to_string(), MAX_TITLE);
                 match asked {
                     Ok(()) => {
-                        readiness.asked(&name, now);
+                        readiness.record_request(&name, now);
                         NextAction::Again
                     }
-                    Err(error) if is_not_now(&error) => return Err(unperformed(error)),
+                    Err(error) if is_not_now(&error) => return Err(effect_error(error)),
                     Err(error @ EffectError::Refused(_)) => {
-                        readiness.unreachable(&name, told(&error));
+                        readiness.mark_unreachable(&name, told(&error));
                         NextAction::Again
                     }
                     // The request may have arrived; a retry finds it.
                     Err(error) => {
-                        readiness.failed(&name, told(&error));
+                        readiness.record_request_failure(&name, told(&error));
                         NextAction::Wait(
                             now + rules.poll,
                             format!("{name} could not be asked: {}", told(&error)),
@@ -306,7 +306,7 @@ impl PullRequestRunner<'_> {
                 if self.runner.record.detail.state.head != *head {
                     self.follow(head.clone(), readiness.is_update(head)).await?;
                 }
-                match self.heard(&work, &look).await? {
+                match self.convert_feedback(&work, &look).await? {
                     // No configured reviewer wrote them: the next in the list is asked.
                     claims if claims.is_empty() => NextAction::Again,
                     claims => NextAction::Go(Box::new(ConvergeEvent::Heard {
@@ -322,9 +322,9 @@ impl PullRequestRunner<'_> {
                 }
             }
             ReadinessAction::MarkReady => {
-                self.workspace.open(&self.runner.record).await?;
-                self.workspace.effects.perform(&Effect::MarkReady).await.map_err(unperformed)?;
-                readiness.marked();
+                self.workspace.ensure_open(&self.runner.record).await?;
+                self.workspace.effects.perform(&Effect::MarkReady).await.map_err(effect_error)?;
+                readiness.record_ready_mark();
                 NextAction::Again
             }
             ReadinessAction::Done { notes } => NextAction::Ready(notes),
@@ -336,18 +336,22 @@ impl PullRequestRunner<'_> {
 
     /// Closes our threads on findings that the clean audit of the shown head no longer has, regardless of the
     /// run that began them and of the fix. Threads in which another person has the last word stay open.
-    async fn close(&mut self, look: &mut PullRequestObservation) -> Result<(), ActError> {
+    async fn resolve_own_threads(&mut self, look: &mut PullRequestObservation) -> Result<(), ActError> {
         let state = &self.runner.record.detail.state;
-        let standing: BTreeSet<Topic> =
-            state.found.iter().chain(state.history.declined()).map(|finding| topic(&finding.id)).collect();
+        let standing: BTreeSet<Topic> = state
+            .found
+            .iter()
+            .chain(state.history.declined_findings())
+            .map(|finding| finding_topic(&finding.id))
+            .collect();
         let dismissed: BTreeSet<Topic> =
-            state.history.dismissed_now().map(|finding| topic(&finding.id)).collect();
+            state.history.dismissed_now().map(|finding| finding_topic(&finding.id)).collect();
         for thread in &look.threads {
             let (Some(known), true) = (&thread.thread, is_over(thread, &standing, &dismissed)) else {
                 continue;
             };
             let resolved = if self.workspace.resolves {
-                self.workspace.open(&self.runner.record).await?;
+                self.workspace.ensure_open(&self.runner.record).await?;
                 let resolve = Effect::Resolve { thread: known.id.clone() };
                 self.workspace.effects.perform(&resolve).await.map(drop)
             } else {
@@ -358,13 +362,13 @@ impl PullRequestRunner<'_> {
                 Err(error @ EffectError::Refused(_)) if !is_not_now(&error) => {
                     self.runner.record.warn(format!("could not resolve a thread: {error}"));
                 }
-                Err(error) => return Err(unperformed(error)),
+                Err(error) => return Err(effect_error(error)),
             }
         }
         Ok(())
     }
 
-    async fn ask(&mut self, other: &ReviewerConfig, head: &Sha) -> Result<(), EffectError> {
+    async fn ask_reviewer(&mut self, other: &ReviewerConfig, head: &Sha) -> Result<(), EffectError> {
         match &other.trigger {
             ReviewerTrigger::Nothing => Ok(()),
             ReviewerTrigger::Request => match other.logins.first() {
@@ -375,9 +379,9 @@ impl PullRequestRunner<'_> {
                 None => Ok(()),
             },
             ReviewerTrigger::Comment(text) => {
-                let said = ours(self.workspace.forge.said(text).await?);
+                let said = own_comments(self.workspace.forge.matching_comments(text).await?);
                 let known = self.runner.record.detail.wakes.get(&other.name).map_or(0, |(known, _)| *known);
-                self.workspace.wake(text, &said, known).await?;
+                self.workspace.trigger_reviewer(text, &said, known).await?;
                 let (many, head) = (known.saturating_add(1).max(said.len()), head.clone());
                 self.runner.record.detail.wakes.insert(other.name.clone(), (many, head));
                 Ok(())
@@ -387,7 +391,7 @@ impl PullRequestRunner<'_> {
 
     /// Reads the complete state that the forge shows for one head; none if the head moved before all was
     /// read.
-    async fn look(
+    async fn load_observation(
         &mut self,
         others: &[&ReviewerConfig],
         now: UnixMillis,
@@ -397,13 +401,14 @@ impl PullRequestRunner<'_> {
         // wanted.
         let settles = !others.is_empty() && span(self.runner.config.poll) >= SETTLE;
         let unique = self.workspace.server.capability().unique_names;
-        let pull = client.now().await.map_err(forge)?;
+        let pull = client.pull_details().await.map_err(forge_error)?;
         self.workspace.not_over(&self.runner.record, &pull).await?;
         self.workspace.not_stopped().await?;
-        let merge = client.merge().await.map_err(forge)?;
-        let checks = client.checks(&pull.head.sha).await.map_err(forge)?;
-        let threads = client.threads().await.map_err(forge)?;
-        let reviews = if others.is_empty() { Vec::new() } else { client.reviews().await.map_err(forge)? };
+        let merge = client.merge_state().await.map_err(forge_error)?;
+        let checks = client.checks(&pull.head.sha).await.map_err(forge_error)?;
+        let threads = client.threads().await.map_err(forge_error)?;
+        let reviews =
+            if others.is_empty() { Vec::new() } else { client.reviews().await.map_err(forge_error)? };
         let mut views = BTreeMap::new();
         for other in others {
             let newest = reviews.iter().rfind(|review| {
@@ -413,21 +418,21 @@ impl PullRequestRunner<'_> {
                 ReviewerTrigger::Nothing => false,
                 ReviewerTrigger::Request => pull.requested.iter().any(|asked| is_named(asked, other, unique)),
                 ReviewerTrigger::Comment(text) => {
-                    let said = client.said(text).await.map_err(forge)?;
+                    let said = client.matching_comments(text).await.map_err(forge_error)?;
                     let is_theirs = |review: &&PullReview| is_by(review.author.as_ref(), other, unique);
                     let answered = reviews.iter().filter(is_theirs).filter_map(|review| review.at).max();
-                    let many = ours(said.clone()).len();
+                    let many = own_comments(said.clone()).len();
                     let begun = (many, pull.head.sha.clone());
                     let asked = self.runner.record.detail.wakes.entry(other.name.clone()).or_insert(begun);
-                    match awaited(&said, answered, asked, many, &pull.head.sha) {
-                        Some(newest) => self.workspace.is_at_work(&newest.id).await.map_err(forge)?,
+                    match pending_call(&said, answered, asked, many, &pull.head.sha) {
+                        Some(newest) => self.workspace.is_at_work(&newest.id).await.map_err(forge_error)?,
                         None => false,
                     }
                 }
             };
-            views.insert(other.name.clone(), view(other, newest, &threads, &checks, queued));
+            views.insert(other.name.clone(), summarise_feedback(other, newest, &threads, &checks, queued));
         }
-        let again = client.now().await.map_err(forge)?;
+        let again = client.pull_details().await.map_err(forge_error)?;
         if again.head.sha != pull.head.sha {
             return Ok(None);
         }
@@ -440,7 +445,7 @@ impl PullRequestRunner<'_> {
             base: pull.base_branch,
             state: pull.state,
             views,
-            threads: threads.iter().filter_map(|thread| talked(thread, others, unique)).collect(),
+            threads: threads.iter().filter_map(|thread| unresolved_thread(thread, others, unique)).collect(),
             merge: if merge.conflicts == Some(true) { Mergeable::Dirty } else { merge.state },
             pending: named(CheckState::Pending),
             failed: named(CheckState::Failed),
@@ -450,13 +455,13 @@ impl PullRequestRunner<'_> {
     }
 
     /// Converts the findings of other reviewers to findings at the head.
-    async fn heard(
+    async fn convert_feedback(
         &self,
         work: &UnansweredFeedback,
         look: &PullRequestObservation,
     ) -> Result<Vec<AuditorFinding>, ActError> {
         let mut claims = Vec::new();
-        let listed: Vec<&ReviewerConfig> = others(self.runner.config).collect();
+        let listed: Vec<&ReviewerConfig> = other_reviewers(self.runner.config).collect();
         let unique = self.workspace.server.capability().unique_names;
         for thread in &look.threads {
             if !thread.thread.as_ref().is_some_and(|known| work.threads.contains(&known.id)) {
@@ -473,10 +478,11 @@ impl PullRequestRunner<'_> {
             };
             let path = RepoPath::from_bytes(thread.path.as_bytes());
             let at = first.line.or(last.line);
-            let text = self.runner.mirror.read(&look.seen.head, &path).await?.unwrap_or_default();
+            let text = self.runner.mirror.read_file(&look.seen.head, &path).await?.unwrap_or_default();
             let text = String::from_utf8_lossy(&text).into_owned();
             let line = at.and_then(|at| text.lines().nth(usize::try_from(at).ok()?.checked_sub(1)?));
-            let heard = thread.comments.iter().filter(|comment| counts(comment, &listed, unique));
+            let heard =
+                thread.comments.iter().filter(|comment| is_relevant_comment(comment, &listed, unique));
             let said: Vec<&str> = heard.map(|comment| comment.body.as_str()).collect();
             let (rule, place) = (format!("{HEARD}{}", first.id), (path, at.unwrap_or(1)));
             claims.push(claim_of(rule, place.0, place.1, line.unwrap_or_default(), &said.join("\n\n")));
@@ -505,7 +511,7 @@ impl ConvergeRunner<'_> {
     }
 }
 
-fn others(config: &ConvergeConfig) -> impl Iterator<Item = &ReviewerConfig> {
+fn other_reviewers(config: &ConvergeConfig) -> impl Iterator<Item = &ReviewerConfig> {
     config.reviewers.iter().filter_map(|reviewer| match reviewer {
         ConfiguredReviewer::Internal => None,
         ConfiguredReviewer::Other(other) => Some(other),
@@ -519,14 +525,14 @@ fn is_named(somebody: &Actor, other: &ReviewerConfig, unique: bool) -> bool {
 }
 
 /// True if the comment is by Truing or by a configured reviewer. Comments of others are ignored.
-fn counts(comment: &LineComment, others: &[&ReviewerConfig], unique: bool) -> bool {
+fn is_relevant_comment(comment: &LineComment, others: &[&ReviewerConfig], unique: bool) -> bool {
     is_ours(comment) || others.iter().any(|other| is_by(comment.author.as_ref(), other, unique))
 }
 
 /// Returns the newest call of a reviewer, by anyone, if the reviewer may be working on it: it has not
 /// answered since, and the call is not ours at another head. `asked` is the number of our calls at its last
 /// request and the head of that time; the number is now `many`.
-fn awaited<'a>(
+fn pending_call<'a>(
     said: &'a [ConversationComment],
     answered: Option<UnixMillis>,
     asked: &(usize, Sha),

@@ -102,7 +102,7 @@ impl From<HaltReason> for ActError {
 
 impl ActError {
     /// Creates the error of a run that cannot continue and has lost nothing.
-    pub(super) fn over(code: ConvergeExitCode, why: impl Into<String>) -> Self {
+    pub(super) fn from_exit_code(code: ConvergeExitCode, why: impl Into<String>) -> Self {
         Self::Over { exit: ConvergeExit::new(code, why), unreached: Vec::new() }
     }
 
@@ -132,8 +132,8 @@ impl ActError {
     }
 
     /// Returns the newest token that was issued to any holder, if the run has lost its lease.
-    pub(super) fn lost(&self) -> Option<FencingToken> {
-        if let Self::Halted(halt) = self { halt.lost() } else { None }
+    pub(super) fn newest_token(&self) -> Option<FencingToken> {
+        if let Self::Halted(halt) = self { halt.lost_to_token() } else { None }
     }
 
     /// Returns the exit with which the error ends the run.
@@ -175,8 +175,8 @@ impl ConvergeRunner<'_> {
     ///
     /// # Errors
     /// [`StoreError::Fenced`]: another process has taken the lease, and nothing more is written.
-    pub(super) fn shut(&self, stop: &ActError) -> Result<ConvergeExit, StoreError> {
-        match stop.lost() {
+    pub(super) fn closed_gate_exit(&self, stop: &ActError) -> Result<ConvergeExit, StoreError> {
+        match stop.newest_token() {
             Some(last) => Err(StoreError::Fenced { key: self.record.key.clone(), last }),
             None => Ok(stop.exit()),
         }

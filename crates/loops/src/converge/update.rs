@@ -12,7 +12,7 @@ use truing_forge::effects::EffectError;
 use truing_git::{MergeOutcome, NewCommit};
 
 use super::fix::author;
-use super::pull::{PullRequestWorkspace, forge, unperformed};
+use super::pull::{PullRequestWorkspace, effect_error, forge_error};
 use super::{ActError, PublishOutcome};
 use crate::machine::SystemClock;
 
@@ -30,7 +30,7 @@ impl PullRequestWorkspace<'_> {
         record: &ConvergeRecord,
         head: &Sha,
     ) -> Result<Option<ConvergeExit>, ActError> {
-        self.open(record).await?;
+        self.ensure_open(record).await?;
         if self.server.capability().update_branch {
             self.have_it_updated(head).await
         } else {
@@ -43,10 +43,10 @@ impl PullRequestWorkspace<'_> {
             Ok(_) => Ok(None),
             // Another person has pushed meanwhile, or the base cannot be merged.
             Err(EffectError::Refused(error @ ForgeError::Rejected { .. })) => {
-                let is_here = self.forge.now().await.map_err(forge)?.head.sha == *head;
-                Ok(is_here.then(|| self.unmerged(&error.to_string())))
+                let is_here = self.forge.pull_details().await.map_err(forge_error)?.head.sha == *head;
+                Ok(is_here.then(|| self.unmerged_exit(&error.to_string())))
             }
-            Err(error) => Err(unperformed(error)),
+            Err(error) => Err(effect_error(error)),
         }
     }
 
@@ -59,7 +59,7 @@ impl PullRequestWorkspace<'_> {
             return Ok(Some(ConvergeExit::new(ConvergeExitCode::ReadOnly, why.clone())));
         }
         let Some(tip) = self.mirror.branch_tip(self.onto).await? else {
-            return Ok(Some(self.unmerged("it is gone")));
+            return Ok(Some(self.unmerged_exit("it is gone")));
         };
         self.fetch(head, std::slice::from_ref(&tip)).await?;
         // The forge reports on an older head or base: there is nothing to merge.
@@ -76,17 +76,17 @@ impl PullRequestWorkspace<'_> {
                     named.push(format!("{} more", paths.len() - MAX_NAMED));
                 }
                 let why = format!("both change the same lines of {}", named.join(", "));
-                return Ok(Some(self.unmerged(&why)));
+                return Ok(Some(self.unmerged_exit(&why)));
             }
         };
         match self.push(record, &commit, head).await? {
             PublishOutcome::Done | PublishOutcome::Moved(_) => Ok(None),
-            PublishOutcome::Blocked(words) => Ok(Some(self.unmerged(&words))),
+            PublishOutcome::Blocked(words) => Ok(Some(self.unmerged_exit(&words))),
         }
     }
 
-    fn unmerged(&self, why: &str) -> ConvergeExit {
+    fn unmerged_exit(&self, why: &str) -> ConvergeExit {
         let why = format!("{} cannot be merged into it: {why}", self.onto);
-        ConvergeExit::new(ConvergeExitCode::Mergeability, line::clean(&why, MAX_WHY))
+        ConvergeExit::new(ConvergeExitCode::Mergeability, line::clean_line(&why, MAX_WHY))
     }
 }

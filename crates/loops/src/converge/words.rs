@@ -33,11 +33,11 @@ pub struct CommitStat {
 
 impl std::fmt::Display for CommitStat {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}, +{}/-{}", counted(self.files, "file"), self.added, self.deleted)
+        write!(f, "{}, +{}/-{}", format_count(self.files, "file"), self.added, self.deleted)
     }
 }
 
-pub use truing_core::line::counted;
+pub use truing_core::line::format_count;
 
 /// Counts the differences between two commits.
 ///
@@ -59,17 +59,17 @@ pub async fn stat(mirror: &Mirror, from: &Sha, to: &Sha) -> Result<CommitStat, G
 }
 
 /// Returns the first digits of a commit.
-pub fn short(sha: &Sha) -> &str {
+pub fn short_sha(sha: &Sha) -> &str {
     sha.as_str().get(..SHORT).unwrap_or(sha.as_str())
 }
 
 /// Describes the run's plan, before it costs anything. `most` is the maximum cost.
-pub fn opening(record: &ConvergeRecord, most: MicroUsd) -> Vec<String> {
+pub fn describe_plan(record: &ConvergeRecord, most: MicroUsd) -> Vec<String> {
     let state = &record.detail.state;
-    let (head, base) = (short(&state.head), short(&record.detail.base));
-    let audits = counted(state.limits.max_audits, "audit");
+    let (head, base) = (short_sha(&state.head), short_sha(&record.detail.base));
+    let audits = format_count(state.limits.max_audits, "audit");
     vec![
-        format!("{}: head {head}, base {base}", line::clean(&record.detail.name, MAX_NAME)),
+        format!("{}: head {head}, base {base}", line::clean_line(&record.detail.name, MAX_NAME)),
         format!("at most {audits} (converge.max_audits) and {most} (budget.converge_usd)"),
     ]
 }
@@ -81,15 +81,15 @@ pub fn stuck_before(record: &ConvergeRecord) -> String {
         "run {} got stuck here ({}). Nothing has changed since, so Truing tries again to fix what it found, without \
          another audit. A new commit or dismissal leads to a new audit.",
         record.run,
-        line::clean(reason, MAX_REASON)
+        line::clean_line(reason, MAX_REASON)
     )
 }
 
 /// Describes an act that begins and may take minutes; none if it takes moments, or only its result is of
 /// interest.
-pub fn beginning(record: &ConvergeRecord, act: &ConvergeAction) -> Option<String> {
+pub fn describe_action_start(record: &ConvergeRecord, act: &ConvergeAction) -> Option<String> {
     let state = &record.detail.state;
-    let head = short(&state.head);
+    let head = short_sha(&state.head);
     Some(match act {
         ConvergeAction::Audit { auditors, attempt: _ } => match auditors.len() {
             1 => format!("Auditing {head} …"),
@@ -97,10 +97,10 @@ pub fn beginning(record: &ConvergeRecord, act: &ConvergeAction) -> Option<String
         },
         ConvergeAction::Mend { .. } => format!("Fixing what the gate reports at {head} …"),
         ConvergeAction::Fix { problems } if problems.is_empty() => {
-            format!("Fixing {} …", counted(state.found.len(), "finding"))
+            format!("Fixing {} …", format_count(state.found.len(), "finding"))
         }
         ConvergeAction::Fix { problems } => {
-            format!("Correcting the fix: {} …", counted(problems.len(), "problem"))
+            format!("Correcting the fix: {} …", format_count(problems.len(), "problem"))
         }
         ConvergeAction::Check => "Checking the fix …".to_owned(),
         ConvergeAction::Gate | ConvergeAction::Post | ConvergeAction::Publish | ConvergeAction::Reply => {
@@ -124,7 +124,7 @@ pub async fn progress(
         told.push(match line {
             ConvergeLogLine::Audit { number, counts: [a, b, c], silent } => {
                 let end = if a + b + c + silent == 0 { " → clean" } else { "" };
-                format!("Loop {number} audit: {a}P0 / {b}P1 / {c}P2{end}{}", degraded(*silent))
+                format!("Loop {number} audit: {a}P0 / {b}P1 / {c}P2{end}{}", degraded_suffix(*silent))
             }
             ConvergeLogLine::Heard { number: _, counts: [a, b, c] } => {
                 format!("Other reviewers found {a}P0 / {b}P1 / {c}P2")
@@ -134,26 +134,26 @@ pub async fn progress(
             }
             ConvergeLogLine::Mend { commit } => {
                 let number = record.detail.state.audits.saturating_add(1);
-                format!("Loop {number} gate: commit {} ({changed})", short(commit))
+                format!("Loop {number} gate: commit {} ({changed})", short_sha(commit))
             }
-            ConvergeLogLine::Moved { head } => format!("The branch has moved to {}", short(head)),
+            ConvergeLogLine::Moved { head } => format!("The branch has moved to {}", short_sha(head)),
         });
     }
     Ok(told)
 }
 
-fn degraded(silent: u32) -> String {
+fn degraded_suffix(silent: u32) -> String {
     match silent {
         0 => String::new(),
-        many => format!(" (degraded: {} gave no valid answer)", counted(many, "auditor")),
+        many => format!(" (degraded: {} gave no valid answer)", format_count(many, "auditor")),
     }
 }
 
 fn of_fix(commit: Option<&Sha>, changed: CommitStat, fixed: u32, declined: u32) -> String {
     match (commit, fixed, declined) {
-        (Some(commit), _, 0) => format!("commit {} ({changed})", short(commit)),
+        (Some(commit), _, 0) => format!("commit {} ({changed})", short_sha(commit)),
         (Some(commit), ..) => {
-            format!("commit {} ({changed}) — {fixed} fixed, {declined} declined", short(commit))
+            format!("commit {} ({changed}) — {fixed} fixed, {declined} declined", short_sha(commit))
         }
         (None, _, 0) => "the fixer changed nothing: 0 fixed, 0 declined".to_owned(),
         (None, ..) => "the fixer changed nothing and declined what is left".to_owned(),
@@ -194,7 +194,7 @@ async fn with_stats<'a>(
 /// Returns the unfixed findings of the newest audit, and those that fixers declined. A fix that no audit has
 /// seen is a claim: it counts if the run has converged, or if it was meant to be the last
 /// (`converge.final_fix`).
-pub fn remaining(record: &ConvergeRecord) -> (Vec<&Finding>, Vec<&Finding>) {
+pub fn remaining_findings(record: &ConvergeRecord) -> (Vec<&Finding>, Vec<&Finding>) {
     let state = &record.detail.state;
     let now = |finding: &Finding| {
         let known = state.history.findings().iter().find(|known| known.id == finding.id);
@@ -212,11 +212,11 @@ pub fn remaining(record: &ConvergeRecord) -> (Vec<&Finding>, Vec<&Finding>) {
         | FindingStatus::Suppressed(_)
         | FindingStatus::Declined(_) => false,
     });
-    (open.collect(), state.history.declined().collect())
+    (open.collect(), state.history.declined_findings().collect())
 }
 
 /// Returns the origin of a finding's lines, if it is not the change itself.
-pub fn origin(record: &ConvergeRecord, finding: &Finding) -> Option<&'static str> {
+pub fn line_origin(record: &ConvergeRecord, finding: &Finding) -> Option<&'static str> {
     match record.detail.state.history.origin(&finding.id)? {
         LineOrigin::PreExisting => Some("pre-existing"),
         LineOrigin::Fix => Some("from a fix"),
@@ -235,17 +235,17 @@ pub async fn report(mirror: &Mirror, record: &ConvergeRecord) -> Result<String, 
     let reason = state.exit.as_ref().map(|exit| exit.reason.as_str()).unwrap_or_default();
     let net = stat(mirror, &state.starting, &state.head).await?;
     let mut text = format!("converge: {kind}\n");
-    let _ = writeln!(text, "Reason: {}", line::clean(reason, MAX_REASON));
+    let _ = writeln!(text, "Reason: {}", line::clean_line(reason, MAX_REASON));
     let _ = writeln!(text, "Loops: {}", audits_of(record));
-    let _ = writeln!(text, "Starting commit: {}", short(&state.starting));
-    let _ = writeln!(text, "Final commit: {}", short(&state.head));
+    let _ = writeln!(text, "Starting commit: {}", short_sha(&state.starting));
+    let _ = writeln!(text, "Final commit: {}", short_sha(&state.head));
     let _ = writeln!(text, "Net change: {net}");
     let _ = writeln!(text, "Cost: {}", record.cost());
     text += "\nLoop log:\n";
     for (line, changed) in with_stats(mirror, record, 0).await? {
         let line = match line {
             ConvergeLogLine::Audit { number, counts: [a, b, c], silent } => {
-                format!("{number} audit: {a}P0 {b}P1 {c}P2{}", degraded(*silent))
+                format!("{number} audit: {a}P0 {b}P1 {c}P2{}", degraded_suffix(*silent))
             }
             ConvergeLogLine::Heard { number, counts: [a, b, c] } => {
                 format!("{number} others: {a}P0 {b}P1 {c}P2")
@@ -253,12 +253,12 @@ pub async fn report(mirror: &Mirror, record: &ConvergeRecord) -> Result<String, 
             ConvergeLogLine::Fix { number, commit, fixed, declined } => {
                 format!("{number} fix: {}", of_fix(commit.as_ref(), changed, *fixed, *declined))
             }
-            ConvergeLogLine::Mend { commit } => format!("gate: commit {} ({changed})", short(commit)),
-            ConvergeLogLine::Moved { head } => format!("moved: {}", short(head)),
+            ConvergeLogLine::Mend { commit } => format!("gate: commit {} ({changed})", short_sha(commit)),
+            ConvergeLogLine::Moved { head } => format!("moved: {}", short_sha(head)),
         };
         let _ = writeln!(text, "{line}");
     }
-    text += &extra(record);
+    text += &render_exit_details(record);
     Ok(text)
 }
 
@@ -268,9 +268,9 @@ fn audits_of(record: &ConvergeRecord) -> usize {
 }
 
 /// Renders the part of the report that depends on the run's end.
-fn extra(record: &ConvergeRecord) -> String {
+fn render_exit_details(record: &ConvergeRecord) -> String {
     let state = &record.detail.state;
-    let (open, declined) = remaining(record);
+    let (open, declined) = remaining_findings(record);
     let mut text = String::new();
     let is_left = !(open.is_empty() && declined.is_empty());
     if is_left && state.exit.as_ref().is_some_and(|exit| exit.kind() == ConvergeExitKind::CapReached) {
@@ -286,7 +286,7 @@ fn extra(record: &ConvergeRecord) -> String {
         for finding in unresolved.iter().take(MAX_NAMED) {
             let raw = &finding.raw;
             let why = match &finding.status {
-                FindingStatus::Declined(why) => format!("; declined: {}", line::clean(why, MAX_TITLE)),
+                FindingStatus::Declined(why) => format!("; declined: {}", line::clean_line(why, MAX_TITLE)),
                 FindingStatus::Open
                 | FindingStatus::Claimed
                 | FindingStatus::Fixed(_)
@@ -294,14 +294,14 @@ fn extra(record: &ConvergeRecord) -> String {
                 | FindingStatus::Suppressed(_)
                 | FindingStatus::Dismissed(_) => String::new(),
             };
-            let origin = origin(record, finding).map(|words| format!("; {words}")).unwrap_or_default();
+            let origin = line_origin(record, finding).map(|words| format!("; {words}")).unwrap_or_default();
             let _ = writeln!(
                 text,
                 "  {}:{} ({} {}{origin}{why})",
-                line::visible(&raw.place.path.to_string()),
+                line::visible_line(&raw.place.path.to_string()),
                 raw.place.start_line,
                 raw.severity.as_str(),
-                line::clean(&raw.title, MAX_TITLE),
+                line::clean_line(&raw.title, MAX_TITLE),
             );
         }
         if let Some(more @ 1..) = unresolved.len().checked_sub(MAX_NAMED) {
@@ -309,16 +309,17 @@ fn extra(record: &ConvergeRecord) -> String {
         }
     }
     if let left_out @ 1.. = state.history.dismissed_now().count() {
-        let _ = writeln!(text, "\nLeft out: {} that a person has dismissed", counted(left_out, "finding"));
+        let _ =
+            writeln!(text, "\nLeft out: {} that a person has dismissed", format_count(left_out, "finding"));
     }
     text += &evidence(record);
     if let denied @ 1.. = record.denied() {
-        let calls = counted(denied as usize, "call");
+        let calls = format_count(denied as usize, "call");
         let _ =
             writeln!(text, "\nDenied: {calls} of tools, by the policy of the agents (`truing policy show`)");
     }
     for warning in &record.detail.warnings {
-        let _ = writeln!(text, "warning: {}", line::clean(warning, 3 * MAX_TITLE));
+        let _ = writeln!(text, "warning: {}", line::clean_line(warning, 3 * MAX_TITLE));
     }
     text
 }
@@ -333,7 +334,7 @@ fn evidence(record: &ConvergeRecord) -> String {
     let probes: usize = of_last().map(|absence| absence.probes.len()).sum();
     format!(
         "\nEvidence: audit {last} cleared {} with {}; `--format json` shows them\n",
-        counted(categories.len(), "category"),
-        counted(probes, "probe"),
+        format_count(categories.len(), "category"),
+        format_count(probes, "probe"),
     )
 }

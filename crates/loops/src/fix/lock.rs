@@ -71,7 +71,7 @@ impl FixLock {
     ///
     /// # Errors
     /// The journal cannot be read.
-    pub fn killed(&mut self) -> io::Result<Option<InterruptedFix>> {
+    pub fn interrupted_fix(&mut self) -> io::Result<Option<InterruptedFix>> {
         self.file.rewind()?;
         let mut text = Vec::new();
         (&self.file).take(MAX_BYTES).read_to_end(&mut text)?;
@@ -82,12 +82,12 @@ impl FixLock {
     ///
     /// # Errors
     /// The disk is full.
-    pub fn begin(&mut self, patch: &Path, plan: &FixPlan) -> io::Result<()> {
+    pub fn write_journal(&mut self, patch: &Path, plan: &FixPlan) -> io::Result<()> {
         let mut text = format!("{} {}\n", std::process::id(), hex::encode(patch.as_os_str().as_bytes()));
         for change in &plan.changes {
             text += &format!("{} {}\n", digest(&change.new), hex::encode(change.path.as_bytes()));
         }
-        self.end()?;
+        self.clear_journal()?;
         self.file.rewind()?;
         self.file.write_all(text.as_bytes())?;
         self.file.sync_all()
@@ -97,7 +97,7 @@ impl FixLock {
     ///
     /// # Errors
     /// The disk fails.
-    pub fn end(&mut self) -> io::Result<()> {
+    pub fn clear_journal(&mut self) -> io::Result<()> {
         self.file.set_len(0)
     }
 }
@@ -105,7 +105,7 @@ impl FixLock {
 impl InterruptedFix {
     /// Returns for each of the patch's files if it was changed and still has that content. Incomplete files
     /// are removed.
-    pub fn done(&self, tree: &WritableTree) -> Vec<bool> {
+    pub fn completed_files(&self, tree: &WritableTree) -> Vec<bool> {
         let done = |(new, path): &(String, RepoPath)| {
             tree.remove_temporary(path, self.process);
             tree.read(path).is_ok_and(|bytes| digest(&bytes) == *new)
@@ -152,7 +152,7 @@ mod tests {
         let mut first = FixLock::take(&folder, &root).unwrap();
         assert!(matches!(FixLock::take(&folder, &root), Err(FixLockError::Held)));
         assert!(FixLock::take(&folder, place.path()).is_ok(), "another tree");
-        assert_eq!(first.killed().unwrap(), None);
+        assert_eq!(first.interrupted_fix().unwrap(), None);
 
         let change = |path: &[u8]| FixedFile {
             path: RepoPath::from_bytes(path),
@@ -162,7 +162,7 @@ mod tests {
         };
         let changes = vec![change(b"a"), change(b"b\xff\n c"), change(b"gone")];
         let plan = FixPlan { changes, ..FixPlan::default() };
-        first.begin(Path::new("/p 1"), &plan).unwrap();
+        first.write_journal(Path::new("/p 1"), &plan).unwrap();
         drop(first);
         std::fs::create_dir(&root).unwrap();
         std::fs::write(root.join("a"), "new").unwrap();
@@ -171,11 +171,11 @@ mod tests {
         std::fs::write(&half, "ne").unwrap();
 
         let mut next = FixLock::take(&folder, &root).unwrap();
-        let killed = next.killed().unwrap().unwrap();
+        let killed = next.interrupted_fix().unwrap().unwrap();
         assert_eq!(killed.patch, Path::new("/p 1"));
-        assert_eq!(killed.done(&WritableTree::open(&root).unwrap()), [true, false, false]);
+        assert_eq!(killed.completed_files(&WritableTree::open(&root).unwrap()), [true, false, false]);
         assert!(!half.exists());
-        next.end().unwrap();
-        assert_eq!(next.killed().unwrap(), None);
+        next.clear_journal().unwrap();
+        assert_eq!(next.interrupted_fix().unwrap(), None);
     }
 }

@@ -24,7 +24,7 @@ const ABOUT: &str = "What `truing review --fix` changed. If it was killed before
 ///
 /// # Errors
 /// The folder or the file cannot be written.
-pub fn keep(folder: &Path, stamp: &str, patch: &[u8]) -> io::Result<PathBuf> {
+pub fn save_patch(folder: &Path, stamp: &str, patch: &[u8]) -> io::Result<PathBuf> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     let mut tries = 0;
     let (path, mut file) = loop {
@@ -48,7 +48,7 @@ pub fn keep(folder: &Path, stamp: &str, patch: &[u8]) -> io::Result<PathBuf> {
 ///
 /// # Errors
 /// The patch does not exist, or the folder cannot be written.
-pub fn cut(path: &Path, done: &[bool]) -> io::Result<()> {
+pub fn trim_patch(path: &Path, done: &[bool]) -> io::Result<()> {
     let whole = std::fs::read(path)?;
     if !done.contains(&true) {
         return std::fs::remove_file(path);
@@ -98,13 +98,13 @@ const GIT: &str = "git --git-dir=/dev/null -c core.autocrlf=false";
 
 /// Returns the shell command that reverts a patch, from any folder.
 pub fn command(root: &Path, patch: &Path) -> String {
-    let (root, patch) = (word(root.as_os_str().as_bytes()), word(patch.as_os_str().as_bytes()));
+    let (root, patch) = (quote_word(root.as_os_str().as_bytes()), quote_word(patch.as_os_str().as_bytes()));
     format!("{GIT} -C {root} apply -R --whitespace=nowarn {patch}")
 }
 
 /// Formats one word of a shell command: unchanged, in quotes or, if it is not plain text, in quotes with
 /// escapes.
-fn word(bytes: &[u8]) -> String {
+fn quote_word(bytes: &[u8]) -> String {
     let safe = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-+=@%:,".contains(byte);
     match std::str::from_utf8(bytes) {
         Ok(text) if !bytes.is_empty() && bytes.iter().all(safe) => text.to_owned(),
@@ -133,10 +133,10 @@ mod tests {
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join("notes.txt"), "mine").unwrap();
         for number in 0..MAX_PATCHES + 3 {
-            keep(&folder, &format!("2026{number:04}"), b"x").unwrap();
+            save_patch(&folder, &format!("2026{number:04}"), b"x").unwrap();
         }
-        let last = keep(&folder, "20269999", b"y").unwrap();
-        let again = keep(&folder, "20269999", b"z").unwrap();
+        let last = save_patch(&folder, "20269999", b"y").unwrap();
+        let again = save_patch(&folder, "20269999", b"z").unwrap();
         for (path, patch) in [(&last, "y"), (&again, "z")] {
             assert_eq!(std::fs::read_to_string(path).unwrap(), format!("{ABOUT}{patch}"));
         }
@@ -152,12 +152,12 @@ mod tests {
         let section =
             |name: &str| format!("diff --git a/{name} b/{name}\n@@ -1 +1 @@\n-diff --git a\n+x\r\n");
         let whole = ["a", "b", "c"].map(section).concat();
-        let path = keep(home.path(), "1", whole.as_bytes()).unwrap();
-        cut(&path, &[true, false, true]).unwrap();
+        let path = save_patch(home.path(), "1", whole.as_bytes()).unwrap();
+        trim_patch(&path, &[true, false, true]).unwrap();
         let expected = format!("{ABOUT}{}{}", section("a"), section("c"));
         assert_eq!(std::fs::read_to_string(&path).unwrap(), expected);
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
-        cut(&path, &[false, false]).unwrap();
+        trim_patch(&path, &[false, false]).unwrap();
         assert!(!path.exists());
     }
 
@@ -166,7 +166,7 @@ mod tests {
         for name in
             [&b"/a/b-c.patch"[..], b"/with blank/x", b"it's", "/\u{e9}".as_bytes(), b"/\xff\n'\\", b"$HOME;*"]
         {
-            let script = format!("printf %s {}", word(name));
+            let script = format!("printf %s {}", quote_word(name));
             let printed = std::process::Command::new("bash").args(["-c", &script]).output().unwrap().stdout;
             assert_eq!(printed, name, "{script}");
         }

@@ -23,12 +23,12 @@ pub(super) const FILE_PATIENCE: Duration = Duration::from_secs(20);
 pub(super) struct ProcessUsage(Pid);
 
 impl ProcessUsage {
-    pub(super) fn of(process: Pid) -> Self {
+    pub(super) fn from_pid(process: Pid) -> Self {
         Self(process)
     }
 
     /// Returns the CPU time that the process has used; none if the system does not report it.
-    pub(super) fn worked(self) -> Option<Duration> {
+    pub(super) fn cpu_time(self) -> Option<Duration> {
         let told = self.proc("stat")?;
         // The process name may contain any character; the state follows as the third field.
         let fields: Vec<&str> = told.rsplit_once(')')?.1.split_whitespace().collect();
@@ -45,7 +45,7 @@ impl ProcessUsage {
         use rustix::process::{Resource, Rlimit, getrlimit, prlimit};
         use truing_agent::sandbox::READER_MEMORY;
 
-        let Some(has) = self.data() else { return false };
+        let Some(has) = self.data_bytes() else { return false };
         let more = FILE_BYTES.saturating_mul(size).saturating_add(FILE_MEMORY);
         // The limit that this process has set for itself stays: a child's limit is never above its parent's.
         let most = getrlimit(Resource::Data).maximum.map_or(READER_MEMORY, |own| own.min(READER_MEMORY));
@@ -60,7 +60,7 @@ impl ProcessUsage {
 
     /// Returns the bytes of data and stacks, which are the part that the limit counts.
     #[cfg(target_os = "linux")]
-    fn data(self) -> Option<u64> {
+    fn data_bytes(self) -> Option<u64> {
         let told = self.proc("statm")?;
         let pages: u64 = told.split_whitespace().nth(5)?.parse().ok()?;
         pages.checked_mul(u64::try_from(rustix::param::page_size()).ok()?)
@@ -77,14 +77,14 @@ mod tests {
 
     #[test]
     fn what_a_process_uses_is_told() {
-        let own = ProcessUsage::of(rustix::process::getpid());
-        let before = (own.worked().unwrap(), own.data().unwrap());
+        let own = ProcessUsage::from_pid(rustix::process::getpid());
+        let before = (own.cpu_time().unwrap(), own.data_bytes().unwrap());
         // Other tests may free less than this meanwhile. Untouched pages take no memory.
         let large = std::hint::black_box(vec![0_u8; 1 << 30]);
         let mut held = vec![1_u8; 1 << 20];
-        while own.worked().unwrap() < before.0 + Duration::from_millis(20) {
+        while own.cpu_time().unwrap() < before.0 + Duration::from_millis(20) {
             held.iter_mut().for_each(|byte| *byte = byte.wrapping_add(1));
         }
-        assert!(own.data().unwrap() >= before.1 + large.len() as u64 / 2);
+        assert!(own.data_bytes().unwrap() >= before.1 + large.len() as u64 / 2);
     }
 }

@@ -12,7 +12,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWriteEx
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use truing_core::port::ReaderError;
 use truing_core::sandbox::SandboxLevel;
-use truing_reader::protocol::{MAX_ANSWER_BYTES, MAX_HELLO_BYTES, ProtocolError, ReaderHello, decode};
+use truing_reader::protocol::{MAX_ANSWER_BYTES, MAX_HELLO_BYTES, ProtocolError, ReaderHello, decode_line};
 
 use super::bounds::ProcessUsage;
 
@@ -49,24 +49,24 @@ pub(super) enum ChildError {
 }
 
 /// Cleans a child's own error for display.
-pub(super) fn cleaned(error: ReaderError) -> ReaderError {
+pub(super) fn clean_error(error: ReaderError) -> ReaderError {
     match error {
         ReaderError::UnknownPack { name, known } => {
-            ReaderError::UnknownPack { name: plain(&name), known: plain(&known) }
+            ReaderError::UnknownPack { name: to_plain_line(&name), known: to_plain_line(&known) }
         }
-        ReaderError::BadPack(what) => ReaderError::BadPack(plain(&what)),
-        ReaderError::Failed(what) => ReaderError::Failed(plain(&what)),
+        ReaderError::BadPack(what) => ReaderError::BadPack(to_plain_line(&what)),
+        ReaderError::Failed(what) => ReaderError::Failed(to_plain_line(&what)),
     }
 }
 
 /// Formats the failure of a child, with its last output.
-pub(super) fn told(error: &ChildError, said: &[u8]) -> String {
-    let (what, words) = (plain(&error.to_string()), plain(&String::from_utf8_lossy(said)));
+pub(super) fn failure_text(error: &ChildError, said: &[u8]) -> String {
+    let (what, words) = (to_plain_line(&error.to_string()), to_plain_line(&String::from_utf8_lossy(said)));
     if words.is_empty() { what } else { format!("{what}; it said: {words}") }
 }
 
 /// Formats text as one line for people: without control characters, and cut to a limit.
-pub(super) fn plain(words: &str) -> String {
+pub(super) fn to_plain_line(words: &str) -> String {
     let lines = words.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ");
     lines.chars().filter(|letter| !letter.is_control()).take(MAX_WORDS_CHARS).collect()
 }
@@ -113,11 +113,11 @@ impl ReaderProcess {
         let stderr = self.child.stderr.take();
         let bound = || {
             if let (Some(process), Some(size)) = (self.group, file) {
-                allow_for(ProcessUsage::of(process), size);
+                allow_for(ProcessUsage::from_pid(process), size);
             }
         };
         let talk = async {
-            let heard = talk(stdin, stdout, request, weakest, bound).await;
+            let heard = exchange_lines(stdin, stdout, request, weakest, bound).await;
             if heard.is_err() {
                 self.kill(); // its output may be endless
             }
@@ -130,7 +130,7 @@ impl ReaderProcess {
             None if file.is_some() && is_of_a_bound(status) => Err(ChildError::Bound),
             None => Err(ChildError::Ended(status)),
             Some(_) if !status.success() => Err(ChildError::FailedLater(status)),
-            Some(line) => Ok(decode("its answer", &line, MAX_ANSWER_BYTES)?),
+            Some(line) => Ok(decode_line("its answer", &line, MAX_ANSWER_BYTES)?),
         }
     }
 
@@ -161,7 +161,7 @@ pub(super) fn is_of_a_bound(status: ExitStatus) -> bool {
 }
 
 /// Checks that a child has a sufficient sandbox.
-pub(super) fn accept(hello: ReaderHello, weakest: SandboxLevel) -> Result<(), ChildError> {
+pub(super) fn check_hello(hello: ReaderHello, weakest: SandboxLevel) -> Result<(), ChildError> {
     if hello.sandbox < SandboxLevel::OF_READERS {
         let sandbox = hello.sandbox.as_str();
         tracing::warn!(
@@ -174,7 +174,7 @@ pub(super) fn accept(hello: ReaderHello, weakest: SandboxLevel) -> Result<(), Ch
 
 /// Reads the hello, sets the child's limits, sends the request, and returns the line that answers; none if
 /// the output ended before.
-async fn talk(
+async fn exchange_lines(
     stdin: Option<ChildStdin>,
     stdout: Option<ChildStdout>,
     request: &[u8],
@@ -183,8 +183,8 @@ async fn talk(
 ) -> Result<Option<Vec<u8>>, ChildError> {
     let (Some(mut stdin), Some(stdout)) = (stdin, stdout) else { return Ok(None) };
     let mut stdout = BufReader::new(stdout);
-    let Some(hello) = line(&mut stdout, MAX_HELLO_BYTES).await? else { return Ok(None) };
-    accept(decode("its hello", &hello, MAX_HELLO_BYTES)?, weakest)?;
+    let Some(hello) = read_line(&mut stdout, MAX_HELLO_BYTES).await? else { return Ok(None) };
+    check_hello(decode_line("its hello", &hello, MAX_HELLO_BYTES)?, weakest)?;
     bound();
 
     // A child that stops reading reports the reason by its answer or its end.
@@ -203,7 +203,7 @@ async fn talk(
 }
 
 /// Reads the next line, cut once it exceeds the limit; none if the output ended before.
-pub(super) async fn line(
+pub(super) async fn read_line(
     stdout: &mut BufReader<ChildStdout>,
     most: usize,
 ) -> Result<Option<Vec<u8>>, ChildError> {

@@ -19,12 +19,12 @@ use truing_core::port::{ReadReport, ReadRequest, ReaderError};
 use truing_reader::FileTree;
 use truing_reader::protocol::{
     CheckedReport, FileBatch, FileReply, MAX_ANSWER_BYTES, MAX_TURN_BYTES, MAX_TURN_FILES, ReadyReply,
-    ReportCollector, encode,
+    ReportCollector, encode_line,
 };
 
 use super::ChildReader;
 use super::bounds::{FILE_PATIENCE, FILE_TIME};
-use super::child::{ChildError, allow_for, cleaned, told};
+use super::child::{ChildError, allow_for, clean_error, failure_text};
 use super::session::{ReaderSession, SessionError};
 
 /// Maximum number of children that one review may lose. The remaining files are then not read.
@@ -106,15 +106,15 @@ pub(super) async fn read(reader: &ChildReader, request: &ReadRequest) -> Result<
     let state = ReadState { waiting: waiting.into(), ..ReadState::default() };
     let ends = Instant::now() + reader.budget;
     let work = SharedReadWork { reader, request, ends, readers, state: Mutex::new(state) };
-    try_join_all((0..readers).map(|_| work.share())).await?;
+    try_join_all((0..readers).map(|_| work.run_children())).await?;
 
     let state = work.state.into_inner().unwrap_or_else(PoisonError::into_inner);
     match state.failed {
         // The files are not the cause: nothing could be read at all.
         Some(what) if !state.has_read => Err(ReaderError::Failed(what)),
         _ => {
-            let checked = state.collected.checked(request, state.rules);
-            checked.map_err(|error| ReaderError::Failed(told(&error.into(), &[])))
+            let checked = state.collected.into_checked(request, state.rules);
+            checked.map_err(|error| ReaderError::Failed(failure_text(&error.into(), &[])))
         }
     }
 }
@@ -125,15 +125,15 @@ impl SharedReadWork<'_> {
     }
 
     /// Runs one child after the other, until no file waits.
-    async fn share(&self) -> Result<(), ReaderError> {
+    async fn run_children(&self) -> Result<(), ReaderError> {
         // A child is started even without a file, because it reports invalid packs.
         loop {
-            let mut session = self.ready().await?;
-            let Err((file, lost)) = self.turns(&mut session).await? else {
+            let mut session = self.start_session().await?;
+            let Err((file, lost)) = self.read_waiting_files(&mut session).await? else {
                 session.close().await;
                 return Ok(());
             };
-            self.lose(session, file, lost).await;
+            self.handle_lost_child(session, file, lost).await;
             if !self.goes_on() {
                 return Ok(());
             }
@@ -141,25 +141,25 @@ impl SharedReadWork<'_> {
     }
 
     /// Starts a child and waits until it is ready to read.
-    async fn ready(&self) -> Result<ReaderSession, ReaderError> {
+    async fn start_session(&self) -> Result<ReaderSession, ReaderError> {
         let ChildReader { program, rules, time, .. } = self.reader;
         let arguments = rules.as_deref().map(|rules| [OsStr::new("--rules"), rules.as_os_str()]);
         let arguments = arguments.iter().flatten().copied();
         let mut session = ReaderSession::start(program, &self.request.tree, arguments)
-            .map_err(|error| ReaderError::Failed(told(&error, &[])))?;
+            .map_err(|error| ReaderError::Failed(failure_text(&error, &[])))?;
         let opened = timeout(*time, session.open::<ReadyReply>(self.request, MAX_ANSWER_BYTES)).await;
         match opened.unwrap_or(Err(SessionError::Child(ChildError::TimedOut(*time)))) {
             Ok(Ok(rules)) => {
                 self.state().rules = rules;
                 Ok(session)
             }
-            Ok(Err(error)) => Err(cleaned(error)),
-            Err(error) => Err(ReaderError::Failed(session.end(error).await.what)),
+            Ok(Err(error)) => Err(clean_error(error)),
+            Err(error) => Err(ReaderError::Failed(session.kill_on_error(error).await.what)),
         }
     }
 
     /// Lets a child read until no file waits. The inner error is the file on which it was lost.
-    async fn turns(
+    async fn read_waiting_files(
         &self,
         session: &mut ReaderSession,
     ) -> Result<Result<(), (QueuedFile, ReadFailure)>, ReaderError> {
@@ -170,17 +170,17 @@ impl SharedReadWork<'_> {
             }
             let as_text = turn.iter().any(|file| file.as_text);
             let asked = FileBatch { files: turn.iter().map(|file| file.at).collect(), as_text };
-            let line = encode("the turn", &asked, MAX_TURN_BYTES)
-                .map_err(|error| ReaderError::Failed(told(&error.into(), &[])))?;
-            session.say(&line).await;
+            let line = encode_line("the turn", &asked, MAX_TURN_BYTES)
+                .map_err(|error| ReaderError::Failed(failure_text(&error.into(), &[])))?;
+            session.send_line(&line).await;
             for (done, file) in turn.iter().enumerate() {
-                let lost = match self.hear(session).await {
+                let lost = match self.read_reply(session).await {
                     Ok(Ok(read)) => match self.collect(file.at, read) {
                         Ok(()) => continue,
                         Err(error) => ReadFailure::Ended(SessionError::Child(error)),
                     },
                     // A rule cannot be compiled: no file can be read.
-                    Ok(Err(error)) => return Err(cleaned(error)),
+                    Ok(Err(error)) => return Err(clean_error(error)),
                     Err(lost) => lost,
                 };
                 let rest = turn.iter().skip(done + 1).copied();
@@ -215,11 +215,11 @@ impl SharedReadWork<'_> {
     }
 
     /// Waits for the reply on the next file, within the time limits.
-    async fn hear(&self, session: &mut ReaderSession) -> Result<FileReply, ReadFailure> {
+    async fn read_reply(&self, session: &mut ReaderSession) -> Result<FileReply, ReadFailure> {
         let usage = session.usage();
-        let worked = || usage.and_then(|usage| usage.worked());
+        let worked = || usage.and_then(|usage| usage.cpu_time());
         let (begun, before) = (Instant::now(), worked());
-        let mut hearing = pin!(session.hear("what it says of a file", MAX_ANSWER_BYTES));
+        let mut hearing = pin!(session.read_reply("what it says of a file", MAX_ANSWER_BYTES));
         let mut look = begun + FILE_TIME;
         loop {
             match timeout_at(look.min(self.ends), &mut hearing).await {
@@ -247,7 +247,7 @@ impl SharedReadWork<'_> {
 
     /// Reports the file on which a child was lost, if that is its second time; otherwise it is read as text
     /// next.
-    async fn lose(&self, session: ReaderSession, waiting: QueuedFile, lost: ReadFailure) {
+    async fn handle_lost_child(&self, session: ReaderSession, waiting: QueuedFile, lost: ReadFailure) {
         let Some(file) = self.request.files.get(waiting.at) else { return };
         let (reason, what) = match lost {
             ReadFailure::OutOfTime => {
@@ -260,7 +260,7 @@ impl SharedReadWork<'_> {
                 (SkipReason::TooComplex, format!("it was killed after {} s of work", work.as_secs_f32()))
             }
             ReadFailure::Ended(error) => {
-                let end = session.end(error).await;
+                let end = session.kill_on_error(error).await;
                 if end.is_of_a_bound() {
                     (SkipReason::TooComplex, end.what)
                 } else {

@@ -13,10 +13,12 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use truing_core::port::ReaderError;
 use truing_core::sandbox::SandboxLevel;
-use truing_reader::protocol::{MAX_HELLO_BYTES, MAX_REQUEST_BYTES, ReaderHello, decode, encode};
+use truing_reader::protocol::{MAX_HELLO_BYTES, MAX_REQUEST_BYTES, ReaderHello, decode_line, encode_line};
 
 use super::bounds::ProcessUsage;
-use super::child::{ChildError, ReaderProcess, ReaderProgram, accept, is_of_a_bound, keep_last, line, told};
+use super::child::{
+    ChildError, ReaderProcess, ReaderProgram, check_hello, failure_text, is_of_a_bound, keep_last, read_line,
+};
 
 /// Time limit for the last output of a killed process.
 const LAST_WORDS_TIME: Duration = Duration::from_secs(1);
@@ -86,14 +88,14 @@ impl ReaderSession {
         request: &impl Serialize,
         most: usize,
     ) -> Result<T, SessionError> {
-        let hello: ReaderHello = self.hear("its hello", MAX_HELLO_BYTES).await?;
-        accept(hello, self.weakest)?;
-        let line = encode("the request", request, MAX_REQUEST_BYTES).map_err(ChildError::from)?;
-        self.ask(&line, "its answer", most).await
+        let hello: ReaderHello = self.read_reply("its hello", MAX_HELLO_BYTES).await?;
+        check_hello(hello, self.weakest)?;
+        let line = encode_line("the request", request, MAX_REQUEST_BYTES).map_err(ChildError::from)?;
+        self.send_and_read(&line, "its answer", most).await
     }
 
     /// Sends a line and reads the one that answers it.
-    pub(super) async fn ask<T: DeserializeOwned>(
+    pub(super) async fn send_and_read<T: DeserializeOwned>(
         &mut self,
         said: &[u8],
         what: &'static str,
@@ -102,29 +104,29 @@ impl ReaderSession {
         // A process that stops reading reports the reason by its answer or its end.
         let (stdin, stdout) = (&mut self.stdin, &mut self.stdout);
         let feed = async { drop(stdin.write_all(said).await) };
-        let ((), heard) = tokio::join!(feed, line(stdout, most));
+        let ((), heard) = tokio::join!(feed, read_line(stdout, most));
         let heard = heard?.ok_or(SessionError::Ended)?;
-        Ok(decode(what, &heard, most).map_err(ChildError::from)?)
+        Ok(decode_line(what, &heard, most).map_err(ChildError::from)?)
     }
 
     /// Reads the next line.
-    pub(super) async fn hear<T: DeserializeOwned>(
+    pub(super) async fn read_reply<T: DeserializeOwned>(
         &mut self,
         what: &'static str,
         most: usize,
     ) -> Result<T, SessionError> {
-        self.ask(&[], what, most).await
+        self.send_and_read(&[], what, most).await
     }
 
     /// Sends a line that fits into a pipe's buffer.
-    pub(super) async fn say(&mut self, said: &[u8]) {
+    pub(super) async fn send_line(&mut self, said: &[u8]) {
         // A process that stops reading reports the reason by its answer or its end.
         drop(self.stdin.write_all(said).await);
     }
 
     /// Returns the process's resource usage, as the kernel reports it.
     pub(super) fn usage(&self) -> Option<ProcessUsage> {
-        self.running.group.map(ProcessUsage::of)
+        self.running.group.map(ProcessUsage::from_pid)
     }
 
     /// Ends a process that is no longer needed.
@@ -136,7 +138,7 @@ impl ReaderSession {
     }
 
     /// Kills the process, and returns the failure.
-    pub(super) async fn end(mut self, error: SessionError) -> ReaderFailure {
+    pub(super) async fn kill_on_error(mut self, error: SessionError) -> ReaderFailure {
         // A process that ended by itself is waited for before the kill, to report its own exit status.
         let error = match error {
             SessionError::Child(error) => error,
@@ -152,7 +154,7 @@ impl ReaderSession {
         };
         self.running.kill();
         let said = timeout(LAST_WORDS_TIME, &mut self.said).await;
-        let what = told(&error, &said.ok().and_then(Result::ok).unwrap_or_default());
+        let what = failure_text(&error, &said.ok().and_then(Result::ok).unwrap_or_default());
         ReaderFailure {
             what,
             status: if let ChildError::Ended(status) = error { Some(status) } else { None },

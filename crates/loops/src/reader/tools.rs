@@ -17,11 +17,11 @@ use truing_model::messages::ToolDefinition;
 use truing_reader::mask::are_secrets_shown;
 use truing_reader::protocol::{
     MAX_CALL_BYTES, MAX_OPENED_BYTES, MAX_REPLIED_BYTES, NumberedReply, OpenReply, ProtocolError,
-    ToolsRequest, TreeToolCall, checked_reply, encode,
+    ToolsRequest, TreeToolCall, checked_reply, encode_line,
 };
-use truing_reader::tools::{DIFF, ToolDescription, ToolReply, TreeTool, diff, offered};
+use truing_reader::tools::{DIFF, ToolDescription, ToolReply, TreeTool, call_diff, tool_descriptions};
 
-use super::child::{ChildError, ReaderProgram, cleaned, told};
+use super::child::{ChildError, ReaderProgram, clean_error, failure_text};
 use super::session::{ReaderSession, SessionError};
 
 /// Time limit of one call, including the start of a process. The process itself stops working on it earlier.
@@ -56,7 +56,7 @@ impl ReaderTools {
 
     /// Sets another time limit for a call than [`CALL_TIME`].
     #[must_use]
-    pub fn within(self, time: Duration) -> Self {
+    pub fn with_time_limit(self, time: Duration) -> Self {
         Self { time, ..self }
     }
 
@@ -66,14 +66,14 @@ impl ReaderTools {
         self.state.lock().await.failures.clone()
     }
 
-    async fn look(&self, tool: TreeTool, input: &Value) -> ToolReply {
+    async fn call_tool(&self, tool: TreeTool, input: &Value) -> ToolReply {
         let mut state = self.state.lock().await;
         // Taken out: if this call is cancelled, the process is killed with it, and no later call reads its
         // reply.
         let mut caller = match state.caller.take() {
             Some(caller) => caller,
             None if state.started >= MAX_CHILDREN => {
-                return ToolReply::wrong(
+                return ToolReply::error(
                     "this tool cannot be used any more in this review: go on without it",
                 );
             }
@@ -81,7 +81,7 @@ impl ReaderTools {
                 state.started += 1;
                 match ToolCallProcess::start(self) {
                     Ok(caller) => caller,
-                    Err(error) => return state.fail(told(&error, &[])),
+                    Err(error) => return state.fail(failure_text(&error, &[])),
                 }
             }
         };
@@ -95,9 +95,9 @@ impl ReaderTools {
                 error @ ProtocolError::TooLong { what: THE_CALL, .. },
             ))) => {
                 state.caller = Some(caller); // no line was sent yet
-                ToolReply::wrong(&error.to_string())
+                ToolReply::error(&error.to_string())
             }
-            Err(error) => state.fail(caller.session.end(error).await.what),
+            Err(error) => state.fail(caller.session.kill_on_error(error).await.what),
         }
     }
 }
@@ -106,7 +106,7 @@ impl ReaderToolsState {
     fn fail(&mut self, what: String) -> ToolReply {
         tracing::warn!(what, "a call of a tool failed");
         self.failures.push(what);
-        ToolReply::wrong(
+        ToolReply::error(
             "this call could not be carried out: what it looks at may be too much for the reader. Try another way",
         )
     }
@@ -117,23 +117,23 @@ const THE_CALL: &str = "the call";
 
 #[async_trait]
 impl RunTools for ReaderTools {
-    fn offered(&self) -> Vec<ToolDefinition> {
+    fn tool_definitions(&self) -> Vec<ToolDefinition> {
         let tool = |tool: ToolDescription| ToolDefinition {
             name: tool.name.to_owned(),
             description: tool.description,
             input_schema: tool.input_schema,
             cache_control: None,
         };
-        offered().into_iter().map(tool).collect()
+        tool_descriptions().into_iter().map(tool).collect()
     }
 
     async fn call(&self, name: &str, input: &Value) -> CallOutput {
-        let ToolReply { text, is_error } = match (TreeTool::named(name), name) {
-            (Some(tool), _) => self.look(tool, input).await,
-            (None, DIFF) => diff(&self.change, input),
+        let ToolReply { text, is_error } = match (TreeTool::from_name(name), name) {
+            (Some(tool), _) => self.call_tool(tool, input).await,
+            (None, DIFF) => call_diff(&self.change, input),
             (None, _) => {
-                let names: Vec<_> = offered().iter().map(|tool| tool.name).collect();
-                ToolReply::wrong(&format!("there is no tool `{name}`; there are: {}", names.join(", ")))
+                let names: Vec<_> = tool_descriptions().iter().map(|tool| tool.name).collect();
+                ToolReply::error(&format!("there is no tool `{name}`; there are: {}", names.join(", ")))
             }
         };
         CallOutput { text, is_error, denied: false }
@@ -141,7 +141,7 @@ impl RunTools for ReaderTools {
 
     /// Makes the next call use a new process, which lists the files again and may open new ones. It does not
     /// count towards the limit.
-    async fn renew(&self) {
+    async fn reset_state(&self) {
         let mut state = self.state.lock().await;
         if state.caller.take().is_some() {
             state.started -= 1;
@@ -177,14 +177,15 @@ impl ToolCallProcess {
             Some(calls) => calls + 1,
             None => {
                 let opened: OpenReply = self.session.open(request, MAX_OPENED_BYTES).await?;
-                opened.map_err(|error| SessionError::Reader(cleaned(error)))?;
+                opened.map_err(|error| SessionError::Reader(clean_error(error)))?;
                 1
             }
         };
         let call = TreeToolCall { number, tool, input: input.clone() };
-        let line = encode(THE_CALL, &call, MAX_CALL_BYTES).map_err(ChildError::from)?;
+        let line = encode_line(THE_CALL, &call, MAX_CALL_BYTES).map_err(ChildError::from)?;
         self.calls = Some(number);
-        let replied: NumberedReply = self.session.ask(&line, "its reply", MAX_REPLIED_BYTES).await?;
+        let replied: NumberedReply =
+            self.session.send_and_read(&line, "its reply", MAX_REPLIED_BYTES).await?;
         Ok(checked_reply(number, replied).map_err(ChildError::from)?)
     }
 }

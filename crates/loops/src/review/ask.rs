@@ -29,7 +29,7 @@ impl LeasedReview<'_> {
             Err(
                 EffectError::Refused(error @ ForgeError::RateLimited { .. })
                 | EffectError::Unanswered { error, is_last: false },
-            ) => Err(StepStopReason::of(error, self.clock.now(), self.forge.settle())),
+            ) => Err(StepStopReason::from_forge_error(error, self.clock.now(), self.forge.settle_time())),
             Err(
                 error @ (EffectError::Refused(_)
                 | EffectError::Unanswered { is_last: true, .. }
@@ -47,7 +47,7 @@ impl LeasedReview<'_> {
 /// raises.
 fn question(limit: MicroUsd, more: MicroUsd, most: Option<MicroUsd>) -> Effect {
     // A forge may interpret text between two dollar signs as a formula.
-    let shown = |sum: MicroUsd| markdown::plain(&sum.to_string());
+    let shown = |sum: MicroUsd| markdown::escape_text(&sum.to_string());
     let (limit_shown, more) = (shown(limit), shown(more));
     let all = most.map(|most| format!(", at most {} in all", shown(most))).unwrap_or_default();
     let body = format!(

@@ -8,7 +8,7 @@ use truing_core::port::{ComputedReview, PullRequest, PullRevision, RunRef, RunSt
 use truing_core::publish::Producer;
 use truing_core::slot::{StepOutcome, WaitReason};
 use truing_core::tier::{PullAuthor, PullFacts, Tier, TierChoice, TierRules};
-use truing_diff::{FileStatus, files};
+use truing_diff::{FileStatus, parse_files};
 use truing_forge::publisher::ReconcileOutcome;
 
 use super::LeasedReview;
@@ -17,7 +17,7 @@ use crate::stopped::StepStopReason;
 use crate::{desired, text};
 
 /// Chooses the tier of a pull request, by its facts and its change.
-pub(crate) fn choose(
+pub(crate) fn choose_tier(
     tiers: &TierRules,
     pull: &PullRequest,
     change: &ReviewedChange,
@@ -25,7 +25,7 @@ pub(crate) fn choose(
 ) -> TierChoice {
     let (mut paths, mut lines, mut has_uncounted) = (Vec::new(), 0_u64, false);
     let mut counted = BTreeSet::new();
-    for file in files(&change.diff) {
+    for file in parse_files(&change.diff) {
         // The rest of an unreadable change may contain anything.
         let Ok(file) = file else {
             has_uncounted = true;
@@ -69,7 +69,7 @@ impl LeasedReview<'_> {
             Tier::Off => true,
             Tier::Once => {
                 let is_mixed = begun.is_back && begun.known != begun.reviewed;
-                !self.asked && !is_mixed && self.once(begun).is_some_and(is_of_change)
+                !self.asked && !is_mixed && self.head_reviewed_once(begun).is_some_and(is_of_change)
             }
             Tier::Rules | Tier::Settled | Tier::Deep => false,
         }
@@ -77,7 +77,7 @@ impl LeasedReview<'_> {
 
     /// Returns the head that was reviewed, if a pull request has had its one review. A review that waits for
     /// budget does not count, nor does one without a model if there is a model now.
-    fn once<'b>(&self, begun: &'b RunStart) -> Option<&'b Sha> {
+    fn head_reviewed_once<'b>(&self, begun: &'b RunStart) -> Option<&'b Sha> {
         let outcome = &begun.last.as_ref()?.detail.outcome;
         let is_whole = matches!(outcome.kind, OutcomeKind::Reviewed | OutcomeKind::Partial)
             && outcome.until.is_none()
@@ -88,14 +88,14 @@ impl LeasedReview<'_> {
     /// Ends the run without a review. The pull request keeps the summary of its last review, and the head
     /// gets a status that is never green. In a repository whose reviews are off, the pull request shows
     /// nothing.
-    pub(super) async fn leave(
+    pub(super) async fn end_without_review(
         &self,
         pull: &PullRequest,
         begun: RunStart,
         choice: &TierChoice,
     ) -> Result<StepOutcome, StepStopReason> {
         let head = &pull.revision.head;
-        let once = self.once(&begun).cloned();
+        let once = self.head_reviewed_once(&begun).cloned();
         let reason = match (choice.tier, &once) {
             (Tier::Once, Some(reviewed)) => text::left_once(reviewed),
             (Tier::Off | Tier::Rules | Tier::Once | Tier::Settled | Tier::Deep, _) => {
@@ -109,20 +109,22 @@ impl LeasedReview<'_> {
         };
         if is_shown {
             let summary = text::not_reviewed(head, &reason);
-            let status = desired::pending(head, text::left_status(choice), &summary);
+            let status = desired::pending_status(head, text::left_status(choice), &summary);
             let shown = match (begun.last, begun.known) {
                 (Some(last), Some(known)) => {
                     let now = Some(head).filter(|now| **now != known.head);
-                    Some(self.restated((&known.head, now), last, &begun.dismissals).await?)
+                    Some(self.review_from_record((&known.head, now), last, &begun.dismissals).await?)
                 }
                 // Without a review there are no findings to keep, and a comment would only repeat the check.
-                (_, None) => Some(self.nothing(pull, &reason)),
+                (_, None) => Some(self.empty_review(pull, &reason)),
                 // The findings of a review whose record cannot be read stay unchanged.
                 (None, Some(_)) => None,
             };
             match shown {
                 Some(shown) => {
-                    self.store.restated(self.run, &ComputedReview { status: Some(status), ..shown }).await?;
+                    self.store
+                        .store_restated_review(self.run, &ComputedReview { status: Some(status), ..shown })
+                        .await?;
                 }
                 None => self.store.announce(self.run, Producer::Review, &summary, &status).await?,
             }
@@ -130,21 +132,21 @@ impl LeasedReview<'_> {
                 return Ok(StepOutcome::DueAt(until, WaitReason::Settling));
             }
         }
-        let outcome = skipped(&reason);
-        self.store.ended(self.run, &outcome, self.clock.now()).await?;
+        let outcome = skipped_outcome(&reason);
+        self.store.end_run(self.run, &outcome, self.clock.now()).await?;
         self.counts.run_ended("review", outcome.kind.as_str());
         tracing::info!(reason = outcome.reason, "left without a review");
-        let after = self.look().await?;
+        let after = self.load_pull_request().await?;
         let unmoved = after.revision == pull.revision && after.state == pull.state;
-        Ok(if unmoved { self.done(head, None) } else { StepOutcome::Again })
+        Ok(if unmoved { self.idle_outcome(head, None) } else { StepOutcome::Again })
     }
 
     /// Returns a result without findings and comments.
-    fn nothing(&self, pull: &PullRequest, reason: &str) -> ComputedReview {
+    fn empty_review(&self, pull: &PullRequest, reason: &str) -> ComputedReview {
         let PullRevision { head, base } = pull.revision.clone();
-        let detail = ReviewDetail::new(Some(head), base, skipped(reason));
+        let detail = ReviewDetail::new(Some(head), base, skipped_outcome(reason));
         let RunRef { id, key, .. } = self.run.clone();
-        let outcome = ReviewRecord::begin(id, key, detail, self.clock.now());
+        let outcome = ReviewRecord::new(id, key, detail, self.clock.now());
         ComputedReview {
             producer: Producer::Review,
             findings: Vec::new(),
@@ -155,7 +157,7 @@ impl LeasedReview<'_> {
     }
 }
 
-fn skipped(reason: &str) -> ReviewOutcome {
+fn skipped_outcome(reason: &str) -> ReviewOutcome {
     ReviewOutcome {
         kind: OutcomeKind::Skipped,
         reason: Some(reason.to_owned()),

@@ -11,7 +11,7 @@ use crate::machine::SystemClock;
 fn of_shop() -> RepositorySwitch {
     let engaged =
         SwitchEngagement { since: UnixMillis(2), by: "bob".into(), reason: None, mode: HaltMode::Finish };
-    RepositorySwitch { repository: RepositoryRef::named("acme/shop"), engaged }
+    RepositorySwitch { repository: RepositoryRef::from_name("acme/shop"), engaged }
 }
 
 #[test]
@@ -22,12 +22,13 @@ fn an_unreadable_switch_is_as_it_was_for_thirty_seconds_and_then_on() {
         KillSwitches { all, repositories: vec![of_shop()] }
     };
     let off = KillSwitches { all: KillSwitch::Off, repositories: vec![of_shop()] };
-    let after = |switches, seconds| remembered(Some((switches, Duration::from_secs(seconds))), UnixMillis(9));
+    let after =
+        |switches, seconds| cached_reading(Some((switches, Duration::from_secs(seconds))), UnixMillis(9));
     let first = after(&off, 29);
     assert_eq!((first.switches, first.freshness), (off.clone(), SwitchFreshness::Remembered));
     let then = after(&off, 30);
     assert_eq!(
-        (then.switches.all.engaged().unwrap().since, then.freshness),
+        (then.switches.all.engagement().unwrap().since, then.freshness),
         (UnixMillis(9), SwitchFreshness::Unknown)
     );
     assert_eq!(then.switches.repositories, off.repositories);
@@ -38,7 +39,7 @@ fn an_unreadable_switch_is_as_it_was_for_thirty_seconds_and_then_on() {
         "a switch that was on stays as it was"
     );
     assert!(
-        remembered(None, UnixMillis(9)).switches.all.engaged().is_some(),
+        cached_reading(None, UnixMillis(9)).switches.all.engagement().is_some(),
         "never read: not known to be off"
     );
 }
@@ -61,15 +62,15 @@ impl Scene {
     }
 
     fn run(&self) -> RunGate {
-        RunGate::of_run(&self.switches, RepositoryRef::named("acme/shop"))
+        RunGate::of_run(&self.switches, RepositoryRef::from_name("acme/shop"))
     }
 
     fn caller(&self) -> RunGate {
-        RunGate::of_caller(&self.switches, RepositoryRef::named("acme/shop"))
+        RunGate::of_caller(&self.switches, RepositoryRef::from_name("acme/shop"))
     }
 
     async fn turn(&self, mode: HaltMode) {
-        self.store.turn(&SwitchRequest::On { reason: None, mode: Some(mode) }, "ada").await.unwrap();
+        self.store.turn_switch(&SwitchRequest::On { reason: None, mode: Some(mode) }, "ada").await.unwrap();
     }
 }
 
@@ -80,12 +81,21 @@ const SILENT: Result<(), HaltReason> = Err(HaltReason::NoAnswer);
 async fn a_switch_that_is_on_stops_callers_and_in_mode_stop_runs_too() {
     let scene = Scene::new();
     let (run, caller, back) = (scene.run(), scene.caller(), scene.run().of_retraction());
-    assert_eq!((run.ask().await, run.go_on().await, caller.ask().await), (Ok(()), Ok(()), Ok(())));
+    assert_eq!(
+        (run.permit_write().await, run.go_on().await, caller.permit_write().await),
+        (Ok(()), Ok(()), Ok(()))
+    );
     scene.turn(HaltMode::Finish).await;
-    assert_eq!((run.ask().await, run.go_on().await, caller.ask().await), (Ok(()), Ok(()), HALTED));
+    assert_eq!(
+        (run.permit_write().await, run.go_on().await, caller.permit_write().await),
+        (Ok(()), Ok(()), HALTED)
+    );
     scene.turn(HaltMode::Stop).await;
-    assert_eq!((run.ask().await, run.go_on().await, caller.ask().await), (HALTED, HALTED, HALTED));
-    assert_eq!((back.ask().await, back.go_on().await), (Ok(()), Ok(())));
+    assert_eq!(
+        (run.permit_write().await, run.go_on().await, caller.permit_write().await),
+        (HALTED, HALTED, HALTED)
+    );
+    assert_eq!((back.permit_write().await, back.go_on().await), (Ok(()), Ok(())));
 }
 
 #[tokio::test]
@@ -94,7 +104,7 @@ async fn without_an_answer_of_the_store_no_write_is_made_and_a_run_goes_on_for_t
     let (run, caller) = (scene.run(), scene.caller());
     let off = scene.switches.read().await;
     assert_eq!(off.freshness, SwitchFreshness::Now);
-    let after = |age| remembered(Some((&off.switches, age)), UnixMillis(9));
+    let after = |age| cached_reading(Some((&off.switches, age)), UnixMillis(9));
     let soon = after(REMEMBERED - Duration::from_millis(1));
     assert_eq!((run.admit(&soon, true), run.admit(&soon, false)), (SILENT, Ok(())));
     assert_eq!(caller.admit(&soon, true), SILENT);
@@ -102,7 +112,7 @@ async fn without_an_answer_of_the_store_no_write_is_made_and_a_run_goes_on_for_t
     assert_eq!((run.admit(&late, true), run.admit(&late, false)), (SILENT, SILENT));
     scene.turn(HaltMode::Stop).await;
     let stopped = scene.switches.read().await.switches;
-    let soon = remembered(Some((&stopped, Duration::ZERO)), UnixMillis(9));
+    let soon = cached_reading(Some((&stopped, Duration::ZERO)), UnixMillis(9));
     assert_eq!(run.admit(&soon, false), HALTED);
 }
 
@@ -121,9 +131,9 @@ async fn a_run_that_lost_its_lease_makes_no_write() {
         },
         ..Slot::new(key.clone())
     };
-    let version = scene.store.commit(&[(SlotVersion(0), leased(3))]).await.unwrap()[0].unwrap();
-    assert_eq!(run(3).ask().await, Ok(()));
-    scene.store.commit(&[(version, leased(5))]).await.unwrap()[0].unwrap();
-    assert_eq!(run(3).ask().await, Err(HaltReason::LeaseLost { last: FencingToken(5) }));
-    assert_eq!((run(3).go_on().await, run(5).ask().await), (Ok(()), Ok(())));
+    let version = scene.store.commit_slots(&[(SlotVersion(0), leased(3))]).await.unwrap()[0].unwrap();
+    assert_eq!(run(3).permit_write().await, Ok(()));
+    scene.store.commit_slots(&[(version, leased(5))]).await.unwrap()[0].unwrap();
+    assert_eq!(run(3).permit_write().await, Err(HaltReason::LeaseLost { last: FencingToken(5) }));
+    assert_eq!((run(3).go_on().await, run(5).permit_write().await), (Ok(()), Ok(())));
 }

@@ -11,7 +11,7 @@ use truing_git::{Mirror, NewCommit, PrivateFolder, StagedChanges};
 
 use super::ReleaseDecision;
 use super::drafts::{DraftState, JobDrafts};
-use super::effects::pushed;
+use super::effects::check_push_outcome;
 use super::error::SyncRunError;
 use super::port::{CodeMigration, CodeMigrationError, UncheckedMigration};
 use super::pulls::{BranchState, JobPullRequests};
@@ -66,24 +66,25 @@ impl SyncRun<'_> {
         decided: &ReleaseDecision,
     ) -> Result<SyncRunEnd, SyncRunError> {
         let version = decided.to.to_string();
-        let Some(porter) = self.job.porter else { return Ok(self.asking(&version, decided)) };
+        let Some(porter) = self.job.porter else { return Ok(self.question_end(&version, decided)) };
         let BumpContext { mirror, tip, saved, .. } = ground;
         if let Some(url) = saved.foreign.clone() {
             return Err(SyncRunError::Foreign { branch: self.drafts().branch(), url });
         }
         let draft = saved.draft.as_ref();
         if let Some((draft, active)) = draft.and_then(|draft| Some((draft, draft.active.as_ref()?))) {
-            let why = format!("{} is somebody's: {}", draft.pull.url, active.words());
-            return Ok(SyncRunEnd::of(Outcome::Blocked, why, QuestionUpdate::Same));
+            let why = format!("{} is somebody's: {}", draft.pull.url, active.activity_text());
+            return Ok(SyncRunEnd::new(Outcome::Blocked, why, QuestionUpdate::Same));
         }
         if let (Some(draft), Some(port)) =
             (draft, job.progress.as_ref().filter(|port| port.version == version && port.waits))
         {
             let url = &draft.pull.url;
             log.pull = Some(JobPull { kind: JobPullKind::Wip, url: url.clone() });
-            let (title, text) = words::undecided(self.about(&version), url, &port.questions);
+            let (title, text) =
+                words::undecided_question(self.release_subject(&version), url, &port.questions);
             let why = format!("{url} waits for an answer of people");
-            return Ok(SyncRunEnd::of(
+            return Ok(SyncRunEnd::new(
                 Outcome::Asked,
                 why,
                 QuestionUpdate::This(QuestionDraft { version, title, text }),
@@ -91,10 +92,10 @@ impl SyncRun<'_> {
         }
         if self.job.dry_run {
             let why = format!("a model would port the code to {version}: nobody has asked it");
-            return Ok(SyncRunEnd::of(Outcome::Rehearsed, why, QuestionUpdate::Same));
+            return Ok(SyncRunEnd::new(Outcome::Rehearsed, why, QuestionUpdate::Same));
         }
 
-        log.begin(SyncStep::Change);
+        log.begin_step(SyncStep::Change);
         self.go_on().await?;
         let clone = PrivateFolder::new().map_err(SyncRunError::Folder)?;
         mirror.private_clone(tip, &[], clone.path()).await?;
@@ -118,22 +119,22 @@ impl SyncRun<'_> {
         let mut spent = ModelSpend::default();
         let before = draft.map(|draft| (&draft.pull.head, draft.pull.body.as_str()));
         let ported = Box::pin(port.make(before, &mut spent)).await;
-        log.spent(spent);
+        log.set_spend(spent);
         let ported = match ported {
             Ok(ported) => ported,
             Err(CodeMigrationError::Money(why)) => {
-                return Ok(SyncRunEnd::of(Outcome::Held, why, QuestionUpdate::Same));
+                return Ok(SyncRunEnd::new(Outcome::Held, why, QuestionUpdate::Same));
             }
             Err(CodeMigrationError::Halted(reason)) => return Err(GateHalt::from(reason).into()),
             Err(error) => return Err(error.into()),
         };
 
-        log.begin(SyncStep::Verify);
+        log.begin_step(SyncStep::Verify);
         self.go_on().await?;
         let changes = [ported.changes.as_slice(), &written];
-        let checked = Box::pin(self.checks(mirror).of(tip, &changes, "port")).await?;
+        let checked = Box::pin(self.checks(mirror).run_checks(tip, &changes, "port")).await?;
 
-        log.begin(SyncStep::Publish);
+        log.begin_step(SyncStep::Publish);
         self.go_on().await?;
         let work = &ported.work;
         let is_done = ported.cut_off.is_none()
@@ -159,7 +160,7 @@ impl SyncRun<'_> {
     ) -> Result<SyncRunEnd, SyncRunError> {
         let BumpContext { mirror, tip, base, stands, saved, pulls } = *ground;
         let version = decided.to.to_string();
-        let about = self.about(&version);
+        let about = self.release_subject(&version);
         let staged = mirror.stage(tip, ported.folder.path(), None).await?;
         let expected = match stands.head() {
             Some(head) => Some(head.clone()),
@@ -169,7 +170,7 @@ impl SyncRun<'_> {
         };
         self.push(staged, &self.job.config.branch, expected.as_ref(), &self.message(about, decided)).await?;
         self.go_on().await?;
-        let body = words::ported(about, decided, ported, checked);
+        let body = words::port_text(about, decided, ported, checked);
         let shown = pulls.show(stands, base, SyncVerdict::Bump, &body).await?;
         let without = self.without_labels();
         let why = format!("{} {version} is followed by {}{without}", self.job.config.package, shown.url);
@@ -178,7 +179,7 @@ impl SyncRun<'_> {
         }
         log.pull = Some(shown);
         job.progress = None;
-        Ok(SyncRunEnd::of(Outcome::Bumped, why, QuestionUpdate::Nothing))
+        Ok(SyncRunEnd::new(Outcome::Bumped, why, QuestionUpdate::Nothing))
     }
 
     /// Saves the port in the draft.
@@ -193,7 +194,7 @@ impl SyncRun<'_> {
     ) -> Result<SyncRunEnd, SyncRunError> {
         let BumpContext { mirror, tip, base, saved, .. } = *ground;
         let version = decided.to.to_string();
-        let about = self.about(&version);
+        let about = self.release_subject(&version);
         let drafts = self.drafts();
         let staged = mirror.stage(tip, ported.folder.path(), None).await?;
         let branch = drafts.branch();
@@ -209,7 +210,7 @@ impl SyncRun<'_> {
         let asks = if questions.is_empty() {
             QuestionUpdate::Same
         } else {
-            let (title, text) = words::undecided(about, &shown.url, questions);
+            let (title, text) = words::undecided_question(about, &shown.url, questions);
             QuestionUpdate::This(QuestionDraft { version: version.clone(), title, text })
         };
         let known = job.progress.as_ref().filter(|port| port.version == version);
@@ -224,14 +225,14 @@ impl SyncRun<'_> {
         let what = words::open_ends(ported, checked);
         // A run that waits for people has not failed.
         let ended = if now.waits || now.is_beyond(saved.draft.as_ref().and(job.progress.as_ref())) {
-            SyncRunEnd::of(
+            SyncRunEnd::new(
                 Outcome::Saved,
                 format!("the port is not finished: {what}; {} holds it{}", shown.url, self.without_drafts()),
                 asks,
             )
         } else {
             let why = format!("the port is no further than before: {what}; {} holds it", shown.url);
-            SyncRunEnd::of(Outcome::Failed, why, QuestionUpdate::Same)
+            SyncRunEnd::new(Outcome::Failed, why, QuestionUpdate::Same)
         };
         log.pull = Some(shown);
         job.progress = Some(now);
@@ -257,6 +258,6 @@ impl SyncRun<'_> {
             at: self.effects.clock.now(),
         };
         let commit = staged.commit(&new).await?;
-        pushed(self.effects.push(&commit, self.remote, branch, expected).await?, branch)
+        check_push_outcome(self.effects.push(&commit, self.remote, branch, expected).await?, branch)
     }
 }

@@ -19,22 +19,23 @@ use truing_core::RepoPath;
 use truing_core::id::CommentId;
 use truing_core::line;
 use truing_core::sync::classify::{
-    FunctionJudgement, MirroredFunction, ReleaseClassification, ReleaseSide, asked, complete,
+    FunctionJudgement, MirroredFunction, ReleaseClassification, ReleaseSide, check_completeness,
+    functions_to_classify,
 };
 use truing_core::sync::job::{CachedClassification, JobState};
 use truing_core::sync::record::SyncOutcome as Outcome;
 use truing_core::sync::{PinManifest, UnguardedPart};
 use truing_git::PrivateFolder;
 use truing_reader::protocol::ToolsRequest;
-use truing_reader::redact::redact;
+use truing_reader::redact::redact_secrets;
 
 use super::error::SyncRunError;
-use super::material::{cut, files_of, patches};
+use super::material::{files_of, release_patches, truncate_with_note};
 use super::port::MigrationAgent;
 use super::run::SyncRun;
 use super::run_log::{QuestionUpdate, RunLog, SyncRunEnd};
 use super::{ReleaseDecision, SyncDecisionError, change, counterparts};
-use crate::agent::{BuiltPrompt, ModelSpend, ModelTask, TracedTools, hash_of, unheld};
+use crate::agent::{BuiltPrompt, ModelSpend, ModelTask, TracedTools, hash_of, invalid_report_reason};
 use truing_core::port::GateHalt;
 
 /// The names of the model in traces.
@@ -91,7 +92,7 @@ impl SyncRun<'_> {
         decided: &mut ReleaseDecision,
     ) -> Result<Option<SyncRunEnd>, SyncRunError> {
         let Some(porter) = self.job.porter.filter(|_| self.job.config.classifies) else { return Ok(None) };
-        let functions = match asked(&decided.decision) {
+        let functions = match functions_to_classify(&decided.decision) {
             Ok(functions) => functions,
             Err(why) => {
                 self.conclude(decided, &[], ReleaseClassification::in_vain(why));
@@ -113,13 +114,13 @@ impl SyncRun<'_> {
             .filter(|known| beside.heard.is_none_or(|heard| known.heard.as_ref() == Some(heard)));
         let said = match known {
             Some(known) => known.said.clone(),
-            None if self.job.dry_run => return Ok(Some(unasked(&functions))),
+            None if self.job.dry_run => return Ok(Some(dry_run_end(&functions))),
             None => {
                 self.go_on().await?;
                 let mut spent = ModelSpend::default();
-                let said = Box::pin(self.look(porter, &functions, &material, &mut spent)).await;
+                let said = Box::pin(self.ask_model(porter, &functions, &material, &mut spent)).await;
                 let was_paid = spent.turns > 0;
-                log.spent(spent);
+                log.set_spend(spent);
                 let said = said?;
                 // A question that cost nothing can be asked again.
                 if was_paid {
@@ -143,7 +144,7 @@ impl SyncRun<'_> {
     ) {
         let verdict = said.verdict(functions);
         let reason = said.reason(verdict, &decided.decision);
-        decided.ruled(self.job.config, verdict, reason);
+        decided.apply_verdict(self.job.config, verdict, reason);
         decided.classification = Some(said);
     }
 
@@ -169,7 +170,7 @@ impl SyncRun<'_> {
         let mut ours = BTreeMap::new();
         for (_, path) in &pairs {
             // A tracked symbolic link is not shown.
-            if let Ok(Some(bytes)) = change::plain(project, path) {
+            if let Ok(Some(bytes)) = change::read_plain_file(project, path) {
                 ours.insert(path.clone(), bytes);
             }
         }
@@ -178,7 +179,7 @@ impl SyncRun<'_> {
                 decided.decision.unguarded.iter().find(|known| {
                     known.symbol == one.symbol && known.file.as_deref() == Some(one.file.as_str())
                 });
-            let why = found.map(UnguardedPart::words).unwrap_or_default();
+            let why = found.map(UnguardedPart::change_text).unwrap_or_default();
             format!("{} {}: {why}", one.file, one.symbol)
         };
         let mirror = pairs.iter().filter(|(theirs, _)| files.contains(theirs));
@@ -196,11 +197,14 @@ impl SyncRun<'_> {
                 mirror.map(|(theirs, own)| format!("{theirs} = {own}")).collect::<Vec<_>>().join("\n"),
             ),
             ("pinned", pinned.collect::<Vec<_>>().join("\n")),
-            ("changes", cut(&patches(&files, &decided.from, &before, &decided.to, &after))),
+            (
+                "changes",
+                truncate_with_note(&release_patches(&files, &decided.from, &before, &decided.to, &after)),
+            ),
         ];
-        let system = PromptValues::default().with("max_turns", self.job.config.turns.to_string());
+        let system = PromptValues::default().with_value("max_turns", self.job.config.turns.to_string());
         let agent = &porter.agent;
-        let told = agent.told(SYNC_CLASSIFY.system, &system, SYNC_CLASSIFY.task, &values)?;
+        let told = agent.build_prompt(SYNC_CLASSIFY.system, &system, SYNC_CLASSIFY.task, &values)?;
         let own = hash_of(ours.iter().flat_map(|(path, bytes)| [path.as_bytes(), bytes.as_slice()]));
         let digest = [told.hash.as_str(), &agent.model, &told.brief.task, &own].map(str::as_bytes);
         let digest = hash_of(digest);
@@ -208,7 +212,7 @@ impl SyncRun<'_> {
     }
 
     /// Asks the model. Only the kill switch is an error; other failures count as doubt.
-    async fn look(
+    async fn ask_model(
         &self,
         porter: &MigrationAgent,
         functions: &[MirroredFunction],
@@ -233,7 +237,7 @@ impl SyncRun<'_> {
             ..agent.limits
         };
         let wrong = |answers: &JudgementReport| {
-            let whole = complete(functions, answers.functions.iter().map(|one| &one.function));
+            let whole = check_completeness(functions, answers.functions.iter().map(|one| &one.function));
             let there = || {
                 answers.check(|release, file| match release {
                     ReleaseSide::Before => material.before.get(file).cloned(),
@@ -244,17 +248,17 @@ impl SyncRun<'_> {
         };
         let gate = Arc::clone(self.effects.gate);
         let task = ModelTask { purse, name: (RUN, AGENT), told: &material.told, limits, gate };
-        let ran = agent.sent(task, &tools, spent, wrong).await.map_err(GateHalt::from)?;
+        let ran = agent.run_task(task, &tools, spent, wrong).await.map_err(GateHalt::from)?;
         let wrong = wrong(&ran.items).map(|why| format!("what it reported does not hold: {why}"));
-        Ok(match unheld(&ran.end, wrong) {
-            None => ReleaseClassification { functions: kept(ran.items), in_vain: None },
-            Some(why) => ReleaseClassification::in_vain(redact(&why)),
+        Ok(match invalid_report_reason(&ran.end, wrong) {
+            None => ReleaseClassification { functions: storable_judgements(ran.items), in_vain: None },
+            Some(why) => ReleaseClassification::in_vain(redact_secrets(&why)),
         })
     }
 }
 
 /// Returns the end of a dry run, which names the functions that a model would be asked about.
-fn unasked(functions: &[MirroredFunction]) -> SyncRunEnd {
+fn dry_run_end(functions: &[MirroredFunction]) -> SyncRunEnd {
     let names = functions.iter().take(NAMED).map(|one| format!("{} in {}", one.symbol, one.file));
     let mut names = names.collect::<Vec<_>>().join(", ");
     if let Some(more @ 1..) = functions.len().checked_sub(NAMED) {
@@ -263,7 +267,7 @@ fn unasked(functions: &[MirroredFunction]) -> SyncRunEnd {
     let why = format!(
         "a model would be asked whether these functions have to be ported: {names}; nobody has asked it"
     );
-    SyncRunEnd::of(Outcome::Rehearsed, why, QuestionUpdate::Same)
+    SyncRunEnd::new(Outcome::Rehearsed, why, QuestionUpdate::Same)
 }
 
 /// Writes the files into a folder of their own. Paths come from the project and from archives; none may lead
@@ -286,10 +290,10 @@ fn laid_out(material: &ClassifyMaterial) -> io::Result<PrivateFolder> {
 }
 
 /// Prepares answers for storage and display: without secrets, and cut to a limit.
-fn kept(answers: JudgementReport) -> Vec<FunctionJudgement> {
+fn storable_judgements(answers: JudgementReport) -> Vec<FunctionJudgement> {
     let one = |one: FunctionJudgement| FunctionJudgement {
-        reason: redact(&one.reason),
-        excerpt: line::cut(redact(&one.excerpt), MAX_EXCERPT),
+        reason: redact_secrets(&one.reason),
+        excerpt: line::truncate_text(redact_secrets(&one.excerpt), MAX_EXCERPT),
         ..one
     };
     answers.functions.into_iter().map(one).collect()

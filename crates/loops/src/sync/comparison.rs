@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use globset::escape;
 use truing_core::sync::{
-    ReleaseSources, SyncDecision, SyncDecisionInput, SyncVerdict, UnguardedPart, decide,
+    ReleaseSources, SyncDecision, SyncDecisionInput, SyncVerdict, UnguardedPart, decide_sync,
 };
 use truing_core::version::PackageVersion;
 use truing_reader::sources::ProjectFacts;
@@ -47,7 +47,7 @@ impl<'a> ReleaseComparison<'a> {
     ) -> Result<Self, SyncDecisionError> {
         let DecisionRequest { job, project, manifest, .. } = *question;
         let pairs = counterparts(job, project);
-        let (taken, unreported) = own::taken(job, project, &pairs, history.reader).await;
+        let (taken, unreported) = own::load_project_copies(job, project, &pairs, history.reader).await;
         let bases: Vec<String> = taken.inherited.iter().cloned().collect();
         let mirrored: Vec<String> = pairs.iter().map(|(theirs, _)| escape(theirs)).collect();
         let request = ReleaseQuery { manifest, mirrored: mirrored.clone(), bases: &bases };
@@ -56,7 +56,7 @@ impl<'a> ReleaseComparison<'a> {
     }
 
     /// Compares with a release.
-    pub(super) async fn with(
+    pub(super) async fn compare_with(
         &self,
         history: &ReleaseHistory<'_>,
         to: &PackageVersion,
@@ -70,7 +70,7 @@ impl<'a> ReleaseComparison<'a> {
             None => {
                 let file = project.join(&job.constraint_file);
                 DependentProject::read(project, &place_of(job, &file), &self.taken.imports)
-                    .harmless(&self.before, &after)
+                    .harmless_changes(&self.before, &after)
             }
         };
         let step = SyncDecisionInput {
@@ -82,13 +82,13 @@ impl<'a> ReleaseComparison<'a> {
             from: &self.before,
             to: &after,
         };
-        let mut decision = decide(&step);
+        let mut decision = decide_sync(&step);
         decision.unguarded.extend(self.unreported.clone());
         Ok(ComparedRelease { decision, after })
     }
 
     /// Completes the decision about a release with the first release that has each change, and the new range.
-    pub(super) async fn decided(
+    pub(super) async fn complete_decision(
         &self,
         history: &mut ReleaseHistory<'_>,
         to: PackageVersion,
@@ -99,12 +99,12 @@ impl<'a> ReleaseComparison<'a> {
         if self.spec.as_ref().is_some_and(is_open) {
             decision.reason += &open_range(&to);
         }
-        let floor = history.date(&mut decision, &self.from, &self.before, &to, &after).await?;
+        let floor = history.date_changes(&mut decision, &self.from, &self.before, &to, &after).await?;
         let style = self.question.job.style;
         let spec_after = self.spec.as_ref().and_then(|spec| match decision.verdict {
             SyncVerdict::Skip => Some(spec.clone()),
-            SyncVerdict::Relax => spec.following(style, &to, None),
-            SyncVerdict::Bump => spec.following(style, &to, Some(floor.as_ref().unwrap_or(&to))),
+            SyncVerdict::Relax => spec.with_release(style, &to, None),
+            SyncVerdict::Bump => spec.with_release(style, &to, Some(floor.as_ref().unwrap_or(&to))),
             SyncVerdict::Ask => None,
         });
         let (from, spec_before) = (self.from.clone(), self.spec.clone());
@@ -126,7 +126,7 @@ impl<'a> ReleaseComparison<'a> {
     /// Returns the newest release before `to` that by itself only requires a wider range. It is a binary
     /// search that assumes a change to persist. A release that cannot be fetched or read counts as requiring
     /// more.
-    pub(super) async fn relaxed(
+    pub(super) async fn newest_relaxable(
         &self,
         history: &ReleaseHistory<'_>,
         to: &PackageVersion,
@@ -140,7 +140,7 @@ impl<'a> ReleaseComparison<'a> {
         let (mut found, mut rest) = (None, between.as_slice());
         while let Some(middle) = rest.get(rest.len() / 2).copied() {
             let (before, after) = rest.split_at(rest.len() / 2);
-            let compared = self.with(history, middle).await;
+            let compared = self.compare_with(history, middle).await;
             let verdict = compared.map(|compared| compared.decision.verdict);
             if matches!(verdict, Ok(SyncVerdict::Skip | SyncVerdict::Relax)) {
                 found = Some(middle.clone());

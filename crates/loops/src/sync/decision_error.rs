@@ -18,10 +18,10 @@ pub enum SyncDecisionError {
     #[error(transparent)]
     Archive(#[from] ArchiveFetchError),
     /// An archive cannot be read.
-    #[error("{}", about(name, source))]
+    #[error("{}", format_source_error(name, source))]
     Sources { name: String, source: SourcesError },
     /// The project's source cannot be read.
-    #[error("{}", about(&folder.display().to_string(), source))]
+    #[error("{}", format_source_error(&folder.display().to_string(), source))]
     Project {
         /// The folder of the project.
         folder: PathBuf,
@@ -88,7 +88,7 @@ pub enum SyncDecisionError {
 }
 
 /// Formats the fault of an archive or a project, whose name appears once.
-fn about(name: &str, source: &SourcesError) -> String {
+fn format_source_error(name: &str, source: &SourcesError) -> String {
     let why = source.to_string();
     if why.contains(name) { why } else { format!("{name}: {why}") }
 }

@@ -5,7 +5,7 @@ use truing_config::sync::JobConfig;
 use truing_core::effect::Effect;
 use truing_core::id::Topic;
 use truing_core::port::{BranchPull, ForgeError, ForgeRead as _, PullDraft, PullState};
-use truing_core::sync::course::{BranchActivity, active};
+use truing_core::sync::course::{BranchActivity, find_activity};
 use truing_core::sync::record::{JobPull, JobPullKind};
 use truing_forge::{AnyForgeServer, ForgeServer as _, RepositoryClient};
 
@@ -55,7 +55,7 @@ impl JobDrafts<'_> {
     }
 
     /// Reads the state of the drafts.
-    pub(super) async fn look(&self) -> Result<DraftState, ForgeError> {
+    pub(super) async fn load_state(&self) -> Result<DraftState, ForgeError> {
         let prefix = self.topic("");
         let mut saved = DraftState::default();
         for pull in self.forge.pulls_from(&self.branch()).await?.into_iter().filter(BranchPull::is_open) {
@@ -63,7 +63,7 @@ impl JobDrafts<'_> {
             match topic.strip_prefix(prefix.as_str()).map(str::to_owned) {
                 Some(version) if saved.draft.is_none() => {
                     let activity = self.forge.activity(pull.number).await?;
-                    let active = active(&activity, &pull.head, |email| email == self.job.author.email);
+                    let active = find_activity(&activity, &pull.head, |email| email == self.job.author.email);
                     saved.draft = Some(DraftPullRequest { pull, version, active });
                 }
                 Some(_) => {}
@@ -112,7 +112,7 @@ impl JobDrafts<'_> {
     /// Closes the draft with a comment on the reason. A repeated call does not repeat the comment.
     pub(super) async fn close(&self, draft: &DraftPullRequest, why: &str) -> Result<(), SyncRunError> {
         let DraftPullRequest { pull, version, .. } = draft;
-        let (number, body) = (pull.number, words::ended(why, &pull.body));
+        let (number, body) = (pull.number, words::closed_draft_text(why, &pull.body));
         if pull.body.trim() != body.trim() {
             let (topic, title) = (self.topic(version), pull.title.clone());
             self.writes.perform(&Effect::EditPull { number, topic, title, body }).await?;

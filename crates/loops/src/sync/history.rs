@@ -34,7 +34,7 @@ pub(super) struct ReleaseHistory<'a> {
 }
 
 impl ReleaseHistory<'_> {
-    fn place(&self, version: &PackageVersion) -> Result<usize, SyncDecisionError> {
+    fn version_index(&self, version: &PackageVersion) -> Result<usize, SyncDecisionError> {
         self.releases.iter().position(|release| release.version == *version).ok_or_else(|| {
             SyncDecisionError::NoRelease {
                 package: self.job.package.clone(),
@@ -51,7 +51,7 @@ impl ReleaseHistory<'_> {
     ) -> Result<ReleaseSources, SyncDecisionError> {
         let symbols = request.manifest.rows.keys().cloned().collect();
         let (mirrored, bases) = (request.mirrored.clone(), request.bases.to_vec());
-        self.read(self.place(version)?, symbols, (mirrored, bases)).await
+        self.read(self.version_index(version)?, symbols, (mirrored, bases)).await
     }
 
     /// Returns the fate of these definitions in a release; an empty list reads nothing.
@@ -63,7 +63,7 @@ impl ReleaseHistory<'_> {
         if symbols.is_empty() {
             return Ok(BTreeMap::new());
         }
-        let read = self.read(self.place(version)?, symbols.to_vec(), Default::default()).await;
+        let read = self.read(self.version_index(version)?, symbols.to_vec(), Default::default()).await;
         read.map(|sources| sources.symbols)
     }
 
@@ -83,7 +83,7 @@ impl ReleaseHistory<'_> {
     /// Finds the first release that changed each definition, and the oldest one whose definitions all equal
     /// those of the newest, which is the floor of a port. It is a binary search that assumes a change to
     /// persist.
-    pub(super) async fn date(
+    pub(super) async fn date_changes(
         &mut self,
         decision: &mut SyncDecision,
         from: &PackageVersion,
@@ -91,7 +91,7 @@ impl ReleaseHistory<'_> {
         to: &PackageVersion,
         after: &ReleaseSources,
     ) -> Result<Option<PackageVersion>, SyncDecisionError> {
-        let (first, last) = (self.place(from)?, self.place(to)?);
+        let (first, last) = (self.version_index(from)?, self.version_index(to)?);
         if first >= last || matches!(decision.verdict, SyncVerdict::Skip) {
             return Ok(None);
         }
@@ -99,17 +99,21 @@ impl ReleaseHistory<'_> {
         let mut floor = first;
         for change in &mut decision.changed {
             let symbol = &change.symbol;
-            let (old, new) = (raw(before, symbol), raw(after, symbol));
-            let changed = self.first(first, last, &symbols, |sources| raw(sources, symbol) != old).await?;
+            let (old, new) = (raw_digest(before, symbol), raw_digest(after, symbol));
+            let changed = self
+                .first_release(first, last, &symbols, |sources| raw_digest(sources, symbol) != old)
+                .await?;
             change.first_in = self.releases.get(changed).map(|release| release.version.to_string());
-            let settled = self.first(first, last, &symbols, |sources| raw(sources, symbol) == new).await?;
+            let settled = self
+                .first_release(first, last, &symbols, |sources| raw_digest(sources, symbol) == new)
+                .await?;
             floor = floor.max(settled);
         }
         Ok((floor > first).then(|| self.releases.get(floor)).flatten().map(|release| release.version.clone()))
     }
 
     /// Returns the first release after `before` that satisfies `holds`, given that the one at `is_so` does.
-    async fn first(
+    async fn first_release(
         &mut self,
         mut before: usize,
         mut is_so: usize,
@@ -132,7 +136,7 @@ impl ReleaseHistory<'_> {
 }
 
 /// Returns the digest of a definition's lines, if it exists.
-fn raw<'a>(sources: &'a ReleaseSources, symbol: &str) -> Option<&'a str> {
+fn raw_digest<'a>(sources: &'a ReleaseSources, symbol: &str) -> Option<&'a str> {
     match sources.symbols.get(symbol) {
         Some(SymbolState::Defined(definition)) => Some(&definition.digests.raw),
         Some(SymbolState::Gone | SymbolState::Elsewhere) | None => None,

@@ -13,8 +13,8 @@ use truing_upstream::archives::ArchiveFolder;
 use truing_upstream::index::PackageIndex;
 
 use super::history::{ReleaseHistory, ReleaseQuery};
-use super::own::own;
-use super::{AvailableReleases, DecisionRequest, SyncDecisionError, counterparts, seen};
+use super::own::load_project_facts;
+use super::{AvailableReleases, DecisionRequest, SyncDecisionError, counterparts, find_releases};
 use crate::reader::ChildReader;
 
 /// The pins that a project could have.
@@ -32,7 +32,7 @@ pub struct ProposedManifest {
 ///
 /// # Errors
 /// [`SyncDecisionError`]
-pub fn proposed<'a>(
+pub fn propose_manifest<'a>(
     question: DecisionRequest<'a>,
     (index, archives, reader): (&'a PackageIndex, &'a ArchiveFolder, &'a ChildReader),
 ) -> BoxFuture<'a, Result<ProposedManifest, SyncDecisionError>> {
@@ -44,7 +44,7 @@ pub fn proposed<'a>(
             let pairs = counterparts(job, project);
             match job.registry {
                 PackageRegistry::Pypi => {
-                    let found = own(job, project, &pairs, reader).await?;
+                    let found = load_project_facts(job, project, &pairs, reader).await?;
                     not_guarded
                         .extend(found.unreadable.iter().map(|(file, why)| (file.clone(), why.clone())));
                     wanted = rows_of(&found, &pairs);
@@ -55,7 +55,7 @@ pub fn proposed<'a>(
                 }
             }
         }
-        let AvailableReleases { releases, newest, from, .. } = seen(&question, index).await?;
+        let AvailableReleases { releases, newest, from, .. } = find_releases(&question, index).await?;
         let is_found = question.manifest.rows.is_empty();
         let mut manifest = PinManifest { rows: wanted };
         let history = ReleaseHistory {
@@ -108,14 +108,14 @@ pub fn proposed<'a>(
             }
         });
         if is_found {
-            once(&mut manifest, &sources);
+            remove_duplicate_rows(&mut manifest, &sources);
         }
         Ok(ProposedManifest { at: from, manifest, not_guarded })
     })
 }
 
 /// Keeps one row of each definition: by its own name if present, else by one that is certainly overridden.
-fn once(manifest: &mut PinManifest, sources: &ReleaseSources) {
+fn remove_duplicate_rows(manifest: &mut PinManifest, sources: &ReleaseSources) {
     let mut names: Vec<_> = manifest
         .rows
         .iter()

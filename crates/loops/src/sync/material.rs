@@ -18,7 +18,7 @@ const MAX_SHOWN: usize = 160 << 10;
 const CONTEXT: usize = 40;
 
 /// Returns the differences of files between two releases.
-pub(super) fn patches(
+pub(super) fn release_patches(
     files: &[String],
     from: &PackageVersion,
     before: &BTreeMap<String, String>,
@@ -58,7 +58,7 @@ pub(super) async fn files_of(
 }
 
 /// Returns the beginning of a text that is too long, with a note on the cut.
-pub(super) fn cut(text: &str) -> String {
+pub(super) fn truncate_with_note(text: &str) -> String {
     if text.len() <= MAX_SHOWN {
         return text.to_owned();
     }

@@ -103,17 +103,18 @@ impl ReleaseNoteWriter<'_> {
     /// [`ReleaseNoteError`]
     pub(super) async fn write(&self, project: &Path) -> Result<Vec<FileContentChange>, ReleaseNoteError> {
         let mut written = Vec::new();
-        let next = if self.job.counts { Some(self.count(project, &mut written).await?) } else { None };
+        let next =
+            if self.job.counts { Some(self.increment_version(project, &mut written).await?) } else { None };
         if let Some(path) = &self.job.changelog_file {
-            let old = change::plain(project, path)?.and_then(|bytes| String::from_utf8(bytes).ok());
+            let old = change::read_plain_file(project, path)?.and_then(|bytes| String::from_utf8(bytes).ok());
             let old = old.ok_or_else(|| ReleaseNoteError::NoText(path.clone()))?;
             let wrong = |why| ReleaseNoteError::Changelog { path: path.clone(), why };
-            let newest = changelog::newest(&old).map_err(wrong)?;
+            let newest = changelog::newest_entry(&old).map_err(wrong)?;
             let entry = self.entry(newest, next, path).await?;
             let line = self.line();
             let was_ours = |one: &str| self.was_ours(one);
             let news = ChangelogLine { line: &line, was_ours: &was_ours, date: self.date };
-            let text = changelog::with(&old, news, entry).map_err(wrong)?;
+            let text = changelog::add_line(&old, news, entry).map_err(wrong)?;
             if text != old {
                 written.push(change::replace(project, path, Some(old.into_bytes()), text)?);
             }
@@ -122,13 +123,13 @@ impl ReleaseNoteWriter<'_> {
     }
 
     /// Increments the project's version, if this change moves it. Returns the version that it has now.
-    async fn count(
+    async fn increment_version(
         &self,
         project: &Path,
         written: &mut Vec<FileContentChange>,
     ) -> Result<VersionTriple, ReleaseNoteError> {
         let JobConfig { version_file: name, version_path: at, package, registry, .. } = self.job;
-        let old = change::plain(project, name)?;
+        let old = change::read_plain_file(project, name)?;
         let file = project.join(name);
         let style = RangeStyle::VendoredVersion;
         let place = RequirementPlace { file: &file, at, package, registry: *registry, style };
@@ -136,10 +137,10 @@ impl ReleaseNoteWriter<'_> {
         let version = VersionTriple::parse(&text)
             .ok_or_else(|| ReleaseNoteError::Uncounted { path: name.clone(), text: text.clone() })?;
         let is_released = self.is_released(version).await?;
-        let next = version.next(self.decided.decision.verdict, is_released);
+        let next = version.next_version(self.decided.decision.verdict, is_released);
         if next != version {
             let next = VersionRange::of_copy(PackageVersion::parse(*registry, &next.to_string())?);
-            let text = constraint::rewritten(&place, &next)?;
+            let text = constraint::rewrite_range(&place, &next)?;
             written.push(change::replace(project, name, old, text)?);
         }
         Ok(next)
@@ -175,7 +176,7 @@ impl ReleaseNoteWriter<'_> {
     fn line(&self) -> String {
         let version = self.decided.to.to_string();
         let range = self.decided.spec_after.as_ref().map(ToString::to_string).unwrap_or_default();
-        let text = self.job.changelog_entry.filled(|name| match name {
+        let text = self.job.changelog_entry.fill_with(|name| match name {
             places::VERSION => version.clone(),
             places::RANGE => range.clone(),
             places::DECISION => self.decided.decision.verdict.as_str().to_owned(),

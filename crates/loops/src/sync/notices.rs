@@ -12,7 +12,7 @@ use truing_git::{NewCommit, PrivateFolder, Remote};
 
 use truing_forge::effects::EffectExecutor;
 
-use super::effects::{open_issue, open_pull, pushed};
+use super::effects::{check_push_outcome, open_issue, open_pull};
 use super::error::SyncRunError;
 use super::job::SyncJob;
 
@@ -37,13 +37,13 @@ pub(super) struct JobNotices<'a> {
 }
 
 impl JobNotices<'_> {
-    fn row(&self) -> &'static ForgeCapability {
+    fn forge_capability(&self) -> &'static ForgeCapability {
         self.server.capability()
     }
 
     /// Returns the forge's noun for a notice.
     pub(super) fn noun(&self) -> &'static str {
-        if self.row().issues { "issue" } else { "pull request" }
+        if self.forge_capability().issues { "issue" } else { "pull request" }
     }
 
     fn branch(&self) -> String {
@@ -52,12 +52,16 @@ impl JobNotices<'_> {
 
     /// Adapts a notice's text to the forge.
     pub(super) fn text(&self, text: &str) -> String {
-        if self.row().issues { text.to_owned() } else { format!("{}\n\n{CHANGES_NOTHING}", text.trim_end()) }
+        if self.forge_capability().issues {
+            text.to_owned()
+        } else {
+            format!("{}\n\n{CHANGES_NOTHING}", text.trim_end())
+        }
     }
 
     /// Returns the notices on this topic, newest first.
-    pub(super) async fn all(&self, topic: &Topic) -> Result<Vec<OwnIssue>, ForgeError> {
-        let mut all = if self.row().issues {
+    pub(super) async fn list_notices(&self, topic: &Topic) -> Result<Vec<OwnIssue>, ForgeError> {
+        let mut all = if self.forge_capability().issues {
             self.forge.issues(self.label).await?
         } else {
             self.forge.pulls_from(&self.branch()).await?.into_iter().filter_map(notice).collect()
@@ -68,7 +72,7 @@ impl JobNotices<'_> {
 
     /// Opens a notice. Returns the open one on its topic.
     pub(super) async fn open(&self, topic: Topic, title: &str, text: &str) -> Result<OwnIssue, SyncRunError> {
-        if self.row().issues {
+        if self.forge_capability().issues {
             return open_issue(self.writes, self.issue(topic, title, text)).await;
         }
         let branch = self.branch();
@@ -77,14 +81,14 @@ impl JobNotices<'_> {
             return Err(SyncRunError::Foreign { branch, url: foreign.url });
         }
         let base = self.forge.repository().await?.default_branch;
-        self.lay(&branch, title).await?;
+        self.push_empty_commit(&branch, title).await?;
         let draft = PullDraft {
             topic,
             branch: branch.clone(),
             base,
             title: title.to_owned(),
             body: text.to_owned(),
-            draft: self.row().drafts,
+            draft: self.forge_capability().drafts,
         };
         let pull = open_pull(self.writes, draft).await?;
         let url = pull.url.clone();
@@ -93,8 +97,8 @@ impl JobNotices<'_> {
 
     /// Pushes a commit that changes nothing to the branch, because a forge opens no pull request without a
     /// commit.
-    async fn lay(&self, branch: &str, title: &str) -> Result<(), SyncRunError> {
-        let mirror = self.job.git.mirror(self.mirror, self.remote).await?;
+    async fn push_empty_commit(&self, branch: &str, title: &str) -> Result<(), SyncRunError> {
+        let mirror = self.job.git.open_mirror(self.mirror, self.remote).await?;
         let tip = mirror.default_tip().await?.ok_or(SyncRunError::Empty)?;
         mirror.fetch(std::slice::from_ref(&tip)).await?;
         let folder = PrivateFolder::new().map_err(SyncRunError::Folder)?;
@@ -105,7 +109,7 @@ impl JobNotices<'_> {
         let commit = staged.commit(&new).await?;
         // The branch is left over from a closed pull request, or from a run that died before it opened one.
         let expected = mirror.branch_tip(branch).await?;
-        pushed(self.writes.push(&commit, self.remote, branch, expected.as_ref()).await?, branch)
+        check_push_outcome(self.writes.push(&commit, self.remote, branch, expected.as_ref()).await?, branch)
     }
 
     fn issue(&self, topic: Topic, title: &str, text: &str) -> Effect {
@@ -115,10 +119,10 @@ impl JobNotices<'_> {
 
     /// True if a run that died may have opened a notice on this topic.
     pub(super) async fn is_unfinished(&self, topic: &Topic) -> Result<bool, SyncRunError> {
-        if self.row().issues {
-            return Ok(self.writes.unfinished(&self.issue(topic.clone(), "", "")).await?.is_some());
+        if self.forge_capability().issues {
+            return Ok(self.writes.recover_unfinished(&self.issue(topic.clone(), "", "")).await?.is_some());
         }
-        Ok(self.all(topic).await?.iter().any(|notice| notice.open))
+        Ok(self.list_notices(topic).await?.iter().any(|notice| notice.open))
     }
 
     /// Sets the title and the text of a notice.
@@ -129,7 +133,7 @@ impl JobNotices<'_> {
         title: String,
         body: String,
     ) -> Result<(), SyncRunError> {
-        let edit = if self.row().issues {
+        let edit = if self.forge_capability().issues {
             Effect::EditIssue { number, topic, title, body }
         } else {
             Effect::EditPull { number, topic, title, body }
@@ -140,8 +144,11 @@ impl JobNotices<'_> {
 
     /// Closes the notice of this number.
     pub(super) async fn close(&self, number: u64) -> Result<(), SyncRunError> {
-        let close =
-            if self.row().issues { Effect::CloseIssue { number } } else { Effect::ClosePull { number } };
+        let close = if self.forge_capability().issues {
+            Effect::CloseIssue { number }
+        } else {
+            Effect::ClosePull { number }
+        };
         self.writes.perform(&close).await?;
         Ok(())
     }

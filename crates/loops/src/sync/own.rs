@@ -17,7 +17,7 @@ use crate::reader::ChildReader;
 ///
 /// # Errors
 /// [`SyncDecisionError::Project`]
-pub(super) async fn own(
+pub(super) async fn load_project_facts(
     job: &JobConfig,
     project: &Path,
     pairs: &[(String, String)],
@@ -35,18 +35,18 @@ pub(super) async fn own(
 }
 
 /// Returns the project's known copies of the package, and the part of the project that cannot be read.
-pub(super) async fn taken(
+pub(super) async fn load_project_copies(
     job: &JobConfig,
     project: &Path,
     pairs: &[(String, String)],
     reader: &ChildReader,
 ) -> (ProjectFacts, Option<UnguardedPart>) {
     match job.registry {
-        PackageRegistry::Pypi => match own(job, project, pairs, reader).await {
+        PackageRegistry::Pypi => match load_project_facts(job, project, pairs, reader).await {
             Ok(found) => (found, None),
             Err(error) => {
                 let untold = format!("the classes that the project inherits from: {error}");
-                (ProjectFacts::default(), Some(UnguardedPart::of(untold, None, UnguardedReason::Untold)))
+                (ProjectFacts::default(), Some(UnguardedPart::new(untold, None, UnguardedReason::Untold)))
             }
         },
         PackageRegistry::Npm | PackageRegistry::Crates => (ProjectFacts::default(), None),

@@ -32,7 +32,7 @@ pub enum PinnedError {
         why: String,
     },
     /// The content of the test is not usable.
-    #[error("{path} pins nothing that can be told: {source}{}", lines(.untold))]
+    #[error("{path} pins nothing that can be told: {source}{}", unguarded_lines(.untold))]
     Content {
         path: PathBuf,
         /// The fault of the content.
@@ -45,7 +45,7 @@ pub enum PinnedError {
 /// Maximum number of rows of a test that an error repeats.
 const MAX_ROWS: usize = 3;
 
-fn lines(untold: &[UnguardedPart]) -> String {
+fn unguarded_lines(untold: &[UnguardedPart]) -> String {
     untold.iter().take(MAX_ROWS).map(|row| format!("; {}", row.symbol)).collect()
 }
 
@@ -60,7 +60,7 @@ pub async fn pinned_by(
     reader: &ChildReader,
 ) -> Result<PinnedManifest, PinnedError> {
     if job.has_manifest() {
-        pinned(&project.join(&job.manifest), reader).await
+        read_pins(&project.join(&job.manifest), reader).await
     } else {
         Ok(PinnedManifest { manifest: PinManifest::default(), untold: Vec::new() })
     }
@@ -71,7 +71,7 @@ pub async fn pinned_by(
 /// # Errors
 /// [`PinnedError`]
 #[truing_core::boxed_future]
-pub async fn pinned(path: &Path, reader: &ChildReader) -> Result<PinnedManifest, PinnedError> {
+pub async fn read_pins(path: &Path, reader: &ChildReader) -> Result<PinnedManifest, PinnedError> {
     if path.extension().is_none_or(|extension| extension != "py") {
         return Ok(PinnedManifest { manifest: manifest::read(path)?, untold: Vec::new() });
     }
@@ -89,7 +89,7 @@ pub async fn pinned(path: &Path, reader: &ChildReader) -> Result<PinnedManifest,
     let untold: Vec<UnguardedPart> = left_out
         .into_iter()
         .map(|row| {
-            UnguardedPart::of(
+            UnguardedPart::new(
                 format!("line {}: {}: {}", row.line, row.text, row.why),
                 None,
                 UnguardedReason::Untold,

@@ -27,13 +27,13 @@ use truing_core::sync::job::TrustedAnswer;
 use truing_git::{GitError, Mirror, PrivateFolder};
 use truing_model::gateway::ModelError;
 use truing_reader::protocol::ToolsRequest;
-use truing_reader::redact::redact;
+use truing_reader::redact::redact_secrets;
 use truing_upstream::archives::ArchiveFolder;
 use truing_upstream::index::PackageIndex;
 
 use super::{ReleaseDecision, SyncDecisionError};
-use crate::agent::{ModelAgent, ModelSpend, ModelTask, RestrictedTools, TracedTools, words};
-use crate::files::{FileContentChange, RejectedFile, put};
+use crate::agent::{ModelAgent, ModelSpend, ModelTask, RestrictedTools, TracedTools, describe_end};
+use crate::files::{FileContentChange, RejectedFile, write_changes};
 use crate::reader::ChildReader;
 
 pub(super) use clone::MigrationPathPolicy;
@@ -156,8 +156,8 @@ impl CodeMigration<'_> {
             }
             None => None,
         };
-        let ran = self.ask(&bench, &allowed, handover.as_deref(), spent).await?;
-        let cut_off = (!ran.end.is_whole()).then(|| redact(&words(&ran.end)));
+        let ran = self.ask_model(&bench, &allowed, handover.as_deref(), spent).await?;
+        let cut_off = (!ran.end.is_whole()).then(|| redact_secrets(&describe_end(&ran.end)));
         let changes = clone::changes(self.mirror, self.tip, bench.path(), &allowed).await?;
         if changes.is_empty() {
             return Err(CodeMigrationError::Nothing(
@@ -172,7 +172,7 @@ impl CodeMigration<'_> {
     }
 
     /// Asks the model that ports.
-    async fn ask(
+    async fn ask_model(
         &self,
         bench: &PrivateFolder,
         allowed: &MigrationPathPolicy,
@@ -204,11 +204,11 @@ impl CodeMigration<'_> {
         let gate = Arc::clone(self.gate);
         let task = ModelTask { purse, name: (RUN, AGENT), told: &told, limits, gate };
         let ran = agent
-            .sent(task, &tools, spent, |_: &WorkReport| None)
+            .run_task(task, &tools, spent, |_: &WorkReport| None)
             .await
             .map_err(CodeMigrationError::Halted)?;
         if ran.turns == 0 && matches!(ran.end, AgentRunEnd::Refused(ModelError::Budget { .. })) {
-            return Err(CodeMigrationError::Money(words(&ran.end)));
+            return Err(CodeMigrationError::Money(describe_end(&ran.end)));
         }
         Ok(ran)
     }
@@ -221,16 +221,16 @@ impl CodeMigration<'_> {
         changes: &[FileContentChange],
     ) -> Result<(), CodeMigrationError> {
         self.mirror.private_clone(self.tip, &[], folder.path()).await?;
-        put(folder.path(), changes).await?;
-        Ok(put(folder.path(), self.written).await?)
+        write_changes(folder.path(), changes).await?;
+        Ok(write_changes(folder.path(), self.written).await?)
     }
 }
 
 /// Removes text with the form of a secret from a model's report.
 fn without_secrets(work: WorkReport) -> WorkReport {
-    let lines = |lines: Vec<String>| lines.iter().map(|line| redact(line)).collect();
+    let lines = |lines: Vec<String>| lines.iter().map(|line| redact_secrets(line)).collect();
     WorkReport {
-        summary: redact(&work.summary),
+        summary: redact_secrets(&work.summary),
         completed: lines(work.completed),
         remaining: lines(work.remaining),
         questions: lines(work.questions),

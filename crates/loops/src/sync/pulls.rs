@@ -7,7 +7,7 @@ use truing_core::effect::Effect;
 use truing_core::id::{Sha, Topic};
 use truing_core::port::{BranchPull, ForgeError, ForgeRead as _, PullDraft, PullRemark, PullState};
 use truing_core::sync::SyncVerdict;
-use truing_core::sync::course::{BranchActivity, BranchPlan, JobPullRequest, active, course};
+use truing_core::sync::course::{BranchActivity, BranchPlan, JobPullRequest, find_activity, plan_branch};
 use truing_core::sync::record::{JobPull, JobPullKind};
 use truing_forge::{AnyForgeServer, ForgeServer as _, RepositoryClient};
 
@@ -51,12 +51,12 @@ impl JobPullRequests<'_> {
         Topic::new(format!("sync/{}/final/{version}", self.about.job))
     }
 
-    fn blocked(&self) -> Topic {
+    fn blocked_topic(&self) -> Topic {
         Topic::new(format!("sync/{}/blocked", self.about.job))
     }
 
     /// Reads the state. `reaches` is true for the version of the release to follow and for later ones.
-    pub(super) async fn look(&self, reaches: impl Fn(&str) -> bool) -> Result<BranchState, ForgeError> {
+    pub(super) async fn load_state(&self, reaches: impl Fn(&str) -> bool) -> Result<BranchState, ForgeError> {
         let prefix = self.topic("");
         let all = self.forge.pulls_from(&self.job.branch).await?;
         let is_ours = |pull: &&BranchPull| {
@@ -70,8 +70,8 @@ impl JobPullRequests<'_> {
         let (mut somebody, mut said) = (None, Vec::new());
         if let Some(pull) = last.as_ref().filter(|pull| pull.is_open()) {
             let activity = self.forge.activity(pull.number).await?;
-            somebody = active(&activity, &pull.head, |email| email == self.job.author.email);
-            let blocked = self.blocked();
+            somebody = find_activity(&activity, &pull.head, |email| email == self.job.author.email);
+            let blocked = self.blocked_topic();
             said = activity
                 .remarks
                 .into_iter()
@@ -117,7 +117,7 @@ impl JobPullRequests<'_> {
             self.writes.perform(&Effect::SetDraft { number: pull.number, draft: false }).await?;
         }
         self.label(&pull).await?;
-        self.unsay(stands, &pull).await?;
+        self.delete_blocked_comments(stands, &pull).await?;
         Ok(JobPull { kind: JobPullKind::Final, url: pull.url })
     }
 
@@ -127,7 +127,7 @@ impl JobPullRequests<'_> {
         if !self.server.capability().labels {
             return Ok(());
         }
-        let wanted = self.job.labels.iter().filter(|label| !has(pull, label));
+        let wanted = self.job.labels.iter().filter(|label| !has_label(pull, label));
         let labels: Vec<String> = wanted.cloned().collect();
         if !labels.is_empty() {
             self.writes.perform(&Effect::Label { number: pull.number, labels }).await?;
@@ -136,7 +136,11 @@ impl JobPullRequests<'_> {
     }
 
     /// Deletes the job's comments about waiting releases.
-    async fn unsay(&self, stands: &BranchState, pull: &BranchPull) -> Result<(), SyncRunError> {
+    async fn delete_blocked_comments(
+        &self,
+        stands: &BranchState,
+        pull: &BranchPull,
+    ) -> Result<(), SyncRunError> {
         for remark in &stands.said {
             let (number, comment) = (pull.number, remark.id.clone());
             self.writes.perform(&Effect::DeleteComment { number, comment }).await?;
@@ -150,21 +154,21 @@ impl JobPullRequests<'_> {
         stands: &BranchState,
         pull: &BranchPull,
     ) -> Result<JobPull, SyncRunError> {
-        let why = stands.active.as_ref().map(BranchActivity::words).unwrap_or_default();
-        let text = words::blocked(self.about, &why);
+        let why = stands.active.as_ref().map(BranchActivity::activity_text).unwrap_or_default();
+        let text = words::blocked_comment(self.about, &why);
         let shown = JobPull { kind: JobPullKind::Final, url: pull.url.clone() };
         if stands.said.iter().any(|remark| remark.body.trim() == text.trim()) {
             return Ok(shown);
         }
-        self.unsay(stands, pull).await?;
-        let (number, topic) = (pull.number, self.blocked());
+        self.delete_blocked_comments(stands, pull).await?;
+        let (number, topic) = (pull.number, self.blocked_topic());
         self.writes.perform(&Effect::NewComment { number, topic, body: text }).await?;
         Ok(shown)
     }
 }
 
 /// True if the pull request has this label. A forge ignores case in the names of labels.
-fn has(pull: &BranchPull, label: &str) -> bool {
+fn has_label(pull: &BranchPull, label: &str) -> bool {
     pull.labels.iter().any(|one| one.to_lowercase() == label.to_lowercase())
 }
 
@@ -177,8 +181,10 @@ pub(super) fn template(project: &Path) -> String {
             .filter(|name| TEMPLATES.contains(&name.to_lowercase().as_str()))
             .map(move |name| format!("{folder}{name}"))
     });
-    let text =
-        found.filter_map(|path| change::plain(project, &path).ok().flatten()).next().unwrap_or_default();
+    let text = found
+        .filter_map(|path| change::read_plain_file(project, &path).ok().flatten())
+        .next()
+        .unwrap_or_default();
     let text = String::from_utf8(text).unwrap_or_default().replace("\r\n", "\n");
     if text.len() > MAX_TEMPLATE { String::new() } else { text.trim().to_owned() }
 }
@@ -201,7 +207,7 @@ fn has_it(pull: &BranchPull) -> bool {
 impl BranchState {
     /// Returns the plan for a decision to relax or to bump. `same` is true if the branch already has its
     /// intended base.
-    pub(super) fn course(&self, verdict: SyncVerdict, wip: bool, same: bool) -> BranchPlan {
+    pub(super) fn choose_plan(&self, verdict: SyncVerdict, wip: bool, same: bool) -> BranchPlan {
         let existing = JobPullRequest {
             last: self.last.as_ref(),
             covers: self.covers,
@@ -209,7 +215,7 @@ impl BranchState {
             // A draft whose port is already final is to be closed instead of continued.
             wip: wip && !(self.covers && self.last.as_ref().is_some_and(has_it)),
         };
-        course(existing, verdict, same)
+        plan_branch(existing, verdict, same)
     }
 
     /// Returns the head of the open pull request's branch.

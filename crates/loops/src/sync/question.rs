@@ -5,7 +5,7 @@ use sha2::{Digest as _, Sha256};
 use truing_core::effect::Effect;
 use truing_core::id::{CommentId, Topic};
 use truing_core::port::{ConversationReply, ForgeError, ForgeRead as _, OwnIssue};
-use truing_core::sync::job::{JobQuestion, JobState, ReleaseRuling, TrustedAnswer, ruled};
+use truing_core::sync::job::{JobQuestion, JobState, ReleaseRuling, TrustedAnswer, parse_ruling};
 
 use super::error::SyncRunError;
 use super::notices::JobNotices;
@@ -59,7 +59,7 @@ impl JobQuestions<'_> {
         let Some(JobQuestion { issue: number, after, version, .. }) = &job.question else {
             return Ok(QuestionAnswers::default());
         };
-        let after = newer(job.breaker.heard(), after.as_ref());
+        let after = newer_comment(job.breaker.last_answer(), after.as_ref());
         let replies = match self.at.forge.replies(*number, after).await {
             Ok(replies) => replies,
             // The issue was deleted: it has no answer, and the question is asked again.
@@ -68,7 +68,7 @@ impl JobQuestions<'_> {
         };
         let trusted: Vec<&ConversationReply> = replies.iter().filter(|reply| reply.trusted).collect();
         let ruling = trusted.iter().rev().find_map(|reply| {
-            let verdict = ruled(&reply.body)?;
+            let verdict = parse_ruling(&reply.body)?;
             let by = reply.author.as_ref().map(|author| author.login.clone()).unwrap_or_default();
             Some(ReleaseRuling { version: version.clone(), verdict, by, comment: reply.id.clone() })
         });
@@ -86,7 +86,7 @@ impl JobQuestions<'_> {
 
     /// Leaves exactly one question open, this one. `job` stores it afterwards. None, if people have closed
     /// the issue about this without an answer; then no question is asked.
-    pub(super) async fn ask(
+    pub(super) async fn ask_question(
         &self,
         job: &mut JobState,
         wanted: &QuestionDraft,
@@ -94,10 +94,10 @@ impl JobQuestions<'_> {
         let wanted = &QuestionDraft { text: self.at.text(&wanted.text), ..wanted.clone() };
         let id = wanted.id();
         let manifest = job.breaker.target().map(|target| target.manifest.clone());
-        let mut issues = self.at.all(&self.topic()).await?;
+        let mut issues = self.at.list_notices(&self.topic()).await?;
         if let Some(question) = &mut job.question {
             question.closed = Self::not_now(question, wanted, manifest.as_ref(), &issues)
-                && !self.answered(question).await?;
+                && !self.is_answered(question).await?;
             if question.closed {
                 return Ok(None);
             }
@@ -154,7 +154,7 @@ impl JobQuestions<'_> {
     }
 
     /// True if a trusted person has commented since the question was asked.
-    async fn answered(&self, question: &JobQuestion) -> Result<bool, ForgeError> {
+    async fn is_answered(&self, question: &JobQuestion) -> Result<bool, ForgeError> {
         let replies = self.at.forge.replies(question.issue, question.after.as_ref()).await?;
         Ok(replies.iter().any(|reply| reply.trusted))
     }
@@ -185,12 +185,12 @@ impl JobQuestions<'_> {
             return Ok(());
         }
         let topic = Topic::new(format!("{}/settled", self.topic()));
-        for issue in self.at.all(&self.topic()).await?.iter().filter(|issue| issue.open) {
+        for issue in self.at.list_notices(&self.topic()).await?.iter().filter(|issue| issue.open) {
             // A run that ended right after it has already written the comment.
             let number = issue.number;
             let last = self.at.forge.replies(number, None).await?.pop();
             if last.is_none_or(|last| last.topic.as_ref() != Some(&topic)) {
-                let (topic, body) = (topic.clone(), words::settled(why));
+                let (topic, body) = (topic.clone(), words::settled_comment(why));
                 self.at.writes.perform(&Effect::NewComment { number, topic, body }).await?;
             }
             self.at.close(number).await?;
@@ -201,7 +201,7 @@ impl JobQuestions<'_> {
 }
 
 /// Returns the later of two comments of one issue by their ids: the numbers grow at every forge.
-fn newer<'a>(a: Option<&'a CommentId>, b: Option<&'a CommentId>) -> Option<&'a CommentId> {
+fn newer_comment<'a>(a: Option<&'a CommentId>, b: Option<&'a CommentId>) -> Option<&'a CommentId> {
     let number = |id: &CommentId| {
         id.as_str()
             .rsplit(|letter: char| !letter.is_ascii_digit())

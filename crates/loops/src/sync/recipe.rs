@@ -18,7 +18,7 @@ use truing_git::{GitError, Mirror, PathStatus};
 use super::ReleaseDecision;
 use super::change::{self, ChangeError};
 use super::news::{ReleaseNoteError, ReleaseNoteWriter};
-use crate::files::{FileContentChange, RejectedFile, named, put, taken};
+use crate::files::{FileContentChange, RejectedFile, read_changes, summarise_paths, write_changes};
 
 /// Number of output lines of a failed lock command that are reported, and the maximum number of characters of
 /// each.
@@ -81,19 +81,20 @@ impl ChangeRecipe<'_> {
     /// [`RecipeError`]; the written files remain.
     pub(super) async fn make(&self, on: &Sha, folder: &Path) -> Result<Vec<FileContentChange>, RecipeError> {
         let (at, job, decided) = (folder.to_owned(), self.job.clone(), self.decided.clone());
-        let made = spawn_blocking(move || change::made(&at, &job, &decided)).await;
-        let mut written = made.map_err(|error| RejectedFile::of(folder, std::io::Error::from(error)))??;
+        let made = spawn_blocking(move || change::apply_change(&at, &job, &decided)).await;
+        let mut written =
+            made.map_err(|error| RejectedFile::from_folder_error(folder, std::io::Error::from(error)))??;
         let Self { job, decided, mirror, date, .. } = self;
         let told = ReleaseNoteWriter { job, decided, mirror, date }.write(folder).await?;
         // The version may be in the file of the range.
         written.retain(|one| told.iter().all(|later| later.path != one.path));
         written.extend(told);
-        written.extend(self.lock(on, folder, &written).await?);
+        written.extend(self.update_lock_files(on, folder, &written).await?);
         Ok(written)
     }
 
     /// Runs the project's own commands that update its lock files.
-    async fn lock(
+    async fn update_lock_files(
         &self,
         on: &Sha,
         folder: &Path,
@@ -103,12 +104,12 @@ impl ChangeRecipe<'_> {
             return Ok(Vec::new());
         }
         let locker = self.locker.ok_or(RecipeError::NoSandbox)?;
-        let worked = locker.worked(folder, &self.commands()).await?;
+        let worked = locker.run_commands(folder, &self.commands()).await?;
         if let Some(failed) = worked.commands.iter().find(|ran| !ran.end.is_success()) {
             return Err(failure(failed, &worked.reached));
         }
-        let locked = self.locked(on, &worked, written).await?;
-        put(folder, &locked).await?;
+        let locked = self.changed_lock_files(on, &worked, written).await?;
+        write_changes(folder, &locked).await?;
         Ok(locked)
     }
 
@@ -123,21 +124,21 @@ impl ChangeRecipe<'_> {
             _ => one.to_owned(),
         };
         let words = |word: &truing_core::template::TextTemplate| -> Vec<String> {
-            let each = if word.has(places::PACKAGES) { companions.as_slice() } else { &[] };
+            let each = if word.has_variable(places::PACKAGES) { companions.as_slice() } else { &[] };
             let names = std::iter::once(package).chain(each);
-            names.map(|one| word.filled(|name| of(name, one))).collect()
+            names.map(|one| word.fill_with(|name| of(name, one))).collect()
         };
         self.job.lock.iter().map(|command| command.iter().flat_map(words).collect()).collect()
     }
 
     /// Returns the lock files as the commands left them, if nothing else differs.
-    async fn locked(
+    async fn changed_lock_files(
         &self,
         on: &Sha,
         worked: &ScratchRun,
         written: &[FileContentChange],
     ) -> Result<Vec<FileContentChange>, RecipeError> {
-        let globs: GlobSet = value::globs(&self.job.lock_files)?;
+        let globs: GlobSet = value::compile_globs(&self.job.lock_files)?;
         let staged = self.mirror.stage(on, &worked.tree(), None).await?;
         let own = |path: &RepoPath| written.iter().any(|change| change.path == *path);
         let is_lock = |path: &RepoPath| path.as_str().is_some_and(|path| globs.is_match(path));
@@ -148,14 +149,14 @@ impl ChangeRecipe<'_> {
         let mut refused: Vec<&RepoPath> = refused.chain(&staged.left_out).collect();
         // Files that were written before must be unchanged.
         let ours = written.iter().map(|change| (change.path.clone(), PathStatus::Modified)).collect();
-        let kept = taken(&worked.tree(), ours).await?;
+        let kept = read_changes(&worked.tree(), ours).await?;
         let changed = written.iter().zip(&kept).filter(|(ours, kept)| ours != kept);
         refused.extend(changed.map(|(ours, _)| &ours.path));
         if !refused.is_empty() {
-            return Err(RecipeError::Paths(named(&refused)));
+            return Err(RecipeError::Paths(summarise_paths(&refused)));
         }
         let locks = staged.paths.into_iter().filter(|(path, _)| !own(path)).collect();
-        Ok(taken(&worked.tree(), locks).await?)
+        Ok(read_changes(&worked.tree(), locks).await?)
     }
 }
 
@@ -175,7 +176,7 @@ fn failure(ran: &CommandRun, reached: &[HostAccess]) -> RecipeError {
     }
     for HostAccess { host, port, refused, .. } in reached {
         if let Some(why) = refused {
-            said += &format!("\nit asked for {host}:{port}, which {}", why.words(REGISTRIES));
+            said += &format!("\nit asked for {host}:{port}, which {}", why.to_message(REGISTRIES));
         }
     }
     RecipeError::Failed { command: ran.argv.join(" "), end: ran.end, said }

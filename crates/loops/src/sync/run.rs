@@ -66,7 +66,7 @@ impl SyncRun<'_> {
     pub async fn run(&self) -> Result<(SyncRecord, Option<UnixMillis>), StoreError> {
         let mut job = self.store.begin_job(self.run).await?;
         let began = self.effects.clock.now();
-        if job.breaker.lost(self.job.config.breaker, began) {
+        if job.breaker.record_lost_run(self.job.config.breaker, began) {
             self.store.keep_job(self.run, &job).await?;
         }
         let (from, to, update, pull) = (None, None, None, None);
@@ -75,42 +75,42 @@ impl SyncRun<'_> {
         let mut log = RunLog { began, at: None, steps: vec![], from, to, update, evidence, pull, spent };
         let ended = Box::pin(self.steps(&mut job, &mut log)).await;
         let is_halted = ended.as_ref().is_err_and(SyncRunError::is_halt);
-        let mut again = ended.as_ref().err().and_then(SyncRunError::settles);
+        let mut again = ended.as_ref().err().and_then(SyncRunError::settle_time);
         let ended = match ended.map_err(|error| error.of_store(self.run)) {
             Ok(ended) => ended,
             Err(Ok(error)) => return Err(error),
             Err(Err(error)) if error.is_halt() || again.is_some() => {
-                SyncRunEnd::of(Outcome::Held, error.to_string(), QuestionUpdate::Same)
+                SyncRunEnd::new(Outcome::Held, error.to_string(), QuestionUpdate::Same)
             }
             // The breaker would not have admitted it.
             Err(Err(error))
-                if !self.job.dry_run && job.breaker.open().is_some() && !job.breaker.is_running() =>
+                if !self.job.dry_run && job.breaker.open_trip().is_some() && !job.breaker.is_running() =>
             {
-                SyncRunEnd::of(
+                SyncRunEnd::new(
                     Outcome::Breaker,
                     format!("the circuit breaker is open; {error}"),
                     QuestionUpdate::Same,
                 )
             }
-            Err(Err(error)) => SyncRunEnd::of(Outcome::Failed, error.to_string(), QuestionUpdate::Same),
+            Err(Err(error)) => SyncRunEnd::new(Outcome::Failed, error.to_string(), QuestionUpdate::Same),
         };
-        let reached = log.reached();
+        let reached = log.current_step();
         let now = self.effects.clock.now();
-        job.breaker.ended(ended.to_breaker(), self.job.config.breaker, now);
+        job.breaker.record_end(ended.to_breaker(), self.job.config.breaker, now);
         let asked = if self.job.dry_run {
             Ok(self.known_question(&job, &ended))
         } else {
-            Box::pin(self.ask(&mut job, &mut log, &ended)).await
+            Box::pin(self.open_question(&mut job, &mut log, &ended)).await
         };
-        log.end();
+        log.end_step();
         if is_halted {
             // It continues when the switch is off, regardless of the job's schedule.
             again = again.max(Some(now));
         }
-        again = again.max(asked.as_ref().err().and_then(SyncRunError::settles));
+        again = again.max(asked.as_ref().err().and_then(SyncRunError::settle_time));
         let mut outcome = ended.outcome;
         let (question, why) = match asked.map_err(|error| error.of_store(self.run)) {
-            Ok(question) if self.job.dry_run => (question, self.shown(&ended)),
+            Ok(question) if self.job.dry_run => (question, self.dry_run_reason(&ended)),
             Ok(question) => (question, ended.why),
             Err(Ok(error)) => return Err(error),
             // The next run asks the question.
@@ -122,8 +122,8 @@ impl SyncRun<'_> {
             }
         };
         // A question after a failure is no step of the planned work.
-        let highest_step = if ended.outcome == Outcome::Asked { log.reached() } else { reached };
-        let carried = unreported::carried(self.store, &mut job, &self.run.id).await?;
+        let highest_step = if ended.outcome == Outcome::Asked { log.current_step() } else { reached };
+        let carried = unreported::finish_tracking(self.store, &mut job, &self.run.id).await?;
         let mut record = SyncRecord {
             run: self.run.id.clone(),
             key: self.run.key.clone(),
@@ -149,7 +149,7 @@ impl SyncRun<'_> {
             },
         };
         if let Err(error) = Box::pin(self.track(&mut job, &record)).await {
-            again = again.max(error.settles());
+            again = again.max(error.settle_time());
             let error = match error.of_store(self.run) {
                 Ok(error) => return Err(error),
                 Err(error) => error,
@@ -164,7 +164,7 @@ impl SyncRun<'_> {
         Ok((record, again))
     }
 
-    pub(super) fn about<'b>(&'b self, version: &'b str) -> ReleaseSubject<'b> {
+    pub(super) fn release_subject<'b>(&'b self, version: &'b str) -> ReleaseSubject<'b> {
         ReleaseSubject {
             job: self.job.name,
             package: &self.job.config.package,
@@ -175,7 +175,7 @@ impl SyncRun<'_> {
 
     fn pulls<'b>(&'b self, version: &'b str, project: &Path) -> JobPullRequests<'b> {
         let template = pulls::template(project);
-        let (forge, writes, about) = (self.forge, &self.effects, self.about(version));
+        let (forge, writes, about) = (self.forge, &self.effects, self.release_subject(version));
         JobPullRequests { forge, server: self.server, writes, job: self.job.config, about, template }
     }
 
@@ -189,13 +189,13 @@ impl SyncRun<'_> {
 
     /// Carries out the steps, up to the one that ends the run.
     async fn steps(&self, job: &mut JobState, log: &mut RunLog) -> Result<SyncRunEnd, SyncRunError> {
-        log.begin(SyncStep::Detect);
+        log.begin_step(SyncStep::Detect);
         self.go_on().await?;
         let repository = self.forge.repository().await?;
         if repository.writable.archived {
             return Err(SyncRunError::Archived);
         }
-        let mirror = self.job.git.mirror(self.mirror, self.remote).await?;
+        let mirror = self.job.git.open_mirror(self.mirror, self.remote).await?;
         let tip = mirror.default_tip().await?.ok_or(SyncRunError::Empty)?;
         mirror.fetch(std::slice::from_ref(&tip)).await?;
         let folder = PrivateFolder::new().map_err(SyncRunError::Folder)?;
@@ -203,11 +203,11 @@ impl SyncRun<'_> {
         let project = folder.path();
         // From here on, the manifest is read by path, and so is the requirement.
         let manifest = if self.job.config.has_manifest() {
-            change::plain(project, &self.job.config.manifest)?.unwrap_or_default()
+            change::read_plain_file(project, &self.job.config.manifest)?.unwrap_or_default()
         } else {
             Vec::new()
         };
-        change::plain(project, &self.job.config.constraint_file)?;
+        change::read_plain_file(project, &self.job.config.constraint_file)?;
         let pins = pinned_by(self.job.config, project, self.job.reader).await?;
         let now = Timestamp::from_millisecond(log.began.0).unwrap_or_default();
         let question = |to| DecisionRequest {
@@ -220,8 +220,8 @@ impl SyncRun<'_> {
         };
         // People's rulings also decide if there may be a port in progress.
         let answers = self.questions().answers(job).await?;
-        job.hear(answers.ruling, answers.said);
-        let mut saved = self.saved(job).await?;
+        job.apply_answers(answers.ruling, answers.said);
+        let mut saved = self.load_draft(job).await?;
         // A begun release is finished first, even if there is a newer one.
         let begun = saved
             .draft
@@ -231,19 +231,19 @@ impl SyncRun<'_> {
         if let (Some(draft), true) = (&saved.draft, named.is_some() && named != begun) {
             let (url, version) = (&draft.pull.url, &draft.version);
             let why = format!("{url} is a port to {version}, which is finished first: run it without `--to`");
-            return Ok(SyncRunEnd::of(Outcome::Held, why, QuestionUpdate::Same));
+            return Ok(SyncRunEnd::new(Outcome::Held, why, QuestionUpdate::Same));
         }
         let wanted = named.clone().or_else(|| begun.clone());
-        let mut seen = super::seen(&question(wanted), self.job.index).await;
+        let mut seen = super::find_releases(&question(wanted), self.job.index).await;
         if let (Some(draft), true) = (&saved.draft, is_past(begun.as_ref(), &seen)) {
             self.drop_draft(draft, "Nothing is left to be done for this release").await?;
             saved.draft = None;
-            seen = super::seen(&question(named.clone()), self.job.index).await;
+            seen = super::find_releases(&question(named.clone()), self.job.index).await;
         }
         // A named release that cannot be followed is the caller's mistake, and the job has not failed.
-        if let (Some(named), Some(why)) = (&named, self.unfollowed(&seen)) {
+        if let (Some(named), Some(why)) = (&named, self.unfollowed_reason(&seen)) {
             log.to = Some(named.to_string());
-            return Ok(SyncRunEnd::of(Outcome::Held, why, QuestionUpdate::Same));
+            return Ok(SyncRunEnd::new(Outcome::Held, why, QuestionUpdate::Same));
         }
         let mut seen = seen?;
         let tools = (self.job.index, self.job.archives, self.job.reader);
@@ -251,7 +251,8 @@ impl SyncRun<'_> {
         if is_safe
             && !seen.is_in_range()
             && let Some(safe) =
-                Box::pin(super::safe(&question(None), &seen, tools.0, tools.1, tools.2)).await?
+                Box::pin(super::newest_safe_release(&question(None), &seen, tools.0, tools.1, tools.2))
+                    .await?
         {
             seen.to = safe;
         }
@@ -260,18 +261,18 @@ impl SyncRun<'_> {
         if seen.is_in_range() {
             log.update = Some(SyncVerdict::Skip);
             let why = format!("{} {to} is in the range already", self.job.config.package);
-            return Ok(SyncRunEnd::of(Outcome::UpToDate, why, QuestionUpdate::Nothing));
+            return Ok(SyncRunEnd::new(Outcome::UpToDate, why, QuestionUpdate::Nothing));
         }
 
         let target = SyncTarget { version: to.clone(), manifest: change::digest(&manifest) };
         if !self.job.dry_run {
             let now = self.effects.clock.now();
-            unreported::begun(job, &self.run.id);
+            unreported::start_tracking(job, &self.run.id);
             let admission = job.breaker.admit(&target, answers.newest.as_ref(), self.job.config.breaker, now);
             // Saved before any attempt: a run that dies after this point counts as failed.
             self.store.keep_job(self.run, job).await?;
             if let RunAdmission::Skip(_) = admission {
-                return Ok(SyncRunEnd::of(
+                return Ok(SyncRunEnd::new(
                     Outcome::Breaker,
                     "the circuit breaker is open",
                     QuestionUpdate::Same,
@@ -279,18 +280,18 @@ impl SyncRun<'_> {
             }
         }
 
-        log.begin(SyncStep::Decide);
+        log.begin_step(SyncStep::Decide);
         let mut decided = Box::pin(decided_of(question(None), seen, tools)).await?;
         decided.decision.unguarded.extend(pins.untold.iter().cloned());
         let rules = job.ruling.as_ref().filter(|ruling| ruling.version == to);
         if let Some(ruling) = rules.filter(|ruling| ruling.overrides(decided.decision.verdict)) {
             let reason = &decided.decision.reason;
             let why = format!("{reason}; {} ruled: {}", ruling.by, ruling.verdict.as_str());
-            decided.ruled(self.job.config, ruling.verdict, why);
+            decided.apply_verdict(self.job.config, ruling.verdict, why);
         }
         if decided.decision.reason == NOTHING_PINNED && self.job.verifier.is_some() {
             let why = "nothing is pinned, and the project's own checks decide".to_owned();
-            decided.ruled(self.job.config, SyncVerdict::Relax, why);
+            decided.apply_verdict(self.job.config, SyncVerdict::Relax, why);
         }
         let unanswered =
             decided.decision.verdict == SyncVerdict::Ask && decided.decision.needs_classification;
@@ -311,10 +312,12 @@ impl SyncRun<'_> {
             self.drop_draft(&draft, "No port is needed any more").await?;
         }
         match decided.decision.verdict {
-            SyncVerdict::Skip => {
-                Ok(SyncRunEnd::of(Outcome::LeftOut, decided.decision.reason.clone(), QuestionUpdate::Nothing))
-            }
-            SyncVerdict::Ask => Ok(self.asking(&to, &decided)),
+            SyncVerdict::Skip => Ok(SyncRunEnd::new(
+                Outcome::LeftOut,
+                decided.decision.reason.clone(),
+                QuestionUpdate::Nothing,
+            )),
+            SyncVerdict::Ask => Ok(self.question_end(&to, &decided)),
             SyncVerdict::Relax | SyncVerdict::Bump => {
                 let at = (project, repository.default_branch.as_str());
                 Box::pin(self.publish((job, log), (&mirror, &tip), at, may_port.then_some(&saved), &decided))
@@ -324,7 +327,7 @@ impl SyncRun<'_> {
     }
 
     /// Returns the reason why a named release cannot be followed, if there is one.
-    fn unfollowed(&self, seen: &Result<AvailableReleases, SyncDecisionError>) -> Option<String> {
+    fn unfollowed_reason(&self, seen: &Result<AvailableReleases, SyncDecisionError>) -> Option<String> {
         match seen {
             Ok(seen) if seen.is_there() => None,
             Ok(AvailableReleases { to, newest, .. }) => {
@@ -341,10 +344,10 @@ impl SyncRun<'_> {
     }
 
     /// Returns the port in progress, if this job may have one.
-    async fn saved(&self, job: &JobState) -> Result<DraftState, SyncRunError> {
+    async fn load_draft(&self, job: &JobState) -> Result<DraftState, SyncRunError> {
         let ruled = job.ruling.as_ref().is_some_and(|ruling| ruling.verdict == SyncVerdict::Bump);
         if self.job.porter.is_some() && (self.job.config.writes_code || ruled) {
-            Ok(self.drafts().look().await?)
+            Ok(self.drafts().load_state().await?)
         } else {
             Ok(DraftState::default())
         }
@@ -357,10 +360,10 @@ impl SyncRun<'_> {
     }
 
     /// Ends the run with a question to people.
-    pub(super) fn asking(&self, version: &str, decided: &ReleaseDecision) -> SyncRunEnd {
-        let (title, text) = words::question(self.about(version), decided);
+    pub(super) fn question_end(&self, version: &str, decided: &ReleaseDecision) -> SyncRunEnd {
+        let (title, text) = words::question(self.release_subject(version), decided);
         let wanted = QuestionDraft { version: version.to_owned(), title, text };
-        SyncRunEnd::of(Outcome::Asked, decided.decision.reason.clone(), QuestionUpdate::This(wanted))
+        SyncRunEnd::new(Outcome::Asked, decided.decision.reason.clone(), QuestionUpdate::This(wanted))
     }
 
     /// Makes the change and submits it to the forge.
@@ -372,13 +375,13 @@ impl SyncRun<'_> {
         saved: Option<&DraftState>,
         decided: &ReleaseDecision,
     ) -> Result<SyncRunEnd, SyncRunError> {
-        log.begin(SyncStep::Look);
+        log.begin_step(SyncStep::Look);
         let version = decided.to.to_string();
         let pulls = self.pulls(&version, project);
         let reaches = |theirs: &str| {
             PackageVersion::parse(self.job.config.registry, theirs).is_ok_and(|theirs| theirs >= decided.to)
         };
-        let stands = pulls.look(reaches).await?;
+        let stands = pulls.load_state(reaches).await?;
         if let Some(url) = stands.foreign.clone() {
             return Err(SyncRunError::Foreign { branch: self.job.config.branch.clone(), url });
         }
@@ -386,7 +389,7 @@ impl SyncRun<'_> {
         // A port is not made again only because the base has moved: people resolve that when they merge it.
         let same = verdict == SyncVerdict::Bump || self.is_on(mirror, tip, &stands).await?;
         let draft = saved.and_then(|saved| saved.draft.as_ref());
-        let course = stands.course(verdict, draft.is_some(), same);
+        let course = stands.choose_plan(verdict, draft.is_some(), same);
         if let (BranchPlan::Unchanged | BranchPlan::Covered, Some(draft)) = (course, draft) {
             let url = stands.last.as_ref().map(|pull| pull.url.as_str()).unwrap_or_default();
             self.drop_draft(draft, &format!("Finished in {url}")).await?;
@@ -395,7 +398,7 @@ impl SyncRun<'_> {
             (stands.last.as_ref().map(|pull| pull.url.clone()).unwrap_or_default(), &stands.last);
         match (course, pull) {
             (BranchPlan::Covered, _) => {
-                return Ok(SyncRunEnd::of(
+                return Ok(SyncRunEnd::new(
                     Outcome::Covered,
                     format!("{page} has it, and is merged"),
                     QuestionUpdate::Nothing,
@@ -405,7 +408,7 @@ impl SyncRun<'_> {
                 if let Some(pull) = pull {
                     pulls.label(pull).await?;
                 }
-                return Ok(SyncRunEnd::of(
+                return Ok(SyncRunEnd::new(
                     Outcome::Covered,
                     format!("{page} has it"),
                     QuestionUpdate::Nothing,
@@ -415,9 +418,9 @@ impl SyncRun<'_> {
                 log.pull = Some(pulls.say_blocked(&stands, pull).await?);
                 let why = format!(
                     "{page} is somebody's: {}",
-                    stands.active.as_ref().map(|active| active.words()).unwrap_or_default()
+                    stands.active.as_ref().map(|active| active.activity_text()).unwrap_or_default()
                 );
-                return Ok(SyncRunEnd::of(Outcome::Blocked, why, QuestionUpdate::Same));
+                return Ok(SyncRunEnd::new(Outcome::Blocked, why, QuestionUpdate::Same));
             }
             (
                 BranchPlan::Continue
@@ -430,12 +433,12 @@ impl SyncRun<'_> {
         }
         if verdict == SyncVerdict::Bump {
             // Without a person's ruling or a job that permits it, no model ports code.
-            let Some(saved) = saved else { return Ok(self.asking(&version, decided)) };
+            let Some(saved) = saved else { return Ok(self.question_end(&version, decided)) };
             let ground = BumpContext { mirror, tip, base, stands: &stands, saved, pulls: &pulls };
             return Box::pin(self.bump(job, log, ground, decided)).await;
         }
 
-        log.begin(SyncStep::Change);
+        log.begin_step(SyncStep::Change);
         let (parent, own);
         let (at, on) = match (course, stands.head()) {
             (BranchPlan::InPlace, Some(head)) => {
@@ -458,14 +461,14 @@ impl SyncRun<'_> {
                 None => format!("a pull request from {branch} would be opened with this change"),
             };
             let why = format!("{what}:\n{}", String::from_utf8_lossy(&diff));
-            return Ok(SyncRunEnd::of(Outcome::Rehearsed, why, QuestionUpdate::Same));
+            return Ok(SyncRunEnd::new(Outcome::Rehearsed, why, QuestionUpdate::Same));
         }
 
         if self.job.verifier.is_some() {
-            log.begin(SyncStep::Verify);
+            log.begin_step(SyncStep::Verify);
             self.go_on().await?;
         }
-        let checked = Box::pin(self.checks(mirror).of(on, &[&made], "relax")).await?;
+        let checked = Box::pin(self.checks(mirror).run_checks(on, &[&made], "relax")).await?;
         let is_ruled = job
             .ruling
             .as_ref()
@@ -474,15 +477,15 @@ impl SyncRun<'_> {
             log.update = Some(SyncVerdict::Ask);
             let failing = checked.failing.join("; ");
             let why = format!("with the wider range checks fail that did not before: {failing}");
-            let (title, text) = words::failing(self.about(&version), decided, &checked);
-            return Ok(SyncRunEnd::of(
+            let (title, text) = words::failing_question(self.release_subject(&version), decided, &checked);
+            return Ok(SyncRunEnd::new(
                 Outcome::Asked,
                 why,
                 QuestionUpdate::This(QuestionDraft { version, title, text }),
             ));
         }
 
-        log.begin(SyncStep::Publish);
+        log.begin_step(SyncStep::Publish);
         if !staged.paths.is_empty() {
             self.go_on().await?;
             let expected = match stands.head() {
@@ -491,17 +494,17 @@ impl SyncRun<'_> {
                 // opened one.
                 None => mirror.branch_tip(&self.job.config.branch).await?,
             };
-            let message = self.message(self.about(&version), decided);
+            let message = self.message(self.release_subject(&version), decided);
             self.push(staged, &self.job.config.branch, expected.as_ref(), &message).await?;
         }
         self.go_on().await?;
         let files: Vec<String> = only.iter().map(RepoPath::to_string).collect();
-        let body = words::relaxed(self.about(&version), decided, &files, &checked);
+        let body = words::relax_text(self.release_subject(&version), decided, &files, &checked);
         let shown = pulls.show(&stands, base, verdict, &body).await?;
         let without = self.without_labels();
         let why = format!("{} {version} is admitted by {}{without}", self.job.config.package, shown.url);
         log.pull = Some(shown);
-        Ok(SyncRunEnd::of(Outcome::Relaxed, why, QuestionUpdate::Nothing))
+        Ok(SyncRunEnd::new(Outcome::Relaxed, why, QuestionUpdate::Nothing))
     }
 
     /// True if the branch of the open pull request is based on the newest commit of the default branch.

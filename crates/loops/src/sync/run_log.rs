@@ -27,12 +27,12 @@ pub(super) struct RunLog {
 }
 
 impl RunLog {
-    pub(super) fn begin(&mut self, step: SyncStep) {
-        self.end();
+    pub(super) fn begin_step(&mut self, step: SyncStep) {
+        self.end_step();
         self.at = Some((step, Instant::now()));
     }
 
-    pub(super) fn end(&mut self) {
+    pub(super) fn end_step(&mut self) {
         if let Some((id, began)) = self.at.take() {
             let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
             let mut step = StepCost { ms, ..StepCost::zero(id) };
@@ -42,7 +42,7 @@ impl RunLog {
     }
 
     /// Returns the current step of the run, or its last one.
-    pub(super) fn reached(&self) -> SyncStep {
+    pub(super) fn current_step(&self) -> SyncStep {
         let at = self.at.map(|(step, _)| step);
         at.or_else(|| self.steps.last().map(|step| step.id)).unwrap_or(SyncStep::Detect)
     }
@@ -60,7 +60,7 @@ impl RunLog {
     }
 
     /// Sets the cost of the model in this step.
-    pub(super) fn spent(&mut self, spent: ModelSpend) {
+    pub(super) fn set_spend(&mut self, spent: ModelSpend) {
         self.spent = spent;
     }
 
@@ -88,13 +88,13 @@ pub(super) enum QuestionUpdate {
 }
 
 impl SyncRunEnd {
-    pub(super) fn of(outcome: Outcome, why: impl Into<String>, asks: QuestionUpdate) -> Self {
+    pub(super) fn new(outcome: Outcome, why: impl Into<String>, asks: QuestionUpdate) -> Self {
         Self { outcome, why: why.into(), asks }
     }
 
     /// Returns the meaning of the end for the breaker.
     pub(super) fn to_breaker(&self) -> BreakerOutcome {
-        match self.outcome.end() {
+        match self.outcome.run_outcome() {
             run::RunOutcome::Failed => BreakerOutcome::Failure(self.why.clone()),
             run::RunOutcome::Deferred => BreakerOutcome::GivenBack,
             run::RunOutcome::Partial => BreakerOutcome::Neutral,

@@ -13,7 +13,7 @@ impl SyncRunError {
     }
 
     /// Returns the time by which the forge must show if a write was made, if the run waits for that.
-    pub(super) fn settles(&self) -> Option<UnixMillis> {
+    pub(super) fn settle_time(&self) -> Option<UnixMillis> {
         if let Self::Settling { until, .. } = self { Some(*until) } else { None }
     }
 
@@ -26,7 +26,7 @@ impl SyncRunError {
             return Ok(error);
         }
         if let Self::Halted(halt) = &self
-            && let Some(last) = halt.lost()
+            && let Some(last) = halt.lost_to_token()
         {
             return Ok(StoreError::Fenced { key: run.key.clone(), last });
         }

@@ -46,20 +46,20 @@ impl SyncRun<'_> {
         self.go_on().await?;
         let tracking =
             TrackingNotice { key: &self.run.key, store: self.store, at: self.outcomes(), job: self.job.name };
-        tracking.tell(job, record).await
+        tracking.report_run(job, record).await
     }
 
     /// Opens the right question, and closes any other. Returns its page.
-    pub(super) async fn ask(
+    pub(super) async fn open_question(
         &self,
         job: &mut JobState,
         log: &mut RunLog,
         ended: &SyncRunEnd,
     ) -> Result<Option<String>, SyncRunError> {
         let version = log.to.clone().unwrap_or_default();
-        let open = job.breaker.open().is_some().then(|| {
+        let open = job.breaker.open_trip().is_some().then(|| {
             let version = job.breaker.target().map_or(version.as_str(), |target| target.version.as_str());
-            let (title, text) = words::open(self.about(version), &job.breaker);
+            let (title, text) = words::open_breaker_question(self.release_subject(version), &job.breaker);
             QuestionDraft { version: version.to_owned(), title, text }
         });
         // Answers about an explicitly named release do not settle a question about another one.
@@ -67,12 +67,12 @@ impl SyncRun<'_> {
             && job.question.as_ref().is_some_and(|question| question.version != version);
         match (open, &ended.asks) {
             (Some(wanted), _) => {
-                log.begin(SyncStep::Ask);
-                self.asked(job, &wanted).await
+                log.begin_step(SyncStep::Ask);
+                self.open_wanted_question(job, &wanted).await
             }
             (None, QuestionUpdate::This(wanted)) => {
-                log.begin(SyncStep::Ask);
-                self.asked(job, wanted).await
+                log.begin_step(SyncStep::Ask);
+                self.open_wanted_question(job, wanted).await
             }
             (None, QuestionUpdate::Nothing) if !is_of_another => {
                 self.questions().close(job, &ended.why).await?;
@@ -94,7 +94,7 @@ impl SyncRun<'_> {
     }
 
     /// Returns the reason for a dry run's end, with the whole question that a run would ask.
-    pub(super) fn shown(&self, ended: &SyncRunEnd) -> String {
+    pub(super) fn dry_run_reason(&self, ended: &SyncRunEnd) -> String {
         let QuestionUpdate::This(wanted) = &ended.asks else { return ended.why.clone() };
         let questions = self.questions();
         let (noun, text) = (questions.at.noun(), questions.at.text(&wanted.text));
@@ -106,13 +106,13 @@ impl SyncRun<'_> {
         )
     }
 
-    async fn asked(
+    async fn open_wanted_question(
         &self,
         job: &mut JobState,
         wanted: &QuestionDraft,
     ) -> Result<Option<String>, SyncRunError> {
         self.go_on().await?;
-        let page = self.questions().ask(job, wanted).await?;
+        let page = self.questions().ask_question(job, wanted).await?;
         // A run that dies after this point has asked the question.
         self.store.keep_job(self.run, job).await?;
         Ok(page)

@@ -31,14 +31,18 @@ impl TrackingNotice<'_> {
     ///
     /// # Errors
     /// [`SyncRunError`], which does not fail the run: the records have the results.
-    pub(super) async fn tell(&self, job: &mut JobState, record: &SyncRecord) -> Result<(), SyncRunError> {
+    pub(super) async fn report_run(
+        &self,
+        job: &mut JobState,
+        record: &SyncRecord,
+    ) -> Result<(), SyncRunError> {
         let mut records = vec![record.clone()];
         records.extend(self.store.job_records(self.key, SHOWN - 1).await?);
         let (title, body) = words::runs(self.job, &records);
         let (topic, body) = (self.topic(), self.at.text(&body));
         let number = match &job.tracked {
             Some(tracked) => Some(tracked.issue),
-            None => self.at.all(&topic).await?.first().map(|notice| notice.number),
+            None => self.at.list_notices(&topic).await?.first().map(|notice| notice.number),
         };
         if let Some(number) = number {
             job.tracked = Some(TrackingIssue { issue: number });

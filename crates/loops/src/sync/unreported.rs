@@ -8,7 +8,7 @@ use truing_core::port::{Ledger, StoreError};
 use truing_core::sync::job::{JobState, UnreportedCost};
 
 /// Notes that a run begins, whose cost is unreported until its own record exists.
-pub(super) fn begun(job: &mut JobState, run: &RunId) {
+pub(super) fn start_tracking(job: &mut JobState, run: &RunId) {
     if job.untold.iter().all(|known| known.run != *run) {
         job.untold.push(UnreportedCost { run: run.clone(), told: MicroUsd(0) });
     }
@@ -16,7 +16,7 @@ pub(super) fn begun(job: &mut JobState, run: &RunId) {
 
 /// Ends the tracking of this run, which reports itself. Returns the cost of earlier runs that no record has
 /// reported. The reserved cost of a call in flight is reported once the call is settled.
-pub(super) async fn carried(
+pub(super) async fn finish_tracking(
     store: &dyn Ledger,
     job: &mut JobState,
     run: &RunId,
@@ -29,7 +29,7 @@ pub(super) async fn carried(
         }
         let (key, period) = (other.as_str().to_owned(), String::new());
         let level = BudgetLevel { kind: BudgetLevelKind::Run, key, period, limit: MicroUsd(0) };
-        let drawn = store.look(&[level]).await?;
+        let drawn = store.budget_usage(&[level]).await?;
         let spent = drawn.iter().map(|drawn| drawn.spent.0).fold(0, u64::saturating_add);
         carried = carried.saturating_add(spent.saturating_sub(told.0));
         if drawn.iter().any(|drawn| drawn.reserved.0 > 0) {

@@ -8,7 +8,7 @@ use truing_core::id::Sha;
 use truing_core::verification::VerificationReport;
 use truing_git::{GitError, Mirror, PrivateFolder};
 
-use crate::files::{FileContentChange, RejectedFile, put};
+use crate::files::{FileContentChange, RejectedFile, write_changes};
 
 /// The results of the checks.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -52,7 +52,7 @@ impl ProjectChecks<'_> {
     ///
     /// # Errors
     /// [`ProjectCheckError`]
-    pub(super) async fn of(
+    pub(super) async fn run_checks(
         &self,
         on: &Sha,
         changes: &[&[FileContentChange]],
@@ -62,15 +62,16 @@ impl ProjectChecks<'_> {
         let own = format!("sync {}", self.repo);
         let base = PrivateFolder::new()?;
         self.mirror.private_clone(on, &[], base.path()).await?;
-        let base = verifier.verified(base.path(), &CacheScope::new(own.clone()), None).await?;
+        let base = verifier.verify_tree(base.path(), &CacheScope::new(own.clone()), None).await?;
         let tree = PrivateFolder::new()?;
         self.mirror.private_clone(on, &[], tree.path()).await?;
         for changes in changes {
-            put(tree.path(), changes).await?;
+            write_changes(tree.path(), changes).await?;
         }
-        let scope = CacheScope::new(format!("{own} {by}")).trusting(own);
+        let scope = CacheScope::new(format!("{own} {by}")).with_trusted(own);
         let baseline = base.verification.as_ref();
-        let VerifiedTree { set_up, verification } = verifier.verified(tree.path(), &scope, baseline).await?;
+        let VerifiedTree { set_up, verification } =
+            verifier.verify_tree(tree.path(), &scope, baseline).await?;
         let Some(now) = verification else {
             let failed = set_up.commands.iter().filter(|ran| !ran.end.is_success());
             let failing = failed.map(|ran| format!("{} (set-up)", ran.argv.join(" "))).collect();

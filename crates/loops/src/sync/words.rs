@@ -4,7 +4,7 @@
 use truing_agent::schema::work::WorkReport;
 use truing_config::sync::places;
 use truing_core::line;
-use truing_core::markdown::{code, plain};
+use truing_core::markdown::{code_span, escape_text};
 use truing_core::run::RunOutcome;
 use truing_core::sync::breaker::{self, JobBreaker};
 use truing_core::sync::classify::{FunctionJudgement, ReleaseClassification};
@@ -36,7 +36,7 @@ pub(super) struct ReleaseSubject<'a> {
 
 impl ReleaseSubject<'_> {
     /// Returns the value of this placeholder in the operator's templates.
-    fn place(self, name: &str, verdict: SyncVerdict) -> String {
+    fn placeholder_value(self, name: &str, verdict: SyncVerdict) -> String {
         match name {
             places::PACKAGE => self.package.to_owned(),
             places::VERSION => self.version.to_owned(),
@@ -50,7 +50,7 @@ impl ReleaseSubject<'_> {
 pub(super) fn title(about: ReleaseSubject<'_>, verdict: SyncVerdict) -> String {
     let ReleaseSubject { package, version, title, .. } = about;
     if let Some(title) = title {
-        let text = title.filled(|name| about.place(name, verdict));
+        let text = title.fill_with(|name| about.placeholder_value(name, verdict));
         return text.lines().collect::<Vec<_>>().join(" ");
     }
     match verdict {
@@ -73,54 +73,62 @@ pub(super) fn body(
     match body {
         None if template.is_empty() => text.to_owned(),
         None => format!("{template}\n\n{text}"),
-        Some(body) => body.filled(|name| match name {
+        Some(body) => body.fill_with(|name| match name {
             places::TEMPLATE => template.to_owned(),
             places::TEXT => text.to_owned(),
-            _ => about.place(name, verdict),
+            _ => about.placeholder_value(name, verdict),
         }),
     }
 }
 
 /// Renders the text of a final pull request that widens a range.
-pub(super) fn relaxed(
+pub(super) fn relax_text(
     about: ReleaseSubject<'_>,
     decided: &ReleaseDecision,
     files: &[String],
     checked: &CheckResults,
 ) -> String {
-    pull(about, decided, files) + &checks(checked)
+    common_pull_text(about, decided, files) + &checks(checked)
 }
 
 /// Renders the text that every final pull request has.
-fn pull(about: ReleaseSubject<'_>, decided: &ReleaseDecision, files: &[String]) -> String {
+fn common_pull_text(about: ReleaseSubject<'_>, decided: &ReleaseDecision, files: &[String]) -> String {
     let ReleaseSubject { package, version, .. } = about;
     let ReleaseDecision { from, spec_before, spec_after, decision, .. } = decided;
     let mut text = format!(
         "{} {} is out; the project was made for {}.\n\n",
-        plain(package),
-        code(version),
-        code(&from.to_string())
+        escape_text(package),
+        code_span(version),
+        code_span(&from.to_string())
     );
     let verdict = match decision.verdict {
         SyncVerdict::Relax => "the code serves both, and the range is widened",
         SyncVerdict::Bump => "the code follows it",
         SyncVerdict::Ask | SyncVerdict::Skip => "a person has ruled so",
     };
-    text += &format!("**{}**: {verdict}, because {}.\n", decision.verdict.as_str(), plain(&decision.reason));
+    text += &format!(
+        "**{}**: {verdict}, because {}.\n",
+        decision.verdict.as_str(),
+        escape_text(&decision.reason)
+    );
     if let (Some(before), Some(after)) = (spec_before, spec_after) {
-        text += &format!("\nRange: {} becomes {}.\n", code(&before.to_string()), code(&after.to_string()));
+        text += &format!(
+            "\nRange: {} becomes {}.\n",
+            code_span(&before.to_string()),
+            code_span(&after.to_string())
+        );
         if after.is_open_after(&decided.to) {
             text += "It admits releases after this one, too, before anybody has looked at them.\n";
         }
     }
     text += &table(decision);
-    text += &classified(decided);
+    text += &render_classification(decided);
     if !files.is_empty() {
         text += "\nChanged here:\n\n";
         for file in files.iter().take(SHOWN) {
-            text += &format!("* {}\n", code(file));
+            text += &format!("* {}\n", code_span(file));
         }
-        text += &more(files.len());
+        text += &more_note(files.len());
     }
     text += "\n- [ ] The range is right, and the lock file, if there is one, follows it.\n";
     if !decision.changed.is_empty() {
@@ -130,18 +138,18 @@ fn pull(about: ReleaseSubject<'_>, decided: &ReleaseDecision, files: &[String]) 
 }
 
 /// Renders the text of a final pull request that ports code.
-pub(super) fn ported(
+pub(super) fn port_text(
     about: ReleaseSubject<'_>,
     decided: &ReleaseDecision,
     ported: &UncheckedMigration,
     checked: &CheckResults,
 ) -> String {
-    let mut text = pull(about, decided, &ported.files);
+    let mut text = common_pull_text(about, decided, &ported.files);
     if decided.decision.changed.iter().any(|change| change.kind == PinChangeKind::Gone) {
         text += "- [ ] What is gone above is taken out of the manifest, or pinned under its new name.\n";
     }
     let WorkReport { summary, completed, .. } = &ported.work;
-    text += &format!("\n## What a model ported\n\n{}\n", plain(summary));
+    text += &format!("\n## What a model ported\n\n{}\n", escape_text(summary));
     text += &list("Ported", completed);
     text + &checks(checked)
 }
@@ -158,21 +166,21 @@ pub(super) fn draft(
     let mut text = format!(
         "The project is to follow {} to {}. This port is not finished: the next run of {} goes on from here. Commit or \
          comment on the newest commit, and it is yours.\n\n{}.\n\n{}\n",
-        plain(package),
-        code(version),
-        code(job),
-        plain(&decided.decision.reason),
-        plain(summary)
+        escape_text(package),
+        code_span(version),
+        code_span(job),
+        escape_text(&decided.decision.reason),
+        escape_text(summary)
     );
     if let Some(why) = &ported.cut_off {
-        text += &format!("\nIt was cut off: {}.\n", plain(why));
+        text += &format!("\nIt was cut off: {}.\n", escape_text(why));
     }
     text += &list("Done", completed);
     text += &list("Not done", remaining);
     text += &list("To be decided by people", questions);
     text += &checks(checked);
     text += &table(&decided.decision);
-    text += &classified(decided);
+    text += &render_classification(decided);
     (format!("{} (in progress)", title(about, SyncVerdict::Bump)), text)
 }
 
@@ -189,8 +197,8 @@ pub(super) fn open_ends(ported: &UncheckedMigration, checked: &CheckResults) -> 
 }
 
 /// Returns the text of a draft that is closed.
-pub(super) fn ended(why: &str, body: &str) -> String {
-    let first = format!("{}.", plain(why));
+pub(super) fn closed_draft_text(why: &str, body: &str) -> String {
+    let first = format!("{}.", escape_text(why));
     if body.starts_with(&first) { body.to_owned() } else { format!("{first}\n\n{body}") }
 }
 
@@ -199,13 +207,13 @@ fn list(title: &str, lines: &[String]) -> String {
     if lines.is_empty() {
         return String::new();
     }
-    let lines: String = lines.iter().map(|line| format!("* {}\n", plain(line))).collect();
+    let lines: String = lines.iter().map(|line| format!("* {}\n", escape_text(line))).collect();
     format!("\n{title}:\n\n{lines}")
 }
 
 /// Summarises the results of the project's own checks.
 fn checks(checked: &CheckResults) -> String {
-    let failing: String = checked.failing.iter().map(|check| format!("* {}\n", code(check))).collect();
+    let failing: String = checked.failing.iter().map(|check| format!("* {}\n", code_span(check))).collect();
     match (checked.count, failing.is_empty()) {
         (None, _) => {
             "\nNo checks are configured (`verify.check`): nobody has run the project's tests on this.\n"
@@ -232,26 +240,26 @@ fn table(decision: &SyncDecision) -> String {
             let first = change.first_in.as_deref().map(cell).unwrap_or_default();
             text += &format!("| {} | {what} | {first} |\n", cell(&change.symbol));
         }
-        text += &more(decision.changed.len());
+        text += &more_note(decision.changed.len());
     }
     if !decision.unguarded.is_empty() {
         text += "\nNot guarded by what is pinned:\n\n| Definition | Why |\n|---|---|\n";
         for one in decision.unguarded.iter().take(SHOWN) {
-            text += &format!("| {} | {} |\n", cell(&one.name()), one.words());
+            text += &format!("| {} | {} |\n", cell(&one.name()), one.change_text());
         }
-        text += &more(decision.unguarded.len());
+        text += &more_note(decision.unguarded.len());
     }
     text
 }
 
 /// Renders a model's verdicts on unguarded functions.
-fn classified(decided: &ReleaseDecision) -> String {
+fn render_classification(decided: &ReleaseDecision) -> String {
     let Some(ReleaseClassification { functions, in_vain }) = &decided.classification else {
         return String::new();
     };
     let mut text = String::new();
     if let Some(why) = in_vain {
-        text += &format!("\nA model was to look at these, and could not tell: {}.\n", plain(why));
+        text += &format!("\nA model was to look at these, and could not tell: {}.\n", escape_text(why));
     }
     if !functions.is_empty() {
         text += "\nWhat a model says of them, and the lines that it rests on:\n\n\
@@ -267,21 +275,21 @@ fn classified(decided: &ReleaseDecision) -> String {
             text += &format!(
                 "| {name} | {} | {} | {lines} {} |\n",
                 verdict.as_str(),
-                plain(reason).replace('|', "\\|"),
+                escape_text(reason).replace('|', "\\|"),
                 release.as_str()
             );
         }
-        text += &more(functions.len());
+        text += &more_note(functions.len());
     }
     text
 }
 
 /// Formats code in a cell of a table, where a bar would end the cell.
 fn cell(text: &str) -> String {
-    code(&text.replace('|', "\u{2502}"))
+    code_span(&text.replace('|', "\u{2502}"))
 }
 
-fn more(count: usize) -> String {
+fn more_note(count: usize) -> String {
     match count.saturating_sub(SHOWN) {
         0 => String::new(),
         more => format!("\nand {more} more\n"),
@@ -294,19 +302,19 @@ pub(super) fn question(about: ReleaseSubject<'_>, decided: &ReleaseDecision) -> 
     let decision = &decided.decision;
     let mut text = format!(
         "{} {} is out, and Truing cannot decide by itself what it requires of this project: {}.\n",
-        plain(package),
-        code(version),
-        plain(&decision.reason)
+        escape_text(package),
+        code_span(version),
+        escape_text(&decision.reason)
     );
     text += &table(decision);
-    text += &classified(decided);
+    text += &render_classification(decided);
     // People may correct a model's finding.
     text += &answers(decision.verdict == SyncVerdict::Bump && decided.classification.is_none());
-    (asked(job, version), text)
+    (question_title(job, version), text)
 }
 
 /// Returns a question about a release that seems to require only a wider range, although checks fail with it.
-pub(super) fn failing(
+pub(super) fn failing_question(
     about: ReleaseSubject<'_>,
     decided: &ReleaseDecision,
     checked: &CheckResults,
@@ -315,33 +323,37 @@ pub(super) fn failing(
     let mut text = format!(
         "{} {} is out. By the pinned definitions the range could be widened ({}), but with the wider range checks of \
          the project fail.\n",
-        plain(package),
-        code(version),
-        plain(&decided.decision.reason)
+        escape_text(package),
+        code_span(version),
+        escape_text(&decided.decision.reason)
     );
     text += &checks(checked);
     text += &table(&decided.decision);
-    text += &classified(decided);
+    text += &render_classification(decided);
     text += &answers(false);
-    (asked(job, version), text)
+    (question_title(job, version), text)
 }
 
 /// Returns the title and the text of a question that a model leaves to people.
-pub(super) fn undecided(about: ReleaseSubject<'_>, draft: &str, questions: &[String]) -> (String, String) {
+pub(super) fn undecided_question(
+    about: ReleaseSubject<'_>,
+    draft: &str,
+    questions: &[String],
+) -> (String, String) {
     let ReleaseSubject { job, package, version, .. } = about;
     let text = format!(
         "The port of this project to {} {} is in progress in {draft}, and this is for people to decide:\n{}\nAnswer \
          with a comment, in your own words: the next run goes on with what you say. One that begins with `skip` leaves \
          this release out. Only answers of people with write access count.\n",
-        plain(package),
-        code(version),
+        escape_text(package),
+        code_span(version),
         list("Questions of the model", questions)
     );
-    (asked(job, version), text)
+    (question_title(job, version), text)
 }
 
 /// Returns the title of a question about a release.
-fn asked(job: &str, version: &str) -> String {
+fn question_title(job: &str, version: &str) -> String {
     format!("{job} sync: feedback needed for {version}")
 }
 
@@ -356,11 +368,11 @@ fn answers(is_bump: bool) -> String {
 }
 
 /// Returns the question that an open breaker asks.
-pub(super) fn open(about: ReleaseSubject<'_>, breaker: &JobBreaker) -> (String, String) {
+pub(super) fn open_breaker_question(about: ReleaseSubject<'_>, breaker: &JobBreaker) -> (String, String) {
     let ReleaseSubject { job, package, version, .. } = about;
-    let why = match breaker.open().map(|open| open.why) {
+    let why = match breaker.open_trip().map(|open| open.why) {
         Some(breaker::JobTripReason::Streak) => {
-            let (_, streak) = breaker.counts();
+            let (_, streak) = breaker.failure_counts();
             format!(
                 "{streak} runs in a row failed, whatever the release: no more runs start until somebody answers."
             )
@@ -368,8 +380,8 @@ pub(super) fn open(about: ReleaseSubject<'_>, breaker: &JobBreaker) -> (String, 
         Some(breaker::JobTripReason::Target) | None => format!(
             "Following {} to {} failed again and again: no more runs start until somebody answers, or there is another \
              release or manifest.",
-            plain(package),
-            code(version)
+            escape_text(package),
+            code_span(version)
         ),
     };
     let mut text = format!("{why}\n\n| When (UTC) | Release | What happened |\n|---|---|---|\n");
@@ -379,48 +391,50 @@ pub(super) fn open(about: ReleaseSubject<'_>, breaker: &JobBreaker) -> (String, 
             "| {} | {} | {} |\n",
             at.strftime("%Y-%m-%d %H:%M"),
             if failure.version.is_empty() { "not known".to_owned() } else { cell(&failure.version) },
-            plain(&failure.why).replace('|', "\\|")
+            escape_text(&failure.why).replace('|', "\\|")
         );
     }
     text += &format!(
         "\nFix what stands in the way, then answer here: one run tries again. Or, where Truing runs: {}. Only answers of people \
          with write access count.\n",
-        code(&format!("truing breaker reset sync/{job}"))
+        code_span(&format!("truing breaker reset sync/{job}"))
     );
-    (asked(job, version), text)
+    (question_title(job, version), text)
 }
 
 /// Returns the comment on a pull request in use, about a release that has to wait for it.
-pub(super) fn blocked(about: ReleaseSubject<'_>, why: &str) -> String {
+pub(super) fn blocked_comment(about: ReleaseSubject<'_>, why: &str) -> String {
     format!(
         "{} {} is out and needs changes of the code. It waits for this pull request, because {}.\n",
-        plain(about.package),
-        code(about.version),
-        plain(why)
+        escape_text(about.package),
+        code_span(about.version),
+        escape_text(why)
     )
 }
 
 /// Returns a title and a text on the results of a job's last runs, newest first.
 pub(super) fn runs(job: &str, records: &[SyncRecord]) -> (String, String) {
-    let count =
-        |kinds: &[RunOutcome]| records.iter().filter(|one| kinds.contains(&one.detail.result.end())).count();
+    let count = |kinds: &[RunOutcome]| {
+        records.iter().filter(|one| kinds.contains(&one.detail.result.run_outcome())).count()
+    };
     let (well, tried) =
         (count(&[RunOutcome::Done]), count(&[RunOutcome::Done, RunOutcome::Partial, RunOutcome::Failed]));
     let mut text = format!(
         "The last {} runs of {}, written anew after each: of {tried} that had something to do, {well} did it, or asked a \
          person.\n\n| Ended (UTC) | Release | Result | Why | Turns | Cost |\n|---|---|---|---|---|---|\n",
         records.len(),
-        code(job)
+        code_span(job)
     );
     for record in records {
         let at = jiff::Timestamp::from_millisecond(record.ended.0).unwrap_or_default();
-        let why = line::clean(record.detail.exit_reason.lines().next().unwrap_or_default(), MAX_WHY_CHARS);
+        let why =
+            line::clean_line(record.detail.exit_reason.lines().next().unwrap_or_default(), MAX_WHY_CHARS);
         text += &format!(
             "| {} | {} | {} | {} | {} | {} |\n",
             at.strftime("%Y-%m-%d %H:%M"),
             record.detail.to.as_deref().map(cell).unwrap_or_default(),
-            plain(&record.detail.result.as_str().replace('_', " ")),
-            plain(&why).replace('|', "\\|"),
+            escape_text(&record.detail.result.as_str().replace('_', " ")),
+            escape_text(&why).replace('|', "\\|"),
             record.turns(),
             record.cost()
         );
@@ -429,8 +443,8 @@ pub(super) fn runs(job: &str, records: &[SyncRecord]) -> (String, String) {
 }
 
 /// Returns the comment that a question needs no answer any more.
-pub(super) fn settled(why: &str) -> String {
-    format!("No answer is needed any more: {}.\n", plain(why))
+pub(super) fn settled_comment(why: &str) -> String {
+    format!("No answer is needed any more: {}.\n", escape_text(why))
 }
 
 /// Explains the reason why a branch cannot be pushed, and the remedy.

@@ -69,7 +69,7 @@ impl Drop for TraceExport {
 }
 
 /// True if traces may contain texts.
-pub(super) fn captures() -> bool {
+pub(super) fn can_capture_texts() -> bool {
     CAPTURE.load(Ordering::Relaxed)
 }
 
@@ -129,11 +129,13 @@ fn target(
         environment.get(name).and_then(|value| value.to_str()).filter(|value| !value.trim().is_empty())
     };
     let own = match &config.headers {
-        Some(secret) => Some(headers(secret.read(environment)?.expose()).ok_or(TelemetryError::Headers)?),
+        Some(secret) => {
+            Some(parse_headers(secret.read(environment)?.expose()).ok_or(TelemetryError::Headers)?)
+        }
         None => None,
     };
     let foreign = variable("OTEL_EXPORTER_OTLP_TRACES_HEADERS").or(variable("OTEL_EXPORTER_OTLP_HEADERS"));
-    let given = own.or_else(|| headers(foreign?)).unwrap_or_default();
+    let given = own.or_else(|| parse_headers(foreign?)).unwrap_or_default();
     let below = |base: &str| format!("{}{TRACES}", base.trim_end_matches('/').trim_end_matches(TRACES));
     let endpoint = config
         .otlp_endpoint
@@ -154,7 +156,7 @@ fn target(
 }
 
 /// Parses `NAME=VALUE` pairs, separated by commas, with percent-encoded values.
-fn headers(text: &str) -> Option<HashMap<String, String>> {
+fn parse_headers(text: &str) -> Option<HashMap<String, String>> {
     let pair = |pair: &str| {
         let (name, value) = pair.split_once('=')?;
         // The decoding is that of an address's query, where a plus stands for a blank.

@@ -8,7 +8,7 @@ use truing_core::money::MicroUsd;
 use truing_model::gateway::{LanguageModel, ModelAnswer, ModelError};
 use truing_model::messages::ModelRequest;
 
-use super::step::{StepSpan, TextAttributeKeys, content, dollars};
+use super::step::{StepSpan, TextAttributeKeys, dollars, text_attributes};
 
 const INPUT: TextAttributeKeys = TextAttributeKeys {
     convention: "gen_ai.input.messages",
@@ -26,15 +26,19 @@ pub struct TracedModel<'a>(pub Box<dyn LanguageModel + 'a>);
 
 #[async_trait]
 impl LanguageModel for TracedModel<'_> {
-    async fn ask(&self, request: &ModelRequest) -> Result<ModelAnswer, ModelError> {
-        let step = StepSpan::begin(|| format!("chat {}", request.model), SpanKind::Client, || asked(request));
+    async fn request_answer(&self, request: &ModelRequest) -> Result<ModelAnswer, ModelError> {
+        let step = StepSpan::start(
+            || format!("chat {}", request.model),
+            SpanKind::Client,
+            || request_attributes(request),
+        );
         let before = self.0.cost().await;
-        let result = self.0.ask(request).await;
+        let result = self.0.request_answer(request).await;
         let after = self.0.cost().await;
-        step.says(|| cost(MicroUsd(after.0.saturating_sub(before.0))));
+        step.add_attributes(|| cost_attributes(MicroUsd(after.0.saturating_sub(before.0))));
         match &result {
-            Ok(answer) => step.says(|| answered(answer)),
-            Err(refused) => step.failed(kind(refused), &refused.to_string()),
+            Ok(answer) => step.add_attributes(|| answer_attributes(answer)),
+            Err(refused) => step.record_failure(error_kind(refused), &refused.to_string()),
         }
         result
     }
@@ -44,7 +48,7 @@ impl LanguageModel for TracedModel<'_> {
     }
 }
 
-fn asked(request: &ModelRequest) -> Vec<KeyValue> {
+fn request_attributes(request: &ModelRequest) -> Vec<KeyValue> {
     let mut attributes = vec![
         KeyValue::new("gen_ai.operation.name", "chat"),
         KeyValue::new("gen_ai.provider.name", "anthropic"),
@@ -55,17 +59,17 @@ fn asked(request: &ModelRequest) -> Vec<KeyValue> {
     ];
     // Earlier messages are in earlier spans.
     let said = request.messages.last().and_then(|message| serde_json::to_string(message).ok());
-    attributes.extend(content(INPUT, &said.unwrap_or_default()));
+    attributes.extend(text_attributes(INPUT, &said.unwrap_or_default()));
     attributes
 }
 
 /// Returns the cost of a call with all retries.
-fn cost(of: MicroUsd) -> Vec<KeyValue> {
+fn cost_attributes(of: MicroUsd) -> Vec<KeyValue> {
     let details = json!({ "total": dollars(of) });
     vec![KeyValue::new("langfuse.observation.cost_details", details.to_string())]
 }
 
-fn answered(answer: &ModelAnswer) -> Vec<KeyValue> {
+fn answer_attributes(answer: &ModelAnswer) -> Vec<KeyValue> {
     let usage = &answer.usage;
     let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
     let written = usage.cache_write_5m.saturating_add(usage.cache_write_1h);
@@ -93,12 +97,12 @@ fn answered(answer: &ModelAnswer) -> Vec<KeyValue> {
         KeyValue::new("truing.model.request_id", answer.request_id.clone()),
     ];
     let said = serde_json::to_string(&answer.message).unwrap_or_default();
-    attributes.extend(content(OUTPUT, &said));
+    attributes.extend(text_attributes(OUTPUT, &said));
     attributes
 }
 
 /// Returns the type of an error.
-fn kind(refused: &ModelError) -> &'static str {
+fn error_kind(refused: &ModelError) -> &'static str {
     match refused {
         ModelError::Budget { .. } => "budget",
         ModelError::Halted(_) => "kill_switch",

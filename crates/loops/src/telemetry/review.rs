@@ -10,7 +10,7 @@ use truing_core::line;
 use truing_core::money::MicroUsd;
 use truing_core::outcome::{OutcomeKind, ReviewOutcome, ReviewRecord, ReviewRuntime};
 use truing_model::gateway::ModelError;
-use truing_reader::redact::redact;
+use truing_reader::redact::redact_secrets;
 
 use super::root::{COST, OUTCOME};
 use super::step::dollars;
@@ -19,7 +19,7 @@ use super::step::dollars;
 pub(super) const MAX_REASON_CHARS: usize = 300;
 
 /// Records the commit that is reviewed.
-pub fn head(sha: &str) {
+pub fn record_head(sha: &str) {
     Context::current().span().set_attribute(KeyValue::new("headSha", sha.to_owned()));
 }
 
@@ -41,7 +41,7 @@ pub fn servers_failed(problems: &[ServerProblem]) -> BTreeMap<String, u32> {
 }
 
 /// Records the end of the model's part, in the terms of the agent SDK if it has one.
-pub fn ended(end: &AgentRunEnd) {
+pub fn record_model_end(end: &AgentRunEnd) {
     let (subtype, stop_reason) = match end {
         AgentRunEnd::Done => ("success", "end_turn"),
         AgentRunEnd::Limit(RunLimit::Turns) => ("error_max_turns", "max_turns"),
@@ -62,7 +62,7 @@ pub fn ended(end: &AgentRunEnd) {
 }
 
 /// Records the result of the review.
-pub fn done(record: &ReviewRecord) {
+pub fn record_review(record: &ReviewRecord) {
     let denials =
         record.detail.modelled.iter().flat_map(|did| did.denials.values()).copied().map(i64::from).sum();
     came_to(&record.detail.outcome, record.turns(), record.cost(), denials);
@@ -90,7 +90,8 @@ fn came_to(outcome: &ReviewOutcome, turns: u32, cost: MicroUsd, denials: i64) {
         };
         span.set_attribute(KeyValue::new("subtype", subtype));
     }
-    let reason = outcome.reason.as_ref().map(|reason| line::clean(&redact(reason), MAX_REASON_CHARS));
+    let reason =
+        outcome.reason.as_ref().map(|reason| line::clean_line(&redact_secrets(reason), MAX_REASON_CHARS));
     match (outcome.kind, reason) {
         (OutcomeKind::Failed, reason) => span.set_status(Status::error(reason.unwrap_or_default())),
         (_, Some(reason)) => span.set_attribute(KeyValue::new("truing.outcome.reason", reason)),

@@ -12,7 +12,7 @@ use truing_core::line;
 use truing_core::money::MicroUsd;
 use truing_core::run::RunOutcome;
 use truing_core::sync::record::SyncRecord as Synced;
-use truing_reader::redact::redact;
+use truing_reader::redact::redact_secrets;
 use uuid::Uuid;
 
 use super::export::begin_as;
@@ -31,15 +31,25 @@ const CONVERGE: &str = "pr-converge";
 const SYNC: &str = "sync";
 
 /// Begins the trace of a review. Returns the context in which its future is to be polled and dropped.
-pub fn review(run: &RunId, key: &SlotKey, repository: Option<&str>, number: Option<u64>) -> Context {
+pub fn start_review_trace(
+    run: &RunId,
+    key: &SlotKey,
+    repository: Option<&str>,
+    number: Option<u64>,
+) -> Context {
     let mut common = vec![KeyValue::new("reviewId", run.as_str().to_owned())];
     common.extend(pull_request(run, key, repository, number));
-    begin(REVIEW, run, common, None)
+    start_root_span(REVIEW, run, common, None)
 }
 
 /// Begins the trace of a run of a sync job. Returns the context in which its future is to be polled and
 /// dropped.
-pub fn sync(run: &RunId, key: &SlotKey, repository: &str, (job, package): (&str, &str)) -> Context {
+pub fn start_sync_trace(
+    run: &RunId,
+    key: &SlotKey,
+    repository: &str,
+    (job, package): (&str, &str),
+) -> Context {
     let common = [
         ("repo", repository),
         ("job", job),
@@ -50,7 +60,7 @@ pub fn sync(run: &RunId, key: &SlotKey, repository: &str, (job, package): (&str,
         ("langfuse.trace.metadata.job", job),
         ("langfuse.trace.metadata.package", package),
     ];
-    begin(SYNC, run, common.map(|(name, value)| KeyValue::new(name, value.to_owned())).into(), None)
+    start_root_span(SYNC, run, common.map(|(name, value)| KeyValue::new(name, value.to_owned())).into(), None)
 }
 
 /// The span of one step of a converge run, or of a whole run that is one step. The steps of a run have one
@@ -64,20 +74,20 @@ pub struct ConvergeSpan {
 
 impl ConvergeSpan {
     /// Begins the span of a step that continues this run since `began`. `number` is that of the pull request.
-    pub fn begin(
+    pub fn start(
         record: &Converged,
         repository: Option<&str>,
         number: Option<u64>,
         began: SystemTime,
     ) -> Self {
         let common = pull_request(&record.run, &record.key, repository, number);
-        let context = begin(CONVERGE, &record.run, common, Some(began));
+        let context = start_root_span(CONVERGE, &record.run, common, Some(began));
         context.span().set_attribute(KeyValue::new("headSha", record.detail.state.head.to_string()));
         Self { context, before: (record.cost(), record.turns()) }
     }
 
     /// Wraps a step, whose own spans are then below this span.
-    pub fn around<F: Future>(&self, step: F) -> impl Future<Output = F::Output> {
+    pub fn wrap<F: Future>(&self, step: F) -> impl Future<Output = F::Output> {
         step.with_context(self.context.clone())
     }
 
@@ -87,18 +97,18 @@ impl ConvergeSpan {
     }
 
     /// Records the state in which the step has left its run.
-    pub fn over(&self, record: &Converged) {
-        self.spent(record);
+    pub fn record_state(&self, record: &Converged) {
+        self.record_spend(record);
         // A run that continues has no end yet.
-        if let Some(end) = record.end() {
+        if let Some(end) = record.run_outcome() {
             came_to(&self.context, end, record.reason().unwrap_or_default(), self.turns(record));
         }
     }
 
     /// Records the cost of a step that stopped before its end.
-    pub fn spent(&self, record: &Converged) {
+    pub fn record_spend(&self, record: &Converged) {
         let cost = record.cost().0.saturating_sub(self.before.0.0);
-        spent(&self.context, MicroUsd(cost), self.turns(record));
+        record_spend(&self.context, MicroUsd(cost), self.turns(record));
     }
 
     fn turns(&self, record: &Converged) -> u32 {
@@ -106,8 +116,8 @@ impl ConvergeSpan {
     }
 
     /// Records that the step failed.
-    pub fn failed(&self, why: &str) {
-        failed(&self.context, why);
+    pub fn record_failure(&self, why: &str) {
+        record_failure(&self.context, why);
     }
 }
 
@@ -117,24 +127,24 @@ pub fn converge_unknown(
     (repository, number): (&str, u64),
     began: SystemTime,
 ) -> Context {
-    begin(CONVERGE, run, pull_request(run, key, Some(repository), Some(number)), Some(began))
+    start_root_span(CONVERGE, run, pull_request(run, key, Some(repository), Some(number)), Some(began))
 }
 
 /// Records the result of a run of a sync job.
-pub fn synced(context: &Context, record: &Synced) {
-    spent(context, record.cost(), record.turns());
-    came_to(context, record.detail.result.end(), &record.detail.exit_reason, record.turns());
+pub fn record_sync(context: &Context, record: &Synced) {
+    record_spend(context, record.cost(), record.turns());
+    came_to(context, record.detail.result.run_outcome(), &record.detail.exit_reason, record.turns());
 }
 
 /// Records that the run of this context failed.
-pub fn failed(context: &Context, why: &str) {
-    let why = line::clean(&redact(why), MAX_REASON_CHARS);
+pub fn record_failure(context: &Context, why: &str) {
+    let why = line::clean_line(&redact_secrets(why), MAX_REASON_CHARS);
     context.span().set_attribute(KeyValue::new("subtype", "error_during_execution"));
     context.span().set_status(Status::error(why));
 }
 
 /// Records the consumption of a run: its cost, and the number of models' answers.
-fn spent(context: &Context, cost: MicroUsd, turns: u32) {
+fn record_spend(context: &Context, cost: MicroUsd, turns: u32) {
     let took = [KeyValue::new("cost_usd", dollars(cost)), KeyValue::new("num_turns", i64::from(turns))];
     context.span().set_attributes(took);
     context.span().set_attribute(KeyValue::new(COST, dollars(cost).to_string()));
@@ -149,14 +159,14 @@ fn came_to(context: &Context, end: RunOutcome, why: &str, turns: u32) {
     span.set_attribute(KeyValue::new("truing.outcome", end.as_str()));
     span.set_attribute(KeyValue::new(OUTCOME, end.as_str()));
     match end {
-        RunOutcome::Failed => return failed(context, why),
+        RunOutcome::Failed => return record_failure(context, why),
         RunOutcome::Done | RunOutcome::Partial | RunOutcome::Skipped | RunOutcome::Deferred => {}
     }
     // With a model, the end of its part sets this attribute.
     if turns == 0 {
         span.set_attribute(KeyValue::new("subtype", "success"));
     }
-    let why = line::clean(&redact(why), MAX_REASON_CHARS);
+    let why = line::clean_line(&redact_secrets(why), MAX_REASON_CHARS);
     span.set_attribute(KeyValue::new("truing.outcome.reason", why));
 }
 
@@ -184,7 +194,12 @@ fn pull_request(run: &RunId, key: &SlotKey, repository: Option<&str>, number: Op
 }
 
 /// Begins a root span, at `began` if it began earlier. Every span below it inherits the common attributes.
-fn begin(name: &'static str, run: &RunId, mut common: Vec<KeyValue>, began: Option<SystemTime>) -> Context {
+fn start_root_span(
+    name: &'static str,
+    run: &RunId,
+    mut common: Vec<KeyValue>,
+    began: Option<SystemTime>,
+) -> Context {
     common.extend([
         KeyValue::new("langfuse.trace.name", name),
         KeyValue::new("gen_ai.conversation.id", run.as_str().to_owned()),

@@ -9,9 +9,9 @@ use sha2::{Digest as _, Sha256};
 use truing_core::line;
 use truing_core::money::MicroUsd;
 use truing_forge::watch::{WriteMonitor, WriteSpan};
-use truing_reader::redact::redact;
+use truing_reader::redact::redact_secrets;
 
-use super::export::captures;
+use super::export::can_capture_texts;
 
 /// Name of the tracing instrumentation scope.
 pub(super) const SCOPE: &str = "truing";
@@ -35,7 +35,7 @@ pub struct StepSpan(Option<Context>);
 
 impl StepSpan {
     /// Begins a span. `attributes` is only called if the run is traced.
-    pub(super) fn begin(
+    pub(super) fn start(
         name: impl FnOnce() -> String,
         kind: SpanKind,
         attributes: impl FnOnce() -> Vec<KeyValue>,
@@ -54,17 +54,17 @@ impl StepSpan {
     }
 
     /// Adds attributes. `attributes` is only called if the run is traced.
-    pub fn says(&self, attributes: impl FnOnce() -> Vec<KeyValue>) {
+    pub fn add_attributes(&self, attributes: impl FnOnce() -> Vec<KeyValue>) {
         if let Some(context) = &self.0 {
             context.span().set_attributes(attributes());
         }
     }
 
     /// Marks the span as failed, with an error of this type.
-    pub fn failed(&self, kind: &'static str, why: &str) {
+    pub fn record_failure(&self, kind: &'static str, why: &str) {
         if let Some(context) = &self.0 {
             context.span().set_attribute(KeyValue::new("error.type", kind));
-            context.span().set_status(Status::error(line::clean(&redact(why), MAX_WHY_CHARS)));
+            context.span().set_status(Status::error(line::clean_line(&redact_secrets(why), MAX_WHY_CHARS)));
         }
     }
 }
@@ -78,7 +78,7 @@ impl Drop for StepSpan {
 }
 
 /// Begins the span of a tool call.
-pub fn tool(name: &str, input: &Value) -> StepSpan {
+pub fn start_tool_span(name: &str, input: &Value) -> StepSpan {
     let attributes = || {
         let mut attributes = vec![
             KeyValue::new("gen_ai.operation.name", "execute_tool"),
@@ -86,18 +86,18 @@ pub fn tool(name: &str, input: &Value) -> StepSpan {
             KeyValue::new("gen_ai.tool.type", "function"),
             KeyValue::new("langfuse.observation.type", "tool"),
         ];
-        attributes.extend(content(TOOL_INPUT, &input.to_string()));
+        attributes.extend(text_attributes(TOOL_INPUT, &input.to_string()));
         attributes
     };
-    StepSpan::begin(|| format!("execute_tool {name}"), SpanKind::Internal, attributes)
+    StepSpan::start(|| format!("execute_tool {name}"), SpanKind::Internal, attributes)
 }
 
 /// Makes writes to a forge, and traces them below the current span.
 pub static WRITES: WriteMonitor = WriteMonitor { dry_run: false, made: None, span: Some(write) };
 
 impl WriteSpan for StepSpan {
-    fn failed(&self, why: &str) {
-        Self::failed(self, "forge", why);
+    fn record_failure(&self, why: &str) {
+        Self::record_failure(self, "forge", why);
     }
 }
 
@@ -111,7 +111,7 @@ fn write(action: &'static str, items: usize) -> Box<dyn WriteSpan> {
             KeyValue::new("langfuse.observation.type", "span"),
         ]
     };
-    Box::new(StepSpan::begin(|| format!("forge {action}"), SpanKind::Client, attributes))
+    Box::new(StepSpan::start(|| format!("forge {action}"), SpanKind::Client, attributes))
 }
 
 /// The attribute keys of a text: in the conventions, for Langfuse, and of its hash and size.
@@ -134,9 +134,9 @@ pub(crate) const TOOL_OUTPUT: TextAttributeKeys = TextAttributeKeys {
 };
 
 /// Returns a text without secrets, if texts may be traced; otherwise its hash and its size.
-pub(super) fn content(of: TextAttributeKeys, text: &str) -> Vec<KeyValue> {
-    if captures() {
-        let shown = line::cut(redact(text), MAX_TEXT_CHARS);
+pub(super) fn text_attributes(of: TextAttributeKeys, text: &str) -> Vec<KeyValue> {
+    if can_capture_texts() {
+        let shown = line::truncate_text(redact_secrets(text), MAX_TEXT_CHARS);
         return vec![KeyValue::new(of.convention, shown.clone()), KeyValue::new(of.langfuse, shown)];
     }
     let [hash, bytes] = of.digest;
@@ -148,10 +148,10 @@ pub(super) fn content(of: TextAttributeKeys, text: &str) -> Vec<KeyValue> {
 
 impl StepSpan {
     /// Records a tool's output.
-    pub fn answered(&self, text: &str, is_error: bool) {
-        self.says(|| content(TOOL_OUTPUT, text));
+    pub fn record_output(&self, text: &str, is_error: bool) {
+        self.add_attributes(|| text_attributes(TOOL_OUTPUT, text));
         if is_error {
-            self.failed("tool_error", "the tool could not do it");
+            self.record_failure("tool_error", "the tool could not do it");
         }
     }
 }

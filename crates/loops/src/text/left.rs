@@ -2,7 +2,7 @@
 
 use truing_core::id::Sha;
 use truing_core::line;
-use truing_core::markdown::plain;
+use truing_core::markdown::escape_text;
 use truing_core::port::PullRequest;
 use truing_core::tier::{Tier, TierChoice};
 
@@ -11,7 +11,7 @@ const MAX_NAME_CHARS: usize = 120;
 
 /// Returns the reason for a later head of a pull request that is reviewed once.
 pub fn left_once(reviewed: &Sha) -> String {
-    format!("not reviewed (once): commit {} was reviewed", reviewed.short())
+    format!("not reviewed (once): commit {} was reviewed", reviewed.short_sha())
 }
 
 /// Returns the reason for a head whose tier is `off`.
@@ -20,11 +20,11 @@ pub fn left_off(choice: &TierChoice, pull: &PullRequest) -> String {
     let what = if choice.is_of_pull {
         format!("not reviewed: {} ({at})", choice.because)
     } else {
-        let repository = line::clean(pull.repository().unwrap_or(&pull.name), MAX_NAME_CHARS);
+        let repository = line::clean_line(pull.repository().unwrap_or(&pull.name), MAX_NAME_CHARS);
         format!("reviews are off for {repository} ({at})")
     };
     match &choice.reason {
-        Some(reason) => format!("{what}: {}", line::clean(reason, MAX_NAME_CHARS)),
+        Some(reason) => format!("{what}: {}", line::clean_line(reason, MAX_NAME_CHARS)),
         None => what,
     }
 }
@@ -40,7 +40,7 @@ pub fn left_status(choice: &TierChoice) -> String {
 /// Returns the text of the head's check.
 pub fn not_reviewed(head: &Sha, reason: &str) -> String {
     let ask = "Comment `/review` for a review of this commit.";
-    format!("## Truing: not reviewed\n\nCommit `{}`: {}.\n\n{ask}", head.short(), plain(reason))
+    format!("## Truing: not reviewed\n\nCommit `{}`: {}.\n\n{ask}", head.short_sha(), escape_text(reason))
 }
 
 /// Returns a rule's place without the folder of its file, which no pull request shows.

@@ -1,6 +1,6 @@
 //! Remarks on a review: sentences about the model and the linters that are not findings.
 
-use truing_core::line::{clean, counted};
+use truing_core::line::{clean_line, format_count};
 use truing_core::outcome::{ModelMemory, ReviewRecord};
 
 use super::MAX_TOOL_CHARS;
@@ -21,34 +21,34 @@ pub fn remarks(record: &ReviewRecord) -> Vec<String> {
         own.chain(notes.iter().cloned())
     });
     let skipped = record.detail.tools.iter().filter_map(|tool| {
-        let name = clean(&tool.name, MAX_TOOL_CHARS);
+        let name = clean_line(&tool.name, MAX_TOOL_CHARS);
         Some(format!("{name} did not look: {}", tool.skipped.as_ref()?))
     });
     let kept_open = record.detail.tools.iter().filter_map(|tool| {
-        let (name, why) = (clean(&tool.name, MAX_TOOL_CHARS), tool.keeps_open.as_ref()?);
+        let (name, why) = (clean_line(&tool.name, MAX_TOOL_CHARS), tool.keeps_open.as_ref()?);
         // A failed linter resolves nothing either, and the outcome gives the reason.
         tool.failed.is_none().then(|| format!("earlier findings of {name} stay open: {why}"))
     });
     let unlinted = record.detail.tools.iter().filter(|tool| !tool.unlinted.is_empty()).map(|tool| {
-        let name = clean(&tool.name, MAX_TOOL_CHARS);
+        let name = clean_line(&tool.name, MAX_TOOL_CHARS);
         let paths =
-            tool.unlinted.iter().take(MAX_UNLINTED).map(|path| clean(&path.to_string(), MAX_PATH_CHARS));
+            tool.unlinted.iter().take(MAX_UNLINTED).map(|path| clean_line(&path.to_string(), MAX_PATH_CHARS));
         let paths = paths.collect::<Vec<_>>().join(", ");
-        let files = counted(tool.unlinted.len(), "file");
+        let files = format_count(tool.unlinted.len(), "file");
         format!("{name} did not look at {files} with names that are not UTF-8: {paths}")
     });
     let of_base = record.detail.tools.iter().filter(|tool| !tool.base_configuration.is_empty()).map(|tool| {
-        let (name, paths) = (clean(&tool.name, MAX_TOOL_CHARS), &tool.base_configuration);
-        let named = paths.iter().take(MAX_UNLINTED).map(|path| clean(&path.to_string(), MAX_PATH_CHARS));
+        let (name, paths) = (clean_line(&tool.name, MAX_TOOL_CHARS), &tool.base_configuration);
+        let named = paths.iter().take(MAX_UNLINTED).map(|path| clean_line(&path.to_string(), MAX_PATH_CHARS));
         let named = named.collect::<Vec<_>>().join(", ");
         format!("{name} looked with the configuration of the base: this change touches {named}")
     });
     let outdated = (record.detail.outdated_dismissals > 0).then(|| {
-        let dismissals = counted(record.detail.outdated_dismissals as usize, "earlier dismissal");
+        let dismissals = format_count(record.detail.outdated_dismissals as usize, "earlier dismissal");
         format!("not covered by {dismissals} any more: lines with a secret, which may be another one by now; look again")
     });
     memory
-        .chain(denied(record))
+        .chain(denied_calls_remark(record))
         .chain(skipped)
         .chain(of_base)
         .chain(kept_open)
@@ -58,16 +58,16 @@ pub fn remarks(record: &ReviewRecord) -> Vec<String> {
 }
 
 /// Lists the denied calls of the model in one sentence.
-fn denied(record: &ReviewRecord) -> Option<String> {
+fn denied_calls_remark(record: &ReviewRecord) -> Option<String> {
     let denials = &record.detail.modelled.as_ref()?.denials;
     let all: u32 = denials.values().fold(0, |sum, count| sum.saturating_add(*count));
     let named = denials
         .iter()
         .take(MAX_DENIED)
-        .map(|(name, count)| format!("{} ({count})", clean(name, MAX_TOOL_CHARS)));
+        .map(|(name, count)| format!("{} ({count})", clean_line(name, MAX_TOOL_CHARS)));
     let mut named: Vec<String> = named.collect();
     named.extend((denials.len() > MAX_DENIED).then(|| format!("{} more", denials.len() - MAX_DENIED)));
-    let calls = counted(all as usize, "call");
+    let calls = format_count(all as usize, "call");
     (all > 0).then(|| format!("the model was denied {calls} of tools: {}", named.join(", ")))
 }
 
@@ -89,7 +89,7 @@ mod tests {
             );
             let denials = denials.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
             detail.modelled = Some(ModelReviewDetail { denials, ..ModelReviewDetail::default() });
-            remarks(&ReviewRecord::begin(RunId::new("r"), SlotKey::new("k"), detail, UnixMillis(0)))
+            remarks(&ReviewRecord::new(RunId::new("r"), SlotKey::new("k"), detail, UnixMillis(0)))
         };
         assert_eq!(remark(&[]), [""; 0]);
         assert_eq!(

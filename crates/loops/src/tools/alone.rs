@@ -77,14 +77,16 @@ impl<'a> LinterTree<'a> {
 
     /// Returns the state of a file.
     pub(super) fn state(&mut self, path: &str) -> CertainOption<StateDigest> {
-        let PathContent::File { bytes, is_program } = self.opened(path, MAX_FILE_BYTES) else { return None };
+        let PathContent::File { bytes, is_program } = self.open_path(path, MAX_FILE_BYTES) else {
+            return None;
+        };
         if self.is_together(&bytes) {
             return None;
         }
         let mut parts = DigestBuilder::default();
         parts.add(path.as_bytes()).add(&[u8::from(is_program)]).add(&bytes).add(&self.options?);
-        for folder in folders(path) {
-            parts.add(&self.configured(folder)?);
+        for folder in parent_folders(path) {
+            parts.add(&self.configuration_state(folder)?);
             if !self.known.beside.is_empty() {
                 parts.add(&self.names(folder)?);
             }
@@ -109,7 +111,7 @@ impl<'a> LinterTree<'a> {
     }
 
     /// Returns the state of a folder's files that configure the linter, and of those that they name.
-    fn configured(&mut self, folder: &str) -> CertainOption<StateDigest> {
+    fn configuration_state(&mut self, folder: &str) -> CertainOption<StateDigest> {
         if let Some(known) = self.configured.get(folder) {
             return *known;
         }
@@ -121,8 +123,8 @@ impl<'a> LinterTree<'a> {
     fn read_configured(&self, folder: &str) -> CertainOption<StateDigest> {
         let (mut parts, mut named) = (DigestBuilder::default(), BTreeSet::new());
         for name in &self.known.alone {
-            let path = within(folder, name);
-            let bytes = match self.opened(&path, MAX_CONFIGURATION as u64) {
+            let path = join_name(folder, name);
+            let bytes = match self.open_path(&path, MAX_CONFIGURATION as u64) {
                 PathContent::File { bytes, .. } if !self.is_together(&bytes) => bytes,
                 PathContent::File { .. } | PathContent::Unknown => return None,
                 PathContent::Nothing => continue,
@@ -141,7 +143,7 @@ impl<'a> LinterTree<'a> {
         named: &mut BTreeSet<String>,
         parts: &mut DigestBuilder,
     ) -> CertainOption<()> {
-        let words = words(text);
+        let words = candidate_names(text);
         if words.len() > MAX_WORDS {
             return None;
         }
@@ -149,11 +151,11 @@ impl<'a> LinterTree<'a> {
             if is_outside(word) {
                 return None;
             }
-            for path in [joined(folder, word), joined("", word)].into_iter().flatten() {
+            for path in [join_inside_tree(folder, word), join_inside_tree("", word)].into_iter().flatten() {
                 if named.contains(&path) {
                     continue;
                 }
-                let bytes = match self.opened(&path, MAX_FILE_BYTES) {
+                let bytes = match self.open_path(&path, MAX_FILE_BYTES) {
                     PathContent::File { bytes, .. } => bytes,
                     PathContent::Nothing => continue,
                     PathContent::Unknown => return None,
@@ -207,9 +209,9 @@ impl<'a> LinterTree<'a> {
         Some(parts.state())
     }
 
-    fn opened(&self, path: &str, most: u64) -> PathContent {
+    fn open_path(&self, path: &str, most: u64) -> PathContent {
         let inside = RepoPath::from(path);
-        match self.tree.folder(&inside).and_then(|(folder, name)| open_regular(&folder, name)) {
+        match self.tree.open_folder(&inside).and_then(|(folder, name)| open_regular(&folder, name)) {
             Ok(file) => read(file, most).unwrap_or(PathContent::Unknown),
             Err(FileOpenError::Refused(Errno::NOENT)) => PathContent::Nothing,
             Err(FileOpenError::Link | FileOpenError::NotRegular | FileOpenError::Refused(_)) => {
@@ -250,7 +252,7 @@ fn read(file: File, most: u64) -> Option<PathContent> {
 
 /// Returns the words of a text that may be file names, each once: words in the letters of most names, and
 /// values of whole lines.
-pub(super) fn words(text: &[u8]) -> BTreeSet<&str> {
+pub(super) fn candidate_names(text: &[u8]) -> BTreeSet<&str> {
     let plain = text.split(|byte| !byte.is_ascii_alphanumeric() && !b"_-./+@~".contains(byte));
     let lines = text.split(|byte| *byte == b'\n');
     let values = lines.filter_map(|line| {
@@ -264,17 +266,17 @@ pub(super) fn words(text: &[u8]) -> BTreeSet<&str> {
 }
 
 /// Returns the folders above a file, the root first.
-pub(super) fn folders(path: &str) -> impl Iterator<Item = &str> {
+pub(super) fn parent_folders(path: &str) -> impl Iterator<Item = &str> {
     let ends = path.match_indices('/').map(|(at, _)| at);
     std::iter::once("").chain(ends.filter_map(|at| path.get(..at)))
 }
 
-pub(super) fn within(folder: &str, name: &str) -> String {
+pub(super) fn join_name(folder: &str, name: &str) -> String {
     if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
 }
 
 /// Joins a path to a folder of the tree; none if the result is outside of the tree.
-pub(super) fn joined(folder: &str, word: &str) -> Option<String> {
+pub(super) fn join_inside_tree(folder: &str, word: &str) -> Option<String> {
     let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
     for part in word.split('/') {
         match part {
@@ -344,7 +346,7 @@ mod tests {
 
         fn with(&self, tool: &str, options: &[&str], path: &str) -> CertainOption<StateDigest> {
             let options: Vec<String> = options.iter().map(|word| (*word).to_owned()).collect();
-            LinterTree::new(self.0.path(), known::find(tool).unwrap(), &options, "")?.state(path)
+            LinterTree::new(self.0.path(), known::find_tool(tool).unwrap(), &options, "")?.state(path)
         }
     }
 

@@ -26,7 +26,7 @@ impl BaseCommit<'_> {
     }
 
     /// Returns the commit's files of these paths in a temporary folder.
-    pub(super) async fn some(self, paths: &[RepoPath]) -> Result<PrivateFolder, String> {
+    pub(super) async fn export_files(self, paths: &[RepoPath]) -> Result<PrivateFolder, String> {
         let folder = PrivateFolder::new().map_err(|error| error.to_string())?;
         let exported = match self {
             Self::Repository(repository, commit) => {
@@ -40,8 +40,8 @@ impl BaseCommit<'_> {
     /// Returns the content of the commit's file of this path; none, if there is no plain file.
     pub(super) async fn read(self, path: &RepoPath) -> Result<Option<Vec<u8>>, String> {
         let read = match self {
-            Self::Repository(repository, commit) => repository.read(commit, path).await,
-            Self::Mirror(mirror, commit) => mirror.read(commit, path).await,
+            Self::Repository(repository, commit) => repository.read_file(commit, path).await,
+            Self::Mirror(mirror, commit) => mirror.read_file(commit, path).await,
         };
         read.map_err(|error| error.to_string())
     }

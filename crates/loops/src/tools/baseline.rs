@@ -16,7 +16,7 @@ use truing_reader::CUT;
 
 /// Returns the files of the base from which a change removes lines, each with those lines, in the order of
 /// their paths.
-pub(super) fn removed(changes: &[FileDiff<'_>], everywhere: bool) -> Vec<ChangedFile> {
+pub(super) fn files_with_removed_lines(changes: &[FileDiff<'_>], everywhere: bool) -> Vec<ChangedFile> {
     let mut files: Vec<ChangedFile> = Vec::new();
     for file in changes {
         let removed = removed_ranges(file);
@@ -43,7 +43,7 @@ pub(super) fn take_old(found: &mut Vec<PlacedFinding>, base: &[RawFinding]) -> B
     let mut taken = BTreeSet::new();
     let mut old: BTreeMap<FindingIdentity, usize> = BTreeMap::new();
     for raw in base.iter().filter(|raw| raw.source == FindingSource::Tool) {
-        *old.entry(same(raw)).or_default() += 1;
+        *old.entry(finding_identity(raw)).or_default() += 1;
     }
     found.retain(|placed| {
         // A hidden secret looks like any other: a new one could not be distinguished.
@@ -51,7 +51,7 @@ pub(super) fn take_old(found: &mut Vec<PlacedFinding>, base: &[RawFinding]) -> B
         if placed.raw.source != FindingSource::Tool || is_hidden {
             return true;
         }
-        match old.get_mut(&same(&placed.raw)) {
+        match old.get_mut(&finding_identity(&placed.raw)) {
             Some(left @ 1..) => {
                 *left -= 1;
                 let RawFinding { rule, place, snippet, .. } = &placed.raw;
@@ -67,7 +67,7 @@ pub(super) fn take_old(found: &mut Vec<PlacedFinding>, base: &[RawFinding]) -> B
 /// Two findings with equal values here are the same.
 type FindingIdentity = (String, String, String);
 
-fn same(raw: &RawFinding) -> FindingIdentity {
+fn finding_identity(raw: &RawFinding) -> FindingIdentity {
     let without_blanks = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     // Numbers of lines and columns in a message move with the code.
     let words = raw.title.chars().filter(|letter| !letter.is_ascii_digit()).collect();
@@ -144,7 +144,7 @@ mod tests {
             --- a/old.py\n+++ b/new.py\n@@ -3,3 +3,2 @@\n-a\n-b\n c\n+d\n\
             diff --git a/added.py b/added.py\nnew file mode 100644\n--- /dev/null\n+++ b/added.py\n@@ -0,0 +1 @@\n+x\n\
             diff --git a/gone.py b/gone.py\ndeleted file mode 100644\n--- a/gone.py\n+++ /dev/null\n@@ -1 +0,0 @@\n-x\n";
-        let files: Vec<_> = removed(&truing_diff::parse(diff).files, false)
+        let files: Vec<_> = files_with_removed_lines(&truing_diff::parse(diff).files, false)
             .into_iter()
             .map(|file| (file.path.to_string(), file.added))
             .collect();

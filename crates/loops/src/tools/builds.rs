@@ -64,13 +64,13 @@ impl HeldBuilds {
 
     /// Releases the folder after runs with these ends, and removes folders that are old or exceed the limit.
     /// The builds of a run that was ended for writing too much are discarded.
-    pub(super) async fn end(self, ends: Vec<CommandEnd>) {
+    pub(super) async fn release(self, ends: Vec<CommandEnd>) {
         let done = tokio::task::spawn_blocking(move || {
             let is_full = ends.iter().any(|end| matches!(end, CommandEnd::Disk | CommandEnd::Full));
             if is_full {
                 truing_git::remove_folder(&self.builds.folder)?;
             } else {
-                let bytes = BuildFolder::bytes(&self.builds.folder);
+                let bytes = BuildFolder::disk_bytes(&self.builds.folder);
                 std::fs::write(self.place.join(NOTED), bytes.to_string())?;
             }
             let cache = self.cache.clone();
@@ -87,7 +87,7 @@ impl HeldBuilds {
 
 impl BuildCache {
     /// Places the folders beside the kept findings.
-    fn beside(findings: &ToolCache) -> Self {
+    fn from_tool_cache(findings: &ToolCache) -> Self {
         Self::new(findings.folder().join(BUILDS))
     }
 
@@ -97,14 +97,14 @@ impl BuildCache {
     }
 
     /// Returns the folder of this name, if no other run uses it now and its disk has room.
-    fn hold(&self, name: &str, variables: &[String]) -> io::Result<Option<HeldBuilds>> {
+    fn acquire(&self, name: &str, variables: &[String]) -> io::Result<Option<HeldBuilds>> {
         let place = self.folder.join(name);
         DirBuilder::new().recursive(true).mode(0o700).create(&place)?;
         let disk = rustix::fs::statvfs(&place)?;
         if disk.f_bavail.saturating_mul(disk.f_frsize) < FREE {
             return Ok(None);
         }
-        let Some(lock) = locked(&place)? else { return Ok(None) };
+        let Some(lock) = lock_folder(&place)? else { return Ok(None) };
         let built = place.join(BUILT);
         // A run that is ended for writing too much has failed: there must be room for its additions.
         if bytes_of(&place) > self.bytes / 4 * 3 {
@@ -141,7 +141,7 @@ impl BuildCache {
             left = left.saturating_add(bytes);
             let is_old = used.elapsed().is_ok_and(|ago| ago > self.age);
             if (is_old || left > self.bytes)
-                && let Ok(Some(_lock)) = locked(&place)
+                && let Ok(Some(_lock)) = lock_folder(&place)
             {
                 let _ = truing_git::remove_folder(&place);
             }
@@ -152,12 +152,12 @@ impl BuildCache {
 /// Returns the number of bytes of a folder's builds, as recorded, else as measured.
 fn bytes_of(place: &Path) -> u64 {
     let noted = std::fs::read_to_string(place.join(NOTED)).ok().and_then(|text| text.parse().ok());
-    noted.unwrap_or_else(|| BuildFolder::bytes(&place.join(BUILT)))
+    noted.unwrap_or_else(|| BuildFolder::disk_bytes(&place.join(BUILT)))
 }
 
 /// Locks a folder that belongs to this user and is closed to others; none if another run holds it or has just
 /// removed it.
-fn locked(place: &Path) -> io::Result<Option<File>> {
+fn lock_folder(place: &Path) -> io::Result<Option<File>> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let opened = File::from(rustix::fs::open(place, flags, Mode::empty())?);
     let mine = opened.metadata()?;
@@ -207,14 +207,14 @@ impl BuildOrigin<'_> {
 impl LinterRunner {
     /// Returns the folder with the builds of a tool's earlier runs, if the tool keeps its builds and no other
     /// run uses the folder now.
-    pub(super) async fn held(
+    pub(super) async fn acquire_builds(
         &self,
         tool: &SelectedLinter,
         by: &LinterRunMethod<'_>,
         files: LinterFiles<'_>,
     ) -> Option<HeldBuilds> {
         let (LinterRunMethod::Machine(installed), SandboxLevel::Full) = (by, self.level) else { return None };
-        let (cache, known) = (BuildCache::beside(self.cache.as_ref()?), tool.builds_of()?);
+        let (cache, known) = (BuildCache::from_tool_cache(self.cache.as_ref()?), tool.builds_of()?);
         let (program, version) = self.version(tool, installed, &known.version, files).await?;
         let is_copy = files.project != Some(files.tree);
         let kind = match (is_copy, files.pins == files.tree) {
@@ -234,7 +234,7 @@ impl LinterRunner {
         let origin = BuildOrigin { trust, project, kind, tool, program: &program, version: &version };
         let (name, tree) = (origin.name(), files.tree.to_owned());
         let held = tokio::task::spawn_blocking(move || {
-            let held = cache.hold(&name, &known.builds)?;
+            let held = cache.acquire(&name, &known.builds)?;
             if held.is_some() && is_copy {
                 date_now(&tree)?;
             }

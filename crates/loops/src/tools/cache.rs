@@ -42,7 +42,7 @@ pub(super) struct CacheKey(String);
 
 impl CacheKey {
     /// Creates the key of this digest.
-    pub(super) fn of(state: &[u8]) -> Self {
+    pub(super) fn from_digest(state: &[u8]) -> Self {
         Self(hex::encode(state))
     }
 }
@@ -195,7 +195,7 @@ mod tests {
     fn an_entry_is_found_by_its_key_and_of_its_path_alone() {
         let folder = tempfile::tempdir().unwrap();
         let cache = ToolCache::new(folder.path().join("own/tools"));
-        let (one, other) = (CacheKey::of(b"one"), CacheKey::of(b"other"));
+        let (one, other) = (CacheKey::from_digest(b"one"), CacheKey::from_digest(b"other"));
         assert_eq!(cache.get(&one, "a.py"), None);
         cache.put(&one, "a.py", vec![raw("a.py", "t")]);
         cache.put(&other, "b.py", Vec::new());
@@ -215,7 +215,7 @@ mod tests {
     fn a_damaged_entry_is_a_miss() {
         let folder = tempfile::tempdir().unwrap();
         let cache = ToolCache::new(folder.path().to_owned());
-        let key = CacheKey::of(b"one");
+        let key = CacheKey::from_digest(b"one");
         cache.put(&key, "a.py", vec![raw("a.py", "right")]);
         let file = files(folder.path()).remove(0);
         let whole = std::fs::read_to_string(&file).unwrap();
@@ -235,7 +235,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let cache = ToolCache::new(folder.path().to_owned());
         let many = (0..2_000).map(|_| raw("a.py", &"x".repeat(400))).collect();
-        cache.put(&CacheKey::of(b"one"), "a.py", many);
+        cache.put(&CacheKey::from_digest(b"one"), "a.py", many);
         assert!(!folder.path().join("6f").exists());
     }
 
@@ -245,12 +245,15 @@ mod tests {
         let mut cache = ToolCache::new(folder.path().to_owned());
         let hour = Duration::from_secs(3_600);
         for (at, name) in [b"a1", b"b2", b"c3"].iter().enumerate() {
-            cache.put(&CacheKey::of(*name), "a.py", vec![raw("a.py", "t")]);
-            let file = File::options().append(true).open(cache.place(&CacheKey::of(*name)).unwrap()).unwrap();
+            cache.put(&CacheKey::from_digest(*name), "a.py", vec![raw("a.py", "t")]);
+            let file = File::options()
+                .append(true)
+                .open(cache.place(&CacheKey::from_digest(*name)).unwrap())
+                .unwrap();
             file.set_modified(SystemTime::now() - hour * (u32::try_from(at).unwrap() + 1)).unwrap();
         }
         let kept = |cache: &ToolCache| {
-            [b"a1", b"b2", b"c3"].map(|name| cache.place(&CacheKey::of(name)).unwrap().exists())
+            [b"a1", b"b2", b"c3"].map(|name| cache.place(&CacheKey::from_digest(name)).unwrap().exists())
         };
         cache.tidy();
         assert_eq!(kept(&cache), [true, true, true]);
@@ -261,7 +264,7 @@ mod tests {
         cache.tidy();
         assert_eq!(kept(&cache), [true, true, false]);
         std::fs::remove_file(folder.path().join(TIDIED)).unwrap();
-        cache.bytes = cache.place(&CacheKey::of(b"a1")).unwrap().metadata().unwrap().len();
+        cache.bytes = cache.place(&CacheKey::from_digest(b"a1")).unwrap().metadata().unwrap().len();
         cache.tidy();
         assert_eq!(kept(&cache), [true, false, false]);
     }

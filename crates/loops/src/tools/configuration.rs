@@ -15,9 +15,12 @@ use truing_reader::FileTree;
 use truing_reader::output::known::{self, KnownTool, SignTarget, ToolSign, hooks, sign};
 use truing_reader::output::tool_name;
 
-use super::alone::{MAX_CONFIGURATION, MAX_NAMED, TEXTS, folders, has_end, joined, within, words};
+use super::alone::{
+    MAX_CONFIGURATION, MAX_NAMED, TEXTS, candidate_names, has_end, join_inside_tree, join_name,
+    parent_folders,
+};
 use super::base::BaseCommit;
-use super::names::changed;
+use super::names::inspected_files;
 use super::running::LinterFiles;
 use super::select::SelectedLinter;
 
@@ -56,7 +59,7 @@ impl BaseFiles {
     /// Adds the files of a folder in which a linter runs, if it would also inspect them.
     pub(super) fn add(&mut self, place: &BasePlace<'_>, files: &[&str]) {
         self.paths.extend(place.replaced.iter().copied().map(RepoPath::from));
-        self.unseen.extend(files.iter().copied().filter(|path| place.has(path)).map(RepoPath::from));
+        self.unseen.extend(files.iter().copied().filter(|path| place.is_from_base(path)).map(RepoPath::from));
     }
 
     /// Creates the entry of a file that shows that a linter is used, or how.
@@ -66,7 +69,7 @@ impl BaseFiles {
 
     /// Records the files in the linters' runs. Earlier findings in a file that a linter has not inspected
     /// stay open.
-    pub(crate) fn note(by_base: BaseFilesByLinter, runs: &mut [ToolRun]) {
+    pub(crate) fn record_in_runs(by_base: BaseFilesByLinter, runs: &mut [ToolRun]) {
         for (name, Self { paths, unseen }) in by_base {
             // Findings of a linter that has not run stay open anyway.
             let Some(run) = runs.iter_mut().find(|run| run.name == name) else { continue };
@@ -105,7 +108,7 @@ impl BasePlace<'_> {
     }
 
     /// True if the file of this path is the base's.
-    pub(super) fn has(&self, path: &str) -> bool {
+    pub(super) fn is_from_base(&self, path: &str) -> bool {
         self.replaced.contains(path)
     }
 
@@ -131,7 +134,7 @@ pub(super) async fn place_of<'a, T>(
 
 impl<'a> BaseConfiguration<'a> {
     /// Creates the configuration for the change of these files; none if the base is unknown.
-    pub(super) fn of(files: LinterFiles<'a>) -> Option<Self> {
+    pub(super) fn from_files(files: LinterFiles<'a>) -> Option<Self> {
         let touched = files.touched.iter().filter_map(|path| path.as_str()).collect();
         Some(Self {
             base: files.base?,
@@ -171,7 +174,7 @@ impl<'a> BaseConfiguration<'a> {
     pub(super) async fn of_signs(&self) -> Result<Option<PrivateFolder>, String> {
         let is_sign = |path: &&str| {
             let is_of = |tool: &KnownTool| is_sign_of(tool, path) || is_data_of(tool, path);
-            hooks::FILES.contains(path) || known::all().iter().any(is_of)
+            hooks::FILES.contains(path) || known::known_tools().iter().any(is_of)
         };
         let signs: BTreeSet<&str> = self.touched.iter().copied().filter(is_sign).collect();
         if signs.is_empty() { Ok(None) } else { self.folder(&signs).await.map(Some) }
@@ -179,9 +182,9 @@ impl<'a> BaseConfiguration<'a> {
 
     /// Returns the touched files that configure a linter as data, if its part differs from the base's.
     async fn of_tool(&self, tool: &SelectedLinter) -> Result<BTreeSet<&'a str>, String> {
-        let mut replaced = self.named(tool).await?;
+        let mut replaced = self.named_files(tool).await?;
         for path in self.touched.iter().copied() {
-            let known = tool.known().filter(|known| is_data_of(known, path));
+            let known = tool.known_tool().filter(|known| is_data_of(known, path));
             let is_other = match known {
                 Some(known) => !self.has_same_part(known, path).await?,
                 None => false,
@@ -196,12 +199,12 @@ impl<'a> BaseConfiguration<'a> {
     /// Creates a folder with the head's files, except for these, which are the base's.
     async fn folder(&self, replaced: &BTreeSet<&str>) -> Result<PrivateFolder, String> {
         let paths: Vec<RepoPath> = replaced.iter().copied().map(RepoPath::from).collect();
-        let of_base = self.base.some(&paths).await?;
+        let of_base = self.base.export_files(&paths).await?;
         let replaced: BTreeSet<PathBuf> = replaced.iter().map(PathBuf::from).collect();
         let head = self.head.to_owned();
         let laid_out = tokio::task::spawn_blocking(move || {
             // On the same file system, hard links replace copies.
-            let beside = head.parent().map(PrivateFolder::among);
+            let beside = head.parent().map(PrivateFolder::new_with_cleanup);
             let folder = beside.and_then(Result::ok).map_or_else(PrivateFolder::new, Ok)?;
             add_all(&head, folder.path(), &replaced)?;
             add_all(of_base.path(), folder.path(), &BTreeSet::new())?;
@@ -213,18 +216,18 @@ impl<'a> BaseConfiguration<'a> {
 
     /// Returns the touched files that a linter's configuration names, directly or through another file. Files
     /// that the linter inspects are left out.
-    async fn named(&self, tool: &SelectedLinter) -> Result<BTreeSet<&'a str>, String> {
+    async fn named_files(&self, tool: &SelectedLinter) -> Result<BTreeSet<&'a str>, String> {
         let (mut named, mut known) = (BTreeSet::new(), BTreeSet::new());
-        let Some(row) = tool.known() else { return Ok(named) };
+        let Some(row) = tool.known_tool() else { return Ok(named) };
         let others = self.touched.iter().copied().filter(|path| !tool.is_for(Path::new(path)));
         let others: BTreeSet<&str> = others.collect();
         if others.is_empty() {
             return Ok(named);
         }
-        let above = self.changed.iter().filter_map(|file| file.path.as_str()).flat_map(folders);
+        let above = self.changed.iter().filter_map(|file| file.path.as_str()).flat_map(parent_folders);
         let places: BTreeSet<&str> = above.chain([tool.folder.as_str()]).take(MAX_NAMED).collect();
         let configuration =
-            places.iter().flat_map(|folder| row.alone.iter().map(|name| within(folder, name)));
+            places.iter().flat_map(|folder| row.alone.iter().map(|name| join_name(folder, name)));
         let mut left: Vec<String> = configuration.chain([tool.of_tree(&tool.sign)]).collect();
         while let Some(path) = left.pop() {
             if !known.insert(path.clone()) || known.len() > MAX_NAMED {
@@ -234,13 +237,13 @@ impl<'a> BaseConfiguration<'a> {
             else {
                 continue;
             };
-            let own = match part(row, &bytes) {
+            let own = match tool_lines(row, &bytes) {
                 Ok(lines) if is_shared_by(row, &path) => lines.join("\n").into_bytes(),
                 Ok(_) | Err(_) => bytes.clone(),
             };
             let beside = path.rsplit_once('/').map_or("", |(folder, _)| folder);
-            for word in words(&own) {
-                let found = [joined(beside, word), joined("", word)];
+            for word in candidate_names(&own) {
+                let found = [join_inside_tree(beside, word), join_inside_tree("", word)];
                 for file in found.into_iter().flatten().filter(|file| has_end(file, TEXTS)) {
                     named.extend(others.get(file.as_str()));
                     left.push(file);
@@ -264,7 +267,7 @@ impl<'a> BaseConfiguration<'a> {
         let head = FileTree::open(self.head).ok().and_then(|tree| tree.bytes(&inside).ok());
         let base = self.base.read(&inside).await?;
         let (Some(head), Some(base)) = (head, base) else { return Ok(false) };
-        Ok(head == base || is_shared_by(known, path) && part(known, &head) == part(known, &base))
+        Ok(head == base || is_shared_by(known, path) && tool_lines(known, &head) == tool_lines(known, &base))
     }
 }
 
@@ -308,7 +311,7 @@ pub(super) fn merge(
         }
         if tool.code_configuration() || tool.is_guessed || tool.is_configured {
             of_base.push(tool);
-        } else if tool.when == ToolCondition::Always || !changed(&tool, files.changed).is_empty() {
+        } else if tool.when == ToolCondition::Always || !inspected_files(&tool, files.changed).is_empty() {
             let reason = format!("the base does not use it: this change adds {}", tool.of_tree(&tool.sign));
             found.new.push((tool_name(&tool.name), reason));
         }
@@ -316,16 +319,16 @@ pub(super) fn merge(
     found
 }
 
-fn fits(glob: &str, path: &str) -> bool {
+fn glob_matches(glob: &str, path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
-    sign::compiled(glob).is_some_and(|glob| glob.is_match(path) || glob.is_match(name))
+    sign::compile_glob(glob).is_some_and(|glob| glob.is_match(path) || glob.is_match(name))
 }
 
 /// True if the tool may be detected by a file of this path.
 fn is_sign_of(tool: &KnownTool, path: &str) -> bool {
     tool.recognised.iter().any(|sign| match sign {
         ToolSign::Folder(folder) => Path::new(path).starts_with(folder),
-        ToolSign::File(glob) | ToolSign::Within { file: glob, .. } => fits(glob, path),
+        ToolSign::File(glob) | ToolSign::Within { file: glob, .. } => glob_matches(glob, path),
     })
 }
 
@@ -334,21 +337,21 @@ fn is_sign_of(tool: &KnownTool, path: &str) -> bool {
 fn is_data_of(tool: &KnownTool, path: &str) -> bool {
     let is_by_sign = tool.recognised.iter().chain(&tool.selects).any(|sign| match sign {
         ToolSign::Folder(folder) => Path::new(path).starts_with(folder),
-        ToolSign::File(glob) => !tool.paths.contains(glob) && fits(glob, path),
+        ToolSign::File(glob) => !tool.paths.contains(glob) && glob_matches(glob, path),
         ToolSign::Within { what: SignTarget::Word(_) | SignTarget::Hook(_), .. } => false,
         ToolSign::Within {
             file,
             what: SignTarget::Table(_) | SignTarget::Section(_) | SignTarget::Option(..) | SignTarget::Key(_),
-        } => fits(file, path),
+        } => glob_matches(file, path),
     });
     let names = tool.alone.iter().chain(tool.excludes.iter().map(|rule| &rule.file));
     let more = MORE.iter().filter(|(name, _)| *name == tool.name).map(|(_, glob)| *glob);
-    is_by_sign || names.map(String::as_str).chain(more).any(|glob| fits(glob, path))
+    is_by_sign || names.map(String::as_str).chain(more).any(|glob| glob_matches(glob, path))
 }
 
 /// True if the tool shares the file with other tools.
 fn is_shared_by(tool: &KnownTool, path: &str) -> bool {
-    let is_its = |glob: &str| fits(glob, path);
+    let is_its = |glob: &str| glob_matches(glob, path);
     let is_own = tool.recognised.iter().any(|sign| matches!(sign, ToolSign::File(glob) if is_its(glob)));
     (path.ends_with(".toml") || path.ends_with(".cfg") || path.ends_with(".ini"))
         && !is_own
@@ -357,7 +360,7 @@ fn is_shared_by(tool: &KnownTool, path: &str) -> bool {
 
 /// Returns the lines of a TOML or INI file that may belong to a tool: all except those of tables known to
 /// belong to others. Fails with the whole content if that is uncertain.
-fn part<'a>(tool: &KnownTool, bytes: &'a [u8]) -> Result<Vec<&'a str>, &'a [u8]> {
+fn tool_lines<'a>(tool: &KnownTool, bytes: &'a [u8]) -> Result<Vec<&'a str>, &'a [u8]> {
     let Ok(text) = std::str::from_utf8(bytes) else { return Err(bytes) };
     // Python ends a line at a carriage return, too.
     let has_other_lines = text.replace("\r\n", "").contains('\r');

@@ -9,7 +9,7 @@ use truing_diff::RepoPath;
 use truing_reader::output::tool_name;
 
 use super::running::{LinterFiles, LinterRunMethod, LinterRunner};
-use super::{ConfiguredLinters, SelectedLinter, select, used};
+use super::{ConfiguredLinters, SelectedLinter, select, used_tools};
 
 /// A linter, and the paths that the sandbox shows to it besides the files that it inspects.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -44,11 +44,11 @@ impl LinterRunner {
         configured: &[ToolConfig],
         reader: &dyn RepositoryReader,
     ) -> Result<Vec<AvailableTool>, ReaderError> {
-        let used = used(project, reviewed.iter(), reader).await?.tools;
+        let used = used_tools(project, reviewed.iter(), reader).await?.tools;
         let files = files_of(project);
         let selected = select(&used, configured).into_iter().filter(|tool| looks_at_any(tool, reviewed));
         let all = selected.filter_map(|tool| {
-            let missing = self.ready(&tool, files, None).err();
+            let missing = self.run_method(&tool, files, None).err();
             (missing.is_none() || !tool.is_guessed).then_some(AvailableTool { name: tool.name, missing })
         });
         Ok(all.collect())
@@ -66,13 +66,13 @@ impl LinterRunner {
         wanted: &ConfiguredLinters,
         reader: &dyn RepositoryReader,
     ) -> Result<Vec<ToolExposure>, ReaderError> {
-        let used = used(project, reviewed.iter(), reader).await?.tools;
+        let used = used_tools(project, reviewed.iter(), reader).await?.tools;
         let files = files_of(project);
         let selected = select(&used, &wanted.configured).into_iter();
         let wanted =
             selected.filter(|tool| tool.when == ToolCondition::Always || looks_at_any(tool, reviewed));
         let exposures = wanted.map(|tool| {
-            let shown = self.ready(&tool, files, None).map(|by| match by {
+            let shown = self.run_method(&tool, files, None).map(|by| match by {
                 LinterRunMethod::Machine(InstalledProgram { file, mut read, .. }) => {
                     read.remove(&file);
                     std::iter::once(file).chain(read).collect()

@@ -34,7 +34,7 @@ pub(crate) struct ProgramIdentity {
 
 impl ProgramIdentity {
     /// Returns the identity of the program at this path, following links.
-    pub(super) fn of(file: &Path) -> Option<Self> {
+    pub(super) fn from_path(file: &Path) -> Option<Self> {
         let file = file.canonicalize().ok()?;
         let found = file.metadata().ok()?;
         let (bytes, modified, number) = (found.len(), found.modified().ok(), found.ino());
@@ -115,10 +115,10 @@ impl FindingCacheContext {
     pub(super) async fn recall(&self, names: &[&str]) -> CachedFindings {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let recipe = self.clone();
-        tokio::task::spawn_blocking(move || recipe.recalled(names)).await.unwrap_or_default()
+        tokio::task::spawn_blocking(move || recipe.recall_blocking(names)).await.unwrap_or_default()
     }
 
-    fn recalled(&self, names: Vec<String>) -> CachedFindings {
+    fn recall_blocking(&self, names: Vec<String>) -> CachedFindings {
         let (mut recalled, mut bytes) = (CachedFindings::default(), 0);
         let states = self.states(names.iter().map(String::as_str));
         for (name, state) in &states {
@@ -137,16 +137,20 @@ impl FindingCacheContext {
     }
 
     /// Keeps findings on files that are still in the states from before the run, if the program is unchanged.
-    pub(super) async fn keep(self, states: BTreeMap<String, StateDigest>, findings: Vec<RawFinding>) {
+    pub(super) async fn store_findings(
+        self,
+        states: BTreeMap<String, StateDigest>,
+        findings: Vec<RawFinding>,
+    ) {
         // If that fails, the next run inspects the files again.
-        let _ = tokio::task::spawn_blocking(move || self.put(&states, findings)).await;
+        let _ = tokio::task::spawn_blocking(move || self.store_blocking(&states, findings)).await;
     }
 
-    fn put(&self, before: &BTreeMap<String, StateDigest>, findings: Vec<RawFinding>) {
+    fn store_blocking(&self, before: &BTreeMap<String, StateDigest>, findings: Vec<RawFinding>) {
         let Some(scope) = self
             .scopes
             .first()
-            .filter(|_| ProgramIdentity::of(&self.program.file).as_ref() == Some(&self.program))
+            .filter(|_| ProgramIdentity::from_path(&self.program.file).as_ref() == Some(&self.program))
         else {
             return;
         };
@@ -176,7 +180,7 @@ impl FindingCacheContext {
     fn key(&self, scope: &str, name: &str, state: &StateDigest) -> CacheKey {
         let mut parts = DigestBuilder::default();
         parts.add(&self.all).add(scope.as_bytes()).add(name.as_bytes()).add(state);
-        CacheKey::of(&parts.state())
+        CacheKey::from_digest(&parts.state())
     }
 }
 

@@ -39,7 +39,7 @@ impl LinterRunner {
         arguments: &[String],
         files: LinterFiles<'_>,
     ) -> Option<(ProgramIdentity, CommandOutput)> {
-        let program = ProgramIdentity::of(&installed.file)?;
+        let program = ProgramIdentity::from_path(&installed.file)?;
         let time = tool.time.min(VERSION_TIME);
         let place = RunPlace { tree: files.tree, moves_tree: false, time, builds: None };
         let version = self.by_machine(tool, installed, arguments.to_vec(), place).await.ok()?;
@@ -48,11 +48,11 @@ impl LinterRunner {
 
     /// True if a program may see the tree at [`INSIDE`]. A program in the tree itself would not be found
     /// under its name, and one below [`INSIDE`] would be hidden.
-    pub(super) fn moves(&self, by: &LinterRunMethod<'_>, tree: &Path) -> bool {
+    pub(super) fn can_move_tree(&self, by: &LinterRunMethod<'_>, tree: &Path) -> bool {
         match by {
             LinterRunMethod::Machine(installed) => {
                 self.level == SandboxLevel::Full
-                    && ![tree, Path::new(INSIDE)].iter().any(|it| installed.needs(it))
+                    && ![tree, Path::new(INSIDE)].iter().any(|it| installed.needs_folder(it))
             }
             LinterRunMethod::SetUp(..) => false,
         }
@@ -67,9 +67,9 @@ impl LinterRunner {
         place: RunPlace<'_>,
     ) -> Result<CommandOutput, String> {
         let program = installed.file.clone().into_os_string();
-        let fetched = tool.fetched().iter();
-        let variables =
-            fetched.filter_map(|it| Some((it.variable.clone(), self.folder(it)?.to_str()?.to_owned())));
+        let fetched = tool.fetched_folders().iter();
+        let variables = fetched
+            .filter_map(|it| Some((it.variable.clone(), self.find_fetched_folder(it)?.to_str()?.to_owned())));
         let environment = installed.environment.as_ref().and_then(|folder| folder.to_str());
         let environment = environment.map(|folder| ("VIRTUAL_ENV".to_owned(), folder.to_owned()));
         let looking = ReadOnlyProgram {
@@ -96,7 +96,7 @@ pub(super) async fn by_set_up(
     words: Vec<String>,
     tree: &Path,
 ) -> Result<CommandOutput, String> {
-    let place = tool.places.iter().find(|place| set_up.has(Path::new(place)));
+    let place = tool.places.iter().find(|place| set_up.has_file(Path::new(place)));
     let program = match place {
         Some(place) => format!("./{place}"),
         // A path in the tree would be the change's program.
@@ -106,5 +106,9 @@ pub(super) async fn by_set_up(
         None => tool.program.clone(),
     };
     let argv: Vec<String> = std::iter::once(program).chain(words).collect();
-    verifier.within(tool.time).asked(set_up, tree, &argv).await.map_err(|error| error.to_string())
+    verifier
+        .with_time_limit(tool.time)
+        .run_on_copy(set_up, tree, &argv)
+        .await
+        .map_err(|error| error.to_string())
 }

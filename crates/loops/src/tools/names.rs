@@ -14,13 +14,13 @@ use super::select::SelectedLinter;
 pub(super) const MAX_NAMES_BYTES: usize = 100_000;
 
 /// Returns the changed files that a tool inspects.
-pub(super) fn changed<'a>(tool: &SelectedLinter, files: &'a [ChangedFile]) -> Vec<&'a str> {
+pub(super) fn inspected_files<'a>(tool: &SelectedLinter, files: &'a [ChangedFile]) -> Vec<&'a str> {
     files.iter().filter_map(|file| file.path.as_str()).filter(|path| tool.looks_at(path)).collect()
 }
 
 /// Returns the files that cannot be passed to a tool, because arguments and outputs are text and their names
 /// are not.
-pub(super) fn unlinted(tool: &SelectedLinter, files: &[ChangedFile]) -> Vec<RepoPath> {
+pub(super) fn unlintable_files(tool: &SelectedLinter, files: &[ChangedFile]) -> Vec<RepoPath> {
     let paths = files.iter().map(|file| &file.path).filter(|path| path.as_str().is_none());
     let as_path = |path: &RepoPath| Path::new(std::ffi::OsStr::from_bytes(path.as_bytes())).to_owned();
     paths.filter(|path| tool.is_for(&as_path(path))).cloned().collect()
@@ -47,6 +47,6 @@ pub(super) fn batches<'a, 'b>(tool: &SelectedLinter, files: &'b [&'a str]) -> Ve
 }
 
 /// Returns the first component of a path.
-pub(super) fn top(path: &str) -> &str {
+pub(super) fn first_component(path: &str) -> &str {
     path.split('/').next().unwrap_or(path)
 }

@@ -39,7 +39,7 @@ impl ReportedFindings {
         let before = self.whole.entry(key).or_default();
         let is_first = *count > *before;
         *before = (*before).max(*count);
-        let Some((tool, of_line)) = meant(raw) else { return is_first };
+        let Some((tool, of_line)) = rule_meaning(raw) else { return is_first };
         let (first, others) = self.by.entry(of_line).or_insert_with(|| (tool.to_owned(), BTreeSet::new()));
         if first != tool {
             others.insert(raw.rule.clone());
@@ -54,7 +54,7 @@ impl ReportedFindings {
         for raw in
             found.iter_mut().map(|placed| &mut placed.raw).filter(|raw| raw.source == FindingSource::Tool)
         {
-            let others = meant(raw).and_then(|(tool, of_line)| {
+            let others = rule_meaning(raw).and_then(|(tool, of_line)| {
                 self.by.get(&of_line).filter(|(first, others)| first == tool && !others.is_empty())
             });
             let Some((_, others)) = others else { continue };
@@ -66,9 +66,9 @@ impl ReportedFindings {
 }
 
 /// Returns the linter of a finding, the line, and the meaning of its rule; none if the rule has no name.
-fn meant(raw: &RawFinding) -> Option<(&str, (RepoPath, u32, String))> {
+fn rule_meaning(raw: &RawFinding) -> Option<(&str, (RepoPath, u32, String))> {
     let (tool, rule) = raw.rule.split_once('/').filter(|(_, rule)| *rule != NO_RULE)?;
-    let meaning = find(tool).map_or_else(|| rule.to_owned(), |known| known.meaning(rule));
+    let meaning = find(tool).map_or_else(|| rule.to_owned(), |known| known.canonical_rule(rule));
     Some((tool, (raw.place.path.clone(), raw.place.start_line, meaning)))
 }
 
@@ -101,7 +101,7 @@ pub(crate) fn take_replaced(
 
 /// Returns the known tool with this name in findings.
 fn find(name: &str) -> Option<&'static KnownTool> {
-    known::all().iter().find(|known| tool_name(&known.name) == name)
+    known::known_tools().iter().find(|known| tool_name(&known.name) == name)
 }
 
 #[cfg(test)]

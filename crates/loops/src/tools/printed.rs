@@ -5,7 +5,7 @@ use std::path::Path;
 
 use truing_agent::verify::CommandOutput;
 use truing_core::finding::RawFinding;
-use truing_core::line::clean;
+use truing_core::line::clean_line;
 use truing_core::port::{ChangedFile, ReaderError, RepositoryReader, ToolFindings, ToolOutput, ToolRequest};
 use truing_core::verification::CommandEnd;
 use truing_diff::RepoPath;
@@ -14,7 +14,7 @@ use truing_reader::output::known::{OutputStream, is_silent};
 use super::alone::StateDigest;
 use super::kept::FindingCacheContext;
 use super::select::SelectedLinter;
-use crate::said::{cause, without_given_values};
+use crate::said::{failure_cause, without_given_values};
 
 /// The reason why a run has no dependencies.
 pub(super) const NOT_FETCHED: &str = "the project's dependencies, or its lock file, are not fetched";
@@ -41,7 +41,7 @@ impl From<ToolOutput> for LinterOutput {
 impl LinterOutput {
     /// Creates the output of a run. `root` is the folder of the files, as the run saw it; `without` are rules
     /// whose findings are dropped.
-    pub(super) fn of(
+    pub(super) fn from_printout(
         tool: &SelectedLinter,
         printout: &CommandOutput,
         root: &Path,
@@ -56,10 +56,12 @@ impl LinterOutput {
         let is_missing = text.trim().is_empty() && !is_silent(&tool.format);
         let mut unnamed = None;
         let failed = match end {
-            CommandEnd::Exit { code } if !tool.exit.contains(&i32::from(*code)) => Some(cause(printout)),
+            CommandEnd::Exit { code } if !tool.exit.contains(&i32::from(*code)) => {
+                Some(failure_cause(printout))
+            }
             CommandEnd::Exit { code: 0 } => is_missing.then(|| "it printed nothing".to_owned()),
             CommandEnd::Exit { .. } => {
-                unnamed = Some(format!("it names no finding: {}", cause(printout)));
+                unnamed = Some(format!("it names no finding: {}", failure_cause(printout)));
                 None
             }
             CommandEnd::Killed
@@ -68,9 +70,9 @@ impl LinterOutput {
             | CommandEnd::Disk
             | CommandEnd::Limit { .. }
             | CommandEnd::Full
-            | CommandEnd::NoProgram => Some(cause(printout)),
+            | CommandEnd::NoProgram => Some(failure_cause(printout)),
         };
-        let with_fetch = |reason: String| match tool.fetch().filter(|_| tool.is_unfetched(errors)) {
+        let with_fetch = |reason: String| match tool.fetch_command().filter(|_| tool.is_unfetched(errors)) {
             Some(fetch) => format!("{reason}; {NOT_FETCHED}: run `{fetch}`"),
             None => reason,
         };
@@ -79,18 +81,22 @@ impl LinterOutput {
         Self::from(ToolOutput {
             roots: vec![root.to_string_lossy().into_owned()],
             text: text.clone(),
-            failed: failed.map(|reason| clean(&reason, MAX_REASON)),
+            failed: failed.map(|reason| clean_line(&reason, MAX_REASON)),
             // A linter with a distinct exit code for findings has found none.
             is_clean: matches!(end, CommandEnd::Exit { code: 0 }) && tool.exit.iter().any(|code| *code != 0),
-            unnamed: unnamed.map(|reason| clean(&reason, MAX_REASON)),
+            unnamed: unnamed.map(|reason| clean_line(&reason, MAX_REASON)),
             without: without.clone(),
-            ..of(tool)
+            ..empty_output(tool)
         })
     }
 
     /// Creates an output from the findings of an earlier run.
-    pub(super) fn kept(tool: &SelectedLinter, findings: Vec<RawFinding>, without: &BTreeSet<String>) -> Self {
-        Self::from(ToolOutput { kept: Some(findings), without: without.clone(), ..of(tool) })
+    pub(super) fn from_cached_findings(
+        tool: &SelectedLinter,
+        findings: Vec<RawFinding>,
+        without: &BTreeSet<String>,
+    ) -> Self {
+        Self::from(ToolOutput { kept: Some(findings), without: without.clone(), ..empty_output(tool) })
     }
 
     /// True if the run ended without a finding, although it reports that it did not inspect the files.
@@ -100,8 +106,12 @@ impl LinterOutput {
     }
 
     /// Creates the output of a tool that could not be run at all.
-    pub(super) fn failed(tool: &SelectedLinter, reason: &str) -> Self {
-        Self::from(ToolOutput { failed: Some(clean(reason, MAX_REASON)), everywhere: false, ..of(tool) })
+    pub(super) fn from_failure(tool: &SelectedLinter, reason: &str) -> Self {
+        Self::from(ToolOutput {
+            failed: Some(clean_line(reason, MAX_REASON)),
+            everywhere: false,
+            ..empty_output(tool)
+        })
     }
 
     /// Sets the files that the run was given.
@@ -110,7 +120,11 @@ impl LinterOutput {
     }
 
     /// Keeps the findings on files in these states after they are read.
-    pub(super) fn keeping(self, recipe: FindingCacheContext, states: BTreeMap<String, StateDigest>) -> Self {
+    pub(super) fn with_cache(
+        self,
+        recipe: FindingCacheContext,
+        states: BTreeMap<String, StateDigest>,
+    ) -> Self {
         if self.output.failed.is_some() || states.is_empty() {
             return self;
         }
@@ -140,7 +154,7 @@ impl LinterOutput {
         {
             // Otherwise a later run would treat the file as inspected.
             states.retain(|path, _| !found.ignored.contains(&RepoPath::from(path.as_str())));
-            recipe.keep(states, findings.into_iter().map(without_given_values).collect()).await;
+            recipe.store_findings(states, findings.into_iter().map(without_given_values).collect()).await;
         }
         Ok((found, request.output))
     }
@@ -165,7 +179,7 @@ fn in_project(text: &str, root: &Path) -> String {
 }
 
 /// Creates an empty output of a tool.
-fn of(tool: &SelectedLinter) -> ToolOutput {
+fn empty_output(tool: &SelectedLinter) -> ToolOutput {
     ToolOutput {
         tool: tool.name.clone(),
         format: Some(tool.format.clone()),

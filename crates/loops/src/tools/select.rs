@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use globset::GlobSet;
 use truing_config::tool::{ToolCondition, ToolConfig, ToolScope};
-use truing_config::value::globs;
+use truing_config::value::compile_globs;
 use truing_core::port::UsedTool;
 use truing_reader::output::known::hooks;
 use truing_reader::output::known::{self, FILES, FetchedFolder, KnownTool, OutputStream};
@@ -63,7 +63,7 @@ pub struct SelectedLinter {
 
 impl SelectedLinter {
     /// Returns the command with which a person can install the program, if it is known.
-    pub(super) fn install(&self) -> Option<&'static str> {
+    pub(super) fn install_command(&self) -> Option<&'static str> {
         self.known.filter(|known| self.program == known.program)?.install.as_deref()
     }
 
@@ -83,17 +83,17 @@ impl SelectedLinter {
     }
 
     /// Returns the programs that it starts if they exist.
-    pub fn starts(&self) -> &[String] {
+    pub fn started_programs(&self) -> &[String] {
         self.known.map_or(&[], |known| known.starts.as_slice())
     }
 
     /// Returns the folders with the files that were fetched for projects.
-    pub fn fetched(&self) -> &[FetchedFolder] {
+    pub fn fetched_folders(&self) -> &[FetchedFolder] {
         self.known.map_or(&[], |known| known.fetched.as_slice())
     }
 
     /// Returns the command that fetches these files, for people.
-    pub fn fetch(&self) -> Option<&str> {
+    pub fn fetch_command(&self) -> Option<&str> {
         self.known?.fetch.as_deref()
     }
 
@@ -116,7 +116,7 @@ impl SelectedLinter {
 
     /// True if it inspects this file.
     pub fn looks_at(&self, path: &str) -> bool {
-        let is_told = self.own(path).is_some_and(|own| !self.left_out.contains(own));
+        let is_told = self.relative_path(path).is_some_and(|own| !self.left_out.contains(own));
         is_told && self.is_for(Path::new(path))
     }
 
@@ -129,7 +129,7 @@ impl SelectedLinter {
     }
 
     /// Returns a path relative to its folder, if the file is in that folder.
-    pub(super) fn own<'a>(&self, path: &'a str) -> Option<&'a str> {
+    pub(super) fn relative_path<'a>(&self, path: &'a str) -> Option<&'a str> {
         if self.folder.is_empty() { Some(path) } else { path.strip_prefix(&self.folder)?.strip_prefix('/') }
     }
 
@@ -169,7 +169,7 @@ impl SelectedLinter {
     pub fn is_configured_by(&self, path: &str) -> bool {
         let name = path.rsplit('/').next().unwrap_or(path);
         let fits = |glob: &str| {
-            known::sign::compiled(glob).is_some_and(|glob| glob.is_match(path) || glob.is_match(name))
+            known::sign::compile_glob(glob).is_some_and(|glob| glob.is_match(path) || glob.is_match(name))
         };
         let is_known = self.known.is_some_and(|known| {
             known.recognised.iter().filter_map(known::ToolSign::glob).any(fits)
@@ -187,7 +187,7 @@ impl SelectedLinter {
     }
 
     /// Returns the table's row of a known tool.
-    pub(super) fn known(&self) -> Option<&'static KnownTool> {
+    pub(super) fn known_tool(&self) -> Option<&'static KnownTool> {
         self.known
     }
 }
@@ -197,11 +197,11 @@ impl SelectedLinter {
 pub fn select(used: &[UsedTool], configured: &[ToolConfig]) -> Vec<SelectedLinter> {
     let named = |name: &str| configured.iter().find(|config| config.name == name);
     let recognised = used.iter().filter(|used| named(&used.name).is_none());
-    let recognised = recognised.filter_map(|used| selected(&used.name, Some(used), None));
+    let recognised = recognised.filter_map(|used| build_linter(&used.name, Some(used), None));
     let configured = configured.iter().filter(|config| config.when != ToolCondition::Never);
     let configured = configured.filter_map(|config| {
         let sign = used.iter().find(|used| used.name == config.name);
-        selected(&config.name, sign, Some(config))
+        build_linter(&config.name, sign, Some(config))
     });
     let mut all: Vec<SelectedLinter> = recognised.chain(configured).collect();
     all.sort_by(|a, b| a.name.cmp(&b.name));
@@ -232,7 +232,7 @@ pub(super) fn select_below(
                 other.starts_with(&inside) && tools.iter().any(|tool| tool.name == used.name)
             });
             let nested = others.map(|(other, _)| other.clone()).collect();
-            let tool = selected(&used.name, Some(used), None);
+            let tool = build_linter(&used.name, Some(used), None);
             all.extend(tool.map(|tool| SelectedLinter { folder: folder.clone(), nested, ..tool }));
         }
     }
@@ -241,8 +241,8 @@ pub(super) fn select_below(
 
 /// Combines the table's and the configuration's settings of a linter. None, if neither has a command and a
 /// format; the configuration was checked for that.
-fn selected(name: &str, used: Option<&UsedTool>, config: Option<&ToolConfig>) -> Option<SelectedLinter> {
-    let known = known::find(name);
+fn build_linter(name: &str, used: Option<&UsedTool>, config: Option<&ToolConfig>) -> Option<SelectedLinter> {
+    let known = known::find_tool(name);
     let command = config.and_then(|config| config.command.clone());
     // A command of the operator has its own program and arguments.
     let own = command.as_ref().and_then(|words| words.split_first());
@@ -284,14 +284,14 @@ fn selected(name: &str, used: Option<&UsedTool>, config: Option<&ToolConfig>) ->
         is_guessed: config.is_none() && used.zip(known).is_some_and(|(used, known)| is_guessed(used, known)),
         is_configured: config.is_some(),
         known,
-        paths: globs(&patterns.unwrap_or_else(|| vec!["**".to_owned()])).ok()?,
+        paths: compile_globs(&patterns.unwrap_or_else(|| vec!["**".to_owned()])).ok()?,
         scripts: scripts.map(|used| used.scripts.iter().cloned().collect()).unwrap_or_default(),
         left_out: left_out.map(|used| used.left_out.iter().cloned().collect()).unwrap_or_default(),
     })
 }
 
 fn is_guessed(used: &UsedTool, known: &KnownTool) -> bool {
-    let shows = |glob: &String| known::sign::compiled(glob).is_some_and(|glob| glob.is_match(&used.sign));
+    let shows = |glob: &String| known::sign::compile_glob(glob).is_some_and(|glob| glob.is_match(&used.sign));
     known.recognised.iter().any(|sign| match sign {
         known::ToolSign::File(glob) => known.paths.contains(glob) && shows(glob),
         known::ToolSign::Folder(_) | known::ToolSign::Within { .. } => false,

@@ -59,14 +59,14 @@ impl LinterRunner {
     ) -> bool {
         let would_look = || match tool.needs_setup() {
             true => matches!(set_up, Some(Ok(_))),
-            false => self.installed(tool, files.pins, files.project).is_some(),
+            false => self.find_installed(tool, files.pins, files.project).is_some(),
         };
         !tool.is_guessed && self.code_that_configures(tool, files).is_some() && would_look()
     }
 
     /// Returns the missing part if a program failed because this machine lacks something, as if it were not
     /// installed.
-    pub(super) async fn lack(
+    pub(super) async fn missing_part(
         &self,
         tool: &SelectedLinter,
         by: &LinterRunMethod<'_>,
@@ -74,13 +74,13 @@ impl LinterRunner {
         printout: &CommandOutput,
     ) -> Option<String> {
         // In a service the change itself may name dependencies that do not exist.
-        if let Some(fetch) = tool.fetch()
+        if let Some(fetch) = tool.fetch_command()
             && !self.is_served
             && tool.is_unfetched(&printout.errors)
         {
             return Some(format!("{NOT_FETCHED}: run `{fetch}`"));
         }
-        let known = tool.known().filter(|known| known.program == tool.program)?;
+        let known = tool.known_tool().filter(|known| known.program == tool.program)?;
         let oldest = known.oldest.as_deref()?;
         let version = match by {
             LinterRunMethod::Machine(installed) => {
@@ -137,7 +137,7 @@ pub(super) fn not_installed(project: &Path, folder: &str, places: &[String]) -> 
 
 /// Returns the command with which a person installs a program. It uses uv only if the project does, and
 /// Rust's installer if there is no rustup.
-pub(super) fn install(command: &str, project: &Path, has_rustup: bool) -> String {
+pub(super) fn install_command(command: &str, project: &Path, has_rustup: bool) -> String {
     match command.strip_prefix(UV.1) {
         Some(package) if !project.join(UV.0).is_file() => format!("pipx install {package}"),
         None if command.starts_with("rustup ") && !has_rustup => RUST.to_owned(),
@@ -181,7 +181,7 @@ mod tests {
     #[test]
     fn a_program_is_installed_by_what_the_project_and_the_machine_use() {
         let project = tempfile::tempdir().unwrap();
-        let told = |command: &str, has_rustup| install(command, project.path(), has_rustup);
+        let told = |command: &str, has_rustup| install_command(command, project.path(), has_rustup);
         assert_eq!(told("uv tool install ruff", true), "pipx install ruff");
         assert_eq!(told("npm install --global oxlint", false), "npm install --global oxlint");
         assert_eq!(told("rustup component add clippy", true), "rustup component add clippy");

@@ -22,7 +22,7 @@ const MAX_BELOW: usize = 20;
 const INSTALLED: &[&str] = &["node_modules", "vendor", "venv"];
 
 /// Returns the known tools that a repository uses, with the details of their runs over these files.
-pub(super) async fn used(
+pub(super) async fn used_tools(
     tree: &Path,
     files: impl Iterator<Item = &RepoPath>,
     reader: &dyn RepositoryReader,
@@ -43,7 +43,7 @@ pub(super) async fn used_below(
 ) -> Result<Vec<(String, Vec<UsedTool>)>, ReaderError> {
     let names: Vec<String> = files.iter().filter_map(|file| file.path.as_str()).map(str::to_owned).collect();
     let (root, all) = (tree.to_owned(), names.clone());
-    let found = tokio::task::spawn_blocking(move || below(&root, &all)).await;
+    let found = tokio::task::spawn_blocking(move || folders_with_signs(&root, &all)).await;
     let found = found.map_err(|stopped| ReaderError::Failed(stopped.to_string()))?;
     let mut used = Vec::new();
     for (folder, paths) in found {
@@ -59,7 +59,7 @@ pub(super) async fn used_below(
 }
 
 /// Returns the folders below the root that hold possible signs, with these files.
-pub(super) fn below(tree: &Path, names: &[String]) -> Vec<(String, Vec<String>)> {
+pub(super) fn folders_with_signs(tree: &Path, names: &[String]) -> Vec<(String, Vec<String>)> {
     let is_own =
         |folder: &&str| folder.split('/').all(|part| !part.starts_with('.') && !INSTALLED.contains(&part));
     let above = |name: &String| -> Vec<(usize, String)> {
@@ -105,12 +105,12 @@ fn signs_in(place: &Path, folder: &str) -> BTreeSet<String> {
 fn may_be_sign(path: &str) -> bool {
     static GLOBS: LazyLock<(GlobSet, Vec<String>)> = LazyLock::new(|| {
         let (mut globs, mut folders) = (GlobSetBuilder::new(), Vec::new());
-        let signs = known::all().iter().flat_map(|tool| tool.recognised.iter().chain(&tool.selects));
+        let signs = known::known_tools().iter().flat_map(|tool| tool.recognised.iter().chain(&tool.selects));
         for found in signs {
             match found {
                 ToolSign::Folder(folder) => folders.push(format!("{folder}/")),
                 ToolSign::File(glob) | ToolSign::Within { file: glob, .. } => {
-                    if let Some(glob) = sign::compiled(glob) {
+                    if let Some(glob) = sign::compile_glob(glob) {
                         globs.add(glob.glob().clone());
                     }
                 }

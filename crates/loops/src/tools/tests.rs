@@ -37,7 +37,7 @@ fn what_a_repository_uses_is_run_as_the_table_says() {
     let names: Vec<_> = all.iter().map(|tool| (tool.name.as_str(), tool.format.as_str())).collect();
     assert_eq!(names, [("ruff", "ruff-json"), ("semgrep", "semgrep-json")]);
     let semgrep = all.last().unwrap();
-    let words = arguments(&semgrep.arguments, &semgrep.more, &["a.py", "@c.py", "-b.py"], &semgrep.sign);
+    let words = fill_arguments(&semgrep.arguments, &semgrep.more, &["a.py", "@c.py", "-b.py"], &semgrep.sign);
     assert!(words.ends_with(&["a.py".into(), "./@c.py".into(), "./-b.py".into()]), "{words:?}");
     assert!(words.contains(&".semgrep".to_owned()), "{words:?}");
     assert!(!semgrep.is_configured && semgrep.when == ToolCondition::Changed);
@@ -85,7 +85,7 @@ fn a_hook_says_with_which_options_and_over_which_files_a_tool_runs() {
     let all = select(&tools, &[]);
     let eslint = all.first().unwrap();
     assert!(eslint.looks_at("src/a.js") && !eslint.looks_at("docs/a.js"));
-    let words = arguments(&eslint.arguments, &eslint.more, &["a.js"], &eslint.sign);
+    let words = fill_arguments(&eslint.arguments, &eslint.more, &["a.js"], &eslint.sign);
     assert!(words.ends_with(&["--config=./lint/eslint.js".into(), "a.js".into()]), "{words:?}");
     assert!(eslint.is_configured_by("lint/eslint.js"));
     let chosen = one(&tools, ToolConfig { paths: Some(vec!["docs/**".into()]), ..configured("eslint") });
@@ -155,7 +155,8 @@ fn a_run_is_whole_only_if_its_end_says_so() {
     let ran = |end: CommandEnd, out: &str| {
         let printout =
             CommandOutput { end, ms: 1, output: out.into(), errors: "ruff: \u{1b}[31mbad\u{1b}[0m\n".into() };
-        let output = LinterOutput::of(&tool, &printout, Path::new("/tree"), &BTreeSet::new()).output;
+        let output =
+            LinterOutput::from_printout(&tool, &printout, Path::new("/tree"), &BTreeSet::new()).output;
         output.failed.or(output.unnamed)
     };
     assert_eq!(ran(CommandEnd::Exit { code: 0 }, "[]"), None);
@@ -176,7 +177,8 @@ fn a_run_that_finds_nothing_may_print_nothing_where_its_format_is_so() {
             errors: String::new(),
         };
         let tool = one(&[], configured(name));
-        let output = LinterOutput::of(&tool, &printout, Path::new("/tree"), &BTreeSet::new()).output;
+        let output =
+            LinterOutput::from_printout(&tool, &printout, Path::new("/tree"), &BTreeSet::new()).output;
         output.failed.or(output.unnamed)
     };
     for name in ["ast-grep", "codespell", "detect-secrets", "mypy"] {
@@ -190,7 +192,7 @@ fn a_run_that_finds_nothing_may_print_nothing_where_its_format_is_so() {
 fn detect_secrets_is_told_of_a_baseline_where_there_is_one() {
     let run = |used: &[UsedTool]| {
         let tool = one(used, configured("detect-secrets"));
-        arguments(&tool.arguments, &tool.more, &["a.py"], &tool.sign)
+        fill_arguments(&tool.arguments, &tool.more, &["a.py"], &tool.sign)
     };
     assert_eq!(run(&[]), ["--json", "a.py"]);
     let args = vec!["--baseline".to_owned(), ".secrets.baseline".to_owned()];
@@ -237,7 +239,7 @@ fn signs_below_the_root_are_looked_for_above_changed_files_alone() {
     }
     std::os::unix::fs::symlink("a", folder.path().join("link")).unwrap();
     let changed = ["a/b/c.py", "link/b/c.py", "node_modules/x/y.js", "a/.x/y.py", "a/d/e.py", "top.py"];
-    let found = signs::below(folder.path(), &changed.map(str::to_owned));
+    let found = signs::folders_with_signs(folder.path(), &changed.map(str::to_owned));
     let found: Vec<_> = found.iter().map(|(folder, signs)| (folder.as_str(), signs.join(" "))).collect();
     assert_eq!(found, [("a", "ruff.toml".to_owned()), ("a/b", ".eslintrc.js".to_owned())]);
 }
@@ -256,8 +258,8 @@ fn a_file_is_looked_at_in_the_nearest_folder_that_configures_the_tool() {
     let [outer, inner] = tools.as_slice() else { panic!("{tools:?}") };
     assert!(outer.looks_at("a/x.py") && !outer.looks_at("a/b/y.py") && !outer.looks_at("y.py"));
     assert!(inner.looks_at("a/b/y.py") && !inner.looks_at("a/b/x.py") && !inner.looks_at("a/bc/y.py"));
-    assert_eq!(inner.own("a/b/y.py"), Some("y.py"));
-    assert_eq!(LinterOutput::failed(inner, "why").output.left_out, ["a/b/x.py".to_owned()].into());
+    assert_eq!(inner.relative_path("a/b/y.py"), Some("y.py"));
+    assert_eq!(LinterOutput::from_failure(inner, "why").output.left_out, ["a/b/x.py".to_owned()].into());
 }
 
 #[test]

@@ -61,12 +61,12 @@ enum KeyDecision {
 }
 
 impl KeyState {
-    fn way(&self, now: SystemTime) -> KeyDecision {
+    fn decide_keys(&self, now: SystemTime) -> KeyDecision {
         let is_paused = self.pause.as_ref().is_some_and(|pause| pause.contains(&now));
         match (&self.fetched, &self.fault) {
-            (Some(lease), _) if lease.lasts(now + EARLY) => KeyDecision::Use(lease.keys.clone()),
-            (Some(lease), _) if lease.lasts(now) && is_paused => KeyDecision::Use(lease.keys.clone()),
-            (Some(lease), _) if lease.lasts(now) => KeyDecision::Renew(lease.keys.clone()),
+            (Some(lease), _) if lease.is_valid_at(now + EARLY) => KeyDecision::Use(lease.keys.clone()),
+            (Some(lease), _) if lease.is_valid_at(now) && is_paused => KeyDecision::Use(lease.keys.clone()),
+            (Some(lease), _) if lease.is_valid_at(now) => KeyDecision::Renew(lease.keys.clone()),
             (_, Some(fault)) if is_paused => KeyDecision::Refuse(fault.clone()),
             (_, _) => KeyDecision::Fetch,
         }
@@ -74,22 +74,22 @@ impl KeyState {
 
     /// Stores a fetched lease, whose secrets are hidden from now on. Secrets of expired leases are no
     /// longer hidden.
-    fn take(&mut self, fetched: KeyLease, now: SystemTime) {
-        for old in self.given.extract_if(.., |old| !old.lasts(now)) {
-            old.keys.secrets().for_each(|secret| given_secrets::forget(secret.expose()));
+    fn accept_lease(&mut self, fetched: KeyLease, now: SystemTime) {
+        for old in self.given.extract_if(.., |old| !old.is_valid_at(now)) {
+            old.keys.secrets().for_each(|secret| given_secrets::forget_secret(secret.expose()));
         }
-        self.give(&fetched);
+        self.record_lease(&fetched);
         // Expired leases may share a secret with valid ones.
         for secret in self.given.iter().flat_map(|lease| lease.keys.secrets()) {
-            given_secrets::keep(secret.expose());
+            given_secrets::register_secret(secret.expose());
         }
         self.fault = None;
-        self.pause = (!fetched.lasts(now + EARLY)).then(|| now..now + LONG_PAUSE);
+        self.pause = (!fetched.is_valid_at(now + EARLY)).then(|| now..now + LONG_PAUSE);
         self.fetched = Some(fetched);
     }
 
     /// Adds a lease to the given ones. Repeated keys are kept until the later expiry.
-    fn give(&mut self, fetched: &KeyLease) {
+    fn record_lease(&mut self, fetched: &KeyLease) {
         match self.given.iter_mut().find(|old| old.keys == fetched.keys) {
             Some(old) => old.ends = old.ends.zip(fetched.ends).map(|(old, new)| old.max(new)),
             None => self.given.push(fetched.clone()),
@@ -101,9 +101,9 @@ impl KeyState {
         (self.fetched, self.fault, self.pause) = (None, None, None);
     }
 
-    fn fail(&mut self, fault: KeyFault, now: SystemTime) {
+    fn record_fault(&mut self, fault: KeyFault, now: SystemTime) {
         let pause = match &self.fetched {
-            Some(lease) if lease.lasts(now + LONG_PAUSE) => LONG_PAUSE,
+            Some(lease) if lease.is_valid_at(now + LONG_PAUSE) => LONG_PAUSE,
             Some(_) | None if fault.is_passing => SHORT_PAUSE,
             Some(_) | None => PAUSE,
         };
@@ -135,7 +135,7 @@ impl KeyChain {
     /// # Errors
     /// [`KeyFault`], with the reason that there are none.
     pub(super) async fn keys(&self, clock: KeyClock<'_>) -> Result<AwsKeys, KeyFault> {
-        let way = self.held().way(clock());
+        let way = self.lock_state().decide_keys(clock());
         let _flight = match way {
             KeyDecision::Use(keys) => return Ok(keys),
             KeyDecision::Refuse(fault) => return Err(fault),
@@ -147,7 +147,7 @@ impl KeyChain {
             KeyDecision::Fetch => self.0.flight.lock().await,
         };
         // The call that held the lock before may have fetched keys, or failed.
-        let way = self.held().way(clock());
+        let way = self.lock_state().decide_keys(clock());
         match way {
             KeyDecision::Use(keys) => Ok(keys),
             KeyDecision::Refuse(fault) => Err(fault),
@@ -170,7 +170,7 @@ impl KeyChain {
         clock: KeyClock<'_>,
     ) -> Result<Option<AwsKeys>, KeyFault> {
         {
-            let mut held = self.held();
+            let mut held = self.lock_state();
             if held.fetched.as_ref().is_some_and(|fetched| fetched.keys == *used) {
                 held.drop_keys();
             }
@@ -186,28 +186,28 @@ impl KeyChain {
 
     /// Returns all secrets that were fetched and are not expired.
     pub(super) fn secrets(&self) -> Vec<SecretString> {
-        let held = self.held();
+        let held = self.lock_state();
         held.given.iter().flat_map(|fetched| fetched.keys.secrets()).cloned().collect()
     }
 
     async fn fetch(&self, clock: KeyClock<'_>) -> Result<AwsKeys, KeyFault> {
-        let gave_before = !self.held().given.is_empty();
+        let gave_before = !self.lock_state().given.is_empty();
         let fetched = self.0.source.fetch(gave_before, clock).await;
-        let (mut held, now) = (self.held(), clock());
+        let (mut held, now) = (self.lock_state(), clock());
         match fetched {
             Ok(fetched) => {
                 let keys = fetched.keys.clone();
-                held.take(fetched, now);
+                held.accept_lease(fetched, now);
                 Ok(keys)
             }
             Err(fault) => {
-                held.fail(fault.clone(), now);
+                held.record_fault(fault.clone(), now);
                 Err(fault)
             }
         }
     }
 
-    fn held(&self) -> MutexGuard<'_, KeyState> {
+    fn lock_state(&self) -> MutexGuard<'_, KeyState> {
         self.0.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -233,13 +233,13 @@ mod tests {
     fn keys_that_come_again_are_hidden_until_their_later_end() {
         let now = SystemTime::UNIX_EPOCH;
         let hour = |hours: u64| now + Duration::from_secs(hours * 3600);
-        let is_hidden = |token: &str| given_secrets::values().contains(token);
+        let is_hidden = |token: &str| given_secrets::secret_values().contains(token);
         let mut state = KeyState::default();
-        state.take(lease("lease-again", hour(1)), now);
-        state.take(lease("lease-again", hour(3)), now);
-        state.take(lease("lease-other", hour(4)), hour(2));
+        state.accept_lease(lease("lease-again", hour(1)), now);
+        state.accept_lease(lease("lease-again", hour(3)), now);
+        state.accept_lease(lease("lease-other", hour(4)), hour(2));
         assert!(is_hidden("lease-again") && is_hidden("lease-secret"));
-        state.take(lease("lease-last", hour(5)), hour(3));
+        state.accept_lease(lease("lease-last", hour(5)), hour(3));
         assert!(!is_hidden("lease-again"));
         assert!(is_hidden("lease-secret"), "others that are valid have it, too");
     }

@@ -40,13 +40,13 @@ pub(crate) struct KeyFault {
 
 impl KeyFault {
     /// Returns a fault that lasts until an operator fixes it.
-    pub(super) fn lasting(words: String) -> Self {
+    pub(super) fn new_permanent(words: String) -> Self {
         Self { words, is_passing: false }
     }
 }
 
 /// Describes the reason that there are no keys. `gave_before` is true if there were keys before.
-pub(super) fn fault(
+pub(super) fn key_fault(
     error: &CredentialsError,
     exchanges: &[HttpExchange],
     variables: &AwsVariables,
@@ -57,15 +57,17 @@ pub(super) fn fault(
     if matches!(error, CredentialsError::CredentialsNotLoaded(_)) {
         // A metadata service that never responded may not exist, because most machines are no instances.
         let is_passing = last.is_some_and(|last| (gave_before || last.is_answered()) && is_passing(last));
-        return KeyFault { words: nothing(error, exchanges, variables), is_passing };
+        return KeyFault { words: describe_missing_keys(error, exchanges, variables), is_passing };
     }
     match last {
         Some(last) if last.is_failed() => {
             KeyFault { words: of_exchange(last, variables, now), is_passing: is_passing(last) }
         }
         // The request succeeded, but its response has no keys.
-        Some(last) => KeyFault::lasting(format!("{} gives no keys: {}", service(last), said(error))),
-        None => KeyFault::lasting(of_files(error, variables)),
+        Some(last) => {
+            KeyFault::new_permanent(format!("{} gives no keys: {}", service(last), library_message(error)))
+        }
+        None => KeyFault::new_permanent(of_files(error, variables)),
     }
 }
 
@@ -82,8 +84,8 @@ fn is_passing(exchange: &HttpExchange) -> bool {
 
 /// Describes a failure that occurred without a request to a service.
 fn of_files(error: &CredentialsError, variables: &AwsVariables) -> String {
-    let Some(cause) = cause::<io::Error>(error) else {
-        return format!("{}: {}", profile(variables), said(error));
+    let Some(cause) = find_cause::<io::Error>(error) else {
+        return format!("{}: {}", describe_profile(variables), library_message(error));
     };
     let names = ["AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"];
     let file = names
@@ -91,7 +93,7 @@ fn of_files(error: &CredentialsError, variables: &AwsVariables) -> String {
         .find_map(|name| Some((name, variables.get(name)?)).filter(|(_, path)| std::fs::read(path).is_err()));
     match file {
         Some((name, path)) => format!("the token in {path} ({name}) cannot be read: {cause}"),
-        None => format!("a file that {} names cannot be read: {cause}", profile(variables)),
+        None => format!("a file that {} names cannot be read: {cause}", describe_profile(variables)),
     }
 }
 
@@ -104,7 +106,7 @@ pub(super) fn timed_out(exchanges: &[HttpExchange], after: Duration) -> KeyFault
 }
 
 /// Describes keys that were expired on arrival.
-pub(super) fn ended(exchanges: &[HttpExchange], now: SystemTime) -> KeyFault {
+pub(super) fn expired_keys_fault(exchanges: &[HttpExchange], now: SystemTime) -> KeyFault {
     let by = exchanges.last().map_or_else(
         || "a profile of AWS gives".to_owned(),
         |exchange| format!("{} gives", service(exchange)),
@@ -114,12 +116,17 @@ pub(super) fn ended(exchanges: &[HttpExchange], now: SystemTime) -> KeyFault {
         ExchangeResult::Nothing(_) | ExchangeResult::Unprotected => None,
     });
     let clock = skew.map(|words| format!(": {words}")).unwrap_or_default();
-    KeyFault::lasting(format!("{by} keys that have ended already{clock}"))
+    KeyFault::new_permanent(format!("{by} keys that have ended already{clock}"))
 }
 
 /// Describes an error of this machine's clock, if a refusal says that the time of a request is wrong.
 /// `date` is the time of the service's own clock.
-pub(crate) fn skew(code: &str, message: &str, date: Option<Timestamp>, now: SystemTime) -> Option<String> {
+pub(crate) fn clock_skew_hint(
+    code: &str,
+    message: &str,
+    date: Option<Timestamp>,
+    now: SystemTime,
+) -> Option<String> {
     let is_of_time = ["RequestTimeTooSkewed", "RequestExpired", "RequestInTheFuture"].contains(&code);
     let is_of_signature = ["SignatureDoesNotMatch", "InvalidSignatureException"].contains(&code);
     let says = ["signature expired", "signature not yet current", "request has expired"];
@@ -140,9 +147,9 @@ fn by_clock(date: Option<Timestamp>, now: SystemTime) -> Option<String> {
         return None;
     }
     let by = match ahead.abs() {
-        long if long >= SignedDuration::from_hours(2) => line::counted(long.as_hours(), "hour"),
+        long if long >= SignedDuration::from_hours(2) => line::format_count(long.as_hours(), "hour"),
         // Rounded to the nearest minute, because the date of a response has no fractions.
-        short => line::counted(short.saturating_add(SignedDuration::from_secs(30)).as_mins(), "minute"),
+        short => line::format_count(short.saturating_add(SignedDuration::from_secs(30)).as_mins(), "minute"),
     };
     let way = if ahead.is_positive() { "ahead of" } else { "behind" };
     Some(format!("this machine's clock is {by} {way} that of AWS: set it"))
@@ -166,14 +173,14 @@ fn of_exchange(exchange: &HttpExchange, variables: &AwsVariables, now: SystemTim
         ExchangeResult::Unprotected => return format!("{service} is not asked: {UNPROTECTED}"),
         ExchangeResult::Answer { status, date, refusal } => (*status, *date, refusal),
     };
-    let says = says(status, refusal);
+    let says = describe_refusal(status, refusal);
     let code = refusal.code.as_str();
-    if let Some(clock) = skew(code, &refusal.message, date, now) {
+    if let Some(clock) = clock_skew_hint(code, &refusal.message, date, now) {
         return format!("{service} refuses the signature ({says}): {clock}");
     }
     let token_file = |name: &str| match variables.get(name) {
         Some(path) => format!("the token in {path} ({name})"),
-        None => format!("the token of {}", profile(variables)),
+        None => format!("the token of {}", describe_profile(variables)),
     };
     let of_token = ["ExpiredTokenException", "InvalidIdentityToken", "IDPRejectedClaim"].contains(&code);
     match (&exchange.role, exchange.is_sts) {
@@ -196,7 +203,7 @@ fn of_exchange(exchange: &HttpExchange, variables: &AwsVariables, now: SystemTim
     }
 }
 
-fn says(status: u16, KeyRefusal { code, message }: &KeyRefusal) -> String {
+fn describe_refusal(status: u16, KeyRefusal { code, message }: &KeyRefusal) -> String {
     let words = [code.as_str(), message.as_str()];
     let words: Vec<&str> = words.into_iter().filter(|words| !words.is_empty()).collect();
     if words.is_empty() {
@@ -207,7 +214,11 @@ fn says(status: u16, KeyRefusal { code, message }: &KeyRefusal) -> String {
 }
 
 /// Describes a failure to find keys, with every source that was tried.
-fn nothing(error: &CredentialsError, exchanges: &[HttpExchange], variables: &AwsVariables) -> String {
+fn describe_missing_keys(
+    error: &CredentialsError,
+    exchanges: &[HttpExchange],
+    variables: &AwsVariables,
+) -> String {
     let web = match (variables.get("AWS_WEB_IDENTITY_TOKEN_FILE"), variables.get("AWS_ROLE_ARN")) {
         (Some(_), None) => "AWS_WEB_IDENTITY_TOKEN_FILE (without AWS_ROLE_ARN)",
         (_, _) => "AWS_WEB_IDENTITY_TOKEN_FILE (not set)",
@@ -218,34 +229,34 @@ fn nothing(error: &CredentialsError, exchanges: &[HttpExchange], variables: &Aws
         } else {
             let seen = exchanges.last().map(|exchange| match &exchange.seen {
                 ExchangeResult::Nothing(cause) => {
-                    format!(" at {} ({})", exchange.address, line::clean(cause, 80))
+                    format!(" at {} ({})", exchange.address, line::clean_line(cause, 80))
                 }
                 ExchangeResult::Answer { status, refusal, .. } => {
-                    format!(" at {} ({})", exchange.address, says(*status, refusal))
+                    format!(" at {} ({})", exchange.address, describe_refusal(*status, refusal))
                 }
                 ExchangeResult::Unprotected => format!(" at {} ({UNPROTECTED})", exchange.address),
             });
             format!("an instance's metadata{}", seen.unwrap_or_default())
         };
-    let of_profile = cause::<ProviderChainError<CredentialsError>>(error)
+    let of_profile = find_cause::<ProviderChainError<CredentialsError>>(error)
         .and_then(|chain| chain.attempts().iter().find(|attempt| attempt.name() == "Profile"))
         .and_then(|attempt| attempt.error().source())
-        .map(|cause| format!(" ({})", line::clean(&cause.to_string(), 80)));
+        .map(|cause| format!(" ({})", line::clean_line(&cause.to_string(), 80)));
     format!(
         "there are no keys of AWS: looked at AWS_ACCESS_KEY_ID (not set), {}{}, {web}, AWS_CONTAINER_CREDENTIALS_FULL_URI \
          (not set), {metadata}",
-        profile(variables),
+        describe_profile(variables),
         of_profile.unwrap_or_default(),
     )
 }
 
-fn profile(variables: &AwsVariables) -> String {
+fn describe_profile(variables: &AwsVariables) -> String {
     let [config, credentials] = variables.profile_files();
     format!("profile `{}` of {config} and {credentials}", variables.profile())
 }
 
 /// Returns the first cause of this type.
-fn cause<T: Error + 'static>(error: &CredentialsError) -> Option<&T> {
+fn find_cause<T: Error + 'static>(error: &CredentialsError) -> Option<&T> {
     let mut cause = error.source();
     while let Some(error) = cause {
         if let Some(found) = error.downcast_ref::<T>() {
@@ -257,14 +268,14 @@ fn cause<T: Error + 'static>(error: &CredentialsError) -> Option<&T> {
 }
 
 /// Returns the innermost message of the library's error.
-fn said(error: &CredentialsError) -> String {
+fn library_message(error: &CredentialsError) -> String {
     let mut last = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
         last = error.to_string();
         cause = error.source();
     }
-    line::clean(&last, MAX_WORDS)
+    line::clean_line(&last, MAX_WORDS)
 }
 
 #[cfg(test)]
@@ -293,7 +304,7 @@ mod tests {
             ("SignatureDoesNotMatch", "The request signature we calculated", 30, None),
             ("AccessDenied", "", 3600, None),
         ] {
-            let words = skew(code, message, date, at(seconds));
+            let words = clock_skew_hint(code, message, date, at(seconds));
             match expected {
                 Some(expected) => {
                     assert!(words.as_ref().is_some_and(|words| words.contains(expected)), "{words:?}");
@@ -301,6 +312,6 @@ mod tests {
                 None => assert_eq!(words, None, "{code}"),
             }
         }
-        assert!(skew("RequestTimeTooSkewed", "", None, at(0)).is_some());
+        assert!(clock_skew_hint("RequestTimeTooSkewed", "", None, at(0)).is_some());
     }
 }

@@ -22,8 +22,8 @@ use truing_core::loopback::is_loopback;
 use truing_core::secret::SecretString;
 use url::{Host, Url, form_urlencoded};
 
-use super::refusal::{KeyRefusal, refusal};
-use crate::text::{date, error_chain};
+use super::refusal::{KeyRefusal, parse_refusal};
+use crate::text::{error_chain, parse_date};
 
 /// Timeout of a connection.
 const CONNECT: Duration = Duration::from_secs(3);
@@ -86,7 +86,7 @@ impl HttpExchange {
     }
 }
 
-/// The client, with its exchanges since [`ChainClient::begin`].
+/// The client, with its exchanges since [`ChainClient::without_exchanges`].
 #[derive(Clone)]
 pub(super) struct ChainClient {
     out: reqwest::Client,
@@ -111,7 +111,7 @@ impl ChainClient {
     }
 
     /// Returns a client without recorded exchanges.
-    pub(super) fn begin(&self) -> Self {
+    pub(super) fn without_exchanges(&self) -> Self {
         Self { exchanges: Arc::default(), ..self.clone() }
     }
 
@@ -119,7 +119,7 @@ impl ChainClient {
         self.exchanges.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn note(&self, exchange: HttpExchange) {
+    fn record_exchange(&self, exchange: HttpExchange) {
         self.exchanges.lock().unwrap_or_else(PoisonError::into_inner).push(exchange);
     }
 
@@ -130,19 +130,19 @@ impl ChainClient {
         if self.exchanges().into_iter().filter(failed).count() >= MAX_FAILURES {
             return Err(ConnectorError::user("asked often enough".into()));
         }
-        let Some(client) = client(&url, &self) else {
-            self.note(asking.exchange(ExchangeResult::Unprotected));
+        let Some(client) = select_client(&url, &self) else {
+            self.record_exchange(asking.into_exchange(ExchangeResult::Unprotected));
             return Err(ConnectorError::user(UNPROTECTED.into()));
         };
-        let answer = match tokio::time::timeout(limit, exchange(client, &url, &request)).await {
+        let answer = match tokio::time::timeout(limit, send_exchange(client, &url, &request)).await {
             Ok(answer) => answer,
             Err(_) => Err(format!("no answer within {} s", limit.as_secs())),
         };
         let seen = match &answer {
-            Ok((response, body)) => asking.answered(response, body),
-            Err(cause) => ExchangeResult::Nothing(line::clean(cause, MAX_WORDS)),
+            Ok((response, body)) => asking.answer_result(response, body),
+            Err(cause) => ExchangeResult::Nothing(line::clean_line(cause, MAX_WORDS)),
         };
-        self.note(asking.exchange(seen));
+        self.record_exchange(asking.into_exchange(seen));
         let (head, body) = answer.map_err(|cause| ConnectorError::io(cause.into()))?;
         let status = StatusCode::try_from(head.status).map_err(|error| ConnectorError::user(error.into()))?;
         let mut response = HttpResponse::new(status, SdkBody::from(body));
@@ -219,28 +219,29 @@ impl OpenExchange {
         }
     }
 
-    fn answered(&self, head: &AnswerHead, body: &[u8]) -> ExchangeResult {
+    fn answer_result(&self, head: &AnswerHead, body: &[u8]) -> ExchangeResult {
         let is_success = (200..300).contains(&head.status);
-        let KeyRefusal { code, message } = if is_success { KeyRefusal::default() } else { refusal(body) };
+        let KeyRefusal { code, message } =
+            if is_success { KeyRefusal::default() } else { parse_refusal(body) };
         let hidden = |text: String| {
             let hidden = self.secrets.iter().fold(text, |text, secret| secret.hide_in(&text));
-            line::clean(&hidden, MAX_WORDS)
+            line::clean_line(&hidden, MAX_WORDS)
         };
         ExchangeResult::Answer {
             status: head.status,
-            date: head.headers.get(DATE).and_then(|value| date(value.to_str().ok()?)),
+            date: head.headers.get(DATE).and_then(|value| parse_date(value.to_str().ok()?)),
             refusal: KeyRefusal { code: hidden(code), message: hidden(message) },
         }
     }
 
-    fn exchange(self, seen: ExchangeResult) -> HttpExchange {
+    fn into_exchange(self, seen: ExchangeResult) -> HttpExchange {
         let Self { asked, address, is_sts, role, secrets: _ } = self;
         HttpExchange { asked, address, is_sts, role, seen }
     }
 }
 
 /// Returns the client for an address; `None` if others could read the request.
-fn client<'a>(url: &Url, http: &'a ChainClient) -> Option<&'a reqwest::Client> {
+fn select_client<'a>(url: &Url, http: &'a ChainClient) -> Option<&'a reqwest::Client> {
     let is_here = is_here(url);
     match url.scheme() {
         "http" if is_here => Some(&http.here),
@@ -264,7 +265,7 @@ fn is_here(url: &Url) -> bool {
     }
 }
 
-async fn exchange(
+async fn send_exchange(
     client: &reqwest::Client,
     url: &Url,
     request: &HttpRequest,
@@ -297,7 +298,7 @@ mod tests {
     fn metadata_is_asked_without_a_proxy_and_nothing_else_without_tls() {
         let http = ChainClient::new().unwrap();
         let way = |url: &str| {
-            client(&Url::parse(url).unwrap(), &http).map(|client| std::ptr::eq(client, &http.here))
+            select_client(&Url::parse(url).unwrap(), &http).map(|client| std::ptr::eq(client, &http.here))
         };
         for here in [
             "http://169.254.169.254/latest",

@@ -18,7 +18,7 @@ pub(super) struct KeyRefusal {
 }
 
 /// Parses the body of a refusal.
-pub(super) fn refusal(body: &[u8]) -> KeyRefusal {
+pub(super) fn parse_refusal(body: &[u8]) -> KeyRefusal {
     #[derive(Deserialize)]
     struct JsonRefusal {
         #[serde(default, alias = "Code", alias = "__type")]
@@ -32,7 +32,7 @@ pub(super) fn refusal(body: &[u8]) -> KeyRefusal {
     let text = String::from_utf8_lossy(body.get(..MAX_BYTES).unwrap_or(body));
     match (element(&text, "Code"), element(&text, "Message")) {
         (None, None) if text.trim_start().starts_with('<') => KeyRefusal::default(),
-        (None, None) => KeyRefusal { code: String::new(), message: line::clean(&text, MAX_TEXT) },
+        (None, None) => KeyRefusal { code: String::new(), message: line::clean_line(&text, MAX_TEXT) },
         (code, message) => {
             KeyRefusal { code: code.unwrap_or_default(), message: message.unwrap_or_default() }
         }
@@ -67,7 +67,7 @@ mod tests {
             ("no token\n", expected("", "no token")),
             ("", expected("", "")),
         ] {
-            assert_eq!(refusal(body.as_bytes()), expected, "{body}");
+            assert_eq!(parse_refusal(body.as_bytes()), expected, "{body}");
         }
     }
 }

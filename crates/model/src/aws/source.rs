@@ -34,7 +34,7 @@ pub(super) struct KeyLease {
 
 impl KeyLease {
     /// Returns true if the keys are still valid at this time.
-    pub(super) fn lasts(&self, at: SystemTime) -> bool {
+    pub(super) fn is_valid_at(&self, at: SystemTime) -> bool {
         self.ends.is_none_or(|ends| ends > at)
     }
 }
@@ -56,10 +56,10 @@ impl KeyFetcher {
     /// Fetches keys, or returns the reason that there are none. `gave_before` is true if there were keys
     /// before.
     pub(super) async fn fetch(&self, gave_before: bool, clock: KeyClock<'_>) -> Result<KeyLease, KeyFault> {
-        let http = self.http.begin();
+        let http = self.http.without_exchanges();
         let loader = ConfigLoader::default()
             .behavior_version(BehaviorVersion::latest())
-            .env(Env::from(self.variables.all().clone()))
+            .env(Env::from(self.variables.as_map().clone()))
             .region(Region::new(self.region.clone()))
             .retry_config(RetryConfig::standard().with_max_attempts(MAX_ATTEMPTS))
             .http_client(http.clone());
@@ -73,19 +73,29 @@ impl KeyFetcher {
         let found = match timeout(MAX_TIME, pass).await {
             Ok(Ok(found)) => found,
             Ok(Err(error)) => {
-                return Err(fault::fault(&error, &http.exchanges(), &self.variables, gave_before, clock()));
+                return Err(fault::key_fault(
+                    &error,
+                    &http.exchanges(),
+                    &self.variables,
+                    gave_before,
+                    clock(),
+                ));
             }
             Err(_) => return Err(fault::timed_out(&http.exchanges(), MAX_TIME)),
         };
-        let credentials =
-            found.ok_or_else(|| KeyFault::lasting("AWS's library knows no way to credentials".to_owned()))?;
+        let credentials = found
+            .ok_or_else(|| KeyFault::new_permanent("AWS's library knows no way to credentials".to_owned()))?;
         let keys = AwsKeys {
             key_id: credentials.access_key_id().to_owned(),
             secret_key: SecretString::new(credentials.secret_access_key()),
             session_token: credentials.session_token().map(SecretString::new),
         };
         let (lease, now) = (KeyLease { keys, ends: credentials.expiry() }, clock());
-        if lease.lasts(now) { Ok(lease) } else { Err(fault::ended(&http.exchanges(), now)) }
+        if lease.is_valid_at(now) {
+            Ok(lease)
+        } else {
+            Err(fault::expired_keys_fault(&http.exchanges(), now))
+        }
     }
 
     /// Returns a name that is unique to this chain.

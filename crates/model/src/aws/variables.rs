@@ -32,7 +32,7 @@ impl From<HashMap<String, String>> for AwsVariables {
 }
 
 impl AwsVariables {
-    pub(super) fn all(&self) -> &HashMap<String, String> {
+    pub(super) fn as_map(&self) -> &HashMap<String, String> {
         &self.0
     }
 

@@ -79,8 +79,9 @@ pub(super) enum RecordedOutcome {
 
 impl RecordedOutcome {
     /// Returns the result with its secrets hidden.
-    pub(super) fn hidden(self, hide: &SecretRedactor) -> Self {
-        let kept = serde_json::to_value(&self).and_then(|value| serde_json::from_value(hide.value(value)));
+    pub(super) fn redact(self, hide: &SecretRedactor) -> Self {
+        let kept =
+            serde_json::to_value(&self).and_then(|value| serde_json::from_value(hide.redact_value(value)));
         // Secrets are hidden within texts, therefore the form stays the same.
         kept.unwrap_or_else(|error| Self::Refused(ModelError::Nonsense { what: error.to_string() }))
     }
@@ -94,14 +95,17 @@ pub(super) struct CanonicalRequest {
 }
 
 impl CanonicalRequest {
-    pub(super) fn of(request: &ModelRequest, hide: &SecretRedactor) -> Result<Self, serde_json::Error> {
-        let mut head = hide.value(serde_json::to_value(request)?);
+    pub(super) fn from_request(
+        request: &ModelRequest,
+        hide: &SecretRedactor,
+    ) -> Result<Self, serde_json::Error> {
+        let mut head = hide.redact_value(serde_json::to_value(request)?);
         let messages = head.as_object_mut().and_then(|fields| fields.remove("messages"));
-        let messages = match messages.map(sorted) {
+        let messages = match messages.map(sort_keys) {
             Some(Value::Array(messages)) => messages,
             Some(_) | None => Vec::new(),
         };
-        Ok(Self { head: sorted(head), messages })
+        Ok(Self { head: sort_keys(head), messages })
     }
 
     pub(super) fn hash(&self) -> String {
@@ -115,7 +119,7 @@ impl CanonicalRequest {
     }
 
     /// Returns the part that is new since `before`.
-    pub(super) fn since(&self, before: &Self) -> RequestDelta {
+    pub(super) fn delta_from(&self, before: &Self) -> RequestDelta {
         let pairs = self.messages.iter().zip(&before.messages);
         let same = pairs.take_while(|(now, before)| now == before).count();
         RequestDelta {
@@ -126,20 +130,20 @@ impl CanonicalRequest {
     }
 
     /// Returns the request after this one, from its new part; `None` if the part does not fit this request.
-    pub(super) fn with(&self, new: &RequestDelta) -> Option<Self> {
+    pub(super) fn apply_delta(&self, new: &RequestDelta) -> Option<Self> {
         let mut messages = self.messages.get(..new.same)?.to_vec();
-        messages.extend(new.messages.iter().cloned().map(sorted));
-        Some(Self { head: new.head.clone().map_or_else(|| self.head.clone(), sorted), messages })
+        messages.extend(new.messages.iter().cloned().map(sort_keys));
+        Some(Self { head: new.head.clone().map_or_else(|| self.head.clone(), sort_keys), messages })
     }
 
     /// Returns the difference of another request from this one, line by line.
     pub(super) fn difference(&self, other: &Self) -> String {
-        let (recorded, asked) = (self.lines(), other.lines());
+        let (recorded, asked) = (self.render_lines(), other.render_lines());
         let patch = diffy::create_patch(&recorded, &asked).to_string();
-        truing_core::line::cut(patch, MAX_DIFF)
+        truing_core::line::truncate_text(patch, MAX_DIFF)
     }
 
-    fn lines(&self) -> String {
+    fn render_lines(&self) -> String {
         let parts = std::iter::once(&self.head).chain(&self.messages);
         // A value is always valid JSON. Multi-line texts are shown with real line breaks, because only
         // little of one long line could be shown.
@@ -150,12 +154,12 @@ impl CanonicalRequest {
 }
 
 /// Sorts the keys of every object.
-fn sorted(value: Value) -> Value {
+fn sort_keys(value: Value) -> Value {
     match value {
-        Value::Array(values) => Value::Array(values.into_iter().map(sorted).collect()),
+        Value::Array(values) => Value::Array(values.into_iter().map(sort_keys).collect()),
         Value::Object(fields) => {
             let mut fields: Vec<(String, Value)> =
-                fields.into_iter().map(|(name, value)| (name, sorted(value))).collect();
+                fields.into_iter().map(|(name, value)| (name, sort_keys(value))).collect();
             fields.sort_by(|(a, _), (b, _)| a.cmp(b));
             Value::Object(Map::from_iter(fields))
         }

@@ -22,18 +22,19 @@ impl Default for SecretRedactor {
 
 impl SecretRedactor {
     /// Returns a value with secrets hidden in all its texts, names of fields too.
-    pub(super) fn value(&self, value: Value) -> Value {
+    pub(super) fn redact_value(&self, value: Value) -> Value {
         match value {
-            Value::String(text) => Value::String(self.text(&text)),
-            Value::Array(values) => values.into_iter().map(|value| self.value(value)).collect(),
-            Value::Object(fields) => {
-                fields.into_iter().map(|(name, value)| (self.text(&name), self.value(value))).collect()
-            }
+            Value::String(text) => Value::String(self.redact_text(&text)),
+            Value::Array(values) => values.into_iter().map(|value| self.redact_value(value)).collect(),
+            Value::Object(fields) => fields
+                .into_iter()
+                .map(|(name, value)| (self.redact_text(&name), self.redact_value(value)))
+                .collect(),
             Value::Null | Value::Bool(_) | Value::Number(_) => value,
         }
     }
 
-    fn text(&self, text: &str) -> String {
+    fn redact_text(&self, text: &str) -> String {
         let text = self.secrets.iter().fold(text.to_owned(), |text, secret| secret.hide_in(&text));
         (self.redact)(&text)
     }

@@ -74,7 +74,7 @@ impl Cassette {
             let entry: CassetteEntry = serde_json::from_str(line).map_err(|error| fail(error.to_string()))?;
             let last = last.entry((entry.run.clone(), entry.agent.clone())).or_default();
             let request = last
-                .with(&entry.request)
+                .apply_delta(&entry.request)
                 .ok_or_else(|| fail("it does not follow the line before".to_owned()))?;
             if request.hash() != entry.hash {
                 return Err(fail("its request is not the one that was recorded: was it edited?".to_owned()));
@@ -87,7 +87,7 @@ impl Cassette {
     }
 
     /// Returns an agent's model that plays from this cassette.
-    pub fn of(self: &Arc<Self>, run: impl Into<String>, agent: impl Into<String>) -> CassettePlayer {
+    pub fn player(self: &Arc<Self>, run: impl Into<String>, agent: impl Into<String>) -> CassettePlayer {
         let next = AtomicU64::new(0);
         CassettePlayer { cassette: self.clone(), run: run.into(), agent: agent.into(), next }
     }
@@ -95,8 +95,8 @@ impl Cassette {
 
 #[async_trait]
 impl LanguageModel for CassettePlayer {
-    async fn ask(&self, request: &ModelRequest) -> Result<ModelAnswer, ModelError> {
-        let asked = CanonicalRequest::of(request, &self.cassette.hide);
+    async fn request_answer(&self, request: &ModelRequest) -> Result<ModelAnswer, ModelError> {
+        let asked = CanonicalRequest::from_request(request, &self.cassette.hide);
         let asked =
             asked.map_err(|error| ModelError::Rejected { what: format!("it is no JSON: {error}") })?;
         let sequence = self.next.fetch_add(1, Ordering::SeqCst);

@@ -54,7 +54,7 @@ impl CassetteRecording {
 
     /// Returns an agent's model that is recorded. `run` must describe the task in words that will be the
     /// same when it is played.
-    pub fn of<'a>(
+    pub fn recorder<'a>(
         self: &Arc<Self>,
         model: Box<dyn LanguageModel + 'a>,
         run: impl Into<String>,
@@ -82,24 +82,24 @@ impl CassetteRecording {
 impl LanguageModel for CassetteRecorder<'_> {
     /// Returns the model's response. Responses are recorded in the order of the requests, because one agent
     /// sends one request at a time.
-    async fn ask(&self, request: &ModelRequest) -> Result<ModelAnswer, ModelError> {
+    async fn request_answer(&self, request: &ModelRequest) -> Result<ModelAnswer, ModelError> {
         let hide = &self.recording.hide;
-        let canonical = CanonicalRequest::of(request, hide);
+        let canonical = CanonicalRequest::from_request(request, hide);
         let canonical =
             canonical.map_err(|error| ModelError::Rejected { what: format!("it is no JSON: {error}") })?;
         let mut last = self.last.lock().await;
-        let result = self.model.ask(request).await;
+        let result = self.model.request_answer(request).await;
         let entry = CassetteEntry {
             run: self.run.clone(),
             agent: self.agent.clone(),
             sequence: last.0,
             hash: canonical.hash(),
-            request: canonical.since(&last.1),
+            request: canonical.delta_from(&last.1),
             result: match &result {
                 Ok(answer) => RecordedOutcome::Answer(answer.clone()),
                 Err(refused) => RecordedOutcome::Refused(refused.clone()),
             }
-            .hidden(hide),
+            .redact(hide),
         };
         *last = (last.0 + 1, canonical);
         // The response is paid for, and is returned even if it cannot be recorded.

@@ -16,7 +16,7 @@ struct Scripted(Mutex<Vec<Result<ModelAnswer, ModelError>>>);
 
 #[async_trait]
 impl LanguageModel for Scripted {
-    async fn ask(&self, _: &ModelRequest) -> Result<ModelAnswer, ModelError> {
+    async fn request_answer(&self, _: &ModelRequest) -> Result<ModelAnswer, ModelError> {
         self.0.lock().unwrap().remove(0)
     }
 
@@ -61,12 +61,12 @@ fn answer(text: &str) -> ModelAnswer {
 /// Asks two questions, the second after the first response, and then one that fails.
 async fn talk(model: &dyn LanguageModel) -> Vec<Result<ModelAnswer, ModelError>> {
     let mut said = vec![user("one")];
-    let first = model.ask(&request(&said)).await;
+    let first = model.request_answer(&request(&said)).await;
     if let Ok(first) = &first {
         said.extend([first.message.clone(), user("two")]);
     }
-    let second = model.ask(&request(&said)).await;
-    vec![first, second, model.ask(&request(&[user("three")])).await]
+    let second = model.request_answer(&request(&said)).await;
+    vec![first, second, model.request_answer(&request(&[user("three")])).await]
 }
 
 async fn recorded(folder: &tempfile::TempDir) -> (std::path::PathBuf, Vec<Result<ModelAnswer, ModelError>>) {
@@ -74,7 +74,7 @@ async fn recorded(folder: &tempfile::TempDir) -> (std::path::PathBuf, Vec<Result
     let down = ModelError::Unavailable { what: "x".into(), until: None };
     let model = Scripted(Mutex::new(vec![Ok(answer("1")), Ok(answer("2")), Err(down)]));
     let recording = CassetteRecording::create(&path, SecretRedactor::default()).await.unwrap();
-    let results = talk(&recording.of(Box::new(model), "review", "main")).await;
+    let results = talk(&recording.recorder(Box::new(model), "review", "main")).await;
     (path, results)
 }
 
@@ -83,9 +83,9 @@ async fn what_was_recorded_is_played() {
     let folder = tempfile::tempdir().unwrap();
     let (path, results) = recorded(&folder).await;
     let cassette = Cassette::read(&path, SecretRedactor::default()).unwrap();
-    assert_eq!(talk(&cassette.of("review", "main")).await, results);
+    assert_eq!(talk(&cassette.player("review", "main")).await, results);
     // A cassette can be played several times.
-    assert_eq!(talk(&cassette.of("review", "main")).await, results);
+    assert_eq!(talk(&cassette.player("review", "main")).await, results);
     assert!(
         CassetteRecording::create(&path, SecretRedactor::default()).await.is_err(),
         "nothing is overwritten"
@@ -113,19 +113,19 @@ async fn another_request_is_drift_and_shown() {
     let folder = tempfile::tempdir().unwrap();
     let (path, _) = recorded(&folder).await;
     let cassette = Cassette::read(&path, SecretRedactor::default()).unwrap();
-    let drift = cassette.of("review", "main").ask(&request(&[user("uno")])).await.unwrap_err();
+    let drift = cassette.player("review", "main").request_answer(&request(&[user("uno")])).await.unwrap_err();
     let shown = drift.to_string();
     assert!(matches!(drift, ModelError::Drift { .. }));
     for line in ["-      \"text\": \"one\"", "+      \"text\": \"uno\""] {
         assert!(shown.contains(line), "{shown}");
     }
     for (run, agent) in [("review", "other"), ("another", "main")] {
-        let drift = cassette.of(run, agent).ask(&request(&[user("one")])).await.unwrap_err();
+        let drift = cassette.player(run, agent).request_answer(&request(&[user("one")])).await.unwrap_err();
         assert!(drift.to_string().contains(&format!("`{agent}`")), "{drift}");
     }
-    let player = cassette.of("review", "main");
+    let player = cassette.player("review", "main");
     talk(&player).await;
-    assert!(matches!(player.ask(&request(&[user("four")])).await, Err(ModelError::Drift { .. })));
+    assert!(matches!(player.request_answer(&request(&[user("four")])).await, Err(ModelError::Drift { .. })));
 }
 
 #[tokio::test]
@@ -136,8 +136,11 @@ async fn the_order_of_keys_is_no_drift() {
         tool_choice: Some(serde_json::from_str(r#"{"a":1,"type":"auto"}"#).unwrap()),
         ..request(&[user("one")])
     };
-    let played =
-        Cassette::read(&path, SecretRedactor::default()).unwrap().of("review", "main").ask(&turned).await;
+    let played = Cassette::read(&path, SecretRedactor::default())
+        .unwrap()
+        .player("review", "main")
+        .request_answer(&turned)
+        .await;
     assert_eq!(played, results[0]);
 }
 
@@ -169,24 +172,25 @@ async fn a_secret_is_on_no_cassette_and_no_drift() {
         Err(ModelError::Rejected { what: "no such key: canary-12345".into() }),
     ]));
     let recording = CassetteRecording::create(&path, hide).await.unwrap();
-    let recorder = recording.of(Box::new(model), "review", "main");
+    let recorder = recording.recorder(Box::new(model), "review", "main");
     let ask = |model: CassettePlayer, heard: String| async move {
         let mut said = vec![user("a FORMED secret")];
-        let first = model.ask(&request(&said)).await.unwrap();
+        let first = model.request_answer(&request(&said)).await.unwrap();
         said.extend([first.message, user(&heard)]);
-        model.ask(&request(&said)).await
+        model.request_answer(&request(&said)).await
     };
     let mut said = vec![user("a FORMED secret")];
-    said.extend([recorder.ask(&request(&said)).await.unwrap().message, user("and?")]);
-    recorder.ask(&request(&said)).await.unwrap_err();
+    said.extend([recorder.request_answer(&request(&said)).await.unwrap().message, user("and?")]);
+    recorder.request_answer(&request(&said)).await.unwrap_err();
     assert!(recording.is_whole());
     let text = std::fs::read_to_string(&path).unwrap();
     assert!(!text.contains("canary") && !text.contains("FORMED") && text.contains("F…"), "{text}");
     // The player has no key.
     let cassette = Cassette::read(&path, SecretRedactor { secrets: Vec::new(), redact }).unwrap();
-    let second = ask(cassette.of("review", "main"), "and?".into()).await;
+    let second = ask(cassette.player("review", "main"), "and?".into()).await;
     assert!(matches!(second, Err(ModelError::Rejected { .. })), "{second:?}");
-    let drift = ask(cassette.of("review", "main"), "a FORMED other".into()).await.unwrap_err().to_string();
+    let drift =
+        ask(cassette.player("review", "main"), "a FORMED other".into()).await.unwrap_err().to_string();
     assert!(drift.contains("F… other") && !drift.contains("FORMED"), "{drift}");
 }
 

@@ -30,7 +30,7 @@ pub struct ModelAnswer {
 
 impl ModelAnswer {
     /// Returns the name of the model that answered, for people and records.
-    pub fn served(&self) -> String {
+    pub fn serving_model(&self) -> String {
         match &self.served_by {
             Some(fallback) => format!("{} (fallback {fallback})", self.model),
             None => self.model.clone(),

@@ -44,29 +44,29 @@ pub(super) struct PromptMeasure {
 }
 
 /// Measures a prompt. Cache marks are left out, because they move from request to request.
-pub(super) fn measure(request: &ModelRequest) -> PromptMeasure {
+pub(super) fn measure_prompt(request: &ModelRequest) -> PromptMeasure {
     let ModelRequest { model, max_tokens: _, system, messages, tools, tool_choice, thinking, output_config } =
         request;
     let mut head = CountingHasher::default();
-    system.iter().for_each(|block| head.block(block));
+    system.iter().for_each(|block| head.add_block(block));
     for tool in tools {
         head.add(&(&tool.name, &tool.description, &tool.input_schema));
     }
     head.add(&(model, tool_choice, thinking, output_config));
-    PromptMeasure { head: head.end(), messages: messages.iter().map(message).collect() }
+    PromptMeasure { head: head.finish(), messages: messages.iter().map(measure_message).collect() }
 }
 
-fn message(message: &ModelMessage) -> (u64, u64) {
+fn measure_message(message: &ModelMessage) -> (u64, u64) {
     let mut tally = CountingHasher::default();
     tally.add(&message.role);
-    message.content.iter().for_each(|block| tally.block(block));
-    tally.end()
+    message.content.iter().for_each(|block| tally.add_block(block));
+    tally.finish()
 }
 
 impl TokenHistory {
     /// Returns the size of a prompt.
-    pub(super) fn bound(&self, prompt: &PromptMeasure) -> PromptSize {
-        let same = if self.head == prompt.head.0 { self.same(prompt) } else { 0 };
+    pub(super) fn prompt_size(&self, prompt: &PromptMeasure) -> PromptSize {
+        let same = if self.head == prompt.head.0 { self.count_matching(prompt) } else { 0 };
         let counted = self.counted.iter().rfind(|(messages, _)| *messages <= same);
         let (known, from) = counted.map_or((None, 0), |(messages, tokens)| (Some(*tokens), *messages));
         let new: u64 = prompt.messages.iter().skip(from).map(|(_, bytes)| bytes + MESSAGE_FRAME).sum();
@@ -81,8 +81,8 @@ impl TokenHistory {
     }
 
     /// Records the provider's count of a prompt.
-    pub(super) fn counted(&mut self, prompt: &PromptMeasure, tokens: u64) {
-        let same = if self.head == prompt.head.0 { self.same(prompt) } else { 0 };
+    pub(super) fn record_count(&mut self, prompt: &PromptMeasure, tokens: u64) {
+        let same = if self.head == prompt.head.0 { self.count_matching(prompt) } else { 0 };
         self.head = prompt.head.0;
         self.counted.retain(|(messages, _)| *messages <= same && *messages < prompt.messages.len());
         self.counted.push((prompt.messages.len(), tokens));
@@ -90,7 +90,7 @@ impl TokenHistory {
     }
 
     /// Returns the number of messages at the beginning that are unchanged.
-    fn same(&self, prompt: &PromptMeasure) -> usize {
+    fn count_matching(&self, prompt: &PromptMeasure) -> usize {
         let pairs = self.messages.iter().zip(&prompt.messages);
         pairs.take_while(|(known, (identity, _))| *known == identity).count()
     }
@@ -104,7 +104,7 @@ struct CountingHasher {
 }
 
 impl CountingHasher {
-    fn block(&mut self, block: &MessageBlock) {
+    fn add_block(&mut self, block: &MessageBlock) {
         match block {
             MessageBlock::Known(KnownBlock::Text { text, cache_control: _ }) => self.add(&("text", text)),
             MessageBlock::Known(KnownBlock::ToolUse { id, name, input }) => self.add(&(id, name, input)),
@@ -125,7 +125,7 @@ impl CountingHasher {
         let _ = serde_json::to_writer(&mut *self, part);
     }
 
-    fn end(self) -> (u64, u64) {
+    fn finish(self) -> (u64, u64) {
         (self.hash.finish(), self.bytes)
     }
 }
@@ -170,21 +170,21 @@ mod tests {
     fn what_was_counted_is_not_guessed_again() {
         let mut history = TokenHistory::default();
         let first = request(&[say(MessageRole::User, "one")]);
-        let prompt = measure(&first);
-        let bound = history.bound(&prompt);
+        let prompt = measure_prompt(&first);
+        let bound = history.prompt_size(&prompt);
         assert!(!bound.is_counted && bound.most > 10_000 && bound.likely < 5000, "{bound:?}");
-        history.counted(&prompt, 2500);
+        history.record_count(&prompt, 2500);
 
         let longer = [
             say(MessageRole::User, "one"),
             say(MessageRole::Assistant, "two"),
             say(MessageRole::User, "three"),
         ];
-        let prompt = measure(&request(&longer));
-        let bound = history.bound(&prompt);
+        let prompt = measure_prompt(&request(&longer));
+        let bound = history.prompt_size(&prompt);
         assert!(bound.is_counted && (2500..2700).contains(&bound.most), "{bound:?}");
-        history.counted(&prompt, 2520);
-        assert_eq!(history.bound(&prompt).most, 2520);
+        history.record_count(&prompt, 2520);
+        assert_eq!(history.prompt_size(&prompt).most, 2520);
     }
 
     #[test]
@@ -197,20 +197,24 @@ mod tests {
             say(MessageRole::Assistant, "four"),
             say(MessageRole::User, "five"),
         ];
-        history.counted(&measure(&request(&conversation[..1])), 2500);
-        history.counted(&measure(&request(&conversation[..3])), 5000);
-        history.counted(&measure(&request(&conversation)), 5010);
+        history.record_count(&measure_prompt(&request(&conversation[..1])), 2500);
+        history.record_count(&measure_prompt(&request(&conversation[..3])), 5000);
+        history.record_count(&measure_prompt(&request(&conversation)), 5010);
 
         let mut trimmed = conversation;
         trimmed[2] = say(MessageRole::User, "cut");
-        let prompt = measure(&request(&trimmed));
-        assert!((2500..2800).contains(&history.bound(&prompt).most), "{:?}", history.bound(&prompt));
-        history.counted(&prompt, 2530);
+        let prompt = measure_prompt(&request(&trimmed));
+        assert!(
+            (2500..2800).contains(&history.prompt_size(&prompt).most),
+            "{:?}",
+            history.prompt_size(&prompt)
+        );
+        history.record_count(&prompt, 2530);
         assert_eq!(history.counted, [(1, 2500), (5, 2530)]);
 
         let mut other = request(&trimmed);
         other.system = vec![MessageBlock::text("another")];
-        assert!(!history.bound(&measure(&other)).is_counted);
+        assert!(!history.prompt_size(&measure_prompt(&other)).is_counted);
     }
 
     #[test]
@@ -220,7 +224,7 @@ mod tests {
             content: vec![MessageBlock::Known(KnownBlock::Text { text: "one".into(), cache_control })],
         };
         let mut history = TokenHistory::default();
-        history.counted(&measure(&request(&[marked(Some(json!({"type": "ephemeral"})))])), 7);
-        assert_eq!(history.bound(&measure(&request(&[marked(None)]))).most, 7);
+        history.record_count(&measure_prompt(&request(&[marked(Some(json!({"type": "ephemeral"})))])), 7);
+        assert_eq!(history.prompt_size(&measure_prompt(&request(&[marked(None)]))).most, 7);
     }
 }

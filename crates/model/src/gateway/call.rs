@@ -11,11 +11,11 @@ use truing_core::ledger::{ReservationOutcome, ReservationRequest, RunBudget, Tok
 use truing_core::port::{StoreError, WriteGate};
 
 use super::answer::{ModelAnswer, ModelError};
-use super::bound::{PromptMeasure, PromptSize, TokenHistory, measure};
+use super::bound::{PromptMeasure, PromptSize, TokenHistory, measure_prompt};
 use super::circuit::AdmittedCall;
 use super::settling::{PendingCallGuard, SessionSpend};
 use super::shared::GatewayState;
-use super::ticket::{TryReservation, overrun, possible};
+use super::ticket::{TryReservation, clamp_usage, describe_overrun};
 use crate::client::ProviderAnswer;
 use crate::messages::ModelRequest;
 use crate::price::ModelPrice;
@@ -53,12 +53,12 @@ enum TryError {
 
 impl GatewayCall<'_> {
     /// Requests one response, or returns the reason that there is none.
-    pub(super) async fn ask(&self, request: &ModelRequest) -> Result<ModelAnswer, ModelError> {
+    pub(super) async fn request_answer(&self, request: &ModelRequest) -> Result<ModelAnswer, ModelError> {
         let price = self.price(&request.model)?;
-        let prompt = measure(request);
+        let prompt = measure_prompt(request);
         let admitted = self.shared.circuit.admit().await.map_err(refused_by)?;
-        let result = self.tries(request, &prompt, &price).await;
-        tell(admitted, &result).await;
+        let result = self.run_tries(request, &prompt, &price).await;
+        report_outcome(admitted, &result).await;
         result
     }
 
@@ -72,7 +72,7 @@ impl GatewayCall<'_> {
     }
 
     /// Repeats attempts until there is a response, or the table or a limit ends the call.
-    async fn tries(
+    async fn run_tries(
         &self,
         request: &ModelRequest,
         prompt: &PromptMeasure,
@@ -83,29 +83,29 @@ impl GatewayCall<'_> {
         let mut tries = 0;
         loop {
             self.gate.go_on().await.map_err(ModelError::Halted)?;
-            if let Some(open) = self.shared.circuit.open().await {
+            if let Some(open) = self.shared.circuit.open_state().await {
                 return Err(refused_by(open));
             }
             tries += 1;
-            let failure = match self.once(request, prompt, price, begin).await {
+            let failure = match self.try_once(request, prompt, price, begin).await {
                 Ok(answer) => return Ok(answer),
                 Err(TryError::Refused(refused)) => return Err(refused),
                 Err(TryError::Failed(failure)) => failure,
             };
             tracing::debug!(model = request.model, tries, seen = ?failure.seen, "a call to a model failed");
-            let after = match retry::verdict(&failure.seen) {
+            let after = match retry::decide_retry(&failure.seen) {
                 RetryDecision::Again(after) => after,
                 other @ (RetryDecision::Down(_)
                 | RetryDecision::Cap(_)
                 | RetryDecision::Key
                 | RetryDecision::Request
                 | RetryDecision::TooLong
-                | RetryDecision::Nonsense) => return Err(self.refusal(other, failure.what).await),
+                | RetryDecision::Nonsense) => return Err(self.final_error(other, failure.what).await),
             };
-            let wait = retry::wait(patience.wait, tries, after, self.seed());
+            let wait = retry::retry_delay(patience.wait, tries, after, self.seed());
             if tries >= patience.tries || Instant::now() + wait >= begin {
                 let what = format!("{} ({tries} tries)", failure.what);
-                return Err(self.refusal(RetryDecision::Down(after), what).await);
+                return Err(self.final_error(RetryDecision::Down(after), what).await);
             }
             self.shared.retries.fetch_add(1, Ordering::Relaxed);
             if tries == 1 {
@@ -121,18 +121,18 @@ impl GatewayCall<'_> {
     }
 
     /// Makes one attempt: reserves money, makes the call, and settles its cost.
-    async fn once(
+    async fn try_once(
         &self,
         request: &ModelRequest,
         prompt: &PromptMeasure,
         price: &ModelPrice,
         begin: Instant,
     ) -> Result<ModelAnswer, TryError> {
-        let mut bound = self.history().bound(prompt);
+        let mut bound = self.lock_history().prompt_size(prompt);
         let mut reserved = self.reserve(request, bound, price).await;
         if matches!(reserved, Err(ModelError::Budget { .. })) && !bound.is_counted {
             // One token for every byte is far too high. A count by the provider costs only time.
-            if let Some(counted) = self.count(request, prompt, begin).await {
+            if let Some(counted) = self.count_prompt(request, prompt, begin).await {
                 bound = counted;
                 reserved = self.reserve(request, bound, price).await;
             }
@@ -140,19 +140,20 @@ impl GatewayCall<'_> {
         let mut ticket = reserved.map_err(TryError::Refused)?;
         let paid = price.output_within(bound.most, ticket.amount).unwrap_or(0);
         let max_tokens = u32::try_from(paid).unwrap_or(u32::MAX).min(request.max_tokens);
-        let call = match self.shared.client.wire().answer(request, max_tokens) {
+        let call = match self.shared.client.wire().build_answer_call(request, max_tokens) {
             Ok(call) => call,
             Err(error) => {
-                ticket.nothing().await;
+                ticket.settle_unused().await;
                 return Err(TryError::Refused(ModelError::Rejected { what: error.to_string() }));
             }
         };
         ticket.max_tokens = max_tokens;
-        let answered = self.shared.client.stream(call, begin, |progress| ticket.note(progress)).await;
+        let answered =
+            self.shared.client.stream_answer(call, begin, |progress| ticket.record_progress(progress)).await;
         match answered {
             Ok(answered) => {
-                let over = answered.complete.usage.and_then(|usage| overrun(&usage, max_tokens));
-                let answer = self.answer(answered, prompt, price, ticket).await;
+                let over = answered.complete.usage.and_then(|usage| describe_overrun(&usage, max_tokens));
+                let answer = self.finish_answer(answered, prompt, price, ticket).await;
                 // Some servers do not report the model's name.
                 let is_named = !answer.model.is_empty();
                 let model = if is_named { answer.model } else { request.model.clone() };
@@ -169,7 +170,7 @@ impl GatewayCall<'_> {
                     retry::FailureCause::Unsent
                     | retry::FailureCause::NoKeys
                     | retry::FailureCause::Status(_) => {
-                        ticket.nothing().await;
+                        ticket.settle_unused().await;
                     }
                     retry::FailureCause::Lost
                     | retry::FailureCause::Cut
@@ -185,17 +186,17 @@ impl GatewayCall<'_> {
     }
 
     /// Requests the provider's count of a prompt; `None` if it gives none, and the first bound stays.
-    async fn count(
+    async fn count_prompt(
         &self,
         request: &ModelRequest,
         prompt: &PromptMeasure,
         begin: Instant,
     ) -> Option<PromptSize> {
-        let call = self.shared.client.wire().count(request)?;
-        let tokens = self.shared.client.count(call, begin).await.ok()?;
-        self.history()
-            .counted(prompt, tokens.saturating_add(tokens / COUNT_MARGIN).saturating_add(COUNT_FRAME));
-        Some(self.history().bound(prompt))
+        let call = self.shared.client.wire().build_count_call(request)?;
+        let tokens = self.shared.client.count_tokens(call, begin).await.ok()?;
+        self.lock_history()
+            .record_count(prompt, tokens.saturating_add(tokens / COUNT_MARGIN).saturating_add(COUNT_FRAME));
+        Some(self.lock_history().prompt_size(prompt))
     }
 
     /// Reserves money, in a separate task: if the caller is cancelled, the task still completes, and
@@ -211,13 +212,13 @@ impl GatewayCall<'_> {
         let patience = shared.client.patience;
         let lasts = patience.total.saturating_add(patience.begin).saturating_add(GRACE);
         let ask = ReservationRequest {
-            least: price.most(bound.most, u64::from(floor)),
-            most: price.most(bound.most, u64::from(request.max_tokens)),
-            expires: shared.clock.now() + span(lasts),
+            least: price.max_cost(bound.most, u64::from(floor)),
+            most: price.max_cost(bound.most, u64::from(request.max_tokens)),
+            expires: shared.clock.now() + to_time_span(lasts),
         };
         let (purse, price) = (self.purse.clone(), price.clone());
         let account = self.account.clone();
-        let under_way = PendingCallGuard::of(&account, &shared.settling);
+        let under_way = PendingCallGuard::new(&account, &shared.settling);
         let task = tokio::spawn(async move {
             Ok::<_, StoreError>(match shared.ledger.reserve(&purse, &ask).await? {
                 ReservationOutcome::Granted { id, amount } => {
@@ -243,7 +244,7 @@ impl GatewayCall<'_> {
         }
     }
 
-    async fn answer(
+    async fn finish_answer(
         &self,
         answered: ProviderAnswer,
         prompt: &PromptMeasure,
@@ -253,12 +254,13 @@ impl GatewayCall<'_> {
         let ProviderAnswer { complete, request_id } = answered;
         let (usage, cost) = match complete.usage {
             Some(usage) => {
-                let usage = possible(usage);
-                self.history().counted(prompt, prompt_tokens(&usage));
+                let usage = clamp_usage(usage);
+                self.lock_history().record_count(prompt, prompt_tokens(&usage));
                 let GatewayState { client, prices, .. } = &**self.shared;
-                let other = client.wire().prices_who_answers().then(|| prices.of(&complete.model)).flatten();
+                let other =
+                    client.wire().prices_who_answers().then(|| prices.find_price(&complete.model)).flatten();
                 let cost = other.unwrap_or(price).cost(&usage);
-                ticket.metered(cost).await;
+                ticket.settle_metered(cost).await;
                 (usage, cost)
             }
             None => (TokenUsage::default(), ticket.broke_off().await),
@@ -275,14 +277,14 @@ impl GatewayCall<'_> {
     }
 
     /// Returns the error of a call that is not retried.
-    async fn refusal(&self, verdict: RetryDecision, what: String) -> ModelError {
+    async fn final_error(&self, verdict: RetryDecision, what: String) -> ModelError {
         match verdict {
             RetryDecision::Again(after) | RetryDecision::Down(after) => {
-                let until = after.map(|after| self.shared.clock.now() + span(after));
+                let until = after.map(|after| self.shared.clock.now() + to_time_span(after));
                 ModelError::Unavailable { what, until }
             }
             RetryDecision::Cap(after) => {
-                self.shared.circuit.trip(after.map(span)).await;
+                self.shared.circuit.trip(after.map(to_time_span)).await;
                 ModelError::SpendCap { what }
             }
             RetryDecision::Key => ModelError::Unauthorized { what },
@@ -292,7 +294,7 @@ impl GatewayCall<'_> {
         }
     }
 
-    fn history(&self) -> MutexGuard<'_, TokenHistory> {
+    fn lock_history(&self) -> MutexGuard<'_, TokenHistory> {
         self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -307,12 +309,12 @@ impl GatewayCall<'_> {
 }
 
 /// Reports the result of a call to the circuit, if the result says anything about the provider.
-async fn tell(admitted: AdmittedCall, result: &Result<ModelAnswer, ModelError>) {
+async fn report_outcome(admitted: AdmittedCall, result: &Result<ModelAnswer, ModelError>) {
     match result {
-        Ok(_) => admitted.succeeded().await,
-        Err(ModelError::Unavailable { .. } | ModelError::Nonsense { .. }) => admitted.failed().await,
+        Ok(_) => admitted.record_success().await,
+        Err(ModelError::Unavailable { .. } | ModelError::Nonsense { .. }) => admitted.record_failure().await,
         // The spending cap has already opened the circuit.
-        Err(ModelError::SpendCap { .. }) => admitted.tripped(),
+        Err(ModelError::SpendCap { .. }) => admitted.record_trip(),
         Err(
             ModelError::Budget { .. }
             | ModelError::Halted(_)
@@ -352,6 +354,6 @@ fn prompt_tokens(usage: &TokenUsage) -> u64 {
         .fold(0, u64::saturating_add)
 }
 
-fn span(duration: Duration) -> TimeSpan {
+fn to_time_span(duration: Duration) -> TimeSpan {
     TimeSpan(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX))
 }

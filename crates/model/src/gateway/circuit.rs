@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::runtime::Handle;
 use truing_core::breaker::{CallAdmission, CircuitBreaker, OpenCircuit};
 use truing_core::id::{TimeSpan, UnixMillis};
-use truing_core::port::{Clock, SharedStateStore, StateUpdate, change};
+use truing_core::port::{Clock, SharedStateStore, StateUpdate, update_state};
 
 use super::settling::{PendingCallCount, PendingCallGuard, SessionSpend};
 
@@ -52,8 +52,8 @@ impl ProviderCircuit {
 
     /// Returns the time until which the circuit is open, by this process's clock, if another call has
     /// opened it. For admitted calls that want to retry.
-    pub(super) async fn open(&self) -> Option<OpenCircuit> {
-        let open = self.decide(|breaker, now| breaker.open(now).map(|open| (open, now))).await;
+    pub(super) async fn open_state(&self) -> Option<OpenCircuit> {
+        let open = self.decide(|breaker, now| breaker.open_state(now).map(|open| (open, now))).await;
         open.map(|open| self.by_our_clock(open.0, open.1))
     }
 
@@ -67,9 +67,9 @@ impl ProviderCircuit {
     async fn decide<T>(&self, decide: impl Fn(&mut CircuitBreaker, UnixMillis) -> T) -> T {
         let CircuitInner { clock, common, .. } = &*self.0;
         if let Some((common, name)) = common {
-            match change(&**common, name, KEEP, &decide).await {
+            match update_state(&**common, name, KEEP, &decide).await {
                 Ok(StateUpdate { state, now, came }) => {
-                    *self.own() = state.by_clock_ahead(clock.now() - now);
+                    *self.lock_local() = state.by_clock_ahead(clock.now() - now);
                     return came;
                 }
                 Err(error) => tracing::debug!(
@@ -77,10 +77,10 @@ impl ProviderCircuit {
                 ),
             }
         }
-        decide(&mut self.own(), clock.now())
+        decide(&mut self.lock_local(), clock.now())
     }
 
-    fn own(&self) -> MutexGuard<'_, CircuitBreaker> {
+    fn lock_local(&self) -> MutexGuard<'_, CircuitBreaker> {
         self.0.own.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -91,19 +91,19 @@ impl ProviderCircuit {
 
 impl AdmittedCall {
     /// Reports that the call succeeded.
-    pub(super) async fn succeeded(mut self) {
-        self.circuit.decide(|breaker, _| breaker.succeeded()).await;
+    pub(super) async fn record_success(mut self) {
+        self.circuit.decide(|breaker, _| breaker.record_success()).await;
         self.is_trial = false;
     }
 
     /// Reports a failure that would affect other calls, too.
-    pub(super) async fn failed(mut self) {
-        self.circuit.decide(CircuitBreaker::failed).await;
+    pub(super) async fn record_failure(mut self) {
+        self.circuit.decide(CircuitBreaker::record_failure).await;
         self.is_trial = false;
     }
 
     /// Reports that a cap was reached ([`ProviderCircuit::trip`]).
-    pub(super) fn tripped(mut self) {
+    pub(super) fn record_trip(mut self) {
         self.is_trial = false;
     }
 }
@@ -115,10 +115,10 @@ impl Drop for AdmittedCall {
             return;
         }
         let CircuitInner { clock, common, settling, .. } = &*self.circuit.0;
-        self.circuit.own().given_up(clock.now());
+        self.circuit.lock_local().given_up(clock.now());
         // Otherwise other processes would wait for a trial that no caller makes.
         if let (Some(_), Ok(runtime)) = (common, Handle::try_current()) {
-            let under_way = PendingCallGuard::of(&SessionSpend::default(), settling);
+            let under_way = PendingCallGuard::new(&SessionSpend::default(), settling);
             let circuit = self.circuit.clone();
             runtime.spawn(async move {
                 circuit.decide(CircuitBreaker::given_up).await;

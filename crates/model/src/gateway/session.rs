@@ -43,7 +43,7 @@ impl ModelSession {
     }
 
     /// Returns an error if the run may not use this model.
-    fn allowed(&self, model: &str) -> Result<(), ModelError> {
+    fn check_model(&self, model: &str) -> Result<(), ModelError> {
         if self.models.iter().any(|allowed| allowed == model) {
             return Ok(());
         }
@@ -52,13 +52,13 @@ impl ModelSession {
     }
 
     /// Sends a request to one of two providers.
-    async fn by(
+    async fn ask_provider(
         &self,
         side: ProviderChoice,
         fallback: &FallbackProvider,
         request: &ModelRequest,
     ) -> Result<ModelAnswer, ModelError> {
-        let mut carried = self.signed().carried(side, request);
+        let mut carried = self.lock_signed_blocks().prepare_request(side, request);
         let (shared, history) = match side {
             ProviderChoice::First => (&self.gateway.shared, &self.first),
             ProviderChoice::Second => {
@@ -66,14 +66,14 @@ impl ModelSession {
                 (&fallback.gateway.shared, &self.second)
             }
         };
-        let answer = self.call(shared, history).ask(&carried).await?;
-        self.signed().answered(side, &answer.message);
+        let answer = self.gateway_call(shared, history).request_answer(&carried).await?;
+        self.lock_signed_blocks().record_answer(side, &answer.message);
         let served_by = (side == ProviderChoice::Second).then(|| fallback.name.clone());
         Ok(ModelAnswer { served_by, ..answer })
     }
 
     /// Returns a call to one provider, which the run pays for.
-    fn call<'a>(
+    fn gateway_call<'a>(
         &'a self,
         shared: &'a Arc<GatewayState>,
         history: &'a Mutex<TokenHistory>,
@@ -81,7 +81,7 @@ impl ModelSession {
         GatewayCall { purse: &self.purse, gate: &*self.gate, account: &self.account, shared, history }
     }
 
-    fn signed(&self) -> MutexGuard<'_, SignedBlocks> {
+    fn lock_signed_blocks(&self) -> MutexGuard<'_, SignedBlocks> {
         self.signed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -94,22 +94,22 @@ impl fmt::Debug for ModelSession {
 
 #[async_trait]
 impl LanguageModel for ModelSession {
-    async fn ask(&self, request: &ModelRequest) -> Result<ModelAnswer, ModelError> {
-        self.allowed(&request.model)?;
+    async fn request_answer(&self, request: &ModelRequest) -> Result<ModelAnswer, ModelError> {
+        self.check_model(&request.model)?;
         let Some(fallback) = self.gateway.fallback.as_deref() else {
-            return self.call(&self.gateway.shared, &self.first).ask(request).await;
+            return self.gateway_call(&self.gateway.shared, &self.first).request_answer(request).await;
         };
-        let side = self.signed().side();
-        let away = match self.by(side, fallback, request).await {
+        let side = self.lock_signed_blocks().last_provider();
+        let away = match self.ask_provider(side, fallback, request).await {
             Err(away) if is_away(&away) => away,
             result => return result,
         };
-        let other = side.other();
+        let other = side.other_provider();
         tracing::warn!(model = request.model, fallback = fallback.name, %away, "{}", match other {
             ProviderChoice::Second => "the fallback of the model is asked",
             ProviderChoice::First => "the fallback is not available: the model itself is asked again",
         });
-        self.by(other, fallback, request).await.map_err(|refused| both(away, refused))
+        self.ask_provider(other, fallback, request).await.map_err(|refused| combine_errors(away, refused))
     }
 
     async fn cost(&self) -> MicroUsd {
@@ -135,7 +135,7 @@ fn is_away(refused: &ModelError) -> bool {
 
 /// Returns the error of two providers that do not answer: both reasons, and the earliest time of the next
 /// attempt.
-fn both(one: ModelError, other: ModelError) -> ModelError {
+fn combine_errors(one: ModelError, other: ModelError) -> ModelError {
     if !is_away(&other) {
         return other;
     }

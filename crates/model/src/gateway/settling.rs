@@ -12,8 +12,8 @@ static PROCESS: LazyLock<PendingCallCount> = LazyLock::new(PendingCallCount::def
 
 /// Waits until no gateway of this process has a reservation left.
 #[truing_core::boxed_future]
-pub async fn settled() {
-    PROCESS.none().await;
+pub async fn wait_until_settled() {
+    PROCESS.wait_until_zero().await;
 }
 
 /// The number of calls in progress.
@@ -27,16 +27,16 @@ impl Default for PendingCallCount {
 }
 
 impl PendingCallCount {
-    fn begin(&self) {
+    fn increment(&self) {
         self.0.send_modify(|count| *count = count.saturating_add(1));
     }
 
-    fn end(&self) {
+    fn decrement(&self) {
         self.0.send_modify(|count| *count = count.saturating_sub(1));
     }
 
     /// Waits until no call is left.
-    pub(super) async fn none(&self) {
+    pub(super) async fn wait_until_zero(&self) {
         // The error cannot occur: this value holds the sender.
         let _ = self.0.subscribe().wait_for(|count| *count == 0).await;
     }
@@ -58,7 +58,7 @@ impl SessionSpend {
 
     /// Returns the total cost in the ledger, once no call is in progress.
     pub(super) async fn total(&self) -> MicroUsd {
-        self.settling.none().await;
+        self.settling.wait_until_zero().await;
         MicroUsd(self.spent.load(Ordering::Relaxed))
     }
 }
@@ -68,15 +68,15 @@ pub(super) struct PendingCallGuard([PendingCallCount; 3]);
 
 impl PendingCallGuard {
     /// Counts a call for its session, its gateway and the process.
-    pub(super) fn of(account: &SessionSpend, gateway: &PendingCallCount) -> Self {
+    pub(super) fn new(account: &SessionSpend, gateway: &PendingCallCount) -> Self {
         let counts = [account.settling.clone(), gateway.clone(), PROCESS.clone()];
-        counts.iter().for_each(PendingCallCount::begin);
+        counts.iter().for_each(PendingCallCount::increment);
         Self(counts)
     }
 }
 
 impl Drop for PendingCallGuard {
     fn drop(&mut self) {
-        self.0.iter().for_each(PendingCallCount::end);
+        self.0.iter().for_each(PendingCallCount::decrement);
     }
 }

@@ -20,7 +20,7 @@ pub(super) enum ProviderChoice {
 }
 
 impl ProviderChoice {
-    pub(super) fn other(self) -> Self {
+    pub(super) fn other_provider(self) -> Self {
         match self {
             Self::First => Self::Second,
             Self::Second => Self::First,
@@ -37,26 +37,26 @@ pub(super) struct SignedBlocks {
 
 impl SignedBlocks {
     /// Returns the provider that has answered last.
-    pub(super) fn side(&self) -> ProviderChoice {
+    pub(super) fn last_provider(&self) -> ProviderChoice {
         self.side
     }
 
     /// Records that this provider has answered.
-    pub(super) fn answered(&mut self, side: ProviderChoice, message: &ModelMessage) {
+    pub(super) fn record_answer(&mut self, side: ProviderChoice, message: &ModelMessage) {
         self.side = side;
         if side == ProviderChoice::Second {
-            self.by_second.extend(message.content.iter().filter_map(signature));
+            self.by_second.extend(message.content.iter().filter_map(signature_hash));
         }
     }
 
     /// Returns the request for this provider: without blocks that the other one has signed.
-    pub(super) fn carried<'a>(
+    pub(super) fn prepare_request<'a>(
         &self,
         side: ProviderChoice,
         request: &'a ModelRequest,
     ) -> Cow<'a, ModelRequest> {
         let is_foreign = |block: &MessageBlock| {
-            signature(block)
+            signature_hash(block)
                 .is_some_and(|signed| self.by_second.contains(&signed) != (side == ProviderChoice::Second))
         };
         let has_foreign = |message: &ModelMessage| message.content.iter().any(is_foreign);
@@ -80,7 +80,7 @@ impl SignedBlocks {
 }
 
 /// Returns the hash of a thinking block's signature; `None` for another block.
-fn signature(block: &MessageBlock) -> Option<u64> {
+fn signature_hash(block: &MessageBlock) -> Option<u64> {
     let MessageBlock::Other(value) = block else { return None };
     let signed = match value["type"].as_str()? {
         "thinking" => &value["signature"],
@@ -123,27 +123,27 @@ mod tests {
     fn thinking_goes_back_only_to_who_has_signed_it() {
         let user = ModelMessage { role: MessageRole::User, content: vec![MessageBlock::text("q")] };
         let mut signed = SignedBlocks::default();
-        signed.answered(ProviderChoice::First, &said("one"));
+        signed.record_answer(ProviderChoice::First, &said("one"));
         let before = request(vec![user.clone(), said("one"), user.clone()]);
-        assert!(matches!(signed.carried(ProviderChoice::First, &before), Cow::Borrowed(_)));
+        assert!(matches!(signed.prepare_request(ProviderChoice::First, &before), Cow::Borrowed(_)));
 
-        let carried = signed.carried(ProviderChoice::Second, &before);
+        let carried = signed.prepare_request(ProviderChoice::Second, &before);
         assert_eq!(carried.messages[1].content, [MessageBlock::text("one")]);
         assert_eq!(carried.thinking, None, "it would want the thinking of the last answer");
 
-        signed.answered(ProviderChoice::Second, &said("two"));
-        assert_eq!(signed.side(), ProviderChoice::Second);
+        signed.record_answer(ProviderChoice::Second, &said("two"));
+        assert_eq!(signed.last_provider(), ProviderChoice::Second);
         let after = request(vec![user.clone(), said("one"), user.clone(), said("two"), user.clone()]);
-        let carried = signed.carried(ProviderChoice::Second, &after);
+        let carried = signed.prepare_request(ProviderChoice::Second, &after);
         assert_eq!((carried.messages[1].content.len(), carried.messages[3].content.len()), (1, 2));
         assert!(carried.thinking.is_some());
-        let back = signed.carried(ProviderChoice::First, &after);
+        let back = signed.prepare_request(ProviderChoice::First, &after);
         assert_eq!((back.messages[1].content.len(), back.messages[3].content.len()), (2, 1));
 
         let only = ModelMessage { content: said("one").content.into_iter().take(1).collect(), ..said("one") };
         let carried = request(vec![user.clone(), only, user]);
         assert_eq!(
-            signed.carried(ProviderChoice::Second, &carried).messages.len(),
+            signed.prepare_request(ProviderChoice::Second, &carried).messages.len(),
             2,
             "nothing is left of it"
         );

@@ -28,23 +28,23 @@ const MAX_PROMPT_TOKENS: u64 = 20_000_000;
 const MAX_ANSWER_TOKENS: u64 = 1_000_000;
 
 /// Limits a provider's count to possible values. A possible count is billed, even above the requested limit
-/// ([`overrun`]). A count beyond any model's capacity is the provider's error, and must not use up the
+/// ([`describe_overrun`]). A count beyond any model's capacity is the provider's error, and must not use up the
 /// whole budget.
-pub(super) fn possible(usage: TokenUsage) -> TokenUsage {
+pub(super) fn clamp_usage(usage: TokenUsage) -> TokenUsage {
     let TokenUsage { input, output, cache_read, cache_write_5m, cache_write_1h } = usage;
     let [input, cache_read, cache_write_5m, cache_write_1h] =
         [input, cache_read, cache_write_5m, cache_write_1h].map(|tokens| tokens.min(MAX_PROMPT_TOKENS));
     let output = output.min(MAX_ANSWER_TOKENS);
     let bounded = TokenUsage { input, output, cache_read, cache_write_5m, cache_write_1h };
     if bounded != usage {
-        tracing::warn!(counted = usage.all(), "the provider counts more tokens than there can be");
+        tracing::warn!(counted = usage.total(), "the provider counts more tokens than there can be");
     }
     bounded
 }
 
 /// Returns an error message if a provider counts more tokens of a response than were requested. The
 /// reservation for the run's next response would be exceeded as well.
-pub(super) fn overrun(usage: &TokenUsage, max_tokens: u32) -> Option<String> {
+pub(super) fn describe_overrun(usage: &TokenUsage, max_tokens: u32) -> Option<String> {
     let is_over = usage.output > u64::from(max_tokens);
     is_over.then(|| format!("it counts {} tokens of an answer of at most {max_tokens}", usage.output))
 }
@@ -99,7 +99,7 @@ impl TryReservation {
     }
 
     /// Records the progress of the call.
-    pub(super) fn note(&mut self, progress: CallProgress) {
+    pub(super) fn record_progress(&mut self, progress: CallProgress) {
         match progress {
             CallProgress::Sent => self.sent = Some(Instant::now()),
             CallProgress::Metered(meter) => self.meter = meter,
@@ -107,19 +107,19 @@ impl TryReservation {
     }
 
     /// Settles without cost, because the provider did nothing.
-    pub(super) async fn nothing(mut self) {
-        self.settle(MicroUsd(0), CostBasis::Metered).await;
+    pub(super) async fn settle_unused(mut self) {
+        self.settle_cost(MicroUsd(0), CostBasis::Metered).await;
     }
 
     /// Settles the cost of a complete response.
-    pub(super) async fn metered(mut self, cost: MicroUsd) {
-        self.settle(cost, CostBasis::Metered).await;
+    pub(super) async fn settle_metered(mut self, cost: MicroUsd) {
+        self.settle_cost(cost, CostBasis::Metered).await;
     }
 
     /// Settles a call that was interrupted. Returns its estimated cost.
     pub(super) async fn broke_off(mut self) -> MicroUsd {
         let (cost, known) = self.estimate();
-        self.settle(cost, known).await;
+        self.settle_cost(cost, known).await;
         cost
     }
 
@@ -128,7 +128,7 @@ impl TryReservation {
     fn estimate(&self) -> (MicroUsd, CostBasis) {
         let Some(sent) = self.sent else { return (MicroUsd(0), CostBasis::Metered) };
         if let (true, Some(usage)) = (self.meter.is_total, self.meter.usage) {
-            return (self.price.cost(&possible(usage)), CostBasis::Metered);
+            return (self.price.cost(&clamp_usage(usage)), CostBasis::Metered);
         }
         let most = u64::from(self.max_tokens);
         let cost = match self.meter.usage {
@@ -145,15 +145,15 @@ impl TryReservation {
                 let seconds = if is_seen { seconds.min(MAX_UNSEEN_SECONDS) } else { seconds };
                 let unseen = seconds.saturating_mul(MAX_TOKENS_PER_SECOND);
                 // Some providers report no count before the end.
-                self.price.most(self.likely, unseen.max(self.meter.content_bytes).min(most))
+                self.price.max_cost(self.likely, unseen.max(self.meter.content_bytes).min(most))
             }
         };
         (cost.min(self.amount), CostBasis::Estimated)
     }
 
-    async fn settle(&mut self, cost: MicroUsd, known: CostBasis) {
+    async fn settle_cost(&mut self, cost: MicroUsd, known: CostBasis) {
         self.due = Some((cost, known));
-        let counted = settle(&self.shared, self.id, self.amount, cost, known).await;
+        let counted = settle_reservation(&self.shared, self.id, self.amount, cost, known).await;
         self.account.add(counted);
         self.is_settled = true;
     }
@@ -170,7 +170,7 @@ impl Drop for TryReservation {
         // Without a runtime the process is ending, and the reservation will expire.
         if let Ok(runtime) = Handle::try_current() {
             runtime.spawn(async move {
-                account.add(settle(&shared, reserved.0, reserved.1, cost, known).await);
+                account.add(settle_reservation(&shared, reserved.0, reserved.1, cost, known).await);
                 drop(under_way);
             });
         }
@@ -178,14 +178,14 @@ impl Drop for TryReservation {
 }
 
 /// Returns the cost of the call in the ledger.
-async fn settle(
+async fn settle_reservation(
     shared: &GatewayState,
     id: ReservationId,
     amount: MicroUsd,
     cost: MicroUsd,
     known: CostBasis,
 ) -> MicroUsd {
-    shared.ledger.settle(id, cost, known).await.unwrap_or_else(|error| {
+    shared.ledger.settle_reservation(id, cost, known).await.unwrap_or_else(|error| {
         tracing::warn!(reservation = id.0, cost = cost.0, %error, "a call is not settled: its reservation expires");
         // An expired reservation counts in full.
         amount
@@ -200,7 +200,7 @@ mod tests {
     fn no_more_tokens_are_believed_than_there_can_be() {
         let real =
             TokenUsage { input: 190_000, output: 4096, cache_read: 9, cache_write_5m: 8, cache_write_1h: 7 };
-        assert_eq!(possible(real), real);
+        assert_eq!(clamp_usage(real), real);
         let huge = 1 << 63;
         let wrong = TokenUsage {
             input: huge,
@@ -212,8 +212,8 @@ mod tests {
         let (most, output) = (MAX_PROMPT_TOKENS, MAX_ANSWER_TOKENS);
         let bounded =
             TokenUsage { input: most, output, cache_read: most, cache_write_5m: most, cache_write_1h: most };
-        assert_eq!(possible(wrong), bounded);
-        assert_eq!(overrun(&real, 4096), None);
-        assert!(overrun(&real, 4095).is_some());
+        assert_eq!(clamp_usage(wrong), bounded);
+        assert_eq!(describe_overrun(&real, 4096), None);
+        assert!(describe_overrun(&real, 4095).is_some());
     }
 }

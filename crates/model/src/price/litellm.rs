@@ -51,7 +51,7 @@ impl ModelPrices {
             serde_json::from_str(text).map_err(|error| file(error.to_string()))?;
         let mut imported = LitellmImport { prices: Self::default(), left_out: 0 };
         for (model, value) in entries.iter().filter(|(model, _)| *model != SAMPLE) {
-            let price = read(value).map_err(|what| PriceError::Entry {
+            let price = read_price(value).map_err(|what| PriceError::Entry {
                 source_name: source_name.to_owned(),
                 entry: model.clone(),
                 what,
@@ -69,19 +69,20 @@ impl ModelPrices {
 }
 
 /// Returns the price of one entry; `None` if it is not priced by text tokens alone.
-fn read(value: &Value) -> Result<Option<ModelPrice>, String> {
+fn read_price(value: &Value) -> Result<Option<ModelPrice>, String> {
     let entry = LitellmEntry(value.as_object().ok_or("it is not an object")?);
-    if !entry.answers_in_text()? || OTHER_FEES.iter().any(|fee| entry.charges(fee)) {
+    if !entry.answers_in_text()? || OTHER_FEES.iter().any(|fee| entry.has_fee(fee)) {
         return Ok(None);
     }
-    let (Some(input), Some(output)) = (entry.rate("input_cost_per_token", "")?, entry.output("")?) else {
+    let (Some(input), Some(output)) = (entry.rate("input_cost_per_token", "")?, entry.output_rate("")?)
+    else {
         return Ok(None);
     };
     let first = entry.rates(
         "",
         DeclaredPrice { input, output, cache_read: None, cache_write_5m: None, cache_write_1h: None },
     )?;
-    let mut price = ModelPrice::flat(TokenRates::from(first));
+    let mut price = ModelPrice::from_rates(TokenRates::from(first));
     for (suffix, above) in entry.tiers()? {
         price = price.with_tier(above, TokenRates::from(entry.rates(&suffix, first)?));
     }
@@ -101,7 +102,7 @@ impl LitellmEntry<'_> {
     }
 
     /// Returns true if there is a nonzero fee of this name.
-    fn charges(&self, name: &str) -> bool {
+    fn has_fee(&self, name: &str) -> bool {
         self.0.get(name).is_some_and(|fee| !fee.is_null() && fee.as_f64() != Some(0.0))
     }
 
@@ -109,7 +110,7 @@ impl LitellmEntry<'_> {
     fn rates(&self, tier: &str, or: DeclaredPrice) -> Result<DeclaredPrice, String> {
         Ok(DeclaredPrice {
             input: self.rate("input_cost_per_token", tier)?.unwrap_or(or.input),
-            output: self.output(tier)?.unwrap_or(or.output),
+            output: self.output_rate(tier)?.unwrap_or(or.output),
             cache_read: self.rate("cache_read_input_token_cost", tier)?.or(or.cache_read),
             cache_write_5m: self.rate("cache_creation_input_token_cost", tier)?.or(or.cache_write_5m),
             cache_write_1h: self
@@ -120,7 +121,7 @@ impl LitellmEntry<'_> {
 
     /// Returns the rate of a response token: the higher of text and thinking, because both are counted as
     /// one.
-    fn output(&self, tier: &str) -> Result<Option<TokenRate>, String> {
+    fn output_rate(&self, tier: &str) -> Result<Option<TokenRate>, String> {
         let text = self.rate("output_cost_per_token", tier)?;
         Ok(text.max(self.rate("output_cost_per_reasoning_token", tier)?))
     }

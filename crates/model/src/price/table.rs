@@ -7,7 +7,7 @@ use super::{ModelPrice, ModelPrices, PriceError, TokenRates};
 
 impl From<DeclaredPrice> for ModelPrice {
     fn from(declared: DeclaredPrice) -> Self {
-        Self::flat(declared.into())
+        Self::from_rates(declared.into())
     }
 }
 
@@ -70,7 +70,7 @@ pub(super) fn parse(text: &str, source_name: &str) -> Result<DatedPrices, PriceE
     let mut prices = ModelPrices::default();
     for entry in &file.price {
         for model in &entry.models {
-            if prices.of(model).is_some() {
+            if prices.find_price(model).is_some() {
                 return Err(PriceError::Entry {
                     source_name: source_name.to_owned(),
                     entry: model.clone(),
@@ -92,7 +92,7 @@ impl PriceEntry {
             cache_write_5m: self.cache_write_5m,
             cache_write_1h: self.cache_write_1h,
         };
-        self.above.iter().fold(ModelPrice::flat(first), |price, tier| {
+        self.above.iter().fold(ModelPrice::from_rates(first), |price, tier| {
             let rates = TokenRates {
                 input: tier.input,
                 output: tier.output,

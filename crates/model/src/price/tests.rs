@@ -6,7 +6,7 @@ use truing_core::price::{DeclaredPrice, TokenRate};
 use super::{ModelPrice, ModelPrices, PriceError, TokenRates};
 
 fn builtin(model: &str) -> ModelPrice {
-    ModelPrices::builtin().unwrap().of(model).unwrap().clone()
+    ModelPrices::builtin().unwrap().find_price(model).unwrap().clone()
 }
 
 /// Ten thousand tokens of each kind.
@@ -39,7 +39,7 @@ fn every_listed_model_costs_what_its_provider_lists() {
     ] {
         assert_eq!(builtin(model).cost(&EACH), MicroUsd(cents_of_a_hundredth), "{model}");
     }
-    assert_eq!(ModelPrices::builtin().unwrap().all().count(), 15);
+    assert_eq!(ModelPrices::builtin().unwrap().list_prices().count(), 15);
     assert_eq!(ModelPrices::builtin_date().unwrap(), "2026-11-20");
 }
 
@@ -47,17 +47,18 @@ fn every_listed_model_costs_what_its_provider_lists() {
 fn a_model_that_nobody_knows_has_no_price() {
     let prices = ModelPrices::builtin().unwrap();
     for model in ["claude-opus-99", "anthropic.claude-opus-5-5", "CLAUDE-OPUS-5-5", ""] {
-        assert_eq!(prices.of(model), None, "{model}");
+        assert_eq!(prices.find_price(model), None, "{model}");
     }
 }
 
 #[test]
 fn one_region_alone_costs_at_bedrock_what_a_geography_does() {
     let prices = ModelPrices::bedrock().unwrap();
-    let alone: Vec<_> = prices.all().filter(|(id, _)| id.starts_with("anthropic.")).collect();
+    let alone: Vec<_> = prices.list_prices().filter(|(id, _)| id.starts_with("anthropic.")).collect();
     assert!(!alone.is_empty());
     for (id, price) in alone {
-        let of = |geography: &str| prices.of(&format!("{geography}.{id}")).map(|price| price.cost(&EACH));
+        let of =
+            |geography: &str| prices.find_price(&format!("{geography}.{id}")).map(|price| price.cost(&EACH));
         assert_eq!(Some(price.cost(&EACH)), of("us"), "{id}");
         assert!(Some(price.cost(&EACH)) > of("global"), "{id}");
     }
@@ -83,9 +84,9 @@ fn the_switch_to_the_dearer_tier_is_exact_and_for_the_whole_request() {
 #[test]
 fn a_reservation_is_at_the_dearest_rate_that_the_prompt_can_have() {
     let price = builtin("claude-haiku-5-5");
-    assert_eq!(price.most(100_000, 1000), MicroUsd(20_000 + 500));
-    assert_eq!(price.most(100_001, 1000), MicroUsd(100_001 + 2_500));
-    assert_eq!(builtin("claude-sonnet-5-5").most(1_000_000, 0), MicroUsd(4_000_000));
+    assert_eq!(price.max_cost(100_000, 1000), MicroUsd(20_000 + 500));
+    assert_eq!(price.max_cost(100_001, 1000), MicroUsd(100_001 + 2_500));
+    assert_eq!(builtin("claude-sonnet-5-5").max_cost(1_000_000, 0), MicroUsd(4_000_000));
 }
 
 #[test]
@@ -103,8 +104,8 @@ fn a_cheaper_tier_for_long_prompts_does_not_make_the_bound_too_small() {
         let rate = TokenRate::per_million(usd).unwrap();
         TokenRates { input: rate, output: rate, cache_read: rate, cache_write_5m: rate, cache_write_1h: rate }
     };
-    let price = ModelPrice::flat(rates(10.0)).with_tier(1000, rates(1.0));
-    assert_eq!(price.most(2000, 0), MicroUsd(10_000));
+    let price = ModelPrice::from_rates(rates(10.0)).with_tier(1000, rates(1.0));
+    assert_eq!(price.max_cost(2000, 0), MicroUsd(10_000));
     assert_eq!(price.output_within(2000, MicroUsd(10_010)), Some(1));
 }
 
@@ -177,10 +178,10 @@ fn litellms_prices_are_taken_over_with_their_tiers() {
     let imported = ModelPrices::from_litellm(LITELLM, "file").unwrap();
     assert_eq!(imported.left_out, 3);
     assert_eq!(
-        imported.prices.all().map(|(model, _)| model).collect::<Vec<_>>(),
+        imported.prices.list_prices().map(|(model, _)| model).collect::<Vec<_>>(),
         ["plain", "thinks", "tiered"]
     );
-    let cost = |model: &str, usage: &TokenUsage| imported.prices.of(model).unwrap().cost(usage);
+    let cost = |model: &str, usage: &TokenUsage| imported.prices.find_price(model).unwrap().cost(usage);
     assert_eq!(cost("plain", &EACH), MicroUsd(10_000 * 4 + 20_000));
     assert_eq!(cost("thinks", &EACH), MicroUsd(40_000));
     assert_eq!(cost("tiered", &EACH), MicroUsd(280_500));
@@ -237,7 +238,9 @@ fn rates() -> impl Strategy<Value = TokenRates> {
 
 fn price() -> impl Strategy<Value = ModelPrice> {
     (rates(), proptest::collection::vec((1..2000_u64, rates()), 0..3)).prop_map(|(first, tiers)| {
-        tiers.into_iter().fold(ModelPrice::flat(first), |price, (above, rates)| price.with_tier(above, rates))
+        tiers
+            .into_iter()
+            .fold(ModelPrice::from_rates(first), |price, (above, rates)| price.with_tier(above, rates))
     })
 }
 
@@ -251,7 +254,7 @@ proptest! {
     ) {
         let usage = TokenUsage { input, output, cache_read: read, cache_write_5m: short, cache_write_1h: long };
         let prompt = input + read + short + long;
-        prop_assert!(price.cost(&usage) <= price.most(prompt + more_input, output + more_output));
+        prop_assert!(price.cost(&usage) <= price.max_cost(prompt + more_input, output + more_output));
     }
 
     #[test]
@@ -259,11 +262,11 @@ proptest! {
         price in price(), input in 0..3000_u64, money in 0..100_000_u64,
     ) {
         match price.output_within(input, MicroUsd(money)) {
-            None => prop_assert!(price.most(input, 0) > MicroUsd(money)),
+            None => prop_assert!(price.max_cost(input, 0) > MicroUsd(money)),
             Some(u64::MAX) => {}
             Some(output) => {
-                prop_assert!(price.most(input, output) <= MicroUsd(money));
-                prop_assert!(price.most(input, output + 1) > MicroUsd(money));
+                prop_assert!(price.max_cost(input, output) <= MicroUsd(money));
+                prop_assert!(price.max_cost(input, output + 1) > MicroUsd(money));
             }
         }
     }

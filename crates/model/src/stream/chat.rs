@@ -171,7 +171,7 @@ impl ChatChunks {
         };
         // A response with content cannot have zero tokens.
         let usage = self.usage.filter(|usage| usage.output > 0 || self.blocks == 0);
-        events.push(StreamEvent::MessageDelta { delta, usage: usage.map(ChatUsage::raw) });
+        events.push(StreamEvent::MessageDelta { delta, usage: usage.map(ChatUsage::to_raw_usage) });
         events.push(StreamEvent::MessageStop);
         events
     }
@@ -339,9 +339,9 @@ impl ChatUsage {
 
     /// Converts to the counts of the Messages API, whose input excludes tokens read from or written to a
     /// cache.
-    fn raw(self) -> RawUsage {
+    fn to_raw_usage(self) -> RawUsage {
         let Self { prompt, output, cached, written } = self;
-        RawUsage::of(prompt - cached - written, output, (cached, written))
+        RawUsage::from_counts(prompt - cached - written, output, (cached, written))
     }
 }
 

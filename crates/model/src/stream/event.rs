@@ -121,7 +121,7 @@ pub(super) struct RawUsage {
 
 impl RawUsage {
     /// Returns the counts of a whole response; `cache` has the tokens read from and written to caches.
-    pub(super) fn of(input: u64, output: u64, cache: (u64, u64)) -> Self {
+    pub(super) fn from_counts(input: u64, output: u64, cache: (u64, u64)) -> Self {
         Self {
             input_tokens: Some(input),
             output_tokens: Some(output),

@@ -7,7 +7,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
 
 use super::event::{ErrorEvent, StreamEvent};
-use super::source::event;
+use super::source::parse_event;
 use super::{MAX_EVENT_BYTES, StreamError};
 
 /// Maximum number of bytes of a frame: an event in Base64, and its envelope.
@@ -57,7 +57,7 @@ impl FrameBuffer {
         while let Some(rest) = self.bytes.get(from..)
             && rest.len() >= PRELUDE
         {
-            match frame(rest) {
+            match parse_frame(rest) {
                 Ok(Some((event, length))) => {
                     events.push(Ok(event));
                     from += length;
@@ -75,36 +75,36 @@ impl FrameBuffer {
 }
 
 /// Returns the first frame's event and length; `None` if the frame is incomplete.
-fn frame(bytes: &[u8]) -> Result<Option<(StreamEvent, usize)>, StreamError> {
+fn parse_frame(bytes: &[u8]) -> Result<Option<(StreamEvent, usize)>, StreamError> {
     let number = |at: usize| Some(u32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
     let (Some(total), Some(headers), Some(checksum)) = (number(0), number(4), number(8)) else {
         return Ok(None);
     };
     if bytes.get(..8).map(crc32fast::hash) != Some(checksum) {
-        return Err(bad("the checksum of its lengths is wrong"));
+        return Err(frame_error("the checksum of its lengths is wrong"));
     }
-    let (total, headers) = (length(total)?, length(headers)?);
+    let (total, headers) = (check_length(total)?, check_length(headers)?);
     if total < PRELUDE + headers + CHECKSUM {
-        return Err(bad("its lengths contradict each other"));
+        return Err(frame_error("its lengths contradict each other"));
     }
     let Some(frame) = bytes.get(..total) else { return Ok(None) };
     let (body, checksum) = frame.split_at(total - CHECKSUM);
     if crc32fast::hash(body).to_be_bytes() != checksum {
-        return Err(bad("its checksum is wrong"));
+        return Err(frame_error("its checksum is wrong"));
     }
     let (headers, payload) = body.split_at_checked(PRELUDE + headers).unwrap_or((body, &[]));
-    let kind =
-        kind(headers.get(PRELUDE..).unwrap_or_default()).ok_or_else(|| bad("its headers are damaged"))?;
-    Ok(Some((told(kind, payload)?, total)))
+    let kind = parse_headers(headers.get(PRELUDE..).unwrap_or_default())
+        .ok_or_else(|| frame_error("its headers are damaged"))?;
+    Ok(Some((decode_event(kind, payload)?, total)))
 }
 
-fn length(bytes: u32) -> Result<usize, StreamError> {
+fn check_length(bytes: u32) -> Result<usize, StreamError> {
     let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
     if bytes > MAX_FRAME_BYTES { Err(StreamError::TooLarge("an event")) } else { Ok(bytes) }
 }
 
 /// Returns the event of a frame.
-fn told(kind: FrameHeaders, payload: &[u8]) -> Result<StreamEvent, StreamError> {
+fn decode_event(kind: FrameHeaders, payload: &[u8]) -> Result<StreamEvent, StreamError> {
     let failure = |kind, message| StreamEvent::Error { error: ErrorEvent { kind, message } };
     match (kind.message.as_str(), kind.event.as_str()) {
         ("event", CHUNK) => {
@@ -112,8 +112,8 @@ fn told(kind: FrameHeaders, payload: &[u8]) -> Result<StreamEvent, StreamError> 
                 serde_json::from_slice(payload).map_err(|error| super::bad_event(&error))?;
             // Some servers send parts without content to keep a connection open.
             let Some(bytes) = chunk.bytes else { return Ok(StreamEvent::Other) };
-            let bytes = BASE64_STANDARD.decode(bytes).map_err(|_| bad("its content is no Base64"))?;
-            event(&bytes)
+            let bytes = BASE64_STANDARD.decode(bytes).map_err(|_| frame_error("its content is no Base64"))?;
+            parse_event(&bytes)
         }
         // Unknown event types are ignored, because new ones may be added.
         ("event", _) => Ok(StreamEvent::Other),
@@ -122,16 +122,17 @@ fn told(kind: FrameHeaders, payload: &[u8]) -> Result<StreamEvent, StreamError> 
             Ok(failure(kind.exception, words.message))
         }
         ("error", _) => Ok(failure(kind.code, kind.words)),
-        (_, _) => Err(bad("it does not say what it is")),
+        (_, _) => Err(frame_error("it does not say what it is")),
     }
 }
 
 /// Parses the headers; `None` if they are damaged.
-fn kind(mut bytes: &[u8]) -> Option<FrameHeaders> {
+fn parse_headers(mut bytes: &[u8]) -> Option<FrameHeaders> {
     let mut kind = FrameHeaders::default();
     while !bytes.is_empty() {
-        let name = take(&mut bytes, 1).and_then(|length| take(&mut bytes, usize::from(*length.first()?)))?;
-        let form = *take(&mut bytes, 1)?.first()?;
+        let name = take_bytes(&mut bytes, 1)
+            .and_then(|length| take_bytes(&mut bytes, usize::from(*length.first()?)))?;
+        let form = *take_bytes(&mut bytes, 1)?.first()?;
         let length = match form {
             // Boolean values, which have no bytes.
             0 | 1 => 0,
@@ -142,12 +143,12 @@ fn kind(mut bytes: &[u8]) -> Option<FrameHeaders> {
             // An integer of eight bytes, or a timestamp.
             5 | 8 => 8,
             // Byte arrays and strings, with their length first.
-            6 | 7 => usize::from(u16::from_be_bytes(take(&mut bytes, 2)?.try_into().ok()?)),
+            6 | 7 => usize::from(u16::from_be_bytes(take_bytes(&mut bytes, 2)?.try_into().ok()?)),
             // A UUID, which has 16 bytes.
             9 => 16,
             _ => return None,
         };
-        let value = take(&mut bytes, length)?;
+        let value = take_bytes(&mut bytes, length)?;
         let field = match name {
             b":message-type" => &mut kind.message,
             b":event-type" => &mut kind.event,
@@ -161,12 +162,12 @@ fn kind(mut bytes: &[u8]) -> Option<FrameHeaders> {
     Some(kind)
 }
 
-fn take<'a>(bytes: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
+fn take_bytes<'a>(bytes: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
     let (taken, rest) = bytes.split_at_checked(length)?;
     *bytes = rest;
     Some(taken)
 }
 
-fn bad(what: &str) -> StreamError {
+fn frame_error(what: &str) -> StreamError {
     StreamError::BadEvent(what.to_owned())
 }

@@ -45,7 +45,7 @@ impl EventDecoder {
     pub(super) fn push(&mut self, bytes: &[u8]) -> Vec<Result<StreamEvent, StreamError>> {
         match self {
             Self::Messages(framing) => match framing.push(bytes) {
-                Ok(events) => events.iter().map(|data| event(data)).collect(),
+                Ok(events) => events.iter().map(|data| parse_event(data)).collect(),
                 Err(EventOverflow) => vec![Err(StreamError::TooLarge("an event"))],
             },
             #[cfg(feature = "aws")]
@@ -76,6 +76,6 @@ fn chunk_fault(fault: ChunkFault) -> StreamError {
 }
 
 /// Parses one event of the Messages API from its JSON.
-pub(super) fn event(data: &[u8]) -> Result<StreamEvent, StreamError> {
+pub(super) fn parse_event(data: &[u8]) -> Result<StreamEvent, StreamError> {
     serde_json::from_slice(data).map_err(|error| super::bad_event(&error))
 }

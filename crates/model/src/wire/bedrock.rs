@@ -158,7 +158,7 @@ impl BedrockWire {
     ///
     /// # Errors
     /// [`UnknownModel`]
-    pub fn id(&self, model: &str) -> Result<&str, UnknownModel> {
+    pub fn model_id(&self, model: &str) -> Result<&str, UnknownModel> {
         self.model(model).map(|model| model.id.as_str())
     }
 
@@ -167,22 +167,22 @@ impl BedrockWire {
     }
 
     /// Returns the call that requests a streamed response.
-    pub(super) fn answer(
+    pub(super) fn build_answer_call(
         &self,
         request: &ModelRequest,
         max_tokens: u32,
     ) -> Result<ProviderCall, RequestEncodeError> {
         let model = self.model(&request.model)?;
         let body = self.body(model, request, max_tokens)?;
-        Ok(call(&model.id, "invoke-with-response-stream", EVENT_STREAM, body))
+        Ok(build_call(&model.id, "invoke-with-response-stream", EVENT_STREAM, body))
     }
 
     /// Returns the call that requests the number of tokens.
-    pub(super) fn count(&self, request: &ModelRequest) -> Option<ProviderCall> {
+    pub(super) fn build_count_call(&self, request: &ModelRequest) -> Option<ProviderCall> {
         let model = self.model(&request.model).ok()?;
         let body = BASE64_STANDARD.encode(self.body(model, request, request.max_tokens).ok()?);
         let body = json!({"input": {"invokeModel": {"body": body}}}).to_string();
-        Some(call(model.base.as_ref()?, "count-tokens", JSON, Bytes::from(body)))
+        Some(build_call(model.base.as_ref()?, "count-tokens", JSON, Bytes::from(body)))
     }
 
     /// Returns the body of a request, without fields that the model rejects.
@@ -202,7 +202,7 @@ impl BedrockWire {
             let (fields, model) = (fields.join(", "), &request.model);
             tracing::warn!("Amazon Bedrock does not take {fields} for the model {model}: it is left out");
         }
-        body::unnamed(request, VERSION, max_tokens, &left_out)
+        body::body_without_model(request, VERSION, max_tokens, &left_out)
     }
 }
 
@@ -212,7 +212,7 @@ fn table_id(own: &BTreeMap<String, String>, name: &str, id: &str) -> Option<Stri
     Some(id.to_owned())
 }
 
-fn call(id: &str, action: &str, accept: &'static str, body: Bytes) -> ProviderCall {
+fn build_call(id: &str, action: &str, accept: &'static str, body: Bytes) -> ProviderCall {
     let id: String = form_urlencoded::byte_serialize(id.as_bytes()).collect();
     let headers = HeaderMap::from_iter(
         [(CONTENT_TYPE, JSON), (ACCEPT, accept)].map(|(name, value)| (name, HeaderValue::from_static(value))),
@@ -222,7 +222,7 @@ fn call(id: &str, action: &str, accept: &'static str, body: Bytes) -> ProviderCa
 
 /// Parses a refusal: its type is in a header or in the body, and a URL may stand before or after the type's
 /// name.
-pub(super) fn refusal(headers: &HeaderMap, body: &[u8]) -> ProviderRefusal {
+pub(super) fn parse_refusal(headers: &HeaderMap, body: &[u8]) -> ProviderRefusal {
     #[derive(Deserialize, Default)]
     struct BedrockErrorBody {
         #[serde(rename = "__type", default)]
@@ -240,7 +240,7 @@ pub(super) fn refusal(headers: &HeaderMap, body: &[u8]) -> ProviderRefusal {
 }
 
 /// Classifies an error of Bedrock; `None` if it is not one of Bedrock's own.
-pub(super) fn kind(name: &str, words: &str) -> Option<ProviderErrorKind> {
+pub(super) fn error_kind(name: &str, words: &str) -> Option<ProviderErrorKind> {
     let (name, words) = (name.to_ascii_lowercase(), words.to_ascii_lowercase());
     let (_, kind) = ERRORS.iter().find(|(known, _)| *known == name)?;
     let is_too_long = *kind == ProviderErrorKind::Request && TOO_LONG.iter().any(|long| words.contains(long));
@@ -297,7 +297,7 @@ mod tests {
             ("cn-north-1", "claude-sonnet-5-5", None),
             ("eusc-de-east-1", "claude-sonnet-5-5", None),
         ] {
-            assert_eq!(bedrock(region).id(model).ok(), expected, "{region} {model}");
+            assert_eq!(bedrock(region).model_id(model).ok(), expected, "{region} {model}");
         }
         let own = BTreeMap::from([
             ("claude-mythos-5-1".to_owned(), "global.anthropic.claude-mythos-5-1".to_owned()),
@@ -305,7 +305,7 @@ mod tests {
         ]);
         let bedrock = BedrockWire::new("eu-central-1", &own).unwrap();
         for (name, id) in &own {
-            assert_eq!(bedrock.id(name).ok(), Some(id.as_str()));
+            assert_eq!(bedrock.model_id(name).ok(), Some(id.as_str()));
         }
     }
 
@@ -335,7 +335,7 @@ mod tests {
             "sa-east-1",
         ] {
             for model in bedrock(region).0.by_name.values() {
-                assert!(prices.of(&model.id).is_some(), "{}", model.id);
+                assert!(prices.find_price(&model.id).is_some(), "{}", model.id);
             }
         }
     }
@@ -343,7 +343,7 @@ mod tests {
     #[test]
     fn a_call_names_its_model_in_the_address_and_leaves_out_what_is_not_taken() {
         let bedrock = bedrock("us-east-1");
-        let call = bedrock.answer(&request("claude-sonnet-4-5"), 2000).unwrap();
+        let call = bedrock.build_answer_call(&request("claude-sonnet-4-5"), 2000).unwrap();
         assert_eq!(
             call.path,
             "/model/us.anthropic.claude-sonnet-4-5-20250929-v1%3A0/invoke-with-response-stream"
@@ -353,14 +353,17 @@ mod tests {
         let expected = json!({"anthropic_version": VERSION, "max_tokens": 2000, "messages": messages});
         assert_eq!(body, expected);
 
-        let call = bedrock.answer(&request("claude-opus-5-5"), 2000).unwrap();
+        let call = bedrock.build_answer_call(&request("claude-opus-5-5"), 2000).unwrap();
         let body: Value = serde_json::from_slice(&call.body).unwrap();
         assert_eq!(body["output_config"], json!({"effort": "low"}));
 
-        let call = bedrock.count(&request("claude-sonnet-4-5")).unwrap();
+        let call = bedrock.build_count_call(&request("claude-sonnet-4-5")).unwrap();
         assert_eq!(call.path, "/model/anthropic.claude-sonnet-4-5-20250929-v1%3A0/count-tokens");
-        assert!(bedrock.count(&request("claude-opus-5-5")).is_none(), "its tokens are not counted there");
-        assert!(bedrock.answer(&request("claude-unknown"), 1).is_err());
+        assert!(
+            bedrock.build_count_call(&request("claude-opus-5-5")).is_none(),
+            "its tokens are not counted there"
+        );
+        assert!(bedrock.build_answer_call(&request("claude-unknown"), 1).is_err());
     }
 
     #[test]
@@ -369,13 +372,13 @@ mod tests {
         let body = br#"{"__type": "com.amazon.coral#ThrottlingException", "Message": "slow"}"#;
         let expected =
             |name: &str, words: &str| ProviderRefusal { name: Some(name.into()), words: words.into() };
-        assert_eq!(refusal(&headers, body), expected("ThrottlingException", "slow"));
+        assert_eq!(parse_refusal(&headers, body), expected("ThrottlingException", "slow"));
         headers.insert(
             ERROR_TYPE,
             HeaderValue::from_static("ValidationException:http://internal.amazon.com/coral/"),
         );
         let body = br#"{"message": "Input is too long for requested model."}"#;
-        let told = refusal(&headers, body);
+        let told = parse_refusal(&headers, body);
         assert_eq!(told, expected("ValidationException", "Input is too long for requested model."));
         for (name, words, expected) in [
             ("ValidationException", told.words.as_str(), Some(ProviderErrorKind::TooLong)),
@@ -386,7 +389,7 @@ mod tests {
             ("AccessDeniedException", "", Some(ProviderErrorKind::Key)),
             ("overloaded_error", "", None),
         ] {
-            assert_eq!(kind(name, words), expected, "{name}");
+            assert_eq!(error_kind(name, words), expected, "{name}");
         }
         for (name, _) in ERRORS {
             assert_eq!(*name, name.to_ascii_lowercase());

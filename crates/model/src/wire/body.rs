@@ -62,29 +62,32 @@ struct AnswerOptions {
 
 /// Returns the body that requests a streamed response of at most `max_tokens`, or, without a limit, the
 /// number of tokens.
-pub(super) fn messages(request: &ModelRequest, max_tokens: Option<u32>) -> Result<Bytes, serde_json::Error> {
+pub(super) fn messages_body(
+    request: &ModelRequest,
+    max_tokens: Option<u32>,
+) -> Result<Bytes, serde_json::Error> {
     let answer = max_tokens.map(|max_tokens| AnswerOptions { max_tokens, stream: true });
-    bytes(&MessagesBody { model: Some(&request.model), answer, ..body(request) })
+    encode_body(&MessagesBody { model: Some(&request.model), answer, ..build_body(request) })
 }
 
 /// Returns the body for Amazon Bedrock, where the address names the model and requests the stream, without
 /// some fields.
 #[cfg(feature = "aws")]
-pub(super) fn unnamed(
+pub(super) fn body_without_model(
     request: &ModelRequest,
     version: &'static str,
     max_tokens: u32,
     without: &[OptionalField],
 ) -> Result<Bytes, serde_json::Error> {
-    let whole = body(request);
+    let whole = build_body(request);
     let answer = Some(AnswerOptions { max_tokens, stream: false });
     let thinking = whole.thinking.filter(|_| !without.contains(&OptionalField::Thinking));
     let output_config = whole.output_config.filter(|_| !without.contains(&OptionalField::OutputConfig));
-    bytes(&MessagesBody { anthropic_version: Some(version), answer, thinking, output_config, ..whole })
+    encode_body(&MessagesBody { anthropic_version: Some(version), answer, thinking, output_config, ..whole })
 }
 
 /// Returns the fields of a request that all variants of the body share.
-fn body(request: &ModelRequest) -> MessagesBody<'_> {
+fn build_body(request: &ModelRequest) -> MessagesBody<'_> {
     // Every field is named: the compiler then reports a new one that is not handled.
     let ModelRequest {
         model: _,
@@ -109,7 +112,7 @@ fn body(request: &ModelRequest) -> MessagesBody<'_> {
     }
 }
 
-fn bytes(body: &MessagesBody<'_>) -> Result<Bytes, serde_json::Error> {
+fn encode_body(body: &MessagesBody<'_>) -> Result<Bytes, serde_json::Error> {
     serde_json::to_vec(body).map(Bytes::from)
 }
 
@@ -140,13 +143,13 @@ mod tests {
         let mut expected = serde_json::to_value(&request).unwrap();
         expected["max_tokens"] = json!(2000);
         expected["stream"] = json!(true);
-        let sent: Value = serde_json::from_slice(&messages(&request, Some(2000)).unwrap()).unwrap();
+        let sent: Value = serde_json::from_slice(&messages_body(&request, Some(2000)).unwrap()).unwrap();
         assert_eq!(sent, expected);
 
         let expected = expected.as_object_mut().unwrap();
         expected.remove("max_tokens");
         expected.remove("stream");
-        let sent: Value = serde_json::from_slice(&messages(&request, None).unwrap()).unwrap();
+        let sent: Value = serde_json::from_slice(&messages_body(&request, None).unwrap()).unwrap();
         assert_eq!(sent, Value::Object(expected.clone()));
     }
 }

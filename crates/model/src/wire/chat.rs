@@ -121,7 +121,7 @@ impl ChatWire {
     }
 
     /// Returns the call that requests a streamed response.
-    pub(super) fn answer(
+    pub(super) fn build_answer_call(
         &self,
         request: &ModelRequest,
         max_tokens: u32,
@@ -302,7 +302,7 @@ fn joined_text(blocks: &[MessageBlock]) -> String {
 }
 
 /// Parses a refusal. Servers differ: the error is an object, a text, or the whole body.
-pub(super) fn refusal(body: &[u8]) -> ProviderRefusal {
+pub(super) fn parse_refusal(body: &[u8]) -> ProviderRefusal {
     let Ok(body) = serde_json::from_slice::<Value>(body) else { return ProviderRefusal::default() };
     let error = body.get("error").unwrap_or(&body);
     let ChatError { name, message } = read_error(error);
@@ -313,7 +313,7 @@ pub(super) fn refusal(body: &[u8]) -> ProviderRefusal {
 }
 
 /// Classifies an error; `None` if it is not one of these.
-pub(super) fn kind(name: &str, words: &str) -> Option<ProviderErrorKind> {
+pub(super) fn error_kind(name: &str, words: &str) -> Option<ProviderErrorKind> {
     let (name, words) = (name.to_ascii_lowercase(), words.to_ascii_lowercase());
     if TOO_LONG.iter().any(|long| words.contains(long)) {
         return Some(ProviderErrorKind::TooLong);
@@ -334,7 +334,7 @@ mod tests {
     }
 
     fn sent_body(host: &str, request: &ModelRequest) -> Value {
-        serde_json::from_slice(&chat_at(host).answer(request, 700).unwrap().body).unwrap()
+        serde_json::from_slice(&chat_at(host).build_answer_call(request, 700).unwrap().body).unwrap()
     }
 
     fn sample_request(messages: Vec<ModelMessage>) -> ModelRequest {
@@ -449,7 +449,7 @@ mod tests {
         }
         let azure =
             ChatWire::new("ours.openai.azure.com", Some("2024-10-21&x".into()), Some("none".into())).unwrap();
-        let call = azure.answer(&sample_request(Vec::new()), 1).unwrap();
+        let call = azure.build_answer_call(&sample_request(Vec::new()), 1).unwrap();
         assert_eq!(call.path, "/chat/completions?api-version=2024-10-21%26x");
         let body: Value = serde_json::from_slice(&call.body).unwrap();
         assert_eq!(body["reasoning_effort"], "none");
@@ -522,9 +522,9 @@ mod tests {
             ("<html>", None, "", None),
             ("[1]", None, "", None),
         ] {
-            let told = refusal(body.as_bytes());
+            let told = parse_refusal(body.as_bytes());
             assert_eq!((told.name.as_deref(), told.words.as_str()), (name, words), "{body}");
-            assert_eq!(kind(told.name.as_deref().unwrap_or_default(), &told.words), expected, "{body}");
+            assert_eq!(error_kind(told.name.as_deref().unwrap_or_default(), &told.words), expected, "{body}");
         }
         for (name, _) in ERRORS {
             assert_eq!(*name, name.to_ascii_lowercase());

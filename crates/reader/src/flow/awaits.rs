@@ -6,7 +6,7 @@ use tree_sitter::Node;
 use super::FlowMatch;
 use super::model::{FileModel, FlowBinding, children, is_field};
 use super::things::is_loaded;
-use super::value::{FlowValue, FlowValues, LibraryObject, carrier, last_name};
+use super::value::{FlowValue, FlowValues, LibraryObject, enclosing_value, last_name};
 use crate::fix::ByteReplacement;
 
 /// Functions that use an argument at once as a plain value, even if it is a coroutine.
@@ -76,16 +76,18 @@ const LATER: &[&str] = &[
 pub(super) fn find(values: &FlowValues<'_, '_>) -> Vec<FlowMatch> {
     let model = values.model;
     let look = AwaitFinder { values, model };
-    let calls = model.nodes(&["call"]).into_iter();
+    let calls = model.nodes_of_kinds(&["call"]).into_iter();
     let lost = calls.filter(|call| {
         look.is_coroutine(*call) && look.is_lost(*call)
             || look.is_gathered_in_vain(*call)
             || look.is_for_thread(*call)
             || look.is_for_callback(*call)
     });
-    let parts = model.nodes(&["attribute"]).into_iter();
+    let parts = model.nodes_of_kinds(&["attribute"]).into_iter();
     let parts = parts.filter(|part| look.is_loaded_part(*part) && look.is_lost(*part));
-    lost.chain(parts).map(|node| FlowMatch { fix: look.fix(node), ..FlowMatch::at(node) }).collect()
+    lost.chain(parts)
+        .map(|node| FlowMatch { fix: look.await_fix(node), ..FlowMatch::from_node(node) })
+        .collect()
 }
 
 struct AwaitFinder<'v, 'm, 't> {
@@ -112,7 +114,7 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         if name == "build_full_result" && !self.values.is_sync {
             return true;
         }
-        if !self.values.is(call, |value| matches!(value, FlowValue::Coroutine(_))) {
+        if !self.values.any_value(call, |value| matches!(value, FlowValue::Coroutine(_))) {
             return false;
         }
         let functions: Vec<Node<'t>> = self.functions(callee);
@@ -131,7 +133,7 @@ impl<'t> AwaitFinder<'_, '_, 't> {
             && self.model.in_coroutine(attribute)
             && self
                 .values
-                .is(attribute, |value| matches!(value, FlowValue::Method(LibraryObject::Resource, _)))
+                .any_value(attribute, |value| matches!(value, FlowValue::Method(LibraryObject::Resource, _)))
     }
 
     /// Returns true if `gather()` is called but its result is never awaited.
@@ -141,7 +143,7 @@ impl<'t> AwaitFinder<'_, '_, 't> {
             call.child_by_field_name("function").filter(|_| is_statement && self.model.in_coroutine(call));
         let gathers =
             |value: &FlowValue<'t>| matches!(value, FlowValue::Path(path) if path == "asyncio.gather");
-        callee.is_some_and(|it| self.values.is(it, gathers))
+        callee.is_some_and(|it| self.values.any_value(it, gathers))
     }
 
     /// Returns true if a client operation is run in a thread, where it only creates a coroutine.
@@ -155,7 +157,9 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         let arguments = call.child_by_field_name("arguments").map(children).unwrap_or_default();
         let is_operation =
             |value: &FlowValue<'t>| matches!(value, FlowValue::Method(LibraryObject::Client, _));
-        arguments.get(index).is_some_and(|it| it.kind() == "attribute" && self.values.is(*it, is_operation))
+        arguments
+            .get(index)
+            .is_some_and(|it| it.kind() == "attribute" && self.values.any_value(*it, is_operation))
     }
 
     /// Returns true if a coroutine of a known client is dropped in a plain function. Elsewhere the caller may
@@ -164,7 +168,7 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         let is_statement = self.model.parent(call).is_some_and(|it| it.kind() == "expression_statement");
         let of_client = |value: &FlowValue<'t>| matches!(value, FlowValue::Method(LibraryObject::Client, _));
         let function = self.model.function_of(call).kind() == "function_definition";
-        is_statement && function && self.values.is_aio && self.values.is(callee, of_client)
+        is_statement && function && self.values.is_aio && self.values.any_value(callee, of_client)
     }
 
     /// Returns true for a call on `self` in a class whose name marks it as an override. The rule
@@ -190,7 +194,7 @@ impl<'t> AwaitFinder<'_, '_, 't> {
             let names = ["add_done_callback", "call_later", "call_soon", "call_at", "add_signal_handler"];
             names.contains(&last_name(self.model, it))
         });
-        is_callback && self.values.is(call, |value| matches!(value, FlowValue::Coroutine(_)))
+        is_callback && self.values.any_value(call, |value| matches!(value, FlowValue::Coroutine(_)))
     }
 
     fn functions(&self, callee: Node<'t>) -> Vec<Node<'t>> {
@@ -220,15 +224,15 @@ impl<'t> AwaitFinder<'_, '_, 't> {
 
     /// Returns true if the result of the call is never awaited.
     fn is_lost(&self, call: Node<'t>) -> bool {
-        let node = carrier(self.model, call);
+        let node = enclosing_value(self.model, call);
         self.is_lost_at(node, node, 3)
     }
 
     /// Returns true if the coroutine, or the collection of coroutines, at `node` is lost. `made` is the whole
     /// expression that creates it.
     fn is_lost_at(&self, node: Node<'t>, made: Node<'t>, hops: u32) -> bool {
-        let Some(hops) = hops.checked_sub(1).filter(|_| self.model.step()) else { return false };
-        let node = carrier(self.model, node);
+        let Some(hops) = hops.checked_sub(1).filter(|_| self.model.spend_step()) else { return false };
+        let node = enclosing_value(self.model, node);
         let Some(parent) = self.model.parent(node) else { return false };
         let is_many = node.id() != made.id();
         match parent.kind() {
@@ -295,10 +299,10 @@ impl<'t> AwaitFinder<'_, '_, 't> {
     /// Returns true if the file awaits the result of another `await`. A coroutine may then return a
     /// coroutine.
     fn is_awaited_twice(&self) -> bool {
-        self.model.nodes(&["await"]).into_iter().any(|it| {
+        self.model.nodes_of_kinds(&["await"]).into_iter().any(|it| {
             let Some(awaited) = it.named_child(0) else { return false };
             let is_coroutine = |value: &FlowValue<'t>| matches!(value, FlowValue::Coroutine(_));
-            self.is_given_by_await(awaited, 3) && self.values.is(awaited, is_coroutine)
+            self.is_given_by_await(awaited, 3) && self.values.any_value(awaited, is_coroutine)
         })
     }
 
@@ -335,7 +339,7 @@ impl<'t> AwaitFinder<'_, '_, 't> {
     /// alone.
     fn is_known(&self, made: Node<'t>) -> bool {
         let callee = made.child_by_field_name("function");
-        callee.is_some_and(|it| self.values.is(it, |value| matches!(value, FlowValue::Method(..))))
+        callee.is_some_and(|it| self.values.any_value(it, |value| matches!(value, FlowValue::Method(..))))
     }
 
     /// Returns true if a part of a dictionary of responses is lost.
@@ -399,7 +403,7 @@ impl<'t> AwaitFinder<'_, '_, 't> {
             return false;
         }
         let end = if is_name { self.next_binding(name, assignment) } else { within.end_byte() };
-        let is_looped = self.model.above(assignment).any(|it| {
+        let is_looped = self.model.ancestors(assignment).any(|it| {
             matches!(it.kind(), "for_statement" | "while_statement") && it.start_byte() > within.start_byte()
         });
         let uses = self.model.mentions(name).iter().copied().filter(|used| {
@@ -452,7 +456,7 @@ impl<'t> AwaitFinder<'_, '_, 't> {
 
     /// Returns true if this use may await a coroutine or a collection of coroutines.
     fn may_await(&self, used: Node<'t>, is_many: bool, is_meant: bool) -> bool {
-        let used = carrier(self.model, used);
+        let used = enclosing_value(self.model, used);
         let Some(parent) = self.model.parent(used) else { return false };
         match parent.kind() {
             "await" | "yield" | "list_splat" | "dictionary_splat" | "lambda" => true,
@@ -505,7 +509,7 @@ impl<'t> AwaitFinder<'_, '_, 't> {
     }
 
     /// Returns a fix that inserts `await` in place, if the result is visibly used at once or not at all.
-    fn fix(&self, call: Node<'t>) -> Option<ByteReplacement> {
+    fn await_fix(&self, call: Node<'t>) -> Option<ByteReplacement> {
         if !self.model.in_coroutine(call) || self.is_for_thread(call) {
             return None;
         }
@@ -515,7 +519,7 @@ impl<'t> AwaitFinder<'_, '_, 't> {
             "expression_statement" | "return_statement" | "argument_list" | "list_comprehension" => {
                 format!("await {text}")
             }
-            "attribute" | "subscript" if !self.model.above(call).any(|it| it.kind() == "await") => {
+            "attribute" | "subscript" if !self.model.ancestors(call).any(|it| it.kind() == "await") => {
                 format!("(await {text})")
             }
             "assignment" if self.is_asked_for_parts(parent) => format!("await {text}"),

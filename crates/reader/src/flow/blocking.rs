@@ -67,12 +67,14 @@ const READS_CERTIFICATES: &[&str] = &["load_cert_chain", "load_default_certs", "
 pub(super) fn find(values: &FlowValues<'_, '_>) -> Vec<FlowMatch> {
     let model = values.model;
     let look = BlockingFinder { values, model };
-    let calls = model.nodes(&["call"]).into_iter();
-    let mut found: Vec<FlowMatch> =
-        calls.filter(|call| model.in_coroutine(*call) && look.blocks(*call)).map(FlowMatch::at).collect();
-    for node in model.nodes(&["with_statement"]) {
+    let calls = model.nodes_of_kinds(&["call"]).into_iter();
+    let mut found: Vec<FlowMatch> = calls
+        .filter(|call| model.in_coroutine(*call) && look.blocks(*call))
+        .map(FlowMatch::from_node)
+        .collect();
+    for node in model.nodes_of_kinds(&["with_statement"]) {
         if !model.is_async(node) && model.in_coroutine(node) && look.holds_lock(node) {
-            found.extend(node.named_child(0).map(FlowMatch::at));
+            found.extend(node.named_child(0).map(FlowMatch::from_node));
         }
     }
     found
@@ -93,7 +95,7 @@ impl<'t> BlockingFinder<'_, '_, 't> {
         if callee.kind() == "attribute" && READS_CERTIFICATES.contains(&last_name(self.model, callee)) {
             return true;
         }
-        self.values.is(callee, |value| {
+        self.values.any_value(callee, |value| {
             let Some((thing, name)) = value.method() else {
                 return value.path().is_some_and(is_blocking) && !self.is_nothing(call);
             };
@@ -120,7 +122,7 @@ impl<'t> BlockingFinder<'_, '_, 't> {
                     value.path().is_some_and(is_blocking)
                         || matches!(value, FlowValue::Method(LibraryObject::Session, _))
                 };
-                if callee.is_some_and(|it| self.values.is(it, makes)) {
+                if callee.is_some_and(|it| self.values.any_value(it, makes)) {
                     return true;
                 }
             }
@@ -150,13 +152,13 @@ impl<'t> BlockingFinder<'_, '_, 't> {
     /// Returns true if the call is awaited or entered by `async with`. The client is then the wrong one,
     /// which another rule reports.
     fn is_meant_async(&self, call: Node<'t>) -> bool {
-        let mut above = self.model.above(call);
+        let mut above = self.model.ancestors(call);
         above.next().is_some_and(|it| {
             matches!(it.kind(), "await" | "with_item" | "as_pattern")
                 && (it.kind() == "await"
                     || self
                         .model
-                        .above(it)
+                        .ancestors(it)
                         .find(|with| with.kind() == "with_statement")
                         .is_some_and(|with| self.model.is_async(with)))
         })
@@ -169,24 +171,24 @@ impl<'t> BlockingFinder<'_, '_, 't> {
 
     /// Returns true if the call runs a function of this file that blocks.
     fn calls_what_blocks(&self, call: Node<'t>, calls: u32) -> bool {
-        let Some(left) = calls.checked_sub(1).filter(|_| self.model.step()) else { return false };
+        let Some(left) = calls.checked_sub(1).filter(|_| self.model.spend_step()) else { return false };
         let Some(callee) = call.child_by_field_name("function") else { return false };
         let values = self.values.of_node(callee);
         values.iter().any(|value| {
             let FlowValue::Function(function) = value else { return false };
             let runs = !self.model.is_async(*function)
-                && self.model.yields(*function).is_empty()
+                && self.model.yielded_values(*function).is_empty()
                 && self.model.decorators(*function).is_empty();
             runs && self.model.nodes_in(*function, &["call"]).into_iter().any(|inner| {
                 self.model.function_of(inner).id() == function.id()
-                    && (self.waits(inner) || self.calls_what_blocks(inner, left))
+                    && (self.waits_for_io(inner) || self.calls_what_blocks(inner, left))
             })
         })
     }
 
     /// Returns true if the call waits for something outside the process. Creating a client does not count,
     /// because the calls on it are reported.
-    fn waits(&self, call: Node<'t>) -> bool {
+    fn waits_for_io(&self, call: Node<'t>) -> bool {
         let Some(callee) = call.child_by_field_name("function") else { return false };
         let makes = |value: &FlowValue<'t>| {
             value.path().is_some_and(|path| path.starts_with("boto") || path == "asyncio.run")
@@ -200,13 +202,13 @@ impl<'t> BlockingFinder<'_, '_, 't> {
                     )
                 })
         };
-        self.blocks_itself(call) && !self.values.is(callee, makes)
+        self.blocks_itself(call) && !self.values.any_value(callee, makes)
     }
 
     /// Returns true if a whole file is read that a client operation then sends.
     fn reads_to_send(&self, call: Node<'t>) -> bool {
         let Some(callee) = call.child_by_field_name("function") else { return false };
-        let reads = self.values.is(callee, |value| {
+        let reads = self.values.any_value(callee, |value| {
             matches!(
                 value,
                 FlowValue::Method(LibraryObject::File, "read")

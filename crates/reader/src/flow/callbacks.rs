@@ -5,7 +5,7 @@ use tree_sitter::Node;
 use super::FlowMatch;
 use super::model::{FileModel, FlowBinding, children, is_field};
 use super::types;
-use super::value::{FlowValues, carrier, last_name};
+use super::value::{FlowValues, enclosing_value, last_name};
 
 /// Functions that accept a result that may be a coroutine, or that pass the callback on.
 const RESOLVERS: &[&str] = &[
@@ -39,12 +39,12 @@ pub(super) fn find(values: &FlowValues<'_, '_>, in_package: bool) -> Vec<FlowMat
     let model = values.model;
     let look =
         CallbackFinder { values, model, in_package, is_botocore_s: in_package || imports_botocore(model) };
-    let calls = model.nodes(&["call"]).into_iter();
-    calls.filter(|call| look.is_wrong(*call)).map(FlowMatch::at).collect()
+    let calls = model.nodes_of_kinds(&["call"]).into_iter();
+    calls.filter(|call| look.is_wrong(*call)).map(FlowMatch::from_node).collect()
 }
 
 fn imports_botocore(model: &FileModel<'_>) -> bool {
-    model.nodes(&["import_statement", "import_from_statement"]).into_iter().any(|it| {
+    model.nodes_of_kinds(&["import_statement", "import_from_statement"]).into_iter().any(|it| {
         let text = model.text(it);
         let rest = text.strip_prefix("import ").or_else(|| text.strip_prefix("from "));
         rest.is_some_and(|rest| {
@@ -79,7 +79,8 @@ impl<'t> CallbackFinder<'_, '_, 't> {
             return false;
         }
         let Some(kind) = self.kind(callee) else { return false };
-        let is_awaited = self.model.parent(carrier(self.model, call)).is_some_and(|it| it.kind() == "await");
+        let is_awaited =
+            self.model.parent(enclosing_value(self.model, call)).is_some_and(|it| it.kind() == "await");
         let is_right =
             kind == CallbackKind::Lost && is_awaited || self.is_tested(call) || self.is_resolved(call);
         !is_right
@@ -157,7 +158,7 @@ impl<'t> CallbackFinder<'_, '_, 't> {
 
     fn names_many(&self, many: Node<'t>, names: &[&str]) -> bool {
         let mut node = many;
-        while let Some(inner) = inside(node, self.model) {
+        while let Some(inner) = inner_expression(node, self.model) {
             node = inner;
         }
         let name = last_name(self.model, node);
@@ -204,7 +205,7 @@ impl<'t> CallbackFinder<'_, '_, 't> {
     /// Returns true if the function tests the callback or its result for being awaitable.
     fn is_tested(&self, call: Node<'t>) -> bool {
         let callee = call.child_by_field_name("function").map(|it| self.model.text(it));
-        let kept = self.model.above(call).find_map(|it| match it.kind() {
+        let kept = self.model.ancestors(call).find_map(|it| match it.kind() {
             "assignment" => it.child_by_field_name("left"),
             "named_expression" => it.child_by_field_name("name"),
             _ => None,
@@ -273,7 +274,7 @@ impl<'t> CallbackFinder<'_, '_, 't> {
     /// Returns the types that the file declares for a callback, with aliases expanded.
     fn types(&self, node: Node<'t>, names: u32) -> Vec<String> {
         let Some(left) = names.checked_sub(1) else { return Vec::new() };
-        if let Some(inner) = inside(node, self.model) {
+        if let Some(inner) = inner_expression(node, self.model) {
             return self.types(inner, left);
         }
         let bound: Vec<FlowBinding<'t>> = match node.kind() {
@@ -315,7 +316,7 @@ impl<'t> CallbackFinder<'_, '_, 't> {
 
 /// Returns the inner expression of one that takes a part of it or passes it on: `hooks[name]`,
 /// `hooks.values()`, `list(hooks)`, `hook or other`.
-fn inside<'t>(node: Node<'t>, model: &FileModel<'t>) -> Option<Node<'t>> {
+fn inner_expression<'t>(node: Node<'t>, model: &FileModel<'t>) -> Option<Node<'t>> {
     match node.kind() {
         "subscript" => node.child_by_field_name("value"),
         "parenthesized_expression" => node.named_child(0),

@@ -26,28 +26,28 @@ pub(super) fn find(values: &FlowValues<'_, '_>) -> Vec<FlowMatch> {
     let model = values.model;
     let look = CancellationFinder { values, model };
     let mut found = Vec::new();
-    for statement in model.nodes(&["try_statement"]) {
+    for statement in model.nodes_of_kinds(&["try_statement"]) {
         if let Some(body) = statement.child_by_field_name("body")
             && model.in_coroutine(statement)
             && look.awaits(body)
         {
-            found.extend(look.handler(statement, body).map(FlowMatch::at));
-            found.extend(look.leaves_in_finally(statement).map(FlowMatch::at));
+            found.extend(look.find_handler(statement, body).map(FlowMatch::from_node));
+            found.extend(look.leaves_in_finally(statement).map(FlowMatch::from_node));
         }
     }
-    for statement in model.nodes(&["return_statement"]) {
+    for statement in model.nodes_of_kinds(&["return_statement"]) {
         if look.swallows_as_context(statement) {
-            found.push(FlowMatch::at(statement));
+            found.push(FlowMatch::from_node(statement));
         }
     }
-    for statement in model.nodes(&["with_statement"]) {
+    for statement in model.nodes_of_kinds(&["with_statement"]) {
         if let (Some(clause), Some(body)) = (statement.named_child(0), statement.child_by_field_name("body"))
             && model.in_coroutine(statement)
             && look.awaits(body)
             && !look.is_of_task(body)
             && look.suppresses(clause)
         {
-            found.push(FlowMatch::at(clause));
+            found.push(FlowMatch::from_node(clause));
         }
     }
     found
@@ -95,7 +95,7 @@ impl<'t> CancellationFinder<'_, '_, 't> {
     }
 
     /// Returns the first handler that catches the cancellation and does not raise it.
-    fn handler(&self, statement: Node<'t>, body: Node<'t>) -> Option<Node<'t>> {
+    fn find_handler(&self, statement: Node<'t>, body: Node<'t>) -> Option<Node<'t>> {
         for clause in children(statement)
             .into_iter()
             .filter(|it| matches!(it.kind(), "except_clause" | "except_group_clause"))
@@ -146,7 +146,7 @@ impl<'t> CancellationFinder<'_, '_, 't> {
     }
 
     fn is_known(&self, exception: Node<'t>) -> bool {
-        self.values.is(
+        self.values.any_value(
             exception,
             |value| matches!(value, FlowValue::Path(path) if CANCELLATIONS.contains(&path.as_str())),
         )
@@ -188,10 +188,10 @@ impl<'t> CancellationFinder<'_, '_, 't> {
     /// are known.
     fn is_reached(&self, raised: Node<'t>, clause: Node<'t>, block: Node<'t>) -> bool {
         let mut inner = raised;
-        for outer in self.model.above(raised).take_while(|it| it.id() != block.id()) {
+        for outer in self.model.ancestors(raised).take_while(|it| it.id() != block.id()) {
             match outer.kind() {
                 "if_statement" | "elif_clause" if is_field(outer, "consequence", inner) => {
-                    let is_open = self.outcome(outer, clause) != Some(false);
+                    let is_open = self.if_outcome(outer, clause) != Some(false);
                     if !is_open {
                         return false;
                     }
@@ -204,7 +204,7 @@ impl<'t> CancellationFinder<'_, '_, 't> {
                             .into_iter()
                             .filter(|it| it.kind() == "elif_clause" && it.end_byte() <= inner.start_byte()),
                     );
-                    if before.into_iter().any(|it| self.outcome(it, clause) == Some(true)) {
+                    if before.into_iter().any(|it| self.if_outcome(it, clause) == Some(true)) {
                         return false;
                     }
                 }
@@ -218,20 +218,20 @@ impl<'t> CancellationFinder<'_, '_, 't> {
             let ends = ["return_statement", "continue_statement", "break_statement"];
             let body = statement.child_by_field_name("consequence");
             statement.kind() == "if_statement"
-                && self.outcome(statement, clause) == Some(true)
+                && self.if_outcome(statement, clause) == Some(true)
                 && body.is_some_and(|it| children(it).iter().any(|it| ends.contains(&it.kind())))
         };
         !earlier.into_iter().any(leaves)
     }
 
     /// Returns the outcome of an `if` condition for a cancellation, or `None` if it is unknown.
-    fn outcome(&self, statement: Node<'t>, clause: Node<'t>) -> Option<bool> {
-        self.holds(statement.child_by_field_name("condition")?, clause, MAX_NAMES)
+    fn if_outcome(&self, statement: Node<'t>, clause: Node<'t>) -> Option<bool> {
+        self.evaluate_condition(statement.child_by_field_name("condition")?, clause, MAX_NAMES)
     }
 
-    fn holds(&self, condition: Node<'t>, clause: Node<'t>, depth: u32) -> Option<bool> {
+    fn evaluate_condition(&self, condition: Node<'t>, clause: Node<'t>, depth: u32) -> Option<bool> {
         let depth = depth.checked_sub(1)?;
-        let of = |node: Option<Node<'t>>| node.and_then(|it| self.holds(it, clause, depth));
+        let of = |node: Option<Node<'t>>| node.and_then(|it| self.evaluate_condition(it, clause, depth));
         match condition.kind() {
             "parenthesized_expression" => of(condition.named_child(0)),
             "not_operator" => of(condition.child_by_field_name("argument")).map(|it| !it),
@@ -247,7 +247,9 @@ impl<'t> CancellationFinder<'_, '_, 't> {
             }
             "call" => self.is_instance(condition, clause),
             // With an attempt counter, a cancellation is swallowed up to that number of times.
-            "comparison_operator" if self.catches_all(clause) && self.counts(condition) => Some(false),
+            "comparison_operator" if self.catches_all(clause) && self.counts_attempts(condition) => {
+                Some(false)
+            }
             // In the other modes the cancellation is swallowed.
             "comparison_operator" if self.catches_all(clause) && self.asks_for_mode(condition, clause) => {
                 Some(false)
@@ -322,7 +324,7 @@ impl<'t> CancellationFinder<'_, '_, 't> {
     }
 
     /// Returns true if a comparison counts attempts or failures.
-    fn counts(&self, comparison: Node<'t>) -> bool {
+    fn counts_attempts(&self, comparison: Node<'t>) -> bool {
         let words = ["attempt", "retr", "tries", "fail", "errors"];
         let names = self.model.nodes_in(comparison, &["identifier"]);
         let is_count = |name: &Node<'t>| {
@@ -360,7 +362,7 @@ impl<'t> CancellationFinder<'_, '_, 't> {
         let block = self.model.parent(statement);
         let is_last = block.and_then(|it| self.model.parent(it)).is_some_and(|it| it.id() == function.id());
         // An earlier return may handle the cases separately.
-        let is_only = is_last && self.model.returned(function).len() == 1;
+        let is_only = is_last && self.model.returned_values(function).len() == 1;
         let text = self.model.text(given);
         let is_something = text.ends_with(" is not None") && given.kind() == "comparison_operator";
         is_only && (given.kind() == "true" || is_something) || self.asks_for_cancellation(given)
@@ -388,7 +390,7 @@ impl<'t> CancellationFinder<'_, '_, 't> {
             // A `break` or `continue` of a loop within the block does not leave the block.
             let in_loop = self
                 .model
-                .above(*it)
+                .ancestors(*it)
                 .take_while(|outer| outer.id() != clause.id())
                 .any(|outer| matches!(outer.kind(), "for_statement" | "while_statement"));
             is_own && (it.kind() == "return_statement" || !in_loop)
@@ -401,8 +403,10 @@ impl<'t> CancellationFinder<'_, '_, 't> {
         let mut exceptions = calls.filter(|call| {
             let callee = call.child_by_field_name("function");
             callee.is_some_and(|it| {
-                self.values
-                    .is(it, |value| matches!(value, FlowValue::Path(path) if path == "contextlib.suppress"))
+                self.values.any_value(
+                    it,
+                    |value| matches!(value, FlowValue::Path(path) if path == "contextlib.suppress"),
+                )
             })
         });
         exceptions.any(|call| {

@@ -14,9 +14,9 @@ const CONTEXT_WORDS: [&str; 7] = ["context", "ctx", "cm", "manager", "creator", 
 pub(super) fn find(values: &FlowValues<'_, '_>) -> Vec<FlowMatch> {
     let model = values.model;
     let mut found = Vec::new();
-    for node in model.nodes(&["call", "await"]) {
-        let Some(thing) = opened(values, node) else { continue };
-        let fate = ContextTracker::new(values).fate(node);
+    for node in model.nodes_of_kinds(&["call", "await"]) {
+        let Some(thing) = opened_context(values, node) else { continue };
+        let fate = ContextTracker::new(values).track_uses(node);
         let is_wrong = match thing {
             OpenedContext::Client => is_wrong(values, node, fate),
             OpenedContext::Session => {
@@ -25,20 +25,20 @@ pub(super) fn find(values: &FlowValues<'_, '_>) -> Vec<FlowMatch> {
             }
         };
         if is_wrong {
-            found.push(FlowMatch::at(node));
+            found.push(FlowMatch::from_node(node));
         }
     }
-    found.extend(closed(values));
+    found.extend(find_closed_clients(values));
     found
 }
 
 /// Finds each place where a client is returned out of the block that closes it, or is used after that block.
-fn closed<'t>(values: &FlowValues<'_, 't>) -> Vec<FlowMatch> {
+fn find_closed_clients<'t>(values: &FlowValues<'_, 't>) -> Vec<FlowMatch> {
     let model = values.model;
     let mut found = Vec::new();
-    for pattern in model.nodes(&["as_pattern"]) {
+    for pattern in model.nodes_of_kinds(&["as_pattern"]) {
         let with =
-            model.above(pattern).nth(2).filter(|it| it.kind() == "with_statement" && model.is_async(*it));
+            model.ancestors(pattern).nth(2).filter(|it| it.kind() == "with_statement" && model.is_async(*it));
         let (Some(with), Some(value)) = (with, pattern.named_child(0)) else { continue };
         let alias = pattern.child_by_field_name("alias").and_then(|it| it.named_child(0));
         let Some(alias) = alias.filter(|it| it.kind() == "identifier") else { continue };
@@ -48,7 +48,7 @@ fn closed<'t>(values: &FlowValues<'_, 't>) -> Vec<FlowMatch> {
         let is_once = model
             .lookup(model.text(alias), alias)
             .is_some_and(|(bound, scope)| bound.len() == 1 && scope.kind() == "function_definition");
-        if !is_once || !values.is(value, is_context) {
+        if !is_once || !values.any_value(value, is_context) {
             continue;
         }
         let function = model.function_of(alias);
@@ -62,11 +62,11 @@ fn closed<'t>(values: &FlowValues<'_, 't>) -> Vec<FlowMatch> {
                 && used.start_byte() >= with.end_byte()
                 && model.parent(parent).is_some_and(|it| is_field(it, "function", parent));
             if is_returned || is_called && !expects_failure(values, used) {
-                found.push(FlowMatch::at(parent));
+                found.push(FlowMatch::from_node(parent));
             } else if used.end_byte() <= with.end_byte()
-                && let Some(lost) = outlives(values, used, with)
+                && let Some(lost) = find_outliving_node(values, used, with)
             {
-                found.push(FlowMatch::at(lost));
+                found.push(FlowMatch::from_node(lost));
             }
         }
     }
@@ -75,9 +75,9 @@ fn closed<'t>(values: &FlowValues<'_, 't>) -> Vec<FlowMatch> {
 
 /// Returns the place where a value outlives the block that closes its client. Either a value that calls the
 /// service later is returned, or the block's last statement stores the client in an attribute or an item.
-fn outlives<'t>(values: &FlowValues<'_, 't>, used: Node<'t>, with: Node<'t>) -> Option<Node<'t>> {
+fn find_outliving_node<'t>(values: &FlowValues<'_, 't>, used: Node<'t>, with: Node<'t>) -> Option<Node<'t>> {
     let model = values.model;
-    let statement = model.above(used).find(|it| it.kind().ends_with("_statement"))?;
+    let statement = model.ancestors(used).find(|it| it.kind().ends_with("_statement"))?;
     let parent = model.parent(used)?;
     let later = [
         LibraryObject::Pages,
@@ -107,7 +107,7 @@ enum OpenedContext {
 }
 
 /// Returns the context if an expression creates a new one: by a call, or by an await of one.
-fn opened<'t>(values: &FlowValues<'_, 't>, node: Node<'t>) -> Option<OpenedContext> {
+fn opened_context<'t>(values: &FlowValues<'_, 't>, node: Node<'t>) -> Option<OpenedContext> {
     let is_context = |value: &FlowValue<'_>| {
         matches!(value, FlowValue::Thing(LibraryObject::ClientContext | LibraryObject::ResourceContext))
     };
@@ -122,7 +122,7 @@ fn opened<'t>(values: &FlowValues<'_, 't>, node: Node<'t>) -> Option<OpenedConte
         // A coroutine of this file creates the context.
         "await" => {
             let call = node.named_child(0).filter(|it| it.kind() == "call")?;
-            if values.is(call, is_context) {
+            if values.any_value(call, is_context) {
                 return None;
             }
             values.of_node(node)
@@ -134,7 +134,7 @@ fn opened<'t>(values: &FlowValues<'_, 't>, node: Node<'t>) -> Option<OpenedConte
     }
     let is_session = node.kind() == "call" && found.contains(&FlowValue::Thing(LibraryObject::HttpSession));
     let callee = node.child_by_field_name("function").filter(|_| is_session)?;
-    let is_made = values.is(callee, |value| matches!(value, FlowValue::Path(_)));
+    let is_made = values.any_value(callee, |value| matches!(value, FlowValue::Path(_)));
     is_made.then_some(OpenedContext::Session)
 }
 
@@ -158,7 +158,7 @@ fn is_given<'t>(values: &FlowValues<'_, 't>, callee: Node<'t>) -> bool {
         FlowValue::Maker(_) => {
             callee.kind() == "attribute" && {
                 let object = callee.child_by_field_name("object");
-                object.is_some_and(|it| values.is(it, |value| matches!(value, FlowValue::Many(_))))
+                object.is_some_and(|it| values.any_value(it, |value| matches!(value, FlowValue::Many(_))))
             }
         }
         FlowValue::Function(_)
@@ -170,7 +170,7 @@ fn is_given<'t>(values: &FlowValues<'_, 't>, callee: Node<'t>) -> bool {
         | FlowValue::Context(_)
         | FlowValue::Many(_) => false,
     };
-    values.is(callee, gives)
+    values.any_value(callee, gives)
 }
 
 fn is_wrong<'t>(values: &FlowValues<'_, 't>, node: Node<'t>, fate: ContextUses) -> bool {
@@ -194,13 +194,13 @@ fn is_wrong<'t>(values: &FlowValues<'_, 't>, node: Node<'t>, fate: ContextUses) 
 
 /// Returns the name of the target that stores the value of an expression.
 fn kept_by<'t>(values: &FlowValues<'_, 't>, node: Node<'t>) -> Option<&'t str> {
-    let assignment = values.model.above(node).find(|it| it.kind() == "assignment")?;
+    let assignment = values.model.ancestors(node).find(|it| it.kind() == "assignment")?;
     assignment.child_by_field_name("left").map(|it| values.model.text(it))
 }
 
 /// Returns true if the node is in a block that expects an exception.
 fn expects_failure<'t>(values: &FlowValues<'_, 't>, node: Node<'t>) -> bool {
-    let mut blocks = values.model.above(node).filter(|it| it.kind() == "with_statement");
+    let mut blocks = values.model.ancestors(node).filter(|it| it.kind() == "with_statement");
     blocks.any(|block| {
         let head = values.model.nodes_in(block, &["with_clause"]);
         head.first().is_some_and(|head| {

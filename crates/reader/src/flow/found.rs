@@ -14,11 +14,11 @@ pub(crate) struct FlowMatch {
 }
 
 impl FlowMatch {
-    pub(super) fn at(node: tree_sitter::Node<'_>) -> Self {
-        Self::within(node.byte_range())
+    pub(super) fn from_node(node: tree_sitter::Node<'_>) -> Self {
+        Self::from_range(node.byte_range())
     }
 
-    pub(super) fn within(range: Range<usize>) -> Self {
+    pub(super) fn from_range(range: Range<usize>) -> Self {
         Self { range, fix: None, imports: Vec::new() }
     }
 }

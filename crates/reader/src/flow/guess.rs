@@ -4,12 +4,12 @@ use tree_sitter::Node;
 
 use super::believe;
 use super::model::FlowBinding;
-use super::things::answer;
+use super::things::operation_answer;
 use super::value::{FlowValue, FlowValues, LibraryObject};
 
 impl<'t> FlowValues<'_, 't> {
     /// Returns the values of a call that is known by its name alone, in files that use aiobotocore.
-    pub(super) fn believed(
+    pub(super) fn guess_values(
         &self,
         callee: Node<'t>,
         name: &str,
@@ -48,7 +48,7 @@ impl<'t> FlowValues<'_, 't> {
             _ if self.has_operation_s_argument(arguments) && believe::may_be_operation(name) => {
                 let is_sure = !self.is_sync && !is_module && !is_super;
                 if is_sure {
-                    vec![FlowValue::Coroutine(vec![FlowValue::Thing(answer(name))])]
+                    vec![FlowValue::Coroutine(vec![FlowValue::Thing(operation_answer(name))])]
                 } else {
                     Vec::new()
                 }

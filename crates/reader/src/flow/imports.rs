@@ -11,15 +11,15 @@ use super::model::{FileModel, FlowBinding};
 const MAX_NAMES: u32 = 3;
 
 /// Returns the imports of the name that is called or used at a place.
-pub(super) fn of(model: &FileModel<'_>, place: &Range<usize>) -> Vec<Range<usize>> {
+pub(super) fn find_imports(model: &FileModel<'_>, place: &Range<usize>) -> Vec<Range<usize>> {
     let node = model.root().descendant_for_byte_range(place.start, place.end);
-    node.map(|node| behind(model, node, MAX_NAMES)).unwrap_or_default()
+    node.map(|node| collect_imports(model, node, MAX_NAMES)).unwrap_or_default()
 }
 
-fn behind<'t>(model: &FileModel<'t>, node: Node<'t>, names: u32) -> Vec<Range<usize>> {
+fn collect_imports<'t>(model: &FileModel<'t>, node: Node<'t>, names: u32) -> Vec<Range<usize>> {
     let Some(left) = names.checked_sub(1) else { return Vec::new() };
     let mut root = node;
-    while let Some(inner) = head(root) {
+    while let Some(inner) = expression_head(root) {
         root = inner;
     }
     if root.kind() != "identifier" {
@@ -31,7 +31,7 @@ fn behind<'t>(model: &FileModel<'t>, node: Node<'t>, names: u32) -> Vec<Range<us
         match bound {
             FlowBinding::Import(name, ..) => found.push(name.byte_range()),
             FlowBinding::To(value) | FlowBinding::Part(value) | FlowBinding::Entered(value, _) => {
-                found.extend(behind(model, *value, left));
+                found.extend(collect_imports(model, *value, left));
             }
             FlowBinding::Parameter(_) | FlowBinding::Definition(_) | FlowBinding::Unknown => {}
         }
@@ -40,7 +40,7 @@ fn behind<'t>(model: &FileModel<'t>, node: Node<'t>, names: u32) -> Vec<Range<us
 }
 
 /// Returns the leftmost name of an expression.
-fn head(node: Node<'_>) -> Option<Node<'_>> {
+fn expression_head(node: Node<'_>) -> Option<Node<'_>> {
     match node.kind() {
         "call" => node.child_by_field_name("function"),
         "attribute" => node.child_by_field_name("object"),

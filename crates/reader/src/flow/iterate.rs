@@ -10,18 +10,18 @@ use super::value::{FlowValue, FlowValues, LibraryObject};
 pub(super) fn find(values: &FlowValues<'_, '_>) -> Vec<FlowMatch> {
     let model = values.model;
     let mut found = Vec::new();
-    for node in model.nodes(&["for_statement", "for_in_clause"]) {
+    for node in model.nodes_of_kinds(&["for_statement", "for_in_clause"]) {
         let right = node.child_by_field_name("right");
         if !model.is_async(node)
             && model.in_coroutine(node)
             && right.is_some_and(|it| is_iterated(values, it))
         {
             let end = right.map_or(node.end_byte(), |it| it.end_byte());
-            found.push(FlowMatch::within(node.start_byte()..end));
+            found.push(FlowMatch::from_range(node.start_byte()..end));
         }
     }
     // Values that are awaited but are not coroutines.
-    for node in model.nodes(&["await"]) {
+    for node in model.nodes_of_kinds(&["await"]) {
         let awaited = node.named_child(0).filter(|it| it.kind() == "call");
         let things = [
             LibraryObject::Pages,
@@ -33,22 +33,22 @@ pub(super) fn find(values: &FlowValues<'_, '_>) -> Vec<FlowMatch> {
         let of_answer = node.named_child(0).filter(|it| it.kind() == "subscript");
         let is_stream = of_answer.is_some_and(|it| values.is_thing(it, &[LibraryObject::Events]));
         if is_stream || awaited.is_some_and(|it| values.is_thing(it, &things)) {
-            found.push(FlowMatch::at(node));
+            found.push(FlowMatch::from_node(node));
         }
     }
-    for call in model.nodes(&["call"]) {
+    for call in model.nodes_of_kinds(&["call"]) {
         if model.in_coroutine(call) && goes_through(values, call) {
-            found.push(FlowMatch::at(call));
+            found.push(FlowMatch::from_node(call));
         }
     }
     // Values that are neither an asynchronous iterator nor a context.
-    for node in model.nodes(&["for_statement", "for_in_clause"]) {
+    for node in model.nodes_of_kinds(&["for_statement", "for_in_clause"]) {
         let right = node.child_by_field_name("right").filter(|_| model.is_async(node));
         if let Some(right) = right.filter(|it| is_plain(values, *it)) {
-            found.push(FlowMatch::within(node.start_byte()..right.end_byte()));
+            found.push(FlowMatch::from_range(node.start_byte()..right.end_byte()));
         }
     }
-    for node in model.nodes(&["with_statement"]) {
+    for node in model.nodes_of_kinds(&["with_statement"]) {
         let Some(clause) = node.named_child(0).filter(|_| !model.is_async(node) && model.in_coroutine(node))
         else {
             continue;
@@ -64,7 +64,7 @@ pub(super) fn find(values: &FlowValues<'_, '_>) -> Vec<FlowMatch> {
         };
         let things = [LibraryObject::Body, LibraryObject::AsyncLock];
         if entered.into_iter().any(|it| is_body(it) || values.is_thing(it, &things)) {
-            found.push(FlowMatch::at(clause));
+            found.push(FlowMatch::from_node(clause));
         }
     }
     found
@@ -79,7 +79,7 @@ fn goes_through<'t>(values: &FlowValues<'_, 't>, call: Node<'t>) -> bool {
     let is_plain = |value: &FlowValue<'t>| value.path().is_some_and(|path| plain.contains(&path));
     let arguments = call.child_by_field_name("arguments").map(children).unwrap_or_default();
     let things = [LibraryObject::Pages, LibraryObject::Collection, LibraryObject::Events];
-    values.is(callee, is_plain) && arguments.into_iter().any(|it| values.is_thing(it, &things))
+    values.any_value(callee, is_plain) && arguments.into_iter().any(|it| values.is_thing(it, &things))
 }
 
 /// Returns true if `async for` can certainly not iterate over the value: a coroutine, a paginator, or a list
@@ -90,7 +90,7 @@ fn is_plain<'t>(values: &FlowValues<'_, 't>, node: Node<'t>) -> bool {
         matches!(value.method(), Some((LibraryObject::Client | LibraryObject::ClientContext, _)))
     };
     let callee = node.child_by_field_name("function").filter(|_| node.kind() == "call");
-    let is_coroutine = callee.is_some_and(|it| values.is(it, of_client))
+    let is_coroutine = callee.is_some_and(|it| values.any_value(it, of_client))
         && found.iter().all(|it| matches!(it, FlowValue::Coroutine(_)));
     let is_thing = |value: &FlowValue<'t>| {
         matches!(
@@ -109,25 +109,27 @@ fn is_iterated<'t>(values: &FlowValues<'_, 't>, node: Node<'t>) -> bool {
     // The `Body` of a response of another operation may be a text.
     let answer = node.child_by_field_name("value").filter(|_| node.kind() == "subscript");
     let is_streamed = |value: &FlowValue<'t>| matches!(value, FlowValue::Thing(LibraryObject::Streamed(_)));
-    if answer.is_some_and(|it| values.is(it, is_streamed)) && values.is_thing(node, &[LibraryObject::Body]) {
+    if answer.is_some_and(|it| values.any_value(it, is_streamed))
+        && values.is_thing(node, &[LibraryObject::Body])
+    {
         return true;
     }
     if let Some(class) = values.model.class_of_self(node) {
-        return values.inherits(class, "__anext__");
+        return values.inherits_coroutine(class, "__anext__");
     }
     let callee = node.child_by_field_name("function").filter(|_| node.kind() == "call");
     let is_generator = |value: &FlowValue<'t>| {
         let FlowValue::Function(function) = value else { return false };
         let model = values.model;
         model.is_async(*function)
-            && !model.yields(*function).is_empty()
+            && !model.yielded_values(*function).is_empty()
             && model.decorators(*function).is_empty()
     };
-    if callee.is_some_and(|it| values.is(it, is_generator)) {
+    if callee.is_some_and(|it| values.any_value(it, is_generator)) {
         return true;
     }
     callee.is_some_and(|callee| {
-        values.is(callee, |value| {
+        values.any_value(callee, |value| {
             matches!(
                 value,
                 FlowValue::Method(LibraryObject::Body, "iter_chunks" | "iter_lines" | "iterlines")

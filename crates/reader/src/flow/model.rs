@@ -67,7 +67,7 @@ pub(super) struct FileModel<'t> {
 
 impl<'t> FileModel<'t> {
     /// Builds the model. Returns `None` if the tree is too deep.
-    pub(super) fn of(tree: &'t Tree, text: &'t str, is_time: &'t dyn Fn() -> bool) -> Option<Self> {
+    pub(super) fn from_tree(tree: &'t Tree, text: &'t str, is_time: &'t dyn Fn() -> bool) -> Option<Self> {
         let root = tree.root_node();
         let mut model = Self {
             text,
@@ -79,8 +79,8 @@ impl<'t> FileModel<'t> {
             steps: Cell::new(MAX_STEPS),
             is_time,
         };
-        model.collect()?;
-        for node in model.nodes(&[
+        model.collect_bindings()?;
+        for node in model.nodes_of_kinds(&[
             "assignment",
             "named_expression",
             "with_item",
@@ -99,7 +99,7 @@ impl<'t> FileModel<'t> {
         Some(model)
     }
 
-    fn collect(&mut self) -> Option<()> {
+    fn collect_bindings(&mut self) -> Option<()> {
         let mut depth = 0_usize;
         let root: Node<'t> = self.root;
         let mut cursor = root.walk();
@@ -314,7 +314,7 @@ impl<'t> FileModel<'t> {
     }
 
     /// Counts a step, and returns true while the limits allow another.
-    pub(super) fn step(&self) -> bool {
+    pub(super) fn spend_step(&self) -> bool {
         self.spend(1)
     }
 
@@ -346,12 +346,12 @@ impl<'t> FileModel<'t> {
     }
 
     /// Returns the ancestors of a node, innermost first.
-    pub(super) fn above(&self, node: Node<'t>) -> impl Iterator<Item = Node<'t>> {
+    pub(super) fn ancestors(&self, node: Node<'t>) -> impl Iterator<Item = Node<'t>> {
         std::iter::successors(self.parent(node), |at| self.parent(*at))
     }
 
     /// Returns all nodes of these kinds, in the order of the text.
-    pub(super) fn nodes(&self, kinds: &[&str]) -> Vec<Node<'t>> {
+    pub(super) fn nodes_of_kinds(&self, kinds: &[&str]) -> Vec<Node<'t>> {
         let mut nodes: Vec<Node<'t>> =
             kinds.iter().filter_map(|kind| self.by_kind.get(*kind)).flatten().copied().collect();
         nodes.sort_by_key(|node| (node.start_byte(), std::cmp::Reverse(node.end_byte())));
@@ -382,7 +382,7 @@ impl<'t> FileModel<'t> {
     /// its scope.
     pub(super) fn scope_of(&self, node: Node<'t>) -> Node<'t> {
         let mut inner = node;
-        for outer in self.above(node) {
+        for outer in self.ancestors(node) {
             let is_inside = match outer.kind() {
                 FUNCTION | LAMBDA => {
                     let body = outer.child_by_field_name("body").map(|it| it.id());
@@ -410,7 +410,7 @@ impl<'t> FileModel<'t> {
 
     /// Returns the class whose method contains a node, also within functions nested in the method.
     pub(super) fn class_around(&self, node: Node<'t>) -> Option<Node<'t>> {
-        self.above(node).find(|it| it.kind() == CLASS)
+        self.ancestors(node).find(|it| it.kind() == CLASS)
     }
 
     /// Returns the class that `self` or `cls` refers to, if the node is one of these.
@@ -458,7 +458,7 @@ impl<'t> FileModel<'t> {
     }
 
     fn with_of(&self, item: Node<'t>) -> WithKind {
-        let statement = self.above(item).find(|it| it.kind() == "with_statement");
+        let statement = self.ancestors(item).find(|it| it.kind() == "with_statement");
         if statement.is_some_and(|it| self.is_async(it)) { WithKind::Async } else { WithKind::Plain }
     }
 
@@ -484,7 +484,7 @@ impl<'t> FileModel<'t> {
 
     /// Returns the values that a function returns, or the value of a lambda. Returns of nested functions are
     /// left out.
-    pub(super) fn returned(&self, function: Node<'t>) -> Vec<Node<'t>> {
+    pub(super) fn returned_values(&self, function: Node<'t>) -> Vec<Node<'t>> {
         if function.kind() == LAMBDA {
             return function.child_by_field_name("body").into_iter().collect();
         }
@@ -494,7 +494,7 @@ impl<'t> FileModel<'t> {
     }
 
     /// Returns the values that a function yields.
-    pub(super) fn yields(&self, function: Node<'t>) -> Vec<Node<'t>> {
+    pub(super) fn yielded_values(&self, function: Node<'t>) -> Vec<Node<'t>> {
         let all = self.nodes_in(function, &["yield"]);
         all.into_iter().filter(|it| self.function_of(*it).id() == function.id()).collect()
     }

@@ -6,7 +6,7 @@ use super::FlowMatch;
 use super::model::{FileModel, children, is_field};
 use super::table::{BotocorePiece, PIECES};
 use super::uses::names_after;
-use super::value::{FlowValue, FlowValues, LibraryObject, carrier, last_name};
+use super::value::{FlowValue, FlowValues, LibraryObject, enclosing_value, last_name};
 
 /// Classes that often only hold values.
 const HOLDS_VALUES: &[&str] = &["botocore.credentials.Credentials", "botocore.hooks.HierarchicalEmitter"];
@@ -38,10 +38,10 @@ const MAX_BASES: u32 = 5;
 pub(super) fn find(values: &FlowValues<'_, '_>, in_package: bool) -> Vec<FlowMatch> {
     let model = values.model;
     let look = PieceFinder { values, model, in_package };
-    let calls = model.nodes(&["call"]).into_iter().filter(|call| look.is_wrong_call(*call));
-    let mut found: Vec<FlowMatch> = calls.map(FlowMatch::at).collect();
-    let names = model.nodes(&["identifier", "attribute"]).into_iter();
-    found.extend(names.filter(|it| look.is_handed_on(*it)).map(FlowMatch::at));
+    let calls = model.nodes_of_kinds(&["call"]).into_iter().filter(|call| look.is_wrong_call(*call));
+    let mut found: Vec<FlowMatch> = calls.map(FlowMatch::from_node).collect();
+    let names = model.nodes_of_kinds(&["identifier", "attribute"]).into_iter();
+    found.extend(names.filter(|it| look.is_handed_on(*it)).map(FlowMatch::from_node));
     found
 }
 
@@ -69,7 +69,7 @@ impl<'t> PieceFinder<'_, '_, 't> {
             return true;
         }
         let of_threads = |value: &FlowValue<'t>| value.path().is_some_and(|path| THREADS.contains(&path));
-        if self.values.is(callee, of_threads) {
+        if self.values.any_value(callee, of_threads) {
             // The rule `blocking-call` reports a session that is stored in the coroutine.
             let is_given = self.model.parent(call).is_some_and(|it| it.kind() == "return_statement");
             return is_given && self.values.is_aio && (self.in_package || self.in_aio_class(call));
@@ -95,7 +95,7 @@ impl<'t> PieceFinder<'_, '_, 't> {
         let is_config = |value: &FlowValue<'t>| matches!(value, FlowValue::Path(path) if path == "botocore.config.Config" || path == "botocore.client.Config");
         let arguments = call.child_by_field_name("arguments").map(children).unwrap_or_default();
         let mut names = arguments.iter().filter_map(|it| it.child_by_field_name("name"));
-        names.any(|name| OPTIONS.contains(&self.model.text(name))) && self.values.is(callee, is_config)
+        names.any(|name| OPTIONS.contains(&self.model.text(name))) && self.values.any_value(callee, is_config)
     }
 
     /// Returns true if the class or function is passed on without a call: stored in an attribute or an item,
@@ -148,7 +148,7 @@ impl<'t> PieceFinder<'_, '_, 't> {
 
     /// Returns true for the class or function itself, not one of its methods.
     fn is_whole(&self, node: Node<'t>, name: &str) -> bool {
-        self.values.is(node, |value| value.path() == Some(name))
+        self.values.any_value(node, |value| value.path() == Some(name))
     }
 
     /// Returns true for the arguments of a call, not the bases of a class.
@@ -158,7 +158,7 @@ impl<'t> PieceFinder<'_, '_, 't> {
 
     /// Returns true if the value is only compared or used in an instance check.
     fn is_only_asked_about(&self, node: Node<'t>) -> bool {
-        let calls = self.model.above(node).take_while(|it| !it.kind().ends_with("statement"));
+        let calls = self.model.ancestors(node).take_while(|it| !it.kind().ends_with("statement"));
         let asks = |call: Node<'t>| {
             let callee = call.child_by_field_name("function").map(|it| last_name(self.model, it));
             let names = [
@@ -194,7 +194,7 @@ impl<'t> PieceFinder<'_, '_, 't> {
     fn is_aio_class_by(&self, class: Node<'t>, bases: u32) -> bool {
         let Some(left) = bases.checked_sub(1) else { return false };
         self.values.bases(class).into_iter().any(|base| {
-            self.values.is(base, |value| {
+            self.values.any_value(base, |value| {
                 value.path().is_some_and(is_aio)
                     || value.class().is_some_and(|other| self.is_aio_class_by(other, left))
             })
@@ -203,8 +203,8 @@ impl<'t> PieceFinder<'_, '_, 't> {
 
     /// Returns true if a value is used as only an asynchronous one can be, or is passed to aiobotocore.
     fn goes_to_aio(&self, node: Node<'t>, hops: u32) -> bool {
-        let Some(hops) = hops.checked_sub(1).filter(|_| self.model.step()) else { return false };
-        let node = carrier(self.model, node);
+        let Some(hops) = hops.checked_sub(1).filter(|_| self.model.spend_step()) else { return false };
+        let node = enclosing_value(self.model, node);
         let Some(parent) = self.model.parent(node) else { return false };
         match parent.kind() {
             "attribute" if is_field(parent, "object", node) => self.is_awaited(parent),
@@ -256,15 +256,15 @@ impl<'t> PieceFinder<'_, '_, 't> {
     fn is_awaited(&self, attribute: Node<'t>) -> bool {
         let call = self.model.parent(attribute).filter(|it| is_field(*it, "function", attribute));
         let Some(call) = call else { return false };
-        let node = carrier(self.model, call);
-        let mut above = self.model.above(node);
+        let node = enclosing_value(self.model, call);
+        let mut above = self.model.ancestors(node);
         match above.next() {
             Some(parent) if parent.kind() == "await" => true,
             Some(parent) if matches!(parent.kind(), "for_statement" | "for_in_clause") => {
                 self.model.is_async(parent)
             }
             Some(parent) if matches!(parent.kind(), "with_item" | "as_pattern") => {
-                let with = self.model.above(parent).find(|it| it.kind() == "with_statement");
+                let with = self.model.ancestors(parent).find(|it| it.kind() == "with_statement");
                 with.is_some_and(|it| self.model.is_async(it))
             }
             Some(parent) if parent.kind() == "argument_list" => {
@@ -283,7 +283,7 @@ impl<'t> PieceFinder<'_, '_, 't> {
         if self.values.is_aio && self.model.text(callee).ends_with(".register_component") {
             return !self.values.is_sync;
         }
-        self.values.is(callee, |value| {
+        self.values.any_value(callee, |value| {
             value.path().is_some_and(is_aio)
                 || value.class().is_some_and(|class| self.is_aio_class(class))
                 || matches!(

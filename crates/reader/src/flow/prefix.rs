@@ -14,8 +14,8 @@ const OF_OVERRIDES: &[&str] = &["Aio", "AIO", "Anyio", "Httpx"];
 
 /// Finds the names of classes that break this convention.
 pub(super) fn find(values: &FlowValues<'_, '_>) -> Vec<FlowMatch> {
-    let classes = values.model.nodes(&["class_definition"]).into_iter();
-    classes.filter_map(|class| wrong_name(values, class)).map(FlowMatch::at).collect()
+    let classes = values.model.nodes_of_kinds(&["class_definition"]).into_iter();
+    classes.filter_map(|class| wrong_name(values, class)).map(FlowMatch::from_node).collect()
 }
 
 fn wrong_name<'t>(values: &FlowValues<'_, 't>, class: Node<'t>) -> Option<Node<'t>> {
@@ -25,7 +25,7 @@ fn wrong_name<'t>(values: &FlowValues<'_, 't>, class: Node<'t>) -> Option<Node<'
     let mut bases = values.bases(class).into_iter();
     let is_wrong = bases.any(|base| {
         // A class that is not exported and that aiobotocore does not override is a helper.
-        let is_of_botocore = values.is(base, |value| {
+        let is_of_botocore = values.any_value(base, |value| {
             is_botocore_s(value) && (!written.starts_with('_') || value.path().is_some_and(table::is_piece))
         });
         is_of_botocore && !begins(OF_BOTOCORE) || is_override(values, base) && !begins(OF_OVERRIDES)

@@ -26,7 +26,7 @@ pub(super) fn operation(name: &str) -> Option<&'static str> {
 }
 
 /// Returns the kind of stream of a member of an operation's response.
-pub(super) fn of(operation: &str, member: &str) -> Option<StreamKind> {
+pub(super) fn stream_kind(operation: &str, member: &str) -> Option<StreamKind> {
     rows().find(|row| (row.0, row.1) == (operation, member)).map(|(.., stream)| stream)
 }
 
@@ -38,8 +38,8 @@ mod tests {
     fn the_table_tells_events_from_bytes() {
         assert_eq!(operation("select_object_content"), Some("select_object_content"));
         assert_eq!(operation("list_buckets"), None);
-        assert_eq!(of("select_object_content", "Payload"), Some(StreamKind::Events));
-        assert_eq!(of("invoke", "Payload"), Some(StreamKind::Body));
-        assert_eq!(of("invoke", "StatusCode"), None);
+        assert_eq!(stream_kind("select_object_content", "Payload"), Some(StreamKind::Events));
+        assert_eq!(stream_kind("invoke", "Payload"), Some(StreamKind::Body));
+        assert_eq!(stream_kind("invoke", "StatusCode"), None);
     }
 }

@@ -142,12 +142,12 @@ pub(super) fn is_loaded(name: &str) -> bool {
 }
 
 /// Returns the kind of response of an operation.
-pub(super) fn answer(operation: &str) -> LibraryObject {
+pub(super) fn operation_answer(operation: &str) -> LibraryObject {
     streams::operation(operation).map_or(LibraryObject::Answer, LibraryObject::Streamed)
 }
 
 /// Returns the values that awaiting these values gives.
-pub(super) fn awaited(values: Vec<FlowValue<'_>>) -> Vec<FlowValue<'_>> {
+pub(super) fn await_values(values: Vec<FlowValue<'_>>) -> Vec<FlowValue<'_>> {
     let one = |value| match value {
         FlowValue::Coroutine(given) => given,
         // Awaiting this context fails, but the intended value is known.
@@ -167,7 +167,7 @@ pub(super) fn awaited(values: Vec<FlowValue<'_>>) -> Vec<FlowValue<'_>> {
 }
 
 /// Returns the values that entering these values gives.
-pub(super) fn entered(values: Vec<FlowValue<'_>>, how: WithKind) -> Vec<FlowValue<'_>> {
+pub(super) fn enter_values(values: Vec<FlowValue<'_>>, how: WithKind) -> Vec<FlowValue<'_>> {
     let one = |value| match (value, how) {
         (FlowValue::Context(given), _) => given,
         (FlowValue::Thing(LibraryObject::ClientContext), _) => vec![FlowValue::Thing(LibraryObject::Client)],
@@ -190,7 +190,7 @@ pub(super) fn entered(values: Vec<FlowValue<'_>>, how: WithKind) -> Vec<FlowValu
 }
 
 /// Returns the parts of a value that is unpacked.
-pub(super) fn part(value: FlowValue<'_>) -> Vec<FlowValue<'_>> {
+pub(super) fn unpack_value(value: FlowValue<'_>) -> Vec<FlowValue<'_>> {
     match value {
         FlowValue::Many(given) => given,
         FlowValue::Thing(LibraryObject::Pages) => vec![FlowValue::Thing(LibraryObject::Answer)],
@@ -211,20 +211,20 @@ pub(super) fn part(value: FlowValue<'_>) -> Vec<FlowValue<'_>> {
 }
 
 /// The values of `value[key]`.
-pub(super) fn item<'t>(value: FlowValue<'t>, key: &str) -> Vec<FlowValue<'t>> {
+pub(super) fn item_values<'t>(value: FlowValue<'t>, key: &str) -> Vec<FlowValue<'t>> {
     let key = key.trim_matches(['"', '\'']);
     if let FlowValue::Thing(LibraryObject::Streamed(operation)) = value {
-        return match streams::of(operation, key) {
+        return match streams::stream_kind(operation, key) {
             Some(StreamKind::Events) => vec![FlowValue::Thing(LibraryObject::Events)],
             Some(StreamKind::Body) => vec![FlowValue::Thing(LibraryObject::Body)],
-            None => part(value),
+            None => unpack_value(value),
         };
     }
     let is_stream = matches!(key, "Body" | "AudioStream" | "Payload");
     if is_stream && value == FlowValue::Thing(LibraryObject::Answer) {
         return vec![FlowValue::Thing(LibraryObject::Body)];
     }
-    part(value)
+    unpack_value(value)
 }
 
 /// Returns the values of `clients.values()`; `name` is the method's name.
@@ -349,7 +349,7 @@ pub(super) fn of_method<'t>(thing: LibraryObject, name: &str) -> Vec<FlowValue<'
         (LibraryObject::Client | LibraryObject::ClientContext, "get_waiter") => one(LibraryObject::Waiter),
         (LibraryObject::Client | LibraryObject::ClientContext, "can_paginate" | "__aexit__") => Vec::new(),
         (LibraryObject::Client | LibraryObject::ClientContext, _) if !is_type && !name.starts_with('_') => {
-            later(answer(name))
+            later(operation_answer(name))
         }
         (LibraryObject::Paginator, "paginate") => one(LibraryObject::Pages),
         (LibraryObject::Pages, "build_full_result") | (LibraryObject::Waiter, "wait") => {

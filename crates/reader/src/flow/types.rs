@@ -36,7 +36,7 @@ pub(super) fn written_out(model: &FileModel<'_>, node: Node<'_>, names: u32) -> 
         }
         let (name, after) = rest.split_at(end);
         rest = after;
-        match names.checked_sub(1).and_then(|left| alias(model, name, left)) {
+        match names.checked_sub(1).and_then(|left| resolve_alias(model, name, left)) {
             Some(alias) => out.push_str(&alias),
             None => out.push_str(name.rsplit('.').next().unwrap_or(name)),
         }
@@ -45,7 +45,7 @@ pub(super) fn written_out(model: &FileModel<'_>, node: Node<'_>, names: u32) -> 
 }
 
 /// Returns the type that a name is an alias of in this file: another type, or a protocol with a `__call__`.
-fn alias(model: &FileModel<'_>, name: &str, names: u32) -> Option<String> {
+fn resolve_alias(model: &FileModel<'_>, name: &str, names: u32) -> Option<String> {
     let root = model.root();
     let (bound, _) = model.lookup(name, root)?;
     for bound in bound {
@@ -83,8 +83,8 @@ fn alias(model: &FileModel<'_>, name: &str, names: u32) -> Option<String> {
 pub(super) fn result(written: &str) -> Option<CallbackResult> {
     let mut found: Option<CallbackResult> = None;
     for (at, _) in written.match_indices("Callable[") {
-        let inner = written.get(at + "Callable[".len()..).and_then(closed)?;
-        let given = parts(inner, ',').last().copied().unwrap_or_default();
+        let inner = written.get(at + "Callable[".len()..).and_then(before_closing_bracket)?;
+        let given = split_outside_brackets(inner, ',').last().copied().unwrap_or_default();
         let its = of_result(given);
         found = Some(match found {
             Some(other) if other != its => CallbackResult::Mixed,
@@ -113,12 +113,14 @@ fn of_result(given: &str) -> CallbackResult {
 /// Returns the alternatives of a type: `A|B`, `Union[A,B]`, `Optional[A]`.
 fn alternatives(given: &str) -> Vec<&str> {
     let mut found = Vec::new();
-    for one in parts(given, '|') {
-        let inside = |name: &str| one.strip_prefix(name).and_then(closed);
+    for one in split_outside_brackets(given, '|') {
+        let inside = |name: &str| one.strip_prefix(name).and_then(before_closing_bracket);
         if let Some(inner) = inside("Union[") {
-            found.extend(parts(inner, ',').into_iter().flat_map(|it| parts(it, '|')));
+            found.extend(
+                split_outside_brackets(inner, ',').into_iter().flat_map(|it| split_outside_brackets(it, '|')),
+            );
         } else if let Some(inner) = inside("Optional[") {
-            found.extend(parts(inner, '|'));
+            found.extend(split_outside_brackets(inner, '|'));
             found.push("None");
         } else {
             found.push(one);
@@ -128,7 +130,7 @@ fn alternatives(given: &str) -> Vec<&str> {
 }
 
 /// Returns the text up to the closing bracket.
-fn closed(text: &str) -> Option<&str> {
+fn before_closing_bracket(text: &str) -> Option<&str> {
     let mut depth = 0_usize;
     for (at, c) in text.char_indices() {
         match c {
@@ -142,7 +144,7 @@ fn closed(text: &str) -> Option<&str> {
 }
 
 /// Returns the parts of a text between separators outside of brackets.
-fn parts(text: &str, separator: char) -> Vec<&str> {
+fn split_outside_brackets(text: &str, separator: char) -> Vec<&str> {
     let (mut found, mut depth, mut start) = (Vec::new(), 0_usize, 0);
     for (at, c) in text.char_indices() {
         match c {

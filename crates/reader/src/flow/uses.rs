@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use tree_sitter::Node;
 
 use super::model::{FileModel, FlowBinding, children, is_field};
-use super::value::{FlowValue, FlowValues, carrier, last_name};
+use super::value::{FlowValue, FlowValues, enclosing_value, last_name};
 
 /// Most names through which a context is followed.
 const MAX_HOPS: u32 = 6;
@@ -33,7 +33,7 @@ pub(super) struct ContextUses {
 }
 
 impl ContextUses {
-    fn and(&mut self, other: Self) {
+    fn merge(&mut self, other: Self) {
         self.entered |= other.entered;
         self.used |= other.used;
         self.returned |= other.returned;
@@ -57,30 +57,30 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
     }
 
     /// Returns the uses of the value of an expression.
-    pub(super) fn fate(&mut self, made: Node<'t>) -> ContextUses {
-        self.at(made, MAX_HOPS)
+    pub(super) fn track_uses(&mut self, made: Node<'t>) -> ContextUses {
+        self.uses_at(made, MAX_HOPS)
     }
 
-    fn at(&mut self, node: Node<'t>, hops: u32) -> ContextUses {
+    fn uses_at(&mut self, node: Node<'t>, hops: u32) -> ContextUses {
         let mut fate = ContextUses::default();
-        let Some(hops) = hops.checked_sub(1).filter(|_| self.model.step()) else { return fate };
+        let Some(hops) = hops.checked_sub(1).filter(|_| self.model.spend_step()) else { return fate };
         if !self.seen.insert(node.id()) {
             return fate;
         }
         // The name is bound by an assignment expression.
-        for named in self.model.above(node).take_while(|it| it.end_byte() == node.end_byte()) {
+        for named in self.model.ancestors(node).take_while(|it| it.end_byte() == node.end_byte()) {
             if named.kind() == "named_expression"
                 && let Some(name) = named.child_by_field_name("name")
             {
-                fate.and(self.of_target(name, hops));
+                fate.merge(self.of_target(name, hops));
             }
         }
-        let node = carrier(self.model, node);
+        let node = enclosing_value(self.model, node);
         let Some(parent) = self.model.parent(node) else { return fate };
         match parent.kind() {
-            "with_item" => fate.and(self.of_with(parent)),
+            "with_item" => fate.merge(self.of_with(parent)),
             "as_pattern" if is_first(parent, node) => match self.model.parent(parent) {
-                Some(item) if item.kind() == "with_item" => fate.and(self.of_with(item)),
+                Some(item) if item.kind() == "with_item" => fate.merge(self.of_with(item)),
                 _ => {}
             },
             "await" => fate.used = true,
@@ -88,51 +88,51 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
             "lambda" => fate.returned = true,
             "return_statement" => {
                 fate.returned = true;
-                fate.and(self.of_returned(parent, hops));
+                fate.merge(self.of_returned(parent, hops));
             }
-            "yield" => fate.and(self.of_yield(parent)),
-            "attribute" if is_field(parent, "object", node) => fate.and(self.of_attribute(parent, hops)),
-            "argument_list" => fate.and(self.of_argument(parent, node, None, hops)),
+            "yield" => fate.merge(self.of_yield(parent)),
+            "attribute" if is_field(parent, "object", node) => fate.merge(self.of_attribute(parent, hops)),
+            "argument_list" => fate.merge(self.of_argument(parent, node, None, hops)),
             "keyword_argument" if is_field(parent, "value", node) => {
                 let name = parent.child_by_field_name("name").map(|it| self.model.text(it));
                 if let Some(arguments) = self.model.parent(parent) {
-                    fate.and(self.of_argument(arguments, parent, name, hops));
+                    fate.merge(self.of_argument(arguments, parent, name, hops));
                 }
             }
             "assignment" if is_field(parent, "right", node) => {
-                fate.and(self.of_assignment(parent, hops));
+                fate.merge(self.of_assignment(parent, hops));
             }
             "default_parameter" | "typed_default_parameter" if is_field(parent, "value", node) => {
                 fate.kept = true;
                 if let Some(name) = parent.child_by_field_name("name") {
                     let function = self.model.parent(parent).and_then(|it| self.model.parent(it));
                     let scope = function.unwrap_or(name);
-                    fate.and(self.of_name(self.model.text(name), scope, hops));
+                    fate.merge(self.of_name(self.model.text(name), scope, hops));
                 }
             }
             // The value is part of a list or tuple, which is then followed.
-            "expression_list" => fate.and(self.of_part(parent, node, hops)),
-            "list" | "tuple" | "set" | "dictionary" => fate.and(self.at(parent, hops)),
+            "expression_list" => fate.merge(self.of_part(parent, node, hops)),
+            "list" | "tuple" | "set" | "dictionary" => fate.merge(self.uses_at(parent, hops)),
             "pair" => {
                 if let Some(dictionary) = self.model.parent(parent) {
-                    fate.and(self.at(dictionary, hops));
+                    fate.merge(self.uses_at(dictionary, hops));
                 }
             }
             "list_comprehension"
             | "set_comprehension"
             | "dictionary_comprehension"
-            | "generator_expression" => fate.and(self.at(parent, hops)),
+            | "generator_expression" => fate.merge(self.uses_at(parent, hops)),
             "list_splat" | "dictionary_splat" => {
                 if let Some(arguments) = self.model.parent(parent) {
-                    fate.and(self.of_argument(arguments, parent, None, hops));
+                    fate.merge(self.of_argument(arguments, parent, None, hops));
                 }
             }
             "for_statement" | "for_in_clause" if is_field(parent, "right", node) => {
                 if let Some(left) = parent.child_by_field_name("left") {
-                    fate.and(self.of_target(left, hops));
+                    fate.merge(self.of_target(left, hops));
                 }
             }
-            "subscript" if is_field(parent, "value", node) => fate.and(self.at(parent, hops)),
+            "subscript" if is_field(parent, "value", node) => fate.merge(self.uses_at(parent, hops)),
             _ => {}
         }
         fate
@@ -146,12 +146,12 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
         let index = children(list).iter().position(|it| it.id() == node.id());
         match index.and_then(|index| targets.get(index)) {
             Some(target) if targets.len() == children(list).len() => self.of_target(*target, hops),
-            _ => self.at(list, hops),
+            _ => self.uses_at(list, hops),
         }
     }
 
     fn of_with(&self, item: Node<'t>) -> ContextUses {
-        let statement = self.model.above(item).find(|it| it.kind() == "with_statement");
+        let statement = self.model.ancestors(item).find(|it| it.kind() == "with_statement");
         let is_async = statement.is_some_and(|it| self.model.is_async(it));
         ContextUses { entered: is_async, used: !is_async, ..ContextUses::default() }
     }
@@ -171,7 +171,7 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
                 let used = self.model.parent(node).filter(|it| is_field(*it, "attribute", node));
                 let is_inside = (class.start_byte()..class.end_byte()).contains(&node.start_byte());
                 if let Some(used) = used.filter(|_| is_inside) {
-                    fate.and(self.at(used, hops));
+                    fate.merge(self.uses_at(used, hops));
                 }
             }
         }
@@ -197,10 +197,10 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
             "__aexit__" | "__exit__" => ContextUses { entered: true, ..fate },
             "close" | "aclose" => ContextUses { closed: true, ..fate },
             "values" | "items" | "copy" | "get" | "pop" if call.is_some() => match call {
-                Some(call) if self.values.is(call, |value| matches!(value, FlowValue::Many(_))) => {
-                    self.at(call, hops)
+                Some(call) if self.values.any_value(call, |value| matches!(value, FlowValue::Many(_))) => {
+                    self.uses_at(call, hops)
                 }
-                Some(call) if name == "get" || name == "pop" => self.at(call, hops),
+                Some(call) if name == "get" || name == "pop" => self.uses_at(call, hops),
                 _ => ContextUses { used: true, ..fate },
             },
             // The value is then followed as part of the list.
@@ -227,7 +227,7 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
 
     /// Returns true if the entered value is closed somewhere.
     fn is_closed_by_hand(&self, entered: Node<'t>) -> bool {
-        let kept = self.model.above(entered).find(|it| it.kind() == "assignment");
+        let kept = self.model.ancestors(entered).find(|it| it.kind() == "assignment");
         let kept = kept.and_then(|it| it.child_by_field_name("left")).map(|it| self.model.text(it));
         let closes = |node: &Node<'t>| {
             let attribute = self.model.parent(*node).filter(|it| is_field(*it, "attribute", *node));
@@ -261,7 +261,7 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
                 return ContextUses { used: true, ..fate };
             }
             "nullcontext" | "list" | "tuple" | "dict" | "zip" | "enumerate" | "reversed" | "cast" => {
-                return self.at(call, hops);
+                return self.uses_at(call, hops);
             }
             "isinstance" | "repr" | "print" | "len" | "type" | "id" | "bool" | "hasattr" | "callable" => {
                 return fate;
@@ -291,7 +291,7 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
                 | FlowValue::Many(_) => continue,
             };
             if let Some(parameter) = self.parameter(function, list, argument, name, skipped) {
-                fate.and(self.of_name(parameter, function, hops));
+                fate.merge(self.of_name(parameter, function, hops));
             }
         }
         fate
@@ -332,11 +332,11 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
     fn of_assignment(&mut self, assignment: Node<'t>, hops: u32) -> ContextUses {
         let mut fate = ContextUses::default();
         if let Some(left) = assignment.child_by_field_name("left") {
-            fate.and(self.of_target(left, hops));
+            fate.merge(self.of_target(left, hops));
         }
         // This is the inner assignment of `a = b = …`.
         if let Some(outer) = self.model.parent(assignment).filter(|it| it.kind() == "assignment") {
-            fate.and(self.of_assignment(outer, hops));
+            fate.merge(self.of_assignment(outer, hops));
         }
         fate
     }
@@ -362,7 +362,7 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
                     let used = self.model.parent(node).filter(|it| is_field(*it, "attribute", node));
                     let is_inside = (within.start_byte()..within.end_byte()).contains(&node.start_byte());
                     if let Some(used) = used.filter(|it| is_inside && !self.is_target(*it)) {
-                        fate.and(self.at(used, hops));
+                        fate.merge(self.uses_at(used, hops));
                     }
                 }
                 fate
@@ -371,10 +371,10 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
                 let key = target.child_by_field_name("subscript").map(|it| self.model.text(it));
                 let object = target.child_by_field_name("value");
                 let mut fate = ContextUses { kept: true, ..ContextUses::default() };
-                for used in self.model.nodes(&["subscript"]) {
+                for used in self.model.nodes_of_kinds(&["subscript"]) {
                     let its = used.child_by_field_name("subscript").map(|it| self.model.text(it));
                     if its == key && !self.is_target(used) {
-                        fate.and(self.at(used, hops));
+                        fate.merge(self.uses_at(used, hops));
                     }
                 }
                 if let Some(object) = object.filter(|it| it.kind() == "identifier") {
@@ -386,7 +386,7 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
             "pattern_list" | "tuple_pattern" | "list_pattern" | "tuple" | "parenthesized_expression" => {
                 let mut fate = ContextUses::default();
                 for part in children(target) {
-                    fate.and(self.of_target(part, hops));
+                    fate.merge(self.of_target(part, hops));
                 }
                 fate
             }
@@ -415,7 +415,7 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
             let is_own = node.kind() == "attribute"
                 || self.model.lookup(name, node).is_some_and(|(_, found)| found.id() == scope.id());
             if is_own {
-                fate.and(self.at(node, hops));
+                fate.merge(self.uses_at(node, hops));
             }
         }
         fate
@@ -424,7 +424,7 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
     /// Returns true if the node binds a name and does not use it.
     fn is_target(&self, node: Node<'t>) -> bool {
         let mut at = node;
-        for parent in self.model.above(node) {
+        for parent in self.model.ancestors(node) {
             match parent.kind() {
                 "pattern_list" | "tuple_pattern" | "list_pattern" | "list_splat_pattern" => at = parent,
                 "assignment" | "augmented_assignment" | "for_statement" | "for_in_clause" => {

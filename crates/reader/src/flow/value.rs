@@ -10,7 +10,10 @@ use super::believe;
 use super::model::{FileModel, FlowBinding, WithKind, children, is_field};
 use super::table;
 pub(super) use super::things::LibraryObject;
-use super::things::{awaited, elements_by, entered, is_collection, item, made_by, of_method, of_type, part};
+use super::things::{
+    await_values, elements_by, enter_values, is_collection, item_values, made_by, of_method, of_type,
+    unpack_value,
+};
 
 /// Most names and calls through which one value is followed.
 const MAX_DEPTH: u32 = 14;
@@ -24,7 +27,6 @@ pub(super) enum FlowValue<'t> {
     Path(String),
     /// Function or lambda of this file.
     Function(Node<'t>),
-    /// A class of this file.
     Class(Node<'t>),
     /// Instance of a class of this file.
     Object(Node<'t>),
@@ -74,9 +76,9 @@ pub(super) struct FlowValues<'m, 't> {
 
 impl<'m, 't> FlowValues<'m, 't> {
     /// Creates the values of a file. `in_package` is true for a file of aiobotocore.
-    pub(super) fn of(model: &'m FileModel<'t>, in_package: bool) -> Self {
+    pub(super) fn new(model: &'m FileModel<'t>, in_package: bool) -> Self {
         let (mut is_aio, mut is_sync) = (in_package, false);
-        for node in model.nodes(&["import_statement", "import_from_statement"]) {
+        for node in model.nodes_of_kinds(&["import_statement", "import_from_statement"]) {
             let from = node.child_by_field_name("module_name").map(|it| model.text(it));
             let mut cursor = node.walk();
             let named = node.children_by_field_name("name", &mut cursor).map(|it| model.text(it));
@@ -93,27 +95,27 @@ impl<'m, 't> FlowValues<'m, 't> {
             let name = class.child_by_field_name("name").map(|it| model.text(it).trim_start_matches('_'));
             name.is_some_and(|name| ["Aio", "AIO", "Anyio"].iter().any(|it| name.starts_with(it)))
         };
-        is_aio |= model.nodes(&["class_definition"]).iter().any(is_override);
+        is_aio |= model.nodes_of_kinds(&["class_definition"]).iter().any(is_override);
         let (known, active) = (RefCell::default(), RefCell::default());
         Self { model, is_aio, is_sync, known, active }
     }
 
     /// Returns the values that an expression may have.
     pub(super) fn of_node(&self, node: Node<'t>) -> Vec<FlowValue<'t>> {
-        self.values(node, MAX_DEPTH)
+        self.resolve_values(node, MAX_DEPTH)
     }
 
     /// Returns true if an expression may have a value that matches.
-    pub(super) fn is(&self, node: Node<'t>, wanted: impl Fn(&FlowValue<'t>) -> bool) -> bool {
+    pub(super) fn any_value(&self, node: Node<'t>, wanted: impl Fn(&FlowValue<'t>) -> bool) -> bool {
         self.of_node(node).iter().any(wanted)
     }
 
     /// Returns true if an expression may be one of these library objects.
     pub(super) fn is_thing(&self, node: Node<'t>, things: &[LibraryObject]) -> bool {
-        self.is(node, |value| matches!(value, FlowValue::Thing(thing) if things.contains(thing)))
+        self.any_value(node, |value| matches!(value, FlowValue::Thing(thing) if things.contains(thing)))
     }
 
-    fn values(&self, node: Node<'t>, depth: u32) -> Vec<FlowValue<'t>> {
+    fn resolve_values(&self, node: Node<'t>, depth: u32) -> Vec<FlowValue<'t>> {
         if let Some((known, values)) = self.known.borrow().get(&node.id())
             && *known >= depth
         {
@@ -130,33 +132,36 @@ impl<'m, 't> FlowValues<'m, 't> {
     }
 
     fn values_anew(&self, node: Node<'t>, depth: u32) -> Vec<FlowValue<'t>> {
-        let Some(depth) = depth.checked_sub(1).filter(|_| self.model.step()) else { return Vec::new() };
+        let Some(depth) = depth.checked_sub(1).filter(|_| self.model.spend_step()) else { return Vec::new() };
         let field = |name: &str| node.child_by_field_name(name);
-        let of = |node: Option<Node<'t>>| node.map(|node| self.values(node, depth)).unwrap_or_default();
+        let of =
+            |node: Option<Node<'t>>| node.map(|node| self.resolve_values(node, depth)).unwrap_or_default();
         let mut values = match node.kind() {
             "identifier" => self.of_name(node, depth),
             "attribute" => self.of_attribute(node, depth),
             "call" => self.of_call(node, depth),
-            "await" => awaited(of(node.named_child(0))),
+            "await" => await_values(of(node.named_child(0))),
             "parenthesized_expression" | "expression_list" => of(children(node).first().copied()),
             "named_expression" => of(field("value")),
             "lambda" => vec![FlowValue::Function(node)],
             "conditional_expression" => {
                 let parts = children(node);
                 let ends = parts.first().into_iter().chain(parts.get(2));
-                ends.flat_map(|it| self.values(*it, depth)).collect()
+                ends.flat_map(|it| self.resolve_values(*it, depth)).collect()
             }
             "boolean_operator" => {
                 let sides = field("left").into_iter().chain(field("right"));
-                sides.flat_map(|it| self.values(it, depth)).collect()
+                sides.flat_map(|it| self.resolve_values(it, depth)).collect()
             }
             "list" | "tuple" | "set" => {
                 let parts = children(node);
-                vec![FlowValue::Many(parts.into_iter().flat_map(|it| self.values(it, depth)).collect())]
+                vec![FlowValue::Many(
+                    parts.into_iter().flat_map(|it| self.resolve_values(it, depth)).collect(),
+                )]
             }
             "dictionary" => {
                 let pairs = children(node).into_iter().filter_map(|it| it.child_by_field_name("value"));
-                vec![FlowValue::Many(pairs.flat_map(|it| self.values(it, depth)).collect())]
+                vec![FlowValue::Many(pairs.flat_map(|it| self.resolve_values(it, depth)).collect())]
             }
             "list_comprehension" | "set_comprehension" | "generator_expression" => {
                 vec![FlowValue::Many(of(field("body")))]
@@ -166,7 +171,7 @@ impl<'m, 't> FlowValues<'m, 't> {
             }
             "subscript" => {
                 let key = field("subscript").map(|it| self.model.text(it)).unwrap_or_default();
-                of(field("value")).into_iter().flat_map(|value| item(value, key)).collect()
+                of(field("value")).into_iter().flat_map(|value| item_values(value, key)).collect()
             }
             _ => Vec::new(),
         };
@@ -182,25 +187,27 @@ impl<'m, 't> FlowValues<'m, 't> {
         if let Some(class) = self.model.class_of_self(node) {
             return vec![if name == "cls" { FlowValue::Class(class) } else { FlowValue::Object(class) }];
         }
-        bound.iter().flat_map(|bound| self.bound(*bound, depth)).collect()
+        bound.iter().flat_map(|bound| self.binding_values(*bound, depth)).collect()
     }
 
     /// Returns the values of a binding.
-    pub(super) fn bound(&self, bound: FlowBinding<'t>, depth: u32) -> Vec<FlowValue<'t>> {
+    pub(super) fn binding_values(&self, bound: FlowBinding<'t>, depth: u32) -> Vec<FlowValue<'t>> {
         match bound {
-            FlowBinding::To(node) => self.values(node, depth),
-            FlowBinding::Part(node) => self.values(node, depth).into_iter().flat_map(part).collect(),
+            FlowBinding::To(node) => self.resolve_values(node, depth),
+            FlowBinding::Part(node) => {
+                self.resolve_values(node, depth).into_iter().flat_map(unpack_value).collect()
+            }
             FlowBinding::Entered(node, how) => {
-                let given = self.values(node, depth);
+                let given = self.resolve_values(node, depth);
                 if given.is_empty() && how == WithKind::Async && self.is_aio && self.is_client_by_name(node) {
                     return vec![FlowValue::Thing(LibraryObject::Client)];
                 }
-                entered(given, how)
+                enter_values(given, how)
             }
             FlowBinding::Parameter(node) => {
                 let annotated =
-                    node.child_by_field_name("type").map(|it| self.annotated(it)).unwrap_or_default();
-                let default = node.child_by_field_name("value").map(|it| self.values(it, depth));
+                    node.child_by_field_name("type").map(|it| self.annotation_values(it)).unwrap_or_default();
+                let default = node.child_by_field_name("value").map(|it| self.resolve_values(it, depth));
                 let given: Vec<FlowValue<'t>> =
                     annotated.into_iter().chain(default.unwrap_or_default()).collect();
                 if given.is_empty() { self.given_to(node, depth) } else { given }
@@ -210,7 +217,7 @@ impl<'m, 't> FlowValues<'m, 't> {
             }
             FlowBinding::Definition(node) => vec![FlowValue::Function(node)],
             FlowBinding::Import(name, from, is_head) => {
-                vec![FlowValue::Path(self.imported(name, from, is_head))]
+                vec![FlowValue::Path(self.imported_path(name, from, is_head))]
             }
             FlowBinding::Unknown => Vec::new(),
         }
@@ -250,13 +257,13 @@ impl<'m, 't> FlowValues<'m, 't> {
             let is_plain =
                 |it: &&Node<'t>| !matches!(it.kind(), "keyword_argument" | "list_splat" | "dictionary_splat");
             if let Some(argument) = named.or_else(|| arguments.get(index).filter(is_plain).copied()) {
-                found.extend(self.values(argument, depth));
+                found.extend(self.resolve_values(argument, depth));
             }
         }
         found
     }
 
-    fn imported(&self, name: Node<'t>, from: Option<Node<'t>>, is_head: bool) -> String {
+    fn imported_path(&self, name: Node<'t>, from: Option<Node<'t>>, is_head: bool) -> String {
         let name = self.model.text(name);
         match from {
             Some(from) => format!("{}.{name}", self.model.text(from)),
@@ -266,7 +273,7 @@ impl<'m, 't> FlowValues<'m, 't> {
     }
 
     /// Returns the values of an annotation's type.
-    fn annotated(&self, annotation: Node<'t>) -> Vec<FlowValue<'t>> {
+    fn annotation_values(&self, annotation: Node<'t>) -> Vec<FlowValue<'t>> {
         let mut found = Vec::new();
         let mut named = |path: &str| {
             if let Some(thing) = of_type(path) {
@@ -274,7 +281,7 @@ impl<'m, 't> FlowValues<'m, 't> {
             }
         };
         for name in self.model.nodes_in(annotation, &["identifier", "attribute"]) {
-            for value in self.values(name, 3) {
+            for value in self.resolve_values(name, 3) {
                 match value {
                     FlowValue::Path(path) => named(&path),
                     FlowValue::Class(class) => return vec![FlowValue::Object(class)],
@@ -296,7 +303,7 @@ impl<'m, 't> FlowValues<'m, 't> {
             {
                 let known = self.model.lookup(name, self.model.root());
                 let paths = known.into_iter().flat_map(|(bound, _)| bound.to_vec());
-                for value in paths.flat_map(|bound| self.bound(bound, 2)) {
+                for value in paths.flat_map(|bound| self.binding_values(bound, 2)) {
                     if let FlowValue::Path(path) = value {
                         named(&path);
                     }
@@ -314,11 +321,11 @@ impl<'m, 't> FlowValues<'m, 't> {
         };
         let name = self.model.text(attribute);
         let mut found = Vec::new();
-        for value in self.values(object, depth) {
+        for value in self.resolve_values(object, depth) {
             match value {
                 FlowValue::Path(path) => found.push(FlowValue::Path(format!("{path}.{name}"))),
                 FlowValue::Object(class) | FlowValue::Class(class) => {
-                    found.extend(self.member(class, name, depth));
+                    found.extend(self.member_values(class, name, depth));
                 }
                 FlowValue::Thing(LibraryObject::Resource) if is_collection(name) => {
                     found.push(FlowValue::Thing(LibraryObject::Collection));
@@ -351,8 +358,8 @@ impl<'m, 't> FlowValues<'m, 't> {
     }
 
     /// Returns the values of a member of a class of this file, or of one of its bases in this file.
-    pub(super) fn member(&self, class: Node<'t>, name: &str, depth: u32) -> Vec<FlowValue<'t>> {
-        let Some(depth) = depth.checked_sub(1).filter(|_| self.model.step()) else { return Vec::new() };
+    pub(super) fn member_values(&self, class: Node<'t>, name: &str, depth: u32) -> Vec<FlowValue<'t>> {
+        let Some(depth) = depth.checked_sub(1).filter(|_| self.model.spend_step()) else { return Vec::new() };
         let own: Vec<FlowBinding<'t>> = self.model.members(class, name).collect();
         let mut found = Vec::new();
         for bound in &own {
@@ -366,19 +373,20 @@ impl<'m, 't> FlowValues<'m, 't> {
                 | FlowBinding::Parameter(_)
                 | FlowBinding::Definition(_)
                 | FlowBinding::Import(..)
-                | FlowBinding::Unknown => found.extend(self.bound(*bound, depth)),
+                | FlowBinding::Unknown => found.extend(self.binding_values(*bound, depth)),
             }
         }
         if own.is_empty() {
             for base in self.bases(class) {
-                for value in self.values(base, depth) {
+                for value in self.resolve_values(base, depth) {
                     match value {
                         FlowValue::Class(base) if base.id() != class.id() => {
-                            found.extend(self.member(base, name, depth));
+                            found.extend(self.member_values(base, name, depth));
                         }
                         FlowValue::Path(path) => {
                             found.extend(
-                                of_type(&path).map(|thing| FlowValue::Method(thing, leak(name, self.model))),
+                                of_type(&path)
+                                    .map(|thing| FlowValue::Method(thing, intern_name(name, self.model))),
                             );
                         }
                         FlowValue::Class(_)
@@ -424,15 +432,16 @@ impl<'m, 't> FlowValues<'m, 't> {
 
     /// Returns the values that a call of a function of this file gives.
     fn given_by(&self, function: Node<'t>, depth: u32) -> Vec<FlowValue<'t>> {
-        let yields = self.model.yields(function);
+        let yields = self.model.yielded_values(function);
         if !yields.is_empty() {
             let given = yields.into_iter().filter_map(|it| it.named_child(0));
-            let given: Vec<FlowValue<'t>> = given.flat_map(|it| self.values(it, depth)).collect();
+            let given: Vec<FlowValue<'t>> = given.flat_map(|it| self.resolve_values(it, depth)).collect();
             let is_context = self.is_context_manager(function);
             return vec![if is_context { FlowValue::Context(given) } else { FlowValue::Many(given) }];
         }
-        let returned = self.model.returned(function);
-        let given: Vec<FlowValue<'t>> = returned.into_iter().flat_map(|it| self.values(it, depth)).collect();
+        let returned = self.model.returned_values(function);
+        let given: Vec<FlowValue<'t>> =
+            returned.into_iter().flat_map(|it| self.resolve_values(it, depth)).collect();
         if function.kind() == "function_definition" && self.model.is_async(function) {
             return vec![FlowValue::Coroutine(given)];
         }
@@ -442,25 +451,27 @@ impl<'m, 't> FlowValues<'m, 't> {
     fn of_call(&self, node: Node<'t>, depth: u32) -> Vec<FlowValue<'t>> {
         let Some(callee) = node.child_by_field_name("function") else { return Vec::new() };
         let arguments = node.child_by_field_name("arguments").map(children).unwrap_or_default();
-        let first = || arguments.first().map(|it| self.values(*it, depth)).unwrap_or_default();
+        let first = || arguments.first().map(|it| self.resolve_values(*it, depth)).unwrap_or_default();
         let name = last_name(self.model, callee);
         match name {
-            "enter_async_context" => return vec![FlowValue::Coroutine(entered(first(), WithKind::Async))],
-            "enter_context" => return entered(first(), WithKind::Plain),
+            "enter_async_context" => {
+                return vec![FlowValue::Coroutine(enter_values(first(), WithKind::Async))];
+            }
+            "enter_context" => return enter_values(first(), WithKind::Plain),
             "__aenter__" => {
                 let object = callee.child_by_field_name("object");
-                let given = object.map(|it| entered(self.values(it, depth), WithKind::Async));
+                let given = object.map(|it| enter_values(self.resolve_values(it, depth), WithKind::Async));
                 return vec![FlowValue::Coroutine(given.unwrap_or_default())];
             }
             "get" | "pop" if callee.kind() == "attribute" => {
                 let object = callee.child_by_field_name("object");
                 let key = arguments.first().filter(|it| it.kind() == "string");
                 let of_answer = |(object, key): (Node<'t>, &Node<'t>)| {
-                    let answers = self.values(object, depth).into_iter();
+                    let answers = self.resolve_values(object, depth).into_iter();
                     let answers = answers.filter(|it| {
                         matches!(it, FlowValue::Thing(LibraryObject::Answer | LibraryObject::Streamed(_)))
                     });
-                    answers.flat_map(|it| item(it, self.model.text(*key))).collect::<Vec<_>>()
+                    answers.flat_map(|it| item_values(it, self.model.text(*key))).collect::<Vec<_>>()
                 };
                 let given = object.zip(key).map(of_answer).unwrap_or_default();
                 if !given.is_empty() {
@@ -472,12 +483,12 @@ impl<'m, 't> FlowValues<'m, 't> {
         if self.is_inherited(callee, name) {
             return vec![FlowValue::Coroutine(Vec::new())];
         }
-        let callees = self.values(callee, depth);
+        let callees = self.resolve_values(callee, depth);
         let is_known = callees.iter().any(|it| matches!(it, FlowValue::Method(..) | FlowValue::Class(_)));
         let mut found = Vec::new();
         for value in callees {
             let FlowValue::Path(path) = value else {
-                found.extend(self.made(value, depth));
+                found.extend(self.call_values(value, depth));
                 continue;
             };
             match path.as_str() {
@@ -485,43 +496,43 @@ impl<'m, 't> FlowValues<'m, 't> {
                     found.push(FlowValue::Context(first()));
                 }
                 "functools.partial" => {
-                    let made = first().into_iter().flat_map(|it| self.made(it, depth));
+                    let made = first().into_iter().flat_map(|it| self.call_values(it, depth));
                     found.push(FlowValue::Maker(made.collect()));
                 }
                 "asyncio.wait_for" | "asyncio.shield" => found.extend(first()),
                 "asyncio.gather" => {
                     let each = arguments.iter().flat_map(|it| match it.kind() {
-                        "list_splat" => self.splat(*it, depth),
-                        _ => self.values(*it, depth),
+                        "list_splat" => self.splat_values(*it, depth),
+                        _ => self.resolve_values(*it, depth),
                     });
-                    found.push(FlowValue::Coroutine(vec![FlowValue::Many(awaited(each.collect()))]));
+                    found.push(FlowValue::Coroutine(vec![FlowValue::Many(await_values(each.collect()))]));
                 }
                 "map" => {
-                    let made = first().into_iter().flat_map(|it| self.made(it, depth));
+                    let made = first().into_iter().flat_map(|it| self.call_values(it, depth));
                     found.push(FlowValue::Many(made.collect()));
                 }
                 "list" | "tuple" | "sorted" | "reversed" | "iter" => found.extend(first()),
                 "typing.cast" | "cast" => {
-                    let given = arguments.get(1).map(|it| self.values(*it, depth));
+                    let given = arguments.get(1).map(|it| self.resolve_values(*it, depth));
                     found.extend(given.unwrap_or_default());
                 }
                 path => found.extend(made_by(path)),
             }
         }
         if found.is_empty() && !is_known {
-            return self.believed(callee, name, &arguments);
+            return self.guess_values(callee, name, &arguments);
         }
         found
     }
 
     /// Returns the values of `*many`.
-    fn splat(&self, node: Node<'t>, depth: u32) -> Vec<FlowValue<'t>> {
-        let many = node.named_child(0).map(|it| self.values(it, depth)).unwrap_or_default();
-        many.into_iter().flat_map(part).collect()
+    fn splat_values(&self, node: Node<'t>, depth: u32) -> Vec<FlowValue<'t>> {
+        let many = node.named_child(0).map(|it| self.resolve_values(it, depth)).unwrap_or_default();
+        many.into_iter().flat_map(unpack_value).collect()
     }
 
     /// Returns true if a base class of aiobotocore has a coroutine of this name.
-    pub(super) fn inherits(&self, class: Node<'t>, name: &str) -> bool {
+    pub(super) fn inherits_coroutine(&self, class: Node<'t>, name: &str) -> bool {
         self.bases(class).into_iter().any(|base| {
             let base = self.model.text(base);
             table::has_coroutine(base.rsplit('.').next().unwrap_or(base), name)
@@ -535,11 +546,11 @@ impl<'m, 't> FlowValues<'m, 't> {
         let Some(object) = object.map(|it| self.model.text(it)) else { return false };
         let Some(class) = self.model.class_around(callee) else { return false };
         let is_own = object == "self" && self.model.members(class, name).next().is_none();
-        (is_own || object == "super()") && self.inherits(class, name)
+        (is_own || object == "super()") && self.inherits_coroutine(class, name)
     }
 
     /// Returns the values that a call of a value gives.
-    fn made(&self, value: FlowValue<'t>, depth: u32) -> Vec<FlowValue<'t>> {
+    fn call_values(&self, value: FlowValue<'t>, depth: u32) -> Vec<FlowValue<'t>> {
         match value {
             FlowValue::Path(path) => made_by(&path),
             FlowValue::Function(function) => self.given_by(function, depth),
@@ -556,7 +567,7 @@ impl<'m, 't> FlowValues<'m, 't> {
 }
 
 /// Returns a text with the file's lifetime that equals the name.
-fn leak<'t>(name: &str, model: &FileModel<'t>) -> &'t str {
+fn intern_name<'t>(name: &str, model: &FileModel<'t>) -> &'t str {
     model.mentions(name).first().map(|it| model.text(*it)).unwrap_or_default()
 }
 
@@ -571,7 +582,7 @@ pub(super) fn last_name<'t>(model: &FileModel<'t>, callee: Node<'t>) -> &'t str 
 
 /// Returns the outermost node that has the same value as this one. It goes through parentheses, `or`, `if …
 /// else` and an assignment expression.
-pub(super) fn carrier<'t>(model: &FileModel<'t>, node: Node<'t>) -> Node<'t> {
+pub(super) fn enclosing_value<'t>(model: &FileModel<'t>, node: Node<'t>) -> Node<'t> {
     let mut at = node;
     while let Some(parent) = model.parent(at) {
         let carries = match parent.kind() {

@@ -19,23 +19,25 @@ pub(crate) fn read(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport 
     let mut collected = DiagnosticCollector::new();
     let Some(text) = decode::document(bytes, &mut collected) else { return collected.finish() };
     let paths = PathResolver::new(input);
-    let mut parts = XmlParts::of(&text);
+    let mut parts = XmlParts::new(&text);
     let (mut file, mut is_seen) = (String::new(), false);
     let mut is_crash = false;
     loop {
-        match parts.part() {
+        match parts.next_part() {
             Ok(Some(XmlPart::Start(element))) => match element.name.as_str() {
                 "checkstyle" => is_seen = true,
                 "file" => file = element.get("name").unwrap_or_default().to_owned(),
-                "error" => error(&file, &element, &paths, input, &mut collected),
+                "error" => read_error(&file, &element, &paths, input, &mut collected),
                 "exception" => is_crash = true,
                 _ => {}
             },
             // Checkstyle prints a stack trace of its own failure on a file.
             Ok(Some(XmlPart::Text(text))) if is_crash => {
                 let text = text.trim().lines().next().unwrap_or_default();
-                collected
-                    .problem(ProblemKind::Tool, &format!("{}: {file}: {text}", input.tool_or("checkstyle")));
+                collected.add_problem(
+                    ProblemKind::Tool,
+                    &format!("{}: {file}: {text}", input.tool_or("checkstyle")),
+                );
                 is_crash = false;
             }
             Ok(Some(XmlPart::End(name))) => {
@@ -47,19 +49,19 @@ pub(crate) fn read(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport 
             Ok(Some(XmlPart::Text(_))) => {}
             Ok(None) => break,
             Err(error) => {
-                collected.problem(ProblemKind::Unreadable, &error);
+                collected.add_problem(ProblemKind::Unreadable, &error);
                 is_seen = true;
                 break;
             }
         }
     }
     if !is_seen {
-        collected.problem(ProblemKind::Unreadable, "no element `checkstyle`");
+        collected.add_problem(ProblemKind::Unreadable, "no element `checkstyle`");
     }
     collected.finish()
 }
 
-fn error(
+fn read_error(
     file: &str,
     element: &XmlElement,
     paths: &PathResolver,
@@ -72,14 +74,14 @@ fn error(
     }
     let (line, column) = (element.number("line"), element.number("column"));
     let written = Some(file).filter(|file| !file.is_empty()).ok_or(PathError::Missing);
-    let path = match written.and_then(|file| paths.path(file)) {
+    let path = match written.and_then(|file| paths.resolve(file)) {
         Ok(path) => path,
-        Err(error) => return collected.unplaced(&error, &format!("line {line}: {error}")),
+        Err(error) => return collected.add_unplaced(&error, &format!("line {line}: {error}")),
     };
-    let range = DiagnosticRange::at(line, column, ColumnUnit::CodePoint);
+    let range = DiagnosticRange::from_position(line, column, ColumnUnit::CodePoint);
     let message = element.get("message").unwrap_or_default();
     let mut diagnostic = Diagnostic::new(input.tool_or("checkstyle"), path, range, message);
-    diagnostic.rule = element.get("source").map(rule);
+    diagnostic.rule = element.get("source").map(rule_name);
     diagnostic.level = match element.get("severity").unwrap_or_default() {
         "error" | "fatal" => DiagnosticLevel::Error,
         "info" | "note" | "refactor" | "convention" => DiagnosticLevel::Note,
@@ -90,7 +92,7 @@ fn error(
 
 /// Returns the rule's name as in a configuration: `ConstantName` for the class
 /// `…checks.naming.ConstantNameCheck`.
-fn rule(source: &str) -> String {
+fn rule_name(source: &str) -> String {
     let Some(rest) = PREFIXES.iter().find_map(|prefix| source.strip_prefix(prefix)) else {
         return source.to_owned();
     };

@@ -3,8 +3,8 @@
 use crate::output::decode;
 use crate::output::format::{OutputContext, OutputFormat};
 use crate::output::known;
-use crate::output::read::read;
-use crate::output::recognize::recognize;
+use crate::output::read::read_output;
+use crate::output::recognize::recognize_format;
 use crate::output::report::DiagnosticReport;
 
 /// Most bytes of a text by which its format is recognised.
@@ -15,10 +15,10 @@ const ALIKE: [&str; 4] = ["gcc", "unix", "phpstan", "govet"];
 /// Returns the format of an output. The name may be that of a format, or that of a tool, which allows all
 /// formats that the tool prints. Without a name the content decides. Returns `None` for an unknown name or
 /// content.
-pub fn choose(name: Option<&str>, bytes: &[u8]) -> Option<OutputFormat> {
-    let Some(name) = name else { return recognize(bytes).or_else(|| of_lines(bytes)) };
+pub fn choose_format(name: Option<&str>, bytes: &[u8]) -> Option<OutputFormat> {
+    let Some(name) = name else { return recognize_format(bytes).or_else(|| of_lines(bytes)) };
     let named = OutputFormat::parse(name);
-    let found = recognize(bytes);
+    let found = recognize_format(bytes);
     let tool = named.map_or_else(|| Some(name), |format| format.tool()).filter(|tool| is_tool(tool));
     let Some(tool) = tool else { return named };
     match found {
@@ -27,24 +27,24 @@ pub fn choose(name: Option<&str>, bytes: &[u8]) -> Option<OutputFormat> {
         Some(_) | None => named
             .filter(|named| !named.is_lines())
             .or_else(|| of_documents(tool, bytes))
-            .or_else(|| best(lines().filter(|format| has_tool(*format, tool)), bytes).or(named))
+            .or_else(|| best_format(line_formats().filter(|format| has_tool(*format, tool)), bytes).or(named))
             .or_else(|| lines_of(tool).filter(|_| !begins_document(bytes)))
-            .or_else(|| OutputFormat::all().find(|format| has_tool(*format, tool)))
-            .or_else(|| OutputFormat::parse(&known::find(tool)?.format)),
+            .or_else(|| OutputFormat::all_formats().find(|format| has_tool(*format, tool)))
+            .or_else(|| OutputFormat::parse(&known::find_tool(tool)?.format)),
     }
 }
 
 /// Returns true if the name is that of a tool with known formats.
 pub fn is_tool(name: &str) -> bool {
-    OutputFormat::all().any(|format| has_tool(format, name)) || known::find(name).is_some()
+    OutputFormat::all_formats().any(|format| has_tool(format, name)) || known::find_tool(name).is_some()
 }
 
 fn has_tool(format: OutputFormat, name: &str) -> bool {
     format.tool().is_some_and(|tool| tool.eq_ignore_ascii_case(name.trim()))
 }
 
-fn lines() -> impl Iterator<Item = OutputFormat> {
-    OutputFormat::all().filter(|format| format.is_lines())
+fn line_formats() -> impl Iterator<Item = OutputFormat> {
+    OutputFormat::all_formats().filter(|format| format.is_lines())
 }
 
 /// Returns the format of a text of lines, if exactly one format understands all of it.
@@ -52,10 +52,10 @@ fn of_lines(bytes: &[u8]) -> Option<OutputFormat> {
     let sample = bytes.get(..MAX_SAMPLE_BYTES).unwrap_or(bytes);
     let end = if sample.len() < bytes.len() { memchr::memrchr(b'\n', sample)? } else { sample.len() };
     let text = decode::text(sample.get(..end)?);
-    let candidates = lines().filter(|format| !ALIKE.contains(&format.as_str()));
+    let candidates = line_formats().filter(|format| !ALIKE.contains(&format.as_str()));
     let mut whole = candidates.filter(|format| {
         let DiagnosticReport { diagnostics, problems, other_lines, .. } =
-            read(*format, text.as_bytes(), &OutputContext::default());
+            read_output(*format, text.as_bytes(), &OutputContext::default());
         !diagnostics.is_empty() && problems.is_empty() && other_lines.is_empty()
     });
     whole.next().filter(|_| whole.next().is_none())
@@ -63,7 +63,7 @@ fn of_lines(bytes: &[u8]) -> Option<OutputFormat> {
 
 /// Returns the shared format in which this tool prints lines.
 fn lines_of(tool: &str) -> Option<OutputFormat> {
-    OutputFormat::parse(&known::find(tool)?.lines)
+    OutputFormat::parse(&known::find_tool(tool)?.lines)
 }
 
 /// Returns true if the text begins as JSON or XML.
@@ -77,14 +77,15 @@ fn of_documents(tool: &str, bytes: &[u8]) -> Option<OutputFormat> {
     if !begins_document(bytes) {
         return None;
     }
-    let mut documents = OutputFormat::all().filter(|format| has_tool(*format, tool) && !format.is_lines());
-    documents.find(|format| read(*format, bytes, &OutputContext::default()).problems.is_empty())
+    let mut documents =
+        OutputFormat::all_formats().filter(|format| has_tool(*format, tool) && !format.is_lines());
+    documents.find(|format| read_output(*format, bytes, &OutputContext::default()).problems.is_empty())
 }
 
 /// Returns the format that understands the most lines; the first of several.
-fn best(formats: impl Iterator<Item = OutputFormat>, bytes: &[u8]) -> Option<OutputFormat> {
+fn best_format(formats: impl Iterator<Item = OutputFormat>, bytes: &[u8]) -> Option<OutputFormat> {
     let understood = |format: &OutputFormat| {
-        let report = read(*format, bytes, &OutputContext::default());
+        let report = read_output(*format, bytes, &OutputContext::default());
         (report.diagnostics.len() as u64 + report.left_out, std::cmp::Reverse(report.more_lines))
     };
     let mut formats: Vec<OutputFormat> = formats.collect();

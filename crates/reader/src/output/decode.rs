@@ -10,7 +10,7 @@ use crate::output::report::{DiagnosticCollector, MAX_INPUT_BYTES, ProblemKind};
 pub(crate) fn document<'a>(bytes: &'a [u8], collected: &mut DiagnosticCollector) -> Option<Cow<'a, str>> {
     if bytes.len() > MAX_INPUT_BYTES {
         let (size, most) = (bytes.len(), MAX_INPUT_BYTES);
-        collected.problem(
+        collected.add_problem(
             ProblemKind::Bound,
             &format!("the output has {size} bytes, and at most {most} are read"),
         );
@@ -26,7 +26,7 @@ pub(crate) fn lines<'a>(bytes: &'a [u8], collected: &mut DiagnosticCollector) ->
         return text(bytes);
     };
     let (size, most) = (bytes.len(), MAX_INPUT_BYTES);
-    collected.problem(
+    collected.add_problem(
         ProblemKind::Bound,
         &format!("the output has {size} bytes: only the lines of the first {most} are read"),
     );
@@ -40,7 +40,7 @@ pub(crate) fn lines<'a>(bytes: &'a [u8], collected: &mut DiagnosticCollector) ->
 /// Otherwise the text is UTF-8, with U+FFFD in place of invalid bytes.
 pub fn text(bytes: &[u8]) -> Cow<'_, str> {
     let is_marked = bytes.starts_with(b"\xFF\xFE") || bytes.starts_with(b"\xFE\xFF");
-    if is_marked && let Some(text) = DecodedContent::of(bytes.to_vec()).into_text() {
+    if is_marked && let Some(text) = DecodedContent::from_bytes(bytes.to_vec()).into_text() {
         let text = String::from_utf8_lossy(&text).into_owned();
         return Cow::Owned(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text));
     }

@@ -41,7 +41,7 @@ pub(crate) fn document<'de, T: Deserialize<'de>>(
         match TOTALS.as_ref().and_then(|totals| totals.captures(line)) {
             Some(groups) => {
                 if let Some(total) = groups.name("total").and_then(|total| total.as_str().parse().ok()) {
-                    collected.expect(total);
+                    collected.expect_total(total);
                 }
             }
             None => collected.other_line(line),
@@ -56,7 +56,7 @@ pub(crate) fn document<'de, T: Deserialize<'de>>(
 /// # Errors
 ///
 /// The text is not an array, or is damaged after the last entry that was passed.
-pub(crate) fn each<'de>(
+pub(crate) fn for_each_entry<'de>(
     text: &'de str,
     take: impl FnMut(usize, &'de RawValue) -> ControlFlow<()>,
 ) -> serde_json::Result<()> {
@@ -103,7 +103,7 @@ impl<T, const MOST: usize> Default for BoundedList<T, MOST> {
 
 impl<T, const MOST: usize> BoundedList<T, MOST> {
     /// Returns the entry at this index, or `None` for a negative one, which SARIF uses for "not set".
-    pub(crate) fn at(&self, index: i64) -> Option<&T> {
+    pub(crate) fn get(&self, index: i64) -> Option<&T> {
         self.0.get(usize::try_from(index).ok()?)?.as_ref()
     }
 
@@ -202,12 +202,12 @@ pub(crate) struct WholeNumber(pub(crate) i64);
 impl WholeNumber {
     /// Returns the number as a line or a column: 0 for a negative one, and the largest `u32` for a larger
     /// one.
-    pub(crate) fn count(self) -> u32 {
+    pub(crate) fn to_count(self) -> u32 {
         u32::try_from(self.0.max(0)).unwrap_or(u32::MAX)
     }
 
     /// Returns the number as an offset or a length, or `None` for a negative one.
-    pub(crate) fn offset(self) -> Option<u64> {
+    pub(crate) fn to_offset(self) -> Option<u64> {
         u64::try_from(self.0).ok()
     }
 }

@@ -12,7 +12,7 @@ pub(crate) struct FileNames<'a> {
 
 impl<'a> FileNames<'a> {
     /// Indexes these files by name.
-    pub(crate) fn of(files: &'a [RepoPath]) -> Self {
+    pub(crate) fn new(files: &'a [RepoPath]) -> Self {
         let mut by_name: HashMap<&[u8], Vec<&RepoPath>> = HashMap::new();
         for file in files {
             let name = file.as_bytes().rsplit(|byte| *byte == b'/').next().unwrap_or_default();

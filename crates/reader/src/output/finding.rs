@@ -13,7 +13,7 @@ use crate::output::range::DiagnosticRange;
 use crate::output::resolve::{ByteEdit, FileText, RangeError, resolve_fix};
 use crate::output::text;
 use crate::redact::QuotedSecrets;
-use crate::snippet::{SecretRanges, snippet};
+use crate::snippet::{SecretRanges, render_snippet};
 
 /// Most bytes of a suggestion.
 const MAX_SUGGESTION_BYTES: usize = 8 << 10;
@@ -88,7 +88,7 @@ pub struct FindingMapper<'a> {
 impl<'a> FindingMapper<'a> {
     /// Searches the file for secrets, once.
     pub fn new(file: &'a FileText<'a>, mapping: &'a DiagnosticMapping) -> Self {
-        Self { file, quoted: QuotedSecrets::of(&String::from_utf8_lossy(file.bytes())), mapping }
+        Self { file, quoted: QuotedSecrets::from_text(&String::from_utf8_lossy(file.bytes())), mapping }
     }
 
     /// Converts a diagnostic of this file to a finding. No text of it contains a secret of the file, or one
@@ -98,15 +98,15 @@ impl<'a> FindingMapper<'a> {
     /// # Errors
     ///
     /// The place is not in the file.
-    pub fn finding(&self, diagnostic: &Diagnostic) -> Result<RawFinding, RangeError> {
-        let (first, last) = self.file.lines(&diagnostic.range)?;
+    pub fn map_diagnostic(&self, diagnostic: &Diagnostic) -> Result<RawFinding, RangeError> {
+        let (first, last) = self.file.range_lines(&diagnostic.range)?;
         let rule = rule_name(&diagnostic.tool, diagnostic.rule.as_deref(), &self.mapping.reserved);
         let is_short = |fix: &&ToolFix| fix.edits.len() <= MAX_SUGGESTED_EDITS;
         let suggestion = diagnostic.fixes.iter().filter(is_short).find_map(|fix| {
             let edits = resolve_fix(fix, &diagnostic.path, self.file).ok()?;
             let suggestion = whole_lines(self.file, first, last, &edits)?;
             // A suggestion never contains a secret.
-            (self.hidden(&suggestion) == suggestion).then_some(SuggestedFix { replacement: suggestion })
+            (self.hide_secrets(&suggestion) == suggestion).then_some(SuggestedFix { replacement: suggestion })
         });
         let snippet = self.snippet(&diagnostic.range, first, last);
         // A fingerprint of lines would allow a reader to guess the text that is cut from them.
@@ -124,8 +124,8 @@ impl<'a> FindingMapper<'a> {
             },
             severity: self.mapping.severity(diagnostic, &rule),
             category: self.mapping.category(diagnostic, &rule),
-            title: title(&self.hidden(&diagnostic.message)),
-            body: self.hidden(&body(diagnostic, known::find(&diagnostic.tool))),
+            title: finding_title(&self.hide_secrets(&diagnostic.message)),
+            body: self.hide_secrets(&finding_body(diagnostic, known::find_tool(&diagnostic.tool))),
             snippet,
             code,
             suggestion,
@@ -134,7 +134,7 @@ impl<'a> FindingMapper<'a> {
         })
     }
 
-    fn hidden(&self, text: &str) -> String {
+    fn hide_secrets(&self, text: &str) -> String {
         self.quoted.hide_in(text)
     }
 
@@ -143,12 +143,13 @@ impl<'a> FindingMapper<'a> {
         if *range == DiagnosticRange::File {
             return String::new();
         }
-        let lines = self.file.index();
-        let focus = self.file.range(range).map_or_else(|_| lines.range(first).start, |found| found.start);
-        let shown = snippet(lines, first, last, focus, &SecretRanges::default());
+        let lines = self.file.line_index();
+        let focus =
+            self.file.byte_range(range).map_or_else(|_| lines.range(first).start, |found| found.start);
+        let shown = render_snippet(lines, first, last, focus, &SecretRanges::default());
         let shown = shown.strip_prefix('\u{feff}').unwrap_or(&shown);
         let is_unseen = |letter: char| letter.is_control() && !matches!(letter, '\n' | '\t');
-        self.hidden(shown).replace(is_unseen, "\u{FFFD}")
+        self.hide_secrets(shown).replace(is_unseen, "\u{FFFD}")
     }
 }
 
@@ -158,12 +159,12 @@ impl<'a> FindingMapper<'a> {
 /// # Errors
 ///
 /// The place is not in the file.
-pub fn finding(
+pub fn map_diagnostic(
     diagnostic: &Diagnostic,
     file: &FileText<'_>,
     mapping: &DiagnosticMapping,
 ) -> Result<RawFinding, RangeError> {
-    FindingMapper::new(file, mapping).finding(diagnostic)
+    FindingMapper::new(file, mapping).map_diagnostic(diagnostic)
 }
 
 impl DiagnosticMapping {
@@ -176,7 +177,7 @@ impl DiagnosticMapping {
             DiagnosticLevel::Note => self.levels.note,
         };
         let of_known = |tool: &'static KnownTool| tool.severity(diagnostic.rule.as_deref(), diagnostic.level);
-        set.or_else(|| known::find(&diagnostic.tool).map(of_known)).unwrap_or_else(of_level)
+        set.or_else(|| known::find_tool(&diagnostic.tool).map(of_known)).unwrap_or_else(of_level)
     }
 
     fn category(&self, diagnostic: &Diagnostic, rule: &str) -> DefectCategory {
@@ -184,7 +185,10 @@ impl DiagnosticMapping {
         let by_tool = || self.categories.get(tool_of(rule));
         let found = self.categories.get(rule).or_else(by_tag).or_else(by_tool);
         let of_known = |tool: &'static KnownTool| tool.category(diagnostic.rule.as_deref());
-        found.copied().or_else(|| known::find(&diagnostic.tool).map(of_known)).unwrap_or(DefectCategory::J)
+        found
+            .copied()
+            .or_else(|| known::find_tool(&diagnostic.tool).map(of_known))
+            .unwrap_or(DefectCategory::J)
     }
 }
 
@@ -203,15 +207,15 @@ fn tool_of(rule: &str) -> &str {
 /// `:`) becomes a dot: `eslint/typescript-eslint.no-shadow` for `@typescript-eslint/no-shadow`,
 /// `clippy/clippy.unwrap_used` for `clippy::unwrap_used`.
 pub fn rule_name(tool: &str, rule: Option<&str>, reserved: &[String]) -> String {
-    let tool = known::find(tool).map_or(tool, |known| known.name.as_str());
-    let tool = word(&tool.to_lowercase());
+    let tool = known::find_tool(tool).map_or(tool, |known| known.name.as_str());
+    let tool = sanitize_word(&tool.to_lowercase());
     let tool = if tool.is_empty() { "tool".to_owned() } else { tool };
     let prefix = if reserved.contains(&tool) { TOOL_PREFIX } else { "" };
-    let rule = rule.map(word).filter(|rule| !rule.is_empty()).unwrap_or_else(|| NO_RULE.to_owned());
+    let rule = rule.map(sanitize_word).filter(|rule| !rule.is_empty()).unwrap_or_else(|| NO_RULE.to_owned());
     format!("{prefix}{tool}/{rule}")
 }
 
-fn word(text: &str) -> String {
+fn sanitize_word(text: &str) -> String {
     let mut word = String::with_capacity(text.len().min(MAX_PART_BYTES));
     for letter in text.chars() {
         let letter = match letter {
@@ -233,8 +237,8 @@ fn word(text: &str) -> String {
 }
 
 /// Returns a message as a title.
-fn title(message: &str) -> String {
-    let mut title = text::line(message, MAX_TITLE_CHARS);
+fn finding_title(message: &str) -> String {
+    let mut title = text::line_without_escapes(message, MAX_TITLE_CHARS);
     if title.len() > MAX_TITLE_BYTES {
         title.truncate(title.floor_char_boundary(MAX_TITLE_BYTES - '…'.len_utf8()));
         title.push('…');
@@ -244,15 +248,15 @@ fn title(message: &str) -> String {
 
 /// Returns the body of a finding: the whole message if the title is too short for it, the rule's description,
 /// and its page.
-fn body(diagnostic: &Diagnostic, tool: Option<&KnownTool>) -> String {
+fn finding_body(diagnostic: &Diagnostic, tool: Option<&KnownTool>) -> String {
     let mut parts = Vec::new();
-    if diagnostic.message != title(&diagnostic.message) {
-        parts.push(truing_core::markdown::plain(&diagnostic.message));
+    if diagnostic.message != finding_title(&diagnostic.message) {
+        parts.push(truing_core::markdown::escape_text(&diagnostic.message));
     }
     match (&diagnostic.help, &diagnostic.title) {
         (Some(help), _) => parts.push(help.clone()),
         (None, Some(title)) if *title != diagnostic.message => {
-            parts.push(truing_core::markdown::plain(title));
+            parts.push(truing_core::markdown::escape_text(title));
         }
         (None, Some(_) | None) => {}
     }
@@ -265,8 +269,8 @@ fn body(diagnostic: &Diagnostic, tool: Option<&KnownTool>) -> String {
 /// `None` if an edit is outside of the lines or removes their last line end. Also returns `None` if only
 /// blanks remain, which a suggestion cannot express.
 fn whole_lines(file: &FileText<'_>, first: u32, last: u32, edits: &[ByteEdit]) -> Option<String> {
-    let start = if first == 1 { file.mark() } else { file.index().range(first).start };
-    let (content_end, end) = (file.index().range(last).end, file.line_end(last));
+    let start = if first == 1 { file.bom_length() } else { file.line_index().range(first).start };
+    let (content_end, end) = (file.line_index().range(last).end, file.line_end(last));
     let text = |range: std::ops::Range<usize>| std::str::from_utf8(file.bytes().get(range)?).ok();
     let (mut fixed, mut at) = (String::new(), start);
     for edit in edits {

@@ -67,20 +67,20 @@ pub(crate) fn read(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport 
     let mut collected = DiagnosticCollector::new();
     let Some(text) = decode::document(bytes, &mut collected) else { return collected.finish() };
     let paths = PathResolver::new(input);
-    let read = entries::each(&text, |index, entry| {
+    let read = entries::for_each_entry(&text, |index, entry| {
         match serde_json::from_str::<GitlabIssue>(entry.get()) {
-            Ok(entry) => one(index, entry, &paths, input, &mut collected),
+            Ok(entry) => read_issue(index, entry, &paths, input, &mut collected),
             Err(error) => collected.leave_out(ProblemKind::Entry, &format!("entry {index}: {error}")),
         }
         ControlFlow::Continue(())
     });
     if let Err(error) = read {
-        collected.problem(ProblemKind::Unreadable, &error.to_string());
+        collected.add_problem(ProblemKind::Unreadable, &error.to_string());
     }
     collected.finish()
 }
 
-fn one(
+fn read_issue(
     index: usize,
     entry: GitlabIssue,
     paths: &PathResolver,
@@ -92,37 +92,37 @@ fn one(
     }
     let location = entry.location;
     let written = location.as_ref().and_then(|location| location.path.as_deref());
-    let path = match written.ok_or(PathError::Missing).and_then(|path| paths.path(path)) {
+    let path = match written.ok_or(PathError::Missing).and_then(|path| paths.resolve(path)) {
         Ok(path) => path,
-        Err(error) => return collected.unplaced(&error, &format!("entry {index}: {error}")),
+        Err(error) => return collected.add_unplaced(&error, &format!("entry {index}: {error}")),
     };
     let engine = entry.engine_name.filter(|name| !name.trim().is_empty());
     let tool = engine.unwrap_or_else(|| input.tool_or("gitlab").to_owned());
-    let range = location.as_ref().map_or(DiagnosticRange::File, range);
+    let range = location.as_ref().map_or(DiagnosticRange::File, location_range);
     let mut diagnostic = Diagnostic::new(tool, path, range, entry.description.unwrap_or_default());
     diagnostic.rule = entry.check_name;
     diagnostic.fingerprint = entry.fingerprint;
-    diagnostic.level = level(entry.severity.as_deref());
+    diagnostic.level = severity_level(entry.severity.as_deref());
     diagnostic.help = entry.content.and_then(|content| content.body);
     diagnostic.tags = entry.categories.0.into_iter().flatten().collect();
     collected.push(diagnostic);
 }
 
-fn range(location: &GitlabLocation) -> DiagnosticRange {
-    let count = |line: Option<WholeNumber>| line.map_or(0, WholeNumber::count);
+fn location_range(location: &GitlabLocation) -> DiagnosticRange {
+    let count = |line: Option<WholeNumber>| line.map_or(0, WholeNumber::to_count);
     if let Some(lines) = &location.lines {
-        return DiagnosticRange::lines(count(lines.begin), count(lines.end));
+        return DiagnosticRange::from_lines(count(lines.begin), count(lines.end));
     }
     let line =
         |position: &Option<GitlabPosition>| count(position.as_ref().and_then(|position| position.line));
     location.positions.as_ref().map_or(DiagnosticRange::File, |positions| {
-        DiagnosticRange::lines(line(&positions.begin), line(&positions.end))
+        DiagnosticRange::from_lines(line(&positions.begin), line(&positions.end))
     })
 }
 
 /// Maps the severity. GitLab knows `info`, `minor`, `major`, `critical` and `blocker`. Tools write errors as
 /// `major` and warnings as `minor`.
-fn level(severity: Option<&str>) -> DiagnosticLevel {
+fn severity_level(severity: Option<&str>) -> DiagnosticLevel {
     match severity.unwrap_or_default() {
         "major" | "critical" | "blocker" => DiagnosticLevel::Error,
         "info" => DiagnosticLevel::Note,

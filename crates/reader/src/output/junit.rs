@@ -89,21 +89,21 @@ struct JunitSuite {
 pub(crate) fn read(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut collected = DiagnosticCollector::new();
     let Some(text) = decode::document(bytes, &mut collected) else { return collected.finish() };
-    let places = FailurePlaces { paths: PathResolver::new(input), files: FileNames::of(input.files) };
-    let mut parts = XmlParts::of(&text);
+    let places = FailurePlaces { paths: PathResolver::new(input), files: FileNames::new(input.files) };
+    let mut parts = XmlParts::new(&text);
     let (mut suites, mut case, mut failure): (Vec<JunitSuite>, _, Option<JunitFailure>) =
         (vec![], JunitCase::default(), None);
     let mut is_seen = false;
     loop {
-        match parts.part() {
+        match parts.next_part() {
             Ok(Some(XmlPart::Start(element))) => match element.name.as_str() {
                 "testsuites" => is_seen = true,
                 "testsuite" => {
                     is_seen = true;
-                    suites.push(suite(&element, suites.last()));
+                    suites.push(read_suite(&element, suites.last()));
                 }
-                "testcase" => case = self::case(&element, suites.last()),
-                "failure" | "error" => failure = Some(begun(&element)),
+                "testcase" => case = self::read_case(&element, suites.last()),
+                "failure" | "error" => failure = Some(read_failure(&element)),
                 _ => {}
             },
             Ok(Some(XmlPart::Text(text))) => {
@@ -117,61 +117,63 @@ pub(crate) fn read(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport 
                 "testcase" => case = JunitCase::default(),
                 "failure" | "error" => {
                     if let Some(failure) = failure.take() {
-                        told(&case, &failure, &places, input, &mut collected);
+                        report_failure(&case, &failure, &places, input, &mut collected);
                     }
                 }
                 _ => {}
             },
             Ok(None) => break,
             Err(error) => {
-                collected.problem(ProblemKind::Unreadable, &error);
+                collected.add_problem(ProblemKind::Unreadable, &error);
                 is_seen = true;
                 break;
             }
         }
     }
     if !is_seen {
-        collected.problem(ProblemKind::Unreadable, "no element `testsuite`");
+        collected.add_problem(ProblemKind::Unreadable, "no element `testsuite`");
     }
     collected.finish()
 }
 
-fn file(element: &XmlElement) -> Option<String> {
+fn file_attribute(element: &XmlElement) -> Option<String> {
     element.get("file").or_else(|| element.get("filepath")).map(str::to_owned)
 }
 
-fn suite(element: &XmlElement, outer: Option<&JunitSuite>) -> JunitSuite {
+fn read_suite(element: &XmlElement, outer: Option<&JunitSuite>) -> JunitSuite {
     let is_pytest = element.get("name") == Some("pytest");
     let named = |attribute: &str| element.get(attribute).map(str::to_owned);
     JunitSuite {
         name: named("name").unwrap_or_default(),
         package: named("package").or_else(|| Some(outer?.package.clone())).unwrap_or_default(),
-        file: file(element).or_else(|| outer?.file.clone()),
+        file: file_attribute(element).or_else(|| outer?.file.clone()),
         from_zero: is_pytest || outer.is_some_and(|outer| outer.from_zero),
     }
 }
 
-fn case(element: &XmlElement, suite: Option<&JunitSuite>) -> JunitCase {
+fn read_case(element: &XmlElement, suite: Option<&JunitSuite>) -> JunitCase {
     let line = element.number("line");
     let has_line = element.get("line").is_some();
     // A test case may contain any number of failures.
-    let name = |attribute: &str| text::line(element.get(attribute).unwrap_or_default(), MAX_NAME_CHARS);
+    let name = |attribute: &str| {
+        text::line_without_escapes(element.get(attribute).unwrap_or_default(), MAX_NAME_CHARS)
+    };
     JunitCase {
         name: name("name"),
         class: name("classname"),
         suite: suite.map(|suite| suite.name.clone()).unwrap_or_default(),
         package: suite.and_then(|suite| suite.package.strip_prefix("org.")).unwrap_or_default().to_owned(),
-        file: file(element).or_else(|| suite?.file.clone()),
+        file: file_attribute(element).or_else(|| suite?.file.clone()),
         line: line.saturating_add(u32::from(has_line && suite.is_some_and(|suite| suite.from_zero))),
     }
 }
 
-fn begun(element: &XmlElement) -> JunitFailure {
+fn read_failure(element: &XmlElement) -> JunitFailure {
     JunitFailure {
         rule: element.name.clone(),
         message: element.get("message").unwrap_or_default().to_owned(),
         kind: element.get("type").unwrap_or_default().to_owned(),
-        file: file(element),
+        file: file_attribute(element),
         line: element.number("line"),
         text: String::new(),
     }
@@ -186,7 +188,7 @@ struct FailurePlaces<'a> {
 /// Place of a failure, or the reason for which there is none.
 type FailurePlace = Result<(RepoPath, u32), PathError>;
 
-fn told(
+fn report_failure(
     case: &JunitCase,
     failure: &JunitFailure,
     places: &FailurePlaces<'_>,
@@ -198,14 +200,14 @@ fn told(
         ("", name) | (name, "") => name,
         (class, name) => &format!("{class}.{name}"),
     };
-    let linted = places.linted(case, failure);
+    let linted = places.linter_place(case, failure);
     let is_linted = linted.is_some();
-    let (path, line) = match linted.unwrap_or_else(|| places.tested(case, failure)) {
+    let (path, line) = match linted.unwrap_or_else(|| places.test_place(case, failure)) {
         Ok(place) => place,
         Err(PathError::Missing) => {
             return collected.leave_out(ProblemKind::Place, &format!("{name}: no place of the tree"));
         }
-        Err(error) => return collected.unplaced(&error, &format!("{name}: {error}")),
+        Err(error) => return collected.add_unplaced(&error, &format!("{name}: {error}")),
     };
     let first = |text: &str| text.lines().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned);
     let reason = first(&failure.message).or_else(|| first(&failure.text));
@@ -218,13 +220,13 @@ fn told(
     };
     let package = case.package.split('.').next().filter(|package| !matches!(*package, "" | COPIED));
     let tool = package.filter(|_| is_linted).unwrap_or_else(|| input.tool_or("junit"));
-    let mut diagnostic = Diagnostic::new(tool, path, DiagnosticRange::lines(line, line), message);
+    let mut diagnostic = Diagnostic::new(tool, path, DiagnosticRange::from_lines(line, line), message);
     diagnostic.level = DiagnosticLevel::Error;
-    diagnostic.rule = Some(if is_linted { rule(case, failure) } else { failure.rule.clone() });
+    diagnostic.rule = Some(if is_linted { failure_rule(case, failure) } else { failure.rule.clone() });
     if is_linted {
         return collected.push(diagnostic);
     }
-    let shown = text::markdown(&failure.text);
+    let shown = text::clean_markdown(&failure.text);
     let shown = shown.get(..shown.floor_char_boundary(MAX_SHOWN_BYTES)).unwrap_or_default();
     diagnostic.help = (!shown.is_empty()).then(|| markdown::fence("", shown));
     collected.push(diagnostic);
@@ -232,7 +234,7 @@ fn told(
 
 /// Returns the rule of a linter's failure: the name of the test case after its package, or the failure's
 /// type.
-fn rule(case: &JunitCase, failure: &JunitFailure) -> String {
+fn failure_rule(case: &JunitCase, failure: &JunitFailure) -> String {
     let of_case = case.name.strip_prefix("org.").and_then(|name| name.split_once('.')).map(|(_, rule)| rule);
     let of_kind = Some(failure.kind.as_str()).filter(|kind| !kind.is_empty());
     of_case.or(of_kind).unwrap_or(&failure.rule).to_owned()
@@ -240,7 +242,7 @@ fn rule(case: &JunitCase, failure: &JunitFailure) -> String {
 
 impl FailurePlaces<'_> {
     /// Returns the place of a linter's failure, whose suite is a file, or `None` if it is not a linter's.
-    fn linted(&self, case: &JunitCase, failure: &JunitFailure) -> Option<FailurePlace> {
+    fn linter_place(&self, case: &JunitCase, failure: &JunitFailure) -> Option<FailurePlace> {
         if case.file.is_some() || failure.file.is_some() || !is_file_name(&case.suite) {
             return None;
         }
@@ -248,14 +250,14 @@ impl FailurePlaces<'_> {
             .iter()
             .find_map(|text| LINE.captures(text)?.name("line")?.as_str().parse().ok());
         let line = if case.line > 0 { case.line } else { in_text? };
-        Some(self.paths.path(&case.suite).map(|path| (path, line)))
+        Some(self.paths.resolve(&case.suite).map(|path| (path, line)))
     }
 
     /// Returns the place of a test's failure. In order of preference: its own, the last one in its text that
     /// is in the test's own file, the test's, or the first one in its text that is in the tree.
-    fn tested(&self, case: &JunitCase, failure: &JunitFailure) -> FailurePlace {
+    fn test_place(&self, case: &JunitCase, failure: &JunitFailure) -> FailurePlace {
         let mut wrong = PathError::Missing;
-        let mut known = |file: &Option<String>| match self.paths.path(file.as_deref()?) {
+        let mut known = |file: &Option<String>| match self.paths.resolve(file.as_deref()?) {
             Ok(path) => Some(self.files.longest_end(&path).unwrap_or(path)),
             Err(error) => {
                 wrong = error;
@@ -283,7 +285,7 @@ impl FailurePlaces<'_> {
         for place in PLACE.captures_iter(text).take(MAX_PLACES) {
             let one = |names: [&str; 3]| names.into_iter().find_map(|name| place.name(name));
             let (Some(file), Some(line)) = (one(["a", "c", "e"]), one(["b", "d", "f"])) else { continue };
-            if let (Some(path), Ok(line)) = (self.written(file.as_str(), class), line.as_str().parse()) {
+            if let (Some(path), Ok(line)) = (self.find_file(file.as_str(), class), line.as_str().parse()) {
                 found.push((file.start(), path, line));
             }
         }
@@ -305,12 +307,12 @@ impl FailurePlaces<'_> {
 
     /// Returns the file that a text names. Without a folder, it is a file of the package that the class names
     /// (`example.com/shop/pkg/cart`).
-    fn written(&self, file: &str, class: &str) -> Option<RepoPath> {
+    fn find_file(&self, file: &str, class: &str) -> Option<RepoPath> {
         let has_folder = file.contains(['/', '\\']);
         if !has_folder && class.contains('/') && !self.files.is_empty() {
             return self.files.longest_end_of(&format!("{class}/{file}"));
         }
-        let path = self.paths.path(file).ok()?;
+        let path = self.paths.resolve(file).ok()?;
         Some(self.files.longest_end(&path).unwrap_or(path))
     }
 

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use serde::Deserialize;
 
 use crate::output::format::{NamedFormat, OutputContext};
-use crate::output::json::reading::begins;
+use crate::output::json::reading::begins_with_marks;
 use crate::output::json::{cargo, go, python, ruby, script, search, secrets, shell, sql};
 use crate::output::patterns::table;
 use crate::output::report::DiagnosticReport;
@@ -18,7 +18,8 @@ pub mod tool;
 
 pub use sign::{SignTarget, ToolSign};
 pub use tool::{
-    FILES, FetchedFolder, KnownTool, OutputStream, SIGN, SignOptions, ToolSeverities, arguments, is_silent,
+    FILES, FetchedFolder, KnownTool, OutputStream, SIGN, SignOptions, ToolSeverities, fill_arguments,
+    is_silent,
 };
 
 /// Table of the tools.
@@ -44,16 +45,22 @@ macro_rules! lines {
 /// bytes.
 macro_rules! json {
     ($name:literal, $tool:literal, $read:path, $bracket:literal, [$($mark:literal),*]) => {
-        NamedFormat { name: $name, tool: $tool, read: $read, is: |bytes| begins(bytes, $bracket, &[$($mark),*]), is_lines: false }
+        NamedFormat { name: $name, tool: $tool, read: $read, is: |bytes| begins_with_marks(bytes, $bracket, &[$($mark),*]), is_lines: false }
     };
 }
 
 /// Formats of single tools, by name.
 pub static NAMED: &[NamedFormat] = &[
     json!("ast-grep-json", "ast-grep", search::ast_grep, b'{', ["\"byteOffset\"", "\"metaVariables\""]),
-    json!("bandit-json", "bandit", python::bandit, b'{', ["\"errors\"", "\"generated_at\"", "\"metrics\""]),
-    json!("biome-json", "biome", script::biome, b'{', ["\"summary\"", "\"suggestedFixesSkipped\""]),
-    json!("cargo-json", "clippy", cargo::cargo, b'{', ["\"reason\":", "\"package_id\":"]),
+    json!(
+        "bandit-json",
+        "bandit",
+        python::read_bandit,
+        b'{',
+        ["\"errors\"", "\"generated_at\"", "\"metrics\""]
+    ),
+    json!("biome-json", "biome", script::read_biome, b'{', ["\"summary\"", "\"suggestedFixesSkipped\""]),
+    json!("cargo-json", "clippy", cargo::read_cargo, b'{', ["\"reason\":", "\"package_id\":"]),
     json!(
         "detect-secrets-json",
         "detect-secrets",
@@ -61,30 +68,60 @@ pub static NAMED: &[NamedFormat] = &[
         b'{',
         ["\"plugins_used\"", "\"version\""]
     ),
-    json!("eslint-json", "eslint", script::eslint, b'[', ["\"filePath\"", "\"messages\"", "\"errorCount\""]),
-    json!("gitleaks-json", "gitleaks", secrets::gitleaks, b'[', ["\"RuleID\"", "\"Secret\""]),
+    json!(
+        "eslint-json",
+        "eslint",
+        script::read_eslint,
+        b'[',
+        ["\"filePath\"", "\"messages\"", "\"errorCount\""]
+    ),
+    json!("gitleaks-json", "gitleaks", secrets::read_gitleaks, b'[', ["\"RuleID\"", "\"Secret\""]),
     NamedFormat {
         name: "golangci-json",
         tool: "golangci-lint",
-        read: go::golangci,
+        read: go::read_golangci,
         is: go::is_golangci,
         is_lines: false,
     },
-    NamedFormat { name: "govet-json", tool: "go vet", read: go::govet, is: go::is_govet, is_lines: false },
-    json!("hadolint-json", "hadolint", shell::hadolint, b'[', ["\"code\":\"DL", "\"file\"", "\"level\""]),
-    json!("mypy-json", "mypy", python::mypy, b'{', ["{\"file\": ", "\"hint\": ", "\"code\": "]),
-    json!("oxlint-json", "oxlint", script::oxlint, b'{', ["\"diagnostics\"", "\"labels\"", "\"filename\""]),
-    json!("pylint-json", "pylint", python::pylint, b'{', ["\"messages\"", "\"messageId\"", "\"symbol\""]),
-    json!("pyright-json", "pyright", python::pyright, b'{', ["\"generalDiagnostics\""]),
-    json!("rubocop-json", "rubocop", ruby::rubocop, b'{', ["\"rubocop_version\"", "\"files\""]),
-    json!("ruff-json", "ruff", python::ruff, b'[', ["\"noqa_row\"", "\"location\"", "\"filename\""]),
-    json!("semgrep-json", "semgrep", search::semgrep, b'{', ["\"results\"", "\"check_id\""]),
-    json!("shellcheck-json", "shellcheck", shell::shellcheck, b'{', ["\"comments\"", "\"endColumn\""]),
-    json!("sqlfluff-json", "sqlfluff", sql::sqlfluff, b'[', ["\"filepath\"", "\"violations\""]),
+    NamedFormat {
+        name: "govet-json",
+        tool: "go vet",
+        read: go::read_govet,
+        is: go::is_govet,
+        is_lines: false,
+    },
+    json!(
+        "hadolint-json",
+        "hadolint",
+        shell::read_hadolint,
+        b'[',
+        ["\"code\":\"DL", "\"file\"", "\"level\""]
+    ),
+    json!("mypy-json", "mypy", python::read_mypy, b'{', ["{\"file\": ", "\"hint\": ", "\"code\": "]),
+    json!(
+        "oxlint-json",
+        "oxlint",
+        script::read_oxlint,
+        b'{',
+        ["\"diagnostics\"", "\"labels\"", "\"filename\""]
+    ),
+    json!(
+        "pylint-json",
+        "pylint",
+        python::read_pylint,
+        b'{',
+        ["\"messages\"", "\"messageId\"", "\"symbol\""]
+    ),
+    json!("pyright-json", "pyright", python::read_pyright, b'{', ["\"generalDiagnostics\""]),
+    json!("rubocop-json", "rubocop", ruby::read_rubocop, b'{', ["\"rubocop_version\"", "\"files\""]),
+    json!("ruff-json", "ruff", python::read_ruff, b'[', ["\"noqa_row\"", "\"location\"", "\"filename\""]),
+    json!("semgrep-json", "semgrep", search::read_semgrep, b'{', ["\"results\"", "\"check_id\""]),
+    json!("shellcheck-json", "shellcheck", shell::read_shellcheck, b'{', ["\"comments\"", "\"endColumn\""]),
+    json!("sqlfluff-json", "sqlfluff", sql::read_sqlfluff, b'[', ["\"filepath\"", "\"violations\""]),
     json!(
         "stylelint-json",
         "stylelint",
-        script::stylelint,
+        script::read_stylelint,
         b'[',
         ["\"source\"", "\"invalidOptionWarnings\""]
     ),
@@ -112,15 +149,15 @@ pub static NAMED: &[NamedFormat] = &[
 
 /// Returns the tools of `tools.toml`, in the order of their names. The list is empty if the file is
 /// malformed, which a test prevents.
-pub fn all() -> &'static [KnownTool] {
+pub fn known_tools() -> &'static [KnownTool] {
     static ALL: LazyLock<Vec<KnownTool>> = LazyLock::new(|| parse(TOOLS).unwrap_or_default());
     &ALL
 }
 
 /// Finds a tool by its name in any case, or by a name that its outputs use.
-pub fn find(name: &str) -> Option<&'static KnownTool> {
+pub fn find_tool(name: &str) -> Option<&'static KnownTool> {
     let is_it = |known: &String| known.eq_ignore_ascii_case(name.trim());
-    all().iter().find(|tool| is_it(&tool.name) || tool.aliases.iter().any(is_it))
+    known_tools().iter().find(|tool| is_it(&tool.name) || tool.aliases.iter().any(is_it))
 }
 
 /// Parses a table of tools.

@@ -41,14 +41,14 @@ const WORDS: &[(&str, DiagnosticLevel)] = &[
 ];
 
 /// Returns the level that a word names, in any case, or `None` for an unknown word.
-pub(crate) fn level(word: &str) -> Option<DiagnosticLevel> {
+pub(crate) fn parse_level(word: &str) -> Option<DiagnosticLevel> {
     let word = word.trim();
     WORDS.iter().find(|(known, _)| known.eq_ignore_ascii_case(word)).map(|(_, level)| *level)
 }
 
 /// Returns the level that a word names, or a warning for an unknown word or none.
 pub(crate) fn level_or_warning(word: Option<&str>) -> DiagnosticLevel {
-    word.and_then(level).unwrap_or(DiagnosticLevel::Warning)
+    word.and_then(parse_level).unwrap_or(DiagnosticLevel::Warning)
 }
 
 #[cfg(test)]
@@ -58,7 +58,7 @@ mod tests {
     #[test]
     fn words_are_sorted_and_found_in_any_case() {
         assert!(WORDS.is_sorted_by(|one, two| one.0 < two.0));
-        assert!(WORDS.iter().all(|(word, level)| self::level(&word.to_uppercase()) == Some(*level)));
+        assert!(WORDS.iter().all(|(word, level)| self::parse_level(&word.to_uppercase()) == Some(*level)));
         assert_eq!(level_or_warning(Some("horrible")), DiagnosticLevel::Warning);
         assert_eq!(level_or_warning(None), DiagnosticLevel::Warning);
     }

@@ -6,7 +6,7 @@ use crate::output::known::NAMED;
 impl OutputFormat {
     /// Finds a format by its name in a configuration, in upper or lower case.
     pub fn parse(name: &str) -> Option<Self> {
-        Self::all().find(|format| format.as_str().eq_ignore_ascii_case(name.trim()))
+        Self::all_formats().find(|format| format.as_str().eq_ignore_ascii_case(name.trim()))
     }
 
     /// Returns the tool that the format belongs to, or `None` if any tool may print it.
@@ -30,7 +30,7 @@ impl OutputFormat {
     }
 
     /// Returns every format: those with a variant of their own, then those of the table.
-    pub fn all() -> impl Iterator<Item = Self> {
+    pub fn all_formats() -> impl Iterator<Item = Self> {
         Self::OWN.into_iter().chain(NAMED.iter().map(Self::Named))
     }
 }

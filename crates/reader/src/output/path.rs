@@ -84,18 +84,19 @@ impl PathResolver {
     /// # Errors
     ///
     /// The path is not a file of the tree.
-    pub fn path(&self, text: &str) -> Result<RepoPath, PathError> {
-        if let Some(path) =
-            self.unusual(text.as_bytes()).or_else(|| self.unusual(RepoPath::from_text(text).as_bytes()))
+    pub fn resolve(&self, text: &str) -> Result<RepoPath, PathError> {
+        if let Some(path) = self
+            .find_unusual(text.as_bytes())
+            .or_else(|| self.find_unusual(RepoPath::from_text(text).as_bytes()))
         {
             return Ok(path);
         }
-        if is_file_address(text) { self.uri(text) } else { self.found(text.as_bytes(), text) }
+        if is_file_address(text) { self.resolve_uri(text) } else { self.resolve_bytes(text.as_bytes(), text) }
     }
 
     /// Returns the file with this unusual name, from the folder or the root. Separators, drives and schemes
     /// in it are part of the name.
-    pub fn unusual(&self, name: &[u8]) -> Option<RepoPath> {
+    pub fn find_unusual(&self, name: &[u8]) -> Option<RepoPath> {
         let below = [self.folder.join(&b'/').as_slice(), b"/", name].concat();
         let find = |name: &[u8]| self.unusual.get(&RepoPath::from_bytes(name)).cloned();
         if self.unusual.is_empty() { None } else { find(&below).or_else(|| find(name)) }
@@ -107,16 +108,16 @@ impl PathResolver {
     /// # Errors
     ///
     /// The path is not a file of the tree.
-    pub fn uri(&self, uri: &str) -> Result<RepoPath, PathError> {
+    pub fn resolve_uri(&self, uri: &str) -> Result<RepoPath, PathError> {
         if uri.len() > MAX_PATH_BYTES {
             return Err(PathError::TooLong);
         }
         let decoded = percent_decoded(uri.as_bytes());
-        if let Some(path) = self.unusual(&decoded) {
+        if let Some(path) = self.find_unusual(&decoded) {
             return Ok(path);
         }
         let path = if is_file_address(uri) { file_path(uri) } else { decoded };
-        self.found(&path, uri)
+        self.resolve_bytes(&path, uri)
     }
 
     /// Resolves an absolute path and `relative` below it, both decoded; `written` names it in errors.
@@ -124,9 +125,14 @@ impl PathResolver {
     /// # Errors
     ///
     /// The path is not a file of the tree.
-    pub fn below(&self, base: &AbsolutePath, relative: &[u8], written: &str) -> Result<RepoPath, PathError> {
+    pub fn resolve_below(
+        &self,
+        base: &AbsolutePath,
+        relative: &[u8],
+        written: &str,
+    ) -> Result<RepoPath, PathError> {
         let outside = || PathError::Outside(written.to_owned());
-        let parts = joined(base.parts.clone(), relative).ok_or_else(outside)?;
+        let parts = join_parts(base.parts.clone(), relative).ok_or_else(outside)?;
         self.in_tree(AbsolutePath { volume: base.volume.clone(), parts }, written)
     }
 
@@ -136,15 +142,20 @@ impl PathResolver {
     /// # Errors
     ///
     /// The path is not a file of the tree.
-    pub fn relative(&self, base: &[u8], relative: &[u8], written: &str) -> Result<RepoPath, PathError> {
+    pub fn resolve_relative(
+        &self,
+        base: &[u8],
+        relative: &[u8],
+        written: &str,
+    ) -> Result<RepoPath, PathError> {
         if has_scheme(relative) || has_scheme(base) {
             return Err(PathError::Address(written.to_owned()));
         }
-        let parts = joined(self.folder.clone(), base).and_then(|folder| joined(folder, relative));
-        file(&parts.ok_or_else(|| PathError::Outside(written.to_owned()))?, written)
+        let parts = join_parts(self.folder.clone(), base).and_then(|folder| join_parts(folder, relative));
+        to_repo_path(&parts.ok_or_else(|| PathError::Outside(written.to_owned()))?, written)
     }
 
-    fn found(&self, path: &[u8], written: &str) -> Result<RepoPath, PathError> {
+    fn resolve_bytes(&self, path: &[u8], written: &str) -> Result<RepoPath, PathError> {
         if path.is_empty() {
             return Err(PathError::Missing);
         }
@@ -154,15 +165,15 @@ impl PathResolver {
         if let Some(absolute) = AbsolutePath::of_text(path) {
             return self.in_tree(absolute, written);
         }
-        self.relative(b"", path, written)
+        self.resolve_relative(b"", path, written)
     }
 
     fn in_tree(&self, absolute: AbsolutePath, written: &str) -> Result<RepoPath, PathError> {
         if self.roots.is_empty() {
             return Err(PathError::NoRoot(written.to_owned()));
         }
-        let below = self.roots.iter().find_map(|root| absolute.below(root));
-        file(below.ok_or_else(|| PathError::Outside(written.to_owned()))?, written)
+        let below = self.roots.iter().find_map(|root| absolute.strip_root(root));
+        to_repo_path(below.ok_or_else(|| PathError::Outside(written.to_owned()))?, written)
     }
 }
 
@@ -187,7 +198,7 @@ impl AbsolutePath {
             [first, rest @ ..] if is_separator(first) => (Vec::new(), rest),
             _ => return None,
         };
-        Some(Self { volume, parts: joined(Vec::new(), rest)? })
+        Some(Self { volume, parts: join_parts(Vec::new(), rest)? })
     }
 
     /// Parses an absolute path written as a `file:` address or as text. Returns `None` for anything else.
@@ -201,26 +212,26 @@ impl AbsolutePath {
 
     /// Appends a decoded relative path. Returns `None` if the result climbs above the root.
     pub fn join(&self, relative: &[u8]) -> Option<Self> {
-        Some(Self { volume: self.volume.clone(), parts: joined(self.parts.clone(), relative)? })
+        Some(Self { volume: self.volume.clone(), parts: join_parts(self.parts.clone(), relative)? })
     }
 
     /// Returns the parts that both paths begin with, or `None` on two volumes.
-    pub fn common(&self, other: &Self) -> Option<Self> {
-        let both = self.parts.iter().zip(&other.parts).take_while(|(one, two)| self.same(one, two));
+    pub fn common_prefix(&self, other: &Self) -> Option<Self> {
+        let both = self.parts.iter().zip(&other.parts).take_while(|(one, two)| self.is_same_name(one, two));
         let parts = both.map(|(part, _)| part.clone()).collect();
         (self.volume == other.volume).then(|| Self { volume: self.volume.clone(), parts })
     }
 
     /// Returns the parts below `root`, if the path is within it.
-    fn below(&self, root: &Self) -> Option<&[Vec<u8>]> {
+    fn strip_root(&self, root: &Self) -> Option<&[Vec<u8>]> {
         let (first, below) = self.parts.split_at_checked(root.parts.len())?;
-        let is_within =
-            self.volume == root.volume && first.iter().zip(&root.parts).all(|(one, two)| self.same(one, two));
+        let is_within = self.volume == root.volume
+            && first.iter().zip(&root.parts).all(|(one, two)| self.is_same_name(one, two));
         is_within.then_some(below)
     }
 
     /// Returns true if two names are the same on the volume. Windows ignores case.
-    fn same(&self, one: &[u8], two: &[u8]) -> bool {
+    fn is_same_name(&self, one: &[u8], two: &[u8]) -> bool {
         if self.volume.is_empty() { one == two } else { one.eq_ignore_ascii_case(two) }
     }
 }
@@ -231,7 +242,7 @@ pub fn unusual_names<'a>(files: impl Iterator<Item = &'a RepoPath>) -> Vec<RepoP
     let plain = PathResolver::default();
     let is_usual = |path: &RepoPath| {
         path.as_str().is_some_and(|text| {
-            RepoPath::from_text(text) == *path && plain.path(text).is_ok_and(|found| found == *path)
+            RepoPath::from_text(text) == *path && plain.resolve(text).is_ok_and(|found| found == *path)
         })
     };
     files.filter(|path| path.may_be_written() && !is_usual(path)).cloned().collect()
@@ -249,7 +260,7 @@ pub fn root_of(outside: &[String], is_file: impl Fn(&RepoPath) -> bool) -> Optio
         };
         let above = (0..path.parts.len()).find_map(|at| {
             let (root, rest) = path.parts.split_at_checked(at)?;
-            let is_known = file(rest, "").is_ok_and(|rest| is_file(&rest));
+            let is_known = to_repo_path(rest, "").is_ok_and(|rest| is_file(&rest));
             is_known.then(|| AbsolutePath { volume: path.volume.clone(), parts: root.to_vec() })
         });
         if let Some(root) = above {
@@ -308,7 +319,7 @@ fn has_scheme(path: &[u8]) -> bool {
 
 /// Joins the parts of a folder and of a path below it. Returns `None` if the result climbs above the first
 /// part.
-fn joined(mut parts: Vec<Vec<u8>>, path: &[u8]) -> Option<Vec<Vec<u8>>> {
+fn join_parts(mut parts: Vec<Vec<u8>>, path: &[u8]) -> Option<Vec<Vec<u8>>> {
     for part in path.split(|byte| matches!(byte, b'/' | b'\\')) {
         match part {
             b"" | b"." => {}
@@ -321,7 +332,7 @@ fn joined(mut parts: Vec<Vec<u8>>, path: &[u8]) -> Option<Vec<Vec<u8>>> {
     Some(parts)
 }
 
-fn file(parts: &[Vec<u8>], written: &str) -> Result<RepoPath, PathError> {
+fn to_repo_path(parts: &[Vec<u8>], written: &str) -> Result<RepoPath, PathError> {
     let path = RepoPath::from_bytes(parts.join(&b'/'));
     if path.may_be_written() { Ok(path) } else { Err(PathError::NoFile(written.to_owned())) }
 }

@@ -10,7 +10,7 @@ use regex::{Captures, Regex};
 use crate::output::decode;
 use crate::output::diagnostic::{Diagnostic, DiagnosticLevel};
 use crate::output::format::OutputContext;
-use crate::output::level::level;
+use crate::output::level::parse_level;
 use crate::output::path::PathResolver;
 use crate::output::range::{ColumnUnit, DiagnosticRange};
 use crate::output::report::{DiagnosticCollector, DiagnosticReport, ProblemKind};
@@ -58,7 +58,7 @@ pub struct LinePattern {
 const MARKER: &str = r"^[\s|\d]*[\^~][\s^~|-]*$";
 
 /// Compiles expressions. A malformed one is left out, which a test of the table detects.
-fn compiled(expressions: &[&str]) -> Vec<Regex> {
+fn compile_expressions(expressions: &[&str]) -> Vec<Regex> {
     expressions.iter().filter_map(|expression| Regex::new(expression).ok()).collect()
 }
 
@@ -76,11 +76,11 @@ struct LineCounts {
 impl LinePattern {
     /// Returns the compiled expressions for lines.
     pub fn expressions(&self) -> Vec<Regex> {
-        compiled(self.lines)
+        compile_expressions(self.lines)
     }
 
     /// Returns the expression for a failure, if there is one.
-    pub fn failing(&self) -> Option<Regex> {
+    pub fn failure_expression(&self) -> Option<Regex> {
         (!self.failure.is_empty()).then(|| Regex::new(self.failure).ok()).flatten()
     }
 
@@ -91,9 +91,9 @@ impl LinePattern {
         let text = decode::lines(bytes, &mut collected);
         let paths = PathResolver::new(input);
         let tool = input.tool_or(if self.tool.is_empty() { self.name } else { self.tool });
-        let (expressions, failure) = (self.expressions(), self.failing());
+        let (expressions, failure) = (self.expressions(), self.failure_expression());
         let (others, quotes, marker) =
-            (compiled(self.others), compiled(self.quotes), Regex::new(MARKER).ok());
+            (compile_expressions(self.others), compile_expressions(self.quotes), Regex::new(MARKER).ok());
         let is_marker = |line: &str| marker.as_ref().is_some_and(|marker| marker.is_match(line.trim_end()));
         let mut counts = LineCounts::default();
         let mut lines = text.lines().map(|line| without_escapes(line, MAX_LINE_CHARS)).peekable();
@@ -108,10 +108,10 @@ impl LinePattern {
                 continue;
             } else if let Some(groups) = groups {
                 counts.understood += 1;
-                counts.notes += u64::from(!self.take(&groups, tool, &paths, &mut collected));
+                counts.notes += u64::from(!self.collect_line(&groups, tool, &paths, &mut collected));
             } else if failure.as_ref().is_some_and(|failure| failure.is_match(line)) {
                 counts.understood += 1;
-                collected.problem(ProblemKind::Tool, line);
+                collected.add_problem(ProblemKind::Tool, line);
             } else if let Some(groups) = others.iter().find_map(|other| other.captures(line)) {
                 counts.add(&groups);
             } else if counts.understood == 0 || !shows_code(lines.peek()) {
@@ -121,12 +121,12 @@ impl LinePattern {
         if let Some(last) = text.lines().next_back().filter(|_| !text.ends_with('\n')) {
             collected.other_line(&format!("{last} (without an end: the text may be cut)"));
         }
-        counts.check(&mut collected);
+        counts.report_missing(&mut collected);
         collected.finish()
     }
 
     /// Collects the diagnostic of a line. Returns false for a note that belongs to the diagnostic before it.
-    fn take(
+    fn collect_line(
         &self,
         groups: &Captures<'_>,
         tool: &str,
@@ -136,16 +136,16 @@ impl LinePattern {
         let group =
             |name: &str| groups.name(name).map(|found| found.as_str().trim()).filter(|text| !text.is_empty());
         let rule = group("rule");
-        let by_letter = || rule.filter(|_| self.level_in_rule).and_then(|rule| level(rule.get(..1)?));
-        let level = group("level").and_then(level).or_else(by_letter).unwrap_or(self.level);
+        let by_letter = || rule.filter(|_| self.level_in_rule).and_then(|rule| parse_level(rule.get(..1)?));
+        let level = group("level").and_then(parse_level).or_else(by_letter).unwrap_or(self.level);
         if self.notes_are_context && level == DiagnosticLevel::Note && rule.is_none() {
             return false;
         }
         let written = group("path").unwrap_or_default();
-        let path = match paths.path(written) {
+        let path = match paths.resolve(written) {
             Ok(path) => path,
             Err(error) => {
-                collected.unplaced(&error, &error.to_string());
+                collected.add_unplaced(&error, &error.to_string());
                 return true;
             }
         };
@@ -169,10 +169,10 @@ impl LinePattern {
         match (number("end_line").unwrap_or(line), number("end_column").unwrap_or(0)) {
             (end_line, end) if end_line == line && end > 0 => {
                 let end = end.saturating_add(u32::from(self.end_is_in));
-                DiagnosticRange::between((line, column), (line, end), unit)
+                DiagnosticRange::from_positions((line, column), (line, end), unit)
             }
             // An end on another line is that of a whole definition, of which only the first line is meant.
-            (_, _) => DiagnosticRange::at(line, column, unit),
+            (_, _) => DiagnosticRange::from_position(line, column, unit),
         }
     }
 }
@@ -191,11 +191,11 @@ impl LineCounts {
     }
 
     /// Adds problems for diagnostics that may be missing.
-    fn check(&self, collected: &mut DiagnosticCollector) {
+    fn report_missing(&self, collected: &mut DiagnosticCollector) {
         let entries = collected.entries().saturating_add(self.notes);
         if let Some(total) = self.total.filter(|total| *total > entries) {
             let text = format!("the tool counts {total} findings, and {entries} are understood");
-            collected.problem(ProblemKind::Unreadable, &text);
+            collected.add_problem(ProblemKind::Unreadable, &text);
         } else if self.understood == 0 {
             collected.refuse_other_lines();
         }

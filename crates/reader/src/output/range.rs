@@ -114,7 +114,7 @@ impl OffsetSpan {
 impl DiagnosticRange {
     /// Creates a range of whole lines, both from 1 and both inclusive. It accepts any numbers that a tool
     /// prints: the line 0 is the file, and a last line before the first one is ignored.
-    pub fn lines(first: u32, last: u32) -> Self {
+    pub fn from_lines(first: u32, last: u32) -> Self {
         let start = LinePosition { line: first, column: None };
         let end = LinePosition { line: last.max(first), column: None };
         // Whole lines have no columns, therefore the unit does not matter.
@@ -123,20 +123,20 @@ impl DiagnosticRange {
 
     /// Creates a range at one place of a line, both numbers from 1, for a diagnostic. The line 0 is the file,
     /// and the column 0 is the whole line.
-    pub fn at(line: u32, column: u32, unit: ColumnUnit) -> Self {
+    pub fn from_position(line: u32, column: u32, unit: ColumnUnit) -> Self {
         if column == 0 {
-            Self::lines(line, line)
+            Self::from_lines(line, line)
         } else {
-            Self::between((line, column), (line, column), unit)
+            Self::from_positions((line, column), (line, column), unit)
         }
     }
 
     /// Creates a range from a line and a column up to another one, which is exclusive, for a diagnostic. It
     /// accepts any numbers that a tool prints: the line 0 is the file, and an end before the start is
-    /// ignored. [`DiagnosticRange::exact`] creates the range of an edit.
-    pub fn between(start: (u32, u32), end: (u32, u32), unit: ColumnUnit) -> Self {
+    /// ignored. [`DiagnosticRange::from_exact`] creates the range of an edit.
+    pub fn from_positions(start: (u32, u32), end: (u32, u32), unit: ColumnUnit) -> Self {
         if start.1 == 0 && end.1 == 0 {
-            return Self::lines(start.0, end.0);
+            return Self::from_lines(start.0, end.0);
         }
         let position = |(line, column)| LinePosition::new(line, Some(column));
         let Some(start) = position(start) else { return Self::File };
@@ -147,7 +147,7 @@ impl DiagnosticRange {
     /// Creates a range from a line and a column up to another one, which is exclusive, for an edit. Returns
     /// `None` if a line or a column is 0, or if the end is before the start, because the place of an edit
     /// must not be guessed.
-    pub fn exact(start: (u32, u32), end: (u32, u32), unit: ColumnUnit) -> Option<Self> {
+    pub fn from_exact(start: (u32, u32), end: (u32, u32), unit: ColumnUnit) -> Option<Self> {
         if start.1 == 0 || end.1 == 0 {
             return None;
         }
@@ -156,7 +156,7 @@ impl DiagnosticRange {
     }
 
     /// Creates a range between two zero-based offsets. Returns `None` if the end is before the start.
-    pub fn offsets(start: u64, end: u64, unit: ColumnUnit) -> Option<Self> {
+    pub fn from_offsets(start: u64, end: u64, unit: ColumnUnit) -> Option<Self> {
         OffsetSpan::new(start, end, unit).map(Self::Offsets)
     }
 

@@ -18,7 +18,7 @@ use crate::output::format::OutputContext;
 use crate::output::path::{PathError, PathResolver};
 use crate::output::range::{ColumnUnit, DiagnosticRange};
 use crate::output::report::{DiagnosticCollector, DiagnosticReport, ProblemKind};
-use crate::output::text::start;
+use crate::output::text::text_start;
 
 /// Most suggestions of a diagnostic that are examined.
 const MAX_SUGGESTIONS: usize = 100;
@@ -96,26 +96,33 @@ pub(crate) fn read(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport 
     let result: RdjsonResult<'_> = match entries::document(&text, &mut collected) {
         Ok(result) => result,
         Err(error) => {
-            collected.problem(ProblemKind::Unreadable, &format!("no result: {error}"));
+            collected.add_problem(ProblemKind::Unreadable, &format!("no result: {error}"));
             return collected.finish();
         }
     };
     // The JSON of protocol buffers may omit an empty list.
     if result.diagnostics.is_none() && result.source.is_none() && result.severity.is_none() {
-        collected.problem(ProblemKind::Unreadable, "a result without diagnostics");
+        collected.add_problem(ProblemKind::Unreadable, "a result without diagnostics");
     }
     let paths = PathResolver::new(input);
     let whole = RdjsonDefaults { source: result.source, severity: result.severity };
     if let Some(name) = whole.source.as_ref().and_then(|source| source.name.as_ref()) {
-        collected.tool(name);
+        collected.add_tool(name);
     }
     if let Some(diagnostics) = result.diagnostics {
-        let read = entries::each(diagnostics.get(), |index, entry| {
-            one(&format!("diagnostic {index}"), entry.get(), &whole, &paths, input, &mut collected);
+        let read = entries::for_each_entry(diagnostics.get(), |index, entry| {
+            read_diagnostic(
+                &format!("diagnostic {index}"),
+                entry.get(),
+                &whole,
+                &paths,
+                input,
+                &mut collected,
+            );
             ControlFlow::Continue(())
         });
         if let Err(error) = read {
-            collected.problem(ProblemKind::Unreadable, &format!("diagnostics: {error}"));
+            collected.add_problem(ProblemKind::Unreadable, &format!("diagnostics: {error}"));
         }
     }
     collected.finish()
@@ -128,7 +135,7 @@ pub(crate) fn read_lines(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticR
     let paths = PathResolver::new(input);
     let whole = RdjsonDefaults { source: None, severity: None };
     for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        one(&format!("line {}", index + 1), line, &whole, &paths, input, &mut collected);
+        read_diagnostic(&format!("line {}", index + 1), line, &whole, &paths, input, &mut collected);
     }
     collected.finish()
 }
@@ -139,7 +146,7 @@ struct RdjsonDefaults {
     severity: Option<RdjsonSeverity>,
 }
 
-fn one(
+fn read_diagnostic(
     named: &str,
     text: &str,
     whole: &RdjsonDefaults,
@@ -152,59 +159,62 @@ fn one(
         Err(error) => return collected.leave_out(ProblemKind::Entry, &format!("{named}: {error}")),
     };
     let (written, span) = entry.location.map_or((None, None), |location| (location.path, location.range));
-    let path = match written.as_deref().ok_or(PathError::Missing).and_then(|path| paths.path(path)) {
+    let path = match written.as_deref().ok_or(PathError::Missing).and_then(|path| paths.resolve(path)) {
         Ok(path) => path,
-        Err(error) => return collected.unplaced(&error, &format!("{named}: {error}")),
+        Err(error) => return collected.add_unplaced(&error, &format!("{named}: {error}")),
     };
     let name = |source: &Option<RdjsonSource>| {
-        source.as_ref()?.name.as_deref().map(|name| start(name, MAX_NAME_CHARS).to_owned())
+        source.as_ref()?.name.as_deref().map(|name| text_start(name, MAX_NAME_CHARS).to_owned())
     };
     let tool = name(&entry.source).or_else(|| name(&whole.source)).filter(|name| !name.trim().is_empty());
     let tool = tool.unwrap_or_else(|| input.tool_or("rdjson").to_owned());
-    let range = span.as_ref().map_or(DiagnosticRange::File, range);
+    let range = span.as_ref().map_or(DiagnosticRange::File, diagnostic_range);
     let mut diagnostic = Diagnostic::new(tool, path.clone(), range, entry.message.unwrap_or_default());
-    diagnostic.level =
-        level(entry.severity.as_ref()).or(level(whole.severity.as_ref())).unwrap_or(DiagnosticLevel::Warning);
+    diagnostic.level = severity_level(entry.severity.as_ref())
+        .or(severity_level(whole.severity.as_ref()))
+        .unwrap_or(DiagnosticLevel::Warning);
     if let Some(code) = entry.code {
         (diagnostic.rule, diagnostic.rule_page) = (code.value, code.url);
     }
     for (index, suggestion) in entry.suggestions.0.into_iter().enumerate() {
-        let range = suggestion.as_ref().and_then(|suggestion| exact(suggestion.range.as_ref()?));
+        let range = suggestion.as_ref().and_then(|suggestion| exact_range(suggestion.range.as_ref()?));
         if let (Some(range), Some(RdjsonSuggestion { text, .. })) = (range, suggestion) {
             let edit = ToolEdit { path: path.clone(), range, new_text: text.unwrap_or_default() };
             diagnostic.fixes.push(ToolFix { message: None, edits: vec![edit] });
         } else {
-            collected.problem(ProblemKind::Entry, &format!("{named}: suggestion {index} has no sound range"));
+            collected
+                .add_problem(ProblemKind::Entry, &format!("{named}: suggestion {index} has no sound range"));
         }
     }
     collected.push(diagnostic);
 }
 
 /// Returns the range of a diagnostic, with invalid parts ignored.
-fn range(span: &RdjsonRange) -> DiagnosticRange {
-    exact(span).unwrap_or_else(|| {
-        let line =
-            |place: Option<RdjsonPosition>| place.and_then(|place| place.line).map_or(0, WholeNumber::count);
-        DiagnosticRange::lines(line(span.start), line(span.end))
+fn diagnostic_range(span: &RdjsonRange) -> DiagnosticRange {
+    exact_range(span).unwrap_or_else(|| {
+        let line = |place: Option<RdjsonPosition>| {
+            place.and_then(|place| place.line).map_or(0, WholeNumber::to_count)
+        };
+        DiagnosticRange::from_lines(line(span.start), line(span.end))
     })
 }
 
 /// Returns a range that the format defines, or `None` for an invalid one.
-fn exact(span: &RdjsonRange) -> Option<DiagnosticRange> {
+fn exact_range(span: &RdjsonRange) -> Option<DiagnosticRange> {
     let start = span.start?;
     let end = span.end.unwrap_or(start);
-    let given = |whole: Option<WholeNumber>| whole.map_or(0, WholeNumber::count);
+    let given = |whole: Option<WholeNumber>| whole.map_or(0, WholeNumber::to_count);
     let (first, last) = (given(start.line), given(end.line));
     match (given(start.column), given(end.column)) {
-        (0, 0) => (first > 0 && first <= last).then(|| DiagnosticRange::lines(first, last)),
+        (0, 0) => (first > 0 && first <= last).then(|| DiagnosticRange::from_lines(first, last)),
         // The range covers the line's beginning up to a column.
-        (0, column) => DiagnosticRange::exact((first, 1), (last, column), ColumnUnit::Byte),
+        (0, column) => DiagnosticRange::from_exact((first, 1), (last, column), ColumnUnit::Byte),
         (_, 0) => None,
-        (start, end) => DiagnosticRange::exact((first, start), (last, end), ColumnUnit::Byte),
+        (start, end) => DiagnosticRange::from_exact((first, start), (last, end), ColumnUnit::Byte),
     }
 }
 
-fn level(severity: Option<&RdjsonSeverity>) -> Option<DiagnosticLevel> {
+fn severity_level(severity: Option<&RdjsonSeverity>) -> Option<DiagnosticLevel> {
     let number = match severity? {
         RdjsonSeverity::Number(number) => *number,
         RdjsonSeverity::Name(name) => match name.as_str() {

@@ -6,7 +6,7 @@ use crate::output::{checkstyle, gitlab, junit, rdjson, sarif};
 
 /// Reads the output of a tool. It does not panic on any bytes and uses bounded memory: see
 /// [`report`](crate::output::report) for the bounds. Parts that are left out are counted and named.
-pub fn read(format: OutputFormat, bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
+pub fn read_output(format: OutputFormat, bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     match format {
         OutputFormat::Sarif => sarif::read(bytes, input),
         OutputFormat::Rdjson => rdjson::read(bytes, input),

@@ -21,22 +21,22 @@ type FieldNames = BoundedFields<IgnoredAny, MAX_FIELDS>;
 
 /// Returns the format of an output without a named format. Returns `None` if it is empty, too large, or of no
 /// known format. A bare `[]` is valid in many formats and gives `None`.
-pub fn recognize(bytes: &[u8]) -> Option<OutputFormat> {
+pub fn recognize_format(bytes: &[u8]) -> Option<OutputFormat> {
     if bytes.len() > MAX_INPUT_BYTES {
         return None;
     }
     let text = decode::text(bytes);
     let text = text.trim_start();
     let own = match text.as_bytes().first()? {
-        b'{' => object(text),
+        b'{' => recognize_object(text),
         b'[' => is_gitlab(text).then_some(OutputFormat::Gitlab),
-        b'<' => xml(text),
+        b'<' => recognize_xml(text),
         _ => None,
     };
     own.or_else(|| NAMED.iter().find(|named| (named.is)(bytes)).map(OutputFormat::Named))
 }
 
-fn object(text: &str) -> Option<OutputFormat> {
+fn recognize_object(text: &str) -> Option<OutputFormat> {
     let first_line =
         || text.lines().next().filter(|line| is_rdjson_diagnostic(line)).map(|_| OutputFormat::Rdjsonl);
     // Some tools print a line after their document.
@@ -54,20 +54,20 @@ fn object(text: &str) -> Option<OutputFormat> {
     }
     let is_own = |name: &str| matches!(name, "diagnostics" | "source" | "severity");
     if starts("diagnostics", '[') && fields.0.iter().all(|(name, _)| is_own(name)) {
-        let first = first(fields.get("diagnostics")?.get());
+        let first = first_entry(fields.get("diagnostics")?.get());
         return first.is_none_or(is_rdjson_diagnostic).then_some(OutputFormat::Rdjson);
     }
     first_line()
 }
 
 /// Returns the first entry of an array.
-fn first(array: &str) -> Option<&str> {
+fn first_entry(array: &str) -> Option<&str> {
     let mut first = None;
     let take = |_, entry: &'_ RawValue| {
         first = Some(entry.get().len());
         ControlFlow::Break(())
     };
-    entries::each(array, take).ok()?;
+    entries::for_each_entry(array, take).ok()?;
     let entry = array.get(1..)?.trim_start();
     entry.get(..first?)
 }
@@ -84,7 +84,7 @@ fn has_path(fields: &BoundedFields<&RawValue, MAX_FIELDS>) -> bool {
 }
 
 fn is_gitlab(text: &str) -> bool {
-    let entry = first(text)
+    let entry = first_entry(text)
         .and_then(|entry| serde_json::from_str::<BoundedFields<&RawValue, MAX_FIELDS>>(entry).ok());
     entry.is_some_and(|entry| {
         let is_named = entry.get("fingerprint").is_some() || entry.get("check_name").is_some();
@@ -92,10 +92,10 @@ fn is_gitlab(text: &str) -> bool {
     })
 }
 
-fn xml(text: &str) -> Option<OutputFormat> {
-    let mut parts = XmlParts::of(text);
+fn recognize_xml(text: &str) -> Option<OutputFormat> {
+    let mut parts = XmlParts::new(text);
     for _ in 0..MAX_PARTS {
-        if let XmlPart::Start(element) = parts.part().ok()?? {
+        if let XmlPart::Start(element) = parts.next_part().ok()?? {
             return match element.name.as_str() {
                 "checkstyle" => Some(OutputFormat::Checkstyle),
                 "testsuites" | "testsuite" => Some(OutputFormat::Junit),

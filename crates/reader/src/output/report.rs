@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use truing_core::line::{clean, counted};
+use truing_core::line::{clean_line, format_count};
 use truing_diff::RepoPath;
 
 use crate::output::diagnostic::{Diagnostic, MAX_NAME_CHARS};
@@ -102,7 +102,7 @@ impl DiagnosticCollector {
         if self.is_full() {
             return self.push_beyond();
         }
-        let diagnostic = text::cleaned(diagnostic);
+        let diagnostic = text::clean_diagnostic(diagnostic);
         if !diagnostic.path.may_be_written() {
             return self.leave_out(ProblemKind::Place, &format!("{} is not in the tree", diagnostic.path));
         }
@@ -111,14 +111,14 @@ impl DiagnosticCollector {
             let place = format!("{}{line}: no message", diagnostic.path);
             return self.leave_out(ProblemKind::Entry, &place);
         }
-        self.text_bytes = self.text_bytes.saturating_add(text::bytes(&diagnostic));
-        self.tool(&diagnostic.tool);
+        self.text_bytes = self.text_bytes.saturating_add(text::text_bytes(&diagnostic));
+        self.add_tool(&diagnostic.tool);
         self.report.diagnostics.push(diagnostic);
     }
 
     /// Records that the output is from this tool.
-    pub fn tool(&mut self, name: &str) {
-        let name = clean(&text::without_escapes(name, MAX_NAME_CHARS), MAX_NAME_CHARS);
+    pub fn add_tool(&mut self, name: &str) {
+        let name = clean_line(&text::without_escapes(name, MAX_NAME_CHARS), MAX_NAME_CHARS);
         if !name.is_empty() && self.report.tools.len() < MAX_TOOLS {
             self.report.tools.insert(name);
         }
@@ -130,11 +130,11 @@ impl DiagnosticCollector {
     }
 
     /// Adds a problem that does not leave out an entry.
-    pub fn problem(&mut self, kind: ProblemKind, text: &str) {
+    pub fn add_problem(&mut self, kind: ProblemKind, text: &str) {
         if self.report.problems.len() == MAX_PROBLEMS {
             self.report.more_problems += 1;
         } else {
-            let text = clean(&text::without_escapes(text, MAX_PROBLEM_CHARS), MAX_PROBLEM_CHARS);
+            let text = clean_line(&text::without_escapes(text, MAX_PROBLEM_CHARS), MAX_PROBLEM_CHARS);
             self.report.problems.push(ReportProblem { kind, text });
         }
     }
@@ -142,11 +142,11 @@ impl DiagnosticCollector {
     /// Adds a problem for an entry that is left out.
     pub fn leave_out(&mut self, kind: ProblemKind, text: &str) {
         self.report.left_out += 1;
-        self.problem(kind, text);
+        self.add_problem(kind, text);
     }
 
     /// Adds a problem for an entry that is left out because of its path.
-    pub fn unplaced(&mut self, error: &PathError, text: &str) {
+    pub fn add_unplaced(&mut self, error: &PathError, text: &str) {
         let outside = match error {
             PathError::Outside(path) | PathError::NoRoot(path) => Some(path),
             PathError::Missing | PathError::TooLong | PathError::Address(_) | PathError::NoFile(_) => None,
@@ -159,7 +159,7 @@ impl DiagnosticCollector {
     }
 
     /// Records a file that the tool reports as not examined.
-    pub fn ignored(&mut self, path: RepoPath) {
+    pub fn add_ignored(&mut self, path: RepoPath) {
         if self.report.ignored.len() < MAX_IGNORED {
             self.report.ignored.insert(path);
         }
@@ -170,14 +170,14 @@ impl DiagnosticCollector {
         if self.report.other_lines.len() < MAX_OTHER_LINES {
             self.report
                 .other_lines
-                .push(clean(&text::without_escapes(line, MAX_PROBLEM_CHARS), MAX_PROBLEM_CHARS));
+                .push(clean_line(&text::without_escapes(line, MAX_PROBLEM_CHARS), MAX_PROBLEM_CHARS));
         } else {
             self.report.more_lines += 1;
         }
     }
 
     /// Records the number of diagnostics that the tool reports.
-    pub fn expect(&mut self, total: u64) {
+    pub fn expect_total(&mut self, total: u64) {
         self.expected = self.expected.max(total);
     }
 
@@ -189,9 +189,9 @@ impl DiagnosticCollector {
         let lines = self.report.other_lines.len() as u64 + self.report.more_lines;
         let first =
             self.report.other_lines.iter().map(|line| format!("`{line}`")).collect::<Vec<_>>().join(", ");
-        self.problem(
+        self.add_problem(
             ProblemKind::NoLine,
-            &format!("none of {} is understood: {first}", counted(lines, "line")),
+            &format!("none of {} is understood: {first}", format_count(lines, "line")),
         );
     }
 
@@ -218,16 +218,16 @@ impl DiagnosticCollector {
         let (expected, entries) = (self.expected, self.entries());
         if expected > entries {
             let text = format!("the tool counts {expected} findings, and {entries} are understood");
-            self.problem(ProblemKind::Unreadable, &text);
+            self.add_problem(ProblemKind::Unreadable, &text);
         }
         if self.beyond > 0 {
-            let (beyond, kept) = (counted(self.beyond, "diagnostic"), self.report.diagnostics.len());
+            let (beyond, kept) = (format_count(self.beyond, "diagnostic"), self.report.diagnostics.len());
             // This problem replaces another one if there is no room, because it matters most.
             if self.report.problems.len() == MAX_PROBLEMS {
                 self.report.problems.pop();
                 self.report.more_problems += 1;
             }
-            self.problem(ProblemKind::Bound, &format!("{beyond} left out: the first {kept} are kept"));
+            self.add_problem(ProblemKind::Bound, &format!("{beyond} left out: the first {kept} are kept"));
             self.report.left_out += self.beyond;
         }
         self.report

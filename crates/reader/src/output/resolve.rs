@@ -85,9 +85,9 @@ pub enum ToolFixError {
 
 impl<'a> FileText<'a> {
     /// Indexes the whole content of a file.
-    pub fn of(bytes: &'a [u8]) -> Self {
+    pub fn new(bytes: &'a [u8]) -> Self {
         let mark = if bytes.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
-        Self { lines: LineIndex::of(bytes), mark, units: OnceLock::new(), has_crlf: OnceLock::new() }
+        Self { lines: LineIndex::new(bytes), mark, units: OnceLock::new(), has_crlf: OnceLock::new() }
     }
 
     /// Returns the content, including a byte order mark.
@@ -101,12 +101,12 @@ impl<'a> FileText<'a> {
         self.lines.count()
     }
 
-    pub(crate) fn index(&self) -> &LineIndex<'a> {
+    pub(crate) fn line_index(&self) -> &LineIndex<'a> {
         &self.lines
     }
 
     /// Returns the length of the byte order mark in bytes.
-    pub(crate) fn mark(&self) -> usize {
+    pub(crate) fn bom_length(&self) -> usize {
         self.mark
     }
 
@@ -119,7 +119,7 @@ impl<'a> FileText<'a> {
     ///
     /// The first line or an offset is not in the file. A last line beyond the end is replaced by the file's
     /// last one.
-    pub fn lines(&self, range: &DiagnosticRange) -> Result<(u32, u32), RangeError> {
+    pub fn range_lines(&self, range: &DiagnosticRange) -> Result<(u32, u32), RangeError> {
         let count = self.line_count().max(1);
         match range {
             DiagnosticRange::File => Ok((1, 1)),
@@ -134,7 +134,7 @@ impl<'a> FileText<'a> {
                 Ok((first, last.clamp(first, count)))
             }
             DiagnosticRange::Offsets(offsets) => {
-                let found = self.offsets(*offsets)?;
+                let found = self.offsets_range(*offsets)?;
                 let first = self.lines.number(found.start).min(count);
                 let last = self.lines.number(found.end.saturating_sub(1).max(found.start));
                 Ok((first, last.clamp(first, count)))
@@ -147,24 +147,29 @@ impl<'a> FileText<'a> {
     /// # Errors
     ///
     /// The range is the whole file, or one of its positions is not in the file.
-    pub fn range(&self, range: &DiagnosticRange) -> Result<ops::Range<usize>, RangeError> {
+    pub fn byte_range(&self, range: &DiagnosticRange) -> Result<ops::Range<usize>, RangeError> {
         match range {
             DiagnosticRange::File => Err(RangeError::WholeFile),
-            DiagnosticRange::Text(span) => self.span(*span),
-            DiagnosticRange::Offsets(offsets) => self.offsets(*offsets),
+            DiagnosticRange::Text(span) => self.span_range(*span),
+            DiagnosticRange::Offsets(offsets) => self.offsets_range(*offsets),
         }
     }
 
-    fn span(&self, span: LineSpan) -> Result<ops::Range<usize>, RangeError> {
-        let start = self.position(span.start(), span.unit(), false)?;
-        let end = self.position(span.end(), span.unit(), true)?;
+    fn span_range(&self, span: LineSpan) -> Result<ops::Range<usize>, RangeError> {
+        let start = self.position_offset(span.start(), span.unit(), false)?;
+        let end = self.position_offset(span.end(), span.unit(), true)?;
         // The positions are in order by their numbers, and therefore also by their offsets.
         Ok(start..end.max(start))
     }
 
     /// Returns the offset of a position. Columns do not count a byte order mark, and may count the line's own
     /// line break. SARIF writes the place after the last character of a file in this way.
-    fn position(&self, position: LinePosition, unit: ColumnUnit, is_end: bool) -> Result<usize, RangeError> {
+    fn position_offset(
+        &self,
+        position: LinePosition,
+        unit: ColumnUnit,
+        is_end: bool,
+    ) -> Result<usize, RangeError> {
         let (line, text) = (position.line(), self.bytes());
         let beyond = RangeError::Line { line, count: self.line_count() };
         let is_after = line == self.line_count().saturating_add(1);
@@ -189,9 +194,9 @@ impl<'a> FileText<'a> {
         let at = match unit {
             ColumnUnit::Byte => start.checked_add(units).ok_or(wrong)?,
             ColumnUnit::Utf16 | ColumnUnit::CodePoint => {
-                let index = self.units().ok_or(RangeError::NotUtf8)?;
-                let target = index.before(text, start, unit).checked_add(units as u64).ok_or(wrong)?;
-                index.at(text, target, unit).ok_or(wrong)?
+                let index = self.character_index().ok_or(RangeError::NotUtf8)?;
+                let target = index.units_before(text, start, unit).checked_add(units as u64).ok_or(wrong)?;
+                index.offset_at(text, target, unit).ok_or(wrong)?
             }
         };
         let full_end = if is_after { text.len() } else { self.line_end(line) };
@@ -211,36 +216,36 @@ impl<'a> FileText<'a> {
         }
     }
 
-    fn offsets(&self, offsets: OffsetSpan) -> Result<ops::Range<usize>, RangeError> {
-        let start = self.offset(offsets.start(), offsets.unit())?;
-        Ok(start..self.offset(offsets.end(), offsets.unit())?)
+    fn offsets_range(&self, offsets: OffsetSpan) -> Result<ops::Range<usize>, RangeError> {
+        let start = self.byte_offset(offsets.start(), offsets.unit())?;
+        Ok(start..self.byte_offset(offsets.end(), offsets.unit())?)
     }
 
     /// Converts an offset in the tool's unit to bytes. Offsets in bytes count a byte order mark; those in
     /// characters do not, because they count in the text.
-    fn offset(&self, offset: u64, unit: ColumnUnit) -> Result<usize, RangeError> {
+    fn byte_offset(&self, offset: u64, unit: ColumnUnit) -> Result<usize, RangeError> {
         let text = self.bytes();
         let wrong = RangeError::Offset(offset);
         match unit {
             ColumnUnit::Byte => {
                 let at = usize::try_from(offset).ok().filter(|at| *at <= text.len());
-                at.filter(|at| self.units().is_none() || is_boundary(text, *at)).ok_or(wrong)
+                at.filter(|at| self.character_index().is_none() || is_boundary(text, *at)).ok_or(wrong)
             }
             ColumnUnit::Utf16 | ColumnUnit::CodePoint => {
-                let index = self.units().ok_or(RangeError::NotUtf8)?;
-                let marked = index.before(text, self.mark, unit);
-                index.at(text, offset.checked_add(marked).ok_or(wrong)?, unit).ok_or(wrong)
+                let index = self.character_index().ok_or(RangeError::NotUtf8)?;
+                let marked = index.units_before(text, self.mark, unit);
+                index.offset_at(text, offset.checked_add(marked).ok_or(wrong)?, unit).ok_or(wrong)
             }
         }
     }
 
     /// Returns true if the file is UTF-8.
     pub(crate) fn is_utf8(&self) -> bool {
-        self.units().is_some()
+        self.character_index().is_some()
     }
 
-    fn units(&self) -> Option<&CharacterIndex> {
-        self.units.get_or_init(|| CharacterIndex::of(self.bytes())).as_ref()
+    fn character_index(&self) -> Option<&CharacterIndex> {
+        self.units.get_or_init(|| CharacterIndex::from_text(self.bytes())).as_ref()
     }
 
     /// Returns true if the file has lines and every line ends with CRLF.
@@ -268,7 +273,7 @@ struct CharacterIndex {
 
 impl CharacterIndex {
     /// Indexes a text. Returns `None` if it is not UTF-8.
-    fn of(text: &[u8]) -> Option<Self> {
+    fn from_text(text: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(text).ok()?;
         let (mut known, mut utf16, mut points) = (vec![(0, 0, 0)], 0_u64, 0_u64);
         let mut next = STRIDE;
@@ -283,7 +288,7 @@ impl CharacterIndex {
         Some(Self { known })
     }
 
-    fn count(known: &(usize, u64, u64), unit: ColumnUnit) -> u64 {
+    fn known_units(known: &(usize, u64, u64), unit: ColumnUnit) -> u64 {
         match unit {
             ColumnUnit::Byte => known.0 as u64,
             ColumnUnit::Utf16 => known.1,
@@ -291,7 +296,7 @@ impl CharacterIndex {
         }
     }
 
-    fn length(letter: char, unit: ColumnUnit) -> u64 {
+    fn char_units(letter: char, unit: ColumnUnit) -> u64 {
         match unit {
             ColumnUnit::Byte => letter.len_utf8() as u64,
             ColumnUnit::Utf16 => letter.len_utf16() as u64,
@@ -300,27 +305,28 @@ impl CharacterIndex {
     }
 
     /// Returns the number of units before an offset.
-    fn before(&self, text: &[u8], offset: usize, unit: ColumnUnit) -> u64 {
+    fn units_before(&self, text: &[u8], offset: usize, unit: ColumnUnit) -> u64 {
         let index = self.known.partition_point(|known| known.0 <= offset).saturating_sub(1);
         let Some(known) = self.known.get(index) else { return 0 };
         let between = text.get(known.0..offset).and_then(|between| std::str::from_utf8(between).ok());
         let letters = between.unwrap_or_default().chars();
-        Self::count(known, unit) + letters.map(|letter| Self::length(letter, unit)).sum::<u64>()
+        Self::known_units(known, unit) + letters.map(|letter| Self::char_units(letter, unit)).sum::<u64>()
     }
 
     /// Returns the offset after this number of units, or `None` for a place after the end or within a
     /// character.
-    fn at(&self, text: &[u8], units: u64, unit: ColumnUnit) -> Option<usize> {
-        let index = self.known.partition_point(|known| Self::count(known, unit) <= units).saturating_sub(1);
+    fn offset_at(&self, text: &[u8], units: u64, unit: ColumnUnit) -> Option<usize> {
+        let index =
+            self.known.partition_point(|known| Self::known_units(known, unit) <= units).saturating_sub(1);
         let known = self.known.get(index)?;
-        let (mut at, mut seen) = (known.0, Self::count(known, unit));
+        let (mut at, mut seen) = (known.0, Self::known_units(known, unit));
         // The place is at most one stride away, therefore only the text up to the next known place is read.
         let end = self.known.get(index + 1).map_or(text.len(), |next| next.0);
         let mut letters = std::str::from_utf8(text.get(at..end)?).ok()?.chars();
         while seen < units {
             let letter = letters.next()?;
             at += letter.len_utf8();
-            seen += Self::length(letter, unit);
+            seen += Self::char_units(letter, unit);
         }
         (seen == units).then_some(at)
     }
@@ -349,7 +355,7 @@ pub fn resolve_fix(
     let has_crlf = file.has_crlf();
     let mut edits = Vec::with_capacity(fix.edits.len());
     for edit in &fix.edits {
-        let range = file.range(&edit.range)?;
+        let range = file.byte_range(&edit.range)?;
         let new_text = match has_crlf {
             true => edit.new_text.replace("\r\n", "\n").replace('\n', "\r\n"),
             false => edit.new_text.clone(),

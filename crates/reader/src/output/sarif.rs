@@ -13,7 +13,7 @@ use std::ops::ControlFlow;
 
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
-use truing_core::line::counted;
+use truing_core::line::format_count;
 
 use self::log::{
     SarifConfiguration, SarifFix, SarifInvocation, SarifLog, SarifProperties, SarifResult, SarifRun,
@@ -28,7 +28,7 @@ use crate::output::entries::{self, BoundedFields, WholeNumber};
 use crate::output::format::OutputContext;
 use crate::output::path::PathError;
 use crate::output::report::{DiagnosticCollector, DiagnosticReport, ProblemKind};
-use crate::output::text::start;
+use crate::output::text::text_start;
 
 /// Beginning of the versions that are read; drafts of 2.1.0 are similar enough.
 const VERSION: &str = "2.1";
@@ -42,72 +42,76 @@ pub(crate) fn read(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport 
     match entries::document::<SarifLog<'_>>(&text, &mut collected) {
         Ok(SarifLog { version: Some(version), .. }) if !version.starts_with(VERSION) => {
             let text = format!("SARIF {version} is not read: let the tool print SARIF 2.1.0");
-            collected.problem(ProblemKind::Unreadable, &text);
+            collected.add_problem(ProblemKind::Unreadable, &text);
         }
         Ok(SarifLog { runs: Some(runs), .. }) => {
             let mut number = 0;
-            let read = entries::each(runs.get(), |index, run| {
+            let read = entries::for_each_entry(runs.get(), |index, run| {
                 number = index;
-                self::run(run, input, index, &mut collected);
+                self::read_run(run, input, index, &mut collected);
                 ControlFlow::Continue(())
             });
             if let Err(error) = read {
-                collected.problem(ProblemKind::Unreadable, &format!("behind run {number}: {error}"));
+                collected.add_problem(ProblemKind::Unreadable, &format!("behind run {number}: {error}"));
             }
         }
-        Ok(SarifLog { runs: None, .. }) => collected.problem(ProblemKind::Unreadable, "a log without runs"),
-        Err(error) => collected.problem(ProblemKind::Unreadable, &format!("no log: {error}")),
+        Ok(SarifLog { runs: None, .. }) => {
+            collected.add_problem(ProblemKind::Unreadable, "a log without runs");
+        }
+        Err(error) => collected.add_problem(ProblemKind::Unreadable, &format!("no log: {error}")),
     }
     collected.finish()
 }
 
-fn run(run: &RawValue, input: &OutputContext<'_>, number: usize, collected: &mut DiagnosticCollector) {
+fn read_run(run: &RawValue, input: &OutputContext<'_>, number: usize, collected: &mut DiagnosticCollector) {
     let run: SarifRun<'_> = match serde_json::from_str(run.get()) {
         Ok(run) => run,
         Err(error) => {
-            return collected.problem(ProblemKind::Unreadable, &format!("run {number}: {error}"));
+            return collected.add_problem(ProblemKind::Unreadable, &format!("run {number}: {error}"));
         }
     };
     let name = run.tool.driver.name.as_deref().filter(|name| !name.trim().is_empty());
     let reader = SarifReader {
-        tool: start(name.unwrap_or_else(|| input.tool_or("sarif")), MAX_NAME_CHARS),
+        tool: text_start(name.unwrap_or_else(|| input.tool_or("sarif")), MAX_NAME_CHARS),
         places: SarifPlaces::new(&run, input),
         rules: SarifRules::new(&run),
         run: &run,
     };
-    collected.tool(reader.tool);
+    collected.add_tool(reader.tool);
     for invocation in run.invocations.iter() {
-        failures(reader.tool, invocation, collected);
+        report_failures(reader.tool, invocation, collected);
     }
     let Some(results) = run.results else {
         // In section 3.14.23 this means that the tool did not begin its analysis.
-        return collected.problem(ProblemKind::Tool, &format!("{} gives no results", reader.tool));
+        return collected.add_problem(ProblemKind::Tool, &format!("{} gives no results", reader.tool));
     };
     if results.get() == "null" {
-        return collected.problem(ProblemKind::Tool, &format!("{} did not begin", reader.tool));
+        return collected.add_problem(ProblemKind::Tool, &format!("{} did not begin", reader.tool));
     }
-    let read = entries::each(results.get(), |index, result| {
-        reader.result(index, result, collected);
+    let read = entries::for_each_entry(results.get(), |index, result| {
+        reader.read_result(index, result, collected);
         ControlFlow::Continue(())
     });
     if let Err(error) = read {
-        collected.problem(ProblemKind::Unreadable, &format!("results of {}: {error}", reader.tool));
+        collected.add_problem(ProblemKind::Unreadable, &format!("results of {}: {error}", reader.tool));
     }
 }
 
 /// Adds problems for the failures that an invocation reports.
-fn failures(tool: &str, invocation: &SarifInvocation, collected: &mut DiagnosticCollector) {
+fn report_failures(tool: &str, invocation: &SarifInvocation, collected: &mut DiagnosticCollector) {
     let notifications = invocation.tool_execution_notifications.iter();
     let notifications = notifications.chain(invocation.tool_configuration_notifications.iter());
     let mut is_told = false;
     for notification in notifications.filter(|notification| notification.level.as_deref() == Some("error")) {
         let text = notification.message.as_ref().and_then(|message| message.text.as_deref());
-        collected
-            .problem(ProblemKind::Tool, &format!("{tool}: {}", text.unwrap_or("an error without message")));
+        collected.add_problem(
+            ProblemKind::Tool,
+            &format!("{tool}: {}", text.unwrap_or("an error without message")),
+        );
         is_told = true;
     }
     if let Some(text) = &invocation.process_start_failure_message {
-        collected.problem(ProblemKind::Tool, &format!("{tool} did not start: {text}"));
+        collected.add_problem(ProblemKind::Tool, &format!("{tool} did not start: {text}"));
     } else if invocation.execution_successful == Some(false) && !is_told {
         let code = invocation
             .exit_code
@@ -115,7 +119,7 @@ fn failures(tool: &str, invocation: &SarifInvocation, collected: &mut Diagnostic
             .unwrap_or_default();
         let text =
             invocation.exit_code_description.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
-        collected.problem(ProblemKind::Tool, &format!("{tool} failed{code}{text}"));
+        collected.add_problem(ProblemKind::Tool, &format!("{tool} failed{code}{text}"));
     }
 }
 
@@ -128,7 +132,7 @@ struct SarifReader<'a> {
 }
 
 impl SarifReader<'_> {
-    fn result(&self, index: usize, result: &RawValue, collected: &mut DiagnosticCollector) {
+    fn read_result(&self, index: usize, result: &RawValue, collected: &mut DiagnosticCollector) {
         let result: SarifResult<'_> = match serde_json::from_str(result.get()) {
             Ok(result) => result,
             Err(error) => {
@@ -140,9 +144,9 @@ impl SarifReader<'_> {
         if is_none || result.baseline_state.as_deref() == Some("absent") {
             return;
         }
-        let rule = self.rules.of(&result);
-        let name = rules::name(&result).or_else(|| rule.descriptor.map(|rule| rule.id.as_str()));
-        let name = name.map(|name| start(name, MAX_NAME_CHARS));
+        let rule = self.rules.rule_for(&result);
+        let name = rules::rule_name(&result).or_else(|| rule.descriptor.map(|rule| rule.id.as_str()));
+        let name = name.map(|name| text_start(name, MAX_NAME_CHARS));
         let named =
             || name.map_or_else(|| format!("result {index}"), |name| format!("result {index} ({name})"));
         let Some(message) = self.message(&result, &rule) else {
@@ -154,7 +158,7 @@ impl SarifReader<'_> {
             locations.filter_map(|place| self.places.place(place).map_err(|error| wrong = error).ok());
         let place = { place }.next();
         let Some((path, range)) = place else {
-            return collected.unplaced(&wrong, &format!("{}: {wrong}", named()));
+            return collected.add_unplaced(&wrong, &format!("{}: {wrong}", named()));
         };
         if collected.is_full() {
             return collected.push_beyond();
@@ -167,12 +171,12 @@ impl SarifReader<'_> {
         diagnostic.fingerprint = fingerprint(&result.fingerprints, &result.partial_fingerprints);
         let page = descriptor.and_then(|rule| rule.help_uri.as_deref());
         diagnostic.rule_page = page.filter(|page| page.len() <= MAX_PAGE_BYTES).map(str::to_owned);
-        diagnostic.title = title.map(|title| start(title, MAX_TITLE_CHARS).to_owned());
+        diagnostic.title = title.map(|title| text_start(title, MAX_TITLE_CHARS).to_owned());
         diagnostic.help = rule.help();
         diagnostic.tags = tags(result.properties, descriptor.and_then(|rule| rule.properties.as_ref()));
         diagnostic.suppressed = is_suppressed(&result);
         if let Some(fixes) = result.fixes {
-            diagnostic.fixes = self.fixes(fixes, &named, collected);
+            diagnostic.fixes = self.read_fixes(fixes, &named, collected);
         }
         collected.push(diagnostic);
     }
@@ -191,7 +195,7 @@ impl SarifReader<'_> {
     /// the rule's, or a warning.
     fn level(&self, result: &SarifResult<'_>, rule: &SarifRule<'_>) -> DiagnosticLevel {
         let kind = result.kind.as_deref().unwrap_or("fail");
-        if let Some(level) = result.level.as_deref().and_then(level) {
+        if let Some(level) = result.level.as_deref().and_then(parse_level) {
             return level;
         }
         if kind != "fail" {
@@ -200,48 +204,49 @@ impl SarifReader<'_> {
         let set = || {
             let index = result.provenance.as_ref()?.invocation_index?;
             let rule = rule.descriptor?;
-            let overrides = &self.run.invocations.at(index.0)?.rule_configuration_overrides;
+            let overrides = &self.run.invocations.get(index.0)?.rule_configuration_overrides;
             let is_of = |id: Option<&String>| id.is_some_and(|id| *id == rule.id);
             let found =
                 overrides.iter().find(|set| is_of(set.descriptor.as_ref().and_then(|rule| rule.id.as_ref())));
             found?.configuration.as_ref()
         };
         let default = || rule.descriptor?.default_configuration.as_ref();
-        let of = |configuration: &SarifConfiguration| configuration.level.as_deref().and_then(level);
+        let of = |configuration: &SarifConfiguration| configuration.level.as_deref().and_then(parse_level);
         set().and_then(of).or_else(|| default().and_then(of)).unwrap_or(DiagnosticLevel::Warning)
     }
 
     /// Returns the fixes of a result. One that cannot be read, or that changes a file outside of the tree, is
     /// left out and named.
-    fn fixes(
+    fn read_fixes(
         &self,
         fixes: &RawValue,
         named: &dyn Fn() -> String,
         collected: &mut DiagnosticCollector,
     ) -> Vec<ToolFix> {
         let mut read = Vec::new();
-        let walked = entries::each(fixes.get(), |index, fix| {
+        let walked = entries::for_each_entry(fixes.get(), |index, fix| {
             let fix = serde_json::from_str::<SarifFix>(fix.get()).map_err(|error| error.to_string());
-            match fix.and_then(|fix| self.fix(fix)) {
+            match fix.and_then(|fix| self.read_fix(fix)) {
                 Ok(fix) => read.push(fix),
                 Err(error) => {
-                    collected.problem(ProblemKind::Entry, &format!("{}: fix {index}: {error}", named()));
+                    collected.add_problem(ProblemKind::Entry, &format!("{}: fix {index}: {error}", named()));
                 }
             }
             ControlFlow::Continue(())
         });
         if walked.is_err() && fixes.get() != "null" {
-            collected.problem(ProblemKind::Entry, &format!("{}: its fixes are no array", named()));
+            collected.add_problem(ProblemKind::Entry, &format!("{}: its fixes are no array", named()));
         }
         read
     }
 
-    fn fix(&self, fix: SarifFix) -> Result<ToolFix, String> {
+    fn read_fix(&self, fix: SarifFix) -> Result<ToolFix, String> {
         let mut edits = Vec::new();
         for change in fix.artifact_changes {
             let path = self.places.path(&change.artifact_location).map_err(|error| error.to_string())?;
             for replacement in change.replacements {
-                let range = self.places.exact(&replacement.deleted_region).ok_or("a malformed region")?;
+                let range =
+                    self.places.exact_range(&replacement.deleted_region).ok_or("a malformed region")?;
                 let content = replacement.inserted_content;
                 let is_binary =
                     |content: &log::SarifContent| content.text.is_none() && content.binary.is_some();
@@ -253,14 +258,14 @@ impl SarifReader<'_> {
             }
         }
         if edits.is_empty() {
-            return Err(format!("{} in it", counted(0, "replacement")));
+            return Err(format!("{} in it", format_count(0, "replacement")));
         }
         Ok(ToolFix { message: fix.description.and_then(|message| message.text), edits })
     }
 }
 
 /// Returns the level of this name. `none` means no level, which a finding cannot have; it becomes a note.
-fn level(name: &str) -> Option<DiagnosticLevel> {
+fn parse_level(name: &str) -> Option<DiagnosticLevel> {
     match name {
         "error" => Some(DiagnosticLevel::Error),
         "warning" => Some(DiagnosticLevel::Warning),
@@ -319,7 +324,7 @@ fn tags(result: Option<&RawValue>, rule: Option<&SarifProperties>) -> Vec<String
     let bags = [own.as_ref(), rule];
     let mut tags: Vec<String> = Vec::new();
     for tag in bags.iter().flatten().flat_map(|bag| bag.tags.iter()).take(MAX_TAGS) {
-        let tag = start(tag, MAX_NAME_CHARS);
+        let tag = text_start(tag, MAX_NAME_CHARS);
         if !tags.iter().any(|known| known == tag) {
             tags.push(tag.to_owned());
         }

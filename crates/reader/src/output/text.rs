@@ -1,7 +1,7 @@
 //! Cleans and bounds the texts of tools.
 
 use sha2::{Digest, Sha256};
-use truing_core::line::{clean, is_hidden};
+use truing_core::line::{clean_line, is_hidden};
 
 use crate::output::diagnostic::{
     Diagnostic, MAX_EDITS, MAX_FIXES, MAX_HELP_BYTES, MAX_MESSAGE_CHARS, MAX_NAME_CHARS, MAX_NEW_TEXT_BYTES,
@@ -13,23 +13,25 @@ use crate::output::diagnostic::{
 const MAX_ESCAPE_CHARS: usize = 4096;
 
 /// Returns a diagnostic whose texts are visible, bounded, and on one line where required.
-pub fn cleaned(diagnostic: Diagnostic) -> Diagnostic {
+pub fn clean_diagnostic(diagnostic: Diagnostic) -> Diagnostic {
     let Diagnostic { tool, rule, message, level, path, range, fingerprint, .. } = diagnostic;
     let Diagnostic { rule_page, title, help, tags, fixes, has_unsafe_fix, suppressed, .. } = diagnostic;
-    let name = |text: String| line(&text, MAX_NAME_CHARS);
+    let name = |text: String| line_without_escapes(&text, MAX_NAME_CHARS);
     let some_name = |text: Option<String>| text.map(name).filter(|text| !text.is_empty());
     let tags = tags.into_iter().map(|tag| name(tag).to_lowercase()).filter(|tag| !tag.is_empty());
     Diagnostic {
         tool: name(tool),
         rule: some_name(rule),
-        message: line(&message, MAX_MESSAGE_CHARS),
+        message: line_without_escapes(&message, MAX_MESSAGE_CHARS),
         level,
         path,
         range,
-        fingerprint: fingerprint.map(mark).filter(|mark| !mark.is_empty()),
+        fingerprint: fingerprint.map(clean_fingerprint).filter(|mark| !mark.is_empty()),
         rule_page: rule_page.filter(|page| is_page(page)),
-        title: title.map(|title| line(&title, MAX_TITLE_CHARS)).filter(|title| !title.is_empty()),
-        help: help.map(|help| markdown(&help)).filter(|help| !help.is_empty()),
+        title: title
+            .map(|title| line_without_escapes(&title, MAX_TITLE_CHARS))
+            .filter(|title| !title.is_empty()),
+        help: help.map(|help| clean_markdown(&help)).filter(|help| !help.is_empty()),
         tags: tags.take(MAX_TAGS).collect(),
         fixes: fixes.into_iter().filter_map(cleaned_fix).take(MAX_FIXES).collect(),
         has_unsafe_fix,
@@ -39,11 +41,11 @@ pub fn cleaned(diagnostic: Diagnostic) -> Diagnostic {
 
 /// Returns a fingerprint, or a digest of it if it is too long. Different long fingerprints therefore stay
 /// distinct.
-fn mark(fingerprint: String) -> String {
+fn clean_fingerprint(fingerprint: String) -> String {
     if fingerprint.len() > MAX_NAME_CHARS {
         return hex::encode(Sha256::digest(fingerprint.as_bytes()));
     }
-    line(&fingerprint, MAX_NAME_CHARS)
+    line_without_escapes(&fingerprint, MAX_NAME_CHARS)
 }
 
 /// Returns a fix with a clean description, or `None` if it exceeds a bound, because a part of a fix is not a
@@ -51,13 +53,14 @@ fn mark(fingerprint: String) -> String {
 fn cleaned_fix(fix: ToolFix) -> Option<ToolFix> {
     let ToolFix { message, edits } = fix;
     let inserted = edits.iter().fold(0_usize, |sum, edit| sum.saturating_add(edit.new_text.len()));
-    let message = message.map(|text| line(&text, MAX_TITLE_CHARS)).filter(|text| !text.is_empty());
+    let message =
+        message.map(|text| line_without_escapes(&text, MAX_TITLE_CHARS)).filter(|text| !text.is_empty());
     let fits = (1..=MAX_EDITS).contains(&edits.len()) && inserted <= MAX_NEW_TEXT_BYTES;
     (fits && edits.iter().all(|edit| edit.path.may_be_written())).then_some(ToolFix { message, edits })
 }
 
 /// Returns the number of bytes of a diagnostic's texts.
-pub(crate) fn bytes(diagnostic: &Diagnostic) -> usize {
+pub(crate) fn text_bytes(diagnostic: &Diagnostic) -> usize {
     let Diagnostic { tool, rule, message, path, fingerprint, rule_page, title, help, tags, fixes, .. } =
         diagnostic;
     let some = |text: &Option<String>| text.as_ref().map_or(0, String::len);
@@ -70,20 +73,20 @@ pub(crate) fn bytes(diagnostic: &Diagnostic) -> usize {
 
 /// Returns the part of a text that is examined to keep `most` characters of it. A caller that copies a text
 /// shared by many entries copies no more than this.
-pub(crate) fn start(text: &str, most: usize) -> &str {
+pub(crate) fn text_start(text: &str, most: usize) -> &str {
     let bytes = most.saturating_mul(4).saturating_add(MAX_ESCAPE_CHARS).saturating_mul(2);
     text.get(..text.floor_char_boundary(bytes)).unwrap_or(text)
 }
 
 /// Returns one visible line of at most `most` characters, without terminal escapes, and with `…` where it was
 /// cut.
-pub fn line(text: &str, most: usize) -> String {
-    clean(&without_escapes(text, most), most)
+pub fn line_without_escapes(text: &str, most: usize) -> String {
+    clean_line(&without_escapes(text, most), most)
 }
 
 /// Returns Markdown source of several lines, without terminal escapes and hidden characters, of at most
 /// [`MAX_HELP_BYTES`].
-pub fn markdown(text: &str) -> String {
+pub fn clean_markdown(text: &str) -> String {
     let text = without_escapes(text, MAX_HELP_BYTES / 4);
     let mut shown = String::with_capacity(text.len().min(MAX_HELP_BYTES));
     let mut rest = text.chars().peekable();

@@ -58,7 +58,7 @@ pub(crate) struct XmlParts<'a> {
 
 impl<'a> XmlParts<'a> {
     /// Creates a reader of this document.
-    pub(crate) fn of(text: &'a str) -> Self {
+    pub(crate) fn new(text: &'a str) -> Self {
         let mut reader = Reader::from_str(text);
         // Many tools do not escape ampersands.
         reader.config_mut().allow_dangling_amp = true;
@@ -71,7 +71,7 @@ impl<'a> XmlParts<'a> {
     ///
     /// The document is damaged at this place, or nested deeper than [`MAX_DEPTH`]. No further part can be
     /// read.
-    pub(crate) fn part(&mut self) -> Result<Option<XmlPart>, String> {
+    pub(crate) fn next_part(&mut self) -> Result<Option<XmlPart>, String> {
         if let Some(name) = self.empty.take() {
             return Ok(Some(XmlPart::End(name)));
         }
@@ -86,10 +86,10 @@ impl<'a> XmlParts<'a> {
                     if self.depth > MAX_DEPTH {
                         return Err(format!("at byte {at}: more than {MAX_DEPTH} elements in each other"));
                     }
-                    XmlPart::Start(element(&start))
+                    XmlPart::Start(to_element(&start))
                 }
                 Event::Empty(start) => {
-                    let element = element(&start);
+                    let element = to_element(&start);
                     self.empty = Some(element.name.clone());
                     XmlPart::Start(element)
                 }
@@ -97,10 +97,10 @@ impl<'a> XmlParts<'a> {
                     self.depth = self.depth.saturating_sub(1);
                     XmlPart::End(end.local_name().as_ref().to_owned())
                 }
-                Event::Text(text) => XmlPart::Text(bounded(&text).into_owned()),
-                Event::CData(text) => XmlPart::Text(bounded(&text).into_owned()),
+                Event::Text(text) => XmlPart::Text(truncate_text(&text).into_owned()),
+                Event::CData(text) => XmlPart::Text(truncate_text(&text).into_owned()),
                 Event::GeneralRef(reference) => {
-                    XmlPart::Text(resolved(&format!("&{};", bounded(&reference))))
+                    XmlPart::Text(resolve_references(&format!("&{};", truncate_text(&reference))))
                 }
                 Event::Comment(_) | Event::Decl(_) | Event::PI(_) | Event::DocType(_) => continue,
             };
@@ -109,29 +109,29 @@ impl<'a> XmlParts<'a> {
     }
 }
 
-fn element(start: &BytesStart<'_>) -> XmlElement {
+fn to_element(start: &BytesStart<'_>) -> XmlElement {
     let mut attributes = start.attributes();
     // Of two attributes with one name the first applies, therefore they are not compared with each other.
     let attributes = attributes.with_checks(false).flatten().take(MAX_ATTRIBUTES).map(|attribute| {
         let name = attribute.key.local_name().as_ref().to_owned();
-        (name, resolved(&bounded(&attribute.value)))
+        (name, resolve_references(&truncate_text(&attribute.value)))
     });
     XmlElement { name: start.local_name().as_ref().to_owned(), attributes: attributes.collect() }
 }
 
 /// Returns the part of a text that is kept.
-fn bounded(text: &str) -> Cow<'_, str> {
+fn truncate_text(text: &str) -> Cow<'_, str> {
     Cow::Borrowed(text.get(..text.floor_char_boundary(MAX_TEXT_BYTES)).unwrap_or(text))
 }
 
 /// Returns a text with its character references and the five entities of XML replaced. Other entities are
 /// unchanged.
-fn resolved(text: &str) -> String {
+fn resolve_references(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('&') {
         shown.push_str(before);
-        let reference = after.split_once(';').and_then(|(name, after)| Some((letter(name)?, after)));
+        let reference = after.split_once(';').and_then(|(name, after)| Some((reference_char(name)?, after)));
         rest = match reference {
             Some((letter, after)) => {
                 shown.push(letter);
@@ -150,7 +150,7 @@ fn resolved(text: &str) -> String {
 /// Longest reference in bytes: `#x10FFFF`, with some zeros.
 const MAX_REFERENCE_BYTES: usize = 16;
 
-fn letter(name: &str) -> Option<char> {
+fn reference_char(name: &str) -> Option<char> {
     match name {
         "lt" => Some('<'),
         "gt" => Some('>'),

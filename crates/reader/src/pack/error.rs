@@ -55,7 +55,7 @@ impl From<PackError> for ReaderError {
 }
 
 /// Converts a byte offset in a rule file to a 1-based line and column.
-pub(super) fn place(text: &str, offset: usize) -> (usize, usize) {
+pub(super) fn line_and_column(text: &str, offset: usize) -> (usize, usize) {
     let before = text.get(..offset).unwrap_or(text);
     let line = before.rsplit('\n').next().unwrap_or_default();
     (1 + before.matches('\n').count(), 1 + line.chars().count())

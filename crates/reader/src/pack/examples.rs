@@ -7,7 +7,7 @@ use super::rule::RuleExample;
 use super::{PackError, RulePacks};
 use crate::content::DecodedContent;
 use crate::engine::RuleSet;
-use crate::fixed::{LineEdit, apply};
+use crate::fixed::{LineEdit, apply_line_edits};
 use crate::rules::companion::ChangeContext;
 use crate::stack::on_large_stack;
 use crate::syntax::ParserPool;
@@ -22,7 +22,7 @@ impl RulePacks {
     pub fn test(&self, names: &[String]) -> Result<ExampleResults, ReaderError> {
         let names: Vec<&str> =
             if names.is_empty() { self.names() } else { names.iter().map(String::as_str).collect() };
-        let packs = names.into_iter().map(|name| self.pack(name)).collect::<Result<Vec<_>, _>>()?;
+        let packs = names.into_iter().map(|name| self.pack_rules(name)).collect::<Result<Vec<_>, _>>()?;
         on_large_stack(|| {
             let mut tested = ExampleResults::default();
             for rule in packs.into_iter().flatten() {
@@ -34,7 +34,7 @@ impl RulePacks {
                 let valid = rule.examples.valid.iter().map(|example| (example, false));
                 for (example, expected) in valid.chain(rule.examples.invalid.iter().map(|it| (it, true))) {
                     tested.examples += 1;
-                    let (found, fixed) = examine(&alone, example)?;
+                    let (found, fixed) = run_example(&alone, example)?;
                     let (name, shown) = (&rule.name, &example.shown);
                     if found != expected {
                         let what =
@@ -68,7 +68,7 @@ pub struct ExampleResults {
 
 /// Applies a rule to an example. Returns true if it finds something, and the changed file after its
 /// suggestions, if it has any. A file of the example that cannot be read is an error.
-pub(super) fn examine(
+pub(super) fn run_example(
     alone: &RuleSet<'_>,
     example: &RuleExample,
 ) -> Result<(bool, Option<String>), ReaderError> {
@@ -81,12 +81,12 @@ pub(super) fn examine(
     let change = ChangeContext::new(&files, &[], example);
     let (mut found, mut fixed) = (false, None);
     for (file, (path, text)) in files.iter().zip(&example.changed) {
-        let content = DecodedContent::of(text.clone());
+        let content = DecodedContent::from_bytes(text.clone());
         let examined = alone.examine(file, &content, &change, &mut ParserPool::default())?;
         found = found || !examined.findings.is_empty();
-        let edits: Vec<LineEdit> = examined.findings.iter().filter_map(LineEdit::of).collect();
+        let edits: Vec<LineEdit> = examined.findings.iter().filter_map(LineEdit::from_finding).collect();
         if !edits.is_empty() {
-            fixed = Some(String::from_utf8_lossy(&apply(path, text, &edits).bytes).into_owned());
+            fixed = Some(String::from_utf8_lossy(&apply_line_edits(path, text, &edits).bytes).into_owned());
         }
     }
     Ok((found, fixed))

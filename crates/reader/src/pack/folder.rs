@@ -9,7 +9,7 @@ use super::{MAX_RULE_BYTES, PackError, is_name};
 /// folder is not a pack.
 pub(super) fn packs_in(folder: &Path) -> Result<Vec<(String, String)>, PackError> {
     let mut files = Vec::new();
-    for pack in entries(folder)? {
+    for pack in sorted_entries(folder)? {
         if pack.join("rules").is_dir() {
             files.extend(pack_in(&pack)?);
         }
@@ -19,7 +19,7 @@ pub(super) fn packs_in(folder: &Path) -> Result<Vec<(String, String)>, PackError
 
 /// Returns the rule files of one pack, which has the name of its folder.
 pub(super) fn pack_in(folder: &Path) -> Result<Vec<(String, String)>, PackError> {
-    let absolute = folder.canonicalize().map_err(|error| unreadable(folder, &error))?;
+    let absolute = folder.canonicalize().map_err(|error| unreadable_error(folder, &error))?;
     let name = absolute.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     if !is_name(name) {
         let message = "a pack's folder is called like the pack: lower-case letters, digits and `-`";
@@ -29,8 +29,8 @@ pub(super) fn pack_in(folder: &Path) -> Result<Vec<(String, String)>, PackError>
         });
     }
     let mut files = Vec::new();
-    for file in entries(&folder.join("rules"))? {
-        let text = read(&file)?;
+    for file in sorted_entries(&folder.join("rules"))? {
+        let text = read_rule_file(&file)?;
         let file_name = file.file_name().unwrap_or_default().to_string_lossy();
         // Editors and systems leave hidden files behind.
         if !file_name.starts_with('.') {
@@ -41,9 +41,9 @@ pub(super) fn pack_in(folder: &Path) -> Result<Vec<(String, String)>, PackError>
 }
 
 /// Reads a rule file's text, up to the largest permitted size.
-fn read(file: &Path) -> Result<String, PackError> {
+fn read_rule_file(file: &Path) -> Result<String, PackError> {
     let wrong = |message: String| PackError::Unreadable { path: file.display().to_string(), message };
-    let found = fs::metadata(file).map_err(|error| unreadable(file, &error))?;
+    let found = fs::metadata(file).map_err(|error| unreadable_error(file, &error))?;
     // Reading a pipe may never end.
     if !found.is_file() {
         return Err(wrong("it is no plain file".to_owned()));
@@ -51,18 +51,18 @@ fn read(file: &Path) -> Result<String, PackError> {
     if found.len() > MAX_RULE_BYTES as u64 {
         return Err(wrong(format!("a rule file has {MAX_RULE_BYTES} bytes at most")));
     }
-    fs::read_to_string(file).map_err(|error| unreadable(file, &error))
+    fs::read_to_string(file).map_err(|error| unreadable_error(file, &error))
 }
 
 /// Returns the entries of a folder, in name order.
-fn entries(folder: &Path) -> Result<Vec<PathBuf>, PackError> {
-    let read = fs::read_dir(folder).map_err(|error| unreadable(folder, &error))?;
+fn sorted_entries(folder: &Path) -> Result<Vec<PathBuf>, PackError> {
+    let read = fs::read_dir(folder).map_err(|error| unreadable_error(folder, &error))?;
     let paths = read.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>, std::io::Error>>();
-    let mut paths = paths.map_err(|error| unreadable(folder, &error))?;
+    let mut paths = paths.map_err(|error| unreadable_error(folder, &error))?;
     paths.sort();
     Ok(paths)
 }
 
-fn unreadable(path: &Path, error: &std::io::Error) -> PackError {
+fn unreadable_error(path: &Path, error: &std::io::Error) -> PackError {
     PackError::Unreadable { path: path.display().to_string(), message: error.to_string() }
 }

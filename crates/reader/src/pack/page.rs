@@ -6,7 +6,7 @@ use super::PackRule;
 
 /// Renders the page in Markdown. `judged` maps a rule's id to people's judgement of its findings in
 /// histories.
-pub(super) fn of(pack: &str, rules: &[PackRule], judged: &BTreeMap<String, String>) -> String {
+pub(super) fn render_page(pack: &str, rules: &[PackRule], judged: &BTreeMap<String, String>) -> String {
     let on = rules.iter().filter(|rule| rule.enabled).count();
     let (told, column, rule, command) = match judged.is_empty() {
         true => ("", "", "", "truing-reader"),

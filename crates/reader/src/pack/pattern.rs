@@ -35,7 +35,7 @@ impl RulePattern {
     }
 
     /// Compiles the pattern at first use. The error for a pattern that is too large names `rule`.
-    pub(crate) fn compiled(&self, rule: &str) -> Result<&Regex, ReaderError> {
+    pub(crate) fn get_or_compile(&self, rule: &str) -> Result<&Regex, ReaderError> {
         let mut builder = RegexBuilder::new(&self.text);
         let compile = || builder.unicode(false).multi_line(true).crlf(true).build();
         self.regex

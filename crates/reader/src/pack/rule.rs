@@ -12,7 +12,7 @@ use truing_diff::RepoPath;
 
 use super::pattern::RulePattern;
 use crate::flow::FlowCheck;
-use crate::lines::touches;
+use crate::lines::overlaps_any;
 use crate::part::{PartSeverity, RepositoryPart};
 use crate::rules::companion::{CompanionCheck, HeadFiles};
 use crate::rules::size::SizeCheck;
@@ -118,14 +118,14 @@ impl RuleCheck {
     pub(crate) fn is_added(&self, added: &[(u32, u32)], first: u32, last: u32) -> bool {
         match self {
             Self::Text(check) | Self::Secret(check) if check.both_ends => {
-                touches(added, first, first) && touches(added, last, last)
+                overlaps_any(added, first, first) && overlaps_any(added, last, last)
             }
             Self::Text(_)
             | Self::Secret(_)
             | Self::Syntax(_)
             | Self::Flow(_)
             | Self::Companion(_)
-            | Self::Size(_) => touches(added, first, last),
+            | Self::Size(_) => overlaps_any(added, first, last),
         }
     }
 
@@ -192,7 +192,7 @@ pub(crate) enum TextExample {
 
 impl TextExample {
     /// Converts the text to an example with one new file.
-    pub(super) fn at(self, path: &RepoPath) -> RuleExample {
+    pub(super) fn into_example(self, path: &RepoPath) -> RuleExample {
         match self {
             Self::Text(text) => RuleExample::of_text(path, text),
             Self::WithFixed { text, fixed } => {

@@ -2,7 +2,7 @@
 
 use truing_diff::RepoPath;
 
-use super::examples::examine;
+use super::examples::run_example;
 use super::rule::RuleExample;
 use super::*;
 use crate::engine::RuleSet;
@@ -29,29 +29,29 @@ fn names(packs: &[&str]) -> Vec<String> {
 
 #[test]
 fn every_embedded_rule_does_what_its_examples_say() {
-    let packs = RulePacks::embedded().unwrap();
+    let packs = RulePacks::load_embedded().unwrap();
     assert_eq!(packs.names(), ["aiobotocore", "code-rules", "code-rules-strict", "core"]);
     assert_eq!(packs.test(&[]).unwrap().failing, Vec::<String>::new());
 }
 
 #[test]
 fn no_rule_file_holds_what_the_rules_find() {
-    let packs = RulePacks::embedded().unwrap();
-    let rules = packs.select(&names(&["core"])).unwrap();
+    let packs = RulePacks::load_embedded().unwrap();
+    let rules = packs.select_rules(&names(&["core"])).unwrap();
     let rules = RuleSet::new(rules).unwrap();
     for (file, text) in EMBEDDED {
         let example = RuleExample::of_text(&RepoPath::from_text(file), (*text).to_owned());
-        assert!(!examine(&rules, &example).unwrap().0, "{file}");
+        assert!(!run_example(&rules, &example).unwrap().0, "{file}");
     }
 }
 
 #[test]
 fn the_pages_of_packs_are_up_to_date() {
-    let packs = RulePacks::embedded().unwrap();
+    let packs = RulePacks::load_embedded().unwrap();
     // The page of `aiobotocore` contains more and is written by hand. The page of `core` is made by the crate
     // `bench` with the judgements.
     for pack in ["code-rules", "code-rules-strict"] {
-        let page = packs.page(pack, &BTreeMap::new()).unwrap();
+        let page = packs.render_page(pack, &BTreeMap::new()).unwrap();
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../docs/rules/{pack}.md"));
         if std::env::var_os("UPDATE_DOCS").is_some() {
             std::fs::write(&file, &page).unwrap();
@@ -232,14 +232,14 @@ fn a_wrong_syntax_rule_is_named_with_line_column_and_reason() {
 fn a_rule_as_ast_grep_has_it_needs_nothing_of_ours() {
     let rule = "language: Python\nrule:\n  pattern: f($A)\n";
     let packs = RulePacks::parse(&[("p/rules/no-f.yml", rule)]).unwrap();
-    let rules = packs.select(&names(&["p"])).unwrap();
+    let rules = packs.select_rules(&names(&["p"])).unwrap();
     let told = (rules[0].title.as_str(), rules[0].severity, rules[0].category);
     assert_eq!(told, ("no-f", Severity::P2, DefectCategory::J));
     let off = format!("{rule}severity: 'off'\n");
     assert!(
         RulePacks::parse(&[("p/rules/no-f.yml", off.as_str())])
             .unwrap()
-            .select(&names(&["p"]))
+            .select_rules(&names(&["p"]))
             .unwrap()
             .is_empty()
     );
@@ -283,7 +283,7 @@ fn packs_are_selected_by_name_and_disabled_rules_are_left_out() {
         RulePacks::parse(&[("b/rules/x.toml", GOOD), ("a/rules/off.toml", &off), ("a/rules/x.toml", GOOD)])
             .unwrap();
     let selected = |asked: &[&str]| {
-        let rules = packs.select(&names(asked));
+        let rules = packs.select_rules(&names(asked));
         rules.map(|rules| rules.iter().map(|rule| rule.name.clone()).collect::<Vec<_>>())
     };
     assert_eq!(selected(&["b", "a", "b"]).unwrap(), ["a/x", "b/x"]);
@@ -296,7 +296,7 @@ fn packs_are_selected_by_name_and_disabled_rules_are_left_out() {
 fn globs_decide_which_files_a_rule_looks_at() {
     let globs = format!("{GOOD}paths = ['**/*.py', 'bin/*']\nnot_paths = ['vendor/**']\n");
     let packs = RulePacks::parse(&[("p/rules/x.toml", &globs)]).unwrap();
-    let rules = packs.select(&names(&["p"])).unwrap();
+    let rules = packs.select_rules(&names(&["p"])).unwrap();
     for (path, expected) in [
         ("a.py", true),
         ("a/b.py", true),

@@ -11,7 +11,7 @@ use truing_core::glob::is_bounded;
 use truing_core::nesting::{TOO_DEEP, is_too_deep};
 use truing_diff::RepoPath;
 
-use super::error::{PackError, place};
+use super::error::{PackError, line_and_column};
 use super::pattern::RulePattern;
 use super::rule::{PackRule, RuleCheck, RuleExample, RuleExamples, TextExample};
 use crate::flow::{FlowCheck, FlowKind};
@@ -63,7 +63,7 @@ macro_rules! rule_file {
             not_paths: Vec<Spanned<String>>,
             #[serde(default)]
             parts: BTreeMap<RepositoryPart, PartSeverity>,
-            #[serde(default = "yes")]
+            #[serde(default = "default_true")]
             enabled: bool,
             measured: Option<String>,
             #[serde(default)]
@@ -209,15 +209,15 @@ struct CompanionExample {
 #[serde(deny_unknown_fields)]
 struct SizeExample {
     bytes: u32,
-    #[serde(default = "one")]
+    #[serde(default = "default_one")]
     lines: u32,
 }
 
-fn yes() -> bool {
+fn default_true() -> bool {
     true
 }
 
-fn one() -> u32 {
+fn default_one() -> u32 {
     1
 }
 
@@ -244,33 +244,34 @@ impl RuleFileSource<'_> {
             return Err(PackError::Wrong { file, line: 1, column: 1, message });
         }
         toml::from_str(self.text).map_err(|error| {
-            let (line, column) = place(self.text, error.span().map_or(0, |span| span.start));
+            let (line, column) = line_and_column(self.text, error.span().map_or(0, |span| span.start));
             PackError::Wrong { file: self.file.to_owned(), line, column, message: error.message().to_owned() }
         })
     }
 
-    fn wrong(&self, field: &str, at: usize, message: &str) -> PackError {
-        let (line, column) = place(self.text, at);
+    fn field_error(&self, field: &str, at: usize, message: &str) -> PackError {
+        let (line, column) = line_and_column(self.text, at);
         let message = format!("rule `{}`: {field}: {message}", self.name);
         PackError::Wrong { file: self.file.to_owned(), line, column, message }
     }
 
     fn check(&self, right: bool, field: &str, at: usize, message: &str) -> Result<(), PackError> {
-        if right { Ok(()) } else { Err(self.wrong(field, at, message)) }
+        if right { Ok(()) } else { Err(self.field_error(field, at, message)) }
     }
 
     fn pattern(&self, field: &str, value: &Spanned<String>) -> Result<RulePattern, PackError> {
-        RulePattern::parse(value.get_ref()).map_err(|message| self.wrong(field, value.span().start, &message))
+        RulePattern::parse(value.get_ref())
+            .map_err(|message| self.field_error(field, value.span().start, &message))
     }
 
     fn globs(&self, field: &str, values: &[Spanned<String>]) -> Result<GlobSet, PackError> {
         let mut globs = GlobSetBuilder::new();
         for value in values {
-            is_bounded(value.get_ref()).map_err(|why| self.wrong(field, value.span().start, &why))?;
+            is_bounded(value.get_ref()).map_err(|why| self.field_error(field, value.span().start, &why))?;
             let glob = GlobBuilder::new(value.get_ref()).literal_separator(true).build();
-            globs.add(glob.map_err(|error| self.wrong(field, value.span().start, &error.to_string()))?);
+            globs.add(glob.map_err(|error| self.field_error(field, value.span().start, &error.to_string()))?);
         }
-        globs.build().map_err(|error| self.wrong(field, 0, &error.to_string()))
+        globs.build().map_err(|error| self.field_error(field, 0, &error.to_string()))
     }
 }
 
@@ -284,7 +285,7 @@ pub(super) fn parse(file: &str, text: &str, id: &str, name: &str) -> Result<Pack
             let file: FlowFile = source.read()?;
             let (path, check) =
                 (RepoPath::from_text(&file.example_path), FlowCheck { follows: file.follows });
-            file.rule(&source, RuleCheck::Flow(check), |example| example.at(&path))
+            file.rule(&source, RuleCheck::Flow(check), |example| example.into_example(&path))
         }
         TomlRuleKind::Companion => companion_rule(&source),
         TomlRuleKind::Size => size_rule(&source),
@@ -329,7 +330,7 @@ fn text_rule(source: &RuleFileSource<'_>, is_secret: bool) -> Result<PackRule, P
     };
     let check = if is_secret { RuleCheck::Secret(check) } else { RuleCheck::Text(check) };
     let path = RepoPath::from_text(&file.example_path);
-    file.rule(source, check, |example| example.at(&path))
+    file.rule(source, check, |example| example.into_example(&path))
 }
 
 fn text_fix(source: &RuleFileSource<'_>, fix: &FixTable) -> Result<TextFix, PackError> {

@@ -80,14 +80,17 @@ pub(super) fn parse(file: &str, text: &str, id: &str, name: &str) -> Result<Pack
     };
     let raw: YamlRuleFile = from_yaml(text).map_err(at)?;
     if let Some(given) = raw.id.as_ref().filter(|given| given.value != id) {
-        return Err(at(wrong(&given.referenced, "id: it must be the file's name without its ending".into())));
+        return Err(at(syntax_error(
+            &given.referenced,
+            "id: it must be the file's name without its ending".into(),
+        )));
     }
     let mut languages = Vec::new();
     for given in std::iter::once(&raw.language).chain(&raw.metadata.truing.also) {
-        let Some(language) = SourceLanguage::named(&given.value) else {
-            let known = SourceLanguage::known();
+        let Some(language) = SourceLanguage::from_name(&given.value) else {
+            let known = SourceLanguage::all_names();
             let message = format!("the language `{}` is not built in (there are: {known})", given.value);
-            return Err(at(wrong(&given.referenced, message)));
+            return Err(at(syntax_error(&given.referenced, message)));
         };
         languages.push(language);
     }
@@ -104,8 +107,9 @@ pub(super) fn parse(file: &str, text: &str, id: &str, name: &str) -> Result<Pack
         .example_path
         .unwrap_or_else(|| languages.first().map_or_else(String::new, |it| it.example_path()));
     let example_path = RepoPath::from_text(&example_path);
-    let examples =
-        |examples: Vec<TextExample>| examples.into_iter().map(|example| example.at(&example_path)).collect();
+    let examples = |examples: Vec<TextExample>| {
+        examples.into_iter().map(|example| example.into_example(&example_path)).collect()
+    };
     Ok(PackRule {
         name: name.to_owned(),
         severity: ours.severity.unwrap_or(severity),
@@ -113,8 +117,8 @@ pub(super) fn parse(file: &str, text: &str, id: &str, name: &str) -> Result<Pack
         title: title.unwrap_or(id).to_owned(),
         body: if raw.note.trim().is_empty() { raw.message.trim() } else { raw.note.trim() }.to_owned(),
         check: RuleCheck::Syntax(check),
-        paths: if raw.files.is_empty() { None } else { Some(globs(&raw.files).map_err(at)?) },
-        not_paths: globs(&raw.ignores).map_err(at)?,
+        paths: if raw.files.is_empty() { None } else { Some(build_glob_set(&raw.files).map_err(at)?) },
+        not_paths: build_glob_set(&raw.ignores).map_err(at)?,
         parts: ours.parts,
         enabled: ours.enabled.unwrap_or(on),
         yields_to: ours.yields_to,
@@ -124,22 +128,22 @@ pub(super) fn parse(file: &str, text: &str, id: &str, name: &str) -> Result<Pack
     })
 }
 
-fn wrong(place: &serde_saphyr::Location, message: String) -> RuleSyntaxError {
+fn syntax_error(place: &serde_saphyr::Location, message: String) -> RuleSyntaxError {
     let number = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
     RuleSyntaxError { line: number(place.line()), column: number(place.column()), message }
 }
 
 /// Compiles ast-grep's globs, in which `*` also matches `/`.
-fn globs(values: &[Spanned<PathGlob>]) -> Result<GlobSet, RuleSyntaxError> {
+fn build_glob_set(values: &[Spanned<PathGlob>]) -> Result<GlobSet, RuleSyntaxError> {
     let mut globs = GlobSetBuilder::new();
     for value in values {
         let (text, any_case) = match &value.value {
             PathGlob::Text(text) => (text, false),
             PathGlob::WithCase { glob, case_insensitive } => (glob, *case_insensitive),
         };
-        is_bounded(text).map_err(|why| wrong(&value.referenced, why))?;
+        is_bounded(text).map_err(|why| syntax_error(&value.referenced, why))?;
         let glob = GlobBuilder::new(text).case_insensitive(any_case).build();
-        globs.add(glob.map_err(|error| wrong(&value.referenced, error.to_string()))?);
+        globs.add(glob.map_err(|error| syntax_error(&value.referenced, error.to_string()))?);
     }
     globs.build().map_err(|error| RuleSyntaxError { line: 1, column: 1, message: error.to_string() })
 }

@@ -5,7 +5,8 @@ use truing_core::port::{ReadReport, ReadRequest};
 use truing_diff::RepoPath;
 
 use super::{
-    CheckedReport, MAX_FINDINGS, MAX_FINDINGS_BYTES, MAX_SUPPRESSIONS, ProtocolError, checked, keep_worst,
+    CheckedReport, MAX_FINDINGS, MAX_FINDINGS_BYTES, MAX_SUPPRESSIONS, ProtocolError, check_report,
+    keep_worst,
 };
 use crate::bounds::text_bytes;
 
@@ -66,13 +67,17 @@ impl ReportCollector {
         self.report.reviewed.is_empty() && self.report.not_reviewed.is_empty()
     }
 
-    /// Returns the validated report of all files; see [`checked`].
+    /// Returns the validated report of all files; see [`into_checked`].
     ///
     /// # Errors
     ///
-    /// The same as those of [`checked`].
-    pub fn checked(self, request: &ReadRequest, rules: Vec<String>) -> Result<CheckedReport, ProtocolError> {
-        let checked = checked(request, ReadReport { rules, ..self.report })?;
+    /// The same as those of [`into_checked`].
+    pub fn into_checked(
+        self,
+        request: &ReadRequest,
+        rules: Vec<String>,
+    ) -> Result<CheckedReport, ProtocolError> {
+        let checked = check_report(request, ReadReport { rules, ..self.report })?;
         Ok(CheckedReport { dropped: checked.dropped + self.dropped, ..checked })
     }
 }
@@ -99,7 +104,7 @@ mod tests {
         // A third report exceeds the bound at once.
         collected.add(&"b.py".into(), many("b.py")).unwrap();
         assert_eq!(collected.report.findings.len(), MAX_FINDINGS);
-        let checked = collected.checked(&request, vec![]).unwrap();
+        let checked = collected.into_checked(&request, vec![]).unwrap();
         assert_eq!((checked.dropped, checked.report.findings.len()), (2 * MAX_FINDINGS, MAX_FINDINGS));
         assert_eq!(gaps(&checked), [("b.py".into(), SkipReason::TooLarge)]);
     }

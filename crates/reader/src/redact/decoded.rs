@@ -15,12 +15,12 @@ pub(super) struct DecodedWords {
 }
 
 impl DecodedWords {
-    pub(super) fn of(text: &str) -> Self {
+    pub(super) fn from_text(text: &str) -> Self {
         let (mut decoded, mut at) = (Self::default(), 0);
         for word in text.as_bytes().split(|byte| !is_digit(*byte)) {
             let place = at..at + word.len();
             at = place.end + 1;
-            if let Some(plain) = (word.len() >= MIN_WORD_BYTES).then(|| decode(word)).flatten() {
+            if let Some(plain) = (word.len() >= MIN_WORD_BYTES).then(|| decode_word(word)).flatten() {
                 decoded.text.push_str(&plain);
                 decoded.words.push((decoded.text.len(), place));
                 decoded.text.push('\n');
@@ -30,7 +30,7 @@ impl DecodedWords {
     }
 
     /// Returns the original ranges of the words that contain a part of this range of the decoded text.
-    pub(super) fn places(&self, range: &Range<usize>) -> impl Iterator<Item = Range<usize>> {
+    pub(super) fn word_ranges(&self, range: &Range<usize>) -> impl Iterator<Item = Range<usize>> {
         let first = self.words.partition_point(|(end, _)| *end <= range.start);
         // The word with the last byte is the first one that does not end before it.
         let last = self.words.partition_point(|(end, _)| *end < range.end);
@@ -44,7 +44,7 @@ fn is_digit(byte: u8) -> bool {
 
 /// Decodes a word by either alphabet of RFC 4648. Returns `None` if the bytes are not text, which most
 /// other words show by their first letters.
-fn decode(word: &[u8]) -> Option<String> {
+fn decode_word(word: &[u8]) -> Option<String> {
     let value = |byte: &u8| match byte {
         b'A'..=b'Z' => byte - b'A',
         b'a'..=b'z' => byte - b'a' + 26,
@@ -69,10 +69,10 @@ mod tests {
     fn words_of_text_in_base64_are_decoded_and_others_are_not() {
         // These words were made with coreutils' base64 and basenc --base64url.
         let text = "é c29tZSB3b3JkcyBvZiBhIHRleHQ= or Pz8_Pj4-YW5kIG1vcmUgd29yZHM, d29yZHM= crates/reader/src/redact/decoded";
-        let decoded = DecodedWords::of(text);
+        let decoded = DecodedWords::from_text(text);
         assert_eq!(decoded.text, "some words of a text\n???>>>and more words\n");
         let of = |range: Range<usize>| -> Vec<&str> {
-            decoded.places(&range).filter_map(|place| text.get(place)).collect()
+            decoded.word_ranges(&range).filter_map(|place| text.get(place)).collect()
         };
         let (one, two) = ("c29tZSB3b3JkcyBvZiBhIHRleHQ", "Pz8_Pj4-YW5kIG1vcmUgd29yZHM");
         assert_eq!(of(0..4), [one]);
@@ -80,6 +80,6 @@ mod tests {
         assert_eq!(of(21..24), [two]);
         assert_eq!(of(16..24), [one, two]);
         let digest = hex::encode([7_u8; 32]) + " 0123456789abcdef0123456789ABCDEF";
-        assert_eq!(DecodedWords::of(&digest).text, "");
+        assert_eq!(DecodedWords::from_text(&digest).text, "");
     }
 }

@@ -34,16 +34,24 @@ pub(super) fn readings(text: &str) -> Vec<String> {
     if text.len() > MAX_BYTES {
         return Vec::new();
     }
-    let once = unescaped(text);
+    let once = decode_escapes(text);
     // Some text is escaped twice: `%2574`, `&amp;#116;`.
-    let twice = once.as_deref().and_then(unescaped);
-    [once, twice, numbers(text, 10), numbers(text, 8), numbers(text, 2), unnumbered(text), dumped(text)]
-        .into_iter()
-        .flatten()
-        .collect()
+    let twice = once.as_deref().and_then(decode_escapes);
+    [
+        once,
+        twice,
+        decode_numbers(text, 10),
+        decode_numbers(text, 8),
+        decode_numbers(text, 2),
+        strip_line_numbers(text),
+        decode_dump(text),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
-fn unescaped(text: &str) -> Option<String> {
+fn decode_escapes(text: &str) -> Option<String> {
     let escape = ESCAPE.as_ref().filter(|escape| escape.is_match(text))?;
     let read = |captures: &regex::Captures<'_>| {
         let group = (1..captures.len()).find_map(|at| captures.get(at).map(|group| (at, group.as_str())));
@@ -63,20 +71,20 @@ fn unescaped(text: &str) -> Option<String> {
 }
 
 /// Returns the characters that the numbers of a text represent, if there are enough numbers.
-fn numbers(text: &str, base: u32) -> Option<String> {
+fn decode_numbers(text: &str, base: u32) -> Option<String> {
     let words = text.split(|letter: char| !letter.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
     let number = |word: &str| u8::from_str_radix(word, base).ok().filter(|byte| (b' '..=b'~').contains(byte));
     let read: String = words.map(|word| number(word).map_or('\n', char::from)).collect();
     read.split('\n').any(|run| run.len() >= MIN_NUMBERS).then_some(read)
 }
 
-fn unnumbered(text: &str) -> Option<String> {
+fn strip_line_numbers(text: &str) -> Option<String> {
     let number = LINE_NUMBER.as_ref()?;
     number.is_match(text).then(|| number.replace_all(text, "").into_owned())
 }
 
 /// Returns the bytes of a dump as hexadecimal digits.
-fn dumped(text: &str) -> Option<String> {
+fn decode_dump(text: &str) -> Option<String> {
     let dump = DUMP.as_ref()?;
     let lines: String =
         dump.captures_iter(text).filter_map(|line| line.get(1)).map(|bytes| bytes.as_str()).collect();

@@ -63,7 +63,7 @@ struct PlainLetters {
 
 impl PlainLetters {
     /// Extracts the letters. `leaves_out` returns true for two characters that are left out together.
-    fn of(text: &str, leaves_out: impl Fn(char, char) -> bool) -> Self {
+    fn from_text(text: &str, leaves_out: impl Fn(char, char) -> bool) -> Self {
         let mut plain =
             Self { letters: String::with_capacity(text.len()), places: Vec::with_capacity(text.len()) };
         let mut chars = text.char_indices().peekable();
@@ -109,7 +109,7 @@ struct FormSearch {
 }
 
 impl FormSearch {
-    fn of(mut forms: Vec<SecretForm>) -> Option<Self> {
+    fn from_forms(mut forms: Vec<SecretForm>) -> Option<Self> {
         forms.retain(|form| form.letters.len() >= MIN_FORM_LETTERS);
         let needles = forms.iter().map(SecretForm::needle);
         let needles = AhoCorasick::builder().ascii_case_insensitive(true).build(needles).ok()?;
@@ -137,7 +137,7 @@ pub(super) struct SecretForms {
 
 impl SecretForms {
     /// Creates the forms. Returns `None` if there are too many to search for.
-    pub(super) fn of<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Option<Self> {
+    pub(super) fn from_secrets<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Option<Self> {
         let (mut letters, mut hex) = (Vec::new(), Vec::new());
         for secret in secrets {
             let is_long = secret.len() >= MIN_LONG_BYTES;
@@ -162,7 +162,7 @@ impl SecretForms {
                 hex.push(form(hex::encode(wide.split_last().map_or(&[][..], |(_, wide)| wide))));
             }
         }
-        Some(Self { letters: FormSearch::of(letters)?, hex: FormSearch::of(hex)? })
+        Some(Self { letters: FormSearch::from_forms(letters)?, hex: FormSearch::from_forms(hex)? })
     }
 
     /// Returns the ranges of a text that contain a secret in another form.
@@ -178,8 +178,8 @@ impl SecretForms {
     fn find_forms(&self, text: &str, is_wanted: impl Fn(&SecretForm) -> bool) -> Vec<Range<usize>> {
         // An escaped line end is not one of the letters, nor is a prefix that programs write before a byte in
         // hex.
-        let letters = PlainLetters::of(text, |one, next| one == '\\' && next == 'n');
-        let hex = PlainLetters::of(text, |one, next| matches!((one, next), ('\\' | '0', 'x' | 'X')));
+        let letters = PlainLetters::from_text(text, |one, next| one == '\\' && next == 'n');
+        let hex = PlainLetters::from_text(text, |one, next| matches!((one, next), ('\\' | '0', 'x' | 'X')));
         let found = self.letters.find(&letters).chain(self.hex.find(&hex));
         found.filter(|(form, _)| is_wanted(form)).map(|(_, range)| range).collect()
     }
@@ -213,7 +213,7 @@ mod tests {
     }
 
     fn found_of<'t>(secret: &str, text: &'t str) -> Vec<&'t str> {
-        let found = SecretForms::of([secret]).unwrap().find(text);
+        let found = SecretForms::from_secrets([secret]).unwrap().find(text);
         found.into_iter().map(|range| &text[range.start..text.ceil_char_boundary(range.end)]).collect()
     }
 
@@ -347,7 +347,7 @@ mod tests {
         let text = "let x = \"a text of some words and the number 12\";\n".repeat(20_000);
         let cost = |number: usize| {
             let secrets: Vec<String> = (0..number).map(|at| format!("tr-Canary_w0rd/17+{at:03}")).collect();
-            let forms = SecretForms::of(secrets.iter().map(String::as_str)).unwrap();
+            let forms = SecretForms::from_secrets(secrets.iter().map(String::as_str)).unwrap();
             allocation_counter::measure(|| assert!(forms.find(&text).is_empty())).bytes_total
         };
         let (one, many) = (cost(1), cost(50));

@@ -67,7 +67,7 @@ pub(crate) trait HeadFiles {
 
 impl<'a> ChangeContext<'a> {
     /// Creates the context of the change that a request is about.
-    pub(crate) fn of(request: &'a ReadRequest, head: &'a (dyn HeadFiles + Sync)) -> Self {
+    pub(crate) fn from_request(request: &'a ReadRequest, head: &'a (dyn HeadFiles + Sync)) -> Self {
         Self::new(&request.files, &request.also_changed, head)
     }
 
@@ -97,19 +97,19 @@ impl<'a> ChangeContext<'a> {
     /// Returns true if a changed file in the folder of this one matches. A file that cannot be read does not
     /// match.
     pub(crate) fn stands_beside(&self, path: &RepoPath, pattern: &Regex) -> bool {
-        let own = folder(path);
-        let beside = self.read.keys().filter(|other| folder(other) == own && **other != path);
+        let own = parent_folder(path);
+        let beside = self.read.keys().filter(|other| parent_folder(other) == own && **other != path);
         beside.take(MAX_BESIDE).any(|other| self.head.text(other).is_some_and(|text| pattern.is_match(&text)))
     }
 
-    fn changed(&self, path: &RepoPath) -> bool {
+    fn has_changed(&self, path: &RepoPath) -> bool {
         self.read.contains_key(path) || self.also.contains(path)
     }
 }
 
 impl CompanionCheck {
     /// Returns the line to report: the first one that requires a companion without a change of it.
-    pub(crate) fn missed(
+    pub(crate) fn violation_line(
         &self,
         rule: &str,
         file: &RepoPath,
@@ -125,7 +125,7 @@ impl CompanionCheck {
         }
         let mut asking = matching_lines(rule, self.added.as_ref(), lines, added)?;
         if let Some(under) = &self.under {
-            let under = under.compiled(rule)?;
+            let under = under.get_or_compile(rule)?;
             asking.retain(|line| block_of(lines, *line).is_some_and(|begin| under.is_match(begin)));
         }
         asking.extend(overrides::heads(lines, added, &self.pieces));
@@ -135,14 +135,14 @@ impl CompanionCheck {
         }
         let (mut exists, mut texts) = (self.even_if_missing, Vec::new());
         for companion in self.paths(file) {
-            if change.changed(&companion) && self.satisfies(rule, &companion, change)? {
+            if change.has_changed(&companion) && self.is_satisfied_by(rule, &companion, change)? {
                 let text = change.head.text(&companion).filter(|_| self.named);
                 let table_added = change.read.get(&companion).copied().unwrap_or_default();
                 return Ok(text.and_then(|text| {
-                    overrides::without_name(lines, added, &asking, &LineIndex::of(&text), table_added)
+                    overrides::without_name(lines, added, &asking, &LineIndex::new(&text), table_added)
                 }));
             }
-            let is_there = change.changed(&companion) || change.head.exists(&companion);
+            let is_there = change.has_changed(&companion) || change.head.exists(&companion);
             if !is_there || !self.speaks_of(file, &companion, change) {
                 continue;
             }
@@ -168,7 +168,7 @@ impl CompanionCheck {
     /// Returns true if a companion belongs to the file. One in the same folder does, and one that cannot be
     /// read.
     fn speaks_of(&self, file: &RepoPath, companion: &RepoPath, change: &ChangeContext<'_>) -> bool {
-        let (own, its) = (folder(file), folder(companion));
+        let (own, its) = (parent_folder(file), parent_folder(companion));
         let Some(below) = own.strip_prefix(its).filter(|below| !below.is_empty()) else { return true };
         if self.above_holds.is_empty() {
             return true;
@@ -192,7 +192,7 @@ impl CompanionCheck {
         texts: &[T],
     ) -> Result<bool, ReaderError> {
         let Some(added) = &self.added else { return Ok(false) };
-        let Some(captures) = added.compiled(rule)?.captures(lines.bytes(lines.range(line))) else {
+        let Some(captures) = added.get_or_compile(rule)?.captures(lines.bytes(lines.range(line))) else {
             return Ok(false);
         };
         let holds = |template: &String| {
@@ -213,7 +213,7 @@ impl CompanionCheck {
         change: &ChangeContext<'_>,
     ) -> Result<Option<u32>, ReaderError> {
         let added = change.read.get(file).copied().unwrap_or_default();
-        let changed = overrides::changed(lines, added);
+        let changed = overrides::changed_entries(lines, added);
         if changed.is_empty() {
             return Ok(None);
         }
@@ -223,11 +223,11 @@ impl CompanionCheck {
             return Ok(None);
         };
         let is_new = match &self.companion_added {
-            Some(pattern) => Some(pattern.compiled(rule)?),
+            Some(pattern) => Some(pattern.get_or_compile(rule)?),
             None => None,
         };
         let in_table = change.read.get(&path).copied().unwrap_or_default();
-        let table = LineIndex::of(&text);
+        let table = LineIndex::new(&text);
         Ok(overrides::without_entry(&changed, &table, in_table, |line| {
             is_new.as_ref().is_none_or(|pattern| pattern.is_match(line))
         }))
@@ -254,7 +254,7 @@ impl CompanionCheck {
     }
 
     /// Returns true if a changed companion contains the required text.
-    fn satisfies(
+    fn is_satisfied_by(
         &self,
         rule: &str,
         companion: &RepoPath,
@@ -264,7 +264,7 @@ impl CompanionCheck {
         // A companion that changed but is not readable is assumed to be correct.
         let Some(added) = change.read.get(companion) else { return Ok(true) };
         let Some(text) = change.head.text(companion) else { return Ok(true) };
-        Ok(!matching_lines(rule, Some(wanted), &LineIndex::of(&text), added)?.is_empty())
+        Ok(!matching_lines(rule, Some(wanted), &LineIndex::new(&text), added)?.is_empty())
     }
 }
 
@@ -275,7 +275,7 @@ fn block_of<'text>(lines: &LineIndex<'text>, line: u32) -> Option<&'text [u8]> {
 }
 
 /// Returns the folder of a path without the last `/`; empty for the root.
-pub(crate) fn folder(path: &RepoPath) -> &[u8] {
+pub(crate) fn parent_folder(path: &RepoPath) -> &[u8] {
     let path = path.as_bytes();
     path.iter().rposition(|byte| *byte == b'/').and_then(|slash| path.get(..slash)).unwrap_or_default()
 }
@@ -292,7 +292,7 @@ fn matching_lines(
     for number in added.iter().flat_map(|(first, end)| *first..=(*end).min(last)) {
         let matches = match pattern {
             None => true,
-            Some(pattern) => pattern.compiled(rule)?.is_match(lines.bytes(lines.range(number))),
+            Some(pattern) => pattern.get_or_compile(rule)?.is_match(lines.bytes(lines.range(number))),
         };
         if matches {
             found.push(number);
@@ -348,7 +348,12 @@ mod tests {
         let files = Files(files);
         let text = files.text(&file.into()).unwrap();
         check
-            .missed("p/x", &file.into(), &LineIndex::of(&text), &ChangeContext::new(changes, &also, &files))
+            .violation_line(
+                "p/x",
+                &file.into(),
+                &LineIndex::new(&text),
+                &ChangeContext::new(changes, &also, &files),
+            )
             .unwrap()
     }
 

@@ -15,13 +15,13 @@ const MAX_HEAD_LINES: u32 = 12;
 /// Returns the added code lines in methods and functions, each with the possible names of its entry. For a
 /// method these are `Base.method` for each base, and its own class's name without the prefix; for a function,
 /// its own name.
-pub(super) fn changed(lines: &LineIndex<'_>, added: &[(u32, u32)]) -> Vec<(u32, Vec<String>)> {
-    let code = code(lines);
+pub(super) fn changed_entries(lines: &LineIndex<'_>, added: &[(u32, u32)]) -> Vec<(u32, Vec<String>)> {
+    let code = code_lines(lines);
     let is_code = |number: &u32| code.get(*number as usize - 1) == Some(&true);
     let last = lines.count();
     let numbers = added.iter().flat_map(|(first, end)| *first..=(*end).min(last)).filter(is_code);
     let named = numbers.filter_map(|number| {
-        let names = names(lines, &code, number);
+        let names = entry_names(lines, &code, number);
         (!names.is_empty()).then_some((number, names))
     });
     named.collect()
@@ -54,10 +54,10 @@ pub(super) fn heads(lines: &LineIndex<'_>, added: &[(u32, u32)], pieces: &[Strin
         return Vec::new();
     }
     let is_head = |number: u32, name: &str| {
-        let of_line = function(text(lines, number));
+        let of_line = function_name(line_text(lines, number));
         name.rsplit('.').next().is_some_and(|method| of_line == Some(method))
     };
-    let heads = changed(lines, added)
+    let heads = changed_entries(lines, added)
         .into_iter()
         .filter(|(number, names)| names.iter().any(|name| pieces.contains(name) && is_head(*number, name)));
     heads.map(|(number, _)| number).collect()
@@ -76,12 +76,12 @@ pub(super) fn without_name(
     let whole = String::from_utf8_lossy(table.text());
     let last = table.count();
     let numbers = table_added.iter().flat_map(|(first, end)| *first..=(*end).min(last));
-    let new: String = numbers.map(|number| format!("{}\n", text(table, number))).collect();
-    let code = code(lines);
+    let new: String = numbers.map(|number| format!("{}\n", line_text(table, number))).collect();
+    let code = code_lines(lines);
     let is_added = |number: u32| added.iter().any(|(first, end)| (*first..=*end).contains(&number));
     heads.iter().copied().find(|number| {
-        let Some(name) = function(text(lines, *number)) else { return false };
-        let own = names(lines, &code, *number);
+        let Some(name) = function_name(line_text(lines, *number)) else { return false };
+        let own = entry_names(lines, &code, *number);
         let is_of_another = class_of(lines, *number).is_some_and(is_added)
             && !own.is_empty()
             && !own.iter().any(|own| holds_name(&whole, own))
@@ -101,9 +101,9 @@ fn holds_name(table: &str, name: &str) -> bool {
 
 /// Returns the line of the head of a method's class.
 fn class_of(lines: &LineIndex<'_>, method: u32) -> Option<u32> {
-    let bound = indent(text(lines, method));
+    let bound = indent(line_text(lines, method));
     let is_class = |number: &u32| {
-        let line = text(lines, *number);
+        let line = line_text(lines, *number);
         line.trim_start().starts_with("class ") && indent(line) < bound
     };
     (1..method).rev().find(is_class)
@@ -118,7 +118,7 @@ fn is_of(entry: &str, piece: &str) -> bool {
 fn entries<'a>(table: &LineIndex<'a>) -> Vec<(&'a str, u32, u32)> {
     let mut entries: Vec<(&str, u32, u32)> = Vec::new();
     for number in 1..=table.count() {
-        match entry_name(text(table, number)) {
+        match entry_name(line_text(table, number)) {
             Some(name) => entries.push((name, number, number)),
             None => {
                 if let Some((.., end)) = entries.last_mut() {
@@ -141,10 +141,10 @@ fn entry_name(line: &str) -> Option<&str> {
 }
 
 /// Marks each line that is code: not blank, not a comment, and not part of a docstring.
-fn code(lines: &LineIndex<'_>) -> Vec<bool> {
+fn code_lines(lines: &LineIndex<'_>) -> Vec<bool> {
     let mut open: Option<&str> = None;
     let of_line = |number| {
-        let line = text(lines, number).trim();
+        let line = line_text(lines, number).trim();
         if let Some(quotes) = open {
             if line.contains(quotes) {
                 open = None;
@@ -164,17 +164,17 @@ fn code(lines: &LineIndex<'_>) -> Vec<bool> {
 }
 
 /// Returns the possible entry names for a line; none if it is not in a method or function that overrides one.
-fn names(lines: &LineIndex<'_>, code: &[bool], number: u32) -> Vec<String> {
-    let line = text(lines, number);
-    let mut piece = function(line);
+fn entry_names(lines: &LineIndex<'_>, code: &[bool], number: u32) -> Vec<String> {
+    let line = line_text(lines, number);
+    let mut piece = function_name(line);
     let mut bound = indent(line) + usize::from(is_end(line));
     for above in (1..number).rev() {
-        let line = text(lines, above);
+        let line = line_text(lines, above);
         if code.get(above as usize - 1) != Some(&true) || is_end(line) || indent(line) >= bound {
             continue;
         }
         bound = indent(line);
-        if let Some(name) = function(line) {
+        if let Some(name) = function_name(line) {
             piece = Some(name);
         } else if line.trim_start().starts_with("class ") {
             return piece.map(|method| of_class(lines, above, method)).unwrap_or_default();
@@ -187,7 +187,7 @@ fn names(lines: &LineIndex<'_>, code: &[bool], number: u32) -> Vec<String> {
 fn of_class(lines: &LineIndex<'_>, number: u32, method: &str) -> Vec<String> {
     let mut head = String::new();
     for number in number..number.saturating_add(MAX_HEAD_LINES) {
-        let line = text(lines, number);
+        let line = line_text(lines, number);
         head.push_str(line);
         if line.trim_end().ends_with(':') {
             break;
@@ -198,21 +198,26 @@ fn of_class(lines: &LineIndex<'_>, number: u32, method: &str) -> Vec<String> {
     let bases = rest.trim_matches(|c| matches!(c, '(' | ')' | ':' | ' ')).split(',');
     let bases = bases.map(|base| base.trim().rsplit('.').next().unwrap_or_default().trim_start_matches('_'));
     let bases: Vec<&str> = bases.filter(|base| !base.is_empty() && !base.contains('=')).collect();
-    if !bases.is_empty() && bases.iter().all(|base| plain(base) != *base) {
+    if !bases.is_empty() && bases.iter().all(|base| strip_override_prefix(base) != *base) {
         return Vec::new();
     }
-    let own = plain(name.trim().trim_start_matches('_'));
-    bases.iter().copied().chain([own]).map(|class| format!("{}.{method}", plain(class))).collect()
+    let own = strip_override_prefix(name.trim().trim_start_matches('_'));
+    bases
+        .iter()
+        .copied()
+        .chain([own])
+        .map(|class| format!("{}.{method}", strip_override_prefix(class)))
+        .collect()
 }
 
 /// Returns the name of a class without the prefix of an override.
-fn plain(name: &str) -> &str {
+fn strip_override_prefix(name: &str) -> &str {
     let without = PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix));
     without.filter(|rest| rest.starts_with(char::is_uppercase)).unwrap_or(name)
 }
 
 /// Returns the name of the function whose head the line begins.
-fn function(line: &str) -> Option<&str> {
+fn function_name(line: &str) -> Option<&str> {
     let line = line.trim_start();
     let rest = line.strip_prefix("async ").map_or(line, str::trim_start).strip_prefix("def ")?;
     rest.split('(').next().map(str::trim).filter(|name| !name.is_empty())
@@ -228,7 +233,7 @@ fn indent(line: &str) -> usize {
 }
 
 /// Returns a line up to the first byte that is not UTF-8.
-fn text<'a>(lines: &LineIndex<'a>, number: u32) -> &'a str {
+fn line_text<'a>(lines: &LineIndex<'a>, number: u32) -> &'a str {
     let bytes = lines.bytes(lines.range(number));
     bytes.utf8_chunks().next().map_or("", |chunk| chunk.valid())
 }
@@ -274,8 +279,8 @@ async def get_response(model, http):
 ";
 
     fn names_at(number: u32) -> Vec<String> {
-        let lines = LineIndex::of(FILE.as_bytes());
-        changed(&lines, &[(number, number)]).into_iter().flat_map(|(_, names)| names).collect()
+        let lines = LineIndex::new(FILE.as_bytes());
+        changed_entries(&lines, &[(number, number)]).into_iter().flat_map(|(_, names)| names).collect()
     }
 
     #[test]
@@ -293,13 +298,13 @@ async def get_response(model, http):
 
     #[test]
     fn heads_of_pieces_are_found_and_looked_up_in_the_table() {
-        let lines = LineIndex::of(FILE.as_bytes());
+        let lines = LineIndex::new(FILE.as_bytes());
         let all = [(1, 40)];
         let pieces = ["ClientCreator.create_client".to_owned()];
         assert_eq!(heads(&lines, &all, &pieces), [10]);
         assert_eq!(heads(&lines, &all, &[]), [0_u32; 0]);
         let named =
-            |table: &str| without_name(&lines, &[], &[4, 10, 32], &LineIndex::of(table.as_bytes()), &[]);
+            |table: &str| without_name(&lines, &[], &[4, 10, 32], &LineIndex::new(table.as_bytes()), &[]);
         assert_eq!(named("(A.create_client, B),\n(\n    get_response ,\n)"), None);
         assert_eq!(named("A.create_client: B\n_get_response,"), Some(32));
         assert_eq!(named("create_clients, get_response,"), Some(10));
@@ -318,9 +323,9 @@ async def get_response(model, http):
         (botocore.parsers.get_response, {'bb'}),
         (Other.create_client, {'cc'}),
 ";
-        let (lines, table) = (LineIndex::of(FILE.as_bytes()), LineIndex::of(table.as_bytes()));
+        let (lines, table) = (LineIndex::new(FILE.as_bytes()), LineIndex::new(table.as_bytes()));
         let check = |code: u32, added: &[(u32, u32)]| {
-            let changed = changed(&lines, &[(code, code)]);
+            let changed = changed_entries(&lines, &[(code, code)]);
             without_entry(&changed, &table, added, |line| line.contains(&b'\''))
         };
         assert_eq!(check(18, &[]), Some(18));
@@ -337,9 +342,9 @@ async def get_response(model, http):
     fn a_new_class_needs_entries_of_its_own() {
         const NEW: &str =
             "class AioEnvProvider(EnvProvider):\n    async def load(self):\n        return None\n";
-        let lines = LineIndex::of(NEW.as_bytes());
+        let lines = LineIndex::new(NEW.as_bytes());
         let missed = |table: &str, added: &[(u32, u32)], table_added: &[(u32, u32)]| {
-            without_name(&lines, added, &[2], &LineIndex::of(table.as_bytes()), table_added)
+            without_name(&lines, added, &[2], &LineIndex::new(table.as_bytes()), table_added)
         };
         let table = "(SSOProvider.load, {}),\n(EnvProvider.other, {}),\n";
         assert_eq!(missed(table, &[(1, 3)], &[(2, 2)]), Some(2));

@@ -16,20 +16,20 @@ const MIN_WORDS: usize = 2;
 /// Fields by which rules are declared, each at the beginning of a line: `id = `, `"regex": `, `Keywords: `.
 static FIELDS: LazyLock<[Regex; 3]> = LazyLock::new(|| {
     [
-        compiled(r#"(?im)^[ \t{,-]*["']?(?:rule[_-]?id|id|detector[_-]?name)["']?[ \t]*(?:=|:=|:)"#),
-        compiled(r#"(?im)^[ \t{,-]*["']?reg_?exp?(?:es)?["']?[ \t]*(?:=|:=|:)"#),
-        compiled(r#"(?im)^[ \t{,-]*["']?(?:keywords?|entropy|secret_?group)["']?[ \t]*(?:=|:=|:)"#),
+        compile_pattern(r#"(?im)^[ \t{,-]*["']?(?:rule[_-]?id|id|detector[_-]?name)["']?[ \t]*(?:=|:=|:)"#),
+        compile_pattern(r#"(?im)^[ \t{,-]*["']?reg_?exp?(?:es)?["']?[ \t]*(?:=|:=|:)"#),
+        compile_pattern(r#"(?im)^[ \t{,-]*["']?(?:keywords?|entropy|secret_?group)["']?[ \t]*(?:=|:=|:)"#),
     ]
 });
 
 /// Words that occur in programs that search for secrets.
 static WORDS: LazyLock<[Regex; 5]> = LazyLock::new(|| {
     [
-        compiled(r"(?i)\breg_?exp?(?:es)?\b"),
-        compiled(r"(?i)entropy"),
-        compiled(r"(?i)\bkeywords?\b"),
-        compiled(r"(?i)gitleaks|trufflehog|detect[_-]?secrets"),
-        compiled(
+        compile_pattern(r"(?i)\breg_?exp?(?:es)?\b"),
+        compile_pattern(r"(?i)entropy"),
+        compile_pattern(r"(?i)\bkeywords?\b"),
+        compile_pattern(r"(?i)gitleaks|trufflehog|detect[_-]?secrets"),
+        compile_pattern(
             r"(?i)secret[ _-]?(?:scan|detect)|(?:scan|detect)(?:ing|s)?[ _-](?:for[ _-])?secrets|keydetector",
         ),
     ]
@@ -38,14 +38,14 @@ static WORDS: LazyLock<[Regex; 5]> = LazyLock::new(|| {
 /// Names of scanners in their tests.
 static TESTED: LazyLock<Regex> = LazyLock::new(|| {
     // `gitleaks:allow` is a comment on one key, not a word about the file.
-    compiled(
+    compile_pattern(
         r"(?i)(?:gitleaks|trufflehog)(?:[^:\w]|_\w|\z)|detect[_-]?secrets|secret[ _-]?(?:scan|detect)|keydetector",
     )
 });
 
 /// Rule of a Rego policy that compares with a regular expression.
 static POLICY: LazyLock<Regex> =
-    LazyLock::new(|| compiled(r"\bregex\.(?:match|is_valid|find_n|find_all_string_submatch_n)\("));
+    LazyLock::new(|| compile_pattern(r"\bregex\.(?:match|is_valid|find_n|find_all_string_submatch_n)\("));
 
 /// Files at the root of a repository that name the project.
 pub(crate) const MANIFESTS: [&str; 8] = [
@@ -66,11 +66,11 @@ const SCANNERS: &str = "gitleaks|trufflehog|detect[_-]secrets|secrets?[_-](?:sca
 /// hooks that a project offers to others.
 static DECLARED: LazyLock<[Regex; 3]> = LazyLock::new(|| {
     [
-        compiled(&format!(r"(?im)^module[ \t]+(?:\S*/)?(?:{SCANNERS})(?:/v\d+)?[ \t\r]*$")),
-        compiled(&format!(
+        compile_pattern(&format!(r"(?im)^module[ \t]+(?:\S*/)?(?:{SCANNERS})(?:/v\d+)?[ \t\r]*$")),
+        compile_pattern(&format!(
             r#"(?im)^[ \t]*["']?name["']?[ \t]*[=:][ \t]*["']?(?:@[\w.-]+/)?(?:{SCANNERS})["',\s]"#
         )),
-        compiled(&format!(r#"(?im)^[ \t]*-[ \t]+id:[ \t]*["']?(?:{SCANNERS})["'\s]"#)),
+        compile_pattern(&format!(r#"(?im)^[ \t]*-[ \t]+id:[ \t]*["']?(?:{SCANNERS})["'\s]"#)),
     ]
 });
 
@@ -84,7 +84,7 @@ pub(crate) fn declares_scanner(path: &str, text: &[u8]) -> bool {
     }
 }
 
-fn compiled(pattern: &str) -> Regex {
+fn compile_pattern(pattern: &str) -> Regex {
     #[expect(clippy::expect_used, reason = "constants, which the tests of this file compile")]
     Regex::new(pattern).expect("a pattern of files about secrets")
 }
@@ -156,7 +156,7 @@ mod tests {
             (".env", "A=1\nB=2\n", 9, false),
         ] {
             let path = RepoPath::from(path);
-            let found = is_of_scanner(&path, RepositoryPart::of(&path), text.as_bytes(), kinds);
+            let found = is_of_scanner(&path, RepositoryPart::from_path(&path), text.as_bytes(), kinds);
             assert_eq!(found, expected, "{path}: {text}");
         }
     }

@@ -9,7 +9,7 @@ pub(crate) struct SizeCheck {
 
 impl SizeCheck {
     /// Returns true if a file is over a limit. `lines` is `None` if the file is too large to be read.
-    pub(crate) fn exceeded(&self, bytes: u64, lines: Option<u32>) -> bool {
+    pub(crate) fn is_exceeded(&self, bytes: u64, lines: Option<u32>) -> bool {
         self.max_bytes.is_some_and(|most| bytes > most)
             || self.max_lines.zip(lines).is_some_and(|(most, lines)| lines > most)
     }
@@ -31,10 +31,10 @@ mod tests {
     #[test]
     fn limits_are_inclusive() {
         let check = SizeCheck { max_bytes: Some(10), max_lines: Some(2) };
-        assert!(!check.exceeded(10, Some(2)));
-        assert!(check.exceeded(11, Some(1)));
-        assert!(check.exceeded(1, Some(3)));
-        assert!(!check.exceeded(10, None));
+        assert!(!check.is_exceeded(10, Some(2)));
+        assert!(check.is_exceeded(11, Some(1)));
+        assert!(check.is_exceeded(1, Some(3)));
+        assert!(!check.is_exceeded(10, None));
     }
 
     #[test]

@@ -101,8 +101,8 @@ impl<'packs> TextRules<'packs> {
                 continue;
             }
             for pattern in std::iter::once(&check.pattern).chain(&check.second_pattern) {
-                for captures in pattern.compiled(&rule.name)?.captures_iter(bytes) {
-                    hits.extend(check.hit(rule, is_secret, bytes, &captures)?);
+                for captures in pattern.get_or_compile(&rule.name)?.captures_iter(bytes) {
+                    hits.extend(check.check_match(rule, is_secret, bytes, &captures)?);
                 }
             }
         }
@@ -145,7 +145,7 @@ fn text_of(rule: &PackRule) -> Option<(&TextCheck, bool)> {
 
 impl TextCheck {
     /// Returns the hit for a match, unless a placeholder pattern allows it.
-    fn hit<'packs>(
+    fn check_match<'packs>(
         &self,
         rule: &'packs PackRule,
         is_secret: bool,
@@ -155,11 +155,11 @@ impl TextCheck {
         let Some(matched) = captures.get(0) else { return Ok(None) };
         let decisive = captures.name("secret").unwrap_or(matched);
         let random_enough = self.entropy.is_none_or(|least| entropy(decisive.as_bytes()) >= least);
-        if !random_enough || self.allows(&rule.name, decisive.as_bytes())? {
+        if !random_enough || self.is_placeholder(&rule.name, decisive.as_bytes())? {
             return Ok(None);
         }
         let secret = is_secret.then(|| decisive.range());
-        let fix = self.fix(&rule.name, bytes, &matched.range())?;
+        let fix = self.match_fix(&rule.name, bytes, &matched.range())?;
         let code = captures.name("code").map(|code| code.start());
         let name = captures.name("name").filter(|_| self.names.is_some());
         let name = name.map(|name| String::from_utf8_lossy(name.as_bytes()).into_owned());
@@ -167,9 +167,9 @@ impl TextCheck {
     }
 
     /// Returns true for a known placeholder.
-    fn allows(&self, rule: &str, matched: &[u8]) -> Result<bool, ReaderError> {
+    fn is_placeholder(&self, rule: &str, matched: &[u8]) -> Result<bool, ReaderError> {
         for pattern in &self.allow {
-            if pattern.compiled(rule)?.is_match(matched) {
+            if pattern.get_or_compile(rule)?.is_match(matched) {
                 return Ok(true);
             }
         }
@@ -177,7 +177,7 @@ impl TextCheck {
     }
 
     /// Returns the replacement for a match, if the fix matches on its lines.
-    fn fix(
+    fn match_fix(
         &self,
         rule: &str,
         bytes: &[u8],
@@ -189,7 +189,7 @@ impl TextCheck {
         let behind = bytes.get(matched.end..).unwrap_or_default();
         let end = matched.end + memchr::memchr(b'\n', behind).unwrap_or(behind.len());
         let lines = bytes.get(start..end).unwrap_or_default();
-        let Some(captures) = fix.pattern.compiled(rule)?.captures(lines) else { return Ok(None) };
+        let Some(captures) = fix.pattern.get_or_compile(rule)?.captures(lines) else { return Ok(None) };
         let Some(part) = captures.name("part").or(captures.get(0)) else { return Ok(None) };
         let mut replacement = Vec::new();
         captures.expand(fix.replacement.as_bytes(), &mut replacement);

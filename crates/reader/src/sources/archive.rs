@@ -82,7 +82,7 @@ pub(super) struct ArchiveContent {
 }
 
 /// Reads the requested files. Of the rest of a release only the names are read.
-pub(super) fn sources(
+pub(super) fn read_sources(
     path: &Path,
     format: ArchiveFormat,
     wanted: &dyn Fn(&str) -> bool,
@@ -92,8 +92,8 @@ pub(super) fn sources(
     let mut taken =
         ArchiveCollector { archive: path, wanted, content: ArchiveContent::default(), kept: 0, entries: 0 };
     match format {
-        ArchiveFormat::Wheel => zip(file, &mut taken)?,
-        ArchiveFormat::TarGz => tar(BufReader::new(file), MAX_STREAM, &mut taken)?,
+        ArchiveFormat::Wheel => read_zip(file, &mut taken)?,
+        ArchiveFormat::TarGz => read_tar(BufReader::new(file), MAX_STREAM, &mut taken)?,
     }
     Ok(taken.content)
 }
@@ -108,11 +108,11 @@ struct ArchiveCollector<'a> {
 }
 
 impl ArchiveCollector<'_> {
-    fn broken(&self, why: impl ToString) -> ArchiveError {
+    fn broken_error(&self, why: impl ToString) -> ArchiveError {
         ArchiveError::Broken { path: self.archive.to_owned(), why: why.to_string() }
     }
 
-    fn refused(&self, entry: &str, why: &str) -> ArchiveError {
+    fn refused_error(&self, entry: &str, why: &str) -> ArchiveError {
         let (path, entry, why) = (self.archive.to_owned(), entry.to_owned(), why.to_owned());
         ArchiveError::Refused { path, entry, why }
     }
@@ -122,7 +122,7 @@ impl ArchiveCollector<'_> {
     }
 
     /// Checks an entry's name.
-    fn look(&mut self, name: &str) -> Result<(), ArchiveError> {
+    fn check_entry(&mut self, name: &str) -> Result<(), ArchiveError> {
         self.entries += 1;
         if self.entries > MAX_ENTRIES {
             return Err(self.too_large(format!("{MAX_ENTRIES} entries")));
@@ -132,7 +132,7 @@ impl ArchiveCollector<'_> {
             || name.split('/').any(|part| part == "..")
             || name.as_bytes().get(1) == Some(&b':');
         if leads_out {
-            return Err(self.refused(name, "leads out of the archive"));
+            return Err(self.refused_error(name, "leads out of the archive"));
         }
         Ok(())
     }
@@ -144,66 +144,67 @@ impl ArchiveCollector<'_> {
     }
 
     /// Reads the bytes of an entry, up to one more than the limit of a source.
-    fn bytes(&self, name: &str, content: impl Read) -> Result<Vec<u8>, ArchiveError> {
+    fn read_bytes(&self, name: &str, content: impl Read) -> Result<Vec<u8>, ArchiveError> {
         let mut bytes = Vec::new();
         let read = content.take(MAX_SOURCE_BYTES as u64 + 1).read_to_end(&mut bytes);
-        read.map_err(|error| self.broken(format!("{name}: {error}")))?;
+        read.map_err(|error| self.broken_error(format!("{name}: {error}")))?;
         Ok(bytes)
     }
 
     /// Keeps a source. One that is too long to be parsed is kept until that is detected.
-    fn keep(&mut self, name: &str, path: &str, content: impl Read) -> Result<(), ArchiveError> {
-        let bytes = self.bytes(name, content)?;
+    fn add_source(&mut self, name: &str, path: &str, content: impl Read) -> Result<(), ArchiveError> {
+        let bytes = self.read_bytes(name, content)?;
         self.kept = self.kept.saturating_add(bytes.len() as u64);
         if self.kept > MAX_KEPT {
             return Err(self.too_large(format!("{} MiB of sources", MAX_KEPT >> 20)));
         }
         if self.content.files.insert(path.to_owned(), bytes).is_some() {
-            return Err(self.refused(name, "is there twice"));
+            return Err(self.refused_error(name, "is there twice"));
         }
         Ok(())
     }
 }
 
-fn zip(mut file: File, taken: &mut ArchiveCollector<'_>) -> Result<(), ArchiveError> {
-    let copy = file.try_clone().map_err(|error| taken.broken(error))?;
-    let mut archive = zip::ZipArchive::new(BufReader::new(copy)).map_err(|error| taken.broken(error))?;
+fn read_zip(mut file: File, taken: &mut ArchiveCollector<'_>) -> Result<(), ArchiveError> {
+    let copy = file.try_clone().map_err(|error| taken.broken_error(error))?;
+    let mut archive =
+        zip::ZipArchive::new(BufReader::new(copy)).map_err(|error| taken.broken_error(error))?;
     let found = directory::ZipEnd {
         start: archive.central_directory_start(),
         before: archive.offset(),
         comment: archive.comment(),
     };
-    let names = directory::names(&mut file, &found, MAX_ENTRIES).map_err(|why| taken.broken(why))?;
-    names.iter().try_for_each(|name| taken.look(name))?;
+    let names = directory::names(&mut file, &found, MAX_ENTRIES).map_err(|why| taken.broken_error(why))?;
+    names.iter().try_for_each(|name| taken.check_entry(name))?;
     // The unpacker keeps one entry of each name, and uses the count at the end of the directory.
     if names.iter().collect::<BTreeSet<_>>().len() != archive.len() {
-        return Err(taken.broken("its directory is not as long as it says"));
+        return Err(taken.broken_error("its directory is not as long as it says"));
     }
     let read = |name: &str| {
-        let entry = archive.by_name(name).map_err(|error| taken.broken(error))?;
-        taken.bytes(name, entry)
+        let entry = archive.by_name(name).map_err(|error| taken.broken_error(error))?;
+        taken.read_bytes(name, entry)
     };
-    let tree = WheelTree::of(&names, read).map_err(|failure| match failure {
-        WheelFailure::Fault(fault) => taken.refused(&fault.entry, fault.why),
+    let tree = WheelTree::from_entries(&names, read).map_err(|failure| match failure {
+        WheelFailure::Fault(fault) => taken.refused_error(&fault.entry, fault.why),
         WheelFailure::Read(error) => error,
     })?;
     for (path, name) in &tree.entries {
         if !taken.is_wanted(path) {
             continue;
         }
-        let entry = archive.by_name(name).map_err(|error| taken.broken(error))?;
+        let entry = archive.by_name(name).map_err(|error| taken.broken_error(error))?;
         if entry.is_symlink() {
-            return Err(taken.refused(name, "is a link"));
+            return Err(taken.refused_error(name, "is a link"));
         }
-        taken.keep(name, path, entry)?;
+        taken.add_source(name, path, entry)?;
     }
     taken.content.twice = tree.twice;
     Ok(())
 }
 
-fn tar(file: impl Read, most: u64, taken: &mut ArchiveCollector<'_>) -> Result<(), ArchiveError> {
+fn read_tar(file: impl Read, most: u64, taken: &mut ArchiveCollector<'_>) -> Result<(), ArchiveError> {
     let mut stream = GzDecoder::new(file).take(most);
-    let read = entries(&mut stream, taken);
+    let read = read_entries(&mut stream, taken);
     // A stream cut at the limit would look like a complete archive.
     if stream.limit() == 0 {
         return Err(taken.too_large(format!("{} MiB", most >> 20)));
@@ -211,23 +212,23 @@ fn tar(file: impl Read, most: u64, taken: &mut ArchiveCollector<'_>) -> Result<(
     read
 }
 
-fn entries(stream: impl Read, taken: &mut ArchiveCollector<'_>) -> Result<(), ArchiveError> {
+fn read_entries(stream: impl Read, taken: &mut ArchiveCollector<'_>) -> Result<(), ArchiveError> {
     let mut archive = tar::Archive::new(stream);
-    for entry in archive.entries().map_err(|error| taken.broken(error))? {
-        let entry = entry.map_err(|error| taken.broken(error))?;
+    for entry in archive.entries().map_err(|error| taken.broken_error(error))? {
+        let entry = entry.map_err(|error| taken.broken_error(error))?;
         let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
         // All files are packed in one folder, which is not part of the path.
         let path = name.trim_start_matches("./").split_once('/').map_or(name.as_str(), |(_, path)| path);
-        taken.look(&name)?;
+        taken.check_entry(&name)?;
         let kind = entry.header().entry_type();
         if kind.is_dir() || !taken.is_wanted(path) {
             continue;
         }
         if kind.is_symlink() || kind.is_hard_link() {
-            return Err(taken.refused(&name, "is a link"));
+            return Err(taken.refused_error(&name, "is a link"));
         }
         if kind.is_file() || kind.is_contiguous() || kind.is_gnu_sparse() {
-            taken.keep(&name, path, entry)?;
+            taken.add_source(&name, path, entry)?;
         }
     }
     Ok(())
@@ -255,7 +256,7 @@ mod tests {
             let content = ArchiveContent::default();
             let mut taken =
                 ArchiveCollector { archive: Path::new("x"), wanted: &wanted, content, kept: 0, entries: 0 };
-            tar(bytes.as_slice(), most, &mut taken).map(|()| taken.content.files.len())
+            read_tar(bytes.as_slice(), most, &mut taken).map(|()| taken.content.files.len())
         };
         // Each file takes a header and a block of content: the first limit is the end of the first file.
         assert!(matches!(read(1024), Err(ArchiveError::TooLarge { .. })));
@@ -269,8 +270,8 @@ mod tests {
         let mut taken =
             ArchiveCollector { archive: Path::new("x"), wanted: &wanted, content, kept: 0, entries: 0 };
         for _ in 0..MAX_ENTRIES {
-            assert_eq!(taken.look("p/a.py"), Ok(()));
+            assert_eq!(taken.check_entry("p/a.py"), Ok(()));
         }
-        assert!(matches!(taken.look("p/a.py"), Err(ArchiveError::TooLarge { .. })));
+        assert!(matches!(taken.check_entry("p/a.py"), Err(ArchiveError::TooLarge { .. })));
     }
 }

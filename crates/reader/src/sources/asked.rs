@@ -10,10 +10,10 @@ use truing_core::sync::{DefinitionDigests, RAW_DIGITS, ReleaseSources, SymbolSta
 
 use super::{
     ArchiveFormat, HashPins, ProjectFacts, ProjectRequest, SourcesError, SourcesRequest, files_of, pins_of,
-    project_of, read,
+    project_of, read_release,
 };
-use crate::output::{self, choose};
-use crate::proposals::prove;
+use crate::output::{self, choose_format};
+use crate::proposals::prove_replacements;
 use crate::tool_findings::{check_findings, tool_findings};
 use crate::used_tools::{check_used, used_tools};
 
@@ -106,7 +106,7 @@ impl SourcesQuery {
     /// [`SourcesError`]
     pub fn answer(&self) -> Result<SourcesAnswer, SourcesError> {
         match self {
-            Self::Release(request) => read(request).map(SourcesAnswer::Release),
+            Self::Release(request) => read_release(request).map(SourcesAnswer::Release),
             Self::Pins(file) => pins_of(file).map(SourcesAnswer::Pins),
             Self::Project(request) => project_of(request).map(SourcesAnswer::Project),
             Self::Files(request) => files_of(request).map(SourcesAnswer::Files),
@@ -119,10 +119,10 @@ impl SourcesQuery {
                 Err(error) => Err(SourcesError::Failed(error.to_string())),
             },
             Self::Format(request) => {
-                let format = choose(None, request.text.as_bytes());
+                let format = choose_format(None, request.text.as_bytes());
                 Ok(SourcesAnswer::Format(format.map(|format| format.as_str().to_owned())))
             }
-            Self::Proofs(request) => match prove(request) {
+            Self::Proofs(request) => match prove_replacements(request) {
                 Ok(proven) => Ok(SourcesAnswer::Proofs(proven)),
                 Err(error) => Err(SourcesError::Failed(error.to_string())),
             },
@@ -136,9 +136,9 @@ impl SourcesQuery {
     /// Returns a description of the invalid part.
     pub fn check(&self, told: &SourcesAnswer) -> Result<(), &'static str> {
         match (self, told) {
-            (Self::Release(request), SourcesAnswer::Release(sources)) => release(request, sources),
-            (Self::Pins(_), SourcesAnswer::Pins(pins)) => rows(pins),
-            (Self::Project(_), SourcesAnswer::Project(project)) => taken(project),
+            (Self::Release(request), SourcesAnswer::Release(sources)) => check_release(request, sources),
+            (Self::Pins(_), SourcesAnswer::Pins(pins)) => check_pins(pins),
+            (Self::Project(_), SourcesAnswer::Project(project)) => check_project(project),
             (Self::Files(request), SourcesAnswer::Files(files)) => {
                 ensure(files.keys().all(|path| request.files.contains(path)), "a file")
             }
@@ -166,7 +166,7 @@ impl SourcesQuery {
     }
 }
 
-fn release(request: &SourcesRequest, sources: &ReleaseSources) -> Result<(), &'static str> {
+fn check_release(request: &SourcesRequest, sources: &ReleaseSources) -> Result<(), &'static str> {
     let asked: BTreeSet<&String> = request.symbols.iter().chain(&request.bases).collect();
     ensure(sources.symbols.keys().collect::<BTreeSet<_>>() == asked, "its definitions")?;
     for definition in sources.symbols.values().filter_map(SymbolState::definition) {
@@ -201,13 +201,13 @@ fn release(request: &SourcesRequest, sources: &ReleaseSources) -> Result<(), &'s
     ensure(reasons, "a reason")
 }
 
-fn rows(pins: &HashPins) -> Result<(), &'static str> {
+fn check_pins(pins: &HashPins) -> Result<(), &'static str> {
     ensure(pins.rows.keys().all(|name| is_name(name)), "a name")?;
     ensure(pins.rows.values().flatten().all(|digest| are_digits(digest, RAW_DIGITS)), "a digest")?;
     ensure(pins.left_out.iter().all(|row| is_name(&row.text) && is_name(&row.why)), "a reason")
 }
 
-fn taken(project: &ProjectFacts) -> Result<(), &'static str> {
+fn check_project(project: &ProjectFacts) -> Result<(), &'static str> {
     let ProjectFacts { overrides, candidates, classes, inherited, functions, imports, unreadable } = project;
     let pairs = overrides
         .iter()

@@ -17,17 +17,21 @@ use truing_core::sync::DefinitionDigests;
 use crate::syntax::{ComplexityError, MAX_DEPTH};
 
 /// Computes the digests of a definition's lines and its tree.
-pub(super) fn digests(lines: &str, node: Node<'_>, text: &str) -> Result<DefinitionDigests, ComplexityError> {
+pub(super) fn digest_definition(
+    lines: &str,
+    node: Node<'_>,
+    text: &str,
+) -> Result<DefinitionDigests, ComplexityError> {
     let raw = hex::encode(Sha1::digest(lines.as_bytes()));
     Ok(DefinitionDigests {
         raw,
-        tree: python::tree(&[], &[node], text)?,
-        former: Some(former::tree(node, text)?),
+        tree: python::digest_tree(&[], &[node], text)?,
+        former: Some(former::digest_tree(node, text)?),
     })
 }
 
 /// Combines the digests of several definitions of one name, which count as one.
-pub(super) fn joined(one: &DefinitionDigests, two: &DefinitionDigests) -> DefinitionDigests {
+pub(super) fn join_digests(one: &DefinitionDigests, two: &DefinitionDigests) -> DefinitionDigests {
     let both = |one: &str, two: &str| format!("{one}\n{two}");
     DefinitionDigests {
         raw: hex::encode(Sha1::digest(both(&one.raw, &two.raw).as_bytes())),
@@ -39,7 +43,7 @@ pub(super) fn joined(one: &DefinitionDigests, two: &DefinitionDigests) -> Defini
 /// Computes the digests of a definition in another language than Python: of its lines, and of its nodes
 /// without comments and layout. All other text between the nodes is included, therefore text that the grammar
 /// does not cover counts as written.
-pub(super) fn plain(
+pub(super) fn digest_nodes(
     lines: &str,
     nodes: &[Node<'_>],
     text: &str,
@@ -47,20 +51,20 @@ pub(super) fn plain(
     let nothing = BTreeSet::new();
     let mut tree = TreeHasher { hash: Sha256::new(), text, left_out: &nothing };
     for node in nodes {
-        tree.plain(*node, 0)?;
+        tree.add_node(*node, 0)?;
     }
     let raw = hex::encode(Sha1::digest(lines.as_bytes()));
     Ok(DefinitionDigests { raw, tree: hex::encode(tree.hash.finalize()), former: None })
 }
 
 /// Computes the digest of a tree in another language than Python without these nodes.
-pub(super) fn rest(
+pub(super) fn digest_rest(
     root: Node<'_>,
     left_out: &BTreeSet<usize>,
     text: &str,
 ) -> Result<String, ComplexityError> {
     let mut tree = TreeHasher { hash: Sha256::new(), text, left_out };
-    tree.plain(root, 0)?;
+    tree.add_node(root, 0)?;
     Ok(hex::encode(tree.hash.finalize()))
 }
 
@@ -108,7 +112,7 @@ struct TreeHasher<'a> {
 }
 
 impl<'a> TreeHasher<'a> {
-    fn piece(&mut self, piece: &str) {
+    fn add_piece(&mut self, piece: &str) {
         self.hash.update((piece.len() as u64).to_le_bytes());
         self.hash.update(piece.as_bytes());
     }
@@ -117,7 +121,7 @@ impl<'a> TreeHasher<'a> {
         self.text.get(node.byte_range()).unwrap_or_default()
     }
 
-    fn plain(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
+    fn add_node(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
         if depth > MAX_DEPTH {
             return Err(ComplexityError::OverLimit);
         }
@@ -125,8 +129,8 @@ impl<'a> TreeHasher<'a> {
         if kind.ends_with("comment") || self.left_out.contains(&node.id()) {
             return Ok(());
         }
-        self.piece("(");
-        self.piece(kind);
+        self.add_piece("(");
+        self.add_piece(kind);
         let is_text = node.is_named() && TEXTS.iter().any(|text| kind.contains(text));
         if node.child_count() == 0 || is_text {
             let text = self.text_of(node);
@@ -134,31 +138,31 @@ impl<'a> TreeHasher<'a> {
             // The kind of quotes of a plain string does not count.
             let is_plain =
                 kind == "string" && inner.len() + 2 == text.len() && !inner.contains(['\\', '"', '\'']);
-            self.piece(if is_plain { inner } else { text });
-            self.piece(")");
+            self.add_piece(if is_plain { inner } else { text });
+            self.add_piece(")");
             return Ok(());
         }
         let mut cursor = node.walk();
         let children: Vec<_> = node.children(&mut cursor).collect();
         let mut at = node.start_byte();
         for (place, child) in children.iter().enumerate() {
-            self.gap(at, child.start_byte());
+            self.add_gap(at, child.start_byte());
             at = child.end_byte();
             let rest = children.get(place + 1..).unwrap_or_default();
             if !is_layout(kind, child.kind(), rest) {
-                self.plain(*child, depth + 1)?;
+                self.add_node(*child, depth + 1)?;
             }
         }
-        self.gap(at, node.end_byte());
-        self.piece(")");
+        self.add_gap(at, node.end_byte());
+        self.add_piece(")");
         Ok(())
     }
 
     /// Adds the text between two nodes.
-    fn gap(&mut self, from: usize, to: usize) {
+    fn add_gap(&mut self, from: usize, to: usize) {
         let between = self.text.get(from..to).unwrap_or_default().trim();
         if !between.is_empty() {
-            self.piece(between);
+            self.add_piece(between);
         }
     }
 }

@@ -29,24 +29,24 @@ pub(super) fn names(file: &mut File, found: &ZipEnd<'_>, most: usize) -> Result<
     let failed = |error: io::Error| error.to_string();
     let length = file.seek(SeekFrom::End(0)).map_err(failed)?;
     let end = length.checked_sub((END.1 + found.comment.len()) as u64).ok_or("it has no end")?;
-    let is_end = bytes(file, end, END.1).map_err(failed)?.starts_with(END.0);
+    let is_end = read_bytes(file, end, END.1).map_err(failed)?.starts_with(END.0);
     let is_second = found.comment.windows(END.0.len()).any(|window| window == END.0);
     if found.before != 0 || !is_end || is_second {
         return Err("it is no single archive".to_owned());
     }
     let (mut names, mut at) = (Vec::new(), found.start);
     while at < end && names.len() <= most {
-        let head =
-            bytes(file, at, ENTRY.1.min(usize::try_from(end - at).unwrap_or(ENTRY.1))).map_err(failed)?;
+        let head = read_bytes(file, at, ENTRY.1.min(usize::try_from(end - at).unwrap_or(ENTRY.1)))
+            .map_err(failed)?;
         if head.starts_with(LONG_END) {
             break;
         }
-        let entry = ZipEntry::of(&head).ok_or("its directory is broken")?;
-        let name = bytes(file, at + ENTRY.1 as u64, entry.name).map_err(failed)?;
+        let entry = ZipEntry::parse(&head).ok_or("its directory is broken")?;
+        let name = read_bytes(file, at + ENTRY.1 as u64, entry.name).map_err(failed)?;
         let name = entry.text(name)?;
-        let local = bytes(file, entry.local, LOCAL.1 + name.len()).map_err(failed)?;
+        let local = read_bytes(file, entry.local, LOCAL.1 + name.len()).map_err(failed)?;
         let same = local.starts_with(LOCAL.0)
-            && number(&local, 26) == u16::try_from(name.len()).ok()
+            && read_u16(&local, 26) == u16::try_from(name.len()).ok()
             && local.get(LOCAL.1..) == Some(name.as_bytes());
         if !same {
             return Err(format!("its entry {name:?} has two names"));
@@ -68,14 +68,14 @@ struct ZipEntry {
 }
 
 impl ZipEntry {
-    fn of(head: &[u8]) -> Option<Self> {
+    fn parse(head: &[u8]) -> Option<Self> {
         if !head.starts_with(ENTRY.0) {
             return None;
         }
-        let length = |at| number(head, at).map(usize::from);
-        let (low, high) = (number(head, 42)?, number(head, 44)?);
+        let length = |at| read_u16(head, at).map(usize::from);
+        let (low, high) = (read_u16(head, 42)?, read_u16(head, 44)?);
         Some(Self {
-            is_utf8: number(head, 8)? & IS_UTF8 != 0,
+            is_utf8: read_u16(head, 8)? & IS_UTF8 != 0,
             name: length(28)?,
             rest: length(30)? + length(32)?,
             local: u64::from(low) | (u64::from(high) << 16),
@@ -89,12 +89,12 @@ impl ZipEntry {
     }
 }
 
-fn number(bytes: &[u8], at: usize) -> Option<u16> {
+fn read_u16(bytes: &[u8], at: usize) -> Option<u16> {
     let pair: [u8; 2] = bytes.get(at..at + 2)?.try_into().ok()?;
     Some(u16::from_le_bytes(pair))
 }
 
-fn bytes(file: &mut File, at: u64, length: usize) -> io::Result<Vec<u8>> {
+fn read_bytes(file: &mut File, at: u64, length: usize) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; length];
     file.seek(SeekFrom::Start(at))?;
     file.read_exact(&mut bytes)?;

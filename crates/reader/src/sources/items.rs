@@ -11,7 +11,7 @@ use truing_core::sync::{
     DefinitionDigests, OutsideCode, ReleasePartKind, SymbolDefinition, SymbolState, WHOLE,
 };
 
-use super::digest::{joined, of_bytes, plain, rest};
+use super::digest::{digest_nodes, digest_rest, join_digests, of_bytes};
 use super::{rust, script};
 use crate::syntax::{ComplexityError, MAX_DEPTH, MAX_SOURCE_BYTES, ParserPool, SourceLanguage};
 
@@ -61,7 +61,7 @@ pub(super) enum LanguageFamily {
 
 impl LanguageFamily {
     /// Returns the family of a file, if its definitions are reported by item.
-    pub(super) fn of(path: &str) -> Option<Self> {
+    pub(super) fn from_path(path: &str) -> Option<Self> {
         match SourceLanguage::of_path(path.as_bytes())?.name() {
             "rust" => Some(Self::Rust),
             "typescript" | "tsx" | "javascript" => Some(Self::Script),
@@ -76,7 +76,7 @@ impl<'a> ReleaseFiles<'a> {
     }
 
     /// Returns the state of a whole file with any content.
-    pub(super) fn whole(&mut self, path: &str) -> SymbolState {
+    pub(super) fn whole_file(&mut self, path: &str) -> SymbolState {
         let Some(bytes) = self.files.get(path) else { return SymbolState::Gone };
         let tree =
             SourceLanguage::of_path(path.as_bytes()).and_then(|language| self.tree_of(language, bytes));
@@ -97,7 +97,11 @@ impl<'a> ReleaseFiles<'a> {
         catch_unwind(AssertUnwindSafe(|| {
             let tree = parsers.parse_in_time(language, text)?;
             let root = tree.root_node();
-            if root.has_error() { None } else { plain("", &[root], text).ok().map(|digests| digests.tree) }
+            if root.has_error() {
+                None
+            } else {
+                digest_nodes("", &[root], text).ok().map(|digests| digests.tree)
+            }
         }))
         .unwrap_or_default()
     }
@@ -106,13 +110,13 @@ impl<'a> ReleaseFiles<'a> {
     pub(super) fn symbol(&mut self, path: &str, item: &str) -> SymbolState {
         let names: Vec<&str> = item.split('.').collect();
         let mut left = MAX_LOOKUPS;
-        self.look(path, &names, &mut left)
+        self.find_item(path, &names, &mut left)
     }
 
-    fn look(&mut self, path: &str, names: &[&str], left: &mut u32) -> SymbolState {
+    fn find_item(&mut self, path: &str, names: &[&str], left: &mut u32) -> SymbolState {
         let Some(fewer) = left.checked_sub(1) else { return SymbolState::Gone };
         *left = fewer;
-        let (Some(family), Some(items)) = (LanguageFamily::of(path), self.items(path)) else {
+        let (Some(family), Some(items)) = (LanguageFamily::from_path(path), self.items(path)) else {
             return SymbolState::Gone;
         };
         if let Some(item) = items.definitions.get(&names.join(".")) {
@@ -131,7 +135,7 @@ impl<'a> ReleaseFiles<'a> {
             if link.module.is_empty() {
                 // The name is an alias of another one in this file.
                 if there != Some(*head) {
-                    match self.look(path, &names, left) {
+                    match self.find_item(path, &names, left) {
                         SymbolState::Gone => {}
                         found @ (SymbolState::Defined(_) | SymbolState::Elsewhere) => return found,
                     }
@@ -140,9 +144,9 @@ impl<'a> ReleaseFiles<'a> {
             }
             let has = |path: &str| self.files.contains_key(path);
             let other = match family {
-                LanguageFamily::Rust => rust::place(path, &link.module, &has),
+                LanguageFamily::Rust => rust::resolve_module(path, &link.module, &has),
                 LanguageFamily::Script => {
-                    script::place(path, &link.module, &has).map(|path| (path, Vec::new()))
+                    script::resolve_module(path, &link.module, &has).map(|path| (path, Vec::new()))
                 }
             };
             let Some((path, within)) = other else {
@@ -153,7 +157,7 @@ impl<'a> ReleaseFiles<'a> {
                 continue;
             };
             let names: Vec<&str> = within.iter().map(String::as_str).chain(names).collect();
-            match self.look(&path, &names, left) {
+            match self.find_item(&path, &names, left) {
                 SymbolState::Gone => {}
                 found @ (SymbolState::Defined(_) | SymbolState::Elsewhere) => return found,
             }
@@ -162,9 +166,9 @@ impl<'a> ReleaseFiles<'a> {
     }
 
     /// Returns every innermost definition of a file, by name. A file in another language is one definition.
-    pub(super) fn all(&mut self, path: &str) -> BTreeMap<String, DefinitionDigests> {
-        if LanguageFamily::of(path).is_none() {
-            let whole = self.whole(path);
+    pub(super) fn all_definitions(&mut self, path: &str) -> BTreeMap<String, DefinitionDigests> {
+        if LanguageFamily::from_path(path).is_none() {
+            let whole = self.whole_file(path);
             return whole.definition().map(|of| (WHOLE.to_owned(), of.digests.clone())).into_iter().collect();
         }
         let Some(items) = self.items(path) else { return BTreeMap::new() };
@@ -174,8 +178,8 @@ impl<'a> ReleaseFiles<'a> {
 
     /// Returns the code outside of these definitions, or `None` for a file in another language, which is
     /// reported whole.
-    pub(super) fn rest(&mut self, path: &str) -> Option<OutsideCode> {
-        LanguageFamily::of(path)?;
+    pub(super) fn outside_code(&mut self, path: &str) -> Option<OutsideCode> {
+        LanguageFamily::from_path(path)?;
         let tree = self.items(path)?.rest.clone();
         let (scope, name) = (String::new(), WHOLE.to_owned());
         Some(OutsideCode { scope, name, what: ReleasePartKind::Code, tree })
@@ -186,7 +190,7 @@ impl<'a> ReleaseFiles<'a> {
             let bytes = self.files.get(path)?;
             let parsers = &mut self.parsers;
             // A bug in a grammar must affect only one file, not the reader.
-            let parsed = catch_unwind(AssertUnwindSafe(|| parse(path, bytes, parsers)));
+            let parsed = catch_unwind(AssertUnwindSafe(|| parse_items(path, bytes, parsers)));
             let items = match parsed.unwrap_or_else(|_| Err("its parser failed".to_owned())) {
                 Ok(items) => Some(Rc::new(items)),
                 Err(why) => {
@@ -200,7 +204,7 @@ impl<'a> ReleaseFiles<'a> {
     }
 }
 
-fn parse(path: &str, bytes: &[u8], parsers: &mut ParserPool) -> Result<FileItems, String> {
+fn parse_items(path: &str, bytes: &[u8], parsers: &mut ParserPool) -> Result<FileItems, String> {
     if bytes.len() > MAX_SOURCE_BYTES {
         return Err(format!("it is longer than {} KiB", MAX_SOURCE_BYTES >> 10));
     }
@@ -211,12 +215,12 @@ fn parse(path: &str, bytes: &[u8], parsers: &mut ParserPool) -> Result<FileItems
     let lines = text.split_inclusive('\n').collect();
     let mut source =
         ItemCollector { path, text: &text, lines, items: FileItems::default(), told: BTreeSet::new() };
-    let walked = match LanguageFamily::of(path) {
+    let walked = match LanguageFamily::from_path(path) {
         Some(LanguageFamily::Rust) => rust::items(tree.root_node(), &mut source),
         Some(LanguageFamily::Script) => script::items(tree.root_node(), &mut source),
         None => Ok(()),
     };
-    let rest = walked.and_then(|()| rest(tree.root_node(), &source.told, &text));
+    let rest = walked.and_then(|()| digest_rest(tree.root_node(), &source.told, &text));
     source.items.rest = rest.map_err(|_| "it is nested too deeply".to_owned())?;
     Ok(source.items)
 }
@@ -259,9 +263,9 @@ impl<'a> ItemCollector<'a> {
         }
         let (first, last) = (first.start_position().row, last.end_position().row);
         let lines = self.lines.get(first..=last).unwrap_or_default().concat();
-        let digests = plain(&lines, nodes, self.text)?;
+        let digests = digest_nodes(&lines, nodes, self.text)?;
         if let Some(known) = self.items.definitions.get_mut(&name) {
-            known.definition.digests = joined(&known.definition.digests, &digests);
+            known.definition.digests = join_digests(&known.definition.digests, &digests);
             return Ok(());
         }
         let line = u32::try_from(first + 1).unwrap_or(u32::MAX);
@@ -278,11 +282,11 @@ impl<'a> ItemCollector<'a> {
 }
 
 /// Returns a name within another one.
-pub(super) fn within(prefix: &str, name: &str) -> String {
+pub(super) fn qualified_name(prefix: &str, name: &str) -> String {
     if prefix.is_empty() { name.to_owned() } else { format!("{prefix}.{name}") }
 }
 
 /// Returns the next nesting depth, if it is allowed.
-pub(super) fn deeper(depth: usize) -> Result<usize, ComplexityError> {
+pub(super) fn next_depth(depth: usize) -> Result<usize, ComplexityError> {
     if depth >= MAX_DEPTH { Err(ComplexityError::OverLimit) } else { Ok(depth + 1) }
 }

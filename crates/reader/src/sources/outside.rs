@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use tree_sitter::Node;
 use truing_core::sync::{OutsideCode, ReleasePartKind};
 
-use super::digest::python::{docstring, tree};
-use super::python::absolute;
+use super::digest::python::{digest_tree, docstring};
+use super::python::absolute_module;
 use crate::syntax::{ComplexityError, MAX_DEPTH};
 
 /// Most letters of a statement that are used as its name.
@@ -26,24 +26,24 @@ pub(super) struct OutsidePieces {
 
 impl OutsidePieces {
     /// Collects the pieces of a whole file. `package` is the package that its relative imports begin in.
-    pub(super) fn of(root: Node<'_>, text: &str, package: &str) -> Result<Self, ComplexityError> {
+    pub(super) fn from_root(root: Node<'_>, text: &str, package: &str) -> Result<Self, ComplexityError> {
         let mut file = PieceCollector { text, package, outside: Self::default() };
-        file.modules(root, 0)?;
+        file.collect_modules(root, 0)?;
         let mut scope =
             StatementScope { name: String::new(), conditions: Vec::new(), defined: BTreeMap::new() };
-        file.statements(root, &mut scope, 0)?;
+        file.visit_statements(root, &mut scope, 0)?;
         Ok(file.outside)
     }
 }
 
 /// Returns the modules that a file imports, in functions too, by their absolute names.
-pub(super) fn modules(
+pub(super) fn imported_modules(
     root: Node<'_>,
     text: &str,
     package: &str,
 ) -> Result<BTreeSet<String>, ComplexityError> {
     let mut file = PieceCollector { text, package, outside: OutsidePieces::default() };
-    file.modules(root, 0)?;
+    file.collect_modules(root, 0)?;
     Ok(file.outside.modules)
 }
 
@@ -79,13 +79,13 @@ impl<'a> PieceCollector<'a> {
     ) -> Result<(), ComplexityError> {
         let words: Vec<&str> =
             scope.conditions.iter().map(String::as_str).chain(words.iter().copied()).collect();
-        let tree = tree(&words, nodes, self.text)?;
-        let (scope, name) = (scope.name.clone(), line(name));
+        let tree = digest_tree(&words, nodes, self.text)?;
+        let (scope, name) = (scope.name.clone(), first_line(name));
         self.outside.pieces.push(OutsideCode { scope, name, what, tree });
         Ok(())
     }
 
-    fn statements(
+    fn visit_statements(
         &mut self,
         body: Node<'_>,
         scope: &mut StatementScope,
@@ -98,13 +98,13 @@ impl<'a> PieceCollector<'a> {
         let mut cursor = body.walk();
         for statement in body.named_children(&mut cursor) {
             if Some(statement.id()) != documentation {
-                self.statement(statement, scope, depth)?;
+                self.visit_statement(statement, scope, depth)?;
             }
         }
         Ok(())
     }
 
-    fn statement(
+    fn visit_statement(
         &mut self,
         node: Node<'_>,
         scope: &mut StatementScope,
@@ -113,14 +113,14 @@ impl<'a> PieceCollector<'a> {
         match node.kind() {
             "comment" | "pass_statement" | "line_continuation" => Ok(()),
             "function_definition" | "class_definition" | "decorated_definition" => {
-                self.definition(node, scope, depth)
+                self.visit_definition(node, scope, depth)
             }
             "import_statement" | "import_from_statement" | "future_import_statement" => {
-                self.import(node, scope)
+                self.visit_import(node, scope)
             }
             "expression_statement" => match node.named_child(0) {
                 Some(inner) if matches!(inner.kind(), "assignment" | "augmented_assignment") => {
-                    self.assignment(node, inner, scope)
+                    self.visit_assignment(node, inner, scope)
                 }
                 // The value is not used.
                 Some(inner)
@@ -128,21 +128,21 @@ impl<'a> PieceCollector<'a> {
                 {
                     Ok(())
                 }
-                _ => self.other(node, scope),
+                _ => self.visit_other(node, scope),
             },
             "if_statement" | "try_statement" | "with_statement" | "for_statement" | "while_statement" => {
-                self.compound(node, scope, depth)
+                self.visit_compound(node, scope, depth)
             }
-            _ => self.other(node, scope),
+            _ => self.visit_other(node, scope),
         }
     }
 
     /// Adds any other statement that runs.
-    fn other(&mut self, node: Node<'_>, scope: &StatementScope) -> Result<(), ComplexityError> {
+    fn visit_other(&mut self, node: Node<'_>, scope: &StatementScope) -> Result<(), ComplexityError> {
         self.push(scope, ReleasePartKind::Statement, self.text_of(node), &[], &[node])
     }
 
-    fn definition(
+    fn visit_definition(
         &mut self,
         outer: Node<'_>,
         scope: &mut StatementScope,
@@ -150,7 +150,7 @@ impl<'a> PieceCollector<'a> {
     ) -> Result<(), ComplexityError> {
         let inner = outer.child_by_field_name("definition").unwrap_or(outer);
         let Some(name) = inner.child_by_field_name("name").map(|name| self.text_of(name)) else {
-            return self.other(outer, scope);
+            return self.visit_other(outer, scope);
         };
         *scope.defined.entry(name.to_owned()).or_default() += 1;
         if inner.kind() != "class_definition" {
@@ -173,11 +173,11 @@ impl<'a> PieceCollector<'a> {
         let Some(body) = inner.child_by_field_name("body") else { return Ok(()) };
         let name = if scope.name.is_empty() { name.to_owned() } else { format!("{}.{name}", scope.name) };
         let mut inside = StatementScope { name, conditions: Vec::new(), defined: BTreeMap::new() };
-        self.statements(body, &mut inside, depth + 1)
+        self.visit_statements(body, &mut inside, depth + 1)
     }
 
     /// Adds `a = 1`, `a, b = f()`, `a: int`, `a['b'] = 1` and `a.b = c`, under the names that they change.
-    fn assignment(
+    fn visit_assignment(
         &mut self,
         node: Node<'_>,
         assignment: Node<'_>,
@@ -205,10 +205,12 @@ impl<'a> PieceCollector<'a> {
     }
 
     /// Adds each imported name with its origin. The statement that imports it does not count.
-    fn import(&mut self, node: Node<'_>, scope: &StatementScope) -> Result<(), ComplexityError> {
+    fn visit_import(&mut self, node: Node<'_>, scope: &StatementScope) -> Result<(), ComplexityError> {
         let from = match node.kind() {
             "future_import_statement" => Some("__future__".to_owned()),
-            _ => node.child_by_field_name("module_name").map(|of| absolute(self.package, &self.spelled(of))),
+            _ => node
+                .child_by_field_name("module_name")
+                .map(|of| absolute_module(self.package, &self.dotted_name(of))),
         };
         let mut cursor = node.walk();
         let names: Vec<_> = node.children_by_field_name("name", &mut cursor).collect();
@@ -221,7 +223,7 @@ impl<'a> PieceCollector<'a> {
         }
         for imported in names {
             let alias = imported.child_by_field_name("alias").map(|alias| self.text_of(alias));
-            let name = self.spelled(imported.child_by_field_name("name").unwrap_or(imported));
+            let name = self.dotted_name(imported.child_by_field_name("name").unwrap_or(imported));
             let bound = alias.unwrap_or(&name);
             let words = [from.unwrap_or("-"), &name, alias.unwrap_or("-")];
             self.push(scope, ReleasePartKind::Import, bound, &words, &[])?;
@@ -230,13 +232,13 @@ impl<'a> PieceCollector<'a> {
     }
 
     /// Returns a dotted name without blanks.
-    fn spelled(&self, node: Node<'_>) -> String {
+    fn dotted_name(&self, node: Node<'_>) -> String {
         self.text_of(node).chars().filter(|letter| !letter.is_whitespace() && *letter != '\\').collect()
     }
 
     /// Adds `if`, `try` and the like. Statements in their branches are reported separately with their
     /// conditions. A branch without such statements is reported as a whole.
-    fn compound(
+    fn visit_compound(
         &mut self,
         node: Node<'_>,
         scope: &mut StatementScope,
@@ -262,24 +264,24 @@ impl<'a> PieceCollector<'a> {
         }
         for (block, head) in branches {
             // The conditions and `try` blocks before a branch are conditions of it, too.
-            scope.conditions.push(tree(&[], &head, self.text)?);
-            self.statements(block, scope, depth + 1)?;
+            scope.conditions.push(digest_tree(&[], &head, self.text)?);
+            self.visit_statements(block, scope, depth + 1)?;
         }
         scope.conditions.truncate(outer);
-        if self.outside.pieces.len() == known { self.other(node, scope) } else { Ok(()) }
+        if self.outside.pieces.len() == known { self.visit_other(node, scope) } else { Ok(()) }
     }
 
     /// Collects every module that is imported, in functions too.
-    fn modules(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
+    fn collect_modules(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
         if depth > MAX_DEPTH {
             return Err(ComplexityError::OverLimit);
         }
         if matches!(node.kind(), "import_statement" | "import_from_statement") {
             let from = node.child_by_field_name("module_name");
-            let from = from.map(|from| absolute(self.package, &self.spelled(from)));
+            let from = from.map(|from| absolute_module(self.package, &self.dotted_name(from)));
             let mut cursor = node.walk();
             for imported in node.children_by_field_name("name", &mut cursor) {
-                let name = self.spelled(imported.child_by_field_name("name").unwrap_or(imported));
+                let name = self.dotted_name(imported.child_by_field_name("name").unwrap_or(imported));
                 let module = match &from {
                     // The name may be a module of that package.
                     Some(from) if from.is_empty() => name,
@@ -292,12 +294,12 @@ impl<'a> PieceCollector<'a> {
             return Ok(());
         }
         let mut cursor = node.walk();
-        node.named_children(&mut cursor).try_for_each(|child| self.modules(child, depth + 1))
+        node.named_children(&mut cursor).try_for_each(|child| self.collect_modules(child, depth + 1))
     }
 }
 
 /// Returns the beginning of a text in one line.
-fn line(text: &str) -> String {
+fn first_line(text: &str) -> String {
     let line = text.lines().next().unwrap_or_default();
     line.chars().filter(|letter| !letter.is_control()).take(MAX_NAME).collect()
 }

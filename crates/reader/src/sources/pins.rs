@@ -39,14 +39,14 @@ pub(super) fn of_test(bytes: &[u8]) -> Result<HashPins, String> {
         return Err(format!("it is longer than {} KiB", MAX_SOURCE_BYTES >> 10));
     }
     let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
-    let language = SourceLanguage::named("python").ok_or("its language is not known")?;
+    let language = SourceLanguage::from_name("python").ok_or("its language is not known")?;
     let tree = ParserPool::default().parse_in_time(language, text).ok_or("it takes too long to parse")?;
     if tree.root_node().has_error() {
         return Err("it is no Python that can be parsed whole".to_owned());
     }
     let mut table = PinCollector { text, imports: BTreeMap::new(), pins: HashPins::default() };
-    table.imports(tree.root_node());
-    table.rows(tree.root_node(), 0)?;
+    table.collect_imports(tree.root_node());
+    table.collect_rows(tree.root_node(), 0)?;
     Ok(table.pins)
 }
 
@@ -64,20 +64,20 @@ impl<'a> PinCollector<'a> {
     }
 
     /// Collects the imports at the top of the file, in branches too, because a test may import by version.
-    fn imports(&mut self, node: Node<'_>) {
+    fn collect_imports(&mut self, node: Node<'_>) {
         let mut cursor = node.walk();
         for statement in node.named_children(&mut cursor) {
             match statement.kind() {
-                "import_statement" | "import_from_statement" => self.import(statement),
+                "import_statement" | "import_from_statement" => self.add_import(statement),
                 "if_statement" | "try_statement" | "else_clause" | "except_clause" | "block" => {
-                    self.imports(statement);
+                    self.collect_imports(statement);
                 }
                 _ => {}
             }
         }
     }
 
-    fn import(&mut self, statement: Node<'_>) {
+    fn add_import(&mut self, statement: Node<'_>) {
         let from = statement.child_by_field_name("module_name").map(|module| self.text_of(module));
         let mut cursor = statement.walk();
         for imported in statement.children_by_field_name("name", &mut cursor) {
@@ -96,7 +96,7 @@ impl<'a> PinCollector<'a> {
     }
 
     /// Collects every pair of an object and digests, at any depth.
-    fn rows(&mut self, node: Node<'_>, depth: usize) -> Result<(), String> {
+    fn collect_rows(&mut self, node: Node<'_>, depth: usize) -> Result<(), String> {
         if depth > MAX_DEPTH {
             return Err("it is nested too deeply".to_owned());
         }
@@ -110,13 +110,13 @@ impl<'a> PinCollector<'a> {
                     && matches!(object.kind(), "identifier" | "attribute" | "subscript" | "call")
                     && let Some(digests) = self.digests(*accepted)
                 {
-                    self.row(*object, digests);
+                    self.add_row(*object, digests);
                     return Ok(());
                 }
             }
             _ => {}
         }
-        children.into_iter().try_for_each(|child| self.rows(child, depth + 1))
+        children.into_iter().try_for_each(|child| self.collect_rows(child, depth + 1))
     }
 
     /// Returns the digests of a set, or of another literal that contains nothing else, or a single digest.
@@ -143,7 +143,7 @@ impl<'a> PinCollector<'a> {
 
     /// Adds a row. In a dictionary the last of equal keys applies. A list checks each row, and a digest of no
     /// release fails.
-    fn row(&mut self, object: Node<'_>, digests: BTreeSet<String>) {
+    fn add_row(&mut self, object: Node<'_>, digests: BTreeSet<String>) {
         match self.name_of(object) {
             Ok(name) => drop(self.pins.rows.insert(name, digests)),
             Err(why) => self.pins.left_out.push(SkippedPin {

@@ -8,8 +8,8 @@ use ignore::WalkBuilder;
 use serde::{Deserialize, Serialize};
 use tree_sitter::Node;
 
-use super::outside::modules;
-use super::python::absolute;
+use super::outside::imported_modules;
+use super::python::absolute_module;
 use super::{SourcesError, bytes_of};
 use crate::stack::on_large_stack;
 use crate::syntax::{MAX_SOURCE_BYTES, ParserPool, SourceLanguage};
@@ -67,10 +67,10 @@ pub struct ProjectFacts {
 ///
 /// [`SourcesError`]; a single invalid source file is part of the response.
 pub fn project_of(request: &ProjectRequest) -> Result<ProjectFacts, SourcesError> {
-    on_large_stack(|| read(request)).map_err(|error| SourcesError::Failed(error.to_string()))?
+    on_large_stack(|| read_project(request)).map_err(|error| SourcesError::Failed(error.to_string()))?
 }
 
-fn read(request: &ProjectRequest) -> Result<ProjectFacts, SourcesError> {
+fn read_project(request: &ProjectRequest) -> Result<ProjectFacts, SourcesError> {
     let mut project = ProjectFacts::default();
     let mut classes: BTreeMap<String, ProjectClass> = BTreeMap::new();
     let mut parsers = ParserPool::default();
@@ -189,19 +189,20 @@ impl ProjectModule<'_> {
             return Err(format!("it is longer than {} KiB", MAX_SOURCE_BYTES >> 10));
         }
         let text = std::str::from_utf8(&bytes).map_err(|_| "it is not UTF-8".to_owned())?;
-        let language = SourceLanguage::named("python").ok_or("its language is not known")?;
+        let language = SourceLanguage::from_name("python").ok_or("its language is not known")?;
         let tree = parsers.parse_in_time(language, text).ok_or("it takes too long to parse")?;
         let dotted = name.trim_end_matches(".py").trim_start_matches("src/").replace('/', ".");
         let (module, package) = match dotted.strip_suffix(".__init__") {
             Some(package) => (package.to_owned(), package.to_owned()),
             None => (dotted.clone(), dotted.rsplit_once('.').map_or("", |(up, _)| up).to_owned()),
         };
-        let imported = modules(tree.root_node(), text, &package).map_err(|_| "it is nested too deeply")?;
+        let imported =
+            imported_modules(tree.root_node(), text, &package).map_err(|_| "it is nested too deeply")?;
         let first = |name: &String| name.split('.').next().unwrap_or_default().to_owned();
         let imports = imported.iter().map(first).collect();
         let mut file = ProjectModule { text, path: name, module, package, imports: BTreeMap::new() };
         let mut told = ModuleFacts { classes: Vec::new(), functions: BTreeSet::new(), imports };
-        file.statements(tree.root_node(), &mut told);
+        file.visit_statements(tree.root_node(), &mut told);
         Ok(told)
     }
 
@@ -210,29 +211,29 @@ impl ProjectModule<'_> {
     }
 
     /// Collects the statements at the top level, in branches too.
-    fn statements(&mut self, body: Node<'_>, told: &mut ModuleFacts) {
+    fn visit_statements(&mut self, body: Node<'_>, told: &mut ModuleFacts) {
         let mut cursor = body.walk();
         for node in body.named_children(&mut cursor) {
             let inner = node.child_by_field_name("definition").unwrap_or(node);
             match inner.kind() {
-                "import_statement" | "import_from_statement" => self.import(inner),
+                "import_statement" | "import_from_statement" => self.visit_import(inner),
                 "function_definition" => {
                     told.functions
                         .extend(inner.child_by_field_name("name").map(|name| self.text_of(name).to_owned()));
                 }
-                "class_definition" => self.class(inner, told),
+                "class_definition" => self.visit_class(inner, told),
                 // Statements nested deeper than the limit are left out.
                 "if_statement" | "try_statement" | "else_clause" | "except_clause" | "block"
                     if depth(inner) < MAX_BASES =>
                 {
-                    self.statements(inner, told);
+                    self.visit_statements(inner, told);
                 }
                 _ => {}
             }
         }
     }
 
-    fn class(&self, node: Node<'_>, told: &mut ModuleFacts) {
+    fn visit_class(&self, node: Node<'_>, told: &mut ModuleFacts) {
         let Some(name) = node.child_by_field_name("name").map(|name| self.text_of(name).to_owned()) else {
             return;
         };
@@ -302,10 +303,10 @@ impl ProjectModule<'_> {
         Some(format!("{module}:{last}"))
     }
 
-    fn import(&mut self, statement: Node<'_>) {
+    fn visit_import(&mut self, statement: Node<'_>) {
         let from = statement
             .child_by_field_name("module_name")
-            .map(|module| absolute(&self.package, self.text_of(module)));
+            .map(|module| absolute_module(&self.package, self.text_of(module)));
         let mut bound = Vec::new();
         let mut cursor = statement.walk();
         for imported in statement.children_by_field_name("name", &mut cursor) {

@@ -13,7 +13,7 @@ use tree_sitter::Node;
 use truing_core::sync::{DefinitionDigests, NamesakeDefinition, SymbolDefinition, SymbolState};
 
 use super::archive::ArchiveFormat;
-use super::digest::digests;
+use super::digest::digest_definition;
 use super::outside::OutsidePieces;
 use crate::syntax::{ComplexityError, MAX_SOURCE_BYTES, ParserPool, SourceLanguage};
 use scope::{BindingTarget, PropertyRole, PythonClass, PythonScope, StatementBranch};
@@ -69,7 +69,7 @@ impl<'a> PythonPackage<'a> {
     }
 
     /// Returns the files that were parsed.
-    pub(super) fn parsed(&self) -> impl Iterator<Item = String> {
+    pub(super) fn parsed_files(&self) -> impl Iterator<Item = String> {
         self.modules.keys().cloned()
     }
 
@@ -81,7 +81,7 @@ impl<'a> PythonPackage<'a> {
             .flat_map(move |root| [format!("{root}{path}/__init__.py"), format!("{root}{path}.py")])
     }
 
-    pub(super) fn unreadable(self) -> BTreeMap<String, String> {
+    pub(super) fn into_unreadable(self) -> BTreeMap<String, String> {
         self.unreadable
     }
 
@@ -120,7 +120,7 @@ impl<'a> PythonPackage<'a> {
     fn in_module(&mut self, name: &str, names: &[&str], search: &mut DefinitionSearch) -> LookupResult {
         let Some(left) = search.left.checked_sub(1) else { return LookupResult::Nowhere };
         search.left = left;
-        let Some(module) = self.module(name) else {
+        let Some(module) = self.load_module(name) else {
             return if self.is_ours(name) { LookupResult::Nowhere } else { LookupResult::Elsewhere };
         };
         let Some((head, rest)) = names.split_first() else { return LookupResult::Nowhere };
@@ -180,7 +180,7 @@ impl<'a> PythonPackage<'a> {
         match class.scope.get(head, search.role) {
             // A class's own names take precedence over the module's.
             Some(BindingTarget::Alias(alias))
-                if alias.first().is_some_and(|first| first != head && class.scope.has(first)) =>
+                if alias.first().is_some_and(|first| first != head && class.scope.has_name(first)) =>
             {
                 let names: Vec<&str> = alias.iter().map(String::as_str).chain(rest.iter().copied()).collect();
                 return self.in_class(module, class, &names, search);
@@ -216,12 +216,12 @@ impl<'a> PythonPackage<'a> {
         self.places(module).find(|candidate| self.files.contains_key(candidate))
     }
 
-    fn module(&mut self, name: &str) -> Option<Rc<PythonModule>> {
-        self.file(&self.path_of(name)?)
+    fn load_module(&mut self, name: &str) -> Option<Rc<PythonModule>> {
+        self.load_file(&self.path_of(name)?)
     }
 
     /// Returns the module in a file, or `None` if it is not a readable source.
-    pub(super) fn file(&mut self, path: &str) -> Option<Rc<PythonModule>> {
+    pub(super) fn load_file(&mut self, path: &str) -> Option<Rc<PythonModule>> {
         if !self.modules.contains_key(path) {
             let bytes = self.files.get(path)?;
             let (parsers, roots) = (&mut self.parsers, self.roots);
@@ -247,7 +247,7 @@ impl PythonModule {
         }
         let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
         let text = text.trim_start_matches('\u{feff}').replace("\r\n", "\n");
-        let language = SourceLanguage::named("python").ok_or("its language is not known")?;
+        let language = SourceLanguage::from_name("python").ok_or("its language is not known")?;
         let tree = parsers.parse_in_time(language, &text).ok_or("it takes too long to parse")?;
         let name = roots.iter().rev().find_map(|root| path.strip_prefix(root)).unwrap_or(path);
         let name = name.trim_end_matches(".py").replace('/', ".");
@@ -260,15 +260,15 @@ impl PythonModule {
         let file = ScopeCollector { path, package: parent, text: &text, lines };
         let mut scope = PythonScope::default();
         let deep = |_| "it is nested too deeply".to_owned();
-        file.statements(tree.root_node(), StatementBranch::Always, &mut scope).map_err(deep)?;
-        let outside = OutsidePieces::of(tree.root_node(), &text, parent).map_err(deep)?;
+        file.visit_statements(tree.root_node(), StatementBranch::Always, &mut scope).map_err(deep)?;
+        let outside = OutsidePieces::from_root(tree.root_node(), &text, parent).map_err(deep)?;
         Ok(Self { name, scope, outside })
     }
 
     /// Returns the functions and the classes' methods, by qualified name.
     pub(super) fn functions(&self) -> BTreeMap<String, DefinitionDigests> {
         let mut functions = BTreeMap::new();
-        self.scope.functions(&mut functions);
+        self.scope.collect_functions(&mut functions);
         functions
     }
 }
@@ -287,7 +287,7 @@ impl<'a> ScopeCollector<'a> {
         self.text.get(node.byte_range()).unwrap_or_default()
     }
 
-    fn statements(
+    fn visit_statements(
         &self,
         body: Node<'_>,
         branch: StatementBranch,
@@ -295,12 +295,12 @@ impl<'a> ScopeCollector<'a> {
     ) -> Result<(), ComplexityError> {
         let mut cursor = body.walk();
         for statement in body.named_children(&mut cursor) {
-            self.statement(statement, branch, scope)?;
+            self.visit_statement(statement, branch, scope)?;
         }
         Ok(())
     }
 
-    fn statement(
+    fn visit_statement(
         &self,
         node: Node<'_>,
         branch: StatementBranch,
@@ -308,7 +308,7 @@ impl<'a> ScopeCollector<'a> {
     ) -> Result<(), ComplexityError> {
         match node.kind() {
             "function_definition" | "class_definition" | "decorated_definition" => {
-                self.definition(node, branch, scope)
+                self.visit_definition(node, branch, scope)
             }
             "if_statement" => {
                 let condition = node.child_by_field_name("condition").map(|node| self.text_of(node));
@@ -321,7 +321,7 @@ impl<'a> ScopeCollector<'a> {
                     } else {
                         StatementBranch::If
                     };
-                    self.block(block, own.max(branch), scope)?;
+                    self.visit_block(block, own.max(branch), scope)?;
                 }
                 Ok(())
             }
@@ -333,22 +333,22 @@ impl<'a> ScopeCollector<'a> {
                     } else {
                         branch
                     };
-                    self.block(block, own.max(branch), scope)?;
+                    self.visit_block(block, own.max(branch), scope)?;
                 }
                 Ok(())
             }
-            "with_statement" => self.block(node, branch, scope),
+            "with_statement" => self.visit_block(node, branch, scope),
             "for_statement" | "while_statement" => {
                 let mut cursor = node.walk();
-                node.named_children(&mut cursor).try_for_each(|block| self.block(block, branch, scope))
+                node.named_children(&mut cursor).try_for_each(|block| self.visit_block(block, branch, scope))
             }
             "import_statement" | "import_from_statement" => {
-                self.import(node, branch, scope);
+                self.visit_import(node, branch, scope);
                 Ok(())
             }
             "expression_statement" => {
                 if let Some(assignment) = node.named_child(0).filter(|child| child.kind() == "assignment") {
-                    self.assignment(assignment, branch, scope);
+                    self.visit_assignment(assignment, branch, scope);
                 }
                 Ok(())
             }
@@ -357,23 +357,23 @@ impl<'a> ScopeCollector<'a> {
     }
 
     /// Adds the blocks of a statement, or the statement itself if it has none.
-    fn block(
+    fn visit_block(
         &self,
         node: Node<'_>,
         branch: StatementBranch,
         scope: &mut PythonScope,
     ) -> Result<(), ComplexityError> {
         if node.kind() == "block" {
-            return self.statements(node, branch, scope);
+            return self.visit_statements(node, branch, scope);
         }
         let mut cursor = node.walk();
         for child in node.named_children(&mut cursor).filter(|child| child.kind() == "block") {
-            self.statements(child, branch, scope)?;
+            self.visit_statements(child, branch, scope)?;
         }
         Ok(())
     }
 
-    fn definition(
+    fn visit_definition(
         &self,
         outer: Node<'_>,
         branch: StatementBranch,
@@ -394,13 +394,13 @@ impl<'a> ScopeCollector<'a> {
             file: self.path.to_owned(),
             name: qualified.clone(),
             line: u32::try_from(first + 1).unwrap_or(u32::MAX),
-            digests: digests(&lines, outer, self.text)?,
+            digests: digest_definition(&lines, outer, self.text)?,
             decorated: !decorators.is_empty(),
         });
         let binding = if is_class {
             let mut inside = PythonScope { prefix: format!("{qualified}."), ..PythonScope::default() };
             if let Some(body) = body {
-                self.statements(body, StatementBranch::Always, &mut inside)?;
+                self.visit_statements(body, StatementBranch::Always, &mut inside)?;
             }
             let bases = inner.child_by_field_name("superclasses").map(|bases| self.bases(bases));
             let bases = bases.unwrap_or_default();
@@ -420,7 +420,7 @@ impl<'a> ScopeCollector<'a> {
 
     fn bases(&self, bases: Node<'_>) -> Vec<Vec<String>> {
         let mut cursor = bases.walk();
-        bases.named_children(&mut cursor).filter_map(|base| self.dotted(base)).collect()
+        bases.named_children(&mut cursor).filter_map(|base| self.dotted_parts(base)).collect()
     }
 
     /// Returns the last line of a definition: of its code, or of a comment after it that is indented as its
@@ -445,10 +445,10 @@ impl<'a> ScopeCollector<'a> {
         last
     }
 
-    fn import(&self, node: Node<'_>, branch: StatementBranch, scope: &mut PythonScope) {
+    fn visit_import(&self, node: Node<'_>, branch: StatementBranch, scope: &mut PythonScope) {
         let from = node
             .child_by_field_name("module_name")
-            .map(|module| absolute(self.package, self.text_of(module)));
+            .map(|module| absolute_module(self.package, self.text_of(module)));
         let mut cursor = node.walk();
         for imported in node.children_by_field_name("name", &mut cursor) {
             let alias = imported.child_by_field_name("alias").map(|alias| self.text_of(alias));
@@ -472,7 +472,7 @@ impl<'a> ScopeCollector<'a> {
         scope.stars.extend(from.filter(|_| takes_all));
     }
 
-    fn assignment(&self, node: Node<'_>, branch: StatementBranch, scope: &mut PythonScope) {
+    fn visit_assignment(&self, node: Node<'_>, branch: StatementBranch, scope: &mut PythonScope) {
         let (Some(left), Some(mut right)) =
             (node.child_by_field_name("left"), node.child_by_field_name("right"))
         else {
@@ -480,7 +480,7 @@ impl<'a> ScopeCollector<'a> {
         };
         // The value of `a = b = c` is the last one.
         while right.kind() == "assignment" {
-            self.assignment(right, branch, scope);
+            self.visit_assignment(right, branch, scope);
             let Some(further) = right.child_by_field_name("right") else { return };
             right = further;
         }
@@ -493,13 +493,13 @@ impl<'a> ScopeCollector<'a> {
         {
             right = first;
         }
-        if let (true, Some(names)) = (left.kind() == "identifier", self.dotted(right)) {
+        if let (true, Some(names)) = (left.kind() == "identifier", self.dotted_parts(right)) {
             scope.bind(self.text_of(left), BindingTarget::Alias(names), branch);
         }
     }
 
     /// Returns the names of an expression `a.b.c`.
-    fn dotted(&self, node: Node<'_>) -> Option<Vec<String>> {
+    fn dotted_parts(&self, node: Node<'_>) -> Option<Vec<String>> {
         let text = self.text_of(node);
         let is_name = matches!(node.kind(), "identifier" | "attribute")
             && text.chars().all(|letter| letter.is_alphanumeric() || matches!(letter, '_' | '.'));
@@ -508,7 +508,7 @@ impl<'a> ScopeCollector<'a> {
 }
 
 /// Returns a module's absolute name: `..a` begins in the package above.
-pub(super) fn absolute(package: &str, name: &str) -> String {
+pub(super) fn absolute_module(package: &str, name: &str) -> String {
     let relative = name.trim_start_matches('.');
     let dots = name.len() - relative.len();
     if dots == 0 {

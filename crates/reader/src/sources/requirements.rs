@@ -41,9 +41,9 @@ pub(super) fn of_files<'a>(
     for (path, bytes) in files {
         let (Some(file), Ok(text)) = (file_of(path), std::str::from_utf8(bytes)) else { continue };
         let found = match file {
-            PACKAGE => npm(text),
-            CARGO => cargo(text),
-            _ => python(text, path == "PKG-INFO"),
+            PACKAGE => npm_requirements(text),
+            CARGO => cargo_requirements(text),
+            _ => python_requirements(text, path == "PKG-INFO"),
         };
         told.extend(found.map(|found| (file.to_owned(), found)));
     }
@@ -53,7 +53,7 @@ pub(super) fn of_files<'a>(
 type FoundRequirements = BTreeMap<String, BTreeSet<String>>;
 
 /// Parses Python metadata. Returns `None` for a source archive whose metadata does not list the requirements.
-fn python(text: &str, is_source: bool) -> Option<FoundRequirements> {
+fn python_requirements(text: &str, is_source: bool) -> Option<FoundRequirements> {
     let mut found = FoundRequirements::new();
     let (mut version, mut is_dynamic) = ((0, 0), false);
     // The fields end where the description begins.
@@ -67,11 +67,11 @@ fn python(text: &str, is_source: bool) -> Option<FoundRequirements> {
             }
             "dynamic" => is_dynamic |= value.eq_ignore_ascii_case("requires-dist"),
             "requires-dist" => {
-                let (name, text) = requirement(value);
+                let (name, text) = parse_requirement(value);
                 found.entry(name).or_default().insert(text);
             }
             "requires-python" => {
-                found.entry("Python".to_owned()).or_default().insert(bounds(value));
+                found.entry("Python".to_owned()).or_default().insert(normalize_bounds(value));
             }
             _ => {}
         }
@@ -81,20 +81,20 @@ fn python(text: &str, is_source: bool) -> Option<FoundRequirements> {
 }
 
 /// Returns a requirement's name, and all of it in a normalised spelling.
-fn requirement(text: &str) -> (String, String) {
+fn parse_requirement(text: &str) -> (String, String) {
     let (head, marker) = text.split_once(';').unwrap_or((text, ""));
     let is_name = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.');
     let end = head.find(|letter| !is_name(letter)).unwrap_or(head.len());
     let (name, rest) = head.split_at(end);
     let words = name.split(['-', '_', '.']).filter(|word| !word.is_empty());
     let name = words.collect::<Vec<_>>().join("-").to_ascii_lowercase();
-    let (bounds, marker) = (bounds(rest), spelled(marker));
+    let (bounds, marker) = (normalize_bounds(rest), normalize_marker(marker));
     let text = if marker.is_empty() { format!("{name}{bounds}") } else { format!("{name}{bounds};{marker}") };
     (name, text)
 }
 
 /// Returns a marker with blanks only between words: `python_version<'3.10' and extra=='a'`.
-fn spelled(marker: &str) -> String {
+fn normalize_marker(marker: &str) -> String {
     let sign = |letter: char| matches!(letter, '<' | '>' | '=' | '!' | '~');
     let mut text = String::new();
     for word in marker.split_whitespace() {
@@ -109,7 +109,7 @@ fn spelled(marker: &str) -> String {
 }
 
 /// Returns version bounds in a fixed order, without blanks and enclosing brackets.
-fn bounds(text: &str) -> String {
+fn normalize_bounds(text: &str) -> String {
     let text: String = text.chars().filter(|letter| !letter.is_whitespace()).collect();
     let (extras, rest) = match text.split_once(']') {
         Some((extras, rest)) => (format!("{extras}]"), rest.to_owned()),
@@ -121,7 +121,7 @@ fn bounds(text: &str) -> String {
     format!("{extras}{}", clauses.join(","))
 }
 
-fn npm(text: &str) -> Option<FoundRequirements> {
+fn npm_requirements(text: &str) -> Option<FoundRequirements> {
     let package: serde_json::Value = serde_json::from_str(text).ok()?;
     let mut found = FoundRequirements::new();
     for section in ["dependencies", "peerDependencies", "optionalDependencies", "engines"] {
@@ -132,7 +132,7 @@ fn npm(text: &str) -> Option<FoundRequirements> {
     Some(found)
 }
 
-fn cargo(text: &str) -> Option<FoundRequirements> {
+fn cargo_requirements(text: &str) -> Option<FoundRequirements> {
     if is_too_deep(text) {
         return None;
     }

@@ -3,7 +3,7 @@
 
 use tree_sitter::Node;
 
-use super::items::{ItemCollector, deeper, within};
+use super::items::{ItemCollector, next_depth, qualified_name};
 use crate::syntax::ComplexityError;
 
 /// Kinds of items with a name.
@@ -23,16 +23,16 @@ const NAMED: [&str; 12] = [
 ];
 
 pub(super) fn items(root: Node<'_>, source: &mut ItemCollector<'_>) -> Result<(), ComplexityError> {
-    list(root, "", source, 0)
+    visit_body(root, "", source, 0)
 }
 
-fn list(
+fn visit_body(
     body: Node<'_>,
     prefix: &str,
     source: &mut ItemCollector<'_>,
     depth: usize,
 ) -> Result<(), ComplexityError> {
-    let depth = deeper(depth)?;
+    let depth = next_depth(depth)?;
     let mut attributes = Vec::new();
     let mut cursor = body.walk();
     for node in body.named_children(&mut cursor) {
@@ -45,17 +45,17 @@ fn list(
             "impl_item" => {
                 let of = node.child_by_field_name("type").map(|of| type_name(source.text_of(of)));
                 if let (Some(of), Some(body)) = (of, node.child_by_field_name("body")) {
-                    list(body, &within(prefix, of), source, depth)?;
+                    visit_body(body, &qualified_name(prefix, of), source, depth)?;
                 }
             }
             "use_declaration" if is_public(node) => {
                 if let Some(argument) = node.child_by_field_name("argument") {
-                    uses(argument, "", source, depth)?;
+                    visit_use(argument, "", source, depth)?;
                 }
             }
             kind if NAMED.contains(&kind) => {
                 let Some(name) = source.field(node, "name") else { continue };
-                let name = within(prefix, name);
+                let name = qualified_name(prefix, name);
                 let body = node.child_by_field_name("body").filter(|body| body.kind() == "declaration_list");
                 let is_elsewhere = kind == "mod_item" && body.is_none();
                 if !is_elsewhere {
@@ -63,7 +63,7 @@ fn list(
                     source.define(name.clone(), &nodes, body.is_some())?;
                 }
                 if let Some(body) = body {
-                    list(body, &name, source, depth)?;
+                    visit_body(body, &name, source, depth)?;
                 }
             }
             _ => {}
@@ -86,13 +86,13 @@ fn type_name(text: &str) -> &str {
 }
 
 /// Collects the names that a `use` declares, each with its origin.
-fn uses(
+fn visit_use(
     node: Node<'_>,
     prefix: &str,
     source: &mut ItemCollector<'_>,
     depth: usize,
 ) -> Result<(), ComplexityError> {
-    let depth = deeper(depth)?;
+    let depth = next_depth(depth)?;
     let joined = |path: &str| if prefix.is_empty() { path.to_owned() } else { format!("{prefix}::{path}") };
     match node.kind() {
         "identifier" | "scoped_identifier" => {
@@ -118,7 +118,7 @@ fn uses(
             let list = node.child_by_field_name("list").unwrap_or(node);
             let mut cursor = list.walk();
             for child in list.named_children(&mut cursor) {
-                uses(child, &path, source, depth)?;
+                visit_use(child, &path, source, depth)?;
             }
         }
         _ => {}
@@ -127,7 +127,11 @@ fn uses(
 }
 
 /// Returns the file of a module that another file names, and the modules within it.
-pub(super) fn place(from: &str, module: &str, has: &dyn Fn(&str) -> bool) -> Option<(String, Vec<String>)> {
+pub(super) fn resolve_module(
+    from: &str,
+    module: &str,
+    has: &dyn Fn(&str) -> bool,
+) -> Option<(String, Vec<String>)> {
     let (folder, name) = from.rsplit_once('/').unwrap_or(("", from));
     let stem = name.strip_suffix(".rs").unwrap_or(name);
     let is_root = matches!(stem, "lib" | "main");

@@ -4,7 +4,7 @@
 
 use tree_sitter::Node;
 
-use super::items::{ItemCollector, deeper, within};
+use super::items::{ItemCollector, next_depth, qualified_name};
 use crate::syntax::ComplexityError;
 
 /// Kinds of declarations with a name.
@@ -47,42 +47,42 @@ const ENDINGS: [&str; 14] = [
 ];
 
 pub(super) fn items(root: Node<'_>, source: &mut ItemCollector<'_>) -> Result<(), ComplexityError> {
-    list(root, "", source, 0)
+    visit_body(root, "", source, 0)
 }
 
-fn list(
+fn visit_body(
     body: Node<'_>,
     prefix: &str,
     source: &mut ItemCollector<'_>,
     depth: usize,
 ) -> Result<(), ComplexityError> {
-    let depth = deeper(depth)?;
+    let depth = next_depth(depth)?;
     let mut cursor = body.walk();
     for node in body.named_children(&mut cursor) {
-        statement(node, node, prefix, source, depth)?;
+        visit_statement(node, node, prefix, source, depth)?;
     }
     Ok(())
 }
 
 /// Reads a statement. `outer` is the node that includes a prefix such as `export`.
-fn statement(
+fn visit_statement(
     node: Node<'_>,
     outer: Node<'_>,
     prefix: &str,
     source: &mut ItemCollector<'_>,
     depth: usize,
 ) -> Result<(), ComplexityError> {
-    let depth = deeper(depth)?;
+    let depth = next_depth(depth)?;
     match node.kind() {
-        "export_statement" => export(node, prefix, source, depth),
+        "export_statement" => visit_export(node, prefix, source, depth),
         "import_statement" => {
-            import(node, source);
+            visit_import(node, source);
             Ok(())
         }
         "ambient_declaration" | "expression_statement" => {
             let mut cursor = node.walk();
             node.named_children(&mut cursor)
-                .try_for_each(|child| statement(child, outer, prefix, source, depth))
+                .try_for_each(|child| visit_statement(child, outer, prefix, source, depth))
         }
         "lexical_declaration" | "variable_declaration" => {
             let mut cursor = node.walk();
@@ -94,23 +94,23 @@ fn statement(
             for declarator in declarators {
                 let Some(name) = source.field(declarator, "name") else { continue };
                 if let Some(module) =
-                    declarator.child_by_field_name("value").and_then(|value| required(value, source))
+                    declarator.child_by_field_name("value").and_then(|value| required_module(value, source))
                 {
                     source.link(Some(name), &module, None);
                 }
                 let node = if is_one { outer } else { declarator };
-                source.define(within(prefix, name), &[node], false)?;
+                source.define(qualified_name(prefix, name), &[node], false)?;
             }
             Ok(())
         }
-        "assignment_expression" => assignment(node, outer, prefix, source),
+        "assignment_expression" => visit_assignment(node, outer, prefix, source),
         "module" => {
             // The names in `declare module 'x'` belong to the file.
-            node.child_by_field_name("body").map_or(Ok(()), |body| list(body, prefix, source, depth))
+            node.child_by_field_name("body").map_or(Ok(()), |body| visit_body(body, prefix, source, depth))
         }
         kind if NAMED.contains(&kind) => {
             let Some(name) = source.field(node, "name") else { return Ok(()) };
-            let name = within(prefix, name);
+            let name = qualified_name(prefix, name);
             let body = node.child_by_field_name("body");
             let is_scope = kind == "internal_module";
             let members =
@@ -118,7 +118,7 @@ fn statement(
             source.define(name.clone(), &[outer], is_scope || members.is_some())?;
             match (members, body.filter(|_| is_scope)) {
                 (Some(body), _) => member_list(body, &name, source),
-                (None, Some(body)) => list(body, &name, source, depth),
+                (None, Some(body)) => visit_body(body, &name, source, depth),
                 (None, None) => Ok(()),
             }
         }
@@ -140,21 +140,21 @@ fn member_list(body: Node<'_>, prefix: &str, source: &mut ItemCollector<'_>) -> 
         let field = MEMBERS.iter().find(|(kind, _)| *kind == node.kind()).map(|(_, field)| *field);
         if let Some(name) = field.and_then(|field| source.field(node, field)) {
             let nodes: Vec<_> = before.iter().copied().chain([node]).collect();
-            source.define(within(prefix, name), &nodes, false)?;
+            source.define(qualified_name(prefix, name), &nodes, false)?;
         }
         before.clear();
     }
     Ok(())
 }
 
-fn export(
+fn visit_export(
     node: Node<'_>,
     prefix: &str,
     source: &mut ItemCollector<'_>,
     depth: usize,
 ) -> Result<(), ComplexityError> {
     if let Some(declaration) = node.child_by_field_name("declaration") {
-        statement(declaration, node, prefix, source, depth)?;
+        visit_statement(declaration, node, prefix, source, depth)?;
         if is_default(node)
             && let Some(name) = source.field(declaration, "name")
         {
@@ -162,7 +162,7 @@ fn export(
         }
         return Ok(());
     }
-    let module = node.child_by_field_name("source").map(|of| unquoted(source.text_of(of)).to_owned());
+    let module = node.child_by_field_name("source").map(|of| strip_quotes(source.text_of(of)).to_owned());
     let mut cursor = node.walk();
     let mut passes_all = module.is_some();
     for child in node.named_children(&mut cursor) {
@@ -194,7 +194,7 @@ fn export(
         if value.kind() == "identifier" {
             source.link(Some("default"), "", Some(source.text_of(value)));
         } else {
-            source.define(within(prefix, "default"), &[node], false)?;
+            source.define(qualified_name(prefix, "default"), &[node], false)?;
         }
     }
     Ok(())
@@ -206,8 +206,8 @@ fn is_default(node: Node<'_>) -> bool {
 }
 
 /// Adds the names that an import binds, because they may be exported.
-fn import(node: Node<'_>, source: &mut ItemCollector<'_>) {
-    let Some(module) = source.field(node, "source").map(|text| unquoted(text).to_owned()) else { return };
+fn visit_import(node: Node<'_>, source: &mut ItemCollector<'_>) {
+    let Some(module) = source.field(node, "source").map(|text| strip_quotes(text).to_owned()) else { return };
     let mut cursor = node.walk();
     let Some(clause) = node.named_children(&mut cursor).find(|child| child.kind() == "import_clause") else {
         return;
@@ -236,7 +236,7 @@ fn import(node: Node<'_>, source: &mut ItemCollector<'_>) {
 }
 
 /// Reads `exports.a = …`, `module.exports = …`, `A.prototype.b = …`, `A.b = …`.
-fn assignment(
+fn visit_assignment(
     node: Node<'_>,
     outer: Node<'_>,
     prefix: &str,
@@ -253,12 +253,12 @@ fn assignment(
     let given_out = path == "module.exports" || path == "exports";
     let path = path.strip_prefix("module.").unwrap_or(&path);
     let path = path.strip_prefix("exports.").unwrap_or(path).replace(".prototype.", ".");
-    let module = required(right, source);
+    let module = required_module(right, source);
     if given_out {
         match (module, right.kind()) {
             (Some(module), _) => source.link(None, &module, None),
             (None, "identifier") => source.link(Some("default"), "", Some(source.text_of(right))),
-            (None, _) => source.define(within(prefix, "default"), &[outer], false)?,
+            (None, _) => source.define(qualified_name(prefix, "default"), &[outer], false)?,
         }
         return Ok(());
     }
@@ -268,25 +268,25 @@ fn assignment(
         match (module, right.kind()) {
             (Some(module), _) => source.link(Some(&path), &module, None),
             (None, "identifier") => source.link(Some(&path), "", Some(source.text_of(right))),
-            (None, _) => source.define(within(prefix, &path), &[outer], false)?,
+            (None, _) => source.define(qualified_name(prefix, &path), &[outer], false)?,
         }
     }
     Ok(())
 }
 
 /// Returns the specifier of `require('…')`.
-fn required(value: Node<'_>, source: &ItemCollector<'_>) -> Option<String> {
+fn required_module(value: Node<'_>, source: &ItemCollector<'_>) -> Option<String> {
     let is_require = value.kind() == "call_expression" && source.field(value, "function") == Some("require");
     let argument = value.child_by_field_name("arguments").filter(|_| is_require)?.named_child(0)?;
-    (argument.kind() == "string").then(|| unquoted(source.text_of(argument)).to_owned())
+    (argument.kind() == "string").then(|| strip_quotes(source.text_of(argument)).to_owned())
 }
 
-fn unquoted(text: &str) -> &str {
+fn strip_quotes(text: &str) -> &str {
     text.trim_matches(['"', '\'', '`'])
 }
 
 /// Returns the file that a specifier in another file refers to, or `None` for another package.
-pub(super) fn place(from: &str, module: &str, has: &dyn Fn(&str) -> bool) -> Option<String> {
+pub(super) fn resolve_module(from: &str, module: &str, has: &dyn Fn(&str) -> bool) -> Option<String> {
     if !module.starts_with('.') {
         return None;
     }

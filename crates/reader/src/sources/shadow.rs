@@ -36,13 +36,13 @@ struct ModuleFile<'a> {
 }
 
 /// Returns the native module of a file, without the platform in its name.
-pub(super) fn native(path: &str) -> Option<String> {
-    let (base, form) = module(path)?;
+pub(super) fn native_module(path: &str) -> Option<String> {
+    let (base, form) = parse_module_path(path)?;
     (form == ModuleForm::Native).then(|| format!("{base}.so"))
 }
 
 /// Returns the module of a file, as a path without an ending.
-fn module(path: &str) -> Option<(String, ModuleForm)> {
+fn parse_module_path(path: &str) -> Option<(String, ModuleForm)> {
     let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
     let at = |folder: &str, name: &str| {
         if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
@@ -66,7 +66,7 @@ fn module(path: &str) -> Option<(String, ModuleForm)> {
 
 /// Returns a path normalised for file systems that treat some names as equal: case, Unicode form, and the
 /// characters that Windows drops at the end of a name.
-fn folded(path: &str) -> String {
+fn fold_path(path: &str) -> String {
     let part = |part: &str| {
         let part = part.split(':').next().unwrap_or(part).trim_end_matches(['.', ' ']);
         part.nfkc().flat_map(char::to_lowercase).nfkc().collect::<String>()
@@ -81,23 +81,23 @@ struct WheelFiles<'a> {
 }
 
 impl<'a> WheelFiles<'a> {
-    fn of(paths: &'a BTreeSet<String>) -> Self {
+    fn from_paths(paths: &'a BTreeSet<String>) -> Self {
         let mut files = Self { by_path: BTreeMap::new(), by_module: BTreeMap::new() };
         for path in paths {
-            files.by_path.entry(folded(path)).or_default().push(path);
-            if let Some((base, form)) = module(path) {
-                files.by_module.entry(folded(&base)).or_default().push(ModuleFile { form, path });
+            files.by_path.entry(fold_path(path)).or_default().push(path);
+            if let Some((base, form)) = parse_module_path(path) {
+                files.by_module.entry(fold_path(&base)).or_default().push(ModuleFile { form, path });
             }
         }
         files
     }
 
     fn same_path(&self, path: &str) -> impl Iterator<Item = &'a str> {
-        self.by_path.get(&folded(path)).into_iter().flatten().copied().filter(move |other| *other != path)
+        self.by_path.get(&fold_path(path)).into_iter().flatten().copied().filter(move |other| *other != path)
     }
 
     fn modules(&self, base: &str) -> impl Iterator<Item = &ModuleFile<'a>> {
-        self.by_module.get(&folded(base)).into_iter().flatten()
+        self.by_module.get(&fold_path(base)).into_iter().flatten()
     }
 
     /// Returns the files that take precedence over this existing source.
@@ -111,31 +111,31 @@ impl<'a> WheelFiles<'a> {
     }
 
     /// Returns all files that Python imports under this name.
-    fn importable(&self, base: &str) -> impl Iterator<Item = &'a str> {
+    fn importable_files(&self, base: &str) -> impl Iterator<Item = &'a str> {
         self.modules(base).filter(|one| one.form != ModuleForm::Cache).map(|one| one.path)
     }
 }
 
 /// Returns such files for a comparison of these paths. A path that does not exist here may exist in the other
 /// release.
-pub(super) fn shadows(
+pub(super) fn find_shadows(
     content: &ArchiveContent,
     format: ArchiveFormat,
     compared: &BTreeSet<String>,
 ) -> BTreeSet<String> {
-    let files = WheelFiles::of(&content.paths);
+    let files = WheelFiles::from_paths(&content.paths);
     let mut found: BTreeSet<&str> = BTreeSet::new();
     for path in compared {
         found.extend(content.twice.get(path).map(String::as_str));
         found.extend(files.same_path(path));
-        let Some((base, ModuleForm::Source)) = module(path) else { continue };
+        let Some((base, ModuleForm::Source)) = parse_module_path(path) else { continue };
         if content.paths.contains(path) {
             found.extend(files.before_source(&base, path));
         } else {
             found.extend(files.modules(&base).map(|one| one.path));
         }
         if !base.ends_with(&format!("/{INIT}")) {
-            found.extend(files.importable(&format!("{base}/{INIT}")));
+            found.extend(files.importable_files(&format!("{base}/{INIT}")));
         }
         for folder in path.match_indices('/').filter_map(|(at, _)| path.get(..at)) {
             let (base, init) = (format!("{folder}/{INIT}"), format!("{folder}/{INIT}.py"));
@@ -143,7 +143,7 @@ pub(super) fn shadows(
                 found.extend(content.twice.get(&init).map(String::as_str));
                 found.extend(files.before_source(&base, &init));
             } else {
-                found.extend(files.importable(&base).chain(files.importable(folder)));
+                found.extend(files.importable_files(&base).chain(files.importable_files(folder)));
             }
         }
     }
@@ -155,10 +155,10 @@ pub(super) fn shadows(
 
 /// Returns true if this file of a wheel runs, or is on the import path, for every place of installation.
 fn runs_anyway(path: &str) -> bool {
-    let folded = folded(path);
+    let folded = fold_path(path);
     let is_at_root = !folded.contains('/');
     let is_start_file = is_at_root && START_FILES.iter().any(|end| folded.ends_with(end));
-    let base = module(&folded).map(|(base, _)| base).unwrap_or_default();
+    let base = parse_module_path(&folded).map(|(base, _)| base).unwrap_or_default();
     let base = base.strip_suffix(&format!("/{INIT}")).unwrap_or(&base);
     let is_data = folded.starts_with(".data/data/");
     is_start_file
@@ -173,7 +173,9 @@ mod tests {
     fn found(paths: &[&str], compared: &str) -> Vec<String> {
         let paths = paths.iter().chain([&compared]).map(|path| (*path).to_owned()).collect();
         let content = ArchiveContent { paths, ..ArchiveContent::default() };
-        shadows(&content, ArchiveFormat::Wheel, &BTreeSet::from([compared.to_owned()])).into_iter().collect()
+        find_shadows(&content, ArchiveFormat::Wheel, &BTreeSet::from([compared.to_owned()]))
+            .into_iter()
+            .collect()
     }
 
     #[test]

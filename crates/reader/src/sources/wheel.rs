@@ -39,7 +39,7 @@ pub(super) struct WheelFault {
 }
 
 impl WheelFault {
-    fn of(entry: &str, why: &'static str) -> Self {
+    fn new(entry: &str, why: &'static str) -> Self {
         Self { entry: entry.to_owned(), why }
     }
 }
@@ -60,16 +60,16 @@ impl<E> From<WheelFault> for WheelFailure<E> {
 
 impl WheelTree {
     /// Computes the tree from entries in the order of the archive. `read` returns the bytes of an entry.
-    pub(super) fn of<E>(
+    pub(super) fn from_entries<E>(
         names: &[String],
         mut read: impl FnMut(&str) -> Result<Vec<u8>, E>,
     ) -> Result<Self, WheelFailure<E>> {
-        let info = info(names)?;
+        let info = find_info_folder(names)?;
         let mut text = |file: &str, is_needed: bool| -> Result<String, WheelFailure<E>> {
             let name = format!("{info}/{file}");
             if !names.contains(&name) {
                 return if is_needed {
-                    Err(WheelFault::of(&name, "is missing").into())
+                    Err(WheelFault::new(&name, "is missing").into())
                 } else {
                     Ok(String::new())
                 };
@@ -82,43 +82,44 @@ impl WheelTree {
                     Ok(String::from_utf8_lossy(bytes.get(..error.valid_up_to()).unwrap_or_default())
                         .into_owned())
                 }
-                Err(_) => Err(WheelFault::of(&name, "is not UTF-8").into()),
+                Err(_) => Err(WheelFault::new(&name, "is not UTF-8").into()),
             }
         };
         let (wheel, metadata) = (text("WHEEL", true)?, text("METADATA", true)?);
         let (_record, entry_points) = (text("RECORD", true)?, text("entry_points.txt", false)?);
-        let version = field(&wheel, "Wheel-Version").and_then(|version| {
+        let version = header_field(&wheel, "Wheel-Version").and_then(|version| {
             version.split('.').map(|part| part.trim().parse::<u32>().ok()).collect::<Option<Vec<_>>>()
         });
         if version.and_then(|version| version.first().copied()).is_none_or(|major| major > MAJOR) {
-            return Err(WheelFault::of(&format!("{info}/WHEEL"), "has no version that pip installs").into());
+            return Err(WheelFault::new(&format!("{info}/WHEEL"), "has no version that pip installs").into());
         }
-        let name = field(&metadata, "Name").filter(|name| !name.is_empty()).map(canonical);
-        if !name.is_some_and(|name| canonical(info).starts_with(&name)) {
-            return Err(WheelFault::of(&format!("{info}/METADATA"), "is of another distribution").into());
+        let name = header_field(&metadata, "Name").filter(|name| !name.is_empty()).map(canonical_name);
+        if !name.is_some_and(|name| canonical_name(info).starts_with(&name)) {
+            return Err(WheelFault::new(&format!("{info}/METADATA"), "is of another distribution").into());
         }
-        Ok(placed(names, info, &generated(&entry_points))?)
+        Ok(place_files(names, info, &generated_scripts(&entry_points))?)
     }
 }
 
 /// Returns the name of the only metadata folder.
-fn info(names: &[String]) -> Result<&str, WheelFault> {
-    let tops: BTreeSet<&str> = names.iter().map(|name| top(name)).filter(|top| top.ends_with(INFO)).collect();
+fn find_info_folder(names: &[String]) -> Result<&str, WheelFault> {
+    let tops: BTreeSet<&str> =
+        names.iter().map(|name| top_folder(name)).filter(|top| top.ends_with(INFO)).collect();
     let mut tops = tops.into_iter();
     match (tops.next(), tops.next()) {
         (Some(info), None) => Ok(info),
-        (Some(_), Some(other)) => Err(WheelFault::of(other, "is a second folder of metadata")),
-        (None, _) => Err(WheelFault::of(INFO, "is missing")),
+        (Some(_), Some(other)) => Err(WheelFault::new(other, "is a second folder of metadata")),
+        (None, _) => Err(WheelFault::new(INFO, "is missing")),
     }
 }
 
 /// Returns the text before the first slash.
-fn top(name: &str) -> &str {
+fn top_folder(name: &str) -> &str {
     name.split('/').next().unwrap_or(name)
 }
 
 /// Returns a distribution's name in normalised form (PEP 503).
-fn canonical(name: &str) -> String {
+fn canonical_name(name: &str) -> String {
     let words = name.split(['-', '_', '.']);
     // A sign at an end is kept as one sign, because pip compares it, too.
     let mut text = String::new();
@@ -132,14 +133,14 @@ fn canonical(name: &str) -> String {
 }
 
 /// Returns the first field of this name among the headers of a text.
-fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+fn header_field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     let lines = text.lines().take_while(|line| !line.is_empty());
     let fields = lines.filter(|line| !line.starts_with([' ', '\t'])).map_while(|line| line.split_once(':'));
     fields.filter(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim()).next()
 }
 
 /// Returns the names of the scripts that installers generate.
-fn generated(entry_points: &str) -> BTreeSet<&str> {
+fn generated_scripts(entry_points: &str) -> BTreeSet<&str> {
     let mut counts = false;
     let mut names = BTreeSet::new();
     for line in entry_points.lines().map(str::trim).filter(|line| !line.starts_with('#')) {
@@ -163,10 +164,10 @@ fn is_generated(path: &str, generated: &BTreeSet<&str>) -> bool {
 
 /// Places every file in the order of pip: first the root, then `.data`, with scripts last. The last file at a
 /// path is the one that pip leaves there.
-fn placed(names: &[String], info: &str, generated: &BTreeSet<&str>) -> Result<WheelTree, WheelFault> {
+fn place_files(names: &[String], info: &str, generated: &BTreeSet<&str>) -> Result<WheelTree, WheelFault> {
     let mut files = Vec::new();
     for name in names.iter().filter(|name| !name.ends_with('/')) {
-        let place = place(name, info).map_err(|why| WheelFault::of(name, why))?;
+        let place = place_entry(name, info).map_err(|why| WheelFault::new(name, why))?;
         if !(place.turn == WriteOrder::Script && is_generated(&place.path, generated)) {
             files.push((place, name));
         }
@@ -181,7 +182,7 @@ fn placed(names: &[String], info: &str, generated: &BTreeSet<&str>) -> Result<Wh
     for (path, name) in &tree.entries {
         let mut folders = path.match_indices('/').filter_map(|(at, _)| path.get(..at));
         if folders.any(|folder| tree.entries.contains_key(folder)) {
-            return Err(WheelFault::of(name, "is in a folder that is a file, too"));
+            return Err(WheelFault::new(name, "is in a folder that is a file, too"));
         }
     }
     Ok(tree)
@@ -201,12 +202,12 @@ struct EntryPlace {
 }
 
 /// Returns the place of an entry. Empty and dot components of its path are ignored.
-fn place(name: &str, info: &str) -> Result<EntryPlace, &'static str> {
+fn place_entry(name: &str, info: &str) -> Result<EntryPlace, &'static str> {
     let parts: Vec<&str> = name.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
     if parts.iter().any(|part| part.len() > MAX_NAME) {
         return Err("has a name that is too long for a file");
     }
-    let (folder, is_data) = (top(name), top(name).ends_with(DATA));
+    let (folder, is_data) = (top_folder(name), top_folder(name).ends_with(DATA));
     match parts.as_slice() {
         [] => Err("has no name"),
         [first, ..] if !is_data && first.ends_with(DATA) => {
@@ -214,7 +215,7 @@ fn place(name: &str, info: &str) -> Result<EntryPlace, &'static str> {
         }
         _ if !is_data => Ok(EntryPlace { path: parts.join("/"), turn: WriteOrder::Root }),
         [_, scheme, _, ..] => {
-            let own = |name: &str, end: &str| canonical(name.strip_suffix(end).unwrap_or(name));
+            let own = |name: &str, end: &str| canonical_name(name.strip_suffix(end).unwrap_or(name));
             let rest = parts.get(2..).unwrap_or_default().join("/");
             if own(folder, DATA) != own(info, INFO) {
                 Err("is in a folder of another distribution")
@@ -236,7 +237,7 @@ mod tests {
     use super::*;
 
     fn at(name: &str) -> Result<String, &'static str> {
-        place(name, "a_b-1.0.dist-info").map(|place| place.path)
+        place_entry(name, "a_b-1.0.dist-info").map(|place| place.path)
     }
 
     #[test]
@@ -267,14 +268,15 @@ mod tests {
 
     #[test]
     fn names_of_distributions_have_one_spelling() {
-        assert_eq!(canonical("Zope.Interface_x--Y"), "zope-interface-x-y");
-        assert_ne!(canonical("ab"), canonical("a-b"));
+        assert_eq!(canonical_name("Zope.Interface_x--Y"), "zope-interface-x-y");
+        assert_ne!(canonical_name("ab"), canonical_name("a-b"));
     }
 
     #[test]
     fn a_script_that_an_entry_point_names_is_the_installers() {
-        let names =
-            generated("[a]\nno = x\n[console_scripts]\n# not = x\nrun=p:f\n[gui_scripts]\nshow = p:g\n");
+        let names = generated_scripts(
+            "[a]\nno = x\n[console_scripts]\n# not = x\nrun=p:f\n[gui_scripts]\nshow = p:g\n",
+        );
         assert_eq!(names, BTreeSet::from(["run", "show"]));
         assert!(is_generated(".data/scripts/run", &names) && is_generated("x/run-script.py", &names));
         assert!(!is_generated("x/run.py", &names));

@@ -36,11 +36,11 @@ pub(crate) struct FileSurroundings<'a> {
 }
 
 impl<'a> FileSurroundings<'a> {
-    pub(crate) fn of(path: &[u8], bytes: &'a [u8]) -> Self {
+    pub(crate) fn new(path: &[u8], bytes: &'a [u8]) -> Self {
         let is_markdown = MARKDOWN.iter().any(|ending| path.ends_with(ending));
         let is_component = embedded::is_component(path);
         let (bytes, language) = if is_component {
-            let (scripts, language) = embedded::scripts(bytes);
+            let (scripts, language) = embedded::extract_scripts(bytes);
             (Cow::Owned(scripts), Some(language))
         } else {
             (Cow::Borrowed(bytes), SourceLanguage::of_path(path))
@@ -59,7 +59,7 @@ impl<'a> FileSurroundings<'a> {
         if self.is_component && self.bytes.get(at).is_none_or(u8::is_ascii_whitespace) {
             return true;
         }
-        for within in self.nodes(at, parsers).unwrap_or_default() {
+        for within in self.nodes_around(at, parsers).unwrap_or_default() {
             let kind = within.kind();
             if CODE_IN_TEXT.contains(&kind) {
                 return false;
@@ -78,27 +78,27 @@ impl<'a> FileSurroundings<'a> {
             return is_fenced(self.bytes.get(..at).unwrap_or_default());
         }
         let is_text = |kind: &str| kind.contains("string") || kind == "jsx_text";
-        let nodes = self.nodes(at, parsers).unwrap_or_default();
+        let nodes = self.nodes_around(at, parsers).unwrap_or_default();
         let inner = nodes.iter().map(Node::kind).find(|kind| kind.contains("comment") || is_text(kind));
         inner.is_some_and(is_text)
     }
 
     /// Returns true if a node of this kind begins at this byte, or if the language is not known.
-    pub(crate) fn begins(&self, at: usize, kind: &str, parsers: &mut ParserPool) -> bool {
+    pub(crate) fn node_starts_at(&self, at: usize, kind: &str, parsers: &mut ParserPool) -> bool {
         let begins = |nodes: Vec<Node<'_>>| {
             nodes.iter().any(|within| within.start_byte() == at && within.kind() == kind)
         };
-        self.language.is_none() || self.nodes(at, parsers).is_some_and(begins)
+        self.language.is_none() || self.nodes_around(at, parsers).is_some_and(begins)
     }
 
     /// Returns the meanings of a dotted name at this byte: names of imports, the name itself if the file does
     /// not bind it, or nothing if the file defines it. Returns the name itself if the language is not known
     /// or the file cannot be parsed.
     pub(crate) fn meanings(&self, name: &str, at: usize, parsers: &mut ParserPool) -> Vec<String> {
-        let Some(around) = self.nodes(at, parsers) else { return vec![name.to_owned()] };
+        let Some(around) = self.nodes_around(at, parsers) else { return vec![name.to_owned()] };
         let bindings = self.bindings.get_or_init(|| {
             let tree = self.tree.get().and_then(Option::as_ref)?;
-            NameBindings::of(tree, self.language?, &self.bytes)
+            NameBindings::from_tree(tree, self.language?, &self.bytes)
         });
         bindings.as_ref().map_or_else(|| vec![name.to_owned()], |it| it.meanings(name, at, &around))
     }
@@ -106,10 +106,10 @@ impl<'a> FileSurroundings<'a> {
     /// Returns true if this byte is within a Rust item that is only for tests: one after `#[cfg(test)]` or
     /// `#[test]`.
     pub(crate) fn is_test_item(&self, at: usize, parsers: &mut ParserPool) -> bool {
-        if self.language != SourceLanguage::named("rust") {
+        if self.language != SourceLanguage::from_name("rust") {
             return false;
         }
-        for within in self.nodes(at, parsers).unwrap_or_default() {
+        for within in self.nodes_around(at, parsers).unwrap_or_default() {
             let mut before = within.prev_sibling();
             while let Some(attribute) = before.filter(|it| it.kind() == "attribute_item") {
                 let text = self.bytes.get(attribute.byte_range()).unwrap_or_default();
@@ -124,7 +124,7 @@ impl<'a> FileSurroundings<'a> {
 
     /// Returns true if a Rust attribute around this byte allows a lint, by its name (`clippy::dbg_macro`).
     pub(crate) fn allows(&self, at: usize, lint: &str, parsers: &mut ParserPool) -> bool {
-        if self.language != SourceLanguage::named("rust") {
+        if self.language != SourceLanguage::from_name("rust") {
             return false;
         }
         let allows = |attribute: &Node<'_>| {
@@ -134,7 +134,7 @@ impl<'a> FileSurroundings<'a> {
                     .split(|letter: char| !letter.is_alphanumeric() && !"_:".contains(letter))
                     .any(|it| it == lint)
         };
-        self.nodes(at, parsers).unwrap_or_default().iter().any(|within| {
+        self.nodes_around(at, parsers).unwrap_or_default().iter().any(|within| {
             let mut before = within.prev_sibling();
             while let Some(attribute) = before.filter(|it| it.kind() == "attribute_item") {
                 if allows(&attribute) {
@@ -152,9 +152,9 @@ impl<'a> FileSurroundings<'a> {
     /// around it.
     ///
     /// A name may contain a secret; its digest does not reveal it.
-    pub(crate) fn definition(&self, at: usize, parsers: &mut ParserPool) -> Option<String> {
+    pub(crate) fn definition_digest(&self, at: usize, parsers: &mut ParserPool) -> Option<String> {
         let language = self.language.filter(|_| !self.is_component)?;
-        let nodes = self.nodes(at, parsers)?;
+        let nodes = self.nodes_around(at, parsers)?;
         let (mut hash, mut in_function) = (Sha256::new(), false);
         for within in nodes {
             in_function |= is_function(&within);
@@ -173,7 +173,7 @@ impl<'a> FileSurroundings<'a> {
     }
 
     /// Returns the nodes around a byte, the smallest first, or `None` if there are more than [`MAX_DEPTH`].
-    fn nodes(&self, at: usize, parsers: &mut ParserPool) -> Option<Vec<Node<'_>>> {
+    fn nodes_around(&self, at: usize, parsers: &mut ParserPool) -> Option<Vec<Node<'_>>> {
         let parse = || {
             let language = self.language.filter(|_| self.bytes.len() <= MAX_SOURCE_BYTES)?;
             parsers.parse_in_time(language, &text_of(&self.bytes))
@@ -244,7 +244,7 @@ mod tests {
             ("a.md", "```\n~~~\n```\nHERE\n", false),
             ("a.md", "`HERE`\n", false),
         ] {
-            let places = FileSurroundings::of(path.as_bytes(), text.as_bytes());
+            let places = FileSurroundings::new(path.as_bytes(), text.as_bytes());
             let at = text.find("HERE").unwrap();
             assert_eq!(places.is_quoted(at, &mut ParserPool::default()), expected, "{path}: {text}");
         }
@@ -261,7 +261,7 @@ mod tests {
             ("a.md", "x <!-- HERE -->\n", false),
             ("a.txt", "'# HERE'\n", false),
         ] {
-            let places = FileSurroundings::of(path.as_bytes(), text.as_bytes());
+            let places = FileSurroundings::new(path.as_bytes(), text.as_bytes());
             let at = text.find("HERE").unwrap();
             assert_eq!(places.is_shown(at, &mut ParserPool::default()), expected, "{path}: {text}");
         }
@@ -270,8 +270,8 @@ mod tests {
     #[test]
     fn a_place_is_in_the_definition_of_its_name_wherever_that_is() {
         let definition = |path: &str, text: &str| {
-            let places = FileSurroundings::of(path.as_bytes(), text.as_bytes());
-            places.definition(text.find("HERE").unwrap(), &mut ParserPool::default())
+            let places = FileSurroundings::new(path.as_bytes(), text.as_bytes());
+            places.definition_digest(text.find("HERE").unwrap(), &mut ParserPool::default())
         };
         for (path, text, moved, renamed) in [
             ("a.py", "def f():\n  HERE\n", "x = 1\ndef f(a):\n  y()\n  HERE\n", "def g():\n  HERE\n"),
@@ -320,8 +320,8 @@ mod tests {
     fn a_place_that_is_too_deep_is_in_no_definition() {
         let definition = |depth: usize| {
             let text = format!("def f():\n  x = {}HERE{}\n", "[".repeat(depth), "]".repeat(depth));
-            let places = FileSurroundings::of(b"a.py", text.as_bytes());
-            places.definition(text.find("HERE").unwrap(), &mut ParserPool::default())
+            let places = FileSurroundings::new(b"a.py", text.as_bytes());
+            places.definition_digest(text.find("HERE").unwrap(), &mut ParserPool::default())
         };
         assert!(definition(MAX_DEPTH / 2).is_some());
         assert_eq!(definition(MAX_DEPTH / 2), definition(1));
@@ -338,7 +338,7 @@ mod tests {
             ("#[cfg(not(test))]\nfn f() { HERE; }\n", false),
             ("#[test]\nfn f() {}\nfn g() { HERE; }\n", false),
         ] {
-            let places = FileSurroundings::of(b"src/a.rs", text.as_bytes());
+            let places = FileSurroundings::new(b"src/a.rs", text.as_bytes());
             let at = text.find("HERE").unwrap();
             assert_eq!(places.is_test_item(at, &mut ParserPool::default()), expected, "{text}");
         }

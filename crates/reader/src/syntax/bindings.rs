@@ -55,11 +55,11 @@ pub(super) struct NameBindings {
 impl NameBindings {
     /// Collects the bindings of a tree. Returns `None` if the language's bindings are not known, or the tree
     /// is too deep.
-    pub(super) fn of(tree: &Tree, language: &'static SourceLanguage, text: &[u8]) -> Option<Self> {
-        let is_python = Some(language) == SourceLanguage::named("python");
+    pub(super) fn from_tree(tree: &Tree, language: &'static SourceLanguage, text: &[u8]) -> Option<Self> {
+        let is_python = Some(language) == SourceLanguage::from_name("python");
         let is_script = ["typescript", "tsx", "javascript"]
             .iter()
-            .any(|name| Some(language) == SourceLanguage::named(name));
+            .any(|name| Some(language) == SourceLanguage::from_name(name));
         if !is_python && !is_script {
             return None;
         }
@@ -135,11 +135,11 @@ struct BoundOrigin {
 }
 
 impl BoundOrigin {
-    fn own() -> Option<Self> {
+    fn new_local() -> Option<Self> {
         Some(Self { origin: None, is_outside: false })
     }
 
-    fn to(origin: String) -> Option<Self> {
+    fn from_origin(origin: String) -> Option<Self> {
         Some(Self { origin: Some(origin), is_outside: false })
     }
 }
@@ -154,7 +154,7 @@ struct NameNode<'a, 'tree> {
 
 impl<'tree> NameNode<'_, 'tree> {
     /// Returns the node around the name at this number of steps, from 1.
-    fn above(&self, steps: usize) -> Option<Node<'tree>> {
+    fn ancestor(&self, steps: usize) -> Option<Node<'tree>> {
         self.around.get(self.around.len().checked_sub(steps)?).copied()
     }
 
@@ -172,13 +172,13 @@ impl<'tree> NameNode<'_, 'tree> {
     }
 
     /// Returns the text of a field that is a string, without its quotes.
-    fn unquoted(&self, of: Node<'_>, field: &str) -> String {
+    fn unquoted_field(&self, of: Node<'_>, field: &str) -> String {
         self.field(of, field).trim_matches(['"', '\'', '`']).to_owned()
     }
 
     /// Returns the origin if the name is bound here in Python.
     fn in_python(&self) -> Option<BoundOrigin> {
-        let (parent, above) = (self.above(1)?, self.above(2));
+        let (parent, above) = (self.ancestor(1)?, self.ancestor(2));
         match parent.kind() {
             "function_definition" | CLASS if self.is_field(parent, "name") => {
                 Some(BoundOrigin { origin: None, is_outside: true })
@@ -190,25 +190,25 @@ impl<'tree> NameNode<'_, 'tree> {
             | "pattern_list"
             | "tuple_pattern"
             | "list_pattern"
-            | "as_pattern_target" => BoundOrigin::own(),
+            | "as_pattern_target" => BoundOrigin::new_local(),
             "typed_parameter" if parent.named_child(0).is_some_and(|it| it.id() == self.node.id()) => {
-                BoundOrigin::own()
+                BoundOrigin::new_local()
             }
             "default_parameter" | "typed_default_parameter" | "named_expression"
                 if self.is_field(parent, "name") =>
             {
-                BoundOrigin::own()
+                BoundOrigin::new_local()
             }
             "assignment" | "for_statement" | "for_in_clause" if self.is_field(parent, "left") => {
-                BoundOrigin::own()
+                BoundOrigin::new_local()
             }
             "aliased_import" if self.is_field(parent, "alias") => {
                 let name = self.field(parent, "name");
                 match above?.kind() {
                     "import_from_statement" => {
-                        BoundOrigin::to(joined(&self.field(above?, "module_name"), &name))
+                        BoundOrigin::from_origin(join_name(&self.field(above?, "module_name"), &name))
                     }
-                    _ => BoundOrigin::to(name),
+                    _ => BoundOrigin::from_origin(name),
                 }
             }
             "dotted_name" => {
@@ -216,11 +216,12 @@ impl<'tree> NameNode<'_, 'tree> {
                 let is_module =
                     above.child_by_field_name("module_name").is_some_and(|it| it.id() == parent.id());
                 match above.kind() {
-                    "import_from_statement" if !is_module => {
-                        BoundOrigin::to(joined(&self.field(above, "module_name"), &self.text(parent)))
-                    }
+                    "import_from_statement" if !is_module => BoundOrigin::from_origin(join_name(
+                        &self.field(above, "module_name"),
+                        &self.text(parent),
+                    )),
                     "import_statement" if parent.start_byte() == self.node.start_byte() => {
-                        BoundOrigin::to(self.text(self.node))
+                        BoundOrigin::from_origin(self.text(self.node))
                     }
                     _ => None,
                 }
@@ -231,7 +232,7 @@ impl<'tree> NameNode<'_, 'tree> {
 
     /// Returns the origin if the name is bound here in JavaScript or TypeScript.
     fn in_script(&self) -> Option<BoundOrigin> {
-        let parent = self.above(1)?;
+        let parent = self.ancestor(1)?;
         match parent.kind() {
             "function_declaration"
             | "generator_function_declaration"
@@ -247,44 +248,49 @@ impl<'tree> NameNode<'_, 'tree> {
                 if !is_alias && parent.child_by_field_name("alias").is_some() {
                     return None;
                 }
-                BoundOrigin::to(joined(&self.source()?, &self.unquoted(parent, "name")))
+                BoundOrigin::from_origin(join_name(
+                    &self.imported_module()?,
+                    &self.unquoted_field(parent, "name"),
+                ))
             }
-            "import_clause" => BoundOrigin::to(joined(&self.source()?, "default")),
-            "namespace_import" => BoundOrigin::to(self.source()?),
-            "variable_declarator" if self.is_field(parent, "name") => match self.required() {
-                Some(module) => BoundOrigin::to(module),
-                None => BoundOrigin::own(),
+            "import_clause" => BoundOrigin::from_origin(join_name(&self.imported_module()?, "default")),
+            "namespace_import" => BoundOrigin::from_origin(self.imported_module()?),
+            "variable_declarator" if self.is_field(parent, "name") => match self.required_module() {
+                Some(module) => BoundOrigin::from_origin(module),
+                None => BoundOrigin::new_local(),
             },
             "object_pattern" => self.part_of_required(&self.text(self.node)),
             "pair_pattern" if self.is_field(parent, "value") => {
-                self.part_of_required(&self.unquoted(parent, "key"))
+                self.part_of_required(&self.unquoted_field(parent, "key"))
             }
-            "formal_parameters" | "array_pattern" | "rest_pattern" => BoundOrigin::own(),
+            "formal_parameters" | "array_pattern" | "rest_pattern" => BoundOrigin::new_local(),
             "assignment_pattern"
             | "object_assignment_pattern"
             | "assignment_expression"
             | "for_in_statement"
                 if self.is_field(parent, "left") =>
             {
-                BoundOrigin::own()
+                BoundOrigin::new_local()
             }
             "required_parameter" | "optional_parameter" if self.is_field(parent, "pattern") => {
-                BoundOrigin::own()
+                BoundOrigin::new_local()
             }
-            "arrow_function" | "catch_clause" if self.is_field(parent, "parameter") => BoundOrigin::own(),
-            "function_expression" if self.is_field(parent, "name") => BoundOrigin::own(),
+            "arrow_function" | "catch_clause" if self.is_field(parent, "parameter") => {
+                BoundOrigin::new_local()
+            }
+            "function_expression" if self.is_field(parent, "name") => BoundOrigin::new_local(),
             _ => None,
         }
     }
 
     /// Returns the module of the import that contains the name.
-    fn source(&self) -> Option<String> {
+    fn imported_module(&self) -> Option<String> {
         let import = self.around.iter().rev().find(|node| node.kind() == "import_statement")?;
-        Some(self.unquoted(*import, "source"))
+        Some(self.unquoted_field(*import, "source"))
     }
 
     /// Returns the module that the enclosing declaration loads by `require` or by a dynamic import.
-    fn required(&self) -> Option<String> {
+    fn required_module(&self) -> Option<String> {
         let declarator = self.around.iter().rev().find(|node| node.kind() == "variable_declarator")?;
         let mut value = declarator.child_by_field_name("value")?;
         if value.kind() == "await_expression" {
@@ -299,17 +305,17 @@ impl<'tree> NameNode<'_, 'tree> {
 
     /// Returns the origin of a part of a module that the enclosing declaration destructures.
     fn part_of_required(&self, part: &str) -> Option<BoundOrigin> {
-        let is_declared = self.above(2).is_some_and(|above| above.kind() == "variable_declarator")
-            || self.above(3).is_some_and(|above| above.kind() == "variable_declarator");
-        match self.required().filter(|_| is_declared) {
-            Some(module) => BoundOrigin::to(joined(&module, part)),
-            None => BoundOrigin::own(),
+        let is_declared = self.ancestor(2).is_some_and(|above| above.kind() == "variable_declarator")
+            || self.ancestor(3).is_some_and(|above| above.kind() == "variable_declarator");
+        match self.required_module().filter(|_| is_declared) {
+            Some(module) => BoundOrigin::from_origin(join_name(&module, part)),
+            None => BoundOrigin::new_local(),
         }
     }
 }
 
 /// Returns the full name of a module's member.
-fn joined(module: &str, name: &str) -> String {
+fn join_name(module: &str, name: &str) -> String {
     if module.ends_with('.') { format!("{module}{name}") } else { format!("{module}.{name}") }
 }
 
@@ -320,7 +326,7 @@ mod tests {
     #[test]
     fn a_name_stands_for_what_the_file_binds_it_to_around_the_place() {
         let meanings = |path: &str, text: &str, name: &str| {
-            let places = FileSurroundings::of(path.as_bytes(), text.as_bytes());
+            let places = FileSurroundings::new(path.as_bytes(), text.as_bytes());
             places.meanings(name, text.find("HERE").unwrap(), &mut ParserPool::default())
         };
         for (text, name, expected) in [

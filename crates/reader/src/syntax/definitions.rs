@@ -6,7 +6,7 @@ use std::time::Instant;
 use tree_sitter::Node;
 
 use super::kinds::DefinitionKind;
-use super::scan::{MAX_DEPTH, MAX_SOURCE_BYTES, lines};
+use super::scan::{MAX_DEPTH, MAX_SOURCE_BYTES, node_lines};
 use super::{ComplexityError, ParserPool, SourceLanguage};
 
 /// Words in the names of node kinds that are functions.
@@ -24,7 +24,7 @@ pub(crate) struct DefinitionPlace {
 }
 
 /// Returns the definitions of `name` in a text, in order, that are found before the time `end`.
-pub(crate) fn definitions(
+pub(crate) fn find_definitions(
     language: &'static SourceLanguage,
     text: &str,
     name: &str,
@@ -38,12 +38,12 @@ pub(crate) fn definitions(
     catch_unwind(AssertUnwindSafe(|| {
         let tree =
             parsers.parse(language, text, || Instant::now() < end).ok_or(ComplexityError::OverLimit)?;
-        walk(language, text, name, tree.root_node())
+        collect_definitions(language, text, name, tree.root_node())
     }))
     .unwrap_or(Err(ComplexityError::Failed))
 }
 
-fn walk(
+fn collect_definitions(
     language: &SourceLanguage,
     text: &str,
     name: &str,
@@ -57,9 +57,9 @@ fn walk(
         let node = cursor.node();
         let kind = language.definitions.iter().find(|kind| node.is_named() && kind.node == node.kind());
         if let Some(kind) = kind.filter(|kind| !kind.is_variable || !functions.contains(&true))
-            && names(&node, kind, text, name)
+            && defines_name(&node, kind, text, name)
         {
-            let (first, last) = lines(&node);
+            let (first, last) = node_lines(&node);
             found.push(DefinitionPlace { kind: kind.node, first, last });
         }
         if cursor.goto_first_child() {
@@ -84,7 +84,7 @@ pub(super) fn is_function(node: &Node<'_>) -> bool {
 }
 
 /// Returns true if a node gives this name to something. A declaration may have several names.
-fn names(node: &Node<'_>, kind: &DefinitionKind, text: &str, name: &str) -> bool {
+fn defines_name(node: &Node<'_>, kind: &DefinitionKind, text: &str, name: &str) -> bool {
     let mut cursor = node.walk();
     node.children_by_field_name(kind.name, &mut cursor)
         .any(|given| text.get(given.byte_range()).is_some_and(|given| given == name))

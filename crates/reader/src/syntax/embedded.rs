@@ -21,7 +21,7 @@ pub(super) fn is_component(path: &[u8]) -> bool {
 }
 
 /// Returns the scripts of a component at their offsets, with blanks for everything else, and their language.
-pub(super) fn scripts(text: &[u8]) -> (Vec<u8>, &'static SourceLanguage) {
+pub(super) fn extract_scripts(text: &[u8]) -> (Vec<u8>, &'static SourceLanguage) {
     let mut scripts: Vec<u8> =
         text.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { *byte } else { b' ' }).collect();
     let mut name = "typescript";
@@ -38,7 +38,7 @@ pub(super) fn scripts(text: &[u8]) -> (Vec<u8>, &'static SourceLanguage) {
         }
     }
     #[expect(clippy::expect_used, reason = "both are built in, which the tests of this file show")]
-    let language = SourceLanguage::named(name).expect("a language that is built in");
+    let language = SourceLanguage::from_name(name).expect("a language that is built in");
     (scripts, language)
 }
 
@@ -49,11 +49,11 @@ mod tests {
     #[test]
     fn scripts_keep_their_places_and_everything_else_is_blank() {
         let text = "<p>\u{e9}</p>\n<script setup lang=\"tsx\">\na\n</script>\r\n<script>b";
-        let (scripts, language) = scripts(text.as_bytes());
+        let (scripts, language) = extract_scripts(text.as_bytes());
         assert_eq!(scripts.len(), text.len());
         let shown = String::from_utf8(scripts).unwrap();
         assert_eq!(shown.split_whitespace().collect::<Vec<_>>(), ["a", "b"]);
         assert_eq!((shown.find('a'), language.name()), (text.find("a\n<"), "tsx"));
-        assert_eq!(super::scripts(b"").1.name(), "typescript");
+        assert_eq!(super::extract_scripts(b"").1.name(), "typescript");
     }
 }

@@ -11,73 +11,76 @@ pub(crate) struct DefinitionKind {
     pub(super) is_variable: bool,
 }
 
-const fn of(node: &'static str) -> DefinitionKind {
+const fn definition_kind(node: &'static str) -> DefinitionKind {
     DefinitionKind { node, name: "name", is_variable: false }
 }
 
-const fn variable(node: &'static str, name: &'static str) -> DefinitionKind {
+const fn variable_kind(node: &'static str, name: &'static str) -> DefinitionKind {
     DefinitionKind { node, name, is_variable: true }
 }
 
-pub(super) const PYTHON: &[DefinitionKind] =
-    &[of("function_definition"), of("class_definition"), variable("assignment", "left")];
+pub(super) const PYTHON: &[DefinitionKind] = &[
+    definition_kind("function_definition"),
+    definition_kind("class_definition"),
+    variable_kind("assignment", "left"),
+];
 
 /// Kinds of JavaScript, TypeScript and both with markup. A grammar without some of these has no such nodes.
 pub(super) const SCRIPT: &[DefinitionKind] = &[
-    of("function_declaration"),
-    of("generator_function_declaration"),
-    of("function_signature"),
-    of("class_declaration"),
-    of("abstract_class_declaration"),
-    of("method_definition"),
-    of("method_signature"),
-    of("abstract_method_signature"),
-    of("public_field_definition"),
+    definition_kind("function_declaration"),
+    definition_kind("generator_function_declaration"),
+    definition_kind("function_signature"),
+    definition_kind("class_declaration"),
+    definition_kind("abstract_class_declaration"),
+    definition_kind("method_definition"),
+    definition_kind("method_signature"),
+    definition_kind("abstract_method_signature"),
+    definition_kind("public_field_definition"),
     DefinitionKind { node: "field_definition", name: "property", is_variable: false },
-    of("interface_declaration"),
-    of("type_alias_declaration"),
-    of("enum_declaration"),
-    of("internal_module"),
-    of("module"),
-    variable("variable_declarator", "name"),
+    definition_kind("interface_declaration"),
+    definition_kind("type_alias_declaration"),
+    definition_kind("enum_declaration"),
+    definition_kind("internal_module"),
+    definition_kind("module"),
+    variable_kind("variable_declarator", "name"),
 ];
 
 pub(super) const RUST: &[DefinitionKind] = &[
-    of("function_item"),
-    of("function_signature_item"),
-    of("struct_item"),
-    of("enum_item"),
-    of("enum_variant"),
-    of("field_declaration"),
-    of("union_item"),
-    of("trait_item"),
-    of("type_item"),
-    of("associated_type"),
-    of("const_item"),
-    of("static_item"),
-    of("mod_item"),
-    of("macro_definition"),
+    definition_kind("function_item"),
+    definition_kind("function_signature_item"),
+    definition_kind("struct_item"),
+    definition_kind("enum_item"),
+    definition_kind("enum_variant"),
+    definition_kind("field_declaration"),
+    definition_kind("union_item"),
+    definition_kind("trait_item"),
+    definition_kind("type_item"),
+    definition_kind("associated_type"),
+    definition_kind("const_item"),
+    definition_kind("static_item"),
+    definition_kind("mod_item"),
+    definition_kind("macro_definition"),
 ];
 
 pub(super) const GO: &[DefinitionKind] = &[
-    of("function_declaration"),
-    of("method_declaration"),
-    of("method_elem"),
-    of("field_declaration"),
-    of("type_spec"),
-    of("type_alias"),
-    variable("const_spec", "name"),
-    variable("var_spec", "name"),
+    definition_kind("function_declaration"),
+    definition_kind("method_declaration"),
+    definition_kind("method_elem"),
+    definition_kind("field_declaration"),
+    definition_kind("type_spec"),
+    definition_kind("type_alias"),
+    variable_kind("const_spec", "name"),
+    variable_kind("var_spec", "name"),
 ];
 
 pub(super) const JAVA: &[DefinitionKind] = &[
-    of("class_declaration"),
-    of("interface_declaration"),
-    of("enum_declaration"),
-    of("enum_constant"),
-    of("record_declaration"),
-    of("annotation_type_declaration"),
-    of("method_declaration"),
-    of("constructor_declaration"),
-    variable("variable_declarator", "name"),
+    definition_kind("class_declaration"),
+    definition_kind("interface_declaration"),
+    definition_kind("enum_declaration"),
+    definition_kind("enum_constant"),
+    definition_kind("record_declaration"),
+    definition_kind("annotation_type_declaration"),
+    definition_kind("method_declaration"),
+    definition_kind("constructor_declaration"),
+    variable_kind("variable_declarator", "name"),
 ];

@@ -64,7 +64,7 @@ pub(crate) const LANGUAGES: &[SourceLanguage] = &[
 
 impl SourceLanguage {
     /// Finds a language by a name in a rule, in any case.
-    pub(crate) fn named(name: &str) -> Option<&'static Self> {
+    pub(crate) fn from_name(name: &str) -> Option<&'static Self> {
         LANGUAGES.iter().find(|language| language.names.iter().any(|known| known.eq_ignore_ascii_case(name)))
     }
 
@@ -89,7 +89,7 @@ impl SourceLanguage {
     }
 
     /// Returns all names, for errors.
-    pub(crate) fn known() -> String {
+    pub(crate) fn all_names() -> String {
         LANGUAGES.iter().map(Self::name).collect::<Vec<_>>().join(", ")
     }
 }

@@ -46,7 +46,7 @@ impl SyntaxCheck {
             // Unknown top-level keys are noticed after all keys have been read.
             if let Some(key) =
                 wrong.message.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next())
-                && let Some((line, column)) = section(text, key)
+                && let Some((line, column)) = find_section(text, key)
             {
                 (wrong.line, wrong.column) = (line, column);
             }
@@ -61,7 +61,8 @@ impl SyntaxCheck {
         };
         let compiled = languages.iter().map(compile).collect::<Result<_, _>>()?;
         let pattern = from_yaml::<RuleFile>(text)?.rule.pattern;
-        let word = pattern.as_ref().and_then(PatternText::word).map(|word| Finder::new(word).into_owned());
+        let word =
+            pattern.as_ref().and_then(PatternText::required_word).map(|word| Finder::new(word).into_owned());
         Ok(Self { has_ellipsis: text.contains("$$$"), word, compiled })
     }
 
@@ -110,7 +111,7 @@ enum PatternText {
 impl PatternText {
     /// Returns the longest name in the code that is not a metavariable, because every match contains it. Code
     /// with quotes or comments has none, because its letters may differ in a match.
-    fn word(&self) -> Option<&str> {
+    fn required_word(&self) -> Option<&str> {
         let Self::Code(code) = self else { return None };
         if code.contains(['"', '\'', '`', '#', '/', '\\']) {
             return None;
@@ -133,11 +134,11 @@ pub(crate) fn from_yaml<T: DeserializeOwned>(text: &str) -> Result<T, RuleSyntax
         let told = told.strip_prefix("error: ").unwrap_or(told);
         let told = told.strip_prefix(&format!("line {line} column {column}: ")).unwrap_or(told);
         let told = told.strip_suffix(&format!(" at line {line}, column {column}")).unwrap_or(told);
-        RuleSyntaxError { line: index(line), column: index(column), message: told.to_owned() }
+        RuleSyntaxError { line: to_usize(line), column: to_usize(column), message: told.to_owned() }
     })
 }
 
-fn index(number: u64) -> usize {
+fn to_usize(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
@@ -151,7 +152,7 @@ fn wrong_rule(text: &str, error: &dyn std::error::Error, language: &SourceLangua
     }
     let last = causes.last().map(String::as_str).unwrap_or_default();
     let words: Vec<&str> = last.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    let (line, column) = place(text, &causes);
+    let (line, column) = error_position(text, &causes);
     RuleSyntaxError {
         line,
         column,
@@ -160,26 +161,26 @@ fn wrong_rule(text: &str, error: &dyn std::error::Error, language: &SourceLangua
 }
 
 /// Returns the position of the last section or value that the error quotes, otherwise of `rule:`.
-fn place(text: &str, causes: &[String]) -> (usize, usize) {
+fn error_position(text: &str, causes: &[String]) -> (usize, usize) {
     let quoted = causes.iter().rev().flat_map(|cause| {
         let words: Vec<&str> = cause.split('`').collect();
         words.into_iter().skip(1).step_by(2).collect::<Vec<_>>().into_iter().rev()
     });
     let mut words = quoted.filter(|word| !word.is_empty());
     words
-        .find_map(|word| section(text, word).or_else(|| value(text, word)))
-        .or_else(|| section(text, "rule"))
+        .find_map(|word| find_section(text, word).or_else(|| find_value(text, word)))
+        .or_else(|| find_section(text, "rule"))
         .unwrap_or((1, 1))
 }
 
 /// Returns the position of the line that begins with a key.
-fn section(text: &str, key: &str) -> Option<(usize, usize)> {
+fn find_section(text: &str, key: &str) -> Option<(usize, usize)> {
     let begins = |line: &str| line.strip_prefix(key).is_some_and(|rest| rest.starts_with(':'));
     text.lines().position(begins).map(|line| (line + 1, 1))
 }
 
 /// Returns the position of the first value of a key that begins with a word.
-fn value(text: &str, word: &str) -> Option<(usize, usize)> {
+fn find_value(text: &str, word: &str) -> Option<(usize, usize)> {
     let begins = format!(": {word}");
     text.lines().enumerate().find_map(|(number, line)| {
         let before = line.get(..line.find(&begins)?)?;
@@ -204,7 +205,7 @@ mod tests {
             ("pattern: { context: eval($A), strictness: signature }", None),
         ] {
             let text = format!("language: python\nrule:\n  {rule}\n");
-            let check = SyntaxCheck::parse(&text, &[SourceLanguage::named("python").unwrap()]).unwrap();
+            let check = SyntaxCheck::parse(&text, &[SourceLanguage::from_name("python").unwrap()]).unwrap();
             let word = check.word.as_ref().map(|word| String::from_utf8_lossy(word.needle()).into_owned());
             assert_eq!(word.as_deref(), expected, "{rule}");
         }

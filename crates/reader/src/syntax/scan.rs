@@ -61,25 +61,25 @@ pub(crate) struct SyntaxMatch {
 #[derive(Default)]
 pub(crate) struct ParserPool {
     parsers: Vec<(&'static SourceLanguage, Parser)>,
-    /// Deadline for all trees of one file, by the clock of [`worked`].
+    /// Deadline for all trees of one file, by the clock of [`thread_cpu_time`].
     until: Option<Duration>,
 }
 
 impl ParserPool {
     /// Begins a file: everything parsed from now on shares this time. With no time, nothing is parsed.
     pub(crate) fn begin_file(&mut self, time: Duration) {
-        self.until = Some(worked() + time);
+        self.until = Some(thread_cpu_time() + time);
     }
 
-    /// Returns the deadline, by the clock of [`worked`].
-    fn until(&self) -> Duration {
-        self.until.unwrap_or_else(|| worked() + MAX_TIME)
+    /// Returns the deadline, by the clock of [`thread_cpu_time`].
+    fn deadline(&self) -> Duration {
+        self.until.unwrap_or_else(|| thread_cpu_time() + MAX_TIME)
     }
 
     /// Returns a function that is true while there is time left for the file, also for work on its trees.
-    pub(crate) fn time(&self) -> impl Fn() -> bool + use<> {
-        let until = self.until();
-        move || worked() < until
+    pub(crate) fn time_check(&self) -> impl Fn() -> bool + use<> {
+        let until = self.deadline();
+        move || thread_cpu_time() < until
     }
 
     /// Parses a text. Returns `None` after the deadline.
@@ -109,14 +109,14 @@ impl ParserPool {
 
     /// Parses a text. Returns `None` if it cannot be parsed in time.
     pub(crate) fn parse_in_time(&mut self, language: &'static SourceLanguage, text: &str) -> Option<Tree> {
-        let until = self.until();
-        self.parse(language, text, || worked() < until)
+        let until = self.deadline();
+        self.parse(language, text, || thread_cpu_time() < until)
     }
 }
 
 /// Returns the processor time that this thread has used. A busy machine therefore does not make a file too
 /// complex.
-fn worked() -> Duration {
+fn thread_cpu_time() -> Duration {
     let told = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(u64::try_from(told.tv_sec).unwrap_or(0), u32::try_from(told.tv_nsec).unwrap_or(0))
 }
@@ -135,7 +135,7 @@ pub(crate) struct TreeShape {
 
 impl TreeShape {
     /// Computes the shape of a tree around some bytes of its text.
-    pub(crate) fn of(tree: &Tree, changed: &[Range<usize>]) -> Self {
+    pub(crate) fn from_tree(tree: &Tree, changed: &[Range<usize>]) -> Self {
         let mut shape = TreeShape::default();
         let mut cursor = tree.walk();
         let mut depth = 0_u32;
@@ -182,7 +182,7 @@ struct ScanRule<'rules> {
 impl<'rules> SyntaxScan<'rules> {
     /// Creates one scan for each language of some rule from (index, rule) pairs. The index is returned with
     /// matches.
-    pub(crate) fn all(rules: &[(usize, &'rules SyntaxCheck)]) -> Vec<Self> {
+    pub(crate) fn by_language(rules: &[(usize, &'rules SyntaxCheck)]) -> Vec<Self> {
         let of = |language: &'static SourceLanguage| {
             let compiled = rules.iter().filter_map(|(index, rule)| {
                 let config = rule.compiled_for(language)?;
@@ -215,7 +215,7 @@ impl<'rules> SyntaxScan<'rules> {
 
     /// Returns every match of the rules for which `wanted` is true on the `wanted_lines` (1-based, first and
     /// last of the match). The whole text is parsed, because the context of a node affects a match.
-    pub(crate) fn matches(
+    pub(crate) fn find_matches(
         &self,
         text: String,
         parsers: &mut ParserPool,
@@ -241,9 +241,10 @@ impl<'rules> SyntaxScan<'rules> {
         active: &[bool],
         wanted_lines: &dyn Fn(u32, u32) -> bool,
     ) -> Result<Vec<SyntaxMatch>, ComplexityError> {
-        let until = parsers.until();
-        let tree =
-            parsers.parse(self.language, &text, || worked() < until).ok_or(ComplexityError::OverLimit)?;
+        let until = parsers.deadline();
+        let tree = parsers
+            .parse(self.language, &text, || thread_cpu_time() < until)
+            .ok_or(ComplexityError::OverLimit)?;
         let root = AstGrep::doc(StrDoc { src: text, lang: self.language.grammar, tree });
 
         let candidates = self.candidates(root.root().get_inner_node(), active, wanted_lines)?;
@@ -253,7 +254,7 @@ impl<'rules> SyntaxScan<'rules> {
                 let Some(rule) = self.rules.get(*at).filter(|_| active.get(*at) == Some(&true)) else {
                     continue;
                 };
-                if worked() >= until || (rule.has_ellipsis && is_wide(&node)) {
+                if thread_cpu_time() >= until || (rule.has_ellipsis && is_wide(&node)) {
                     return Err(ComplexityError::OverLimit);
                 }
                 let matcher = &rule.config.matcher;
@@ -284,7 +285,7 @@ impl<'rules> SyntaxScan<'rules> {
         loop {
             let node = cursor.node();
             if looked_at.get(usize::from(node.kind_id())) == Some(&true) {
-                let (first, last) = lines(&node);
+                let (first, last) = node_lines(&node);
                 if wanted_lines(first, last) {
                     found.push(node);
                 }
@@ -314,7 +315,7 @@ fn is_wide(node: &Node<'_>) -> bool {
 }
 
 /// Returns the 1-based lines of a node. A line end at its end belongs to the line that it ends.
-pub(super) fn lines(node: &Node<'_>) -> (u32, u32) {
+pub(super) fn node_lines(node: &Node<'_>) -> (u32, u32) {
     let (start, end) = (node.start_position(), node.end_position());
     let first = u32::try_from(start.row).unwrap_or(u32::MAX).saturating_add(1);
     let last = u32::try_from(end.row).unwrap_or(u32::MAX);

@@ -2,12 +2,12 @@
 
 use serde::Deserialize;
 use serde_json::Value;
-use truing_diff::{FileDiff, FileStatus, Hunk, HunkLine, LineKind, files};
+use truing_diff::{FileDiff, FileStatus, Hunk, HunkLine, LineKind, parse_files};
 
 use super::index::FileIndex;
-use super::list::counted;
-use super::page::{ReplyPage, line, visible};
-use super::{ToolCallError, ToolReply, parse};
+use super::list::format_count;
+use super::page::{ReplyPage, reply_line, visible_text};
+use super::{ToolCallError, ToolReply, parse_input};
 use crate::mask::{mask_bytes, mask_lines};
 
 /// Name that the model uses.
@@ -26,21 +26,21 @@ struct DiffToolInput {
 }
 
 /// Responds to a call of `diff`. `change` is the unified diff, as git printed it.
-pub fn diff(change: &[u8], input: &Value) -> ToolReply {
-    parse(DIFF, input).and_then(|input| answer(change, input)).into()
+pub fn call_diff(change: &[u8], input: &Value) -> ToolReply {
+    parse_input(DIFF, input).and_then(|input| render_diff(change, input)).into()
 }
 
-fn answer(change: &[u8], input: DiffToolInput) -> Result<String, ToolCallError> {
-    let wanted = input.path.as_deref().map(|path| FileIndex::path(Some(path))).transpose()?;
+fn render_diff(change: &[u8], input: DiffToolInput) -> Result<String, ToolCallError> {
+    let wanted = input.path.as_deref().map(|path| FileIndex::parse_path(Some(path))).transpose()?;
     let wanted = wanted.filter(|path| !path.as_bytes().is_empty());
     let is_wanted = |file: &FileDiff<'_>| wanted.as_ref().is_none_or(|path| is_at(file, path.as_bytes()));
-    let chosen: Vec<_> = files(change).filter_map(Result::ok).filter(is_wanted).collect();
+    let chosen: Vec<_> = parse_files(change).filter_map(Result::ok).filter(is_wanted).collect();
     let (mut added, mut deleted) = (0_u64, 0_u64);
     for file in &chosen {
         added += u64::from(file.added);
         deleted += u64::from(file.deleted);
     }
-    let heading = format!("The change touches {}: +{added} -{deleted}", counted(chosen.len(), "file"));
+    let heading = format!("The change touches {}: +{added} -{deleted}", format_count(chosen.len(), "file"));
     if chosen.is_empty() {
         return match wanted {
             Some(path) => Err(ToolCallError::NotInChange(path)),
@@ -52,17 +52,17 @@ fn answer(change: &[u8], input: DiffToolInput) -> Result<String, ToolCallError> 
     if chosen.len() > 1 {
         // The list of files comes first, because the whole change may not fit.
         for file in &chosen {
-            page.item(|| format!("  {}\n", named(file)));
+            page.add_item(|| format!("  {}\n", file_heading(file)));
         }
     }
     for file in &chosen {
-        page.item(|| format!("\n{}\n", named(file)));
+        page.add_item(|| format!("\n{}\n", file_heading(file)));
         let mut texts = masked_lines(file).into_iter();
         for hunk in &file.hunks {
-            page.item(|| heading_of(hunk));
+            page.add_item(|| heading_of(hunk));
             for shown in hunk.lines() {
                 let text = texts.next().unwrap_or_default();
-                page.item(|| numbered(&shown, &text));
+                page.add_item(|| number_line(&shown, &text));
             }
         }
     }
@@ -76,8 +76,8 @@ fn is_at(file: &FileDiff<'_>, wanted: &[u8]) -> bool {
     at(file.path.as_bytes()) || file.old_path.as_ref().is_some_and(|old| at(old.as_bytes()))
 }
 
-fn named(file: &FileDiff<'_>) -> String {
-    let path = visible(&file.path.to_string());
+fn file_heading(file: &FileDiff<'_>) -> String {
+    let path = visible_text(&file.path.to_string());
     let what = match file.status {
         FileStatus::Added => "added",
         FileStatus::Deleted => "deleted",
@@ -87,7 +87,7 @@ fn named(file: &FileDiff<'_>) -> String {
         FileStatus::Mode => "mode changed",
         FileStatus::Binary => "modified, binary",
     };
-    let from = file.old_path.as_ref().map(|old| format!(" from {}", visible(&old.to_string())));
+    let from = file.old_path.as_ref().map(|old| format!(" from {}", visible_text(&old.to_string())));
     let binary = if file.is_binary && file.status != FileStatus::Binary { ", binary" } else { "" };
     let (from, added, deleted) = (from.unwrap_or_default(), file.added, file.deleted);
     format!("{path} ({what}{from}{binary}, +{added} -{deleted})")
@@ -95,7 +95,7 @@ fn named(file: &FileDiff<'_>) -> String {
 
 fn heading_of(hunk: &Hunk<'_>) -> String {
     let Hunk { old_start, old_lines, new_start, new_lines, section, .. } = hunk;
-    let section = line(&mask_bytes(section), 1, MAX_LINE_CHARS);
+    let section = reply_line(&mask_bytes(section), 1, MAX_LINE_CHARS);
     let text = format!("@@ -{old_start},{old_lines} +{new_start},{new_lines} @@ {section}");
     format!("{}\n", text.trim_end())
 }
@@ -124,13 +124,13 @@ fn masked_lines(file: &FileDiff<'_>) -> Vec<String> {
 }
 
 /// Returns a line with old number, new number, mark and text.
-fn numbered(shown: &HunkLine<'_>, text: &str) -> String {
+fn number_line(shown: &HunkLine<'_>, text: &str) -> String {
     let number = |number: Option<u32>| number.map_or_else(String::new, |number| number.to_string());
     let mark = match shown.kind {
         LineKind::Context => ' ',
         LineKind::Added => '+',
         LineKind::Deleted => '-',
     };
-    let text = line(text.as_bytes(), 1, MAX_LINE_CHARS);
+    let text = reply_line(text.as_bytes(), 1, MAX_LINE_CHARS);
     format!("{:>6} {:>6} {mark}{text}\n", number(shown.old), number(shown.new))
 }

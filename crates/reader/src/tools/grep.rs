@@ -12,8 +12,8 @@ use serde::Deserialize;
 use truing_diff::RepoPath;
 
 use super::index::FileIndex;
-use super::list::{counted, matcher};
-use super::page::{ReplyPage, line, visible};
+use super::list::{compile_pattern, format_count};
+use super::page::{ReplyPage, reply_line, visible_text};
 use super::{ToolCallError, read};
 use crate::file::FileTree;
 
@@ -54,13 +54,13 @@ pub(super) fn answer(
     input: GrepInput,
     end: Instant,
 ) -> Result<String, ToolCallError> {
-    let regex = regex(&input)?;
-    let only = input.glob.as_deref().map(matcher).transpose()?;
+    let regex = build_matcher(&input)?;
+    let only = input.glob.as_deref().map(compile_pattern).transpose()?;
     let context = input.context.unwrap_or(0);
     if context > MAX_CONTEXT {
         return Err(ToolCallError::OutOfRange { what: "context", least: 0, most: MAX_CONTEXT });
     }
-    let files = index.at(input.path.as_deref())?;
+    let files = index.files_at(input.path.as_deref())?;
     let mut searcher = SearcherBuilder::new();
     searcher.line_number(true).before_context(context).after_context(context).bom_sniffing(false);
     let mut searcher = searcher.heap_limit(Some(MAX_HEAP_BYTES)).build();
@@ -72,13 +72,13 @@ pub(super) fn answer(
             gaps.late += 1;
             continue;
         }
-        let Ok(content) = read::text(tree, path) else {
+        let Ok(content) = read::read_text(tree, path) else {
             gaps.unread += 1;
             continue;
         };
         // Masking takes time, and most files contain no match. The result is from the second search, in the
         // masked text.
-        let (text, mut matches) = (unix(content.bytes()), false);
+        let (text, mut matches) = (to_unix_lines(content.bytes()), false);
         let first = Bytes(|_, _| {
             matches = true;
             Ok(false)
@@ -86,9 +86,9 @@ pub(super) fn answer(
         if searcher.search_reader(&regex, TimedText { rest: &text, end }, first).is_ok() && !matches {
             continue;
         }
-        found.begin(path);
-        let content = read::masked(content);
-        let text = unix(content.bytes());
+        found.begin_file(path);
+        let content = read::mask_content(content);
+        let text = to_unix_lines(content.bytes());
         match searcher.search_reader(&regex, TimedText { rest: &text, end }, &mut found) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::TimedOut => gaps.late += 1,
@@ -98,18 +98,20 @@ pub(super) fn answer(
             break;
         }
     }
-    let pattern = visible(&input.pattern);
-    let notes = format!("{}{}", gaps.told(), index.note());
-    match found.page.seen() {
+    let pattern = visible_text(&input.pattern);
+    let notes = format!("{}{}", gaps.describe(), index.truncation_note());
+    match found.page.item_count() {
         0 => Ok(format!("No line matches `{pattern}`{notes}")),
         seen if found.is_full => found
             .page
-            .finish(&format!("At least {} for `{pattern}`{notes}", counted(seen, "match")), "matches"),
-        seen => found.page.finish(&format!("{} for `{pattern}`{notes}", counted(seen, "match")), "matches"),
+            .finish(&format!("At least {} for `{pattern}`{notes}", format_count(seen, "match")), "matches"),
+        seen => {
+            found.page.finish(&format!("{} for `{pattern}`{notes}", format_count(seen, "match")), "matches")
+        }
     }
 }
 
-fn regex(input: &GrepInput) -> Result<RegexMatcher, ToolCallError> {
+fn build_matcher(input: &GrepInput) -> Result<RegexMatcher, ToolCallError> {
     let bytes = input.pattern.len();
     if bytes > MAX_PATTERN_BYTES {
         return Err(ToolCallError::LongPattern { bytes, most: MAX_PATTERN_BYTES });
@@ -128,7 +130,7 @@ fn regex(input: &GrepInput) -> Result<RegexMatcher, ToolCallError> {
 }
 
 /// Returns a text whose lines end with LF only, because `$` matches before LF. The lines stay the same.
-fn unix(text: &[u8]) -> Cow<'_, [u8]> {
+fn to_unix_lines(text: &[u8]) -> Cow<'_, [u8]> {
     if memmem::find(text, b"\r\n").is_none() {
         return text.into();
     }
@@ -154,7 +156,7 @@ struct SearchGaps {
 }
 
 impl SearchGaps {
-    fn told(&self) -> String {
+    fn describe(&self) -> String {
         let Self { unread, long, late } = *self;
         let mut told = String::new();
         if unread > 0 {
@@ -206,8 +208,8 @@ impl GrepSink {
         Self { page, heading: String::new(), before: String::new(), is_shown: false, is_full: false }
     }
 
-    fn begin(&mut self, path: &RepoPath) {
-        self.heading = format!("{}\n", visible(&path.to_string()));
+    fn begin_file(&mut self, path: &RepoPath) {
+        self.heading = format!("{}\n", visible_text(&path.to_string()));
         self.before.clear();
         self.is_shown = false;
     }
@@ -218,9 +220,10 @@ impl Sink for GrepSink {
 
     fn matched(&mut self, _: &Searcher, found: &SinkMatch<'_>) -> io::Result<bool> {
         self.is_shown = !self.page.skips_next();
-        let lines =
-            || format!("{}{}{}", self.heading, self.before, shown(found.line_number(), ':', found.bytes()));
-        self.is_full = !self.page.item(lines);
+        let lines = || {
+            format!("{}{}{}", self.heading, self.before, render_line(found.line_number(), ':', found.bytes()))
+        };
+        self.is_full = !self.page.add_item(lines);
         self.before.clear();
         if self.is_shown {
             self.heading.clear();
@@ -229,10 +232,10 @@ impl Sink for GrepSink {
     }
 
     fn context(&mut self, _: &Searcher, found: &SinkContext<'_>) -> io::Result<bool> {
-        let line = shown(found.line_number(), '-', found.bytes());
+        let line = render_line(found.line_number(), '-', found.bytes());
         match found.kind() {
             SinkContextKind::Before => self.before.push_str(&line),
-            SinkContextKind::After | SinkContextKind::Other if self.is_shown => self.page.more(&line),
+            SinkContextKind::After | SinkContextKind::Other if self.is_shown => self.page.add_to_item(&line),
             SinkContextKind::After | SinkContextKind::Other => {}
         }
         Ok(true)
@@ -244,7 +247,7 @@ impl Sink for GrepSink {
     }
 }
 
-fn shown(number: Option<u64>, mark: char, bytes: &[u8]) -> String {
+fn render_line(number: Option<u64>, mark: char, bytes: &[u8]) -> String {
     let text = bytes.strip_suffix(b"\n").unwrap_or(bytes);
-    format!("{:>6}{mark} {}\n", number.unwrap_or_default(), line(text, 1, MAX_LINE_CHARS))
+    format!("{:>6}{mark} {}\n", number.unwrap_or_default(), reply_line(text, 1, MAX_LINE_CHARS))
 }

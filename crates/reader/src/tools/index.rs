@@ -8,7 +8,7 @@ use ignore::WalkBuilder;
 use truing_diff::RepoPath;
 
 use super::ToolCallError;
-use super::page::visible;
+use super::page::visible_text;
 
 /// Most files of a tree that are listed; an export has no more.
 const MAX_FILES: usize = 200_000;
@@ -30,7 +30,7 @@ pub(super) enum PathKind {
 }
 
 /// Returns the regular files below a folder, without git's own.
-fn walk(root: &Path) -> Vec<RepoPath> {
+fn walk_files(root: &Path) -> Vec<RepoPath> {
     let mut walk = WalkBuilder::new(root);
     walk.standard_filters(false).follow_links(false);
     walk.filter_entry(|entry| {
@@ -53,10 +53,10 @@ fn is_regular_file(root: &Path, path: &RepoPath) -> bool {
 
 impl FileIndex {
     /// Walks the tree, or only checks the files in `only`, and adds `always`. No link is followed.
-    pub(super) fn of(root: &Path, only: Option<&[RepoPath]>, always: &[RepoPath]) -> Self {
+    pub(super) fn new(root: &Path, only: Option<&[RepoPath]>, always: &[RepoPath]) -> Self {
         let mut files = match only {
             Some(paths) => paths.iter().filter(|path| is_regular_file(root, path)).cloned().collect(),
-            None => walk(root),
+            None => walk_files(root),
         };
         let is_cut = files.len() > MAX_FILES;
         files.truncate(MAX_FILES);
@@ -68,7 +68,7 @@ impl FileIndex {
 
     /// Parses a path that a model wrote: a leading `./` and a trailing `/` are allowed. The root is the empty
     /// path.
-    pub(super) fn path(given: Option<&str>) -> Result<RepoPath, ToolCallError> {
+    pub(super) fn parse_path(given: Option<&str>) -> Result<RepoPath, ToolCallError> {
         let given = given.unwrap_or_default();
         let mut text = given.trim_end_matches('/');
         while let Some(rest) = text.strip_prefix("./") {
@@ -84,28 +84,28 @@ impl FileIndex {
     }
 
     /// Returns the path of a file, if it exists.
-    pub(super) fn file(&self, given: &str) -> Result<RepoPath, ToolCallError> {
-        let path = Self::path(Some(given))?;
-        match self.place(&path) {
+    pub(super) fn find_file(&self, given: &str) -> Result<RepoPath, ToolCallError> {
+        let path = Self::parse_path(Some(given))?;
+        match self.path_kind(&path) {
             Some(PathKind::File) => Ok(path),
             Some(PathKind::Folder) => Err(ToolCallError::IsAFolder(path)),
             None => {
-                let near = self.near(&path);
+                let near = self.similar_files_note(&path);
                 Err(ToolCallError::NoSuchFile { path, near })
             }
         }
     }
 
     /// Returns the kind of a path, if it exists.
-    pub(super) fn place(&self, path: &RepoPath) -> Option<PathKind> {
+    pub(super) fn path_kind(&self, path: &RepoPath) -> Option<PathKind> {
         if self.files.binary_search(path).is_ok() {
             return Some(PathKind::File);
         }
-        (path.as_bytes().is_empty() || !self.below(path).is_empty()).then_some(PathKind::Folder)
+        (path.as_bytes().is_empty() || !self.files_below(path).is_empty()).then_some(PathKind::Folder)
     }
 
     /// Returns the files in a folder and its subfolders.
-    pub(super) fn below(&self, folder: &RepoPath) -> &[RepoPath] {
+    pub(super) fn files_below(&self, folder: &RepoPath) -> &[RepoPath] {
         if folder.as_bytes().is_empty() {
             return &self.files;
         }
@@ -117,10 +117,10 @@ impl FileIndex {
     }
 
     /// Returns the file at a path, or all files in a folder.
-    pub(super) fn at(&self, given: Option<&str>) -> Result<&[RepoPath], ToolCallError> {
-        let path = Self::path(given)?;
-        match self.place(&path) {
-            Some(PathKind::Folder) => Ok(self.below(&path)),
+    pub(super) fn files_at(&self, given: Option<&str>) -> Result<&[RepoPath], ToolCallError> {
+        let path = Self::parse_path(given)?;
+        match self.path_kind(&path) {
+            Some(PathKind::Folder) => Ok(self.files_below(&path)),
             Some(PathKind::File) => {
                 let at = self.files.partition_point(|file| file < &path);
                 Ok(self.files.get(at..=at).unwrap_or_default())
@@ -130,16 +130,21 @@ impl FileIndex {
     }
 
     /// Returns a note if there are more files than are listed.
-    pub(super) fn note(&self) -> &'static str {
+    pub(super) fn truncation_note(&self) -> &'static str {
         if self.is_cut { " (this tree has more files than can be listed: some are left out)" } else { "" }
     }
 
     /// Returns a note with files of the same name elsewhere.
-    fn near(&self, path: &RepoPath) -> String {
+    fn similar_files_note(&self, path: &RepoPath) -> String {
         let name = path.as_bytes().rsplit(|byte| *byte == b'/').next().unwrap_or_default();
         let same = |file: &&RepoPath| file.as_bytes().rsplit(|byte| *byte == b'/').next() == Some(name);
-        let near: Vec<_> =
-            self.files.iter().filter(same).take(MAX_NEAR).map(|file| visible(&file.to_string())).collect();
+        let near: Vec<_> = self
+            .files
+            .iter()
+            .filter(same)
+            .take(MAX_NEAR)
+            .map(|file| visible_text(&file.to_string()))
+            .collect();
         if near.is_empty() { String::new() } else { format!(" (there is: {})", near.join(", ")) }
     }
 }

@@ -10,7 +10,7 @@ use truing_diff::RepoPath;
 
 use super::ToolCallError;
 use super::index::{FileIndex, PathKind};
-use super::page::{ReplyPage, visible};
+use super::page::{ReplyPage, visible_text};
 use crate::file::FileTree;
 
 /// Most entries of one response.
@@ -23,29 +23,36 @@ pub(super) struct ListInput {
     skip: Option<usize>,
 }
 
-pub(super) fn list(tree: &FileTree, index: &FileIndex, input: ListInput) -> Result<String, ToolCallError> {
-    let folder = FileIndex::path(input.path.as_deref())?;
-    let files = match index.place(&folder) {
-        Some(PathKind::Folder) => index.below(&folder),
+pub(super) fn list_files(
+    tree: &FileTree,
+    index: &FileIndex,
+    input: ListInput,
+) -> Result<String, ToolCallError> {
+    let folder = FileIndex::parse_path(input.path.as_deref())?;
+    let files = match index.path_kind(&folder) {
+        Some(PathKind::Folder) => index.files_below(&folder),
         Some(PathKind::File) => {
             let size = tree.size(&folder).unwrap_or_default();
-            return Ok(format!("{} is a file of {size} bytes", visible(&folder.to_string())));
+            return Ok(format!("{} is a file of {size} bytes", visible_text(&folder.to_string())));
         }
         None => return Err(ToolCallError::NoSuchPlace(folder)),
     };
 
     let depth = if folder.as_bytes().is_empty() { 0 } else { folder.as_bytes().len() + 1 };
     let mut page = ReplyPage::new(input.skip, MAX_ENTRIES);
-    for (name, entry) in entries(files, depth) {
-        let name = visible(&RepoPath::from_bytes(name).to_string());
-        page.item(|| match entry {
+    for (name, entry) in folder_entries(files, depth) {
+        let name = visible_text(&RepoPath::from_bytes(name).to_string());
+        page.add_item(|| match entry {
             FolderEntry::File(path) => format!("{name}  ({} bytes)\n", tree.size(path).unwrap_or_default()),
-            FolderEntry::Folder(count) => format!("{name}/  ({})\n", counted(count, "file")),
+            FolderEntry::Folder(count) => format!("{name}/  ({})\n", format_count(count, "file")),
         });
     }
-    let (shown, count) = (visible(&folder.to_string()), page.seen());
+    let (shown, count) = (visible_text(&folder.to_string()), page.item_count());
     let place = if depth == 0 { "The root".to_owned() } else { format!("{shown}/") };
-    page.finish(&format!("{place} has {}{}", counted(count, "entry"), index.note()), "entries")
+    page.finish(
+        &format!("{place} has {}{}", format_count(count, "entry"), index.truncation_note()),
+        "entries",
+    )
 }
 
 /// Entry of a folder.
@@ -56,7 +63,7 @@ enum FolderEntry<'a> {
 }
 
 /// Returns the entries of a folder. Its own path takes `depth` bytes of its files' paths.
-fn entries(files: &[RepoPath], depth: usize) -> BTreeMap<&[u8], FolderEntry<'_>> {
+fn folder_entries(files: &[RepoPath], depth: usize) -> BTreeMap<&[u8], FolderEntry<'_>> {
     let mut entries = BTreeMap::new();
     for file in files {
         let below = file.as_bytes().get(depth..).unwrap_or_default();
@@ -81,18 +88,19 @@ pub(super) struct GlobInput {
     skip: Option<usize>,
 }
 
-pub(super) fn glob(index: &FileIndex, input: GlobInput) -> Result<String, ToolCallError> {
-    let matcher = matcher(&input.pattern)?;
+pub(super) fn glob_files(index: &FileIndex, input: GlobInput) -> Result<String, ToolCallError> {
+    let matcher = compile_pattern(&input.pattern)?;
     let mut page = ReplyPage::new(input.skip, MAX_ENTRIES);
-    for file in index.below(&RepoPath::default()).iter().filter(|file| matcher.matches(file)) {
-        page.item(|| format!("{}\n", visible(&file.to_string())));
+    for file in index.files_below(&RepoPath::default()).iter().filter(|file| matcher.matches(file)) {
+        page.add_item(|| format!("{}\n", visible_text(&file.to_string())));
     }
-    let pattern = visible(&input.pattern);
-    match page.seen() {
-        0 => Ok(format!("No file matches `{pattern}`{}", index.note())),
-        count => {
-            page.finish(&format!("{} match `{pattern}`{}", counted(count, "file"), index.note()), "files")
-        }
+    let pattern = visible_text(&input.pattern);
+    match page.item_count() {
+        0 => Ok(format!("No file matches `{pattern}`{}", index.truncation_note())),
+        count => page.finish(
+            &format!("{} match `{pattern}`{}", format_count(count, "file"), index.truncation_note()),
+            "files",
+        ),
     }
 }
 
@@ -110,7 +118,7 @@ impl PathPattern {
     }
 }
 
-pub(super) fn matcher(pattern: &str) -> Result<PathPattern, ToolCallError> {
+pub(super) fn compile_pattern(pattern: &str) -> Result<PathPattern, ToolCallError> {
     let hint = "Use `*` within a name, `**` across folders, `{a,b}` for either, as in `src/**/*.{ts,tsx}`";
     truing_core::glob::is_bounded(pattern).map_err(|why| ToolCallError::Pattern { why, hint })?;
     let built = GlobBuilder::new(pattern).literal_separator(true).build();
@@ -118,4 +126,4 @@ pub(super) fn matcher(pattern: &str) -> Result<PathPattern, ToolCallError> {
     Ok(PathPattern { glob: glob.compile_matcher(), of_names: !pattern.contains('/') })
 }
 
-pub(super) use truing_core::line::counted;
+pub(super) use truing_core::line::format_count;

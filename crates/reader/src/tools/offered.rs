@@ -17,7 +17,7 @@ pub struct ToolDescription {
 }
 
 /// Returns the descriptions of all tools.
-pub fn offered() -> Vec<ToolDescription> {
+pub fn tool_descriptions() -> Vec<ToolDescription> {
     TreeTool::ALL.into_iter().map(of_tree).chain([of_change()]).collect()
 }
 
@@ -29,10 +29,10 @@ fn of_tree(tool: TreeTool) -> ToolDescription {
                 .to_owned(),
             json!(["path"]),
             json!({
-                "path": text("The file, relative to the root of the repository"),
-                "start_line": number(1, "The first line to show; default 1"),
-                "end_line": number(1, "The last line to show; default the end of the file"),
-                "column": number(1, "Show each line from this character on; for the rest of lines that were cut"),
+                "path": string_schema("The file, relative to the root of the repository"),
+                "start_line": integer_schema(1, "The first line to show; default 1"),
+                "end_line": integer_schema(1, "The last line to show; default the end of the file"),
+                "column": integer_schema(1, "Show each line from this character on; for the rest of lines that were cut"),
             }),
         ),
         TreeTool::List => (
@@ -40,14 +40,14 @@ fn of_tree(tool: TreeTool) -> ToolDescription {
              below them."
                 .to_owned(),
             json!([]),
-            json!({ "path": text("The folder; default the root of the repository"), "skip": skip("entries") }),
+            json!({ "path": string_schema("The folder; default the root of the repository"), "skip": skip_schema("entries") }),
         ),
         TreeTool::Glob => (
             "Finds files by a pattern of their path: `*` within a name, `**` across folders, `{a,b}` for either. \
              A pattern without `/` is about the name, in any folder."
                 .to_owned(),
             json!(["pattern"]),
-            json!({ "pattern": text("The pattern, such as `src/**/*.py` or `*.toml`"), "skip": skip("files") }),
+            json!({ "pattern": string_schema("The pattern, such as `src/**/*.py` or `*.toml`"), "skip": skip_schema("files") }),
         ),
         TreeTool::Grep => (
             "Searches the files at the head of the change for lines that match a regular expression (ripgrep's: no \
@@ -55,62 +55,62 @@ fn of_tree(tool: TreeTool) -> ToolDescription {
                 .to_owned(),
             json!(["pattern"]),
             json!({
-                "pattern": text("The regular expression, matched against single lines"),
-                "path": text("Only this file, or the files in this folder"),
-                "glob": text("Only files whose path matches this pattern, as in `glob`"),
-                "ignore_case": yes("Ignore case"),
-                "literal": yes("The pattern is plain text"),
-                "context": number(0, "So many lines before and after each match; at most 10"),
-                "skip": skip("matches"),
+                "pattern": string_schema("The regular expression, matched against single lines"),
+                "path": string_schema("Only this file, or the files in this folder"),
+                "glob": string_schema("Only files whose path matches this pattern, as in `glob`"),
+                "ignore_case": boolean_schema("Ignore case"),
+                "literal": boolean_schema("The pattern is plain text"),
+                "context": integer_schema(0, "So many lines before and after each match; at most 10"),
+                "skip": skip_schema("matches"),
             }),
         ),
         TreeTool::Symbol => (
             format!(
                 "Finds where a function, class, type, method or top-level variable is defined, by syntax, in files \
                  of {}. For uses of a name, or other languages, use `grep`.",
-                SourceLanguage::known()
+                SourceLanguage::all_names()
             ),
             json!(["name"]),
             json!({
-                "name": text("The bare name, such as `parse`"),
-                "path": text("Only in this file, or the files in this folder"),
-                "skip": skip("definitions"),
+                "name": string_schema("The bare name, such as `parse`"),
+                "path": string_schema("Only in this file, or the files in this folder"),
+                "skip": skip_schema("definitions"),
             }),
         ),
     };
-    ToolDescription { name: tool.name(), description, input_schema: schema(&required, &properties) }
+    ToolDescription { name: tool.name(), description, input_schema: object_schema(&required, &properties) }
 }
 
 fn of_change() -> ToolDescription {
     let description = "Shows the change that is reviewed. Each line: its number before, its number after, a mark \
                        (`+` added, `-` removed, blank unchanged), and its text. Of several files a list comes first.";
     let properties = json!({
-        "path": text("Only this file, or the files in this folder; default the whole change"),
-        "skip": skip("lines"),
+        "path": string_schema("Only this file, or the files in this folder; default the whole change"),
+        "skip": skip_schema("lines"),
     });
     ToolDescription {
         name: DIFF,
         description: description.to_owned(),
-        input_schema: schema(&json!([]), &properties),
+        input_schema: object_schema(&json!([]), &properties),
     }
 }
 
-fn schema(required: &Value, properties: &Value) -> Value {
+fn object_schema(required: &Value, properties: &Value) -> Value {
     json!({ "type": "object", "properties": properties, "required": required, "additionalProperties": false })
 }
 
-fn text(description: &str) -> Value {
+fn string_schema(description: &str) -> Value {
     json!({ "type": "string", "description": description })
 }
 
-fn yes(description: &str) -> Value {
+fn boolean_schema(description: &str) -> Value {
     json!({ "type": "boolean", "description": description })
 }
 
-fn number(least: u32, description: &str) -> Value {
+fn integer_schema(least: u32, description: &str) -> Value {
     json!({ "type": "integer", "minimum": least, "description": description })
 }
 
-fn skip(items: &str) -> Value {
-    number(0, &format!("Leave out so many {items}: those that answers before have shown"))
+fn skip_schema(items: &str) -> Value {
+    integer_schema(0, &format!("Leave out so many {items}: those that answers before have shown"))
 }

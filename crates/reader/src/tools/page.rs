@@ -31,7 +31,7 @@ impl ReplyPage {
 
     /// Adds the next item: its lines, each with its end. `lines` is only called if the item is to be shown.
     /// Returns false once the page is full; later items are counted and not shown.
-    pub(super) fn item(&mut self, lines: impl FnOnce() -> String) -> bool {
+    pub(super) fn add_item(&mut self, lines: impl FnOnce() -> String) -> bool {
         self.seen += 1;
         if self.seen <= self.skip || self.is_full {
             return !self.is_full;
@@ -52,7 +52,7 @@ impl ReplyPage {
     }
 
     /// Adds a line to the last item, if there is room for it.
-    pub(super) fn more(&mut self, line: &str) {
+    pub(super) fn add_to_item(&mut self, line: &str) {
         if self.text.len() + line.len() <= MAX_PAGE_BYTES {
             self.text.push_str(line);
         }
@@ -64,7 +64,7 @@ impl ReplyPage {
     }
 
     /// Returns the number of items so far.
-    pub(super) fn seen(&self) -> usize {
+    pub(super) fn item_count(&self) -> usize {
         self.seen
     }
 
@@ -94,7 +94,7 @@ impl ReplyPage {
 
 /// Returns a line of a file: at most `most` characters from the `column`th (1-based) on, with invisible
 /// characters escaped, and with a mark where it was cut.
-pub(super) fn line(bytes: &[u8], column: usize, most: usize) -> String {
+pub(super) fn reply_line(bytes: &[u8], column: usize, most: usize) -> String {
     let text = String::from_utf8_lossy(bytes);
     let mut rest = text.chars().skip(column - 1);
     let mut shown = String::with_capacity(text.len().min(most));
@@ -111,7 +111,7 @@ pub(super) fn line(bytes: &[u8], column: usize, most: usize) -> String {
 }
 
 /// Returns words of a file or of the model with invisible characters escaped, for use within a line of ours.
-pub(super) fn visible(text: &str) -> String {
+pub(super) fn visible_text(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for letter in text.chars() {
         push_visible(&mut shown, letter);
@@ -131,5 +131,5 @@ fn push_visible(text: &mut String, letter: char) {
 
 /// Returns a note or a refusal as one visible line of bounded length.
 pub(super) fn cut_note(words: &str) -> String {
-    line(words.replace('\n', " ").as_bytes(), 1, MAX_NOTE_CHARS)
+    reply_line(words.replace('\n', " ").as_bytes(), 1, MAX_NOTE_CHARS)
 }

@@ -9,7 +9,7 @@ use truing_diff::RepoPath;
 
 use super::ToolCallError;
 use super::index::FileIndex;
-use super::page::{ReplyPage, line, visible};
+use super::page::{ReplyPage, reply_line, visible_text};
 use crate::content::{ContentKind, DecodedContent};
 use crate::file::FileTree;
 use crate::lines::LineIndex;
@@ -33,12 +33,12 @@ pub(super) struct ReadInput {
 }
 
 pub(super) fn answer(tree: &FileTree, index: &FileIndex, input: ReadInput) -> Result<String, ToolCallError> {
-    let path = index.file(&input.path)?;
-    let content = masked(text(tree, &path)?);
-    let lines = LineIndex::of(content.bytes());
+    let path = index.find_file(&input.path)?;
+    let content = mask_content(read_text(tree, &path)?);
+    let lines = LineIndex::new(content.bytes());
     let (count, first) = (lines.count(), input.start_line.unwrap_or(1));
     if count == 0 {
-        return Ok(format!("{} is empty", visible(&path.to_string())));
+        return Ok(format!("{} is empty", visible_text(&path.to_string())));
     }
     if first == 0 || first > count {
         return Err(ToolCallError::NoSuchLine { path, lines: count });
@@ -57,8 +57,8 @@ pub(super) fn answer(tree: &FileTree, index: &FileIndex, input: ReadInput) -> Re
     let mut is_cut = false;
     for number in first..=last {
         let bytes = lines.bytes(lines.range(number));
-        let text = || numbered(number, &line(bytes, column, MAX_LINE_CHARS));
-        if !page.item(text) {
+        let text = || number_line(number, &reply_line(bytes, column, MAX_LINE_CHARS));
+        if !page.add_item(text) {
             break;
         }
         // This check is cheap for nearly every line, because a character has at least one byte.
@@ -66,7 +66,7 @@ pub(super) fn answer(tree: &FileTree, index: &FileIndex, input: ReadInput) -> Re
             && String::from_utf8_lossy(bytes).chars().nth(MAX_LINE_CHARS + column - 1).is_some();
         reached = number;
     }
-    let name = visible(&path.to_string());
+    let name = visible_text(&path.to_string());
     let mut answer = page.text(&format!("{name}, lines {first} to {reached} of {count}"));
     if reached < last {
         let next = reached + 1;
@@ -83,7 +83,7 @@ pub(super) fn answer(tree: &FileTree, index: &FileIndex, input: ReadInput) -> Re
 }
 
 /// Returns a file's content without masks, if it is text.
-pub(super) fn text(tree: &FileTree, path: &RepoPath) -> Result<DecodedContent, ToolCallError> {
+pub(super) fn read_text(tree: &FileTree, path: &RepoPath) -> Result<DecodedContent, ToolCallError> {
     let why = |why| ToolCallError::NotReadable { path: path.clone(), why };
     let content = tree.read(path).map_err(|reason| match reason {
         SkipReason::Binary => why("it is binary"),
@@ -102,21 +102,21 @@ pub(super) fn text(tree: &FileTree, path: &RepoPath) -> Result<DecodedContent, T
         | SkipReason::Unmerged
         | SkipReason::DoesNotApply => why("it cannot be opened"),
     })?;
-    match content.form() {
+    match content.kind() {
         ContentKind::Text | ContentKind::Utf16 => Ok(content),
         ContentKind::Binary => Err(why("it is binary")),
     }
 }
 
 /// Returns a content with masks for secrets.
-pub(super) fn masked(content: DecodedContent) -> DecodedContent {
+pub(super) fn mask_content(content: DecodedContent) -> DecodedContent {
     match mask_bytes(content.bytes()) {
         Cow::Borrowed(_) => content,
-        Cow::Owned(bytes) => DecodedContent::of(bytes),
+        Cow::Owned(bytes) => DecodedContent::from_bytes(bytes),
     }
 }
 
 /// Returns a line with its number.
-pub(super) fn numbered(number: u32, text: &str) -> String {
+pub(super) fn number_line(number: u32, text: &str) -> String {
     format!("{number:>6}\t{text}\n")
 }

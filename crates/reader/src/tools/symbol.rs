@@ -7,12 +7,12 @@ use serde::Deserialize;
 use truing_diff::RepoPath;
 
 use super::index::FileIndex;
-use super::list::counted;
-use super::page::{ReplyPage, line, visible};
+use super::list::format_count;
+use super::page::{ReplyPage, reply_line, visible_text};
 use super::{ToolCallError, read};
 use crate::file::FileTree;
 use crate::lines::LineIndex;
-use crate::syntax::{DefinitionPlace, ParserPool, SourceLanguage, definitions, text_of};
+use crate::syntax::{DefinitionPlace, ParserPool, SourceLanguage, find_definitions, text_of};
 
 /// Most definitions of one response.
 const MAX_DEFINITIONS: usize = 20;
@@ -39,63 +39,69 @@ pub(super) fn answer(
     let name = input.name.as_str();
     let is_letter = |letter: char| letter.is_alphanumeric() || matches!(letter, '_' | '$' | '#');
     if name.is_empty() || name.len() > MAX_NAME_BYTES || !name.chars().all(is_letter) {
-        return Err(ToolCallError::NotAName(visible(name)));
+        return Err(ToolCallError::NotAName(visible_text(name)));
     }
     let wanted = memmem::Finder::new(name);
     let mut page = ReplyPage::new(input.skip, MAX_DEFINITIONS);
     let (mut complex, mut late) = (0, 0);
-    for path in index.at(input.path.as_deref())? {
+    for path in index.files_at(input.path.as_deref())? {
         let Some(language) = SourceLanguage::of_path(path.as_bytes()) else { continue };
         if Instant::now() >= end {
             late += 1;
             continue;
         }
-        let Ok(content) = read::text(tree, path) else { continue };
+        let Ok(content) = read::read_text(tree, path) else { continue };
         if wanted.find(content.bytes()).is_none() {
             continue;
         }
         // A response about a name inside a secret would reveal the secret letter by letter.
-        let content = read::masked(content);
+        let content = read::mask_content(content);
         if wanted.find(content.bytes()).is_none() {
             continue;
         }
         let text = text_of(content.bytes());
-        let Ok(found) = definitions(language, &text, name, parsers, end) else {
+        let Ok(found) = find_definitions(language, &text, name, parsers, end) else {
             complex += 1;
             continue;
         };
-        let lines = LineIndex::of(content.bytes());
+        let lines = LineIndex::new(content.bytes());
         for definition in found {
-            page.item(|| shown(path, &definition, &lines));
+            page.add_item(|| render_definition(path, &definition, &lines));
         }
     }
 
     let mut notes = String::new();
     if complex > 0 {
-        notes.push_str(&format!("; too large or too complex to be looked at: {}", counted(complex, "file")));
+        notes.push_str(&format!(
+            "; too large or too complex to be looked at: {}",
+            format_count(complex, "file")
+        ));
     }
     if late > 0 {
-        let files = counted(late, "file");
+        let files = format_count(late, "file");
         notes.push_str(&format!("; not looked at for want of time: {files} (narrow it down with `path`)"));
     }
-    notes.push_str(index.note());
-    match page.seen() {
+    notes.push_str(index.truncation_note());
+    match page.item_count() {
         0 => {
-            let known = SourceLanguage::known();
+            let known = SourceLanguage::all_names();
             Ok(format!("No definition of `{name}` in files of {known}{notes}. `grep` finds it in any file."))
         }
-        count => page.finish(&format!("{} of `{name}`{notes}", counted(count, "definition")), "definitions"),
+        count => {
+            page.finish(&format!("{} of `{name}`{notes}", format_count(count, "definition")), "definitions")
+        }
     }
 }
 
-fn shown(path: &RepoPath, definition: &DefinitionPlace, lines: &LineIndex<'_>) -> String {
+fn render_definition(path: &RepoPath, definition: &DefinitionPlace, lines: &LineIndex<'_>) -> String {
     let DefinitionPlace { kind, first, last } = *definition;
-    let mut text = format!("{}:{first}-{last} ({})\n", visible(&path.to_string()), kind.replace('_', " "));
+    let mut text =
+        format!("{}:{first}-{last} ({})\n", visible_text(&path.to_string()), kind.replace('_', " "));
     let end = last.min(first.saturating_add(MAX_LINES - 1));
     for number in first..=end {
-        text.push_str(&read::numbered(
+        text.push_str(&read::number_line(
             number,
-            &line(lines.bytes(lines.range(number)), 1, read::MAX_LINE_CHARS),
+            &reply_line(lines.bytes(lines.range(number)), 1, read::MAX_LINE_CHARS),
         ));
     }
     if end < last {

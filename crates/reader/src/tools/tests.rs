@@ -189,7 +189,7 @@ fn what_cannot_be_seen_is_written_as_an_escape() {
     assert!(stage.ask(TreeTool::Grep, json!({"pattern": "a"})).ends_with(shown));
     assert!(stage.ask(TreeTool::List, json!({})).contains("\\u{202e}x.py  (0 bytes)"));
     let change = format!("--- a/a.py\n+++ b/a.py\n@@ -0,0 +1 @@\n+{hidden}");
-    assert!(diff(change.as_bytes(), &json!({})).text.ends_with(shown));
+    assert!(call_diff(change.as_bytes(), &json!({})).text.ends_with(shown));
 }
 
 #[test]
@@ -307,7 +307,7 @@ const CHANGE: &[u8] = b"diff --git a/a.py b/a.py\n--- a/a.py\n+++ b/a.py\n@@ -10
 
 #[test]
 fn the_change_is_shown_with_the_numbers_of_both_sides() {
-    let all = diff(CHANGE, &json!({}));
+    let all = call_diff(CHANGE, &json!({}));
     assert!(!all.is_error);
     assert_eq!(
         all.text,
@@ -316,17 +316,17 @@ fn the_change_is_shown_with_the_numbers_of_both_sides() {
          @@ -10,3 +10,3 @@ def f():\n    10     10  one\n    11        -two\n           11 +zwei\n    \
          12     12  three\n\nnew/b.bin (renamed from old.bin, binary, +0 -0)\n"
     );
-    let one = diff(CHANGE, &json!({"path": "old.bin"})).text;
+    let one = call_diff(CHANGE, &json!({"path": "old.bin"})).text;
     assert_eq!(one, "The change touches 1 file: +0 -0\n\nnew/b.bin (renamed from old.bin, binary, +0 -0)\n");
-    let rest = diff(CHANGE, &json!({"path": "a.py", "skip": 5})).text;
+    let rest = call_diff(CHANGE, &json!({"path": "a.py", "skip": 5})).text;
     assert_eq!(rest, "The change touches 1 file: +1 -1\n    12     12  three\n");
-    assert_eq!(diff(b"", &json!({})).text, "The change is empty");
+    assert_eq!(call_diff(b"", &json!({})).text, "The change is empty");
     for (input, told) in [
         (json!({"path": "b.py"}), "does not touch `b.py`"),
         (json!({"path": "../a.py"}), "is no path of this tree"),
         (json!({"paths": []}), "unknown field"),
     ] {
-        let refusal = diff(CHANGE, &input);
+        let refusal = call_diff(CHANGE, &input);
         assert!(refusal.is_error && refusal.text.contains(told), "{}", refusal.text);
     }
 }
@@ -390,7 +390,7 @@ fn a_change_shows_no_secret_on_any_side() {
             "diff --git a/k b/k\n--- a/k\n+++ b/k\n@@ -1,{old} +1,{new} @@ key = {key}\n{}\n",
             body.join("\n")
         );
-        let shown = diff(change.as_bytes(), &json!({}));
+        let shown = call_diff(change.as_bytes(), &json!({}));
         assert!(!shown.is_error, "{}", shown.text);
         assert!(!shown.text.contains("AKCAQEA") && !shown.text.contains(&key), "{}", shown.text);
         assert!(shown.text.contains("[secret cut]"), "{}", shown.text);
@@ -402,11 +402,11 @@ fn a_change_shows_no_secret_on_any_side() {
 fn a_large_change_comes_in_pages() {
     let lines: String = (0..3_000).map(|number| format!("+{number} {}\n", "x".repeat(600))).collect();
     let change = format!("diff --git a/a b/a\n--- a/a\n+++ b/a\n@@ -0,0 +1,3000 @@\n{lines}");
-    let first = diff(change.as_bytes(), &json!({})).text;
+    let first = call_diff(change.as_bytes(), &json!({})).text;
     assert!(first.len() <= MAX_REPLY_BYTES && first.contains(" more characters of this line]\n"));
     let (_, next) = first.lines().last().unwrap().split_once("\"skip\": ").unwrap();
     let next: usize = next.trim_end_matches(']').parse().unwrap();
-    let second = diff(change.as_bytes(), &json!({ "skip": next })).text;
+    let second = call_diff(change.as_bytes(), &json!({ "skip": next })).text;
     assert!(second.lines().nth(1).unwrap().contains(&format!(" +{} ", next - 2)), "{second}");
 }
 
@@ -425,7 +425,7 @@ fn the_first_thing_of_a_page_is_shown_however_long_it_is() {
 #[test]
 fn every_tool_takes_what_its_schema_offers_and_nothing_else() {
     let stage = Stage::new(&[("a.py", b"def f(): pass\n")]);
-    let offered = offered();
+    let offered = tool_descriptions();
     assert_eq!(
         offered.iter().map(|tool| tool.name).collect::<Vec<_>>(),
         ["read", "list", "glob", "grep", "symbol", "diff"]
@@ -447,9 +447,9 @@ fn every_tool_takes_what_its_schema_offers_and_nothing_else() {
         }
         let call = |input: &serde_json::Map<String, Value>| {
             let input = Value::Object(input.clone());
-            match TreeTool::named(tool.name) {
+            match TreeTool::from_name(tool.name) {
                 Some(tool) => stage.call(tool, input),
-                None => diff(b"--- a/a.py\n+++ b/a.py\n@@ -0,0 +1 @@\n+x\n", &input),
+                None => call_diff(b"--- a/a.py\n+++ b/a.py\n@@ -0,0 +1 @@\n+x\n", &input),
             }
         };
         let reply = call(&input);

@@ -5,7 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use truing_core::sync::{ReleaseSources, SymbolDefinition, SymbolState};
-use truing_reader::sources::{ArchiveFormat, SourcesRequest, read};
+use truing_reader::sources::{ArchiveFormat, SourcesRequest, read_release};
 
 use crate::support::wheel;
 
@@ -19,7 +19,7 @@ fn sources(files: &[(&str, &str)], symbols: &[&str], mirrored: &[&str]) -> Relea
         mirrored: owned(mirrored),
         bases: vec![],
     };
-    read(&request).unwrap()
+    read_release(&request).unwrap()
 }
 
 fn symbol(files: &[(&str, &str)], name: &str) -> SymbolState {

@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use truing_core::sync::{
     ManifestRow, PinManifest, ReleasePartKind, ReleaseSources, SymbolState, SyncDecisionInput, SyncVerdict,
-    UnguardedReason, decide,
+    UnguardedReason, decide_sync,
 };
-use truing_reader::sources::{ArchiveFormat, SourcesRequest, read};
+use truing_reader::sources::{ArchiveFormat, SourcesRequest, read_release};
 
 use crate::support::wheel;
 
@@ -103,7 +103,8 @@ fn sources(text: &str, symbols: &[&str], mirrored: &str) -> ReleaseSources {
     ]);
     let symbols = symbols.iter().map(|name| format!("p.m:{name}")).collect();
     let mirrored = vec![mirrored.to_owned()];
-    read(&SourcesRequest { archive, format: ArchiveFormat::Wheel, symbols, mirrored, bases: vec![] }).unwrap()
+    read_release(&SourcesRequest { archive, format: ArchiveFormat::Wheel, symbols, mirrored, bases: vec![] })
+        .unwrap()
 }
 
 /// Returns the report on a change, with these names pinned to their former lines or trees.
@@ -127,7 +128,7 @@ fn told(
         }
     };
     let rows = from.symbols.iter().map(|(name, symbol)| (name.clone(), row(symbol))).collect();
-    let decision = decide(&SyncDecisionInput {
+    let decision = decide_sync(&SyncDecisionInput {
         in_range: false,
         is_major: false,
         inherited: &BTreeSet::new(),

@@ -22,16 +22,20 @@ mod sarif;
 mod texts;
 mod unsafe_fixes;
 
-use truing_reader::output::{DiagnosticReport, OutputContext, OutputFormat, read};
+use truing_reader::output::{DiagnosticReport, OutputContext, OutputFormat, read_output};
 
 /// Reads a text without any known root.
 fn report(format: OutputFormat, text: &str) -> DiagnosticReport {
-    read(format, text.as_bytes(), &OutputContext::default())
+    read_output(format, text.as_bytes(), &OutputContext::default())
 }
 
 /// Reads a text from a tool that ran in this folder of its machine.
 fn report_at(format: OutputFormat, root: &str, text: &str) -> DiagnosticReport {
-    read(format, text.as_bytes(), &OutputContext { roots: &[root.to_owned()], ..OutputContext::default() })
+    read_output(
+        format,
+        text.as_bytes(),
+        &OutputContext { roots: &[root.to_owned()], ..OutputContext::default() },
+    )
 }
 
 /// Returns each diagnostic as `path:line: message`, with the line 0 for a whole file.

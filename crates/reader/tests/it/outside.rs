@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use truing_core::sync::{
     ManifestEntry, PinManifest, ReleasePartKind, ReleaseSources, SyncDecision, SyncDecisionInput,
-    SyncVerdict, UnguardedReason, decide,
+    SyncVerdict, UnguardedReason, decide_sync,
 };
-use truing_reader::sources::{ArchiveFormat, SourcesRequest, read};
+use truing_reader::sources::{ArchiveFormat, SourcesRequest, read_release};
 
 use crate::support::wheel;
 
@@ -82,7 +82,8 @@ fn sources(files: Files<'_>) -> ReleaseSources {
     let (_folder, archive) = wheel(files.iter().copied());
     let mirrored = ["p/m.py", "src/a.rs", "lib/a.js"].map(str::to_owned).to_vec();
     let symbols = manifest(&[]).rows.into_keys().collect();
-    read(&SourcesRequest { archive, format: ArchiveFormat::Wheel, symbols, mirrored, bases: vec![] }).unwrap()
+    read_release(&SourcesRequest { archive, format: ArchiveFormat::Wheel, symbols, mirrored, bases: vec![] })
+        .unwrap()
 }
 
 fn manifest(more: &[(&str, &str)]) -> PinManifest {
@@ -101,7 +102,7 @@ fn decided(from: Files<'_>, to: Files<'_>) -> SyncDecision {
     let with = |files: Files<'_>| sources(&[files, &[pinned]].concat());
     let (from, to, manifest) = (with(from), with(to), manifest(&[]));
     let inherited = BTreeSet::new();
-    decide(&SyncDecisionInput {
+    decide_sync(&SyncDecisionInput {
         in_range: false,
         is_major: false,
         inherited: &inherited,

@@ -15,7 +15,7 @@ use sha1::{Digest as _, Sha1};
 use tempfile::TempDir;
 use truing_core::sync::{ReleaseSources, SymbolDefinition, SymbolState};
 use truing_reader::sources::{
-    ArchiveError, ArchiveFormat, HashPins, SourcesError, SourcesRequest, pins_of, read,
+    ArchiveError, ArchiveFormat, HashPins, SourcesError, SourcesRequest, pins_of, read_release,
 };
 use zip::write::SimpleFileOptions;
 
@@ -50,7 +50,7 @@ impl Release {
     }
 
     fn read(&self, symbols: &[&str], mirrored: &[&str]) -> Result<ReleaseSources, SourcesError> {
-        read(&SourcesRequest {
+        read_release(&SourcesRequest {
             archive: self.archive.clone(),
             format: self.format,
             symbols: symbols.iter().map(|name| (*name).to_owned()).collect(),
@@ -337,7 +337,7 @@ fn what_is_no_archive_is_an_error_that_names_it() {
     let (_folder, archive) = place();
     let ask = |format| {
         let archive = archive.clone();
-        read(&SourcesRequest { archive, format, symbols: vec![], mirrored: vec![], bases: vec![] })
+        read_release(&SourcesRequest { archive, format, symbols: vec![], mirrored: vec![], bases: vec![] })
             .unwrap_err()
             .to_string()
     };
@@ -346,7 +346,7 @@ fn what_is_no_archive_is_an_error_that_names_it() {
         std::fs::write(&archive, content).unwrap();
         for format in [ArchiveFormat::Wheel, ArchiveFormat::TarGz] {
             // For tar, an empty stream is an archive without entries.
-            let read = read(&SourcesRequest {
+            let read = read_release(&SourcesRequest {
                 archive: archive.clone(),
                 format,
                 symbols: vec![],

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::process::Command;
 
 use serde::Deserialize;
-use truing_reader::sources::{ArchiveFormat, SourcesRequest, read};
+use truing_reader::sources::{ArchiveFormat, SourcesRequest, read_release};
 
 use crate::support::wheel;
 
@@ -40,7 +40,7 @@ fn a_digest_is_the_same_where_the_tree_is_and_only_there() {
     let mirrored = vec!["p/*.py".to_owned()];
     let request =
         SourcesRequest { archive, format: ArchiveFormat::Wheel, symbols: vec![], mirrored, bases: vec![] };
-    let told = read(&request).unwrap();
+    let told = read_release(&request).unwrap();
     let (mut by_tree, mut by_digest) = (BTreeMap::new(), BTreeMap::new());
     let (mut wrong, mut same) = (Vec::new(), 0);
     for (at, function) in functions.iter().enumerate() {

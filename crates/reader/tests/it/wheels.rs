@@ -12,9 +12,9 @@ use std::process::Command;
 
 use serde::Deserialize;
 use truing_core::sync::{
-    ManifestEntry, PinManifest, ReleaseSources, SymbolState, SyncDecisionInput, SyncVerdict, decide,
+    ManifestEntry, PinManifest, ReleaseSources, SymbolState, SyncDecisionInput, SyncVerdict, decide_sync,
 };
-use truing_reader::sources::{ArchiveFormat, SourcesError, SourcesRequest, read};
+use truing_reader::sources::{ArchiveFormat, SourcesError, SourcesRequest, read_release};
 
 use generated::{Chance, Wheel};
 
@@ -73,7 +73,7 @@ impl Installed {
 }
 
 fn sources(archive: &Path, mirrored: &[&str]) -> Result<ReleaseSources, SourcesError> {
-    read(&SourcesRequest {
+    read_release(&SourcesRequest {
         archive: archive.to_owned(),
         format: ArchiveFormat::Wheel,
         symbols: vec![PINNED.to_owned()],
@@ -87,7 +87,7 @@ fn verdict(from: &ReleaseSources, to: &ReleaseSources) -> SyncVerdict {
     let digest = from.symbols[PINNED].definition().map_or("a".repeat(40), |found| found.digests.raw.clone());
     let rows = [(PINNED.to_owned(), ManifestEntry::Digests(BTreeSet::from([digest])))];
     let manifest = PinManifest::new(rows.into()).unwrap();
-    decide(&SyncDecisionInput {
+    decide_sync(&SyncDecisionInput {
         in_range: false,
         is_major: false,
         inherited: &BTreeSet::new(),

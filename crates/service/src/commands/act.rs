@@ -45,7 +45,7 @@ pub(super) fn decide(
 }
 
 /// Returns the reason for which a dismissal does not show at the forge yet, if there is one.
-pub(super) fn unseen(slot: &Slot) -> Option<&'static str> {
+pub(super) fn invisible_reason(slot: &Slot) -> Option<&'static str> {
     match slot.state {
         SlotState::Held { why: HoldReason::Cancelled } => {
             Some("it shows when the pull request is open again")
@@ -70,7 +70,7 @@ pub(super) fn ask_level(context: &ServiceContext, told: &UserRequest, repo: &str
 ///
 /// # Errors
 /// [`StoreError`] if the ledger or the effects cannot be read.
-pub(super) async fn spend(
+pub(super) async fn raise_budget(
     context: &ServiceContext,
     told: &UserRequest,
     repo: &str,
@@ -80,7 +80,7 @@ pub(super) async fn spend(
     };
     let key = told.pr.key();
     let levels: Vec<BudgetLevel> = agent.budgets.caps(Some(repo)).pull_levels(key.as_str()).collect();
-    let drawn = agent.ledger.look(&levels).await?;
+    let drawn = agent.ledger.budget_usage(&levels).await?;
     let find = |kind| drawn.iter().find(|drawn| drawn.level.kind == kind);
     let Some(ask) = find(BudgetLevelKind::PullAsk) else { return Ok(Ok(level)) };
     if let Some(all) = find(BudgetLevelKind::Pull).filter(|all| all.level.limit <= ask.level.limit) {
@@ -91,11 +91,11 @@ pub(super) async fn spend(
     let writer = EffectOwner { key, producer: Producer::Review, token: None };
     let asked = context.store.effects(&writer, &[question_topic(ask.level.limit)]).await?;
     // For a converge run that has ended no comment asks, and questions are deleted with their runs.
-    let is_nearly_spent = ask.left().0 <= level.limit.0 / 2;
+    let is_nearly_spent = ask.available_amount().0 <= level.limit.0 / 2;
     Ok(if is_nearly_spent || asked.iter().any(Option::is_some) {
         Ok(level)
     } else {
-        Err(format!("models may still spend {} here", ask.left()))
+        Err(format!("models may still spend {} here", ask.available_amount()))
     })
 }
 
@@ -104,7 +104,7 @@ pub(super) async fn spend(
 ///
 /// # Errors
 /// [`StoreError`] if the findings cannot be read.
-pub(super) async fn dismissal(
+pub(super) async fn find_dismissal(
     store: &dyn RecordStore,
     told: &UserRequest,
     finding: Option<&str>,
@@ -112,8 +112,8 @@ pub(super) async fn dismissal(
     thread: Option<&FindingId>,
     by: &str,
 ) -> Result<Result<Dismissal, String>, StoreError> {
-    let findings = known(store, told).await?;
-    Ok(meant(&findings, finding, thread).and_then(|meant| {
+    let findings = known_findings(store, told).await?;
+    Ok(select_finding(&findings, finding, thread).and_then(|meant| {
         if reason.is_empty() {
             return Err("it gives no reason".to_owned());
         }
@@ -125,7 +125,7 @@ pub(super) async fn dismissal(
             | FindingStatus::Claimed
             | FindingStatus::Declined(_)
             | FindingStatus::Dismissed(_) => {
-                Ok(Dismissal::of(meant, &redact_line(reason, MAX_TEXT), by, told.at))
+                Ok(Dismissal::new(meant, &redact_line(reason, MAX_TEXT), by, told.at))
             }
         }
     }))
@@ -142,8 +142,8 @@ pub(super) async fn taken_back(
     thread: Option<&FindingId>,
     by: &str,
 ) -> Result<Result<Dismissal, String>, StoreError> {
-    let findings = known(store, told).await?;
-    Ok(meant(&findings, finding, thread).and_then(|meant| match meant.status {
+    let findings = known_findings(store, told).await?;
+    Ok(select_finding(&findings, finding, thread).and_then(|meant| match meant.status {
         FindingStatus::Dismissed(_) => Ok(Dismissal::taken_back(meant, by, told.at)),
         FindingStatus::Open
         | FindingStatus::Claimed
@@ -156,11 +156,11 @@ pub(super) async fn taken_back(
 
 /// Reads the findings of a pull request: of its reviews, and of its last converge run. Where both have the
 /// same finding, the review's state of it counts.
-async fn known(store: &dyn RecordStore, told: &UserRequest) -> Result<Vec<Finding>, StoreError> {
+async fn known_findings(store: &dyn RecordStore, told: &UserRequest) -> Result<Vec<Finding>, StoreError> {
     let key = told.pr.key();
     let mut known = store.findings(&key).await?;
     if let Some(mut last) = store.last_converge(&key).await? {
-        last.detail.state.dismiss(store.dismissals(&key).await?);
+        last.detail.state.apply_dismissals(store.dismissals(&key).await?);
         for finding in last.detail.state.history.findings() {
             if known.iter().all(|known| known.id != finding.id) {
                 known.push(finding.clone());
@@ -170,13 +170,13 @@ async fn known(store: &dyn RecordStore, told: &UserRequest) -> Result<Vec<Findin
     Ok(known)
 }
 
-fn meant<'a>(
+fn select_finding<'a>(
     findings: &'a [Finding],
     word: Option<&str>,
     thread: Option<&FindingId>,
 ) -> Result<&'a Finding, String> {
     match (word, thread) {
-        (Some(word), _) => dismissal::named(findings, word).map_err(|error| error.to_string()),
+        (Some(word), _) => dismissal::find_by_id(findings, word).map_err(|error| error.to_string()),
         (None, Some(id)) => {
             let known = findings.iter().find(|finding| finding.id == *id);
             known.ok_or_else(|| dismissal::FindingLookupError::Unknown.to_string())

@@ -40,11 +40,12 @@ fn body(login: &str, why_not: Option<&str>, asks: bool) -> String {
     if why_not.is_none() {
         rows += &CONVERGE.iter().map(row).collect::<String>();
     }
-    let end = why_not
-        .map(|why| format!("\n`/converge` and `/audit` are not served here: {}.\n", markdown::plain(why)));
+    let end = why_not.map(|why| {
+        format!("\n`/converge` and `/audit` are not served here: {}.\n", markdown::escape_text(why))
+    });
     format!(
         "Commands for {}, each as the first line of a comment:\n\n| First line | What happens |\n|---|---|\n{rows}{}",
-        markdown::code(login),
+        markdown::code_span(login),
         end.unwrap_or_default()
     )
 }

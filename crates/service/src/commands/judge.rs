@@ -45,7 +45,7 @@ impl From<AuthorAccount> for CommandAuthor {
 }
 
 /// Asks the forge for the command and for its author's permission.
-pub(super) async fn judge(
+pub(super) async fn judge_request(
     context: &ServiceContext,
     server: &AnyForgeServer,
     told: &UserRequest,

@@ -23,7 +23,7 @@ const REPORT: &str = "converge/report";
 const GIVEN_UP: &str = "converge/given-up";
 
 /// Returns the stop reason for a step that keeps its run from continuing.
-pub(super) fn failed(exit: &ConvergeExit) -> StepStopReason {
+pub(super) fn step_stop_reason(exit: &ConvergeExit) -> StepStopReason {
     if exit.code == ConvergeExitCode::Interrupted {
         return StepStopReason::Halted;
     }
@@ -51,7 +51,7 @@ pub(crate) async fn give_up(
                 .as_ref()
                 .is_some_and(|exit| exit.kind() != ConvergeExitKind::Converged) =>
         {
-            return Ok(ConvergeRunEnd::failed(&last));
+            return Ok(ConvergeRunEnd::from_failed_record(&last));
         }
         Some(mut last) => {
             last.halt(exit);
@@ -66,18 +66,18 @@ pub(crate) async fn give_up(
             record
         }
     };
-    store.keep_converge(lease.token, &record).await.map(|()| ConvergeRunEnd::failed(&record))
+    store.keep_converge(lease.token, &record).await.map(|()| ConvergeRunEnd::from_failed_record(&record))
 }
 
 /// Returns the comment with the report of a served run: one for each pull request.
-pub(super) fn reported(body: String) -> Effect {
+pub(super) fn report_comment(body: String) -> Effect {
     Effect::Comment { topic: Topic::new(REPORT), body }
 }
 
 /// Reports on the pull request that a run is given up. It rewrites the run's report, or posts a separate
 /// comment if a report written just now may not be visible yet. No later step of the run would report it.
 pub(super) async fn tell_given_up(effects: &EffectExecutor<'_>, body: String) {
-    let mut told = effects.perform(&reported(body.clone())).await;
+    let mut told = effects.perform(&report_comment(body.clone())).await;
     if matches!(told, Err(EffectError::Settling { .. })) {
         told = effects.perform(&Effect::Comment { topic: Topic::new(GIVEN_UP), body }).await;
     }
@@ -87,7 +87,10 @@ pub(super) async fn tell_given_up(effects: &EffectExecutor<'_>, body: String) {
 }
 
 /// Returns the outcome of a step whose report may not be at the forge.
-pub(super) fn unreported(error: EffectError, settle: TimeSpan) -> Result<StepOutcome, StepStopReason> {
+pub(super) fn report_error_outcome(
+    error: EffectError,
+    settle: TimeSpan,
+) -> Result<StepOutcome, StepStopReason> {
     let why = error.to_string();
     Err(match error {
         EffectError::Settling { until, .. } => {
@@ -96,7 +99,7 @@ pub(super) fn unreported(error: EffectError, settle: TimeSpan) -> Result<StepOut
         }
         EffectError::Halted(halt) => halt.into(),
         EffectError::Refused(error) | EffectError::Unanswered { error, .. } => {
-            RunFailure::Forge(error).stopped(settle)
+            RunFailure::Forge(error).into_stop_reason(settle)
         }
         EffectError::Store(error) => error.into(),
         EffectError::Git(error) => error.into(),

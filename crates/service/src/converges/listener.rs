@@ -64,7 +64,7 @@ impl<'a> StopListener<'a> {
 
     /// Returns the author of the newest command on the run by an account that may write, if that command is
     /// to stop.
-    async fn newest(&self) -> Result<Option<String>, ForgeError> {
+    async fn find_stop_request(&self) -> Result<Option<String>, ForgeError> {
         let mut heard = self.heard.lock().await;
         self.listen(&mut heard.lists).await?;
         let HeardComments { lists, passed } = &mut *heard;
@@ -95,9 +95,9 @@ impl<'a> StopListener<'a> {
 }
 
 impl StopRequests for StopListener<'_> {
-    fn stopped(&self) -> BoxFuture<'_, Result<Option<String>, ForgeError>> {
+    fn stop_requester(&self) -> BoxFuture<'_, Result<Option<String>, ForgeError>> {
         let told =
             |by: String| format!("stopped by `/converge stop` of {by}: run the same command again to resume");
-        self.newest().map(move |newest| newest.map(|by| by.map(told))).boxed()
+        self.find_stop_request().map(move |newest| newest.map(|by| by.map(told))).boxed()
     }
 }

@@ -24,12 +24,12 @@ pub struct ConvergeRunEnd {
 
 impl ConvergeRunEnd {
     /// Returns the recorded end; a run without one counts as deferred.
-    pub(super) fn of(record: &ConvergeRecord) -> Self {
-        Self { end: record.end().unwrap_or(RunOutcome::Deferred), ..Self::failed(record) }
+    pub(super) fn from_record(record: &ConvergeRecord) -> Self {
+        Self { end: record.run_outcome().unwrap_or(RunOutcome::Deferred), ..Self::from_failed_record(record) }
     }
 
     /// Returns the end of a run that was given up.
-    pub(super) fn failed(record: &ConvergeRecord) -> Self {
+    pub(super) fn from_failed_record(record: &ConvergeRecord) -> Self {
         Self { end: RunOutcome::Failed, cost: record.paid_now(), denied: record.denied_now() }
     }
 }
@@ -63,20 +63,20 @@ pub(super) struct RunTimeline<'a> {
 
 #[async_trait]
 impl RunObserver for RunTimeline<'_> {
-    fn begins(&self, record: &ConvergeRecord, act: &ConvergeAction) {
-        if let Some(line) = words::beginning(record, act) {
+    fn on_action_start(&self, record: &ConvergeRecord, act: &ConvergeAction) {
+        if let Some(line) = words::describe_action_start(record, act) {
             (self.say)(ProgressMessage::Step(&line));
         }
     }
 
-    async fn grown(&self, record: &ConvergeRecord, before: usize) {
+    async fn on_log_update(&self, record: &ConvergeRecord, before: usize) {
         // An action that cannot be reported is done all the same.
         let lines = words::progress(self.mirror, record, before).await.unwrap_or_default();
         let events: Vec<HistoryEvent> =
-            lines.iter().map(|line| event(record, format!("converge: {line}"))).collect();
+            lines.iter().map(|line| run_event(record, format!("converge: {line}"))).collect();
         lines.iter().for_each(|line| (self.say)(ProgressMessage::Line(line)));
         if !events.is_empty()
-            && let Err(error) = self.store.note(&events).await
+            && let Err(error) = self.store.append_history(&events).await
         {
             tracing::warn!(key = %record.key, %error, "steps are missing from the history");
         }
@@ -84,7 +84,7 @@ impl RunObserver for RunTimeline<'_> {
 }
 
 /// Returns a history event of a run.
-pub(super) fn event(record: &ConvergeRecord, what: String) -> HistoryEvent {
+pub(super) fn run_event(record: &ConvergeRecord, what: String) -> HistoryEvent {
     HistoryEvent { at: SystemClock.now(), key: record.key.clone(), run: Some(record.run.clone()), what }
 }
 
@@ -92,11 +92,11 @@ pub(super) fn event(record: &ConvergeRecord, what: String) -> HistoryEvent {
 pub(super) async fn note_end(store: &dyn RecordStore, record: &ConvergeRecord) -> Result<(), StoreError> {
     let Some(exit) = &record.detail.state.exit else { return Ok(()) };
     let what = format!("converge: {}: {}", exit.kind().as_str(), exit.reason);
-    store.note(&[event(record, what)]).await
+    store.append_history(&[run_event(record, what)]).await
 }
 
 /// Renders the report of a run as a comment. Text by models and people in it is quoted as data.
-pub(super) async fn report(mirror: &Mirror, record: &ConvergeRecord) -> Result<String, GitError> {
+pub(super) async fn render_report(mirror: &Mirror, record: &ConvergeRecord) -> Result<String, GitError> {
     let exit = record.detail.state.exit.as_ref();
     let kind = exit.map_or("unfinished", |exit| exit.kind().as_str());
     let again = match exit {

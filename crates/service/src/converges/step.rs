@@ -24,8 +24,10 @@ use crate::drive::trace_stop;
 use crate::lease::Lease;
 use crate::no_run::RunFailure;
 
-use super::end::{failed, give_up, reported, tell_given_up, unreported};
-use super::progress::{AGAIN, ConvergeRunEnd, ProgressMessage, RunTimeline, event, note_end, report};
+use super::end::{give_up, report_comment, report_error_outcome, step_stop_reason, tell_given_up};
+use super::progress::{
+    AGAIN, ConvergeRunEnd, ProgressMessage, RunTimeline, note_end, render_report, run_event,
+};
 use super::{ConvergeCheckout, ConvergeRunContext};
 
 /// The exit reason of a run that a person has stopped.
@@ -47,15 +49,17 @@ impl ConvergeRunContext<'_> {
     ) -> Result<(StepOutcome, Option<ConvergeRunEnd>), StepStopReason> {
         let gate = self.gate(lease);
         let client = self.forge.1.client(id, self.repo, Producer::Converge);
-        let stepped = Box::pin(self.stepped(store, lease, run, id, &client, &gate)).await;
+        let stepped = Box::pin(self.perform_step(store, lease, run, id, &client, &gate)).await;
         match stepped {
             // The slot is freed so that reviews do not wait; the requester may ask again.
             Err(StepStopReason::Failed { class, what, .. }) if lease.last_attempt => {
                 tracing::warn!(class, "given up: {what}");
-                let ended = give_up(store, lease, self.called(), &what).await?;
+                let ended = give_up(store, lease, self.display_name(), &what).await?;
                 let gone = format!("converge: given up: {class}: {what}");
                 let at = SystemClock.now();
-                store.note(&[HistoryEvent { at, key: lease.key.clone(), run: None, what: gone }]).await?;
+                store
+                    .append_history(&[HistoryEvent { at, key: lease.key.clone(), run: None, what: gone }])
+                    .await?;
                 let body = format!("## /converge: error\n\n{}{AGAIN}", markdown::fence("text", &what));
                 tell_given_up(&self.effects(&client, &gate, &lease.key, Some(lease.token)), body).await;
                 Ok((StepOutcome::Idle, Some(ended)))
@@ -63,13 +67,13 @@ impl ConvergeRunContext<'_> {
             Err(stopped) => Err(stopped),
             Ok(StepOutcome::Idle) => {
                 let last = store.last_converge(&lease.key).await?;
-                Ok((StepOutcome::Idle, last.as_ref().map(ConvergeRunEnd::of)))
+                Ok((StepOutcome::Idle, last.as_ref().map(ConvergeRunEnd::from_record)))
             }
             Ok(then) => Ok((then, None)),
         }
     }
 
-    async fn stepped(
+    async fn perform_step(
         &self,
         store: &dyn RecordStore,
         lease: &Lease,
@@ -82,9 +86,9 @@ impl ConvergeRunContext<'_> {
         let effects = || self.effects(client, gate, &lease.key, Some(lease.token));
         if lease.wish == Some(ConvergeRequest::Stop) {
             let last = store.last_converge(&lease.key).await?;
-            return self.stopped(store, lease, last, &effects()).await;
+            return self.end_stopped_run(store, lease, last, &effects()).await;
         }
-        let (ground, record) = match self.prepared(store, lease, id, client).await {
+        let (ground, record) = match self.prepare_step(store, lease, id, client).await {
             Ok(prepared) => prepared,
             Err(stopped) => {
                 let about = (&run.id, &run.key);
@@ -97,12 +101,12 @@ impl ConvergeRunContext<'_> {
         let span = self.span(&record, began);
         let workspace = self.workspace(client, effects(), &ground);
         let mut runner = self.runner(&ground, &workspace, gate, record, RunMode::Step);
-        let stepping = Box::pin(self.pursued(store, lease, &ground, &mut runner));
-        let ended = span.around(stepping).await;
+        let stepping = Box::pin(self.advance_run(store, lease, &ground, &mut runner));
+        let ended = span.wrap(stepping).await;
         match &ended {
-            Ok(_) => span.over(&runner.runner.record),
+            Ok(_) => span.record_state(&runner.runner.record),
             Err(stopped) => {
-                span.spent(&runner.runner.record);
+                span.record_spend(&runner.runner.record);
                 trace_stop(span.context(), stopped);
             }
         }
@@ -110,35 +114,35 @@ impl ConvergeRunContext<'_> {
     }
 
     /// Fetches the commits that a step works on, and returns its run: the existing one, or a new one.
-    async fn prepared(
+    async fn prepare_step(
         &self,
         store: &dyn RecordStore,
         lease: &Lease,
         id: &PrId,
         client: &RepositoryClient,
     ) -> Result<(ConvergeCheckout, ConvergeRecord), StepStopReason> {
-        let settle = client.bounds().settle;
-        let of = |error: ForgeError| RunFailure::Forge(error).stopped(settle);
+        let settle = client.publish_limits().settle;
+        let of = |error: ForgeError| RunFailure::Forge(error).into_stop_reason(settle);
         let last = store.last_converge(&lease.key).await?;
-        let now = client.now().await.map_err(of)?;
-        let ground = self.ground(id, now).await.map_err(|error| error.stopped(settle))?;
+        let now = client.pull_details().await.map_err(of)?;
+        let ground = self.fetch_checkout(id, now).await.map_err(|error| error.into_stop_reason(settle))?;
         let record = match last {
             // A run that has ended is reported before another one begins.
             Some(last) if !last.detail.is_told && !last.is_unfinished() => last,
             last if lease.wish == Some(ConvergeRequest::Audit) => {
-                self.audit(last, &lease.key, &ground).await?
+                self.resume_or_new_audit(last, &lease.key, &ground).await?
             }
             last => {
                 let said = store.dismissals(&lease.key).await?;
-                let record = self.record(client, last, &said, &lease.key, &ground).await;
-                record.map_err(|error| error.stopped(settle))?
+                let record = self.resume_or_new_record(client, last, &said, &lease.key, &ground).await;
+                record.map_err(|error| error.into_stop_reason(settle))?
             }
         };
         Ok((ground, record))
     }
 
     /// Continues the run by one step. At the end of the run its report is posted on the pull request.
-    async fn pursued(
+    async fn advance_run(
         &self,
         store: &dyn RecordStore,
         lease: &Lease,
@@ -150,7 +154,7 @@ impl ConvergeRunContext<'_> {
             mirror: &ground.mirror,
             say: &|said: ProgressMessage<'_>| tracing::info!("{}", said.text()),
         };
-        let mut left = Box::pin(runner.pursue(store, lease.token, &told)).await?;
+        let mut left = Box::pin(runner.run_until_ready(store, lease.token, &told)).await?;
         if left == RunProgress::Over {
             left = Box::pin(runner.describe()).await?.map_or(left, RunProgress::Failed);
         }
@@ -164,7 +168,7 @@ impl ConvergeRunContext<'_> {
                 tracing::info!("waiting: {what}");
                 return Ok(StepOutcome::DueAt(at, why));
             }
-            RunProgress::Failed(exit) => return Err(failed(&exit)),
+            RunProgress::Failed(exit) => return Err(step_stop_reason(&exit)),
             RunProgress::Over => {}
         }
         let exit = record.detail.state.exit.as_ref();
@@ -175,7 +179,7 @@ impl ConvergeRunContext<'_> {
         if let Some(exit) = exit.filter(is_failed)
             && !record.detail.state.is_degraded_audit()
         {
-            return Err(failed(exit));
+            return Err(step_stop_reason(exit));
         }
         note_end(store, record).await?;
         // The review of an audit contains its result. For a closed pull request, `truing why` and `truing
@@ -185,9 +189,9 @@ impl ConvergeRunContext<'_> {
         };
         let is_shown = record.detail.state.audits_only && exit.is_some_and(has_review);
         if !is_shown && exit.is_none_or(|exit| exit.code != ConvergeExitCode::Closed) {
-            let body = report(&ground.mirror, record).await?;
-            if let Err(error) = effects.perform(&reported(body)).await {
-                return unreported(error, effects.forge.settle());
+            let body = render_report(&ground.mirror, record).await?;
+            if let Err(error) = effects.perform(&report_comment(body)).await {
+                return report_error_outcome(error, effects.forge.settle_time());
             }
         }
         record.detail.is_told = true;
@@ -196,7 +200,7 @@ impl ConvergeRunContext<'_> {
     }
 
     /// Ends a run that a person has stopped, and reports that on the pull request. The run can be resumed.
-    async fn stopped(
+    async fn end_stopped_run(
         &self,
         store: &dyn RecordStore,
         lease: &Lease,
@@ -211,10 +215,15 @@ impl ConvergeRunContext<'_> {
         record.halt(exit.clone());
         record.ended = SystemClock.now();
         let body = format!("## /converge: {}\n\n{STOPPED}.", exit.kind().as_str());
-        if let Err(error) = effects.perform(&reported(body)).await {
-            return unreported(error, effects.forge.settle());
+        if let Err(error) = effects.perform(&report_comment(body)).await {
+            return report_error_outcome(error, effects.forge.settle_time());
         }
-        store.note(&[event(&record, format!("converge: {}: {}", exit.kind().as_str(), exit.reason))]).await?;
+        store
+            .append_history(&[run_event(
+                &record,
+                format!("converge: {}: {}", exit.kind().as_str(), exit.reason),
+            )])
+            .await?;
         record.detail.is_told = true;
         store.keep_converge(lease.token, &record).await?;
         Ok(StepOutcome::Idle)

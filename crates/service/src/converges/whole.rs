@@ -19,7 +19,7 @@ use truing_git::Mirror;
 use truing_loops::converge::pull::PullRequestWorkspace;
 use truing_loops::converge::{RunMode, RunProgress, words};
 use truing_loops::machine::SystemClock;
-use truing_loops::slots::step;
+use truing_loops::slots::take_step;
 use truing_loops::stopped::StepStopReason;
 
 use crate::by_hand::{self, LeaseError};
@@ -46,11 +46,11 @@ impl ConvergeRunContext<'_> {
         say: &(dyn Fn(ProgressMessage<'_>) + Sync),
     ) -> Result<(ConvergeRecord, Mirror), RunFailure> {
         let (forge, id) = (self.forge.1, self.id().await?);
-        let now = forge.client(&id, self.repo, Producer::Converge).now().await?;
+        let now = forge.client(&id, self.repo, Producer::Converge).pull_details().await?;
         let key = id.key();
-        let described = SlotDescription { name: self.called(), url: now.url.clone(), head: None };
-        store.describe(&[(key.clone(), described)]).await?;
-        let slots = store.load(std::slice::from_ref(&key)).await?;
+        let described = SlotDescription { name: self.display_name(), url: now.url.clone(), head: None };
+        store.store_descriptions(&[(key.clone(), described)]).await?;
+        let slots = store.load_slots(std::slice::from_ref(&key)).await?;
         let is_served = slots.first().is_some_and(|slot| slot.owner == Some(LoopKind::Converge));
         // The lease may be a review's; then no converge run is active, though one may wait to continue.
         let of = slots.first().map(|slot| &slot.state);
@@ -81,13 +81,13 @@ impl ConvergeRunContext<'_> {
     /// # Errors
     /// [`RunFailure`] if the run cannot be prepared.
     #[truing_core::boxed_future]
-    pub async fn dry(&self, store: &dyn RecordStore) -> Result<(ConvergeRecord, Mirror), RunFailure> {
+    pub async fn plan_run(&self, store: &dyn RecordStore) -> Result<(ConvergeRecord, Mirror), RunFailure> {
         let (forge, id) = (self.forge.1, self.id().await?);
         let client = forge.client(&id, self.repo, Producer::Converge);
-        let ground = self.ground(&id, client.now().await?).await?;
+        let ground = self.fetch_checkout(&id, client.pull_details().await?).await?;
         let (key, last) = (id.key(), store.last_converge(&id.key()).await?);
         let said = store.dismissals(&key).await?;
-        let record = self.record(&client, last, &said, &key, &ground).await?;
+        let record = self.resume_or_new_record(&client, last, &said, &key, &ground).await?;
         Ok((record, ground.mirror))
     }
 
@@ -98,7 +98,7 @@ impl ConvergeRunContext<'_> {
     /// # Errors
     /// [`RunFailure`] if the audit gives no record.
     #[truing_core::boxed_future]
-    pub async fn audited(
+    pub async fn audit_once(
         &self,
         store: &dyn RecordStore,
         give_back: watch::Receiver<bool>,
@@ -108,27 +108,32 @@ impl ConvergeRunContext<'_> {
         let gate: Arc<dyn WriteGate> = Arc::new(self.run_gate(&id.key()));
         let client = forge.client(&id, self.repo, Producer::Converge);
         let switches = self.switches.read().await.switches;
-        if switches.at(&RepositoryRef::of_key(&id.key()).called(self.repo)).is_some() {
+        if switches.switch_for(&RepositoryRef::of_key(&id.key()).with_name(self.repo)).is_some() {
             return Err(RunFailure::Stopped(StepStopReason::Halted));
         }
-        let now = client.now().await?;
+        let now = client.pull_details().await?;
         let url = now.url.clone();
-        let ground = self.ground(&id, now).await?;
+        let ground = self.fetch_checkout(&id, now).await?;
         let key = id.key();
         let workspace = self.workspace(&client, self.effects(&client, &looks, &key, None), &ground);
-        let mut record = self.audit(None, &key, &ground).await?;
-        record.detail.state.dismiss(store.dismissals(&key).await?);
+        let mut record = self.resume_or_new_audit(None, &key, &ground).await?;
+        record.detail.state.apply_dismissals(store.dismissals(&key).await?);
         store.keep_converge(FencingToken(0), &record.set_aside()).await?;
         let span = self.span(&record, SystemTime::now());
         let mut runner = self.runner(&ground, &workspace, &gate, record, RunMode::Whole).runner;
         let stopped = tokio::select! {
-            () = Box::pin(span.around(runner.audit_once())) => false,
-            () = drive::told(give_back) => true,
+            () = Box::pin(span.wrap(runner.audit_once())) => false,
+            () = drive::wait_for_give_back(give_back) => true,
         };
-        runner.audited(stopped).await?;
-        span.over(&runner.record);
-        store.describe(&[(key.clone(), SlotDescription { name: self.called(), url, head: None })]).await?;
-        let slots = store.load(std::slice::from_ref(&key)).await?;
+        runner.finish_audit(stopped).await?;
+        span.record_state(&runner.record);
+        store
+            .store_descriptions(&[(
+                key.clone(),
+                SlotDescription { name: self.display_name(), url, head: None },
+            )])
+            .await?;
+        let slots = store.load_slots(std::slice::from_ref(&key)).await?;
         let is_free =
             slots.first().is_none_or(|slot| slot.state == SlotState::Idle && slot.pending.is_empty());
         let unfinished = store.last_converge(&key).await?.is_some_and(|last| last.is_unfinished());
@@ -139,7 +144,7 @@ impl ConvergeRunContext<'_> {
             match by_hand::lease(store, &key, LoopKind::Converge, self.limits).await {
                 Ok(lease) => {
                     store.keep_converge(lease.token, &kept).await?;
-                    step(store, &key, SlotCommand::Finish(lease.token, StepOutcome::Idle), self.limits)
+                    take_step(store, &key, SlotCommand::Finish(lease.token, StepOutcome::Idle), self.limits)
                         .await?;
                     return Ok(runner.record);
                 }
@@ -156,7 +161,7 @@ impl ConvergeRunContext<'_> {
     }
 
     /// Does a whole run, including its waits.
-    async fn whole(
+    async fn run_whole(
         &self,
         store: &dyn RecordStore,
         lease: &Lease,
@@ -167,17 +172,17 @@ impl ConvergeRunContext<'_> {
     ) -> Result<(ConvergeRecord, Mirror), RunFailure> {
         // Comments that arrive while the commits are fetched count.
         let listener = StopListener::open(self.forge.1, self.repo, self.number).await?;
-        let ground = self.ground(id, now).await?;
+        let ground = self.fetch_checkout(id, now).await?;
         let last = store.last_converge(&lease.key).await?;
         let said = store.dismissals(&lease.key).await?;
         let before = last.clone();
-        let mut record = self.record(client, last, &said, &lease.key, &ground).await?;
+        let mut record = self.resume_or_new_record(client, last, &said, &lease.key, &ground).await?;
         (record.detail.paid_before, record.detail.denied_before) = (record.cost(), record.denied());
         if let Some(before) = before.filter(|last| last.run == record.run && is_stuck(last)) {
             say(ProgressMessage::Line(&words::stuck_before(&before)));
         }
         let most = self.converging.agents.auditor.budgets.most_of_converge();
-        for line in words::opening(&record, most) {
+        for line in words::describe_plan(&record, most) {
             say(ProgressMessage::Line(&line));
         }
         let effects = self.effects(client, gate, &lease.key, Some(lease.token));
@@ -188,7 +193,7 @@ impl ConvergeRunContext<'_> {
         let work = async {
             let told = RunTimeline { store, mirror: &ground.mirror, say };
             loop {
-                match runner.pursue(store, lease.token, &told).await? {
+                match runner.run_until_ready(store, lease.token, &told).await? {
                     RunProgress::Until(at, _, what) => {
                         say(ProgressMessage::Step(&format!("waiting: {what}")));
                         let wait = u64::try_from((at - SystemClock.now()).0).unwrap_or(0);
@@ -202,14 +207,14 @@ impl ConvergeRunContext<'_> {
             runner.describe().await
         };
         let left = tokio::select! {
-            ended = span.around(work) => ended.inspect_err(|error| span.failed(&error.to_string()))?,
-            () = drive::told(give_back) => {
+            ended = span.wrap(work) => ended.inspect_err(|error| span.record_failure(&error.to_string()))?,
+            () = drive::wait_for_give_back(give_back) => {
                 let why = "interrupted: run it again, it goes on where it was";
                 Some(ConvergeExit::new(ConvergeExitCode::Interrupted, why))
             }
         };
         if left.is_some() {
-            runner.runner.interrupted().await?;
+            runner.runner.add_interrupted_cost().await?;
         }
         let mut record = runner.runner.record;
         record.ended = SystemClock.now();
@@ -222,7 +227,7 @@ impl ConvergeRunContext<'_> {
             // A head that our audit found clean stays clean; the caller gets this end all the same.
             record.detail.state.exit = left;
         }
-        span.over(&record);
+        span.record_state(&record);
         note_end(store, &record).await?;
         Ok((record, ground.mirror))
     }
@@ -247,7 +252,7 @@ impl LeasedStep for LeasedConvergeRun<'_> {
     async fn step(&self) -> Result<(NextSlotState, Self::Ended), StepStopReason> {
         let Self { pull, store, lease, of: (id, client, now), gate, give_back, say } = self;
         let of = (*id, *client, (*now).clone());
-        let ended = Box::pin(pull.whole(*store, lease, of, gate, give_back.clone(), say)).await;
+        let ended = Box::pin(pull.run_whole(*store, lease, of, gate, give_back.clone(), say)).await;
         let ended = RunFailure::unless_fenced(ended)?;
         let is_over = ended.as_ref().is_ok_and(|(record, _)| !record.is_unfinished());
         let after = if is_over { NextSlotState::Then(StepOutcome::Idle) } else { NextSlotState::GivenBack };
@@ -255,7 +260,7 @@ impl LeasedStep for LeasedConvergeRun<'_> {
     }
 
     /// Records nothing: the run is stored after each act, and reports its own end.
-    async fn stopped(&self, _why: &StepStopReason) -> Result<(), StoreError> {
+    async fn record_stop(&self, _why: &StepStopReason) -> Result<(), StoreError> {
         Ok(())
     }
 }

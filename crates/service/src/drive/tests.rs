@@ -16,7 +16,7 @@ const TOKEN: FencingToken = FencingToken(7);
 const LEAD: TimeSpan = TimeSpan(100);
 
 fn told(ended: Result<NextSlotState, &StepStopReason>) -> [Option<SlotCommand>; 2] {
-    [LeaseSuccessor::Server, LeaseSuccessor::Nobody].map(|heir| command(TOKEN, ended, LEAD, heir))
+    [LeaseSuccessor::Server, LeaseSuccessor::Nobody].map(|heir| end_command(TOKEN, ended, LEAD, heir))
 }
 
 fn finish(then: StepOutcome) -> Option<SlotCommand> {
@@ -78,7 +78,7 @@ impl<E: Fn() -> Option<Result<NextSlotState, StepStopReason>> + Sync> LeasedStep
         }
     }
 
-    async fn stopped(&self, why: &StepStopReason) -> Result<(), StoreError> {
+    async fn record_stop(&self, why: &StepStopReason) -> Result<(), StoreError> {
         self.recorded.lock().unwrap().push(why.to_string());
         (self.record)()
     }
@@ -109,7 +109,7 @@ impl Scene {
     }
 
     async fn slot(&self) -> Slot {
-        self.store.load(std::slice::from_ref(&self.key)).await.unwrap().remove(0)
+        self.store.load_slots(std::slice::from_ref(&self.key)).await.unwrap().remove(0)
     }
 
     /// Drives a lease for a step that ends like this. Returns the end of the lease, and what was recorded.
@@ -159,7 +159,7 @@ async fn whoever_is_told_to_stop_records_that_and_gives_the_lease_back_whatever_
 async fn a_lease_that_somebody_else_ended_stops_its_step_and_nothing_is_recorded() {
     let scene = Scene::new();
     let lease = scene.lease().await;
-    step(&*scene.store, &scene.key, SlotCommand::HandBack(lease.token), &scene.limits).await.unwrap();
+    take_step(&*scene.store, &scene.key, SlotCommand::HandBack(lease.token), &scene.limits).await.unwrap();
     let next = scene.lease().await;
     let (ended, recorded) = scene.driven(&lease, std::future::pending(), no_end, || Ok(())).await;
     assert!(matches!(ended, Ok(Err(StepStopReason::Lost))) && recorded.is_empty(), "{ended:?} {recorded:?}");
@@ -170,7 +170,7 @@ async fn a_lease_that_somebody_else_ended_stops_its_step_and_nothing_is_recorded
 async fn a_heartbeat_that_comes_after_the_end_of_its_lease_takes_nothing_for_lost() {
     let scene = Scene::new();
     let lease = scene.lease().await;
-    step(&*scene.store, &scene.key, SlotCommand::Finish(lease.token, StepOutcome::Idle), &scene.limits)
+    take_step(&*scene.store, &scene.key, SlotCommand::Finish(lease.token, StepOutcome::Idle), &scene.limits)
         .await
         .unwrap();
     let often = Duration::from_millis(1);
@@ -182,9 +182,9 @@ async fn a_heartbeat_that_comes_after_the_end_of_its_lease_takes_nothing_for_los
     };
     let (ending, at_work) = (beats(true), beats(false));
     tokio::select! {
-        () = ending.lost(often) => panic!("it has ended as it should"),
+        () = ending.wait_for_loss(often) => panic!("it has ended as it should"),
         // The lease is lost before its end, which takes as many heartbeats.
-        () = async { for _ in 0..9 { at_work.lost(often).await; } } => {}
+        () = async { for _ in 0..9 { at_work.wait_for_loss(often).await; } } => {}
     }
 }
 
@@ -215,7 +215,7 @@ async fn a_step_that_holds_up_its_thread_holds_up_no_heartbeat() {
 async fn a_step_whose_lease_is_lost_at_its_end_has_come_to_it_all_the_same() {
     let scene = Scene::new();
     let lease = scene.lease().await;
-    step(&*scene.store, &scene.key, SlotCommand::HandBack(lease.token), &scene.limits).await.unwrap();
+    take_step(&*scene.store, &scene.key, SlotCommand::HandBack(lease.token), &scene.limits).await.unwrap();
     let next = scene.lease().await;
     let ends = || Some(Ok(NextSlotState::Then(StepOutcome::Idle)));
     let (ended, _) = scene.driven(&lease, std::future::pending(), ends, || Ok(())).await;

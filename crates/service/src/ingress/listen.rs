@@ -39,7 +39,7 @@ use tower::Service as _;
 
 use super::IngressRoutes;
 use super::bounds::ConnectionLimits;
-use super::rate::network;
+use super::rate::source_network;
 
 /// Largest number of headers of a request.
 pub const MAX_HEADERS: usize = 64;
@@ -128,7 +128,7 @@ async fn serve(
         };
         // The semaphore is never closed.
         let Some((stream, place)) = accepted else { break };
-        open.spawn(connection(stream, place, router.clone(), bounds.clone(), stop.clone()));
+        open.spawn(serve_connection(stream, place, router.clone(), bounds.clone(), stop.clone()));
         while open.try_join_next().is_some() {}
     }
     drop(listener);
@@ -160,13 +160,13 @@ impl ConnectionQuota {
 
     /// Takes a place for a connection from this source. Returns the permit as an error if the source has too
     /// many places already.
-    fn place(
+    fn try_reserve(
         &self,
         peer: IpAddr,
         permit: OwnedSemaphorePermit,
     ) -> Result<ConnectionPermit, OwnedSemaphorePermit> {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        let from = taken.entry(network(peer)).or_default();
+        let from = taken.entry(source_network(peer)).or_default();
         if *from >= self.each && !self.trusted.iter().any(|net| net.contains(&peer)) {
             return Err(permit);
         }
@@ -178,7 +178,7 @@ impl ConnectionQuota {
 impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Entry::Occupied(mut from) = taken.entry(network(self.peer)) {
+        if let Entry::Occupied(mut from) = taken.entry(source_network(self.peer)) {
             *from.get_mut() -= 1;
             if *from.get() == 0 {
                 from.remove();
@@ -191,7 +191,7 @@ async fn accept(listener: &TcpListener, room: &ConnectionQuota) -> Option<(TcpSt
     let mut permit = room.all.clone().acquire_owned().await.ok()?;
     loop {
         match listener.accept().await {
-            Ok((stream, peer)) => match room.place(peer.ip().to_canonical(), permit) {
+            Ok((stream, peer)) => match room.try_reserve(peer.ip().to_canonical(), permit) {
                 Ok(place) => return Some((stream, place)),
                 Err(unused) => {
                     tracing::debug!(%peer, "connection closed: half of all are from there");
@@ -208,7 +208,7 @@ async fn accept(listener: &TcpListener, room: &ConnectionQuota) -> Option<(TcpSt
     }
 }
 
-async fn connection(
+async fn serve_connection(
     stream: TcpStream,
     place: ConnectionPermit,
     router: Router,

@@ -56,7 +56,7 @@ impl RateLimiter {
     pub(super) fn take(&self, source: IpAddr, now: Instant) -> Result<(), RateLimitExceeded> {
         let Some(interval) = self.interval else { return Ok(()) };
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-        let bucket = table.bucket(network(source), now);
+        let bucket = table.bucket(source_network(source), now);
         let full_at = bucket.full_at.max(now) + interval;
         let wait = full_at.saturating_duration_since(now + BURST.max(interval));
         if wait.is_zero() {
@@ -75,14 +75,14 @@ impl BucketTable {
     fn bucket(&mut self, source: IpAddr, now: Instant) -> &mut RateBucket {
         let known = self.buckets.contains_key(&source);
         if !known && self.buckets.len() >= SOURCES {
-            self.sweep(now);
+            self.remove_full_buckets(now);
         }
         let key = if known || self.buckets.len() < SOURCES { source } else { OTHERS };
         self.buckets.entry(key).or_insert(RateBucket { full_at: now, told: None })
     }
 
     /// Removes full buckets: a new bucket is full as well.
-    fn sweep(&mut self, now: Instant) {
+    fn remove_full_buckets(&mut self, now: Instant) {
         if self.swept.is_none_or(|swept| now.duration_since(swept) >= EVERY) {
             self.swept = Some(now);
             self.buckets.retain(|_, bucket| bucket.full_at > now);
@@ -92,7 +92,7 @@ impl BucketTable {
 
 /// Returns the key of a source. A client with one IPv6 address usually has the whole /64 network, so that
 /// counts as one source.
-pub(super) fn network(source: IpAddr) -> IpAddr {
+pub(super) fn source_network(source: IpAddr) -> IpAddr {
     match source {
         IpAddr::V4(_) => source,
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),

@@ -53,7 +53,7 @@ pub(super) enum DeliveryRefusal {
 
 impl DeliveryRefusal {
     /// Returns the status, the word in the response, and the seconds after which to retry.
-    fn form(&self) -> (StatusCode, &'static str, Option<u64>) {
+    fn response_parts(&self) -> (StatusCode, &'static str, Option<u64>) {
         let later = Some(RETRY_SECONDS);
         match self {
             Self::Limited { seconds } => (StatusCode::TOO_MANY_REQUESTS, "rate_limited", Some(*seconds)),
@@ -96,7 +96,7 @@ impl DeliveryRefusal {
     }
 
     /// Returns the label of `truing_webhooks_total`.
-    pub(super) fn result(&self) -> &'static str {
+    pub(super) fn metric_label(&self) -> &'static str {
         match self {
             Self::Limited { .. } => "rate_limited",
             Self::UnknownForge(_) => "unknown_forge",
@@ -117,8 +117,8 @@ impl DeliveryRefusal {
 
     /// Makes the response. It names the fields of a delivery that cannot be parsed, because the sender has a
     /// valid signature.
-    pub(super) fn answer(&self) -> Response {
-        let (status, word, retry) = self.form();
+    pub(super) fn to_response(&self) -> Response {
+        let (status, word, retry) = self.response_parts();
         let body = match self {
             Self::Bad(bad) => json!({ "error": word, "message": bad.to_string() }),
             Self::Limited { .. }

@@ -24,7 +24,7 @@ struct RefusalSample {
 impl RefusalSampler {
     /// Returns `Some` if this refusal is to be logged, with the number of its kind that were left out before
     /// it.
-    pub(super) fn tell(&self, kind: &'static str, now: Instant) -> Option<u64> {
+    pub(super) fn sample_refusal(&self, kind: &'static str, now: Instant) -> Option<u64> {
         let mut kinds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let known = kinds.entry(kind).or_insert(RefusalSample { since: now, told: 0, left_out: 0 });
         if now.duration_since(known.since) >= SPAN {
@@ -46,11 +46,11 @@ mod tests {
     #[test]
     fn few_of_a_kind_are_told_and_the_next_says_how_many_were_left_out() {
         let (sampled, start) = (RefusalSampler::default(), Instant::now());
-        let told = (0..1000).filter(|_| sampled.tell("unauthorized", start).is_some()).count();
+        let told = (0..1000).filter(|_| sampled.sample_refusal("unauthorized", start).is_some()).count();
         assert_eq!(told, 20);
-        assert_eq!(sampled.tell("too_large", start), Some(0), "another kind");
-        assert_eq!(sampled.tell("unauthorized", start + Duration::from_secs(9)), None);
-        assert_eq!(sampled.tell("unauthorized", start + SPAN), Some(981));
-        assert_eq!(sampled.tell("unauthorized", start + SPAN), Some(0));
+        assert_eq!(sampled.sample_refusal("too_large", start), Some(0), "another kind");
+        assert_eq!(sampled.sample_refusal("unauthorized", start + Duration::from_secs(9)), None);
+        assert_eq!(sampled.sample_refusal("unauthorized", start + SPAN), Some(981));
+        assert_eq!(sampled.sample_refusal("unauthorized", start + SPAN), Some(0));
     }
 }

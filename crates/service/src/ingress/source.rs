@@ -13,7 +13,7 @@ const FORWARDED: &str = "forwarded";
 ///
 /// A request with both headers counts for the proxy itself. A proxy maintains only one of them, and the
 /// client may have written the other.
-pub(super) fn source(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
+pub(super) fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     let is_trusted = |address: IpAddr| trusted.iter().any(|net| net.contains(&address));
     let mut source = peer.to_canonical();
     if !is_trusted(source) {
@@ -39,7 +39,7 @@ pub(super) fn source(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Ip
 fn hops(headers: &HeaderMap, name: &str, of: fn(&str) -> Option<&str>) -> Vec<Option<IpAddr>> {
     let values = headers.get_all(name).iter();
     let lists = values.map(|value: &HeaderValue| value.to_str().unwrap_or_default());
-    lists.flat_map(|list| list.split(',')).map(|hop| address(of(hop.trim())?)).collect()
+    lists.flat_map(|list| list.split(',')).map(|hop| parse_address(of(hop.trim())?)).collect()
 }
 
 /// Returns the `for` of one element of `Forwarded` (RFC 7239).
@@ -50,7 +50,7 @@ fn forwarded_for(element: &str) -> Option<&str> {
 }
 
 /// Parses an address with or without a port, an IPv6 address with or without brackets.
-fn address(text: &str) -> Option<IpAddr> {
+fn parse_address(text: &str) -> Option<IpAddr> {
     let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
     let address = bare.parse::<IpAddr>().or_else(|_| text.parse::<SocketAddr>().map(|socket| socket.ip()));
     address.ok().map(|address| address.to_canonical())
@@ -66,7 +66,7 @@ mod tests {
         for (name, value) in headers {
             map.append(*name, value.parse().unwrap());
         }
-        source(peer.parse().unwrap(), &map, &trusted).to_string()
+        client_address(peer.parse().unwrap(), &map, &trusted).to_string()
     }
 
     #[test]

@@ -36,14 +36,14 @@ impl OwnToolServer {
     /// of another forge. Calls to the forge carry `review` as their id.
     pub fn of_review(&self, forge: &str, repository: &str, review: &str) -> Option<McpServer> {
         let (own, repository, review) = (self.clone(), repository.to_owned(), review.to_owned());
-        let make = move || Self::made(own.clone(), repository.clone(), review.clone());
+        let make = move || Self::build_tools(own.clone(), repository.clone(), review.clone());
         (self.forge == forge).then(|| McpServer {
             way: ServerTransport::Within(InProcessServer::new(make)),
             ..self.server.clone()
         })
     }
 
-    async fn made(self, repository: String, review: String) -> Option<RepositoryTools> {
+    async fn build_tools(self, repository: String, review: String) -> Option<RepositoryTools> {
         let git = match Git::new(self.git.clone()).await {
             Ok(git) => git,
             Err(error) => {
@@ -84,10 +84,10 @@ impl Toolset for RepositoryTools {
 
     async fn call(&self, name: &str, input: Value) -> ToolCallResult {
         if !self.tools().iter().any(|offer| offer.name == name) {
-            return ToolCallResult::failed(format!("there is no tool `{name}` in a review"));
+            return ToolCallResult::from_error(format!("there is no tool `{name}` in a review"));
         }
         if input.get(REPOSITORY).is_some() {
-            return ToolCallResult::failed(
+            return ToolCallResult::from_error(
                 "a review looks at its own repository alone: leave `repository` out",
             );
         }

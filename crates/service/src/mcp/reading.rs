@@ -10,11 +10,11 @@ use truing_diff::parse;
 use truing_forge::ForgeServer as _;
 use truing_forge::remote::RemotePurpose;
 use truing_loops::checkout;
-use truing_loops::checkout::changed;
+use truing_loops::checkout::load_change;
 use truing_loops::fetch;
 use truing_loops::reading::ReviewedChange;
 
-use super::{ForgeTools, PullRequestTarget, ToolError, input};
+use super::{ForgeTools, PullRequestTarget, ToolError, parse_input};
 
 /// Most bytes of a diff in one answer.
 const MAX_DIFF: usize = 400_000;
@@ -50,7 +50,7 @@ struct DiffInput {
 
 impl ForgeTools {
     pub(super) async fn current_repo(&self, given: Value) -> Result<Value, ToolError> {
-        let EmptyInput {} = input(given)?;
+        let EmptyInput {} = parse_input(given)?;
         let Some(here) = &self.forge.here else {
             return Err(ToolError(format!(
                 "the server was not started in a clone of a repository of forge {}: name the repository in each call",
@@ -66,8 +66,8 @@ impl ForgeTools {
     }
 
     pub(super) async fn list_pull_requests(&self, given: Value) -> Result<Value, ToolError> {
-        let ListPullsInput { repository, limit } = input(given)?;
-        let repository = self.repository(repository.as_deref())?;
+        let ListPullsInput { repository, limit } = parse_input(given)?;
+        let repository = self.resolve_repository(repository.as_deref())?;
         let most = limit.unwrap_or(LISTED).clamp(1, MAX_LISTED);
         let (pulls, complete) = self.server.pull_lines(repository, most).await?;
         let pulls = pulls.into_iter().map(|pull| {
@@ -83,9 +83,9 @@ impl ForgeTools {
     }
 
     pub(super) async fn get_pull_request(&self, given: Value) -> Result<Value, ToolError> {
-        let PullRequestInput { repository, number } = input(given)?;
-        let pull = self.pull(&PullRequestTarget { repository, number }).await?;
-        let now = self.client(&pull).now().await?;
+        let PullRequestInput { repository, number } = parse_input(given)?;
+        let pull = self.resolve_pull(&PullRequestTarget { repository, number }).await?;
+        let now = self.client(&pull).pull_details().await?;
         let state = match now.state {
             PullState::Open => "open",
             PullState::Draft => "draft",
@@ -103,11 +103,11 @@ impl ForgeTools {
     }
 
     pub(super) async fn get_pull_request_diff(&self, given: Value) -> Result<Value, ToolError> {
-        let DiffInput { repository, number, path } = input(given)?;
-        let pull = self.pull(&PullRequestTarget { repository, number }).await?;
-        let now = self.client(&pull).now().await?;
-        let change = self.change(&pull, &now).await?;
-        let (diff, left_out) = told(&change.diff, path.as_deref())?;
+        let DiffInput { repository, number, path } = parse_input(given)?;
+        let pull = self.resolve_pull(&PullRequestTarget { repository, number }).await?;
+        let now = self.client(&pull).pull_details().await?;
+        let change = self.load_change(&pull, &now).await?;
+        let (diff, left_out) = diff_excerpt(&change.diff, path.as_deref())?;
         Ok(json!({
             "repository": pull.1, "number": number, "base": change.base.as_str(), "head": now.head.sha.as_str(),
             "diff": diff, "left_out": left_out,
@@ -117,23 +117,24 @@ impl ForgeTools {
 
 impl ForgeTools {
     /// Computes the change of a pull request, from the commit where its branch left the base.
-    pub(super) async fn change(
+    pub(super) async fn load_change(
         &self,
         (id, name): &(PrId, String),
         now: &PullDetails,
     ) -> Result<ReviewedChange, ToolError> {
         let (head, base) = (&now.head.sha, &now.base);
-        let remote = self.server.remote(&id.repository, name, RemotePurpose::Fetch).await?;
-        let mirror = self.forge.git.mirror(&checkout::mirror(&self.forge.mirrors, id), &remote).await?;
+        let remote = self.server.resolve_remote(&id.repository, name, RemotePurpose::Fetch).await?;
+        let mirror =
+            self.forge.git.open_mirror(&checkout::mirror_path(&self.forge.mirrors, id), &remote).await?;
         let from = now.head.repository.as_ref();
         fetch::commits(&self.server, &mirror, head, from, slice::from_ref(base)).await?;
-        Ok(changed(&mirror, &PullRevision { head: head.clone(), base: base.clone() }).await?)
+        Ok(load_change(&mirror, &PullRevision { head: head.clone(), base: base.clone() }).await?)
     }
 }
 
 /// Returns as many whole files of a diff as fit into one answer, or one file alone, and the names of the
 /// others.
-fn told(diff: &[u8], path: Option<&str>) -> Result<(String, Vec<String>), ToolError> {
+fn diff_excerpt(diff: &[u8], path: Option<&str>) -> Result<(String, Vec<String>), ToolError> {
     let (mut text, mut left_out, mut is_there) = (String::new(), Vec::new(), false);
     for section in sections(diff) {
         let Some(file) = parse(section).files.into_iter().next() else { continue };
@@ -187,11 +188,11 @@ mod tests {
     fn a_diff_is_told_in_whole_files_and_the_others_are_named() {
         let (small, large, last) = (file("a", 2), file("b", MAX_DIFF / 20 + 1), file("c d", 1));
         let diff = format!("{small}{large}{last}");
-        let (text, left_out) = told(diff.as_bytes(), None).ok().unwrap();
+        let (text, left_out) = diff_excerpt(diff.as_bytes(), None).ok().unwrap();
         assert_eq!((text, left_out), (format!("{small}{last}"), vec!["b".to_owned()]));
-        assert_eq!(told(diff.as_bytes(), Some("c d")).ok().unwrap(), (last, vec![]));
-        assert!(told(diff.as_bytes(), Some("b")).err().unwrap().0.contains("`b` alone"));
-        assert!(told(diff.as_bytes(), Some("e")).err().unwrap().0.contains("no file `e`"));
-        assert_eq!(told(b"", None).ok().unwrap(), (String::new(), vec![]));
+        assert_eq!(diff_excerpt(diff.as_bytes(), Some("c d")).ok().unwrap(), (last, vec![]));
+        assert!(diff_excerpt(diff.as_bytes(), Some("b")).err().unwrap().0.contains("`b` alone"));
+        assert!(diff_excerpt(diff.as_bytes(), Some("e")).err().unwrap().0.contains("no file `e`"));
+        assert_eq!(diff_excerpt(b"", None).ok().unwrap(), (String::new(), vec![]));
     }
 }

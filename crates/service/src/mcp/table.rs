@@ -39,12 +39,12 @@ impl ForgeTool {
     ];
 
     /// Finds the tool of this name.
-    pub(super) fn named(forge: &ForgeCapability, name: &str) -> Option<Self> {
+    pub(super) fn from_name(forge: &ForgeCapability, name: &str) -> Option<Self> {
         let name = name.strip_prefix(forge.tool_prefix)?;
-        Self::ALL.into_iter().find(|tool| tool.word() == name)
+        Self::ALL.into_iter().find(|tool| tool.base_name() == name)
     }
 
-    fn word(self) -> &'static str {
+    fn base_name(self) -> &'static str {
         match self {
             Self::CurrentRepo => "current_repo",
             Self::ListPullRequests => "list_pull_requests",
@@ -56,8 +56,8 @@ impl ForgeTool {
     }
 
     /// Describes the tool for clients.
-    pub(super) fn offer(self, forge: &ForgeCapability) -> McpTool {
-        let (title, description) = self.words();
+    pub(super) fn definition(self, forge: &ForgeCapability) -> McpTool {
+        let (title, description) = self.title_and_description();
         let apart = match (self, forge.upserts) {
             (Self::UpsertInlineComment, UpsertRule::ByText) => BY_TEXT,
             (Self::UpsertInlineComment, UpsertRule::ByPlace)
@@ -78,7 +78,7 @@ impl ForgeTool {
             Self::CommentPullRequest | Self::UpsertInlineComment => COMMENTS,
         };
         McpTool {
-            name: format!("{prefix}{}", self.word()),
+            name: format!("{prefix}{}", self.base_name()),
             title: format!("{forge}: {title}"),
             description: format!("{description}{apart}"),
             input_schema: self.input(),
@@ -88,7 +88,7 @@ impl ForgeTool {
     }
 
     /// Returns the title for people and the description for a model.
-    fn words(self) -> (&'static str, &'static str) {
+    fn title_and_description(self) -> (&'static str, &'static str) {
         match self {
             Self::CurrentRepo => (
                 "current repository",

@@ -15,14 +15,14 @@ use truing_core::id::{CommentId, PrId, Sha, Topic};
 use truing_core::markdown;
 use truing_core::port::{Clock as _, EffectOwner, ForgeRead as _};
 use truing_core::publish::Producer;
-use truing_diff::{RepoPath, anchor, parse};
+use truing_diff::{RepoPath, find_anchor, parse};
 use truing_forge::ForgeServer as _;
 use truing_forge::capability::UpsertRule;
 use truing_forge::effects::{EffectError, EffectExecutor};
 
-use super::{ForgeTools, PullRequestTarget, ToolError, answer, input};
+use super::{ForgeTools, PullRequestTarget, ToolError, parse_input, serialize_answer};
 use truing_loops::machine::SystemClock;
-use truing_loops::redact;
+use truing_loops::redact_secrets;
 use truing_loops::telemetry;
 
 /// Number of times that one call waits until the forge is sure to show an earlier write.
@@ -104,9 +104,9 @@ struct PostedComment<'a> {
 
 impl ForgeTools {
     pub(super) async fn comment_pull_request(&self, given: Value) -> Result<Value, ToolError> {
-        let given: CommentInput = input(given)?;
-        let body = text(&given.body)?;
-        let key = checked(given.key.as_deref())?;
+        let given: CommentInput = parse_input(given)?;
+        let body = sanitize_body(&given.body)?;
+        let key = validate_key(given.key.as_deref())?;
         let wanted = PullRequestTarget { repository: given.repository, number: given.number };
         let Some(path) = given.path else {
             if given.line.or(given.start_line).is_some() || given.side.is_some() || given.commit.is_some() {
@@ -118,8 +118,8 @@ impl ForgeTools {
                 Some(key) => topic("comment", &["key", key]),
                 None => topic("comment", &["text", &body]),
             };
-            let pull = self.pull(&wanted).await?;
-            return self.put(PendingComment { pull, topic, body, lines: None }).await;
+            let pull = self.resolve_pull(&wanted).await?;
+            return self.post_comment(PendingComment { pull, topic, body, lines: None }).await;
         };
         let line =
             given.line.ok_or_else(|| ToolError("`path` without `line`: name the line, too".to_owned()))?;
@@ -131,9 +131,9 @@ impl ForgeTools {
 
     pub(super) async fn upsert_inline_comment(&self, given: Value) -> Result<Value, ToolError> {
         let InlineCommentInput { repository, number, path, line, start_line, side, body, key, commit } =
-            input(given)?;
-        let body = text(&body)?;
-        let apart = match (checked(key.as_deref())?, self.server.capability().upserts) {
+            parse_input(given)?;
+        let body = sanitize_body(&body)?;
+        let apart = match (validate_key(key.as_deref())?, self.server.capability().upserts) {
             (Some(key), _) => CommentDistinction::Key(key.to_owned()),
             (None, UpsertRule::ByPlace) => CommentDistinction::Key(String::new()),
             (None, UpsertRule::ByText) => CommentDistinction::Text,
@@ -150,28 +150,30 @@ impl ForgeTools {
         body: String,
         apart: CommentDistinction,
     ) -> Result<Value, ToolError> {
-        let pull = self.pull(wanted).await?;
-        let now = self.client(&pull).now().await?;
+        let pull = self.resolve_pull(wanted).await?;
+        let now = self.client(&pull).pull_details().await?;
         let head = now.head.sha.clone();
         if on.commit.is_some_and(|commit| commit != head.as_str()) {
             return Err(ToolError(format!(
                 "the head has moved on, to {head}: read the diff again, and count the lines there"
             )));
         }
-        let change = self.change(&pull, &now).await?;
-        let place = placed(&change.diff, &on.path, on.side, on.lines.0, on.lines.1)?;
+        let change = self.load_change(&pull, &now).await?;
+        let place = locate_lines(&change.diff, &on.path, on.side, on.lines.0, on.lines.1)?;
         let CodeLocation { path, side, start_line, end_line } = &place;
         let (path, side) = (path.to_string(), format!("{side:?}"));
         let (start, end) = (start_line.to_string(), end_line.to_string());
         let topic = match &apart {
             CommentDistinction::Key(key) => topic("line", &[&path, &side, &start, &end, key]),
-            CommentDistinction::Text => topic("text", &[&path, &side, &start, &end, &normalised(&body)]),
+            CommentDistinction::Text => {
+                topic("text", &[&path, &side, &start, &end, &normalize_whitespace(&body)])
+            }
         };
-        self.put(PendingComment { pull, topic, body, lines: Some((head, place)) }).await
+        self.post_comment(PendingComment { pull, topic, body, lines: Some((head, place)) }).await
     }
 
     /// Ensures that a comment exists, once.
-    async fn put(&self, wish: PendingComment) -> Result<Value, ToolError> {
+    async fn post_comment(&self, wish: PendingComment) -> Result<Value, ToolError> {
         let gate = self.gate(&wish.pull);
         let client = self.client(&wish.pull);
         let most = client.longest_body();
@@ -198,13 +200,13 @@ impl ForgeTools {
         // write.
         for _ in 0..WAITS {
             let Err(EffectError::Settling { until, .. }) = &performed else { break };
-            let wait = (*until - SystemClock.now()).0.clamp(0, client.bounds().settle.0);
+            let wait = (*until - SystemClock.now()).0.clamp(0, client.publish_limits().settle.0);
             tokio::time::sleep(Duration::from_millis(u64::try_from(wait).unwrap_or_default())).await;
             performed = effects.perform(&effect).await;
         }
         let performed = performed?;
         let comment = performed.comment();
-        answer(&PostedComment { repository: &wish.pull.1, number: wish.pull.0.number, comment })
+        serialize_answer(&PostedComment { repository: &wish.pull.1, number: wish.pull.0.number, comment })
     }
 }
 
@@ -213,29 +215,29 @@ impl From<EffectError> for ToolError {
         match error {
             EffectError::Halted(halt) => halt.reason.into(),
             EffectError::Refused(error) => error.into(),
-            EffectError::Unanswered { error, .. } => unsure(&error.to_string()),
+            EffectError::Unanswered { error, .. } => uncertain_error(&error.to_string()),
             error @ EffectError::Settling { .. } => {
                 Self(format!("{error}. Call this again with the same input in a while: it is posted once"))
             }
-            EffectError::Store(error) => unsure(&error.to_string()),
+            EffectError::Store(error) => uncertain_error(&error.to_string()),
             EffectError::Git(error) => error.into(),
         }
     }
 }
 
-fn unsure(why: &str) -> ToolError {
+fn uncertain_error(why: &str) -> ToolError {
     ToolError(format!(
         "{why}; the comment may be there all the same. Call this again with the same input: it is posted once"
     ))
 }
 
 /// Cleans the text of a comment: secrets are redacted, and its Markdown has no effects.
-fn text(body: &str) -> Result<String, ToolError> {
+fn sanitize_body(body: &str) -> Result<String, ToolError> {
     let long = body.chars().count();
     if long > MAX_BODY {
         return Err(ToolError(format!("`body` has {long} characters, and may have {MAX_BODY}: shorten it")));
     }
-    let text = markdown::block(&redact(body));
+    let text = markdown::sanitize_markdown(&redact_secrets(body));
     if text.trim().is_empty() {
         Err(ToolError("`body` is empty: say something".to_owned()))
     } else {
@@ -244,11 +246,11 @@ fn text(body: &str) -> Result<String, ToolError> {
 }
 
 /// Normalises white space, so that texts which differ in it alone are equal.
-fn normalised(text: &str) -> String {
+fn normalize_whitespace(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-fn checked(key: Option<&str>) -> Result<Option<&str>, ToolError> {
+fn validate_key(key: Option<&str>) -> Result<Option<&str>, ToolError> {
     match key {
         Some(key) if key.is_empty() || key.chars().count() > MAX_KEY => {
             Err(ToolError(format!("`key` has to have 1 to {MAX_KEY} characters")))
@@ -270,7 +272,7 @@ fn topic(kind: &str, parts: &[&str]) -> Topic {
 }
 
 /// Finds the lines in the diff. The forge would not give its reason for refusing others.
-fn placed(
+fn locate_lines(
     diff: &[u8],
     path: &str,
     side: CommentSide,
@@ -281,7 +283,7 @@ fn placed(
         CommentSide::New => DiffSide::New,
         CommentSide::Old => DiffSide::Old,
     };
-    let found = anchor(&parse(diff).files, &RepoPath::from(path), side, start, end);
+    let found = find_anchor(&parse(diff).files, &RepoPath::from(path), side, start, end);
     match (found.kind, found.reason) {
         (AnchorKind::Inline, None) => Ok(CodeLocation {
             path: found.path,

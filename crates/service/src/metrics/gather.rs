@@ -26,37 +26,37 @@ impl ServiceContext {
     #[truing_core::boxed_future]
     pub async fn scrape(&self, looked: UnixMillis) -> String {
         let (metrics, now) = (&self.metrics, self.clock.now());
-        let switch = tokio::time::timeout(STORE_TIME, self.switch()).await;
+        let switch = tokio::time::timeout(STORE_TIME, self.kill_switches()).await;
         // Without an answer in time the switch may be on.
-        let on = switch.map_or(true, |switches| switches.all.engaged().is_some());
+        let on = switch.map_or(true, |switches| switches.all.engagement().is_some());
         metrics.0.kill_switch.set(i64::from(on));
-        metrics.census().await;
-        metrics.forges(self.forges.servers());
-        metrics.sweeps(&self.swept.all(), now);
+        metrics.update_store_metrics().await;
+        metrics.record_call_quotas(self.forges.servers());
+        metrics.record_sweeps(&self.swept.swept_repositories(), now);
         let asked = self.forges.servers().keys().filter_map(|name| Some((name, self.swept.health(name)?)));
-        asked.for_each(|(name, health)| metrics.health(name, health));
+        asked.for_each(|(name, health)| metrics.record_forge_health(name, health));
         metrics.0.scheduler_age.set(seconds(now.0.saturating_sub(looked.0)));
         if let Some(agent) = &self.agent {
-            metrics.retried(agent.gateway.retries());
+            metrics.set_model_retries(agent.gateway.retry_count());
         }
-        metrics.process();
+        metrics.update_process_metrics();
         metrics.text()
     }
 }
 
 impl ServiceMetrics {
-    async fn census(&self) {
+    async fn update_store_metrics(&self) {
         let Some(store) = self.0.store.get() else { return };
         match tokio::time::timeout(STORE_TIME, store.census()).await {
             Ok(Ok(census)) => {
                 self.0.store_up.set(1);
-                self.count(census);
+                self.record_census(census);
             }
             Ok(Err(_)) | Err(_) => self.0.store_up.set(0),
         }
     }
 
-    pub(super) fn count(&self, census: StoreCensus) {
+    pub(super) fn record_census(&self, census: StoreCensus) {
         let StoreCensus { slots, oldest_due, untold, budgets, unreadable, bytes } = census;
         // The reset removes states that no slot is in any more.
         self.0.slots.reset();
@@ -68,11 +68,11 @@ impl ServiceMetrics {
             // An unreadable row may have any words, which must not become labels.
             let known = STATES.contains(&state.as_str());
             let words = if known { [state.as_str(), why.as_str()] } else { ["unreadable", ""] };
-            self.0.slots.with_label_values(&words).add(whole(count));
+            self.0.slots.with_label_values(&words).add(saturating_i64(count));
         }
-        self.0.dead_letters.set(whole(parked));
+        self.0.dead_letters.set(saturating_i64(parked));
         self.0.oldest_due.set(oldest_due.unwrap_or_default().as_secs_f64());
-        self.0.notices.set(whole(untold));
+        self.0.notices.set(saturating_i64(untold));
         // The loop includes levels without any spending yet.
         let kinds = [
             BudgetLevelKind::RepoDay,
@@ -86,20 +86,20 @@ impl ServiceMetrics {
             let ratio = Duration::from_millis(spent).as_secs_f64();
             self.0.budget.with_label_values(&[kind.as_str()]).set(ratio);
         }
-        self.0.unreadable.set(whole(unreadable));
-        self.0.store_bytes.set(whole(bytes));
+        self.0.unreadable.set(saturating_i64(unreadable));
+        self.0.store_bytes.set(saturating_i64(bytes));
     }
 
-    fn forges(&self, servers: &BTreeMap<String, AnyForgeServer>) {
+    fn record_call_quotas(&self, servers: &BTreeMap<String, AnyForgeServer>) {
         for (name, server) in servers {
             let Some(quota) = server.quota() else { continue };
-            self.0.calls_left.with_label_values(&[name]).set(whole(quota.remaining));
-            self.0.calls_limit.with_label_values(&[name]).set(whole(quota.limit));
+            self.0.calls_left.with_label_values(&[name]).set(saturating_i64(quota.remaining));
+            self.0.calls_limit.with_label_values(&[name]).set(saturating_i64(quota.limit));
         }
     }
 
     /// Reports one figure for each forge, because there may be thousands of repositories.
-    pub(super) fn sweeps(&self, swept: &[RepositorySweep], now: UnixMillis) {
+    pub(super) fn record_sweeps(&self, swept: &[RepositorySweep], now: UnixMillis) {
         let mut oldest: BTreeMap<&str, (i64, i64)> = BTreeMap::new();
         for RepositorySweep { forge, at, .. } in swept {
             let (age, count) = oldest.entry(forge).or_default();
@@ -115,11 +115,11 @@ impl ServiceMetrics {
         }
     }
 
-    pub(super) fn health(&self, forge: &str, health: ForgeHealth) {
+    pub(super) fn record_forge_health(&self, forge: &str, health: ForgeHealth) {
         self.0.forge_up.with_label_values(&[forge]).set(i64::from(health == ForgeHealth::Up));
     }
 
-    fn process(&self) {
+    fn update_process_metrics(&self) {
         let cpu = clock_gettime(ClockId::ProcessCPUTime);
         #[expect(clippy::cast_precision_loss, reason = "a counter of seconds")]
         let cpu = cpu.tv_sec as f64 + cpu.tv_nsec as f64 / 1e9;
@@ -139,6 +139,6 @@ fn seconds(ms: i64) -> f64 {
     Duration::from_millis(ms.unsigned_abs()).as_secs_f64()
 }
 
-fn whole(count: u64) -> i64 {
+fn saturating_i64(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }

@@ -19,7 +19,7 @@ use crate::sweep::{ForgeHealth, RepositorySweep};
 /// Makes metrics in which each one has a value.
 fn told() -> (ServiceMetrics, String) {
     let metrics = ServiceMetrics::new().unwrap();
-    metrics.count(StoreCensus {
+    metrics.record_census(StoreCensus {
         slots: vec![("held".into(), "parked".into(), 2), ("waiting".into(), "backoff".into(), 3)],
         oldest_due: Some(Duration::from_millis(1500)),
         untold: 4,
@@ -34,18 +34,18 @@ fn told() -> (ServiceMetrics, String) {
         period: None,
         open: 1,
     };
-    metrics.health("hub", ForgeHealth::Refused);
-    metrics.sweeps(&[swept("a/b", 4_000), swept("a/c", 9_000)], UnixMillis(10_000));
+    metrics.record_forge_health("hub", ForgeHealth::Refused);
+    metrics.record_sweeps(&[swept("a/b", 4_000), swept("a/c", 9_000)], UnixMillis(10_000));
     metrics.attempt_failed(LoopKind::Converge, "the forge refuses access", true);
     metrics.run_cost(LoopKind::Sync, MicroUsd(500_000), 2);
     metrics.run_cost(LoopKind::Sync, MicroUsd(0), 1);
     metrics.run_ended("review", OutcomeKind::Reviewed.as_str());
     metrics.run_took(Duration::from_secs(2));
-    metrics.reviewed(&by_a_model());
-    metrics.reviewed(&by_a_model().without_cost());
-    metrics.retried(3);
-    metrics.retried(5);
-    metrics.webhook("accepted", Duration::from_millis(3));
+    metrics.count_review(&by_a_model());
+    metrics.count_review(&by_a_model().without_cost());
+    metrics.set_model_retries(3);
+    metrics.set_model_retries(5);
+    metrics.record_webhook("accepted", Duration::from_millis(3));
     metrics.0.calls_left.with_label_values(&["hub"]).set(9);
     metrics.0.calls_limit.with_label_values(&["hub"]).set(10);
     let text = metrics.text();
@@ -68,7 +68,8 @@ fn by_a_model() -> ReviewRecord {
         ReviewDetail { tools, ..ReviewDetail::new(None, Sha::parse(&"b".repeat(40)).unwrap(), outcome) };
     let did = ModelReviewDetail { tokens, denials, ends, servers_failed, ..ModelReviewDetail::default() };
     let asked = ModelReview { turns: 1, cost: MicroUsd(250_000), did, ..ModelReview::default() };
-    ReviewRecord::begin(RunId::new("r"), SlotKey::new("pr/hub/1/1"), detail, UnixMillis(0)).asked(Some(asked))
+    ReviewRecord::new(RunId::new("r"), SlotKey::new("pr/hub/1/1"), detail, UnixMillis(0))
+        .with_model_review(Some(asked))
 }
 
 #[test]
@@ -149,9 +150,9 @@ fn figures_are_told_as_they_are() {
         period: None,
         open: 1,
     };
-    metrics.sweeps(&[swept], UnixMillis(2_000));
+    metrics.record_sweeps(&[swept], UnixMillis(2_000));
     assert!(metrics.text().contains("truing_sweep_age_seconds{forge=\"hub\"} 7\n"), "{text}");
-    metrics.count(StoreCensus::default());
+    metrics.record_census(StoreCensus::default());
     let text = metrics.text();
     assert!(!text.contains("truing_slots{"), "nothing is told of a state without slots:\n{text}");
     assert!(text.contains("truing_dead_letters 0\n") && text.contains("truing_oldest_due_seconds 0\n"));

@@ -5,10 +5,10 @@ use std::time::Duration;
 use lettre::message::{Mailbox, Mailboxes};
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
 use truing_config::secret::SecretText;
-use truing_core::line::clean;
+use truing_core::line::clean_line;
 use truing_core::loopback::is_loopback;
 use truing_core::port::PendingNotice;
-use truing_loops::text::instant;
+use truing_loops::text::format_instant;
 use url::Url;
 
 use super::SinkError;
@@ -48,7 +48,7 @@ impl MailSink {
         if to.iter().next().is_none() {
             return Err("must name recipients: `?to=oncall@example.org`".into());
         }
-        let user = addressed(url.username()).unwrap_or_else(|| format!("truing@{host}"));
+        let user = address_from_user(url.username()).unwrap_or_else(|| format!("truing@{host}"));
         let from = from.unwrap_or(user).parse::<Mailbox>();
         let from = from.map_err(|error| format!("needs a right `from`: {error}"))?;
         if let Some(password) = password
@@ -72,11 +72,11 @@ impl MailSink {
     pub(super) async fn send(&self, notice: &PendingNotice) -> Result<(), SinkError> {
         let mut message = Message::builder()
             .from(self.from.clone())
-            .subject(clean(&format!("Truing: {}", notice.text), MAX_SUBJECT));
+            .subject(clean_line(&format!("Truing: {}", notice.text), MAX_SUBJECT));
         for to in self.to.iter() {
             message = message.to(to.clone());
         }
-        let body = format!("{}\n\n{}\n", notice.text, instant(notice.created));
+        let body = format!("{}\n\n{}\n", notice.text, format_instant(notice.created));
         let message =
             message.body(body).map_err(|error| SinkError { what: error.to_string(), refused: true })?;
         match self.transport.send(message).await {
@@ -87,7 +87,7 @@ impl MailSink {
 }
 
 /// Returns a user name that is an address, decoded from its form in a URL; none if it is no address.
-fn addressed(user: &str) -> Option<String> {
+fn address_from_user(user: &str) -> Option<String> {
     let plain = user.replace("%40", "@");
     plain.contains('@').then_some(plain)
 }

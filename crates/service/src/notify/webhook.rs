@@ -4,7 +4,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, StatusCode, Url};
 use truing_config::secret::SecretText;
 use truing_core::port::PendingNotice;
-use truing_loops::text::instant;
+use truing_loops::text::format_instant;
 
 use super::SinkError;
 
@@ -37,7 +37,7 @@ impl WebhookSink {
     }
 
     pub(super) async fn send(&self, notice: &PendingNotice) -> Result<(), SinkError> {
-        let text = format!("Truing: {} ({})", escaped(&notice.text), instant(notice.created));
+        let text = format!("Truing: {} ({})", escape_markup(&notice.text), format_instant(notice.created));
         let post = self.client.post(self.url.expose()).json(&serde_json::json!({ "text": text }));
         let answer = post
             .send()
@@ -55,7 +55,7 @@ impl WebhookSink {
 
 /// Escapes the three characters with a meaning in such texts, so that a pull request's name cannot notify a
 /// whole channel.
-fn escaped(text: &str) -> String {
+fn escape_markup(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
@@ -76,6 +76,6 @@ mod tests {
 
     #[test]
     fn a_text_cannot_call_a_channel() {
-        assert_eq!(escaped("a <!channel> & b"), "a &lt;!channel&gt; &amp; b");
+        assert_eq!(escape_markup("a <!channel> & b"), "a &lt;!channel&gt; &amp; b");
     }
 }

@@ -4,7 +4,7 @@
 const ID_CHARS: usize = 7;
 
 /// Replaces ids, digests, instants and long numbers in a reason by `#`.
-pub(super) fn alike(reason: &str) -> String {
+pub(super) fn normalize_reason(reason: &str) -> String {
     let words = reason.split_inclusive(char::is_whitespace);
     words
         .map(|word| if is_instant(word) || is_uuid(word) { "# ".to_owned() } else { without_ids(word) })
@@ -34,23 +34,23 @@ fn is_id(part: &str) -> bool {
 
 /// Returns true for an instant such as `2026-11-22T18:00:00Z`, with or without punctuation around it.
 fn is_instant(word: &str) -> bool {
-    bare(word).parse::<jiff::Timestamp>().is_ok()
+    trim_punctuation(word).parse::<jiff::Timestamp>().is_ok()
 }
 
 /// Returns true for a run's id: parts of 8, 4, 4, 4 and 12 hexadecimal digits.
 fn is_uuid(word: &str) -> bool {
-    let word = bare(word);
+    let word = trim_punctuation(word);
     word.split('-').map(str::len).eq([8, 4, 4, 4, 12])
         && word.chars().all(|letter| letter == '-' || letter.is_ascii_hexdigit())
 }
 
-fn bare(word: &str) -> &str {
+fn trim_punctuation(word: &str) -> &str {
     word.trim_matches(|letter: char| !letter.is_ascii_alphanumeric())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::alike;
+    use super::normalize_reason;
 
     #[test]
     fn what_is_new_each_time_does_not_count_and_all_else_does() {
@@ -63,14 +63,14 @@ mod tests {
                 "run 11234567-89ab-4def-9123-456789abcde0 ended",
             ),
         ] {
-            assert_eq!(alike(a), alike(b), "{a}");
+            assert_eq!(normalize_reason(a), normalize_reason(b), "{a}");
         }
         for (a, b) in [
             ("error 500", "error 502"),
             ("the limit of $2.00 is used up", "the limit of $5.00 is used up"),
             ("check `pytest` failed", "check `ruff` failed"),
         ] {
-            assert_ne!(alike(a), alike(b), "{a}");
+            assert_ne!(normalize_reason(a), normalize_reason(b), "{a}");
         }
     }
 }

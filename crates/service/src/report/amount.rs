@@ -1,22 +1,22 @@
 //! Formats amounts for reports: shares, durations, money and means.
 
 /// Formats thousandths as a percentage, such as `78.3 %`.
-pub fn percent(thousandths: u64) -> String {
+pub fn format_percent(thousandths: u64) -> String {
     format!("{}.{} %", thousandths / 10, thousandths % 10)
 }
 
 /// Formats the share of `count` in `of`.
-pub fn share(count: u64, of: u64) -> String {
-    percent((count.saturating_mul(1000) + of / 2) / of.max(1))
+pub fn format_share(count: u64, of: u64) -> String {
+    format_percent((count.saturating_mul(1000) + of / 2) / of.max(1))
 }
 
 /// Formats a share in thousandths, or `-` if there is none.
-pub fn success(thousandths: Option<u64>) -> String {
-    thousandths.map_or_else(|| "-".to_owned(), percent)
+pub fn format_success_rate(thousandths: Option<u64>) -> String {
+    thousandths.map_or_else(|| "-".to_owned(), format_percent)
 }
 
 /// Formats a duration that is given in milliseconds.
-pub fn duration(ms: u64) -> String {
+pub fn format_duration(ms: u64) -> String {
     match ms {
         0..1_000 => format!("{ms} ms"),
         1_000..60_000 => format!("{}.{} s", ms / 1000, ms / 100 % 10),
@@ -26,7 +26,7 @@ pub fn duration(ms: u64) -> String {
 }
 
 /// Formats micro-dollars as dollars and cents; less than half a cent shows as `<$0.01`.
-pub fn dollars(micro: u64) -> String {
+pub fn format_dollars(micro: u64) -> String {
     match micro {
         1..5_000 => "<$0.01".to_owned(),
         _ => {
@@ -42,12 +42,12 @@ pub fn mean(sum: u64, runs: u64) -> u64 {
 }
 
 /// Formats the mean for each run with one digit after the point.
-pub fn each(sum: u64, runs: u64) -> String {
+pub fn format_mean(sum: u64, runs: u64) -> String {
     let tenths = (sum.saturating_mul(10).saturating_add(runs / 2)).checked_div(runs).unwrap_or(0);
     format!("{}.{}", tenths / 10, tenths % 10)
 }
 
 /// Returns the first ten characters of a digest.
-pub fn short(hash: &str) -> String {
+pub fn short_hash(hash: &str) -> String {
     hash.chars().take(10).collect()
 }

@@ -7,9 +7,9 @@ use serde::{Serialize, Serializer};
 use truing_core::id::UnixMillis;
 use truing_core::run::RunOutcome;
 use truing_core::slot::LoopKind;
-use truing_loops::text::instant;
+use truing_loops::text::format_instant;
 
-use super::alike::alike;
+use super::alike::normalize_reason;
 use super::amount::mean;
 use super::loops::{self, date, day};
 use super::run::ReportedRun;
@@ -134,19 +134,19 @@ fn as_date<S: Serializer>(day: &i64, to: S) -> Result<S::Ok, S::Error> {
 }
 
 fn as_instant<S: Serializer>(at: &UnixMillis, to: S) -> Result<S::Ok, S::Error> {
-    to.serialize_str(&instant(*at))
+    to.serialize_str(&format_instant(*at))
 }
 
 impl RunEndTally {
     /// Counts these runs by their end.
-    pub fn of<'a>(runs: impl IntoIterator<Item = &'a ReportedRun>) -> Self {
+    pub fn from_runs<'a>(runs: impl IntoIterator<Item = &'a ReportedRun>) -> Self {
         let mut tally = Self::default();
         runs.into_iter().for_each(|run| tally.add(run.kind));
         tally
     }
 
     /// Makes a tally from a number of runs for each end.
-    pub fn counted(ends: impl IntoIterator<Item = (RunOutcome, u64)>) -> Self {
+    pub fn from_counts(ends: impl IntoIterator<Item = (RunOutcome, u64)>) -> Self {
         let mut tally = Self::default();
         ends.into_iter().for_each(|(kind, runs)| tally.add_runs(kind, runs));
         tally
@@ -179,7 +179,7 @@ impl RunEndTally {
     }
 
     /// Returns the part of [`Self::attempts`] that ended as done, in thousandths; none without an attempt.
-    pub fn success(&self) -> Option<u64> {
+    pub fn success_rate(&self) -> Option<u64> {
         (self.get(RunOutcome::Done) * 1000 + self.attempts() / 2).checked_div(self.attempts())
     }
 }
@@ -195,7 +195,7 @@ impl Serialize for RunEndTally {
             success: Option<f64>,
         }
         #[expect(clippy::cast_precision_loss, reason = "0 to 1000")]
-        let success = self.success().map(|thousandths| thousandths as f64 / 1000.0);
+        let success = self.success_rate().map(|thousandths| thousandths as f64 / 1000.0);
         let kinds = RunOutcome::ALL.iter().map(|kind| (kind.as_str(), self.get(*kind))).collect();
         FiguresRow { runs: self.runs(), kinds, attempts: self.attempts(), success }.serialize(to)
     }
@@ -203,22 +203,24 @@ impl Serialize for RunEndTally {
 
 impl LoopFigures {
     /// Computes the figures of these runs of one loop, which come newest first; `now` ends the last period.
-    pub fn of(of: LoopKind, runs: &[ReportedRun], now: UnixMillis) -> Self {
+    pub fn from_runs(of: LoopKind, runs: &[ReportedRun], now: UnixMillis) -> Self {
         let order = loops::steps(of);
         let place = |step: &str| order.iter().position(|id| *id == step);
-        let tally = RunEndTally::of(runs);
+        let tally = RunEndTally::from_runs(runs);
         let sum = |of: fn(&ReportedRun) -> u64| runs.iter().map(of).fold(0, u64::saturating_add);
         let (period_days, periods) = periods(runs, now);
         Self {
             tally,
             turns: sum(ReportedRun::turns),
             cost_micro_usd: sum(ReportedRun::cost),
-            mean_ms: mean(sum(ReportedRun::ms), tally.runs()),
-            results: counts(runs.iter().filter_map(|run| run.result.as_deref())),
+            mean_ms: mean(sum(ReportedRun::duration_ms), tally.runs()),
+            results: count_words(runs.iter().filter_map(|run| run.result.as_deref())),
             reasons: reasons(runs),
-            update_types: counts(runs.iter().filter_map(|run| run.update_type)),
-            highest_steps: sorted(counts(runs.iter().map(|run| run.highest_step)), |count| place(&count.id)),
-            steps: sorted(steps(runs), |step| place(step.id)),
+            update_types: count_words(runs.iter().filter_map(|run| run.update_type)),
+            highest_steps: sort_rows(count_words(runs.iter().map(|run| run.highest_step)), |count| {
+                place(&count.id)
+            }),
+            steps: sort_rows(steps(runs), |step| place(step.id)),
             period_days,
             periods,
             prompts: prompts(runs),
@@ -227,7 +229,7 @@ impl LoopFigures {
 }
 
 /// Counts how frequent each word is; the most frequent comes first.
-fn counts<'a>(words: impl Iterator<Item = &'a str>) -> Vec<WordCount> {
+fn count_words<'a>(words: impl Iterator<Item = &'a str>) -> Vec<WordCount> {
     let mut by_word = BTreeMap::<&str, u64>::new();
     words.for_each(|word| *by_word.entry(word).or_default() += 1);
     let mut counts: Vec<WordCount> =
@@ -240,9 +242,9 @@ fn reasons(runs: &[ReportedRun]) -> Vec<EndReason> {
     // Of reasons that differ in ids and times alone, the newest is shown.
     let mut by_words = BTreeMap::<(&str, String), EndReason>::new();
     for run in runs {
-        let why = run.why();
+        let why = run.reason_line();
         if !why.is_empty() {
-            let words = (run.kind.as_str(), alike(&why));
+            let words = (run.kind.as_str(), normalize_reason(&why));
             by_words.entry(words).or_insert(EndReason { kind: run.kind, reason: why, runs: 0 }).runs += 1;
         }
     }
@@ -251,7 +253,7 @@ fn reasons(runs: &[ReportedRun]) -> Vec<EndReason> {
     reasons
 }
 
-fn sorted<T>(mut rows: Vec<T>, by: impl Fn(&T) -> Option<usize>) -> Vec<T> {
+fn sort_rows<T>(mut rows: Vec<T>, by: impl Fn(&T) -> Option<usize>) -> Vec<T> {
     rows.sort_by_key(by);
     rows
 }
@@ -327,7 +329,7 @@ fn prompts(runs: &[ReportedRun]) -> Vec<PromptFigures> {
             prompt.tally.add(run.kind);
             prompt.turns += run.turns();
             prompt.cost_micro_usd = prompt.cost_micro_usd.saturating_add(run.cost());
-            prompt.ms = prompt.ms.saturating_add(run.ms());
+            prompt.ms = prompt.ms.saturating_add(run.duration_ms());
         }
     }
     prompts

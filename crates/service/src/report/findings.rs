@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use truing_core::id::SlotKey;
-use truing_core::line::counted;
+use truing_core::line::format_count;
 use truing_store::FindingCount;
 
-use super::amount::duration;
+use super::amount::format_duration;
 
 /// Rows of each table for people, the greatest first.
 const TOP: usize = 10;
@@ -102,7 +102,7 @@ impl FindingCounts {
 
 impl FirstComment {
     /// Computes the percentiles of these times in milliseconds, which are in ascending order.
-    fn of(times: &[u64]) -> Option<Self> {
+    fn from_sorted_times(times: &[u64]) -> Option<Self> {
         let part = |hundredths: usize| times.get((times.len() * hundredths).div_ceil(100).checked_sub(1)?);
         let (median_ms, p90_ms) = (*part(50)?, *part(90)?);
         Some(Self { heads: times.len() as u64, median_ms, p90_ms })
@@ -112,9 +112,9 @@ impl FirstComment {
     pub fn sentence(&self) -> String {
         format!(
             "First comment after a review began: median {}, 90 of 100 within {} ({})",
-            duration(self.median_ms),
-            duration(self.p90_ms),
-            counted(self.heads, "head")
+            format_duration(self.median_ms),
+            format_duration(self.p90_ms),
+            format_count(self.heads, "head")
         )
     }
 }
@@ -132,7 +132,7 @@ pub struct GroupTable<'a> {
 impl FindingReport {
     /// Makes the report from these rows. `names` are the repositories' names for people; `times` are the
     /// times to the first comments in milliseconds, ascending.
-    pub fn of(rows: &[FindingCount], names: &BTreeMap<String, String>, times: &[u64]) -> Self {
+    pub fn from_rows(rows: &[FindingCount], names: &BTreeMap<String, String>, times: &[u64]) -> Self {
         let mut all = FindingCounts::default();
         rows.iter().for_each(|row| all.add(row));
         let tool = |row: &FindingCount| row.rule.split('/').next().map(ToOwned::to_owned);
@@ -150,7 +150,7 @@ impl FindingReport {
                 is(row, "agent").then(|| row.model.clone().unwrap_or_else(|| "unknown".to_owned()))
             }),
             by_repository: groups(rows, |row| Some(name(row))),
-            first_comment: FirstComment::of(times),
+            first_comment: FirstComment::from_sorted_times(times),
         }
     }
 
@@ -192,9 +192,15 @@ mod tests {
 
     #[test]
     fn times_are_ranked_and_none_are_no_time() {
-        assert_eq!(FirstComment::of(&[]), None);
-        assert_eq!(FirstComment::of(&[7]), Some(FirstComment { heads: 1, median_ms: 7, p90_ms: 7 }));
+        assert_eq!(FirstComment::from_sorted_times(&[]), None);
+        assert_eq!(
+            FirstComment::from_sorted_times(&[7]),
+            Some(FirstComment { heads: 1, median_ms: 7, p90_ms: 7 })
+        );
         let ten: Vec<u64> = (1..=10).collect();
-        assert_eq!(FirstComment::of(&ten), Some(FirstComment { heads: 10, median_ms: 5, p90_ms: 9 }));
+        assert_eq!(
+            FirstComment::from_sorted_times(&ten),
+            Some(FirstComment { heads: 10, median_ms: 5, p90_ms: 9 })
+        );
     }
 }

@@ -6,7 +6,7 @@ use truing_core::outcome;
 use truing_core::run::LoopStep as _;
 use truing_core::slot::LoopKind;
 use truing_core::sync::record::SyncStep;
-use truing_loops::text::instant;
+use truing_loops::text::format_instant;
 
 /// A day, in milliseconds.
 pub const DAY: i64 = 86_400_000;
@@ -27,7 +27,7 @@ pub fn title(of: LoopKind) -> &'static str {
 }
 
 /// Returns the largest number of runs of a loop that a report reads.
-pub fn most(of: LoopKind) -> usize {
+pub fn max_report_runs(of: LoopKind) -> usize {
     match of {
         LoopKind::Review | LoopKind::Sync => MOST,
         LoopKind::Converge => MOST_CONVERGES,
@@ -50,5 +50,5 @@ pub fn day(at: UnixMillis) -> i64 {
 
 /// Formats a UTC day, given in days since 1970, as a date.
 pub fn date(day: i64) -> String {
-    instant(UnixMillis(day.saturating_mul(DAY))).chars().take(10).collect()
+    format_instant(UnixMillis(day.saturating_mul(DAY))).chars().take(10).collect()
 }

@@ -4,16 +4,18 @@
 use std::fmt::Write as _;
 
 use truing_core::line;
-use truing_core::markdown::plain;
+use truing_core::markdown::escape_text;
 use truing_core::run::RunOutcome;
 use truing_core::sync::record::SyncRecord;
-use truing_loops::text::{counted, instant};
+use truing_loops::text::{format_count, format_instant};
 
-use super::amount::{dollars, duration, each, mean, share, short, success};
+use super::amount::{
+    format_dollars, format_duration, format_mean, format_share, format_success_rate, mean, short_hash,
+};
 use super::figures::{LoopFigures, WordCount};
 use super::findings::{FindingCounts, FindingReport};
 use super::loops::date;
-use super::run::{ReportedRun, web, word, words_of};
+use super::run::{ReportedRun, outcome_word, parse_web_url, words_of};
 use super::section::{LoopSection, RunReport};
 
 /// Number of reasons that are shown, the most frequent ones.
@@ -26,9 +28,10 @@ const PERIODS: usize = 31;
 const REASON_CHARS: usize = 300;
 
 /// Renders the whole report.
-pub fn report(report: &RunReport) -> String {
-    let title = plain(&report.title());
-    let mut text = format!("# {title}\n\nFrom {} to {}.\n", instant(report.since), instant(report.now));
+pub fn render_report(report: &RunReport) -> String {
+    let title = escape_text(&report.title());
+    let mut text =
+        format!("# {title}\n\nFrom {} to {}.\n", format_instant(report.since), format_instant(report.now));
     for section in &report.sections {
         text += &self::section(section);
     }
@@ -36,12 +39,12 @@ pub fn report(report: &RunReport) -> String {
 }
 
 /// Renders the result of one run of a job, for the summary of a CI job.
-pub fn one(record: &SyncRecord) -> String {
+pub fn render_job_run(record: &SyncRecord) -> String {
     let run = ReportedRun::of_job(record);
     let result = record.detail.result.as_str().replace('_', " ");
-    let mut text = format!("## {}: {}\n\n", plain(&record.detail.job), plain(&result));
+    let mut text = format!("## {}: {}\n\n", escape_text(&record.detail.job), escape_text(&result));
     if let (Some(from), Some(to)) = (&record.detail.from, &record.detail.to) {
-        let _ = writeln!(text, "{}\n", plain(&format!("{} {from} to {to}", record.detail.package)));
+        let _ = writeln!(text, "{}\n", escape_text(&format!("{} {from} to {to}", record.detail.package)));
     }
     if !run.reason.is_empty() {
         let _ = writeln!(text, "{}\n", cell(&run));
@@ -52,8 +55,8 @@ pub fn one(record: &SyncRecord) -> String {
     text += &table(
         &["Step", "Turns", "Cost", "Time"],
         run.steps.iter().map(|part| {
-            let cost = dollars(part.cost_micro_usd.0);
-            vec![part.id.to_owned(), part.turns.to_string(), cost, duration(part.ms)]
+            let cost = format_dollars(part.cost_micro_usd.0);
+            vec![part.id.to_owned(), part.turns.to_string(), cost, format_duration(part.ms)]
         }),
     );
     text
@@ -63,57 +66,65 @@ fn section(section: &LoopSection) -> String {
     let (figures, of) = (&section.figures, section.of);
     let tally = &figures.tally;
     let mut text = format!("\n## {}\n\n", section.title());
-    if let Some(cut) = section.cut() {
+    if let Some(cut) = section.truncation_note() {
         let _ = writeln!(text, "{cut}\n");
     }
     if section.runs.is_empty() && !section.has_reviews() {
         text += "No run ended in that time.\n";
-        if let Some(part) = section.unrecorded() {
-            let _ = writeln!(text, "\n{} in all. {part}", dollars(figures.cost_micro_usd));
+        if let Some(part) = section.unrecorded_note() {
+            let _ = writeln!(text, "\n{} in all. {part}", format_dollars(figures.cost_micro_usd));
         }
         return text + &jobs(section);
     }
     let kinds = RunOutcome::ALL.into_iter().filter(|kind| tally.get(*kind) > 0);
     let kinds: Vec<Vec<String>> = kinds
         .map(|kind| {
-            vec![word(of, kind).to_owned(), tally.get(kind).to_string(), share(tally.get(kind), tally.runs())]
+            vec![
+                outcome_word(of, kind).to_owned(),
+                tally.get(kind).to_string(),
+                format_share(tally.get(kind), tally.runs()),
+            ]
         })
         .collect();
     let _ = writeln!(
         text,
         "{}, success {} of {} that had something to do; {} in all, {} a run, {}.\n",
-        counted(tally.runs(), "run"),
-        success(tally.success()),
+        format_count(tally.runs(), "run"),
+        format_success_rate(tally.success_rate()),
         tally.attempts(),
-        dollars(figures.cost_micro_usd),
-        duration(figures.mean_ms),
-        counted(figures.turns, "turn"),
+        format_dollars(figures.cost_micro_usd),
+        format_duration(figures.mean_ms),
+        format_count(figures.turns, "turn"),
     );
-    if let Some(part) = section.unrecorded() {
+    if let Some(part) = section.unrecorded_note() {
         let _ = writeln!(text, "{part}\n");
     }
     text += &table(&["End", "Runs", "Share"], kinds);
     text += &section.reviews.as_ref().map(|reviews| findings(&reviews.findings)).unwrap_or_default();
-    text += &counts("Result", &figures.results);
-    text += &counts("Update type", &figures.update_types);
-    text += &counts("Furthest step", &figures.highest_steps);
+    text += &render_counts("Result", &figures.results);
+    text += &render_counts("Update type", &figures.update_types);
+    text += &render_counts("Furthest step", &figures.highest_steps);
     text += &steps(figures);
     text += &periods(section);
     text += &prompts(figures);
     text += &table(
         &["Runs", "End", "Why"],
         figures.reasons.iter().take(REASONS).map(|reason| {
-            vec![reason.runs.to_string(), word(of, reason.kind).to_owned(), cut(&reason.reason)]
+            vec![
+                reason.runs.to_string(),
+                outcome_word(of, reason.kind).to_owned(),
+                truncate_reason(&reason.reason),
+            ]
         }),
     );
     text += &jobs(section);
     let last = section.runs.iter().take(RUNS).map(|run| {
-        let result = words_of(run.result.as_deref().unwrap_or(run.word()));
+        let result = words_of(run.result.as_deref().unwrap_or(run.outcome_word()));
         vec![
-            instant(run.ended),
-            plain(&run.name),
+            format_instant(run.ended),
+            escape_text(&run.name),
             result,
-            run.to.as_deref().map_or_else(String::new, plain),
+            run.to.as_deref().map_or_else(String::new, escape_text),
             cell(run),
         ]
     });
@@ -122,7 +133,7 @@ fn section(section: &LoopSection) -> String {
 
 fn findings(findings: &FindingReport) -> String {
     let row = |name: &str, counts: &FindingCounts| {
-        std::iter::once(plain(name)).chain(counts.numbers().map(|number| number.to_string())).collect()
+        std::iter::once(escape_text(name)).chain(counts.numbers().map(|number| number.to_string())).collect()
     };
     let heads = |title| std::iter::once(title).chain(FindingCounts::HEADS).collect::<Vec<&str>>();
     let mut text = table(&heads("Findings"), [row("all", &findings.all)]);
@@ -139,7 +150,7 @@ fn findings(findings: &FindingReport) -> String {
     text
 }
 
-fn counts(title: &str, counts: &[WordCount]) -> String {
+fn render_counts(title: &str, counts: &[WordCount]) -> String {
     let row = |count: &WordCount| vec![words_of(&count.id), count.runs.to_string()];
     table(&[title, "Runs"], counts.iter().map(row))
 }
@@ -149,9 +160,9 @@ fn steps(figures: &LoopFigures) -> String {
         vec![
             step.id.to_owned(),
             step.runs.to_string(),
-            each(step.turns, step.runs),
-            dollars(mean(step.cost_micro_usd, step.runs)),
-            duration(mean(step.ms, step.runs)),
+            format_mean(step.turns, step.runs),
+            format_dollars(mean(step.cost_micro_usd, step.runs)),
+            format_duration(mean(step.ms, step.runs)),
         ]
     };
     table(&["Step", "Runs", "Turns a run", "Cost a run", "Time a run"], figures.steps.iter().map(row))
@@ -161,16 +172,16 @@ fn periods(section: &LoopSection) -> String {
     let figures = &section.figures;
     let head = if figures.period_days == 1 { "Day (UTC)" } else { "Week of" };
     let mut heads = vec![head, "Runs"];
-    heads.extend(RunOutcome::ALL.map(|kind| word(section.of, kind)));
+    heads.extend(RunOutcome::ALL.map(|kind| outcome_word(section.of, kind)));
     heads.extend(["Success", "Turns", "Cost"]);
     let left_out = figures.periods.len().saturating_sub(PERIODS);
     let rows = figures.periods.iter().skip(left_out).map(|period| {
         let mut row = vec![date(period.from), period.tally.runs().to_string()];
         row.extend(RunOutcome::ALL.map(|kind| period.tally.get(kind).to_string()));
         row.extend([
-            success(period.tally.success()),
+            format_success_rate(period.tally.success_rate()),
             period.turns.to_string(),
-            dollars(period.cost_micro_usd),
+            format_dollars(period.cost_micro_usd),
         ]);
         row
     });
@@ -181,13 +192,13 @@ fn prompts(figures: &LoopFigures) -> String {
     let row = |prompt: &super::figures::PromptFigures| {
         let runs = prompt.tally.runs();
         vec![
-            format!("`{}`", short(&prompt.hash)),
-            instant(prompt.first),
-            instant(prompt.last),
+            format!("`{}`", short_hash(&prompt.hash)),
+            format_instant(prompt.first),
+            format_instant(prompt.last),
             runs.to_string(),
-            success(prompt.tally.success()),
-            each(prompt.turns, runs),
-            dollars(mean(prompt.cost_micro_usd, runs)),
+            format_success_rate(prompt.tally.success_rate()),
+            format_mean(prompt.turns, runs),
+            format_dollars(mean(prompt.cost_micro_usd, runs)),
         ]
     };
     table(
@@ -199,23 +210,24 @@ fn prompts(figures: &LoopFigures) -> String {
 fn jobs(section: &LoopSection) -> String {
     let row = |job: &super::section::JobLine| {
         let question = job.question.as_deref().map_or_else(String::new, link);
-        vec![plain(&job.name), plain(&job.told()), question]
+        vec![escape_text(&job.name), escape_text(&job.breaker_text()), question]
     };
     table(&["Job", "State", "Question"], section.jobs.iter().map(row))
 }
 
 /// Renders a web address as a link, and any other text as plain text.
 fn link(address: &str) -> String {
-    web(address).map_or_else(|| plain(address), |url| format!("<{}>", url.as_str().replace('|', "%7C")))
+    parse_web_url(address)
+        .map_or_else(|| escape_text(address), |url| format!("<{}>", url.as_str().replace('|', "%7C")))
 }
 
 /// Renders the reason for a run's end as a table cell.
 fn cell(run: &ReportedRun) -> String {
-    cut(&run.why())
+    truncate_reason(&run.reason_line())
 }
 
-fn cut(reason: &str) -> String {
-    plain(&line::cut(reason.to_owned(), REASON_CHARS))
+fn truncate_reason(reason: &str) -> String {
+    escape_text(&line::truncate_text(reason.to_owned(), REASON_CHARS))
 }
 
 /// Renders a table, or nothing without rows. Cells are Markdown of one line.

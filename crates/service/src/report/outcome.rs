@@ -8,10 +8,10 @@ use truing_core::money::MicroUsd;
 use truing_core::outcome::{OutcomeKind, ReviewRecord};
 use truing_core::port::SlotDescription;
 use truing_core::run::{LoopStep as _, RunDetail, RunOutcome, RunRecord};
-use truing_loops::text::instant;
+use truing_loops::text::format_instant;
 use truing_store::RunEndCount;
 
-use super::alike::alike;
+use super::alike::normalize_reason;
 use super::amount::mean;
 use super::loops::date;
 
@@ -60,14 +60,14 @@ pub struct DayTotals {
 
 /// Returns the words of all ends that are reported, including ends that did not occur, so that a script need
 /// not check for their presence.
-fn words(has_others: bool) -> impl Iterator<Item = &'static str> + Clone {
+fn outcome_words(has_others: bool) -> impl Iterator<Item = &'static str> + Clone {
     let others = has_others.then_some(RunOutcome::Done.as_str());
     OutcomeKind::ALL.into_iter().map(OutcomeKind::as_str).chain(others)
 }
 
-fn kinds(ended: &[RunEndCount], has_others: bool) -> Map<String, Value> {
+fn count_kinds(ended: &[RunEndCount], has_others: bool) -> Map<String, Value> {
     let count = |kind: &str| ended.iter().filter(|row| row.kind == kind).map(|row| row.runs).sum::<u64>();
-    words(has_others).map(|kind| (kind.to_owned(), count(kind).into())).collect()
+    outcome_words(has_others).map(|kind| (kind.to_owned(), count(kind).into())).collect()
 }
 
 /// Computes the totals of all rows; `has_others` adds the words of the loops other than review.
@@ -76,7 +76,7 @@ pub fn totals(ended: &[RunEndCount], has_others: bool) -> OutcomeTotals {
     let runs = sum(|row| row.runs);
     OutcomeTotals {
         runs,
-        kinds: kinds(ended, has_others),
+        kinds: count_kinds(ended, has_others),
         cost_micro_usd: sum(|row| row.cost),
         unrecorded_micro_usd: 0,
         mean_ms: mean(sum(|row| row.ms), runs),
@@ -87,7 +87,7 @@ pub fn totals(ended: &[RunEndCount], has_others: bool) -> OutcomeTotals {
 impl OutcomeTotals {
     /// Adds the cost of runs without a record.
     #[must_use]
-    pub fn with(mut self, unrecorded: MicroUsd) -> Self {
+    pub fn with_unrecorded_cost(mut self, unrecorded: MicroUsd) -> Self {
         self.cost_micro_usd = self.cost_micro_usd.saturating_add(unrecorded.0);
         self.unrecorded_micro_usd = unrecorded.0;
         self
@@ -98,7 +98,7 @@ impl OutcomeTotals {
 fn reasons(ended: &[RunEndCount]) -> Vec<OutcomeReason> {
     let mut by_words = std::collections::BTreeMap::<(&str, String), (&str, u64)>::new();
     for row in ended.iter().filter(|row| !row.reason.is_empty()) {
-        by_words.entry((&row.kind, alike(&row.reason))).or_insert((&row.reason, 0)).1 += row.runs;
+        by_words.entry((&row.kind, normalize_reason(&row.reason))).or_insert((&row.reason, 0)).1 += row.runs;
     }
     let mut reasons: Vec<OutcomeReason> = by_words
         .into_iter()
@@ -125,7 +125,7 @@ pub fn days(ended: &[RunEndCount], has_others: bool) -> Vec<DayTotals> {
 }
 
 /// Returns the first object with the fields of the second, which take precedence.
-pub fn merged(mut all: Value, more: Value) -> Value {
+pub fn merge_objects(mut all: Value, more: Value) -> Value {
     if let (Value::Object(all), Value::Object(more)) = (&mut all, more) {
         all.extend(more);
     }
@@ -133,13 +133,13 @@ pub fn merged(mut all: Value, more: Value) -> Value {
 }
 
 /// Returns a run as `truing.outcome/1`: the common fields, with the fields in `own` added or in their place.
-pub fn outcome<D: RunDetail>(record: &RunRecord<D>, own: Value) -> Value {
-    let step = record.furthest();
+pub fn outcome_json<D: RunDetail>(record: &RunRecord<D>, own: Value) -> Value {
+    let step = record.furthest_step();
     let common = json!({
         "schema": "truing.outcome/1",
         "loop": D::LOOP,
         "key": record.key,
-        "kind": record.end().map(D::word),
+        "kind": record.run_outcome().map(D::outcome_word),
         "result": record.result(),
         "exit_reason": record.reason(),
         "update_type": null,
@@ -150,11 +150,11 @@ pub fn outcome<D: RunDetail>(record: &RunRecord<D>, own: Value) -> Value {
         "prompt_hash": record.prompt_hash,
         "versions": record.versions,
         "evidence": null,
-        "started": instant(record.started),
-        "ended": instant(record.ended),
+        "started": format_instant(record.started),
+        "ended": format_instant(record.ended),
         "cost_micro_usd": record.cost(),
     });
-    merged(common, own)
+    merge_objects(common, own)
 }
 
 /// Returns a review as an outcome record. A review by rules has no prompt and calls no model. The record adds
@@ -178,19 +178,19 @@ pub fn review(record: &ReviewRecord, known: Option<&SlotDescription>) -> Value {
         "permission_denials": modelled.map(|did| &did.denials),
         "dropped": modelled.map(|did| &did.dropped),
     });
-    outcome(record, own)
+    outcome_json(record, own)
 }
 
 /// Returns a converge run as an outcome record. Its evidence is the audits' findings and the pushed commits.
 pub fn converge(record: &ConvergeRecord, known: Option<&SlotDescription>) -> Value {
     let (detail, state) = (&record.detail, &record.detail.state);
-    let is_final = record.end() == Some(RunOutcome::Done) && !state.audits_only;
+    let is_final = record.run_outcome() == Some(RunOutcome::Done) && !state.audits_only;
     let kind = if is_final { "final" } else { "wip" };
     let own = json!({
         "pr": known.map(|known| json!({"kind": kind, "url": known.url})),
         "evidence": {
             "loops": state.audits,
-            "audits": audits(record),
+            "audits": audit_counts(record),
             "absences": detail.absences,
             "commits": state.commits,
             "unreached": detail.unreached,
@@ -201,7 +201,7 @@ pub fn converge(record: &ConvergeRecord, known: Option<&SlotDescription>) -> Val
         "name": detail.name,
         "branch": detail.branch,
     });
-    outcome(record, own)
+    outcome_json(record, own)
 }
 
 /// The findings of an audit by severity.
@@ -215,7 +215,7 @@ pub struct AuditCounts {
 }
 
 /// Returns the findings of each audit by severity.
-pub fn audits(record: &ConvergeRecord) -> Vec<AuditCounts> {
+pub fn audit_counts(record: &ConvergeRecord) -> Vec<AuditCounts> {
     let counts = |line: &ConvergeLogLine| match line {
         ConvergeLogLine::Audit { number, counts: [a, b, c], .. } => {
             Some(AuditCounts { r#loop: *number, P0: *a, P1: *b, P2: *c })

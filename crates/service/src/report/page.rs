@@ -7,13 +7,15 @@ mod plot;
 use truing_core::line;
 use truing_core::run::RunOutcome;
 use truing_core::slot::LoopKind;
-use truing_loops::text::{counted, instant};
+use truing_loops::text::{format_count, format_instant};
 
-use super::amount::{dollars, duration, each, mean, percent, share, success};
+use super::amount::{
+    format_dollars, format_duration, format_mean, format_percent, format_share, format_success_rate, mean,
+};
 use super::figures::{LoopFigures, WordCount};
 use super::findings::{FindingCounts, FindingReport};
 use super::loops::{date, day};
-use super::run::{ReportedRun, word, words_of};
+use super::run::{ReportedRun, outcome_word, words_of};
 use super::section::{JobLine, LoopSection, RunReport};
 use markup::{HtmlMarkup, element, link, style, text, void};
 
@@ -25,7 +27,7 @@ const REASONS: usize = 12;
 const REASON_CHARS: usize = 400;
 
 /// Renders the whole page.
-pub fn page(report: &RunReport) -> String {
+pub fn render_page(report: &RunReport) -> String {
     // The policy forbids the browser to load anything, regardless of the page's content.
     let policy = "default-src 'none'; style-src 'unsafe-inline'";
     let head = element(
@@ -40,7 +42,7 @@ pub fn page(report: &RunReport) -> String {
             style(include_str!("page/style.css")),
         ],
     );
-    let since = format!("{} to {}", instant(report.since), instant(report.now));
+    let since = format!("{} to {}", format_instant(report.since), format_instant(report.now));
     let top = element(
         "header",
         &[],
@@ -53,9 +55,9 @@ pub fn page(report: &RunReport) -> String {
 
 fn section(section: &LoopSection) -> HtmlMarkup {
     let mut parts = vec![element("h2", &[], [text(section.title())])];
-    parts.extend(section.cut().map(|cut| element("p", &[], [text(cut)])));
+    parts.extend(section.truncation_note().map(|cut| element("p", &[], [text(cut)])));
     parts.push(tiles(section));
-    parts.extend(section.unrecorded().map(soft));
+    parts.extend(section.unrecorded_note().map(muted_paragraph));
     if section.runs.is_empty() && !section.has_reviews() {
         parts.push(element("p", &[], [text("No run ended in that time.")]));
         parts.extend((!section.jobs.is_empty()).then(|| jobs(&section.jobs)));
@@ -88,7 +90,7 @@ fn section(section: &LoopSection) -> HtmlMarkup {
     parts.push(grid("thirds", counted.map(|(title, counts)| shares(title, counts)).collect()));
     let reasons = (!figures.reasons.is_empty()).then(|| reasons(section));
     parts.push(grid("", reasons.into_iter().collect()));
-    parts.push(last(section));
+    parts.push(recent_runs_table(section));
     element("section", &[], parts)
 }
 
@@ -97,7 +99,7 @@ fn card(class: &str, title: &str, content: impl IntoIterator<Item = HtmlMarkup>)
     element("div", &[("class", &format!("card {class}").trim_end())], std::iter::once(head).chain(content))
 }
 
-fn soft(words: impl std::fmt::Display) -> HtmlMarkup {
+fn muted_paragraph(words: impl std::fmt::Display) -> HtmlMarkup {
     element("p", &[("class", &"soft")], [text(words)])
 }
 
@@ -116,10 +118,25 @@ fn tiles(section: &LoopSection) -> HtmlMarkup {
     let per_run = mean(of_runs, tally.runs());
     let mut tiles = vec![
         tile("", "Runs", tally.runs().to_string(), format!("{} had something to do", tally.attempts())),
-        tile("", "Success", success(tally.success()), "of those with something to do".to_owned()),
-        tile("", "Cost", dollars(figures.cost_micro_usd), format!("{} a run", dollars(per_run))),
-        tile("", "Turns", figures.turns.to_string(), format!("{} a run", each(figures.turns, tally.runs()))),
-        tile("", "Time a run", duration(figures.mean_ms), "on average".to_owned()),
+        tile(
+            "",
+            "Success",
+            format_success_rate(tally.success_rate()),
+            "of those with something to do".to_owned(),
+        ),
+        tile(
+            "",
+            "Cost",
+            format_dollars(figures.cost_micro_usd),
+            format!("{} a run", format_dollars(per_run)),
+        ),
+        tile(
+            "",
+            "Turns",
+            figures.turns.to_string(),
+            format!("{} a run", format_mean(figures.turns, tally.runs())),
+        ),
+        tile("", "Time a run", format_duration(figures.mean_ms), "on average".to_owned()),
     ];
     if section.of == LoopKind::Sync {
         let open = section.jobs.iter().filter(|job| job.is_open()).count();
@@ -128,7 +145,7 @@ fn tiles(section: &LoopSection) -> HtmlMarkup {
             class,
             "Open breakers",
             open.to_string(),
-            format!("of {}", counted(section.jobs.len(), "job")),
+            format!("of {}", format_count(section.jobs.len(), "job")),
         ));
     }
     element("dl", &[("class", &"tiles")], tiles)
@@ -138,8 +155,8 @@ fn tiles(section: &LoopSection) -> HtmlMarkup {
 fn legend(section: &LoopSection) -> HtmlMarkup {
     let tally = &section.figures.tally;
     let items = RunOutcome::ALL.into_iter().filter(|kind| tally.get(*kind) > 0).map(|kind| {
-        let (count, word) = (tally.get(kind), word(section.of, kind));
-        let told = format!("{word} {count} ({})", share(count, tally.runs()));
+        let (count, word) = (tally.get(kind), outcome_word(section.of, kind));
+        let told = format!("{word} {count} ({})", format_share(count, tally.runs()));
         element("li", &[], [plot::swatch(kind), text(told)])
     });
     element("ul", &[("class", &"legend")], items)
@@ -151,18 +168,18 @@ fn rates(section: &LoopSection) -> HtmlMarkup {
     if section.figures.prompts.len() > 1 {
         told += " Dashed: another prompt.";
     }
-    soft(told)
+    muted_paragraph(told)
 }
 
 fn costs(section: &LoopSection) -> HtmlMarkup {
     let figures = &section.figures;
     if figures.cost_micro_usd == 0 {
-        return soft("No model was paid for.");
+        return muted_paragraph("No model was paid for.");
     }
     let of_runs = figures.cost_micro_usd.saturating_sub(section.unrecorded.0);
     let each = of_runs.checked_div(figures.tally.get(truing_core::run::RunOutcome::Done));
-    let each = each.map(|cost| format!(", {} for each run that did what it was for", dollars(cost)));
-    soft(format!("{} in all{}.", dollars(figures.cost_micro_usd), each.unwrap_or_default()))
+    let each = each.map(|cost| format!(", {} for each run that did what it was for", format_dollars(cost)));
+    muted_paragraph(format!("{} in all{}.", format_dollars(figures.cost_micro_usd), each.unwrap_or_default()))
 }
 
 /// Renders turns, time and cost of each step.
@@ -171,14 +188,14 @@ fn steps(figures: &LoopFigures) -> Vec<HtmlMarkup> {
     let turns: Vec<_> = figures
         .steps
         .iter()
-        .map(|step| (step.id, tenths(step.turns, step.runs), each(step.turns, step.runs)))
+        .map(|step| (step.id, tenths(step.turns, step.runs), format_mean(step.turns, step.runs)))
         .collect();
     let costs: Vec<_> = figures
         .steps
         .iter()
         .map(|step| {
             let cost = mean(step.cost_micro_usd, step.runs);
-            (step.id, cost, dollars(cost))
+            (step.id, cost, format_dollars(cost))
         })
         .collect();
     let times: Vec<_> = figures
@@ -186,10 +203,10 @@ fn steps(figures: &LoopFigures) -> Vec<HtmlMarkup> {
         .iter()
         .map(|step| {
             let ms = mean(step.ms, step.runs);
-            (step.id, ms, duration(ms))
+            (step.id, ms, format_duration(ms))
         })
         .collect();
-    let note = || soft("Mean of the runs that came to it.");
+    let note = || muted_paragraph("Mean of the runs that came to it.");
     vec![
         card("", "Turns a step", [plot::by_step(&turns, "mean turns of each step"), note()]),
         card("", "Time a step", [plot::by_step(&times, "mean time of each step"), note()]),
@@ -231,14 +248,17 @@ fn findings(findings: &FindingReport) -> Vec<HtmlMarkup> {
         table(&heads.iter().map(String::as_str).collect::<Vec<_>>(), rows)
     };
     let mut all = vec![table("", vec![row("all", &findings.all)])];
-    all.push(soft("All that the records hold of what was reviewed in that time, as they are now."));
-    all.extend(findings.first_comment.map(|first| soft(format!("{}.", first.sentence()))));
+    all.push(muted_paragraph(
+        "All that the records hold of what was reviewed in that time, as they are now.",
+    ));
+    all.extend(findings.first_comment.map(|first| muted_paragraph(format!("{}.", first.sentence()))));
     let mut cards = vec![card("wide", "Findings", all)];
     for groups in findings.tables() {
         let rows = groups.groups.iter().map(|group| row(&group.id, &group.counts)).collect();
         let mut parts = vec![table(groups.title, rows)];
         parts.extend(
-            (groups.more > 0).then(|| soft(format!("And {} more: `--format json` has all.", groups.more))),
+            (groups.more > 0)
+                .then(|| muted_paragraph(format!("And {} more: `--format json` has all.", groups.more))),
         );
         cards.push(card("wide", &format!("Findings by {}", groups.title.to_lowercase()), parts));
     }
@@ -249,7 +269,7 @@ fn shares(title: &str, counts: &[WordCount]) -> HtmlMarkup {
     let all: u64 = counts.iter().map(|count| count.runs).sum();
     let most = counts.iter().map(|count| count.runs).max().unwrap_or(0);
     let row = |count: &WordCount| {
-        let share = [plot::share(count.runs, most), text(share(count.runs, all))];
+        let share = [plot::share(count.runs, most), text(format_share(count.runs, all))];
         let share = element("span", &[("class", &"share")], share);
         vec![text(words_of(&count.id)), text(count.runs), share]
     };
@@ -262,10 +282,10 @@ fn prompts(figures: &LoopFigures) -> HtmlMarkup {
         .prompts
         .iter()
         .map(|prompt| {
-            let (runs, rate) = (prompt.tally.runs(), prompt.tally.success());
+            let (runs, rate) = (prompt.tally.runs(), prompt.tally.success_rate());
             let change = before.zip(rate).map(|(before, rate)| {
                 let sign = if rate < before { "−" } else { "+" };
-                format!("{sign}{}", percent(rate.abs_diff(before)).replace(" %", " points"))
+                format!("{sign}{}", format_percent(rate.abs_diff(before)).replace(" %", " points"))
             });
             before = rate.or(before);
             vec![
@@ -273,11 +293,11 @@ fn prompts(figures: &LoopFigures) -> HtmlMarkup {
                 text(date(day(prompt.first))),
                 text(date(day(prompt.last))),
                 text(runs),
-                text(success(rate)),
+                text(format_success_rate(rate)),
                 text(change.unwrap_or_default()),
-                text(each(prompt.turns, runs)),
-                text(dollars(mean(prompt.cost_micro_usd, runs))),
-                text(duration(mean(prompt.ms, runs))),
+                text(format_mean(prompt.turns, runs)),
+                text(format_dollars(mean(prompt.cost_micro_usd, runs))),
+                text(format_duration(mean(prompt.ms, runs))),
             ]
         })
         .collect();
@@ -292,7 +312,8 @@ fn prompts(figures: &LoopFigures) -> HtmlMarkup {
         "#Cost a run",
         "#Time a run",
     ];
-    let note = soft("Each against the one before it. Few runs prove little: look at their number.");
+    let note =
+        muted_paragraph("Each against the one before it. Few runs prove little: look at their number.");
     card("wide", "Before and after another prompt", [table(&heads, rows), note])
 }
 
@@ -303,9 +324,9 @@ fn jobs(jobs: &[JobLine]) -> HtmlMarkup {
         vec![
             text(&job.name),
             text(job.breaker),
-            text(job.told()),
+            text(job.breaker_text()),
             text(job.tally.runs()),
-            text(success(job.tally.success())),
+            text(format_success_rate(job.tally.success_rate())),
             question,
         ]
     });
@@ -318,42 +339,45 @@ fn reasons(section: &LoopSection) -> HtmlMarkup {
         let kind = element(
             "span",
             &[("class", &"tag")],
-            [plot::swatch(reason.kind), text(word(section.of, reason.kind))],
+            [plot::swatch(reason.kind), text(outcome_word(section.of, reason.kind))],
         );
-        vec![text(reason.runs), kind, text(line::cut(reason.reason.clone(), REASON_CHARS))]
+        vec![text(reason.runs), kind, text(line::truncate_text(reason.reason.clone(), REASON_CHARS))]
     });
     let mut parts = vec![table(&["#Runs", "End", "~Why"], rows)];
     let others = reasons.len().saturating_sub(REASONS);
     if others > 0 {
-        parts.push(soft(format!("And {}: `--format json` has all.", counted(others, "other reason"))));
+        parts.push(muted_paragraph(format!(
+            "And {}: `--format json` has all.",
+            format_count(others, "other reason")
+        )));
     }
     card("wide", "Why runs ended as they did", parts)
 }
 
 /// Renders the last runs, one by one.
-fn last(section: &LoopSection) -> HtmlMarkup {
+fn recent_runs_table(section: &LoopSection) -> HtmlMarkup {
     let rows = section.runs.iter().take(RUNS).map(|run| {
-        let result = words_of(run.result.as_deref().unwrap_or(run.word()));
+        let result = words_of(run.result.as_deref().unwrap_or(run.outcome_word()));
         let result = element("span", &[("class", &"tag")], [plot::swatch(run.kind), text(result)]);
         let result =
             run.url.as_ref().or(run.question.as_ref()).map_or(result.clone(), |url| link(url, result));
         vec![
-            text(instant(run.ended).replace('T', " ").trim_end_matches('Z')),
+            text(format_instant(run.ended).replace('T', " ").trim_end_matches('Z')),
             text(&run.name),
             text(release(run)),
             result,
             text(run.highest_step),
             text(run.turns()),
-            text(dollars(run.cost())),
-            text(duration(run.ms())),
-            text(line::cut(run.why(), REASON_CHARS)),
+            text(format_dollars(run.cost())),
+            text(format_duration(run.duration_ms())),
+            text(line::truncate_text(run.reason_line(), REASON_CHARS)),
         ]
     });
     let heads = ["Ended (UTC)", "Of", "Release", "Result", "Step", "#Turns", "#Cost", "#Time", "~Why"];
     let table = table(&heads, rows);
     let told = match section.runs.len() {
         runs if runs > RUNS => format!("The last {RUNS} of {runs} runs"),
-        runs => format!("All {}", counted(runs, "run")),
+        runs => format!("All {}", format_count(runs, "run")),
     };
     let card = element("div", &[("class", &"card")], [table]);
     element("details", &[("open", &"open")], [element("summary", &[], [text(told)]), card])

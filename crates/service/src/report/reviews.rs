@@ -10,7 +10,7 @@ use truing_store::RunEndCount;
 use super::amount::mean;
 use super::figures::RunEndTally;
 use super::findings::FindingReport;
-use super::run::word;
+use super::run::outcome_word;
 
 /// Reviews that ended in the reported time, and the outcome of their findings.
 #[derive(Clone, Debug)]
@@ -50,9 +50,9 @@ impl ReviewTotals {
     /// Counts the reviews by their end.
     pub fn tally(&self) -> RunEndTally {
         let end = |row: &RunEndCount| {
-            RunOutcome::ALL.into_iter().find(|end| word(LoopKind::Review, *end) == row.kind)
+            RunOutcome::ALL.into_iter().find(|end| outcome_word(LoopKind::Review, *end) == row.kind)
         };
-        RunEndTally::counted(self.ended.iter().filter_map(|row| Some((end(row)?, row.runs))))
+        RunEndTally::from_counts(self.ended.iter().filter_map(|row| Some((end(row)?, row.runs))))
     }
 
     /// Returns their cost in micro-dollars, including the part that no record holds.
@@ -66,7 +66,7 @@ impl ReviewTotals {
     }
 
     /// Returns the totals in the form for programs.
-    pub fn answer(&self) -> ReviewsAnswer {
+    pub fn to_answer(&self) -> ReviewsAnswer {
         ReviewsAnswer {
             tally: self.tally(),
             cost_micro_usd: self.cost(),

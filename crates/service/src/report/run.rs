@@ -2,7 +2,7 @@
 
 use truing_core::converge;
 use truing_core::id::{SlotKey, UnixMillis};
-use truing_core::line::counted;
+use truing_core::line::format_count;
 use truing_core::money::MicroUsd;
 use truing_core::outcome::{OutcomeKind, ReviewRecord};
 use truing_core::port::SlotDescription;
@@ -61,28 +61,28 @@ pub struct ReportedRun {
 pub type ReportedStep = StepCost<&'static str>;
 
 /// Returns an address that a report may link to: only `http` and `https`.
-pub(super) fn web(address: &str) -> Option<url::Url> {
+pub(super) fn parse_web_url(address: &str) -> Option<url::Url> {
     url::Url::parse(address).ok().filter(|url| ["http", "https"].contains(&url.scheme()))
 }
 
 impl ReportedRun {
     /// Makes the part that the runs of all loops have in common.
-    fn of<D: RunDetail>(of: LoopKind, record: &RunRecord<D>, name: &str) -> Self {
+    fn from_record<D: RunDetail>(of: LoopKind, record: &RunRecord<D>, name: &str) -> Self {
         Self {
             of,
             id: record.run.as_str().to_owned(),
             key: record.key.as_str().to_owned(),
             name: name.to_owned(),
             // The query returns only runs that have ended.
-            kind: record.end().unwrap_or(RunOutcome::Deferred),
+            kind: record.run_outcome().unwrap_or(RunOutcome::Deferred),
             result: record.result(),
             reason: record.reason().unwrap_or_default().to_owned(),
             update_type: None,
             package: None,
             from: None,
             to: None,
-            highest_step: record.furthest().as_str(),
-            steps: record.steps.iter().map(part).collect(),
+            highest_step: record.furthest_step().as_str(),
+            steps: record.steps.iter().map(reported_step).collect(),
             carried: record.carried_micro_usd,
             model: record.model.clone(),
             prompt_hash: record.prompt_hash.clone(),
@@ -108,7 +108,7 @@ impl ReportedRun {
             }),
             url: detail.pull.as_ref().map(|pull| pull.url.clone()),
             question: detail.question.clone(),
-            ..Self::of(LoopKind::Sync, record, &detail.job)
+            ..Self::from_record(LoopKind::Sync, record, &detail.job)
         }
     }
 
@@ -116,13 +116,13 @@ impl ReportedRun {
     pub fn of_review(record: &ReviewRecord, known: Option<&SlotDescription>) -> Self {
         let name = known.map_or(record.key.as_str(), |known| &known.name);
         let url = known.map(|known| known.url.clone());
-        Self { url, ..Self::of(LoopKind::Review, record, name) }
+        Self { url, ..Self::from_record(LoopKind::Review, record, name) }
     }
 
     /// Makes the entry of a converge run, with the address of its pull request if that is known.
     pub fn of_converge(record: &converge::record::ConvergeRecord, known: Option<&SlotDescription>) -> Self {
         let url = known.map(|known| known.url.clone());
-        Self { url, ..Self::of(LoopKind::Converge, record, &record.detail.name) }
+        Self { url, ..Self::from_record(LoopKind::Converge, record, &record.detail.name) }
     }
 
     /// Returns the origin of a review: `served`, or `local` on a user's machine; none for other loops.
@@ -132,12 +132,12 @@ impl ReportedRun {
     }
 
     /// Returns the end of the run in its loop's word.
-    pub fn word(&self) -> &'static str {
-        word(self.of, self.kind)
+    pub fn outcome_word(&self) -> &'static str {
+        outcome_word(self.of, self.kind)
     }
 
     /// Returns the duration in milliseconds.
-    pub fn ms(&self) -> u64 {
+    pub fn duration_ms(&self) -> u64 {
         u64::try_from(self.ended.0.saturating_sub(self.started.0)).unwrap_or(0)
     }
 
@@ -157,12 +157,12 @@ impl ReportedRun {
     }
 
     /// Returns the reason on one line.
-    pub fn why(&self) -> String {
+    pub fn reason_line(&self) -> String {
         one_line(&self.reason)
     }
 }
 
-fn part<S: truing_core::run::LoopStep>(step: &StepCost<S>) -> ReportedStep {
+fn reported_step<S: truing_core::run::LoopStep>(step: &StepCost<S>) -> ReportedStep {
     let StepCost { id, turns, tokens, cost_micro_usd, ms, denied } = *step;
     ReportedStep { id: id.as_str(), turns, tokens, cost_micro_usd, ms, denied }
 }
@@ -175,7 +175,7 @@ pub fn one_line(reason: &str) -> String {
 }
 
 /// Returns the word of a loop for an end.
-pub fn word(of: LoopKind, kind: RunOutcome) -> &'static str {
+pub fn outcome_word(of: LoopKind, kind: RunOutcome) -> &'static str {
     match (of, kind) {
         (LoopKind::Review, RunOutcome::Done) => OutcomeKind::Reviewed.as_str(),
         (LoopKind::Review | LoopKind::Sync | LoopKind::Converge, _) => kind.as_str(),
@@ -185,7 +185,7 @@ pub fn word(of: LoopKind, kind: RunOutcome) -> &'static str {
 /// Renders a result, a step or a requested update in plain words: `found 3` becomes `found 3 findings`.
 pub fn words_of(id: &str) -> String {
     match id.strip_prefix("found ").filter(|count| count.bytes().all(|byte| byte.is_ascii_digit())) {
-        Some(count) => format!("found {}", counted(count, "finding")),
+        Some(count) => format!("found {}", format_count(count, "finding")),
         None => id.replace('_', " "),
     }
 }

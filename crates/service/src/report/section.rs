@@ -2,11 +2,11 @@
 
 use serde::{Serialize, Serializer};
 use truing_core::id::{SlotKey, UnixMillis};
-use truing_core::line::counted;
+use truing_core::line::format_count;
 use truing_core::money::MicroUsd;
 use truing_core::slot::LoopKind;
 use truing_core::sync::job::{self, JobState};
-use truing_loops::text::instant;
+use truing_loops::text::format_instant;
 
 use super::amount;
 use super::figures::{LoopFigures, RunEndTally};
@@ -60,7 +60,7 @@ impl LoopSection {
 
     /// Adds the cost of its runs that no record contains.
     #[must_use]
-    pub fn with(mut self, unrecorded: MicroUsd) -> Self {
+    pub fn with_unrecorded_cost(mut self, unrecorded: MicroUsd) -> Self {
         self.figures.cost_micro_usd = self.figures.cost_micro_usd.saturating_add(unrecorded.0);
         self.unrecorded = unrecorded;
         self
@@ -88,18 +88,19 @@ impl LoopSection {
     }
 
     /// Returns a sentence about the runs that were not read; none if all were.
-    pub fn cut(&self) -> Option<String> {
-        let last = counted(self.runs.len(), "run");
+    pub fn truncation_note(&self) -> Option<String> {
+        let last = format_count(self.runs.len(), "run");
         let what = if self.reviews.is_some() { "Steps, periods and prompts are of" } else { "Only" };
         self.is_cut.then(|| format!("{what} the last {last}: there are more."))
     }
 
     /// Returns a sentence about the part of the sum that is in none of its runs; none if there is no such
     /// part.
-    pub fn unrecorded(&self) -> Option<String> {
+    pub fn unrecorded_note(&self) -> Option<String> {
         let MicroUsd(cost) = self.unrecorded;
-        (cost > 0)
-            .then(|| format!("Includes {} of runs without a record or still running.", amount::dollars(cost)))
+        (cost > 0).then(|| {
+            format!("Includes {} of runs without a record or still running.", amount::format_dollars(cost))
+        })
     }
 }
 
@@ -126,22 +127,22 @@ pub struct JobLine {
 }
 
 fn as_instant<S: Serializer>(at: &Option<UnixMillis>, to: S) -> Result<S::Ok, S::Error> {
-    at.map(instant).serialize(to)
+    at.map(format_instant).serialize(to)
 }
 
 impl JobLine {
     /// Makes the state of a job from its row, the cost of its runs without a record, and its runs.
     pub fn new(key: &SlotKey, job: &JobState, untold_micro_usd: MicroUsd, runs: &[ReportedRun]) -> Self {
-        let (failures, streak) = job.breaker.counts();
+        let (failures, streak) = job.breaker.failure_counts();
         Self {
             name: job::of_key(key).unwrap_or(key.as_str()).to_owned(),
             breaker: job.breaker_state(),
-            open_since: job.breaker.open().map(|open| open.since),
+            open_since: job.breaker.open_trip().map(|open| open.since),
             failures,
             streak,
             question: job.question.as_ref().and_then(|question| question.url.clone()),
             untold_micro_usd,
-            tally: RunEndTally::of(runs.iter().filter(|run| run.key == key.as_str())),
+            tally: RunEndTally::from_runs(runs.iter().filter(|run| run.key == key.as_str())),
         }
     }
 
@@ -151,17 +152,20 @@ impl JobLine {
     }
 
     /// Describes its circuit breaker in words.
-    pub fn told(&self) -> String {
+    pub fn breaker_text(&self) -> String {
         let mut told = format!("breaker {}", self.breaker);
         if let Some(since) = self.open_since {
-            told += &format!(" since {}", instant(since));
+            told += &format!(" since {}", format_instant(since));
         }
         if self.streak > 0 {
-            told +=
-                &format!(", {} of this release, {} in a row", counted(self.failures, "failure"), self.streak);
+            told += &format!(
+                ", {} of this release, {} in a row",
+                format_count(self.failures, "failure"),
+                self.streak
+            );
         }
         if let MicroUsd(untold @ 1..) = self.untold_micro_usd {
-            told += &format!("; {} by runs that were stopped or go on", amount::dollars(untold));
+            told += &format!("; {} by runs that were stopped or go on", amount::format_dollars(untold));
         }
         told
     }

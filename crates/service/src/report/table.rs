@@ -5,7 +5,7 @@ use std::error::Error;
 
 use truing_core::money::MicroUsd;
 use truing_core::slot::LoopKind;
-use truing_loops::text::instant;
+use truing_loops::text::format_instant;
 
 use super::run::ReportedRun;
 use super::section::LoopSection;
@@ -47,7 +47,7 @@ pub fn csv(sections: &[LoopSection]) -> Result<String, Box<dyn Error + Send + Sy
     let mut table = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
     table.write_record(COLUMNS)?;
     let runs = sections.iter().flat_map(|section| &section.runs).map(row);
-    let unrecorded = sections.iter().filter(|section| section.unrecorded > MicroUsd(0)).map(unrecorded);
+    let unrecorded = sections.iter().filter(|section| section.unrecorded > MicroUsd(0)).map(unrecorded_row);
     for row in runs.chain(unrecorded) {
         table.write_record(row)?;
     }
@@ -57,15 +57,15 @@ pub fn csv(sections: &[LoopSection]) -> Result<String, Box<dyn Error + Send + Sy
 
 fn row(run: &ReportedRun) -> [String; COLUMNS.len()] {
     let word = |word: Option<&str>| word.unwrap_or_default().to_owned();
-    let foreign = |text: Option<&String>| text.map_or_else(String::new, |text| inert(text));
+    let foreign = |text: Option<&String>| text.map_or_else(String::new, |text| escape_formula(text));
     [
         run.of.as_str().to_owned(),
         run.id.clone(),
-        inert(&run.key),
-        inert(&run.name),
-        run.word().to_owned(),
+        escape_formula(&run.key),
+        escape_formula(&run.name),
+        run.outcome_word().to_owned(),
         word(run.result.as_deref()),
-        inert(&run.reason),
+        escape_formula(&run.reason),
         word(run.update_type),
         foreign(run.package.as_ref()),
         foreign(run.from.as_ref()),
@@ -74,21 +74,21 @@ fn row(run: &ReportedRun) -> [String; COLUMNS.len()] {
         run.turns().to_string(),
         run.tokens().to_string(),
         run.cost().to_string(),
-        run.ms().to_string(),
+        run.duration_ms().to_string(),
         foreign(run.model.as_ref()),
         word(run.prompt_hash.as_deref()),
         word(run.pull_kind),
         foreign(run.url.as_ref()),
         foreign(run.question.as_ref()),
-        instant(run.started),
-        instant(run.ended),
+        format_instant(run.started),
+        format_instant(run.ended),
         steps(run),
         word(run.origin()),
     ]
 }
 
 /// Makes the row for the cost of a loop that is in none of its runs.
-fn unrecorded(section: &LoopSection) -> [String; COLUMNS.len()] {
+fn unrecorded_row(section: &LoopSection) -> [String; COLUMNS.len()] {
     COLUMNS.map(|column| match column {
         "loop" => section.of.as_str().to_owned(),
         "kind" => "unrecorded".to_owned(),
@@ -111,6 +111,6 @@ fn steps(run: &ReportedRun) -> String {
 
 /// Prevents spreadsheets from reading foreign text as a formula: an apostrophe is put before a leading
 /// character that would begin one.
-fn inert(text: &str) -> String {
+fn escape_formula(text: &str) -> String {
     if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() }
 }

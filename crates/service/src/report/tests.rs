@@ -45,7 +45,7 @@ fn a_record_has_every_field_of_the_contract() {
         runtime: ReviewRuntime::Rules,
     };
     let sha = |digit: &str| Sha::parse(&digit.repeat(40)).unwrap();
-    let mut record = ReviewRecord::begin(
+    let mut record = ReviewRecord::new(
         RunId::new("r1"),
         SlotKey::new("pr/github/1/7"),
         outcome::ReviewDetail::new(Some(sha("a")), sha("b"), outcome),
@@ -55,7 +55,10 @@ fn a_record_has_every_field_of_the_contract() {
     record.detail.open = vec![(truing_core::finding::Severity::P1, 2)];
     record.detail.stage = RunStage::Published;
     let cost_micro_usd = MicroUsd(7);
-    record.took(ReviewStep::Review, &StepCost { turns: 3, cost_micro_usd, ..StepCost::<()>::default() });
+    record.add_step_cost(
+        ReviewStep::Review,
+        &StepCost { turns: 3, cost_micro_usd, ..StepCost::<()>::default() },
+    );
     record.versions = [("truing".to_owned(), "0.1.0".to_owned())].into();
     let known = SlotDescription { name: "a/b#7".into(), url: "https://example.com/7".into(), head: None };
     insta::assert_json_snapshot!(review(&record, Some(&known)), @r#"

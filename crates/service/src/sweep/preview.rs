@@ -93,9 +93,9 @@ struct CallBudget {
 }
 
 impl CallBudget {
-    fn allowed(&mut self, context: &ServiceContext, server: &AnyForgeServer) -> u64 {
+    fn allowed_calls(&mut self, context: &ServiceContext, server: &AnyForgeServer) -> u64 {
         let now = context.clock.now();
-        self.share.allowed(server.quota(), self.untold, now).min(self.left)
+        self.share.allowed_calls(server.quota(), self.untold, now).min(self.left)
     }
 
     fn use_up(&mut self, calls: u64) {
@@ -119,7 +119,7 @@ impl ServiceContext {
         let every = TimeSpan(i64::try_from(every.as_millis()).unwrap_or(i64::MAX));
         let mut forges = Vec::new();
         for (name, server) in self.forges.servers() {
-            let untold = AssumedQuota::of(server.capability().calls_an_hour, every);
+            let untold = AssumedQuota::from_hourly_rate(server.capability().calls_an_hour, every);
             let calls = CallBudget { left: MOST_CALLS, share: CallShare::default(), untold };
             let found = ForgePreview {
                 name: name.clone(),
@@ -131,7 +131,7 @@ impl ServiceContext {
                 repositories: Vec::new(),
             };
             let mut preview = PreviewRun { context: self, records, server, calls, found };
-            preview.look().await?;
+            preview.preview_forge().await?;
             forges.push(preview.found);
         }
         Ok(forges)
@@ -148,15 +148,15 @@ struct PreviewRun<'a> {
 }
 
 impl PreviewRun<'_> {
-    async fn look(&mut self) -> Result<(), StoreError> {
+    async fn preview_forge(&mut self) -> Result<(), StoreError> {
         let mut list = RepositoryListing::default();
-        let mut calls = self.calls.allowed(self.context, self.server);
+        let mut calls = self.calls.allowed_calls(self.context, self.server);
         let before = calls;
-        let listed = self.server.repositories(&mut list, &mut calls).await;
+        let listed = self.server.refresh_repositories(&mut list, &mut calls).await;
         self.calls.use_up(before - calls);
         if let Err(error) = &listed {
             if is_the_forges(error) {
-                self.fail(error);
+                self.record_forge_failure(error);
                 return Ok(());
             }
             self.found.problem = Some(format!("only repositories with webhooks are swept: {error}"));
@@ -166,8 +166,8 @@ impl PreviewRun<'_> {
             Some(records) => records.repositories(&self.found.name).await?,
             None => Vec::new(),
         };
-        for repository in self.admitted(&list, known).await {
-            if !self.repository(&repository).await? {
+        for repository in self.admitted_repositories(&list, known).await {
+            if !self.preview_repository(&repository).await? {
                 break;
             }
         }
@@ -176,7 +176,7 @@ impl PreviewRun<'_> {
 
     /// Returns the repositories that a sweep would look at: those of the token's list, then others in the
     /// records.
-    async fn admitted(
+    async fn admitted_repositories(
         &mut self,
         list: &RepositoryListing,
         known: Vec<KnownRepository>,
@@ -197,7 +197,7 @@ impl PreviewRun<'_> {
             if !self.context.repositories.has(&self.found.name, &name) {
                 continue;
             }
-            if self.calls.allowed(self.context, self.server) == 0 {
+            if self.calls.allowed_calls(self.context, self.server) == 0 {
                 self.found.is_complete = false;
                 break;
             }
@@ -207,15 +207,15 @@ impl PreviewRun<'_> {
                 }
                 Ok(seen) => admitted.push(ListedRepository { id, name: seen.name, onboarded }),
                 Err(ForgeError::NotFound { .. }) => {}
-                Err(error) => self.cannot(name, &error),
+                Err(error) => self.record_unreadable(name, &error),
             }
         }
         admitted
     }
 
     /// Looks at one repository. Returns false if no other repository can be looked at.
-    async fn repository(&mut self, of: &ListedRepository) -> Result<bool, StoreError> {
-        let mut calls = self.calls.allowed(self.context, self.server);
+    async fn preview_repository(&mut self, of: &ListedRepository) -> Result<bool, StoreError> {
+        let mut calls = self.calls.allowed_calls(self.context, self.server);
         if calls == 0 {
             self.found.is_complete = false;
             return Ok(false);
@@ -227,29 +227,29 @@ impl PreviewRun<'_> {
         match listed {
             Ok(()) => {}
             Err(error) if is_the_forges(&error) => {
-                self.fail(&error);
+                self.record_forge_failure(&error);
                 return Ok(false);
             }
             Err(error) => {
-                self.cannot(of.name.clone(), &error);
+                self.record_unreadable(of.name.clone(), &error);
                 return Ok(true);
             }
         }
         self.found.is_complete &= list.is_complete();
         let open: Vec<&OpenPull> = list.items().collect();
-        let pulls = self.counts(of, &open).await?;
+        let pulls = self.count_pulls(of, &open).await?;
         self.found.pulls.add(pulls);
         self.found.repositories.push(RepositoryPreview { name: of.name.clone(), problem: None, pulls });
         Ok(true)
     }
 
     /// Counts the open pull requests of a repository by the action that a start would take.
-    async fn counts(&self, of: &ListedRepository, open: &[&OpenPull]) -> Result<PullCounts, StoreError> {
+    async fn count_pulls(&self, of: &ListedRepository, open: &[&OpenPull]) -> Result<PullCounts, StoreError> {
         let keys: Vec<_> =
             open.iter().map(|pull| turn::key_of(&self.found.name, &of.id, pull.number)).collect();
         let known = match self.records {
-            Some(records) => turn::known(records, &keys).await?,
-            None => keys.into_iter().map(turn::unknown).map(Some).collect(),
+            Some(records) => turn::load_known_pulls(records, &keys).await?,
+            None => keys.into_iter().map(turn::unknown_pull).map(Some).collect(),
         };
         let leaves = !of.onboarded && self.context.repositories.leaves_existing();
         let mut counts = PullCounts { open_pull_requests: open.len(), ..PullCounts::default() };
@@ -261,7 +261,7 @@ impl PreviewRun<'_> {
             let is_due = match slot.state {
                 SlotState::Waiting { .. } | SlotState::Leased { .. } => true,
                 SlotState::Idle | SlotState::Held { .. } => {
-                    turn::wants(&slot, pull, &reviews) != PullMark::Nothing
+                    turn::pull_mark(&slot, pull, &reviews) != PullMark::Nothing
                 }
             };
             if leaves && slot.version.0 == 0 {
@@ -278,13 +278,13 @@ impl PreviewRun<'_> {
     }
 
     /// Records that a repository cannot be looked at.
-    fn cannot(&mut self, name: String, error: &ForgeError) {
+    fn record_unreadable(&mut self, name: String, error: &ForgeError) {
         let (problem, pulls) = (Some(error.to_string()), PullCounts::default());
         self.found.repositories.push(RepositoryPreview { name, problem, pulls });
     }
 
     /// Records that the forge as a whole does not answer.
-    fn fail(&mut self, error: &ForgeError) {
+    fn record_forge_failure(&mut self, error: &ForgeError) {
         self.found.is_complete = false;
         self.found.problem = Some(error.to_string());
         let health = match error {

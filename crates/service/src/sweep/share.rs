@@ -27,7 +27,7 @@ pub(super) struct AssumedQuota {
 impl AssumedQuota {
     /// Computes the quota for a forge that allows this many calls an hour and rounds at this interval: the
     /// rounds of an hour take at most half. Returns none for a forge without such a limit (0).
-    pub(super) fn of(calls_an_hour: u64, every: TimeSpan) -> Option<Self> {
+    pub(super) fn from_hourly_rate(calls_an_hour: u64, every: TimeSpan) -> Option<Self> {
         let window = every.clamp(LEAST_WINDOW, HOUR);
         let windows = HOUR.0.unsigned_abs().div_ceil(window.0.unsigned_abs());
         (calls_an_hour > 0).then(|| Self { calls: calls_an_hour / UNTOLD_SHARE / windows, window })
@@ -45,7 +45,7 @@ pub(super) struct CallShare {
 impl CallShare {
     /// Returns the number of calls that may be made now. Without a reported limit the assumed quota applies;
     /// without either the number is unlimited.
-    pub(super) fn allowed(
+    pub(super) fn allowed_calls(
         &mut self,
         quota: Option<RateQuota>,
         untold: Option<AssumedQuota>,
@@ -53,7 +53,7 @@ impl CallShare {
     ) -> u64 {
         let quota = match (quota, untold) {
             (Some(quota), _) => quota,
-            (None, Some(untold)) => return self.left(untold, now),
+            (None, Some(untold)) => return self.remaining_calls(untold, now),
             (None, None) => return u64::MAX,
         };
         let share = quota.limit / SHARE;
@@ -76,7 +76,7 @@ impl CallShare {
     }
 
     /// Returns the calls that are left in the assumed window.
-    fn left(&mut self, untold: AssumedQuota, now: UnixMillis) -> u64 {
+    fn remaining_calls(&mut self, untold: AssumedQuota, now: UnixMillis) -> u64 {
         // A window that ends later than possible began before the clock was set back.
         let lasts = self.reset.is_some_and(|reset| reset > now && reset - now <= untold.window);
         if !lasts {
@@ -91,7 +91,7 @@ impl CallShare {
     }
 
     /// Returns the time at which calls are allowed again.
-    pub(super) fn renewed(self, now: UnixMillis) -> UnixMillis {
+    pub(super) fn renewal_time(self, now: UnixMillis) -> UnixMillis {
         self.reset.filter(|reset| *reset > now).unwrap_or(now + SAME_WINDOW)
     }
 }
@@ -108,39 +108,47 @@ mod tests {
     fn a_tenth_of_a_window_and_nothing_when_reviews_are_short() {
         let mut share = CallShare::default();
         let now = UnixMillis(0);
-        assert_eq!(share.allowed(None, None, now), u64::MAX, "no limit is told");
+        assert_eq!(share.allowed_calls(None, None, now), u64::MAX, "no limit is told");
         share.use_up(3);
-        assert_eq!(share.allowed(quota(5_000, 4_997, 3_600), None, now), 497);
+        assert_eq!(share.allowed_calls(quota(5_000, 4_997, 3_600), None, now), 497);
         share.use_up(490);
-        assert_eq!(share.allowed(quota(5_000, 4_000, 3_600), None, now), 7);
+        assert_eq!(share.allowed_calls(quota(5_000, 4_000, 3_600), None, now), 7);
         share.use_up(7);
-        assert_eq!(share.allowed(quota(5_000, 4_000, 3_600), None, now), 0);
-        assert_eq!(share.allowed(quota(5_000, 4_000, 3_601), None, now), 0, "the same window");
-        assert_eq!(share.renewed(now), UnixMillis(3_600_000));
+        assert_eq!(share.allowed_calls(quota(5_000, 4_000, 3_600), None, now), 0);
+        assert_eq!(share.allowed_calls(quota(5_000, 4_000, 3_601), None, now), 0, "the same window");
+        assert_eq!(share.renewal_time(now), UnixMillis(3_600_000));
         assert_eq!(
-            share.allowed(quota(5_000, 4_000, 7_200), None, UnixMillis(3_600_000)),
+            share.allowed_calls(quota(5_000, 4_000, 7_200), None, UnixMillis(3_600_000)),
             500,
             "the next one"
         );
         assert_eq!(
-            share.allowed(quota(5_000, 503, 7_200), None, UnixMillis(3_600_000)),
+            share.allowed_calls(quota(5_000, 503, 7_200), None, UnixMillis(3_600_000)),
             3,
             "reviews need the rest"
         );
-        assert_eq!(share.allowed(quota(5_000, 500, 7_200), None, UnixMillis(3_600_000)), 0);
-        assert_eq!(share.allowed(quota(5_000, 0, 7_200), None, UnixMillis(7_200_000)), 500, "over by now");
+        assert_eq!(share.allowed_calls(quota(5_000, 500, 7_200), None, UnixMillis(3_600_000)), 0);
+        assert_eq!(
+            share.allowed_calls(quota(5_000, 0, 7_200), None, UnixMillis(7_200_000)),
+            500,
+            "over by now"
+        );
         share.use_up(100);
         assert_eq!(
-            share.allowed(quota(5_000, 0, 7_200), None, UnixMillis(7_200_000)),
+            share.allowed_calls(quota(5_000, 0, 7_200), None, UnixMillis(7_200_000)),
             400,
             "used before it is told"
         );
-        assert_eq!(share.allowed(quota(5_000, 4_900, 10_800), None, UnixMillis(7_200_000)), 400, "and after");
+        assert_eq!(
+            share.allowed_calls(quota(5_000, 4_900, 10_800), None, UnixMillis(7_200_000)),
+            400,
+            "and after"
+        );
     }
     #[test]
     fn an_hour_of_rounds_takes_half_of_what_is_not_told() {
-        assert_eq!(AssumedQuota::of(0, TimeSpan::minutes(5)), None);
-        let of = |every: TimeSpan| AssumedQuota::of(1_000, every).unwrap();
+        assert_eq!(AssumedQuota::from_hourly_rate(0, TimeSpan::minutes(5)), None);
+        let of = |every: TimeSpan| AssumedQuota::from_hourly_rate(1_000, every).unwrap();
         assert_eq!(of(TimeSpan::minutes(5)), AssumedQuota { calls: 41, window: TimeSpan::minutes(5) });
         // A shorter interval has windows of a minute, a longer one of an hour.
         assert_eq!(of(TimeSpan(10)), AssumedQuota { calls: 8, window: TimeSpan::minutes(1) });
@@ -158,15 +166,15 @@ mod tests {
     #[test]
     fn what_is_used_up_of_our_own_window_is_there_again_in_the_next() {
         let mut share = CallShare::default();
-        let untold = AssumedQuota::of(1_000, TimeSpan::minutes(5));
-        assert_eq!(share.allowed(None, untold, UnixMillis(0)), 41);
+        let untold = AssumedQuota::from_hourly_rate(1_000, TimeSpan::minutes(5));
+        assert_eq!(share.allowed_calls(None, untold, UnixMillis(0)), 41);
         share.use_up(40);
-        assert_eq!(share.allowed(None, untold, UnixMillis(299_999)), 1);
+        assert_eq!(share.allowed_calls(None, untold, UnixMillis(299_999)), 1);
         share.use_up(1);
-        assert_eq!(share.allowed(None, untold, UnixMillis(299_999)), 0);
-        assert_eq!(share.renewed(UnixMillis(299_999)), UnixMillis(300_000));
-        assert_eq!(share.allowed(None, untold, UnixMillis(300_000)), 41);
+        assert_eq!(share.allowed_calls(None, untold, UnixMillis(299_999)), 0);
+        assert_eq!(share.renewal_time(UnixMillis(299_999)), UnixMillis(300_000));
+        assert_eq!(share.allowed_calls(None, untold, UnixMillis(300_000)), 41);
         share.use_up(41);
-        assert_eq!(share.allowed(None, untold, UnixMillis(0)), 41, "the clock was set back");
+        assert_eq!(share.allowed_calls(None, untold, UnixMillis(0)), 41, "the clock was set back");
     }
 }

@@ -33,27 +33,27 @@ impl RepositorySnapshot {
     ///
     /// # Errors
     /// [`SweepError`]; marks that were made before stay.
-    pub(super) async fn turn(
+    pub(super) async fn take_turn(
         &mut self,
         context: &ServiceContext,
         server: &AnyForgeServer,
         task: &mut SweepTask,
         calls: &mut u64,
     ) -> Result<(), SweepError> {
-        if !self.find(context, server, task, calls).await? {
+        if !self.resolve_repository(context, server, task, calls).await? {
             return Ok(());
         }
         let repository = &task.repository;
         server.open_pulls(&repository.name, &mut self.pulls, calls).await?;
-        if !repository.onboarded && !self.onboard(context, repository).await? {
+        if !repository.onboarded && !self.finish_onboarding(context, repository).await? {
             return Ok(());
         }
-        self.mark(context, repository).await?;
-        self.hear(context, server, repository, calls).await
+        self.mark_pulls(context, repository).await?;
+        self.store_commands(context, server, repository, calls).await
     }
 
     /// Looks up the repository's present name. Returns false if there is nothing to sweep.
-    async fn find(
+    async fn resolve_repository(
         &mut self,
         context: &ServiceContext,
         server: &AnyForgeServer,
@@ -86,7 +86,7 @@ impl RepositorySnapshot {
                 }
                 repository.gone = repository.gone.or(Some(now));
                 *self = Self { gone_asked: Some(now), ..Self::default() };
-                context.store.remember(std::slice::from_ref(repository)).await?;
+                context.store.store_repositories(std::slice::from_ref(repository)).await?;
                 return Ok(false);
             }
             Err(error) => return Err(error.into()),
@@ -95,20 +95,20 @@ impl RepositorySnapshot {
             tracing::info!(from = %repository.name, to = %seen.name, "the repository was renamed or transferred");
         }
         (repository.name, repository.gone, self.gone_asked) = (seen.name, None, None);
-        context.store.remember(std::slice::from_ref(repository)).await?;
+        context.store.store_repositories(std::slice::from_ref(repository)).await?;
         // An archived repository accepts no comments, and the filter may not admit a new name.
         Ok(!seen.archived && context.repositories.has(&repository.forge, &repository.name))
     }
 
     /// Ends the first contact. Unless the operator wants them reviewed, the existing heads are left, except
     /// those that an event has named. Returns false if not all of them are listed yet.
-    async fn onboard(
+    async fn finish_onboarding(
         &self,
         context: &ServiceContext,
         repository: &KnownRepository,
     ) -> Result<bool, SweepError> {
         if !context.repositories.leaves_existing() {
-            context.store.onboard(repository).await?;
+            context.store.finish_onboarding(repository).await?;
             return Ok(true);
         }
         if !self.pulls.is_complete() {
@@ -116,7 +116,7 @@ impl RepositorySnapshot {
         }
         let open: Vec<&OpenPull> = self.pulls.items().collect();
         let keys: Vec<SlotKey> = open.iter().map(|pull| key(repository, pull.number)).collect();
-        let slots = context.store.load(&keys).await?;
+        let slots = context.store.load_slots(&keys).await?;
         let is_new = |slot: &Slot| slot.version.0 == 0;
         let (mut left, mut described) = (Vec::new(), Vec::new());
         for (pull, slot) in open.iter().zip(slots).filter(|(_, slot)| is_new(slot)) {
@@ -125,9 +125,9 @@ impl RepositorySnapshot {
             described.push((slot.key.clone(), SlotDescription { name, url: pull.url.clone(), head }));
             left.push(SkippedHead { run: new_run_id(), key: slot.key, revision });
         }
-        context.store.describe(&described).await?;
-        context.store.leave(&left, FIRST_CONTACT).await?;
-        context.store.onboard(repository).await?;
+        context.store.store_descriptions(&described).await?;
+        context.store.skip_heads(&left, FIRST_CONTACT).await?;
+        context.store.finish_onboarding(repository).await?;
         tracing::info!(
             repository = %repository.name,
             "first contact: {} open pull requests, {} of them are left until they change or somebody asks for a review",
@@ -139,7 +139,7 @@ impl RepositorySnapshot {
 
     /// Marks open pull requests whose present state was not reviewed, and resting slots whose pull request is
     /// no longer open.
-    async fn mark(
+    async fn mark_pulls(
         &mut self,
         context: &ServiceContext,
         repository: &KnownRepository,
@@ -153,32 +153,32 @@ impl RepositorySnapshot {
             pulls.items().map(|pull| (key(repository, pull.number), pull)).collect();
         let keys: Vec<SlotKey> = open.iter().map(|(key, _)| key.clone()).collect();
         let mut marks = Vec::new();
-        for ((key, pull), known) in open.into_iter().zip(known(store, &keys).await?) {
+        for ((key, pull), known) in open.into_iter().zip(load_known_pulls(store, &keys).await?) {
             // A slot with an unreadable row is skipped until an operator drops the row.
             let Some((slot, reviews)) = known else { continue };
-            let rouse = wants(&slot, pull, &reviews);
-            if rouse == PullMark::Once && !rouses(roused, &key, Some(&pull.revision)) {
+            let rouse = pull_mark(&slot, pull, &reviews);
+            if rouse == PullMark::Once && !insert_roused(roused, &key, Some(&pull.revision)) {
                 continue;
             }
             if rouse != PullMark::Nothing {
                 let name = format!("{}#{}", repository.name, pull.number);
                 let head = Some(pull.revision.head.clone());
-                marks.push(mark(key, SlotDescription { name, url: pull.url.clone(), head }));
+                marks.push(slot_mark(key, SlotDescription { name, url: pull.url.clone(), head }));
             }
         }
         if pulls.is_complete() {
             let resting = store.slots_of(&repository.forge, &repository.id).await?;
-            let closed = resting.into_iter().filter(|slot| rests(slot) && !keys.contains(&slot.key));
+            let closed = resting.into_iter().filter(|slot| is_resting(slot) && !keys.contains(&slot.key));
             let closed: Vec<SlotKey> = closed.map(|slot| slot.key).collect();
             roused.retain(|key, _| keys.contains(key) || closed.contains(key));
-            for (key, described) in closed.iter().zip(store.described(&closed).await?) {
-                if let (Some(described), true) = (described, rouses(roused, key, None)) {
-                    marks.push(mark(key.clone(), SlotDescription { head: None, ..described }));
+            for (key, described) in closed.iter().zip(store.descriptions(&closed).await?) {
+                if let (Some(described), true) = (described, insert_roused(roused, key, None)) {
+                    marks.push(slot_mark(key.clone(), SlotDescription { head: None, ..described }));
                 }
             }
         }
         for batch in marks.chunks(BATCH) {
-            let marked = store.mark(batch, &context.limits, HaltPolicy::Refused).await;
+            let marked = store.mark_slots(batch, &context.limits, HaltPolicy::Refused).await;
             if marked != Ok(MarkOutcome::All) {
                 roused.clear(); // a later sweep marks them again
             }
@@ -195,7 +195,7 @@ impl RepositorySnapshot {
     }
 
     /// Records the commands in comments since the last turn.
-    async fn hear(
+    async fn store_commands(
         &mut self,
         context: &ServiceContext,
         server: &AnyForgeServer,
@@ -224,7 +224,7 @@ impl RepositorySnapshot {
         }
         let until = read_until(&self.comments);
         if until.is_some_and(|until| until > repository.cursor) || !told.is_empty() {
-            context.store.tell(&told, repository, until).await?;
+            context.store.store_requests(&told, repository, until).await?;
         }
         Ok(())
     }
@@ -235,18 +235,18 @@ pub(super) type KnownPullRequest = (Slot, LastReviews);
 
 /// Reads the state of each pull request, in order; none where a row is unreadable, which does not affect the
 /// others.
-pub(super) async fn known(
+pub(super) async fn load_known_pulls(
     store: &dyn RecordStore,
     keys: &[SlotKey],
 ) -> Result<Vec<Option<KnownPullRequest>>, StoreError> {
-    match read(store, keys).await {
+    match read_known_pulls(store, keys).await {
         Ok(known) => return Ok(known.into_iter().map(Some).collect()),
         Err(StoreError::Corrupt(_)) => {}
         Err(error @ (StoreError::Unavailable(_) | StoreError::Fenced { .. })) => return Err(error),
     }
     let mut each = Vec::with_capacity(keys.len());
     for key in keys {
-        match read(store, std::slice::from_ref(key)).await {
+        match read_known_pulls(store, std::slice::from_ref(key)).await {
             Ok(known) => each.extend(known.into_iter().map(Some)),
             Err(StoreError::Corrupt(why)) => {
                 tracing::debug!(%key, why, "left out of the sweep");
@@ -259,13 +259,16 @@ pub(super) async fn known(
 }
 
 /// Returns the state of a pull request without any record.
-pub(super) fn unknown(key: SlotKey) -> KnownPullRequest {
+pub(super) fn unknown_pull(key: SlotKey) -> KnownPullRequest {
     (Slot::new(key), LastReviews::default())
 }
 
-async fn read(store: &dyn RecordStore, keys: &[SlotKey]) -> Result<Vec<KnownPullRequest>, StoreError> {
+async fn read_known_pulls(
+    store: &dyn RecordStore,
+    keys: &[SlotKey],
+) -> Result<Vec<KnownPullRequest>, StoreError> {
     // Slots are read first: a run settles its revision before its slot is idle.
-    let (slots, reviews) = (store.load(keys).await?, store.last_reviews(keys).await?);
+    let (slots, reviews) = (store.load_slots(keys).await?, store.last_reviews(keys).await?);
     Ok(slots.into_iter().zip(reviews).collect())
 }
 
@@ -292,7 +295,7 @@ pub(super) enum PullMark {
 
 /// Records that a resting slot is woken for this revision (none: it is closed). Returns false if it was woken
 /// for it before.
-fn rouses(
+fn insert_roused(
     roused: &mut HashMap<SlotKey, Option<PullRevision>>,
     key: &SlotKey,
     revision: Option<&PullRevision>,
@@ -304,7 +307,7 @@ fn rouses(
 /// Decides the mark of an open pull request. A slot without work whose revision no run has settled was lost
 /// midway, and is marked again, even if it was parked before. A parked slot stays parked for the revision
 /// that was attempted.
-pub(super) fn wants(slot: &Slot, pull: &OpenPull, reviews: &LastReviews) -> PullMark {
+pub(super) fn pull_mark(slot: &Slot, pull: &OpenPull, reviews: &LastReviews) -> PullMark {
     let is_unsettled = match &reviews.settled {
         Some(left) if reviews.is_left => left.head != pull.revision.head,
         settled => settled.as_ref() != Some(&pull.revision),
@@ -332,7 +335,7 @@ pub(super) fn wants(slot: &Slot, pull: &OpenPull, reviews: &LastReviews) -> Pull
 
 /// Returns true if the slot rests in a state that only an event ends, and that a closed pull request should
 /// not be in.
-fn rests(slot: &Slot) -> bool {
+fn is_resting(slot: &Slot) -> bool {
     match slot.state {
         SlotState::Held { why: HoldReason::Parked | HoldReason::Draft } => true,
         // A pause was requested by a person, and outlasts a closed pull request that may be reopened.
@@ -356,6 +359,6 @@ fn key(repository: &KnownRepository, number: u64) -> SlotKey {
     pr(repository, number).key()
 }
 
-fn mark(key: SlotKey, described: SlotDescription) -> SlotMark {
+fn slot_mark(key: SlotKey, described: SlotDescription) -> SlotMark {
     SlotMark { key, described, of: LoopKind::Review }
 }

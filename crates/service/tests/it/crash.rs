@@ -36,10 +36,10 @@ use truing_forge::marker::MarkerKeys;
 use truing_git::{Git, GitOptions};
 use truing_loops::checkout::OperatorRules;
 use truing_loops::machine::new_run_id;
-use truing_loops::slots::step;
+use truing_loops::slots::take_step;
 use truing_service::commands::CommandProcessor;
 use truing_service::scheduler::Scheduler;
-use truing_service::worker::take;
+use truing_service::worker::run_step;
 use truing_service::{ConfiguredForges, ServiceContext};
 use truing_store::Store;
 
@@ -155,12 +155,12 @@ impl Lane {
         let clock = Hand::at(UnixMillis(1_790_000_000_000));
         let options = FakeForgeOptions { clock: Arc::new(clock.clone()), ..FakeForgeOptions::default() };
         let forge = Watched::start(options).await;
-        forge.token(TOKEN, BOT);
+        forge.register_token(TOKEN, BOT);
         let repo = forge.create_repository("acme", "shop", change::base()).await.unwrap();
         let markers = MarkerKeys::new(b"a key of the tests", &[]);
         let login = Login { name: FORGE, token: TOKEN, markers, settle: SETTLE };
         let server = forge.client(&login, Arc::new(clock.clone()));
-        repo.permit("ada", "write").await.unwrap();
+        repo.set_role("ada", "write").await.unwrap();
         let base = repo.tip("main").await.unwrap();
         let first = repo.push("first", change::first()).await.unwrap();
         let second = repo.push("first", change::second()).await.unwrap();
@@ -232,41 +232,41 @@ impl Lane {
 
     /// Returns the delivery of the change that was just made.
     fn delivery(&self) -> FakeDelivery {
-        self.forge.pending().pop().unwrap()
+        self.forge.take_deliveries().pop().unwrap()
     }
 
     /// Plays the part before the interrupted review.
     async fn set(&self, story: Story) -> Scene {
         let (branch, records) = ("change", self.folder.path().join("begin.db"));
         let head = if story.review == Review::Forty { &self.forty } else { &self.first };
-        self.repo.reset(branch, head).await.unwrap();
-        let number = self.repo.open(NewPull::of(branch)).await.unwrap();
+        self.repo.reset_branch(branch, head).await.unwrap();
+        let number = self.repo.open_pull(NewPull::from_branch(branch)).await.unwrap();
         let before = Home::new(self.deployment, self.folder.path().join("before.db"));
         let process =
             self.start(Story { manner: Manner::Prompt, review: Review::First }, None, &before).await;
         if !matches!(story.review, Review::First | Review::Forty | Review::GivenUp) {
             let opened = self.delivery();
             if matches!(story.review, Review::Once | Review::Back) {
-                self.repo.label(number, change::ONCE, true, "ada").await.unwrap();
+                self.repo.set_label(number, change::ONCE, true, "ada").await.unwrap();
             }
             process.deliver(&opened).await;
             process.run(&self.clock).await.unwrap();
         }
         if story.review == Review::Off {
-            self.repo.label(number, change::OFF, true, "ada").await.unwrap();
+            self.repo.set_label(number, change::OFF, true, "ada").await.unwrap();
         }
         if story.review == Review::Back {
-            self.repo.reset(branch, &self.second).await.unwrap();
+            self.repo.reset_branch(branch, &self.second).await.unwrap();
             process.deliver(&self.delivery()).await;
             process.run(&self.clock).await.unwrap();
-            self.repo.reset(branch, &self.first).await.unwrap();
+            self.repo.reset_branch(branch, &self.first).await.unwrap();
         }
         if story.review == Review::Second || story.review.leaves() {
-            self.repo.reset(branch, &self.second).await.unwrap();
+            self.repo.reset_branch(branch, &self.second).await.unwrap();
         }
         if story.review == Review::Dismissed {
             let view = self.repo.pull(number).await.unwrap();
-            let first = view.inline().find(|comment| comment.author == BOT).unwrap().id;
+            let first = view.inline_comments().find(|comment| comment.author == BOT).unwrap().id;
             self.repo.reply(number, "ada", first, "/dismiss as agreed").await.unwrap();
         }
         home::copy(&process.store, &records, Arc::new(self.clock.clone())).await;
@@ -287,7 +287,7 @@ impl Lane {
                 | Review::Once
                 | Review::Off => statuses.values().flatten().map(|status| status.id).max().unwrap_or(0),
             },
-            held: self.repo.keep().await.unwrap(),
+            held: self.repo.take_snapshot().await.unwrap(),
             records,
             at: self.clock.now(),
         }
@@ -313,7 +313,9 @@ impl Lane {
             let lives_on = fault.is_some_and(|fault| fault.mode == Mode::AnswerLost);
             self.check_told(*number, *before, !lives_on).await?;
             process.is_broken.store(false, Ordering::SeqCst);
-            step(&*process.context.store, key, SlotCommand::Retry, &process.context.limits).await.unwrap();
+            take_step(&*process.context.store, key, SlotCommand::Retry, &process.context.limits)
+                .await
+                .unwrap();
             process.run(&self.clock).await?;
         }
         let reads = reads + process.script.reads();
@@ -403,9 +405,9 @@ impl Lane {
             format!("the newest run ended as {last:?}")
         } else if store.open_effects(&writer).await.unwrap().iter().any(|(topic, _)| is_item(topic)) {
             "a comment is pending".to_owned()
-        } else if store.desired(key, Producer::Review).await.unwrap().1.is_some() {
+        } else if store.desired_state(key, Producer::Review).await.unwrap().1.is_some() {
             "the status is still to be set".to_owned()
-        } else if store.load(std::slice::from_ref(key)).await.unwrap() != [Slot::new(key.clone())] {
+        } else if store.load_slots(std::slice::from_ref(key)).await.unwrap() != [Slot::new(key.clone())] {
             "the slot is not forgotten".to_owned()
         } else if !violations.is_empty() {
             violations.join(", ")
@@ -428,15 +430,16 @@ impl Process {
         for _ in 0..MAX_STEPS {
             if self.obeys {
                 // A command that could not be served is retried in the next turn.
-                let _ = CommandProcessor::default().look(&self.context).await;
+                let _ = CommandProcessor::default().process_requests(&self.context).await;
             }
-            let unheard = self.obeys && !self.store.unserved(FORGE, 1).await.unwrap().is_empty();
-            let leases = Scheduler::new(LeaseLimits::of(1)).look(&self.context).await.unwrap_or_default();
+            let unheard = self.obeys && !self.store.unserved_requests(FORGE, 1).await.unwrap().is_empty();
+            let leases =
+                Scheduler::new(LeaseLimits::new(1)).lease_due_slots(&self.context).await.unwrap_or_default();
             let idle = leases.is_empty();
             for lease in leases {
                 let run = RunRef { id: new_run_id(), key: lease.key.clone(), token: lease.token };
                 // An end that could not be recorded is left to the next lease.
-                let _ = take(&self.context, &lease, &run).await;
+                let _ = run_step(&self.context, &lease, &run).await;
             }
             if self.script.is_dead() {
                 return Ok(());

@@ -443,14 +443,14 @@ async fn nothing_is_taken_after_the_kill_switch_was_turned_on() {
     let site = Site::new().await;
     let service = site.serve().await;
     let opened = site.open("change").await;
-    let event = site.forge.pending().remove(0);
+    let event = site.forge.take_deliveries().remove(0);
     let request = delivery("pull_request", &event.body, "");
-    service.store.turn(&SwitchRequest::On { reason: None, mode: None }, "ada").await.unwrap();
+    service.store.turn_switch(&SwitchRequest::On { reason: None, mode: None }, "ada").await.unwrap();
     let (line, body) = ask(&service, &request).await;
     assert_eq!(line, "HTTP/1.1 503 Service Unavailable");
     assert_eq!(body, r#"{"error":"killswitch_engaged"}"#);
     assert_eq!(service.store.list().await.unwrap(), []);
-    service.store.turn(&SwitchRequest::Off, "ada").await.unwrap();
+    service.store.turn_switch(&SwitchRequest::Off, "ada").await.unwrap();
     assert_eq!(status(&service, &request).await, "202 Accepted");
     assert_eq!(service.store.list().await.unwrap().len(), 1, "{}", opened.number);
     service.stop().await;
@@ -463,7 +463,7 @@ async fn a_delivery_is_taken_while_the_workers_are_busy() {
     let site = Site::new().await;
     let service = site.serve().await;
     site.open("change").await;
-    let event = site.forge.pending().remove(0);
+    let event = site.forge.take_deliveries().remove(0);
     // The service is up by now.
     assert_eq!(status(&service, &delivery("ping", b"{}", "")).await, "202 Accepted");
     // From here on the single thread of the reviews is blocked.

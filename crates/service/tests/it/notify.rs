@@ -21,7 +21,7 @@ use truing_core::slot::{self, HoldReason, Slot};
 use truing_core::switch::{HaltMode, SwitchRequest};
 use truing_loops::machine::SystemClock;
 use truing_service::metrics::ServiceMetrics;
-use truing_service::notify::{MailSink, NoticeSinks, WebhookSink, keep_telling, parking};
+use truing_service::notify::{MailSink, NoticeSinks, WebhookSink, keep_telling, queue_parked_notice};
 use truing_service::sole::{self, SoleDutyLease};
 use truing_store::Store;
 
@@ -133,7 +133,7 @@ async fn talk(stream: TcpStream, refuse: Option<&'static str>, tell: mpsc::Sende
 
 fn sinks(webhook: Option<&SecretText>, mail: Option<MailSink>) -> NoticeSinks {
     let webhook = webhook.map(|url| WebhookSink::new(url).unwrap());
-    NoticeSinks::new(webhook, mail, ServiceMetrics::new().unwrap()).waiting(Duration::from_millis(1))
+    NoticeSinks::new(webhook, mail, ServiceMetrics::new().unwrap()).with_first_wait(Duration::from_millis(1))
 }
 
 fn mail(url: &str, password: Option<&str>) -> MailSink {
@@ -151,10 +151,10 @@ async fn turns_of_the_switch_are_told_by_webhook_and_mail_once_and_in_order() {
     let mail = mail(&format!("smtp://me@{address}?to=a@b.test,c@d.test&from=t@x.test"), Some("pa ss"));
     let sinks = sinks(Some(&url), Some(mail));
     let on = SwitchRequest::On { reason: Some("<!channel> störm".into()), mode: Some(HaltMode::Stop) };
-    store.turn(&on, "ada").await.unwrap();
-    store.turn(&SwitchRequest::Off, "bob").await.unwrap();
+    store.turn_switch(&on, "ada").await.unwrap();
+    store.turn_switch(&SwitchRequest::Off, "bob").await.unwrap();
     for _ in 0..2 {
-        sinks.tell(&store).await.unwrap();
+        sinks.deliver_pending(&store).await.unwrap();
     }
     assert_eq!(
         hooks.texts(),
@@ -168,7 +168,7 @@ async fn turns_of_the_switch_are_told_by_webhook_and_mail_once_and_in_order() {
     assert_eq!(first.auth.as_deref(), Some("AG1lAHBhIHNz"), "user and password, as AUTH PLAIN has them");
     assert_eq!((first.from.as_str(), first.to.len()), ("MAIL FROM:<t@x.test>", 2));
     assert!(second.data.contains("Subject: Truing: Kill switch off, by bob"), "{}", second.data);
-    assert_eq!(sinks.failed(), 0);
+    assert_eq!(sinks.failed_count(), 0);
 }
 
 #[tokio::test]
@@ -177,15 +177,15 @@ async fn a_sink_that_fails_is_tried_again_and_one_that_refuses_is_not() {
     let store = store(folder.path());
     let (hooks, url) = Hooks::start(&[503, 429]).await;
     let sinks = sinks(Some(&url), None);
-    store.notify(&[notice("1")]).await.unwrap();
-    sinks.tell(&store).await.unwrap();
-    assert_eq!((hooks.texts().len(), sinks.failed()), (3, 0));
+    store.queue_notices(&[notice("1")]).await.unwrap();
+    sinks.deliver_pending(&store).await.unwrap();
+    assert_eq!((hooks.texts().len(), sinks.failed_count()), (3, 0));
 
     hooks.0.lock().unwrap().1.extend([404]);
-    store.notify(&[notice("2")]).await.unwrap();
-    sinks.tell(&store).await.unwrap();
-    assert_eq!((hooks.texts().len(), sinks.failed()), (4, 1));
-    assert!(store.untold(9).await.unwrap().is_empty(), "it is given up");
+    store.queue_notices(&[notice("2")]).await.unwrap();
+    sinks.deliver_pending(&store).await.unwrap();
+    assert_eq!((hooks.texts().len(), sinks.failed_count()), (4, 1));
+    assert!(store.pending_notices(9).await.unwrap().is_empty(), "it is given up");
 }
 
 #[tokio::test]
@@ -195,10 +195,10 @@ async fn a_dead_sink_holds_up_neither_the_other_nor_what_comes_after() {
     let (hooks, url) = Hooks::start(&[]).await;
     let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let sinks = sinks(Some(&url), Some(mail(&format!("smtp://{gone}?to=a@b.test"), None)));
-    store.notify(&[notice("1"), notice("2"), notice("3")]).await.unwrap();
-    sinks.tell(&store).await.unwrap();
+    store.queue_notices(&[notice("1"), notice("2"), notice("3")]).await.unwrap();
+    sinks.deliver_pending(&store).await.unwrap();
     assert_eq!(hooks.texts(), ["Truing: notice 1", "Truing: notice 2", "Truing: notice 3"]);
-    assert_eq!(sinks.failed(), 3);
+    assert_eq!(sinks.failed_count(), 3);
 }
 
 #[tokio::test]
@@ -208,10 +208,10 @@ async fn a_mail_server_that_refuses_is_not_asked_again_and_one_that_is_busy_is()
     for (answer, tries) in [("550 no\r\n", 1), ("451 later\r\n", 5)] {
         let (address, mut letters) = mail_server(Some(answer)).await;
         let sinks = sinks(None, Some(mail(&format!("smtp://{address}?to=a@b.test"), None)));
-        store.notify(&[notice(answer)]).await.unwrap();
-        sinks.tell(&store).await.unwrap();
+        store.queue_notices(&[notice(answer)]).await.unwrap();
+        sinks.deliver_pending(&store).await.unwrap();
         let tried = std::iter::from_fn(|| letters.try_recv().ok()).count();
-        assert_eq!((tried, sinks.failed()), (tries, 1), "{answer}");
+        assert_eq!((tried, sinks.failed_count()), (tries, 1), "{answer}");
     }
 }
 
@@ -223,23 +223,23 @@ async fn away_from_this_machine_mail_goes_by_tls_or_not_at_all() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(folder.path());
     let sinks = sinks(None, Some(mail(&format!("smtp://me@0.0.0.0:{port}?to=a@b.test"), Some("pass"))));
-    store.notify(&[notice("1")]).await.unwrap();
-    sinks.tell(&store).await.unwrap();
-    assert_eq!(sinks.failed(), 1);
+    store.queue_notices(&[notice("1")]).await.unwrap();
+    sinks.deliver_pending(&store).await.unwrap();
+    assert_eq!(sinks.failed_count(), 1);
     assert!(letters.try_recv().is_err(), "nothing was sent in clear");
 }
 
 #[tokio::test]
 async fn what_was_not_told_is_told_after_a_restart_and_what_nobody_is_to_be_told_is_not_kept_for_later() {
     let folder = tempfile::tempdir().unwrap();
-    store(folder.path()).notify(&[notice("1")]).await.unwrap();
+    store(folder.path()).queue_notices(&[notice("1")]).await.unwrap();
     let store = store(folder.path());
     let (hooks, url) = Hooks::start(&[]).await;
-    sinks(Some(&url), None).tell(&store).await.unwrap();
+    sinks(Some(&url), None).deliver_pending(&store).await.unwrap();
     assert_eq!(hooks.texts(), ["Truing: notice 1"]);
-    store.notify(&[notice("2")]).await.unwrap();
-    sinks(None, None).tell(&store).await.unwrap();
-    sinks(Some(&url), None).tell(&store).await.unwrap();
+    store.queue_notices(&[notice("2")]).await.unwrap();
+    sinks(None, None).deliver_pending(&store).await.unwrap();
+    sinks(Some(&url), None).deliver_pending(&store).await.unwrap();
     assert_eq!(hooks.texts().len(), 1);
 }
 
@@ -249,15 +249,15 @@ async fn a_parked_slot_is_told_once_a_day_by_name() {
     let store = store(folder.path());
     let key = SlotKey::new("pr/github/1/7");
     let described = SlotDescription { name: "o/r#7".into(), url: "https://x.test/7".into(), head: None };
-    store.describe(&[(key.clone(), described)]).await.unwrap();
+    store.store_descriptions(&[(key.clone(), described)]).await.unwrap();
     let today = UnixMillis(1_790_000_000_000);
     for at in [today, today + TimeSpan::minutes(5), today + TimeSpan::minutes(24 * 60)] {
-        parking(&store, &key, 5, at).await;
+        queue_parked_notice(&store, &key, 5, at).await;
     }
-    assert_eq!(store.untold(9).await.unwrap(), [], "it is not parked yet, and may never be");
+    assert_eq!(store.pending_notices(9).await.unwrap(), [], "it is not parked yet, and may never be");
     let parked = Slot { state: slot::SlotState::Held { why: HoldReason::Parked }, ..Slot::new(key) };
-    store.commit(&[(SlotVersion(0), parked)]).await.unwrap();
-    let told = store.untold(9).await.unwrap();
+    store.commit_slots(&[(SlotVersion(0), parked)]).await.unwrap();
+    let told = store.pending_notices(9).await.unwrap();
     assert_eq!(told.len(), 2, "{told:#?}");
     assert_eq!(
         told[0].text,
@@ -271,13 +271,13 @@ async fn of_two_processes_one_has_the_duties_until_it_leaves() {
     let (one, two) = (home.open(Arc::new(SystemClock)).await, home.open(Arc::new(SystemClock)).await);
     let (of_one, of_two) = (SoleDutyLease::default(), SoleDutyLease::default());
     for _ in 0..2 {
-        sole::ask(&one, &of_one).await;
-        sole::ask(&two, &of_two).await;
+        sole::renew_lease(&one, &of_one).await;
+        sole::renew_lease(&two, &of_two).await;
         assert_eq!((of_one.is_ours(), of_two.is_ours()), (true, false));
     }
-    sole::leave(&one, &of_one).await;
-    sole::ask(&two, &of_two).await;
-    sole::ask(&one, &of_one).await;
+    sole::give_back_lease(&one, &of_one).await;
+    sole::renew_lease(&two, &of_two).await;
+    sole::renew_lease(&one, &of_one).await;
     assert_eq!((of_one.is_ours(), of_two.is_ours()), (false, true));
 }
 
@@ -287,12 +287,12 @@ async fn the_task_tells_what_comes() {
     let store = store(folder.path());
     let (hooks, url) = Hooks::start(&[]).await;
     let sole = SoleDutyLease::default();
-    sole::ask(&store, &sole).await;
+    sole::renew_lease(&store, &sole).await;
     let task = {
         let (store, sinks) = (store.clone(), sinks(Some(&url), None));
         tokio::spawn(async move { keep_telling(&store, &sinks, Duration::from_millis(10), &sole).await })
     };
-    store.notify(&[notice("1")]).await.unwrap();
+    store.queue_notices(&[notice("1")]).await.unwrap();
     let deadline = SystemClock.now() + TimeSpan::seconds(60);
     let mut look = tokio::time::interval(Duration::from_millis(10));
     while hooks.texts().is_empty() {

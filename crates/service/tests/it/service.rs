@@ -111,16 +111,16 @@ async fn a_webhook_becomes_comments_once() {
     assert_first(&site.picture(&opened).await);
 
     // A person replies to it, and the forge sends the delivery again.
-    let talked = site.view(&opened).await.inline().next().unwrap().id;
+    let talked = site.view(&opened).await.inline_comments().next().unwrap().id;
     let reply = site.repo.reply(opened.number, "author", talked, "Why?").await.unwrap();
-    let calls = site.forge.calls();
+    let calls = site.forge.call_counts();
     assert_eq!(site.forge.deliver(&delivery).await.unwrap(), 202);
     service.rest(&site.clock).await;
     assert_first(&site.picture(&opened).await);
     let writes = |calls: std::collections::BTreeMap<String, u64>| -> u64 {
         calls.iter().filter(|(route, _)| !route.starts_with("GET")).map(|(_, count)| count).sum()
     };
-    assert_eq!(writes(calls), writes(site.forge.calls()), "what was reviewed is not reviewed again");
+    assert_eq!(writes(calls), writes(site.forge.call_counts()), "what was reviewed is not reviewed again");
 
     site.push_second(&mut opened).await;
     site.deliver().await;
@@ -128,7 +128,7 @@ async fn a_webhook_becomes_comments_once() {
     assert_second(&site.picture(&opened).await);
     let view = site.view(&opened).await;
     assert!(
-        view.inline().any(|comment| comment.id == reply && comment.body == "Why?"),
+        view.inline_comments().any(|comment| comment.id == reply && comment.body == "Why?"),
         "people's words stay"
     );
     no_violations(&site);
@@ -140,7 +140,7 @@ async fn only_signed_and_readable_deliveries_are_taken() {
     let site = Site::new().await;
     let service = site.serve().await;
     site.open("change").await;
-    let delivery = site.forge.pending().remove(0);
+    let delivery = site.forge.take_deliveries().remove(0);
     let body = delivery.body.as_ref();
     let right = format!("sha256={}", sign_sha256(SECRET, body));
     let other = format!("sha256={}", sign_sha256("another secret", body));
@@ -187,7 +187,7 @@ async fn a_delivery_is_not_taken_while_the_store_is_down() {
     let store = FaultyStore { inner: inner.clone(), script: script.clone() };
     let service = site.serve_from(store, inner, limits()).await;
     let opened = site.open("change").await;
-    let delivery = site.forge.pending().remove(0);
+    let delivery = site.forge.take_deliveries().remove(0);
     script.set_dead(true);
     assert_eq!(site.forge.deliver(&delivery).await.unwrap(), 503);
     script.set_dead(false);
@@ -249,7 +249,7 @@ async fn an_event_that_was_lost_is_made_up_for_by_any_later_one() {
     let first = site.deliver().await;
     service.rest(&site.clock).await;
     site.push_second(&mut opened).await;
-    assert_eq!(site.forge.pending().len(), 1, "lost");
+    assert_eq!(site.forge.take_deliveries().len(), 1, "lost");
     assert_eq!(site.forge.deliver(&first).await.unwrap(), 202, "sent again by hand, though it is old");
     service.rest(&site.clock).await;
     assert_second(&site.picture(&opened).await);
@@ -260,9 +260,9 @@ async fn an_event_that_was_lost_is_made_up_for_by_any_later_one() {
 async fn drafts_and_closed_pull_requests_are_left_alone_until_they_are_open() {
     let site = Site::new().await;
     let service = site.serve().await;
-    let draft = site.open_as(NewPull { draft: true, ..NewPull::of("draft") }).await;
+    let draft = site.open_as(NewPull { draft: true, ..NewPull::from_branch("draft") }).await;
     let closed = site.open("closed").await;
-    site.repo.close(closed.number).await.unwrap();
+    site.repo.close_pull(closed.number).await.unwrap();
     site.deliver().await;
     service.state(&site.key(draft.number).await, "held (draft)").await;
     service.state(&site.key(closed.number).await, "held (cancelled)").await;
@@ -272,7 +272,7 @@ async fn drafts_and_closed_pull_requests_are_left_alone_until_they_are_open() {
     let history = service.history(&site.key(draft.number).await).await;
     assert_eq!(history.last().map(String::as_str), Some("held (draft)"), "{history:?}");
     site.repo.set_draft(draft.number, false).await.unwrap();
-    site.repo.reopen(closed.number).await.unwrap();
+    site.repo.reopen_pull(closed.number).await.unwrap();
     site.deliver().await;
     service.rest(&site.clock).await;
     for pull in [&draft, &closed] {

@@ -47,7 +47,7 @@ impl Swept {
 
     /// Sweeps until there is nothing more to sweep now.
     async fn look(&mut self) {
-        while self.sweep.look(&self.context).await {}
+        while self.sweep.sweep_next(&self.context).await {}
     }
 
     /// Sweeps the next round, a period later.
@@ -59,11 +59,11 @@ impl Swept {
     /// Sweeps a round, and serves the commands of comments.
     async fn obey(&mut self, site: &Site) {
         self.round(site).await;
-        self.commands.look(&self.context).await.unwrap();
+        self.commands.process_requests(&self.context).await.unwrap();
     }
 
     async fn slot(&self, key: &SlotKey) -> Slot {
-        self.context.store.load(std::slice::from_ref(key)).await.unwrap().remove(0)
+        self.context.store.load_slots(std::slice::from_ref(key)).await.unwrap().remove(0)
     }
 
     async fn state(&self, key: &SlotKey) -> String {

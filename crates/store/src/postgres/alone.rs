@@ -26,15 +26,21 @@ impl Drop for AdvisoryLock {
 
 impl PostgresDatabase {
     /// Takes the right to fill the database; none if another process has it.
-    pub(crate) async fn alone(&self) -> Result<Option<AdvisoryLock>, StoreError> {
+    pub(crate) async fn try_acquire_lock(&self) -> Result<Option<AdvisoryLock>, StoreError> {
         let client = self.pool.get().await.map_err(|error| fault::no_session(&self.name, &error))?;
         let alone = AdvisoryLock(Some(client));
         let Some(client) = &alone.0 else { return Ok(None) };
         for at in 0..TRIES {
             let asked = client.query_one("SELECT pg_try_advisory_lock($1)", &[&LOCK]);
             let row = match tokio::time::timeout(PATIENCE, asked).await {
-                Ok(asked) => asked.map_err(|error| fault::told(error.into(), &self.name))?,
-                Err(_) => return Err(StoreError::Unavailable(format!("{}: {}", self.name, fault::silent()))),
+                Ok(asked) => asked.map_err(|error| fault::store_error(error.into(), &self.name))?,
+                Err(_) => {
+                    return Err(StoreError::Unavailable(format!(
+                        "{}: {}",
+                        self.name,
+                        fault::timeout_message()
+                    )));
+                }
             };
             if row.get(0) {
                 return Ok(Some(alone));

@@ -125,8 +125,8 @@ pub(super) fn cause(error: &tokio_postgres::Error) -> String {
     }
 }
 
-fn words(error: &tokio_postgres::Error) -> String {
-    if let Some(words) = crate::tls::words(error) {
+fn error_text(error: &tokio_postgres::Error) -> String {
+    if let Some(words) = crate::tls::describe_tls_error(error) {
         return words;
     }
     let said = cause(error);
@@ -146,34 +146,34 @@ fn words(error: &tokio_postgres::Error) -> String {
 }
 
 /// Makes the error for a caller that connects.
-pub(super) fn refused(name: &Arc<str>, error: &tokio_postgres::Error) -> PostgresConnectError {
-    PostgresConnectError::Other { name: Arc::clone(name), message: words(error) }
+pub(super) fn connect_error(name: &Arc<str>, error: &tokio_postgres::Error) -> PostgresConnectError {
+    PostgresConnectError::Other { name: Arc::clone(name), message: error_text(error) }
 }
 
 /// Makes the error for a first session that cannot be had.
 pub(super) fn not_connected(name: &Arc<str>, error: &PoolError) -> PostgresConnectError {
-    PostgresConnectError::Other { name: Arc::clone(name), message: pooled(error) }
+    PostgresConnectError::Other { name: Arc::clone(name), message: pool_error_text(error) }
 }
 
 /// Makes the error for a unit of work without a session.
 pub(super) fn no_session(name: &str, error: &PoolError) -> StoreError {
-    StoreError::Unavailable(format!("{name}: {}", pooled(error)))
+    StoreError::Unavailable(format!("{name}: {}", pool_error_text(error)))
 }
 
 /// Returns the message for a server that does not answer.
-pub(super) fn silent() -> String {
+pub(super) fn timeout_message() -> String {
     let seconds = super::PATIENCE.as_secs();
     format!("it has not answered within {seconds} s; check that it runs, and the network to it")
 }
 
-fn pooled(error: &PoolError) -> String {
+fn pool_error_text(error: &PoolError) -> String {
     match error {
-        PoolError::Backend(error) => words(error),
+        PoolError::Backend(error) => error_text(error),
         PoolError::Timeout(TimeoutType::Wait) => {
             format!("all {} sessions are busy; try again", super::SESSIONS)
         }
-        PoolError::Timeout(TimeoutType::Create | TimeoutType::Recycle) => silent(),
-        PoolError::PostCreateHook(HookError::Backend(error)) => words(error),
+        PoolError::Timeout(TimeoutType::Create | TimeoutType::Recycle) => timeout_message(),
+        PoolError::PostCreateHook(HookError::Backend(error)) => error_text(error),
         PoolError::PostCreateHook(error @ HookError::Message(_)) => error.to_string(),
         PoolError::Closed | PoolError::NoRuntimeSpecified => error.to_string(),
     }
@@ -193,11 +193,11 @@ pub(super) fn is_conflict(fault: &StoreFault) -> bool {
 }
 
 /// Converts a fault to an error of the port.
-pub(super) fn told(fault: StoreFault, name: &str) -> StoreError {
+pub(super) fn store_error(fault: StoreFault, name: &str) -> StoreError {
     match fault {
         StoreFault::Refused(error) => error,
         StoreFault::Postgres(error) | StoreFault::NotBegun(error) => {
-            let message = format!("{name}: {}", words(&error));
+            let message = format!("{name}: {}", error_text(&error));
             match error.code() {
                 Some(&SqlState::DATA_CORRUPTED | &SqlState::INDEX_CORRUPTED) => StoreError::Corrupt(message),
                 _ => StoreError::Unavailable(message),

@@ -41,7 +41,7 @@ impl PostgresDatabase {
     /// not change.
     pub(super) async fn migrate(&self, purpose: OpenPurpose) -> Result<(), PostgresConnectError> {
         let mut client = self.pool.get().await.map_err(|error| fault::not_connected(&self.name, &error))?;
-        let told = |error: tokio_postgres::Error| fault::refused(&self.name, &error);
+        let told = |error: tokio_postgres::Error| fault::connect_error(&self.name, &error);
         let row = client
             .query_one(
                 "SELECT current_setting('server_version_num')::BIGINT, pg_is_in_recovery(), current_setting('server_version')",
@@ -100,9 +100,9 @@ impl PostgresDatabase {
     }
 
     /// Returns the present schema version of the database; 0: it is empty.
-    pub(crate) async fn form(&self) -> Result<SchemaVersions, PostgresConnectError> {
+    pub(crate) async fn schema_versions(&self) -> Result<SchemaVersions, PostgresConnectError> {
         let client = self.pool.get().await.map_err(|error| fault::not_connected(&self.name, &error))?;
-        let told = |error: tokio_postgres::Error| fault::refused(&self.name, &error);
+        let told = |error: tokio_postgres::Error| fault::connect_error(&self.name, &error);
         let is_there = "SELECT to_regclass('truing.form') IS NOT NULL";
         let found = match client.query_one(is_there, &[]).await.map_err(told)?.get(0) {
             true => client.query_opt("SELECT version, oldest FROM truing.form", &[]).await.map_err(told)?,

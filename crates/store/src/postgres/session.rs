@@ -14,7 +14,7 @@ use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 use crate::fault::StoreFault;
 use crate::sql::{
     self, ColumnKind, SqlDialect, SqlEngine, SqlRow, SqlTransaction, SqlValue, TableColumn, TransactionMode,
-    names,
+    column_names,
 };
 
 /// The longest time of a statement, as [`PREPARE`] sets it. The server ends a statement that takes longer; a
@@ -31,7 +31,7 @@ pub(super) const PREPARE: &str =
 /// scan of a whole table counts as reading all of it, so small tables are read through their indexes as well
 /// (<https://www.postgresql.org/docs/current/transaction-iso.html#XACT-SERIALIZABLE>). A transaction by turns
 /// locks a table first, which takes no snapshot: it then reads the result of the turn before.
-pub(super) fn begin(mode: TransactionMode) -> &'static str {
+pub(super) fn begin_statement(mode: TransactionMode) -> &'static str {
     match mode {
         TransactionMode::Read => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
         TransactionMode::Write => "BEGIN ISOLATION LEVEL SERIALIZABLE; SET LOCAL enable_seqscan = off",
@@ -56,7 +56,7 @@ impl PostgresSession {
     }
 
     /// Returns the session to the pool, or drops it if its state is unknown.
-    pub(super) fn end(self) {
+    pub(super) fn release(self) {
         if self.is_lost.get() {
             drop(Object::take(self.client));
         }
@@ -98,17 +98,17 @@ impl PostgresSession {
     }
 
     fn statement(&self, sql: &str) -> Result<Statement, StoreFault> {
-        self.wait(self.client.prepare_cached(&numbered(sql)))
+        self.wait(self.client.prepare_cached(&numbered_placeholders(sql)))
     }
 }
 
 /// Rewrites the placeholders `?1` in the form of PostgreSQL, `$1`.
-fn numbered(sql: &str) -> String {
+fn numbered_placeholders(sql: &str) -> String {
     sql.replace('?', "$")
 }
 
 /// Returns the values in the client's form.
-fn given(values: &[SqlValue]) -> Vec<&(dyn ToSql + Sync)> {
+fn sql_parameters(values: &[SqlValue]) -> Vec<&(dyn ToSql + Sync)> {
     values.iter().map(|value| value as &(dyn ToSql + Sync)).collect()
 }
 
@@ -119,39 +119,39 @@ impl SqlEngine for PostgresSession {
 
     fn change(&self, sql: &str, values: &[SqlValue]) -> Result<usize, StoreFault> {
         let statement = self.statement(sql)?;
-        let changed = self.wait(self.client.execute(&statement, &given(values)))?;
+        let changed = self.wait(self.client.execute(&statement, &sql_parameters(values)))?;
         Ok(usize::try_from(changed).unwrap_or(usize::MAX))
     }
 
     fn select(&self, sql: &str, values: &[SqlValue], limit: usize) -> Result<Vec<SqlRow>, StoreFault> {
         let statement = self.statement(sql)?;
-        let rows = self.wait(self.client.query(&statement, &given(values)))?;
-        rows.iter().take(limit).map(read).collect()
+        let rows = self.wait(self.client.query(&statement, &sql_parameters(values)))?;
+        rows.iter().take(limit).map(read_row).collect()
     }
 
     fn insert(&self, table: &str, fields: &[TableColumn], rows: &[SqlRow]) -> Result<(), StoreFault> {
         // A round trip for each row would take about a hundred times as long.
-        let sql = format!("COPY {table} ({}) FROM STDIN BINARY", names(fields));
-        let kinds: Vec<Type> = fields.iter().map(|field| kind(field.kind)).collect();
+        let sql = format!("COPY {table} ({}) FROM STDIN BINARY", column_names(fields));
+        let kinds: Vec<Type> = fields.iter().map(|field| column_type(field.kind)).collect();
         self.wait(async {
             let sink = self.client.copy_in(&sql).await?;
             let mut writer = std::pin::pin!(BinaryCopyInWriter::new(sink, &kinds));
             for row in rows {
-                writer.as_mut().write(&given(&row.0)).await?;
+                writer.as_mut().write(&sql_parameters(&row.0)).await?;
             }
             writer.as_mut().finish().await.map(drop)
         })
     }
 }
 
-fn kind(kind: ColumnKind) -> Type {
+fn column_type(kind: ColumnKind) -> Type {
     match kind {
         ColumnKind::Integer => Type::INT8,
         ColumnKind::Text => Type::TEXT,
     }
 }
 
-fn read(row: &tokio_postgres::Row) -> Result<SqlRow, StoreFault> {
+fn read_row(row: &tokio_postgres::Row) -> Result<SqlRow, StoreFault> {
     let values = row.columns().iter().enumerate().map(|(at, column)| {
         Ok(match *column.type_() {
             Type::INT8 => number(row.try_get::<_, Option<i64>>(at)?),

@@ -51,7 +51,7 @@ impl Store {
     /// [`BackupError`]; then no file has the name.
     #[truing_core::boxed_future]
     pub async fn backup(&self, to: &Path) -> Result<(), BackupError> {
-        let (from, to) = (Arc::clone(self.opened().ok_or(BackupError::Served)?), to.to_owned());
+        let (from, to) = (Arc::clone(self.database_file().ok_or(BackupError::Served)?), to.to_owned());
         let told = to.clone();
         tokio::task::spawn_blocking(move || copy(&from, &to)).await.unwrap_or_else(|error| {
             Err(BackupError::Write { path: told, source: io::Error::other(error.to_string()) })
@@ -76,7 +76,7 @@ fn copy(from: &DatabaseFile, to: &Path) -> Result<(), BackupError> {
         let exists = error.kind() == io::ErrorKind::AlreadyExists;
         if exists { BackupError::Partial { path: partial.clone() } } else { failed(&partial)(error) }
     })?);
-    let copied = fill(from, &partial).and_then(|()| {
+    let copied = vacuum_into(from, &partial).and_then(|()| {
         File::open(&partial).and_then(|file| file.sync_all()).map_err(failed(&partial))?;
         // Unlike a rename, a hard link fails if a file has the name by now.
         std::fs::hard_link(&partial, to).map_err(|error| {
@@ -91,12 +91,12 @@ fn copy(from: &DatabaseFile, to: &Path) -> Result<(), BackupError> {
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed(folder))
 }
 
-fn fill(from: &DatabaseFile, partial: &Path) -> Result<(), BackupError> {
+fn vacuum_into(from: &DatabaseFile, partial: &Path) -> Result<(), BackupError> {
     let work = || -> Result<(), StoreFault> {
         let connection = open::read_only(from)?;
         let name = partial.to_str().ok_or_else(|| rusqlite::Error::InvalidPath(partial.to_owned()))?;
         connection.execute("VACUUM INTO ?1", [name])?;
         Ok(())
     };
-    work().map_err(|fault| BackupError::Sqlite(fault.told(partial).to_string()))
+    work().map_err(|fault| BackupError::Sqlite(fault.into_store_error(partial).to_string()))
 }

@@ -14,7 +14,7 @@ pub(crate) struct DatabaseFile {
 }
 
 impl DatabaseFile {
-    pub(super) fn at(path: Arc<Path>) -> Self {
+    pub(super) fn from_path(path: Arc<Path>) -> Self {
         let file = file_at(&path);
         Self { path, file }
     }

@@ -10,7 +10,7 @@ use crate::fault::StoreFault;
 
 impl StoreFault {
     /// Converts a fault to an error of the port.
-    pub(super) fn told(self, path: &Path) -> StoreError {
+    pub(super) fn into_store_error(self, path: &Path) -> StoreError {
         match self {
             Self::Refused(error) => error,
             Self::Sqlite(error) if is_unreadable(&error) => StoreError::Corrupt(sql_message(path, &error)),
@@ -94,7 +94,7 @@ mod tests {
         ];
         for (code, corrupt, hint) in cases {
             let error = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
-            let told = StoreFault::from(error).told(path);
+            let told = StoreFault::from(error).into_store_error(path);
             assert_eq!(matches!(told, StoreError::Corrupt(_)), corrupt, "{told}");
             let told = told.to_string();
             assert!(told.contains(hint) && told.contains("/state/truing.db"), "{told}");

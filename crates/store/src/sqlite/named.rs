@@ -21,10 +21,10 @@ impl OpenFileGuard {
     ///
     /// # Errors
     /// [`SqliteOpenError::Served`], [`SqliteOpenError::Replaced`]
-    pub(super) fn of(path: &Path) -> Result<Self, SqliteOpenError> {
+    pub(super) fn for_path(path: &Path) -> Result<Self, SqliteOpenError> {
         let file = file_at(path).filter(|_| path.is_file());
         let Some(id) = file else { return Ok(Self(None)) };
-        let mut open = counts();
+        let mut open = lock_open_counts();
         let count = open.entry(id).or_default();
         // The check opens and closes the file, which ends all of SQLite's locks on it in this process.
         let state = if *count == 0 { lock_state(path) } else { LockState::Right };
@@ -42,7 +42,7 @@ impl OpenFileGuard {
 impl Drop for OpenFileGuard {
     fn drop(&mut self) {
         let Some(id) = &self.0 else { return };
-        let mut open = counts();
+        let mut open = lock_open_counts();
         if let Some(count) = open.get_mut(id) {
             *count = count.saturating_sub(1);
             if *count == 0 {
@@ -52,6 +52,6 @@ impl Drop for OpenFileGuard {
     }
 }
 
-fn counts() -> MutexGuard<'static, BTreeMap<(u64, u64), usize>> {
+fn lock_open_counts() -> MutexGuard<'static, BTreeMap<(u64, u64), usize>> {
     OPEN.lock().unwrap_or_else(PoisonError::into_inner)
 }

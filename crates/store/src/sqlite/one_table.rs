@@ -19,7 +19,7 @@ const BATCH: i64 = 256;
 type OldRunRow = (i64, String, String, String, Option<String>, Option<String>);
 
 /// Converts every record to its new form, and fills the columns about the run's end.
-pub(super) fn fill(connection: &Connection) -> rusqlite::Result<()> {
+pub(super) fn convert_records(connection: &Connection) -> rusqlite::Result<()> {
     let sql =
         "SELECT rowid, loop, key, stage, computed, record FROM run WHERE rowid > ?1 ORDER BY rowid LIMIT ?2";
     let mut select = connection.prepare(sql)?;
@@ -37,28 +37,29 @@ pub(super) fn fill(connection: &Connection) -> rusqlite::Result<()> {
         for (row, of, key, stage, computed, record) in rows {
             match of.as_str() {
                 "review" => {
-                    if let Some(computed) = computed.and_then(|json| review(&json, "computed")) {
+                    if let Some(computed) = computed.and_then(|json| convert_review(&json, "computed")) {
                         let sql = "UPDATE run SET computed = ?2 WHERE rowid = ?1";
                         connection.prepare_cached(sql)?.execute((row, json!(computed).to_string()))?;
                     }
-                    if let Some(record) = record.and_then(|json| review(&json, &stage)) {
-                        put(connection, row, &record)?;
+                    if let Some(record) = record.and_then(|json| convert_review(&json, &stage)) {
+                        update_record(connection, row, &record)?;
                     }
                 }
                 "converge" => {
-                    let Some(record) = record.and_then(|json| converge(&json)) else { continue };
-                    let stage = if record.end().is_some() { RunStage::Ended } else { RunStage::Prepared };
+                    let Some(record) = record.and_then(|json| convert_converge(&json)) else { continue };
+                    let stage =
+                        if record.run_outcome().is_some() { RunStage::Ended } else { RunStage::Prepared };
                     let (head, base) = (&record.detail.state.head, &record.detail.base);
                     let sql = "UPDATE run SET stage = ?2, head = ?3, base = ?4 WHERE rowid = ?1";
                     let values = (row, stage.as_str(), head.as_str(), base.as_str());
                     connection.prepare_cached(sql)?.execute(values)?;
-                    put(connection, row, &record)?;
+                    update_record(connection, row, &record)?;
                 }
                 _ => {
-                    let Some(record) = record.and_then(|json| sync(&json, &key)) else { continue };
+                    let Some(record) = record.and_then(|json| convert_sync(&json, &key)) else { continue };
                     let sql = "UPDATE run SET began = ?2 WHERE rowid = ?1";
                     connection.prepare_cached(sql)?.execute((row, record.started.0))?;
-                    put(connection, row, &record)?;
+                    update_record(connection, row, &record)?;
                 }
             }
         }
@@ -71,8 +72,12 @@ fn text(value: ValueRef<'_>) -> Option<String> {
 }
 
 /// Writes a record and the columns about its end. The time of the end stays that of the row.
-fn put<D: RunDetail>(connection: &Connection, row: i64, record: &RunRecord<D>) -> rusqlite::Result<()> {
-    let EndColumns { ended, kind, reason, cost } = EndColumns::of(record);
+fn update_record<D: RunDetail>(
+    connection: &Connection,
+    row: i64,
+    record: &RunRecord<D>,
+) -> rusqlite::Result<()> {
+    let EndColumns { ended, kind, reason, cost } = EndColumns::from_record(record);
     let cost = i64::try_from(cost).unwrap_or(i64::MAX);
     let sql = "UPDATE run SET ended = coalesce(ended, ?2), kind = ?3, reason = ?4, cost = ?5, record = ?6 WHERE rowid = ?1";
     let values = params![row, ended, kind, reason, cost, json!(record).to_string()];
@@ -81,7 +86,7 @@ fn put<D: RunDetail>(connection: &Connection, row: i64, record: &RunRecord<D>) -
 }
 
 /// Makes a record from the common fields, with the whole object as the loop's detail.
-fn record<D: RunDetail>(all: Value, steps: Value) -> Option<RunRecord<D>> {
+fn convert_record<D: RunDetail>(all: Value, steps: Value) -> Option<RunRecord<D>> {
     let filled = |name: &str| all.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
     let record = json!({
         "run": all.get("run"),
@@ -103,7 +108,7 @@ fn object(json: &str) -> Option<Map<String, Value>> {
 }
 
 /// Converts a review: the time without a model is one step, the model's part another.
-fn review(json: &str, stage: &str) -> Option<RunRecord<ReviewDetail>> {
+fn convert_review(json: &str, stage: &str) -> Option<RunRecord<ReviewDetail>> {
     let mut all = object(json)?;
     let time = |name: &str| all.get(name).and_then(Value::as_i64);
     let whole = u64::try_from(time("ended")?.saturating_sub(time("started")?)).unwrap_or(0);
@@ -124,11 +129,11 @@ fn review(json: &str, stage: &str) -> Option<RunRecord<ReviewDetail>> {
         None => json!([step("review", &turns, 0, &cost, whole)]),
     };
     all.insert("stage".to_owned(), json!(stage));
-    record(Value::Object(all), steps)
+    convert_record(Value::Object(all), steps)
 }
 
 /// Converts a converge run, whose acts were an object by name.
-fn converge(json: &str) -> Option<RunRecord<ConvergeDetail>> {
+fn convert_converge(json: &str) -> Option<RunRecord<ConvergeDetail>> {
     let all = object(json)?;
     let mut steps = Vec::new();
     for (name, taken) in all.get("taken")?.as_object()? {
@@ -136,15 +141,15 @@ fn converge(json: &str) -> Option<RunRecord<ConvergeDetail>> {
         step.insert("id".to_owned(), json!(name));
         steps.push(Value::Object(step));
     }
-    let mut record: RunRecord<ConvergeDetail> = record(Value::Object(all), Value::Array(steps))?;
+    let mut record: RunRecord<ConvergeDetail> = convert_record(Value::Object(all), Value::Array(steps))?;
     record.steps.sort_by_key(|step| step.id);
     Some(record)
 }
 
 /// Converts a run of a job, which had the job's name but no key.
-fn sync(json: &str, key: &str) -> Option<RunRecord<SyncDetail>> {
+fn convert_sync(json: &str, key: &str) -> Option<RunRecord<SyncDetail>> {
     let mut all = object(json)?;
     all.insert("key".to_owned(), json!(key));
     let steps = all.get("steps")?.clone();
-    record(Value::Object(all), steps)
+    convert_record(Value::Object(all), steps)
 }

@@ -14,7 +14,7 @@ use super::database_file::DatabaseFile;
 use super::fault::sql_message;
 use super::one_table;
 use crate::fault::StoreFault;
-use crate::lock::{ServeLockHolder, by, server_of, was_locked};
+use crate::lock::{ServeLockHolder, holder_text, server_of, was_locked};
 use crate::sql::OpenPurpose;
 
 /// Seconds that a connection waits for another process's lock.
@@ -102,7 +102,7 @@ pub enum SqliteOpenError {
         found: i64,
     },
     /// A server of an earlier version has the file open.
-    #[error("{} has the form {form} of an earlier version, and it is served{}; stop that process, then run this again: it brings the file to form {VERSION}", path.display(), by(server))]
+    #[error("{} has the form {form} of an earlier version, and it is served{}; stop that process, then run this again: it brings the file to form {VERSION}", path.display(), holder_text(server))]
     InUse {
         /// Path of the file.
         path: PathBuf,
@@ -125,7 +125,7 @@ pub enum SqliteOpenError {
         path: PathBuf,
     },
     /// The file was deleted, and a server still has it open.
-    #[error("{} was deleted, and it is served{}; stop that process, put the file back, and start it again", path.display(), by(server))]
+    #[error("{} was deleted, and it is served{}; stop that process, put the file back, and start it again", path.display(), holder_text(server))]
     Deleted {
         /// Path of the file.
         path: PathBuf,
@@ -133,7 +133,7 @@ pub enum SqliteOpenError {
         server: ServeLockHolder,
     },
     /// The file replaced one that a server still has open.
-    #[error("{} took the place of a database that is served{}, which does not look at it; stop that process, and start it again", path.display(), by(server))]
+    #[error("{} took the place of a database that is served{}, which does not look at it; stop that process, and start it again", path.display(), holder_text(server))]
     Replaced {
         /// Path of the file.
         path: PathBuf,
@@ -184,7 +184,7 @@ pub enum SqliteOpenError {
 }
 
 /// Returns the absolute path of the file, which is created if it was missing. The database is not opened.
-pub(super) fn prepared(path: &Path) -> Result<Arc<Path>, SqliteOpenError> {
+pub(super) fn prepare_path(path: &Path) -> Result<Arc<Path>, SqliteOpenError> {
     // The path is absolute also because SQLite gives some relative names, such as `:memory:`, another
     // meaning.
     let path =
@@ -209,11 +209,11 @@ pub(super) fn read_only(opened: &DatabaseFile) -> Result<Connection, StoreFault>
 
 /// Copies the file to one that must not exist; returns its schema version. The file and its folder are not
 /// changed.
-pub(super) fn copied(path: &Path, to: &Path) -> Result<i64, SqliteOpenError> {
+pub(super) fn copy_database(path: &Path, to: &Path) -> Result<i64, SqliteOpenError> {
     let told = |error: rusqlite::Error| SqliteOpenError::Sqlite(sql_message(path, &error));
-    let connection = looking(path).map_err(told)?;
+    let connection = open_read_only(path).map_err(told)?;
     connection.busy_timeout(Duration::from_secs(BUSY_SECONDS)).map_err(told)?;
-    let form = form(path, &connection)?;
+    let form = read_schema_version(path, &connection)?;
     let name = to.to_str().ok_or_else(|| told(rusqlite::Error::InvalidPath(to.to_owned())))?;
     connection.execute("VACUUM INTO ?1", [name]).map_err(told)?;
     Ok(form)
@@ -221,7 +221,7 @@ pub(super) fn copied(path: &Path, to: &Path) -> Result<i64, SqliteOpenError> {
 
 /// Opens a connection that only reads. A file without a log beside it is in use by no process. It is opened
 /// as immutable, because otherwise SQLite would create a log and an index, and leave them.
-fn looking(path: &Path) -> rusqlite::Result<Connection> {
+fn open_read_only(path: &Path) -> rusqlite::Result<Connection> {
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -300,7 +300,7 @@ pub(super) fn connect(path: &Path, purpose: OpenPurpose) -> Result<Connection, S
         return Err(SqliteOpenError::ReadOnly { path: path.into() });
     }
     // The check comes before any change, including that of the journal mode.
-    form(path, &connection)?;
+    read_schema_version(path, &connection)?;
     let mode = write_ahead(&connection).map_err(told)?;
     if mode != "wal" {
         return Err(SqliteOpenError::NoLog { path: path.into(), mode });
@@ -333,7 +333,7 @@ fn prepare(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 /// Returns the schema version of the file; refuses files that this program must not change.
-fn form(path: &Path, connection: &Connection) -> Result<i64, SqliteOpenError> {
+fn read_schema_version(path: &Path, connection: &Connection) -> Result<i64, SqliteOpenError> {
     let (form, application, tables): (i64, i64, i64) = connection
         .query_row(
             "SELECT (SELECT user_version FROM pragma_user_version),
@@ -357,7 +357,7 @@ fn form(path: &Path, connection: &Connection) -> Result<i64, SqliteOpenError> {
 fn migrate(path: &Path, purpose: OpenPurpose, connection: &mut Connection) -> Result<(), SqliteOpenError> {
     let told = |error: rusqlite::Error| SqliteOpenError::Sqlite(sql_message(path, &error));
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(told)?;
-    let form = form(path, &transaction)?;
+    let form = read_schema_version(path, &transaction)?;
     if form < VERSION {
         // The running server would find unknown tables in the middle of its work.
         let is_other = |server: &ServeLockHolder| server.pid.is_some_and(|pid| pid != std::process::id());
@@ -375,7 +375,7 @@ fn migrate(path: &Path, purpose: OpenPurpose, connection: &mut Connection) -> Re
             })?;
         }
         if form < ONE_TABLE {
-            one_table::fill(&transaction).map_err(told)?;
+            one_table::convert_records(&transaction).map_err(told)?;
         }
         transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(told)?;
         transaction.pragma_update(None, "user_version", VERSION).map_err(told)?;
@@ -398,7 +398,7 @@ mod tests {
     fn the_writing_connection_flushes_and_checks() {
         let folder = tempfile::tempdir().unwrap();
         let connection =
-            connect(&prepared(&folder.path().join("truing.db")).unwrap(), OpenPurpose::Use).unwrap();
+            connect(&prepare_path(&folder.path().join("truing.db")).unwrap(), OpenPurpose::Use).unwrap();
         let pragma = |name: &str| -> String {
             connection
                 .query_row(&format!("SELECT cast({name} AS text) FROM pragma_{name}"), [], |row| row.get(0))
@@ -429,7 +429,7 @@ mod tests {
     #[test]
     fn a_copy_of_a_file_leaves_the_file_and_its_folder_as_they_were() {
         let folder = tempfile::tempdir().unwrap();
-        let path = prepared(&folder.path().join("tru ing?.db")).unwrap();
+        let path = prepare_path(&folder.path().join("tru ing?.db")).unwrap();
         let names = || {
             let names = std::fs::read_dir(folder.path()).unwrap();
             names.map(|entry| entry.unwrap().file_name()).collect::<std::collections::BTreeSet<_>>()
@@ -439,12 +439,12 @@ mod tests {
         let other = tempfile::tempdir().unwrap();
         // One copy is made while the file is in use, with a part of it in the log; the other at rest.
         let (used, while_used) = (other.path().join("used.db"), names());
-        assert_eq!(copied(&path, &used).unwrap(), VERSION);
+        assert_eq!(copy_database(&path, &used).unwrap(), VERSION);
         assert_eq!(names(), while_used);
         drop(writer);
         let (rest, at_rest) = (other.path().join("rest.db"), names());
         let before = std::fs::read(&path).unwrap();
-        assert_eq!(copied(&path, &rest).unwrap(), VERSION);
+        assert_eq!(copy_database(&path, &rest).unwrap(), VERSION);
         assert_eq!((names(), std::fs::read(&path).unwrap()), (at_rest, before));
         for copy in [used, rest] {
             let copy = Connection::open(copy).unwrap();
@@ -456,9 +456,9 @@ mod tests {
     #[test]
     fn a_reading_connection_cannot_write() {
         let folder = tempfile::tempdir().unwrap();
-        let path = prepared(&folder.path().join("truing.db")).unwrap();
+        let path = prepare_path(&folder.path().join("truing.db")).unwrap();
         let _writer = connect(&path, OpenPurpose::Use).unwrap();
-        let reader = read_only(&DatabaseFile::at(path)).unwrap();
+        let reader = read_only(&DatabaseFile::from_path(path)).unwrap();
         reader.execute("UPDATE store SET counter = 9", []).unwrap_err();
     }
 }

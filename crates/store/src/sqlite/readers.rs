@@ -48,7 +48,7 @@ impl ReaderPool {
         let work: BoxedQuery<T> = Box::new(work);
         tokio::task::spawn_blocking(move || {
             let _permit = permit;
-            readers.read_now(work).map_err(|fault| fault.told(readers.opened.path()))
+            readers.read_now(work).map_err(|fault| fault.into_store_error(readers.opened.path()))
         })
         .await
         .map_err(|_| stopped())?

@@ -4,7 +4,7 @@ use rusqlite::types::{ToSqlOutput, Value as SqliteValue, ValueRef};
 use rusqlite::{Connection, ToSql, params_from_iter};
 
 use crate::fault::StoreFault;
-use crate::sql::{SqlDialect, SqlEngine, SqlRow, SqlValue, TableColumn, names, places};
+use crate::sql::{SqlDialect, SqlEngine, SqlRow, SqlValue, TableColumn, column_names, placeholders};
 
 impl SqlEngine for Connection {
     fn dialect(&self) -> SqlDialect {
@@ -30,7 +30,7 @@ impl SqlEngine for Connection {
     }
 
     fn insert(&self, table: &str, fields: &[TableColumn], rows: &[SqlRow]) -> Result<(), StoreFault> {
-        let (names, places) = (names(fields), places(1, fields.len()));
+        let (names, places) = (column_names(fields), placeholders(1, fields.len()));
         let mut insert = self.prepare_cached(&format!("INSERT INTO {table} ({names}) VALUES ({places})"))?;
         for row in rows {
             insert.execute(params_from_iter(&row.0))?;

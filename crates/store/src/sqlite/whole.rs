@@ -24,7 +24,7 @@ impl Store {
             if connection.dialect() == SqlDialect::Postgres {
                 return Ok(());
             }
-            let said: String = connection.sql("PRAGMA quick_check(1)").only((), |row| row.get(0))?;
+            let said: String = connection.sql("PRAGMA quick_check(1)").single_row((), |row| row.get(0))?;
             if said == WHOLE {
                 return Ok(());
             }

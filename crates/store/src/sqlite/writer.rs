@@ -118,7 +118,8 @@ where
     F: FnOnce(&Statements) -> Result<T, StoreFault> + Send,
 {
     fn run(&mut self, connection: &Statements, path: &Path) -> bool {
-        self.result = self.work.take().map(|work| work(connection).map_err(|fault| fault.told(path)));
+        self.result =
+            self.work.take().map(|work| work(connection).map_err(|fault| fault.into_store_error(path)));
         matches!(self.result, Some(Ok(_)))
     }
 
@@ -141,7 +142,7 @@ fn commit_and_answer(
     mut batch: Vec<Box<dyn WriteJob>>,
 ) {
     let began = Instant::now();
-    let committed = commit(connection, path, clock, &mut batch).map_err(|fault| fault.told(path));
+    let committed = commit(connection, path, clock, &mut batch).map_err(|fault| fault.into_store_error(path));
     if let Some(meter) = watch.meter.get() {
         meter.commit.observe(began.elapsed().as_secs_f64());
         meter.failed.inc_by(u64::from(committed.is_err()));
@@ -259,7 +260,10 @@ mod tests {
             }),
             store.write(move |connection| {
                 insert(connection, "b")?;
-                Ok((keys(connection), keys(&open::read_only(&DatabaseFile::at(path.as_path().into()))?)))
+                Ok((
+                    keys(connection),
+                    keys(&open::read_only(&DatabaseFile::from_path(path.as_path().into()))?),
+                ))
             })
         );
         assert_eq!(first, Ok(()));
@@ -288,8 +292,8 @@ mod tests {
         let (_folder, store, path) = store();
         store
             .write(|connection| {
-                let pages: i64 = connection.sql("PRAGMA page_count").only((), |row| row.get(0))?;
-                connection.sql(&format!("PRAGMA max_page_count = {}", pages + 2)).only((), |_| Ok(()))
+                let pages: i64 = connection.sql("PRAGMA page_count").single_row((), |row| row.get(0))?;
+                connection.sql(&format!("PRAGMA max_page_count = {}", pages + 2)).single_row((), |_| Ok(()))
             })
             .await
             .unwrap();

@@ -7,7 +7,11 @@ use truing_core::id::SlotKey;
 use crate::fault::{StoreFault, from_json, to_json};
 
 /// Replaces the earlier decision on the same finding; each one has a greater version than the one before.
-pub(super) fn put(connection: &SqlTransaction, key: &SlotKey, said: &Dismissal) -> Result<(), StoreFault> {
+pub(super) fn store_dismissal(
+    connection: &SqlTransaction,
+    key: &SlotKey,
+    said: &Dismissal,
+) -> Result<(), StoreFault> {
     let sql = "INSERT INTO dismissal (key, finding, version, body) VALUES (?1, ?2, 1, ?3)
                ON CONFLICT (key, finding) DO UPDATE SET version = dismissal.version + 1, body = excluded.body";
     let row = (key.as_str(), said.finding.as_str(), to_json(said)?);
@@ -16,7 +20,10 @@ pub(super) fn put(connection: &SqlTransaction, key: &SlotKey, said: &Dismissal) 
 }
 
 /// Returns the dismissals on a key.
-pub(super) fn of(connection: &SqlTransaction, key: &SlotKey) -> Result<Vec<Dismissal>, StoreFault> {
+pub(super) fn dismissals_for(
+    connection: &SqlTransaction,
+    key: &SlotKey,
+) -> Result<Vec<Dismissal>, StoreFault> {
     connection
         .sql("SELECT body, finding FROM dismissal WHERE key = ?1 ORDER BY finding")
         .query([key.as_str()], |row| {

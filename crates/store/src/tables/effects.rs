@@ -10,7 +10,7 @@ use truing_core::port::{
 use truing_core::publish::{CommentSubject, Producer};
 
 use super::forget::BATCH;
-use super::runs::row::fenced;
+use super::runs::row::fenced_fault;
 use super::slots::raise_counter;
 use crate::fault::StoreFault;
 use crate::store::Store;
@@ -105,7 +105,7 @@ impl EffectLog for Store {
         let (by, changes) = (writer.clone(), changes.to_vec());
         let replaced = self.write(move |connection| replace(connection, &by, &changes)).await?;
         if let Some(token) = writer.token {
-            self.accepted(token).await?;
+            self.accept_token(token).await?;
         }
         Ok(replaced)
     }
@@ -136,9 +136,10 @@ fn replace(
     if let Some(token) = writer.token {
         let newest = "SELECT max(token) FROM (SELECT token FROM effect WHERE key = ?1
                                               UNION ALL SELECT token FROM run WHERE key = ?1) AS tokens";
-        let newest: Option<u64> = connection.sql(newest).only([writer.key.as_str()], |row| row.get(0))?;
+        let newest: Option<u64> =
+            connection.sql(newest).single_row([writer.key.as_str()], |row| row.get(0))?;
         if let Some(newest) = newest.filter(|newest| *newest > token.0) {
-            return Err(fenced(&writer.key, FencingToken(newest)));
+            return Err(fenced_fault(&writer.key, FencingToken(newest)));
         }
     }
     for EffectEntryChange { topic, known, .. } in changes {

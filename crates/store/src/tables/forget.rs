@@ -7,7 +7,7 @@ use truing_core::slot::Slot;
 use super::runs::row;
 use crate::fault::StoreFault;
 use crate::sql::SqlTransaction;
-use crate::store::{Store, apart};
+use crate::store::{Store, box_future};
 
 /// Rows that one write deletes, which bounds the wait of other writers.
 pub(super) const BATCH: i64 = 256;
@@ -95,11 +95,11 @@ impl Store {
     #[truing_core::boxed_future]
     pub async fn forget_closed(&self) -> Result<usize, StoreError> {
         if let Some(valkey) = self.slots() {
-            let closed = apart(|| valkey.in_state("held/cancelled")).await?;
-            let old = self.read(move |connection| unheard(connection, &closed)).await?;
-            let slots = apart(|| valkey.load(&old)).await?.into_iter();
+            let closed = box_future(|| valkey.in_state("held/cancelled")).await?;
+            let old = self.read(move |connection| keys_without_history(connection, &closed)).await?;
+            let slots = box_future(|| valkey.load_slots(&old)).await?.into_iter();
             let gone: Vec<_> = slots.map(|slot| (slot.version, Slot::new(slot.key))).collect();
-            let forgotten = apart(|| valkey.commit(&gone)).await?;
+            let forgotten = box_future(|| valkey.commit_slots(&gone)).await?;
             return Ok(forgotten.iter().filter(|swapped| swapped.is_ok()).count());
         }
         self.write(move |connection| {
@@ -115,7 +115,7 @@ impl Store {
 }
 
 /// Returns some of these keys: those that have no history any more.
-fn unheard(connection: &SqlTransaction, keys: &[SlotKey]) -> Result<Vec<SlotKey>, StoreFault> {
+fn keys_without_history(connection: &SqlTransaction, keys: &[SlotKey]) -> Result<Vec<SlotKey>, StoreFault> {
     let event = connection.sql("SELECT 1 FROM event WHERE key = ?1 LIMIT 1");
     let run =
         connection.sql("SELECT 1 FROM run WHERE key = ?1 AND loop = 'review' AND ended IS NULL LIMIT 1");

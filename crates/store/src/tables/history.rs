@@ -13,7 +13,7 @@ use truing_core::switch::RepositoryRef;
 
 use super::operations;
 use super::runs::row::{parse_sha, parse_stage};
-use crate::fault::{StoreFault, from_json, readable};
+use crate::fault::{StoreFault, from_json, skip_unreadable};
 use crate::store::Store;
 
 /// Events kept for each key; older ones are deleted.
@@ -75,7 +75,7 @@ impl Store {
                 let (json, id): (String, String) = (row.get(0)?, row.get(1)?);
                 from_json(&json, || format!("the outcome of run {id}"))
             })?;
-            Ok(readable(rows)?.into_iter().next())
+            Ok(skip_unreadable(rows)?.into_iter().next())
         })
         .await
     }
@@ -92,7 +92,7 @@ impl Store {
                        WHERE loop = 'review' AND key = ?1 ORDER BY token DESC LIMIT ?2";
             let select = connection.sql(sql);
             let rows = select.query((key.as_str(), sql_limit(limit)), run_entry)?;
-            readable(rows)
+            skip_unreadable(rows)
         })
         .await
     }
@@ -107,7 +107,7 @@ impl Store {
         let candidates = candidates(text);
         self.read(move |connection| {
             // SQLite's columns compare without regard to case by their definition.
-            let sql = connection.dialect().of(
+            let sql = connection.dialect().choose(
                 "SELECT key FROM described WHERE url = ?1 OR name = ?1 ORDER BY id DESC LIMIT 1",
                 "SELECT key FROM described WHERE lower(url) = lower(?1) OR lower(name) = lower(?1)
                  ORDER BY id DESC LIMIT 1",
@@ -160,7 +160,7 @@ fn run_entry(row: &SqlRow) -> Result<RunEntry, StoreFault> {
 }
 
 /// Adds history, and deletes the oldest events of a key beyond the limit.
-pub(super) fn note(connection: &SqlTransaction, events: &[HistoryEvent]) -> Result<(), StoreFault> {
+pub(super) fn append_events(connection: &SqlTransaction, events: &[HistoryEvent]) -> Result<(), StoreFault> {
     if events.is_empty() {
         return Ok(());
     }
@@ -168,7 +168,7 @@ pub(super) fn note(connection: &SqlTransaction, events: &[HistoryEvent]) -> Resu
         let run = event.run.as_ref().map_or("", RunId::as_str);
         json!([event.key.as_str(), event.at.0, run, without_zeros(&event.what)])
     });
-    let (rows, given) = given(connection, rows);
+    let (rows, given) = json_rows(connection, rows);
     let insert = format!(
         "INSERT INTO event (key, at, run, what)
          SELECT value ->> 0, CAST(value ->> 1 AS BIGINT), value ->> 2, value ->> 3 FROM {given} WHERE TRUE
@@ -189,7 +189,7 @@ pub(super) fn note(connection: &SqlTransaction, events: &[HistoryEvent]) -> Resu
 
 /// Stores the names of keys for people. A name that is known already causes no write, because sweeps describe
 /// everything that they see.
-pub(super) fn describe<'a>(
+pub(super) fn store_descriptions<'a>(
     connection: &SqlTransaction,
     all: impl Iterator<Item = (&'a SlotKey, &'a SlotDescription)>,
 ) -> Result<(), StoreFault> {
@@ -205,10 +205,10 @@ pub(super) fn describe<'a>(
         let (name, _) = described.name.rsplit_once('#')?;
         Some((name, RepositoryRef::of_key(key)))
     });
-    operations::switch::learn(connection, heard)?;
+    operations::switch::learn_repositories(connection, heard)?;
     let keys: Vec<SlotKey> = new.keys().map(|key| (*key).clone()).collect();
     let (mut heard, mut named) = (Vec::new(), Vec::new());
-    for ((key, new), known) in new.into_iter().zip(described(connection, &keys)?) {
+    for ((key, new), known) in new.into_iter().zip(find_descriptions(connection, &keys)?) {
         let head = new.head.as_ref().or(known.as_ref().and_then(|known| known.head.as_ref()));
         let same_name = known.as_ref().is_some_and(|known| known.name == new.name && known.url == new.url);
         let same_head = known.as_ref().is_some_and(|known| known.head.as_ref() == head);
@@ -220,7 +220,7 @@ pub(super) fn describe<'a>(
         }
     }
     if !heard.is_empty() {
-        let (rows, given) = given(connection, heard);
+        let (rows, given) = json_rows(connection, heard);
         let hear = format!(
             "UPDATE described SET head = its.head
              FROM (SELECT value ->> 0 AS key, value ->> 3 AS head FROM {given}) AS its WHERE described.key = its.key"
@@ -229,7 +229,7 @@ pub(super) fn describe<'a>(
     }
     if !named.is_empty() {
         // New rows are inserted, so that they are the latest with their names.
-        let (rows, given) = given(connection, named);
+        let (rows, given) = json_rows(connection, named);
         let delete = format!("DELETE FROM described WHERE key IN (SELECT value ->> 0 FROM {given})");
         connection.sql(&delete).execute([&rows])?;
         let insert = format!(
@@ -244,13 +244,13 @@ pub(super) fn describe<'a>(
 
 /// Encodes rows as one text. Returns it with the table from which a statement selects the rows as `value`,
 /// with `?1` for the text. Any number of rows then takes one statement, and one round trip to a server.
-fn given(
+fn json_rows(
     connection: &SqlTransaction,
     rows: impl IntoIterator<Item = serde_json::Value>,
 ) -> (String, &'static str) {
     let rows = serde_json::Value::Array(rows.into_iter().collect());
     let table = "json_array_elements(CAST(CAST(?1 AS TEXT) AS JSON))";
-    (rows.to_string(), connection.dialect().of("json_each(?1)", table))
+    (rows.to_string(), connection.dialect().choose("json_each(?1)", table))
 }
 
 /// Replaces the zero character (U+0000), which ends a text in the JSON of either engine.
@@ -259,14 +259,14 @@ fn without_zeros(text: &str) -> String {
 }
 
 /// Returns the names of these keys for people.
-pub(super) fn described(
+pub(super) fn find_descriptions(
     connection: &SqlTransaction,
     keys: &[SlotKey],
 ) -> Result<Vec<Option<SlotDescription>>, StoreFault> {
     if let [key] = keys {
-        return Ok(vec![find(connection, key)?]);
+        return Ok(vec![find_description(connection, key)?]);
     }
-    let (names, given) = given(connection, keys.iter().map(|key| json!([key.as_str()])));
+    let (names, given) = json_rows(connection, keys.iter().map(|key| json!([key.as_str()])));
     let sql =
         format!("SELECT name, url, head, key FROM described WHERE key IN (SELECT value ->> 0 FROM {given})");
     let rows = connection.sql(&sql).query([&names], |row| Ok((row.get::<String>(3)?, row_of(row)?)))?;
@@ -274,7 +274,10 @@ pub(super) fn described(
     Ok(keys.iter().map(|key| known.get(key.as_str()).cloned()).collect())
 }
 
-fn find(connection: &SqlTransaction, key: &SlotKey) -> Result<Option<SlotDescription>, StoreFault> {
+fn find_description(
+    connection: &SqlTransaction,
+    key: &SlotKey,
+) -> Result<Option<SlotDescription>, StoreFault> {
     connection.sql("SELECT name, url, head FROM described WHERE key = ?1").first([key.as_str()], row_of)
 }
 

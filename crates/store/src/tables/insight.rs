@@ -13,7 +13,7 @@ use truing_core::ledger::BudgetLevelKind;
 use truing_core::port::{OperatorStore as _, StoreError};
 
 use crate::fault::StoreFault;
-use crate::store::{Store, apart};
+use crate::store::{Store, box_future};
 use crate::watch::{StoreMonitor, WriteMetrics};
 
 /// The present content of the store in numbers.
@@ -49,25 +49,26 @@ impl Store {
         let watch = Arc::clone(&self.0.watch);
         let path = self.path().map(Path::to_owned);
         if let Some(valkey) = self.slots() {
-            let (slots, oldest) = (apart(|| valkey.counts()).await?, apart(|| valkey.oldest_due(now)).await?);
+            let (slots, oldest) =
+                (box_future(|| valkey.state_counts()).await?, box_future(|| valkey.oldest_due(now)).await?);
             let known = watch.known_unreadable();
-            let rows = apart(|| valkey.rows(&known)).await?;
+            let rows = box_future(|| valkey.rows(&known)).await?;
             let bad: HashSet<&str> = known
                 .iter()
                 .zip(&rows)
                 .filter(|(_, row)| row.is_err())
                 .map(|(key, _)| key.as_str())
                 .collect();
-            let unreadable = watch.still(|key| bad.contains(key));
-            let untold = self.untold(usize::MAX).await?.len();
+            let unreadable = watch.retain_unreadable(|key| bad.contains(key));
+            let untold = self.pending_notices(usize::MAX).await?.len();
             let (budgets, bytes) = self
                 .read(move |connection| {
                     Ok((super::ledger::greatest_parts(connection, now)?, bytes(connection, None)?))
                 })
                 .await?;
             return Ok(StoreCensus {
-                slots: slots.into_iter().map(|(shown, count)| counted(&shown, count)).collect(),
-                oldest_due: oldest.map(|at| since(at, now)),
+                slots: slots.into_iter().map(|(shown, count)| split_state_count(&shown, count)).collect(),
+                oldest_due: oldest.map(|at| elapsed_since(at, now)),
                 untold: untold as u64,
                 budgets,
                 unreadable: unreadable as u64,
@@ -76,7 +77,7 @@ impl Store {
         }
         self.read(move |connection| {
             Ok(StoreCensus {
-                slots: slots(connection)?,
+                slots: slot_counts(connection)?,
                 oldest_due: oldest_due(connection, now)?,
                 untold: super::operations::notice::count_untold(connection)?,
                 budgets: super::ledger::greatest_parts(connection, now)?,
@@ -92,7 +93,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the store cannot be read.
     #[truing_core::boxed_future]
-    pub async fn unreadable(&self) -> Result<Vec<(SlotKey, String)>, StoreError> {
+    pub async fn unreadable_slots(&self) -> Result<Vec<(SlotKey, String)>, StoreError> {
         Ok(self.list_all().await?.1)
     }
 
@@ -103,7 +104,7 @@ impl Store {
     #[truing_core::boxed_future]
     pub async fn forget_unreadable(&self, key: &SlotKey) -> Result<bool, StoreError> {
         if let Some(valkey) = self.slots() {
-            return apart(|| valkey.forget_unreadable(key)).await;
+            return box_future(|| valkey.forget_unreadable(key)).await;
         }
         let wanted = key.clone();
         self.write(move |connection| {
@@ -123,13 +124,15 @@ fn still_unreadable(watch: &StoreMonitor, connection: &SqlTransaction) -> u64 {
     let is = |key: &str| {
         matches!(super::slots::find(connection, SlotKey::new(key)), Err(StoreFault::Unreadable { .. }))
     };
-    watch.still(is) as u64
+    watch.retain_unreadable(is) as u64
 }
 
 /// Returns the size in bytes of the database, including the log of writes.
 fn bytes(connection: &SqlTransaction, file: Option<&Path>) -> Result<u64, StoreFault> {
     let Some(file) = file else {
-        return connection.sql("SELECT pg_database_size(current_database())").only((), |row| row.get(0));
+        return connection
+            .sql("SELECT pg_database_size(current_database())")
+            .single_row((), |row| row.get(0));
     };
     let mut log = file.to_owned().into_os_string();
     log.push("-wal");
@@ -137,30 +140,30 @@ fn bytes(connection: &SqlTransaction, file: Option<&Path>) -> Result<u64, StoreF
     Ok(size(file) + size(log.as_ref()))
 }
 
-fn slots(connection: &SqlTransaction) -> Result<Vec<(String, String, u64)>, StoreFault> {
+fn slot_counts(connection: &SqlTransaction) -> Result<Vec<(String, String, u64)>, StoreFault> {
     let sql = "SELECT shown, count(*) FROM slot GROUP BY shown";
-    connection.sql(sql).query((), |row| Ok(counted(row.text(0), row.get(1)?)))?.collect()
+    connection.sql(sql).query((), |row| Ok(split_state_count(row.text(0), row.get(1)?)))?.collect()
 }
 
 /// Returns the age of the first waiting slot among those that are due. Leased and idle slots before it are
 /// skipped, because the next look or two end them.
 fn oldest_due(connection: &SqlTransaction, now: UnixMillis) -> Result<Option<Duration>, StoreFault> {
-    let by = connection.dialect().of("INDEXED BY slot_wakes", "");
+    let by = connection.dialect().choose("INDEXED BY slot_wakes", "");
     let sql = format!(
         "SELECT wakes_at FROM slot {by}
                WHERE wakes_at <= ?1 AND shown >= 'waiting/' AND shown < 'waiting0'
                ORDER BY wakes_at, key LIMIT 1"
     );
     let at: Option<i64> = connection.sql(&sql).first([now.0], |row| row.get(0))?;
-    Ok(at.map(|at| since(UnixMillis(at), now)))
+    Ok(at.map(|at| elapsed_since(UnixMillis(at), now)))
 }
 
-fn since(at: UnixMillis, now: UnixMillis) -> Duration {
+fn elapsed_since(at: UnixMillis, now: UnixMillis) -> Duration {
     Duration::from_millis(u64::try_from(now.0.saturating_sub(at.0)).unwrap_or(0))
 }
 
 /// Splits the words of a state into state and reason, and adds the count.
-fn counted(shown: &str, count: u64) -> (String, String, u64) {
+fn split_state_count(shown: &str, count: u64) -> (String, String, u64) {
     let (state, why) = shown.split_once('/').unwrap_or((shown, ""));
     (state.to_owned(), why.to_owned(), count)
 }

@@ -10,7 +10,8 @@ use async_trait::async_trait;
 use truing_core::id::{RunId, SlotKey, UnixMillis};
 use truing_core::ledger::{
     BudgetLevel, BudgetLevelKind, BudgetUsage, CostBasis, ReservationDecision, ReservationId,
-    ReservationOutcome, ReservationRequest, RunBudget, alert, day, grant, month, used_up,
+    ReservationOutcome, ReservationRequest, RunBudget, decide_reservation, threshold_notice, used_up,
+    utc_day, utc_month,
 };
 use truing_core::money::MicroUsd;
 use truing_core::port::{Ledger, StoreError};
@@ -38,31 +39,32 @@ impl Ledger for Store {
         self.write_by_turns(move |connection| reserve(connection, &purse, &ask, clock.now())).await
     }
 
-    async fn settle(
+    async fn settle_reservation(
         &self,
         of: ReservationId,
         cost: MicroUsd,
         known: CostBasis,
     ) -> Result<MicroUsd, StoreError> {
         let clock = Arc::clone(&self.0.clock);
-        self.write_by_turns(move |connection| settle(connection, of, cost, known, clock.now())).await
+        self.write_by_turns(move |connection| settle_reservation(connection, of, cost, known, clock.now()))
+            .await
     }
 
-    async fn look(&self, levels: &[BudgetLevel]) -> Result<Vec<BudgetUsage>, StoreError> {
+    async fn budget_usage(&self, levels: &[BudgetLevel]) -> Result<Vec<BudgetUsage>, StoreError> {
         let (levels, clock) = (levels.to_vec(), Arc::clone(&self.0.clock));
         self.write_by_turns(move |connection| {
             expire(connection, clock.now())?;
-            levels.iter().map(|level| Ok(find(connection, level)?.1)).collect()
+            levels.iter().map(|level| Ok(find_level(connection, level)?.1)).collect()
         })
         .await
     }
 
-    async fn drawn(&self) -> Result<Vec<BudgetUsage>, StoreError> {
+    async fn current_usage(&self) -> Result<Vec<BudgetUsage>, StoreError> {
         let clock = Arc::clone(&self.0.clock);
         self.write_by_turns(move |connection| {
             let now = clock.now();
             expire(connection, now)?;
-            current(connection, now)
+            current_levels(connection, now)
         })
         .await
     }
@@ -118,7 +120,7 @@ impl Store {
                         AND (period = '' OR period < CASE WHEN kind IN ('team_month', 'month') THEN ?3 ELSE ?2 END)
                         LIMIT ?4)";
             let pulls = now.0.saturating_sub(PULL_KEPT);
-            let levels = connection.sql(sql).execute((before.0, day(now), month(now), BATCH, pulls))?;
+            let levels = connection.sql(sql).execute((before.0, utc_day(now), utc_month(now), BATCH, pulls))?;
             Ok(settled + levels)
         })
         .await
@@ -181,25 +183,25 @@ fn reserve(
     expire(connection, now)?;
     let mut seen = BTreeSet::new();
     let once = purse.levels.iter().filter(|level| seen.insert((level.kind, &level.key, &level.period)));
-    let found: Vec<LevelRow> = once.map(|level| find(connection, level)).collect::<Result<_, _>>()?;
+    let found: Vec<LevelRow> = once.map(|level| find_level(connection, level)).collect::<Result<_, _>>()?;
     let (rows, drawn): (Vec<Option<i64>>, Vec<BudgetUsage>) = found.into_iter().unzip();
-    let Some(decided) = grant(&drawn, ask) else {
+    let Some(decided) = decide_reservation(&drawn, ask) else {
         let what = format!("the run {} has no budget to draw on: nothing would bound it", purse.run);
         return Err(StoreError::Unavailable(what).into());
     };
     match decided {
         ReservationDecision::Refused(drawn) => {
             notice::add(connection, used_up(drawn, ask).as_slice(), now)?;
-            Ok(ReservationOutcome::Refused { level: drawn.level.clone(), left: drawn.left() })
+            Ok(ReservationOutcome::Refused { level: drawn.level.clone(), left: drawn.available_amount() })
         }
         ReservationDecision::Amount(amount) => {
             let sql = "INSERT INTO reservation (run, amount, expires) VALUES (?1, ?2, ?3) RETURNING id";
             let id: i64 = connection
                 .sql(sql)
-                .only((purse.run.as_str(), stored(amount), ask.expires.0), |row| row.get(0))?;
+                .single_row((purse.run.as_str(), stored_amount(amount), ask.expires.0), |row| row.get(0))?;
             for (row, drawn) in rows.into_iter().zip(&drawn) {
-                let reserved = add(drawn.reserved, amount);
-                let level = write(connection, row, &BudgetUsage { reserved, ..drawn.clone() }, now)?;
+                let reserved = add_capped(drawn.reserved, amount);
+                let level = write_level(connection, row, &BudgetUsage { reserved, ..drawn.clone() }, now)?;
                 connection.sql("INSERT INTO draw VALUES (?1, ?2)").execute((id, level))?;
             }
             Ok(ReservationOutcome::Granted { id: ReservationId(id), amount })
@@ -215,7 +217,7 @@ struct StoredReservation {
     settled: Option<(MicroUsd, CostBasis)>,
 }
 
-fn settle(
+fn settle_reservation(
     connection: &SqlTransaction,
     ReservationId(id): ReservationId,
     cost: MicroUsd,
@@ -223,7 +225,7 @@ fn settle(
     now: UnixMillis,
 ) -> Result<MicroUsd, StoreFault> {
     let sql = "SELECT id, amount, cost, known FROM reservation WHERE id = ?1";
-    let kept = connection.sql(sql).first([id], kept)?;
+    let kept = connection.sql(sql).first([id], read_reservation)?;
     let Some(kept) = kept else {
         return Err(StoreError::Corrupt(format!("the ledger has no reservation {id}")).into());
     };
@@ -249,17 +251,23 @@ fn settle_kept(
         | (Some((settled, CostBasis::Estimated)), CostBasis::Estimated) => return Ok(settled),
     };
     let sql = "UPDATE reservation SET cost = ?2, known = ?3 WHERE id = ?1";
-    connection.sql(sql).execute((kept.id, stored(cost), word(known)))?;
+    connection.sql(sql).execute((kept.id, stored_amount(cost), cost_basis_word(known)))?;
     let sql = "SELECT id, kind, key, period, cap, spent, reserved FROM level
                WHERE id IN (SELECT level FROM draw WHERE reservation = ?1)";
     let levels: Vec<LevelRow> = connection.sql(sql).query([kept.id], row_of)?.collect::<Result<_, _>>()?;
     for (row, BudgetUsage { level, spent, reserved }) in levels {
         let drawn = match estimated {
-            None => BudgetUsage { level, spent: add(spent, cost), reserved: less(reserved, kept.amount) },
-            Some(estimated) => BudgetUsage { level, spent: add(less(spent, estimated), cost), reserved },
+            None => BudgetUsage {
+                level,
+                spent: add_capped(spent, cost),
+                reserved: subtract_capped(reserved, kept.amount),
+            },
+            Some(estimated) => {
+                BudgetUsage { level, spent: add_capped(subtract_capped(spent, estimated), cost), reserved }
+            }
         };
-        write(connection, row, &drawn, now)?;
-        notice::add(connection, alert(&drawn).as_slice(), now)?;
+        write_level(connection, row, &drawn, now)?;
+        notice::add(connection, threshold_notice(&drawn).as_slice(), now)?;
     }
     Ok(cost)
 }
@@ -267,7 +275,8 @@ fn settle_kept(
 /// Settles expired reservations in full: their owner is dead, and the provider may have completed the call.
 fn expire(connection: &SqlTransaction, now: UnixMillis) -> Result<(), StoreFault> {
     let sql = "SELECT id, amount, cost, known FROM reservation WHERE cost IS NULL AND expires <= ?1";
-    let dead: Vec<StoredReservation> = connection.sql(sql).query([now.0], kept)?.collect::<Result<_, _>>()?;
+    let dead: Vec<StoredReservation> =
+        connection.sql(sql).query([now.0], read_reservation)?.collect::<Result<_, _>>()?;
     for kept in dead {
         settle_kept(connection, &kept, kept.amount, CostBasis::Estimated, now)?;
         tracing::warn!(reservation = kept.id, cost = %kept.amount, "a call was never settled: it counts in full");
@@ -275,7 +284,7 @@ fn expire(connection: &SqlTransaction, now: UnixMillis) -> Result<(), StoreFault
     Ok(())
 }
 
-fn kept(row: &SqlRow) -> Result<StoredReservation, StoreFault> {
+fn read_reservation(row: &SqlRow) -> Result<StoredReservation, StoreFault> {
     let (cost, known): (Option<u64>, Option<String>) = (row.get(2)?, row.get(3)?);
     // The table holds both columns or neither, and no other word.
     let known = known.map(|word| if word == "metered" { CostBasis::Metered } else { CostBasis::Estimated });
@@ -286,7 +295,7 @@ fn kept(row: &SqlRow) -> Result<StoredReservation, StoreFault> {
     })
 }
 
-fn word(known: CostBasis) -> &'static str {
+fn cost_basis_word(known: CostBasis) -> &'static str {
     match known {
         CostBasis::Metered => "metered",
         CostBasis::Estimated => "estimated",
@@ -294,7 +303,7 @@ fn word(known: CostBasis) -> &'static str {
 }
 
 /// Returns the usage of a level, with the given limit plus the amount that people have allowed.
-fn find(connection: &SqlTransaction, level: &BudgetLevel) -> Result<LevelRow, StoreFault> {
+fn find_level(connection: &SqlTransaction, level: &BudgetLevel) -> Result<LevelRow, StoreFault> {
     let sql = "SELECT id, kind, key, period, cap, spent, reserved, allowed FROM level
                WHERE kind = ?1 AND key = ?2 AND period = ?3";
     let found = connection
@@ -306,7 +315,7 @@ fn find(connection: &SqlTransaction, level: &BudgetLevel) -> Result<LevelRow, St
         .transpose()?;
     Ok(match found {
         Some(((row, drawn), allowed)) => {
-            let level = BudgetLevel { limit: add(level.limit, allowed), ..level.clone() };
+            let level = BudgetLevel { limit: add_capped(level.limit, allowed), ..level.clone() };
             (row, BudgetUsage { level, ..drawn })
         }
         None => (None, BudgetUsage { level: level.clone(), spent: MicroUsd(0), reserved: MicroUsd(0) }),
@@ -314,16 +323,16 @@ fn find(connection: &SqlTransaction, level: &BudgetLevel) -> Result<LevelRow, St
 }
 
 /// Raises a level by its initial limit.
-pub(super) fn allow(
+pub(super) fn raise_allowance(
     connection: &SqlTransaction,
     level: &BudgetLevel,
     now: UnixMillis,
 ) -> Result<(), StoreFault> {
-    let (row, drawn) = find(connection, level)?;
-    let raised = BudgetLevel { limit: add(drawn.level.limit, level.limit), ..level.clone() };
-    let id = write(connection, row, &BudgetUsage { level: raised, ..drawn }, now)?;
+    let (row, drawn) = find_level(connection, level)?;
+    let raised = BudgetLevel { limit: add_capped(drawn.level.limit, level.limit), ..level.clone() };
+    let id = write_level(connection, row, &BudgetUsage { level: raised, ..drawn }, now)?;
     let sql = "UPDATE level SET allowed = allowed + ?2 WHERE id = ?1";
-    connection.sql(sql).execute((id, stored(level.limit)))?;
+    connection.sql(sql).execute((id, stored_amount(level.limit)))?;
     Ok(())
 }
 
@@ -344,14 +353,14 @@ fn row_of(row: &SqlRow) -> Result<LevelRow, StoreFault> {
 }
 
 /// Writes a level's row, inserting it if there is none; returns its id.
-fn write(
+fn write_level(
     connection: &SqlTransaction,
     row: Option<i64>,
     drawn: &BudgetUsage,
     now: UnixMillis,
 ) -> Result<i64, StoreFault> {
     let BudgetUsage { level, spent, reserved } = drawn;
-    let sums = (stored(level.limit), stored(*spent), stored(*reserved), now.0);
+    let sums = (stored_amount(level.limit), stored_amount(*spent), stored_amount(*reserved), now.0);
     if let Some(id) = row {
         let sql = "UPDATE level SET cap = ?2, spent = ?3, reserved = ?4, touched = ?5 WHERE id = ?1";
         connection.sql(sql).execute((id, sums.0, sums.1, sums.2, sums.3))?;
@@ -360,23 +369,25 @@ fn write(
     let sql = "INSERT INTO level (kind, key, period, cap, spent, reserved, touched)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) RETURNING id";
     let named = (level.kind.as_str(), &level.key, &level.period);
-    connection.sql(sql).only((named.0, named.1, named.2, sums.0, sums.1, sums.2, sums.3), |row| row.get(0))
+    connection
+        .sql(sql)
+        .single_row((named.0, named.1, named.2, sums.0, sums.1, sums.2, sums.3), |row| row.get(0))
 }
 
 /// Returns the levels of current periods, the widest first.
-fn current(connection: &SqlTransaction, now: UnixMillis) -> Result<Vec<BudgetUsage>, StoreFault> {
+fn current_levels(connection: &SqlTransaction, now: UnixMillis) -> Result<Vec<BudgetUsage>, StoreFault> {
     let sql = "SELECT id, kind, key, period, cap, spent, reserved, touched FROM level
                WHERE period IN (?1, ?2) OR (period = '' AND (reserved > 0 OR touched >= ?3))";
-    let today = day(now);
+    let today = utc_day(now);
     let since = now.0.saturating_sub(24 * 60 * 60 * 1000);
     let rows: Vec<(LevelRow, UnixMillis)> = connection
         .sql(sql)
-        .query((&today, month(now), since), |row| {
+        .query((&today, utc_month(now), since), |row| {
             Ok::<_, StoreFault>((row_of(row)?, UnixMillis(row.get(7)?)))
         })?
         .collect::<Result<_, _>>()?;
     let is_of_today = |drawn: &BudgetUsage, touched| {
-        !drawn.level.period.is_empty() || drawn.reserved > MicroUsd(0) || day(touched) == today
+        !drawn.level.period.is_empty() || drawn.reserved > MicroUsd(0) || utc_day(touched) == today
     };
     let mut levels: Vec<BudgetUsage> = rows
         .into_iter()
@@ -394,7 +405,7 @@ pub(super) fn greatest_parts(
 ) -> Result<Vec<(BudgetLevelKind, u64)>, StoreFault> {
     let sql = "SELECT kind, max(CAST(spent AS DOUBLE PRECISION) / cap) FROM level
                WHERE period IN (?1, ?2) AND cap > 0 GROUP BY kind";
-    let rows = connection.sql(sql).query((day(now), month(now)), |row| {
+    let rows = connection.sql(sql).query((utc_day(now), utc_month(now)), |row| {
         let part: f64 = row.get(1)?;
         #[expect(
             clippy::cast_possible_truncation,
@@ -406,15 +417,15 @@ pub(super) fn greatest_parts(
     rows.filter_map(Result::transpose).collect()
 }
 
-fn add(sum: MicroUsd, more: MicroUsd) -> MicroUsd {
+fn add_capped(sum: MicroUsd, more: MicroUsd) -> MicroUsd {
     MicroUsd(sum.0.saturating_add(more.0))
 }
 
-fn less(sum: MicroUsd, part: MicroUsd) -> MicroUsd {
+fn subtract_capped(sum: MicroUsd, part: MicroUsd) -> MicroUsd {
     MicroUsd(sum.0.saturating_sub(part.0))
 }
 
 /// Converts a sum to the stored type, which is larger than any sum of money here.
-fn stored(money: MicroUsd) -> i64 {
+fn stored_amount(money: MicroUsd) -> i64 {
     i64::try_from(money.0).unwrap_or(i64::MAX)
 }

@@ -17,35 +17,35 @@ use super::{history, operations, slots};
 use crate::fault::StoreFault;
 
 /// Marks slots, reading and writing each row once. While a kill switch is on for them, `halted` decides.
-pub(super) fn mark(
+pub(super) fn mark_slots(
     connection: &SqlTransaction,
     marks: &[SlotMark],
     limits: &SlotLimits,
     halted: HaltPolicy,
     now: UnixMillis,
 ) -> Result<MarkOutcome, StoreFault> {
-    let refused = refused(&operations::switch::read(connection)?, marks, halted);
-    learn(connection, marks, &refused)?;
+    let refused = refused_keys(&operations::switch::read(connection)?, marks, halted);
+    record_refused_names(connection, marks, &refused)?;
     let (mut changed, mut events) = (Vec::new(), Vec::new());
     for (key, marks) in by_key(marks, &refused) {
         let before = slots::find(connection, key.clone())?;
-        let (slot, notes) = marked(before.clone(), &marks, limits, now);
+        let (slot, notes) = apply_marks(before.clone(), &marks, limits, now);
         events.extend(notes);
         // The row is unchanged after a repeated event within one millisecond.
         if slot != before {
             changed.push(slot);
         }
     }
-    describe(connection, marks, &refused, &events)?;
+    record_marked(connection, marks, &refused, &events)?;
     if changed.is_empty() {
-        return Ok(fate(refused));
+        return Ok(mark_outcome(refused));
     }
     let versions = slots::next_numbers(connection, changed.len())?;
     for (mut slot, version) in changed.into_iter().zip(versions) {
         slot.version = SlotVersion(version);
-        slots::put(connection, &slot)?;
+        slots::upsert_slot(connection, &slot)?;
     }
-    Ok(fate(refused))
+    Ok(mark_outcome(refused))
 }
 
 /// Attempts at deciding marks that conflict with another process.
@@ -61,23 +61,23 @@ pub(super) async fn mark_apart(
     halted: HaltPolicy,
 ) -> Result<MarkOutcome, StoreError> {
     let now = SlotStore::now(store).await?;
-    let refused = refused(&store.read(operations::switch::read).await?, marks, halted);
+    let refused = refused_keys(&store.read(operations::switch::read).await?, marks, halted);
     if !refused.is_empty() {
         let (marks, refused) = (marks.to_vec(), refused.clone());
-        store.append(move |connection| learn(connection, &marks, &refused)).await?;
+        store.append(move |connection| record_refused_names(connection, &marks, &refused)).await?;
     }
     let (mut left, mut events) = (by_key(marks, &refused), Vec::new());
     for _ in 0..TRIES {
         let keys: Vec<SlotKey> = left.keys().map(|key| (*key).clone()).collect();
         let (mut changes, mut told) = (Vec::new(), Vec::new());
-        for (before, marks) in valkey.load(&keys).await?.into_iter().zip(left.values()) {
-            let (slot, notes) = marked(before.clone(), marks, limits, now);
+        for (before, marks) in valkey.load_slots(&keys).await?.into_iter().zip(left.values()) {
+            let (slot, notes) = apply_marks(before.clone(), marks, limits, now);
             if slot != before {
                 changes.push((before.version, slot));
                 told.push(notes);
             }
         }
-        let swapped = match valkey.swap(&changes, halted == HaltPolicy::Refused, None).await? {
+        let swapped = match valkey.swap_slots(&changes, halted == HaltPolicy::Refused, None).await? {
             SwapOutcome::Each(swapped) => swapped,
             SwapOutcome::SwitchedOff | SwapOutcome::Before => {
                 return Ok(MarkOutcome::SwitchedOff(keys_of(marks)));
@@ -94,8 +94,8 @@ pub(super) async fn mark_apart(
         if left.is_empty() {
             let marks = marks.to_vec();
             let those = refused.clone();
-            store.append(move |connection| describe(connection, &marks, &those, &events)).await?;
-            return Ok(fate(refused));
+            store.append(move |connection| record_marked(connection, &marks, &those, &events)).await?;
+            return Ok(mark_outcome(refused));
         }
     }
     let key = left.keys().next().map_or("", |key| key.as_str());
@@ -105,14 +105,14 @@ pub(super) async fn mark_apart(
 }
 
 /// Adds the repositories of refused marks to the switches that refuse them.
-fn learn(
+fn record_refused_names(
     connection: &SqlTransaction,
     marks: &[SlotMark],
     refused: &BTreeSet<SlotKey>,
 ) -> Result<(), StoreFault> {
     let those = marks.iter().filter(|mark| refused.contains(&mark.key));
     let heard = those.map(|mark| (repository_name(mark), RepositoryRef::of_key(&mark.key)));
-    operations::switch::learn(connection, heard)
+    operations::switch::learn_repositories(connection, heard)
 }
 
 /// Returns the `owner/name` of a mark; empty if it is not known.
@@ -122,20 +122,22 @@ fn repository_name(mark: &SlotMark) -> &str {
 
 /// Returns the keys that a switch keeps from being marked: the global switch, or that of the repository by
 /// its key or its name.
-fn refused(switches: &KillSwitches, marks: &[SlotMark], halted: HaltPolicy) -> BTreeSet<SlotKey> {
+fn refused_keys(switches: &KillSwitches, marks: &[SlotMark], halted: HaltPolicy) -> BTreeSet<SlotKey> {
     match halted {
         HaltPolicy::Marked => BTreeSet::new(),
         HaltPolicy::Refused => marks
             .iter()
             .filter(|mark| {
-                switches.at(&RepositoryRef::of_key(&mark.key).called(repository_name(mark))).is_some()
+                switches
+                    .switch_for(&RepositoryRef::of_key(&mark.key).with_name(repository_name(mark)))
+                    .is_some()
             })
             .map(|mark| mark.key.clone())
             .collect(),
     }
 }
 
-fn fate(refused: BTreeSet<SlotKey>) -> MarkOutcome {
+fn mark_outcome(refused: BTreeSet<SlotKey>) -> MarkOutcome {
     if refused.is_empty() { MarkOutcome::All } else { MarkOutcome::SwitchedOff(refused) }
 }
 
@@ -156,7 +158,7 @@ fn by_key<'a>(
 }
 
 /// Returns a slot after these events, and the lines of history.
-fn marked(
+fn apply_marks(
     mut slot: Slot,
     marks: &[&SlotMark],
     limits: &SlotLimits,
@@ -178,13 +180,13 @@ fn marked(
 }
 
 /// Writes the names of the marked slots, and the lines of history.
-fn describe(
+fn record_marked(
     connection: &SqlTransaction,
     marks: &[SlotMark],
     refused: &BTreeSet<SlotKey>,
     events: &[HistoryEvent],
 ) -> Result<(), StoreFault> {
     let marked = marks.iter().filter(|mark| !refused.contains(&mark.key));
-    history::describe(connection, marked.map(|mark| (&mark.key, &mark.described)))?;
-    history::note(connection, events)
+    history::store_descriptions(connection, marked.map(|mark| (&mark.key, &mark.described)))?;
+    history::append_events(connection, events)
 }

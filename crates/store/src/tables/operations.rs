@@ -16,18 +16,18 @@ use truing_core::switch::{KillSwitch, KillSwitches, SwitchChange, SwitchRequest}
 use super::forget::BATCH;
 use crate::fault::StoreFault;
 use crate::sql::SqlTransaction;
-use crate::store::{Store, apart};
+use crate::store::{Store, box_future};
 use crate::valkey::ValkeyServer;
 
 #[async_trait]
 impl OperatorStore for Store {
-    async fn switch(&self) -> Result<KillSwitches, StoreError> {
+    async fn kill_switches(&self) -> Result<KillSwitches, StoreError> {
         let Some(valkey) = self.slots() else { return self.read(switch::read).await };
         // The records are read last, so they are at least as new as the mirror, and a turn in between is not
         // undone.
-        let mirror = apart(|| valkey.switch()).await?;
+        let mirror = box_future(|| valkey.switch_keys()).await?;
         let kept = self.read(switch::read).await?;
-        let is_on = kept.all.engaged().is_some();
+        let is_on = kept.all.engagement().is_some();
         match mirror.by_hand() {
             // A switch that was set by hand counts at once, and is recorded like any other turn.
             Some(by_hand) if by_hand != is_on => {
@@ -37,20 +37,24 @@ impl OperatorStore for Store {
                 // The turn applies only to the state that was read: a command in between counts, and is not
                 // undone.
                 let (_, after) = self.turn_kept(&turn, BY_HAND, Some(kept.all)).await?;
-                apart(|| valkey.repair_switch(&mirror, after.engaged().is_some())).await?;
+                box_future(|| valkey.repair_switch(&mirror, after.engagement().is_some())).await?;
                 return Ok(KillSwitches { all: after, ..kept });
             }
             Some(_) | None => {}
         }
-        if !mirror.says(is_on) {
-            apart(|| valkey.repair_switch(&mirror, is_on)).await?;
+        if !mirror.both_equal(is_on) {
+            box_future(|| valkey.repair_switch(&mirror, is_on)).await?;
         }
         Ok(kept)
     }
 
-    async fn turn(&self, turn: &SwitchRequest, by: &str) -> Result<(KillSwitch, KillSwitch), StoreError> {
+    async fn turn_switch(
+        &self,
+        turn: &SwitchRequest,
+        by: &str,
+    ) -> Result<(KillSwitch, KillSwitch), StoreError> {
         if self.slots().is_some()
-            && let Err(error) = self.switch().await
+            && let Err(error) = self.kill_switches().await
         {
             // A switch that was set by hand before is recorded first: another process may be about to record
             // it, and would undo this command. If it cannot be read, the command counts all the same.
@@ -58,7 +62,7 @@ impl OperatorStore for Store {
         }
         let turned = self.turn_kept(turn, by, None).await?;
         if let Some(valkey) = self.slots() {
-            apart(|| valkey.set_switch(turned.1.engaged().is_some())).await?;
+            box_future(|| valkey.set_switch(turned.1.engagement().is_some())).await?;
         }
         Ok(turned)
     }
@@ -67,45 +71,46 @@ impl OperatorStore for Store {
         self.read(switch::sweep_wanted).await
     }
 
-    async fn swept(&self, wanted: UnixMillis) -> Result<(), StoreError> {
-        self.write(move |connection| switch::swept(connection, wanted)).await
+    async fn clear_sweep_request(&self, wanted: UnixMillis) -> Result<(), StoreError> {
+        self.write(move |connection| switch::clear_sweep_request(connection, wanted)).await
     }
 
-    async fn audit(&self, acts: &[OperatorAction]) -> Result<(), StoreError> {
+    async fn append_audit_log(&self, acts: &[OperatorAction]) -> Result<(), StoreError> {
         let (acts, clock) = (acts.to_vec(), Arc::clone(&self.0.clock));
         self.write(move |connection| audit::append(connection, &acts, clock.now())).await
     }
 
-    async fn notify(&self, notices: &[NewNotice]) -> Result<(), StoreError> {
+    async fn queue_notices(&self, notices: &[NewNotice]) -> Result<(), StoreError> {
         let (notices, clock) = (notices.to_vec(), Arc::clone(&self.0.clock));
         self.write(move |connection| notice::add(connection, &notices, clock.now())).await
     }
 
-    async fn untold(&self, limit: usize) -> Result<Vec<PendingNotice>, StoreError> {
+    async fn pending_notices(&self, limit: usize) -> Result<Vec<PendingNotice>, StoreError> {
         let Some(valkey) = self.slots() else {
-            return self.read(move |connection| notice::untold(connection, limit)).await;
+            return self.read(move |connection| notice::pending_notices(connection, limit)).await;
         };
-        let candidates = self.read(|connection| notice::unsent(connection, LOOKED_AT)).await?;
-        let mut tellable = apart(|| self.tellable(valkey, candidates)).await?;
+        let candidates = self.read(|connection| notice::unsent_notices(connection, LOOKED_AT)).await?;
+        let mut tellable = box_future(|| self.sendable_notices(valkey, candidates)).await?;
         tellable.truncate(limit);
         Ok(tellable)
     }
 
-    async fn told(&self, notice: i64) -> Result<(), StoreError> {
+    async fn finish_notice(&self, notice: i64) -> Result<(), StoreError> {
         let clock = Arc::clone(&self.0.clock);
-        self.write(move |connection| notice::told(connection, notice, clock.now())).await
+        self.write(move |connection| notice::finish_notice(connection, notice, clock.now())).await
     }
 
-    async fn forget(&self, before: UnixMillis) -> Result<usize, StoreError> {
+    async fn delete_old_entries(&self, before: UnixMillis) -> Result<usize, StoreError> {
         self.write(move |connection| {
-            Ok(audit::forget(connection, before, BATCH)? + notice::forget(connection, before, BATCH)?)
+            Ok(audit::delete_old_entries(connection, before, BATCH)?
+                + notice::delete_old_notices(connection, before, BATCH)?)
         })
         .await
     }
 }
 
 /// Writes the result of a turn, with its entry in the audit log and its notice.
-fn keep(
+fn store_switches(
     connection: &SqlTransaction,
     before: &KillSwitches,
     turned: SwitchChange<KillSwitches>,
@@ -137,18 +142,18 @@ impl Store {
             if from.as_ref().is_some_and(|from| *from != before.all) {
                 return Ok((before.all.clone(), before.all));
             }
-            let Some(turned) = before.all.turn(&turn, &by, now) else {
+            let Some(turned) = before.all.apply_request(&turn, &by, now) else {
                 return Ok((before.all.clone(), before.all));
             };
             let (after, all) =
                 (KillSwitches { all: turned.switch.clone(), ..before.clone() }, before.all.clone());
             let turned = SwitchChange { switch: after, act: turned.act, notice: turned.notice };
-            keep(connection, &before, turned, now).map(|after| (all, after.all))
+            store_switches(connection, &before, turned, now).map(|after| (all, after.all))
         })
         .await
     }
 
-    /// Turns the switch of the repository of this name, as [`OperatorStore::turn`] turns the global one.
+    /// Turns the switch of the repository of this name, as [`OperatorStore::turn_switch`] turns the global one.
     /// Returns all switches before and after.
     ///
     /// # Errors
@@ -167,7 +172,7 @@ impl Store {
             let repository = switch::find(connection, &name)?;
             match before.turn_at(&repository, &turn, &by, now) {
                 Some(turned) => {
-                    let after = keep(connection, &before, turned, now)?;
+                    let after = store_switches(connection, &before, turned, now)?;
                     Ok((before, after))
                 }
                 None => Ok((before.clone(), before)),
@@ -177,12 +182,13 @@ impl Store {
     }
 
     /// Returns the notices that may be sent: a notice about a parked slot waits until the slot is parked.
-    async fn tellable(
+    async fn sendable_notices(
         &self,
         valkey: &ValkeyServer,
         candidates: Vec<(PendingNotice, Option<SlotKey>)>,
     ) -> Result<Vec<PendingNotice>, StoreError> {
-        let parked: BTreeSet<SlotKey> = apart(|| valkey.in_state("held/parked")).await?.into_iter().collect();
+        let parked: BTreeSet<SlotKey> =
+            box_future(|| valkey.in_state("held/parked")).await?.into_iter().collect();
         let may =
             |(_, key): &(PendingNotice, Option<SlotKey>)| key.as_ref().is_none_or(|key| parked.contains(key));
         Ok(candidates.into_iter().filter(may).map(|(notice, _)| notice).collect())
@@ -193,7 +199,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the store cannot be read.
     #[truing_core::boxed_future]
-    pub async fn audited(&self, limit: usize) -> Result<Vec<AuditEntry>, StoreError> {
-        self.read(move |connection| audit::last(connection, limit)).await
+    pub async fn audit_entries(&self, limit: usize) -> Result<Vec<AuditEntry>, StoreError> {
+        self.read(move |connection| audit::last_entries(connection, limit)).await
     }
 }

@@ -72,7 +72,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the store cannot be read.
     #[truing_core::boxed_future]
-    pub async fn damaged(&self, of: LoopKind, since: UnixMillis) -> Result<Vec<RunId>, StoreError> {
+    pub async fn damaged_runs(&self, of: LoopKind, since: UnixMillis) -> Result<Vec<RunId>, StoreError> {
         self.read(move |connection| {
             let sql = "SELECT id FROM run
                        WHERE loop = ?1 AND ended >= ?2 AND (kind IS NULL OR NOT json_valid(record))";
@@ -90,11 +90,11 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the store cannot be read.
     #[truing_core::boxed_future]
-    pub async fn unrecorded(&self, since: UnixMillis) -> Result<MicroUsd, StoreError> {
+    pub async fn unrecorded_cost(&self, since: UnixMillis) -> Result<MicroUsd, StoreError> {
         self.unrecorded_reviews(since, "TRUE").await
     }
 
-    /// Returns the part of [`Self::unrecorded`] that local reviews have cost.
+    /// Returns the part of [`Self::unrecorded_cost`] that local reviews have cost.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be read.
@@ -144,7 +144,7 @@ impl Store {
     async fn money_since(&self, since: UnixMillis, sql: String) -> Result<MicroUsd, StoreError> {
         let now = self.0.clock.now();
         self.read(move |connection| {
-            Ok(MicroUsd(connection.sql(&sql).only((since.0, now.0), |row| row.get(0))?))
+            Ok(MicroUsd(connection.sql(&sql).single_row((since.0, now.0), |row| row.get(0))?))
         })
         .await
     }
@@ -163,7 +163,7 @@ impl Store {
             let select = connection.sql(sql);
             let mut untold = 0_u64;
             for UnreportedCost { run, told } in &runs {
-                let spent: u64 = select.only((run.as_str(), now.0), |row| row.get(0))?;
+                let spent: u64 = select.single_row((run.as_str(), now.0), |row| row.get(0))?;
                 untold = untold.saturating_add(spent.saturating_sub(told.0));
             }
             Ok(MicroUsd(untold))

@@ -31,11 +31,11 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the store cannot be read.
     #[truing_core::boxed_future]
-    pub async fn found(&self, since: UnixMillis) -> Result<Vec<FindingCount>, StoreError> {
+    pub async fn finding_counts(&self, since: UnixMillis) -> Result<Vec<FindingCount>, StoreError> {
         self.read(move |connection| {
             let dialect = connection.dialect();
-            let finding = dialect.of("finding.body", "CAST(finding.body AS JSON)");
-            let record = dialect.of("record", "CAST(record AS JSON)");
+            let finding = dialect.choose("finding.body", "CAST(finding.body AS JSON)");
+            let record = dialect.choose("record", "CAST(record AS JSON)");
             let model = format!("CASE WHEN json_valid(record) THEN {record} ->> 'model' END");
             let sql = format!(
                 "WITH reviewed AS MATERIALIZED

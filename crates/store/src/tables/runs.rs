@@ -29,12 +29,12 @@ pub(super) use self::desired::status_again;
 pub(crate) use self::ends::EndColumns;
 pub(super) use self::last::last_reviews;
 
-use self::row::put;
+use self::row::write_run;
 
 use super::history::sql_limit;
 use super::{dismissals, history, operations, slots};
-use crate::fault::{from_json, readable};
-use crate::store::{Store, apart};
+use crate::fault::{from_json, skip_unreadable};
+use crate::store::{Store, box_future};
 
 impl Store {
     /// Returns the cost of a run, according to the ledger.
@@ -42,9 +42,9 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the store cannot be read.
     #[truing_core::boxed_future]
-    pub async fn paid(&self, run: &RunId) -> Result<MicroUsd, StoreError> {
+    pub async fn run_cost(&self, run: &RunId) -> Result<MicroUsd, StoreError> {
         let run = run.clone();
-        self.read(move |connection| reviews::paid(connection, &run)).await
+        self.read(move |connection| reviews::run_cost(connection, &run)).await
     }
 
     /// Records a review without a slot that has no recorded end, if it failed or cost anything; returns the
@@ -108,7 +108,7 @@ impl Store {
                     from_json(&json, || format!("the record of run {id}"))
                 },
             )?;
-            readable(rows)
+            skip_unreadable(rows)
         })
         .await
     }
@@ -116,14 +116,14 @@ impl Store {
 
 #[async_trait]
 impl RunStore for Store {
-    async fn leave(&self, heads: &[SkippedHead], reason: &str) -> Result<(), StoreError> {
+    async fn skip_heads(&self, heads: &[SkippedHead], reason: &str) -> Result<(), StoreError> {
         let (token, now) = (self.fresh_token().await?, self.0.clock.now());
         let (heads, reason) = (heads.to_vec(), reason.to_owned());
         self.write(move |connection| {
             for SkippedHead { run, key, revision } in &heads {
                 if last_reviews(connection, key)?.attempted.is_none() {
                     let run = RunRef { id: run.clone(), key: key.clone(), token };
-                    reviews::leave(connection, &run, revision, &reason, now)?;
+                    reviews::leave_revision(connection, &run, revision, &reason, now)?;
                 }
             }
             Ok(())
@@ -133,14 +133,18 @@ impl RunStore for Store {
 
     async fn dismissals(&self, key: &SlotKey) -> Result<Vec<Dismissal>, StoreError> {
         let key = key.clone();
-        self.read(move |connection| dismissals::of(connection, &key)).await
+        self.read(move |connection| dismissals::dismissals_for(connection, &key)).await
     }
 
-    async fn dismiss(&self, said: &[(SlotKey, Dismissal)], act: &OperatorAction) -> Result<(), StoreError> {
+    async fn store_dismissals(
+        &self,
+        said: &[(SlotKey, Dismissal)],
+        act: &OperatorAction,
+    ) -> Result<(), StoreError> {
         let (said, act, now) = (said.to_vec(), act.clone(), self.0.clock.now());
         self.write(move |connection| {
             for (key, said) in &said {
-                dismissals::put(connection, key, said)?;
+                dismissals::store_dismissal(connection, key, said)?;
             }
             operations::audit::append(connection, std::slice::from_ref(&act), now)
         })
@@ -152,7 +156,7 @@ impl RunStore for Store {
         key: &SlotKey,
     ) -> Result<Option<converge::record::ConvergeRecord>, StoreError> {
         let key = key.clone();
-        self.read(move |connection| converges::last(connection, &key)).await
+        self.read(move |connection| converges::last_converge(connection, &key)).await
     }
 
     async fn keep_converge(
@@ -161,8 +165,8 @@ impl RunStore for Store {
         record: &converge::record::ConvergeRecord,
     ) -> Result<(), StoreError> {
         let record = record.clone();
-        self.write(move |connection| converges::keep(connection, token, &record)).await?;
-        self.accepted(token).await
+        self.write(move |connection| converges::store_converge(connection, token, &record)).await?;
+        self.accept_token(token).await
     }
 
     async fn converge_run(
@@ -175,14 +179,14 @@ impl RunStore for Store {
 
     async fn begin_job(&self, run: &RunRef) -> Result<JobState, StoreError> {
         let begun = run.clone();
-        let job = self.write(move |connection| jobs::begin(connection, &begun)).await?;
-        self.accepted(run.token).await?;
+        let job = self.write(move |connection| jobs::begin_run(connection, &begun)).await?;
+        self.accept_token(run.token).await?;
         Ok(job)
     }
 
     async fn keep_job(&self, run: &RunRef, job: &JobState) -> Result<(), StoreError> {
         let (run, job) = (run.clone(), job.clone());
-        self.write(move |connection| jobs::keep(connection, &run, &job)).await
+        self.write(move |connection| jobs::store_job(connection, &run, &job)).await
     }
 
     async fn end_job(
@@ -193,31 +197,32 @@ impl RunStore for Store {
     ) -> Result<(), StoreError> {
         let (run, job, record) = (run.clone(), job.clone(), record.clone());
         self.write(move |connection| {
-            jobs::keep(connection, &run, &job)?;
-            put(connection, run.token, None, RunStage::Ended, &record)
+            jobs::store_job(connection, &run, &job)?;
+            write_run(connection, run.token, None, RunStage::Ended, &record)
         })
         .await
     }
 
     async fn jobs(&self) -> Result<Vec<(SlotKey, JobState)>, StoreError> {
-        self.read(jobs::all).await
+        self.read(jobs::all_jobs).await
     }
 
-    async fn begin(
+    async fn begin_run(
         &self,
         run: &RunRef,
         revision: &PullRevision,
         now: UnixMillis,
     ) -> Result<RunStart, StoreError> {
         let (begun, revision) = (run.clone(), revision.clone());
-        let begun = self.write(move |connection| reviews::begin(connection, &begun, &revision, now)).await?;
-        self.accepted(run.token).await?;
+        let begun =
+            self.write(move |connection| reviews::begin_run(connection, &begun, &revision, now)).await?;
+        self.accept_token(run.token).await?;
         Ok(begun)
     }
 
-    async fn known(&self, key: &SlotKey) -> Result<Option<PullRevision>, StoreError> {
+    async fn known_revision(&self, key: &SlotKey) -> Result<Option<PullRevision>, StoreError> {
         let key = key.clone();
-        self.read(move |connection| reviews::known(connection, &key)).await
+        self.read(move |connection| reviews::known_revision(connection, &key)).await
     }
 
     async fn findings(&self, key: &SlotKey) -> Result<Vec<Finding>, StoreError> {
@@ -225,10 +230,10 @@ impl RunStore for Store {
         self.read(move |connection| desired::findings(connection, &key)).await
     }
 
-    async fn computed(&self, run: &RunRef, computed: &ComputedReview) -> Result<(), StoreError> {
+    async fn store_computed_review(&self, run: &RunRef, computed: &ComputedReview) -> Result<(), StoreError> {
         let (run, computed) = (run.clone(), computed.clone());
         self.write(move |connection| {
-            if reviews::computed(connection, &run, &computed.outcome)? {
+            if reviews::store_computed_review(connection, &run, &computed.outcome)? {
                 desired::replace(connection, &run.key, &computed)?;
             }
             Ok(())
@@ -236,22 +241,23 @@ impl RunStore for Store {
         .await
     }
 
-    async fn reopen(
+    async fn take_over_review(
         &self,
         key: &SlotKey,
         token: FencingToken,
         now: UnixMillis,
     ) -> Result<Option<RunId>, StoreError> {
         let key = key.clone();
-        let run = self.write(move |connection| reviews::reopen(connection, &key, token, now)).await?;
-        self.accepted(token).await?;
+        let run =
+            self.write(move |connection| reviews::take_over_review(connection, &key, token, now)).await?;
+        self.accept_token(token).await?;
         Ok(run)
     }
 
-    async fn restated(&self, run: &RunRef, computed: &ComputedReview) -> Result<(), StoreError> {
+    async fn store_restated_review(&self, run: &RunRef, computed: &ComputedReview) -> Result<(), StoreError> {
         let (run, computed) = (run.clone(), computed.clone());
         self.write(move |connection| {
-            reviews::restated(connection, &run, &computed.outcome)?;
+            reviews::store_restated_review(connection, &run, &computed.outcome)?;
             desired::replace(connection, &run.key, &computed)
         })
         .await
@@ -266,13 +272,13 @@ impl RunStore for Store {
     ) -> Result<(), StoreError> {
         let (run, summary, status) = (run.clone(), summary.to_owned(), status.clone());
         self.write(move |connection| {
-            reviews::fence(connection, &run)?;
-            desired::announce(connection, &run.key, producer, &summary, &status)
+            reviews::check_fence(connection, &run)?;
+            desired::store_announcement(connection, &run.key, producer, &summary, &status)
         })
         .await
     }
 
-    async fn desired(
+    async fn desired_state(
         &self,
         key: &SlotKey,
         producer: Producer,
@@ -284,7 +290,7 @@ impl RunStore for Store {
         .await
     }
 
-    async fn shown(
+    async fn store_comments(
         &self,
         run: &RunRef,
         producer: Producer,
@@ -292,13 +298,13 @@ impl RunStore for Store {
     ) -> Result<(), StoreError> {
         let (run, comments) = (run.clone(), comments.to_vec());
         self.write(move |connection| {
-            reviews::fence(connection, &run)?;
-            desired::shown(connection, &run.key, producer, &comments)
+            reviews::check_fence(connection, &run)?;
+            desired::store_comments(connection, &run.key, producer, &comments)
         })
         .await
     }
 
-    async fn deleted(
+    async fn remove_comments(
         &self,
         run: &RunRef,
         producer: Producer,
@@ -306,13 +312,13 @@ impl RunStore for Store {
     ) -> Result<(), StoreError> {
         let (run, items) = (run.clone(), items.to_vec());
         self.write(move |connection| {
-            reviews::fence(connection, &run)?;
-            desired::deleted(connection, &run.key, producer, &items)
+            reviews::check_fence(connection, &run)?;
+            desired::remove_comments(connection, &run.key, producer, &items)
         })
         .await
     }
 
-    async fn lower(
+    async fn lower_anchors(
         &self,
         run: &RunRef,
         producer: Producer,
@@ -320,8 +326,8 @@ impl RunStore for Store {
     ) -> Result<(), StoreError> {
         let (run, rows) = (run.clone(), rows.to_vec());
         self.write(move |connection| {
-            reviews::fence(connection, &run)?;
-            desired::lower(connection, &run.key, producer, &rows)
+            reviews::check_fence(connection, &run)?;
+            desired::lower_anchors(connection, &run.key, producer, &rows)
         })
         .await
     }
@@ -329,54 +335,64 @@ impl RunStore for Store {
     async fn status_set(&self, run: &RunRef, status: &DesiredStatus) -> Result<(), StoreError> {
         let (run, status) = (run.clone(), status.clone());
         self.write(move |connection| {
-            reviews::fence(connection, &run)?;
+            reviews::check_fence(connection, &run)?;
             desired::status_set(connection, &run.key, &status)
         })
         .await
     }
 
-    async fn published(&self, run: &RunRef, outcome: &ReviewRecord) -> Result<(), StoreError> {
+    async fn mark_published(&self, run: &RunRef, outcome: &ReviewRecord) -> Result<(), StoreError> {
         let (run, outcome) = (run.clone(), outcome.clone());
-        self.write(move |connection| reviews::published(connection, &run, &outcome)).await
+        self.write(move |connection| reviews::mark_published(connection, &run, &outcome)).await
     }
 
-    async fn ended(&self, run: &RunRef, outcome: &ReviewOutcome, now: UnixMillis) -> Result<(), StoreError> {
+    async fn end_run(
+        &self,
+        run: &RunRef,
+        outcome: &ReviewOutcome,
+        now: UnixMillis,
+    ) -> Result<(), StoreError> {
         let (run, outcome) = (run.clone(), outcome.clone());
-        self.write(move |connection| reviews::ended(connection, &run, outcome.clone(), now)).await
+        self.write(move |connection| reviews::end_run(connection, &run, outcome.clone(), now)).await
     }
 
-    async fn failed(&self, run: &RunRef, outcome: &ReviewOutcome, now: UnixMillis) -> Result<(), StoreError> {
+    async fn mark_failed(
+        &self,
+        run: &RunRef,
+        outcome: &ReviewOutcome,
+        now: UnixMillis,
+    ) -> Result<(), StoreError> {
         let (failed, outcome) = (run.clone(), outcome.clone());
-        self.write(move |connection| reviews::failed(connection, &failed, outcome.clone(), now)).await?;
-        self.accepted(run.token).await
+        self.write(move |connection| reviews::mark_failed(connection, &failed, outcome.clone(), now)).await?;
+        self.accept_token(run.token).await
     }
 
-    async fn interrupted(&self, run: &RunRef, now: UnixMillis) -> Result<(), StoreError> {
+    async fn mark_interrupted(&self, run: &RunRef, now: UnixMillis) -> Result<(), StoreError> {
         let run = run.clone();
-        self.write(move |connection| reviews::interrupted(connection, &run, now)).await
+        self.write(move |connection| reviews::mark_interrupted(connection, &run, now)).await
     }
 
-    async fn note(&self, events: &[HistoryEvent]) -> Result<(), StoreError> {
+    async fn append_history(&self, events: &[HistoryEvent]) -> Result<(), StoreError> {
         let events = events.to_vec();
-        self.append(move |connection| history::note(connection, &events)).await
+        self.append(move |connection| history::append_events(connection, &events)).await
     }
 
-    async fn describe(&self, described: &[(SlotKey, SlotDescription)]) -> Result<(), StoreError> {
+    async fn store_descriptions(&self, described: &[(SlotKey, SlotDescription)]) -> Result<(), StoreError> {
         let described = described.to_vec();
         self.append(move |connection| {
-            history::describe(connection, described.iter().map(|(key, new)| (key, new)))
+            history::store_descriptions(connection, described.iter().map(|(key, new)| (key, new)))
         })
         .await
     }
 
-    async fn described(&self, keys: &[SlotKey]) -> Result<Vec<Option<SlotDescription>>, StoreError> {
+    async fn descriptions(&self, keys: &[SlotKey]) -> Result<Vec<Option<SlotDescription>>, StoreError> {
         let keys = keys.to_vec();
-        self.read(move |connection| history::described(connection, &keys)).await
+        self.read(move |connection| history::find_descriptions(connection, &keys)).await
     }
 
     async fn fresh_token(&self) -> Result<FencingToken, StoreError> {
         match self.slots() {
-            Some(valkey) => apart(|| valkey.next_number()).await.map(FencingToken),
+            Some(valkey) => box_future(|| valkey.next_number()).await.map(FencingToken),
             None => self.write(slots::next_token).await,
         }
     }

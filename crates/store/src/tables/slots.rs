@@ -17,22 +17,22 @@ use super::{marks, operations, watchlist};
 use crate::due::{WINDOW, in_turn};
 use crate::fault::{StoreFault, from_json, to_json};
 use crate::lock;
-use crate::store::{Store, apart};
-use crate::valkey::{SlotReading, shown};
+use crate::store::{Store, box_future};
+use crate::valkey::{SlotReading, state_words};
 use crate::watch::StoreMonitor;
 
 #[async_trait]
 impl SlotStore for Store {
     async fn now(&self) -> Result<UnixMillis, StoreError> {
         if let Some(valkey) = self.slots() {
-            apart(|| valkey.now()).await?;
+            box_future(|| valkey.now()).await?;
         }
         Ok(self.0.clock.now())
     }
 
-    async fn due(&self, now: UnixMillis, limit: usize) -> Result<Vec<Slot>, StoreError> {
+    async fn due_slots(&self, now: UnixMillis, limit: usize) -> Result<Vec<Slot>, StoreError> {
         if let Some(valkey) = self.slots() {
-            return apart(|| valkey.due(now, limit)).await;
+            return box_future(|| valkey.due_slots(now, limit)).await;
         }
         let watch = Arc::clone(&self.0.watch);
         self.read(move |connection| {
@@ -51,7 +51,9 @@ impl SlotStore for Store {
                     }
                     match find(connection, key.clone()) {
                         Ok(slot) => slots.push(slot),
-                        Err(fault @ StoreFault::Unreadable { .. }) => watch.unreadable(key.as_str(), &fault),
+                        Err(fault @ StoreFault::Unreadable { .. }) => {
+                            watch.report_unreadable(key.as_str(), &fault);
+                        }
                         Err(fault) => return Err(fault),
                     }
                 }
@@ -66,26 +68,26 @@ impl SlotStore for Store {
 
     async fn next_due(&self, from: UnixMillis) -> Result<Option<UnixMillis>, StoreError> {
         if let Some(valkey) = self.slots() {
-            return apart(|| valkey.next_due(from)).await;
+            return box_future(|| valkey.next_due(from)).await;
         }
         self.read(move |connection| {
             let sql = "SELECT min(wakes_at) FROM slot WHERE wakes_at >= ?1";
-            let next: Option<i64> = connection.sql(sql).only([from.0], |row| row.get(0))?;
+            let next: Option<i64> = connection.sql(sql).single_row([from.0], |row| row.get(0))?;
             Ok(next.map(UnixMillis))
         })
         .await
     }
 
-    async fn load(&self, keys: &[SlotKey]) -> Result<Vec<Slot>, StoreError> {
+    async fn load_slots(&self, keys: &[SlotKey]) -> Result<Vec<Slot>, StoreError> {
         if let Some(valkey) = self.slots() {
-            return apart(|| valkey.load(keys)).await;
+            return box_future(|| valkey.load_slots(keys)).await;
         }
         let (keys, watch) = (keys.to_vec(), Arc::clone(&self.0.watch));
         self.read(move |connection| {
             let find_one = |key: SlotKey| {
                 let found = find(connection, key.clone());
                 if let Err(fault @ StoreFault::Unreadable { .. }) = &found {
-                    watch.unreadable(key.as_str(), fault);
+                    watch.report_unreadable(key.as_str(), fault);
                 }
                 found
             };
@@ -97,19 +99,20 @@ impl SlotStore for Store {
     async fn orphans(&self) -> Result<Vec<Slot>, StoreError> {
         // A command that leases beside a server waits until this is over. Its leases then have other tokens.
         let Some(path) = self.path() else { return Ok(Vec::new()) };
-        let Some(_alone) = lock::alone(path).map_err(|error| StoreError::Unavailable(error.to_string()))?
+        let Some(_alone) =
+            lock::lock_out_commands(path).map_err(|error| StoreError::Unavailable(error.to_string()))?
         else {
             return Ok(Vec::new());
         };
         Ok(self.list().await?.into_iter().filter(|slot| slot.token().is_some()).collect())
     }
 
-    async fn commit(
+    async fn commit_slots(
         &self,
         changes: &[(SlotVersion, Slot)],
     ) -> Result<Vec<Result<SlotVersion, VersionConflict>>, StoreError> {
         if let Some(valkey) = self.slots() {
-            return apart(|| valkey.commit(changes)).await;
+            return box_future(|| valkey.commit_slots(changes)).await;
         }
         let changes = changes.to_vec();
         self.write(move |connection| {
@@ -118,19 +121,19 @@ impl SlotStore for Store {
         .await
     }
 
-    async fn grant(
+    async fn grant_leases(
         &self,
         leases: &[(SlotVersion, Slot)],
     ) -> Result<Vec<Result<SlotVersion, LeaseRefusal>>, StoreError> {
         if let Some(valkey) = self.slots() {
             let switches = self.read(operations::switch::read).await?;
-            return apart(|| valkey.grant(leases, &switches)).await;
+            return box_future(|| valkey.grant_leases(leases, &switches)).await;
         }
         let leases = leases.to_vec();
         self.write(move |connection| {
             let switches = operations::switch::read(connection)?;
             let granted = leases.iter().map(|(version, slot)| {
-                if switches.at(&RepositoryRef::of_key(&slot.key)).is_some() {
+                if switches.switch_for(&RepositoryRef::of_key(&slot.key)).is_some() {
                     return Ok(Err(LeaseRefusal::SwitchedOff));
                 }
                 Ok(swap(connection, *version, slot.clone())?.map_err(LeaseRefusal::from))
@@ -140,22 +143,22 @@ impl SlotStore for Store {
         .await
     }
 
-    async fn mark(
+    async fn mark_slots(
         &self,
         marks: &[SlotMark],
         limits: &SlotLimits,
         halted: HaltPolicy,
     ) -> Result<MarkOutcome, StoreError> {
         if let Some(valkey) = self.slots() {
-            return apart(|| marks::mark_apart(self, valkey, marks, limits, halted)).await;
+            return box_future(|| marks::mark_apart(self, valkey, marks, limits, halted)).await;
         }
         let (marks, limits, now) = (marks.to_vec(), limits.clone(), self.0.clock.now());
-        self.write(move |connection| marks::mark(connection, &marks, &limits, halted, now)).await
+        self.write(move |connection| marks::mark_slots(connection, &marks, &limits, halted, now)).await
     }
 
-    async fn raise(&self, version: SlotVersion) -> Result<(), StoreError> {
+    async fn raise_version(&self, version: SlotVersion) -> Result<(), StoreError> {
         if let Some(valkey) = self.slots() {
-            return apart(|| valkey.raise(version.0)).await;
+            return box_future(|| valkey.raise_counter(version.0)).await;
         }
         self.write(move |connection| raise_counter(connection, version.0)).await
     }
@@ -164,30 +167,30 @@ impl SlotStore for Store {
         self.in_place()
     }
 
-    async fn changed(&self) {
+    async fn wait_for_change(&self) {
         match self.slots() {
-            Some(valkey) => valkey.changed().await,
+            Some(valkey) => valkey.wait_for_change().await,
             None => std::future::pending().await,
         }
     }
 
     async fn lend_sole(&self, time: TimeSpan) -> Result<bool, StoreError> {
         match self.slots() {
-            Some(valkey) => apart(|| valkey.lend_sole(time)).await,
+            Some(valkey) => box_future(|| valkey.lend_sole(time)).await,
             None => Ok(true),
         }
     }
 
-    async fn workers(&self, leases: bool) -> Result<WorkerGroup, StoreError> {
+    async fn refresh_workers(&self, leases: bool) -> Result<WorkerGroup, StoreError> {
         match self.slots() {
-            Some(valkey) => apart(|| valkey.workers(leases)).await,
+            Some(valkey) => box_future(|| valkey.refresh_workers(leases)).await,
             None => Ok(WorkerGroup::default()),
         }
     }
 
     async fn try_writing(&self) -> Result<(), StoreError> {
         if let Some(valkey) = self.slots() {
-            apart(|| valkey.try_writing()).await?;
+            box_future(|| valkey.try_writing()).await?;
             // A server that accepts no writes refuses this statement, although it changes nothing.
             let nothing = |connection: &SqlTransaction| {
                 connection.sql("DELETE FROM audit WHERE FALSE").execute(()).map(drop)
@@ -197,7 +200,7 @@ impl SlotStore for Store {
         self.write(|connection| {
             // SQLite does not write a row that stays the same, but it does write the schema version, even
             // with the same value.
-            let form: i64 = connection.sql("PRAGMA user_version").only((), |row| row.get(0))?;
+            let form: i64 = connection.sql("PRAGMA user_version").single_row((), |row| row.get(0))?;
             connection.sql(&format!("PRAGMA user_version = {form}")).execute(()).map(drop)
         })
         .await
@@ -206,26 +209,26 @@ impl SlotStore for Store {
 
 impl Store {
     /// Ensures that all numbers from now on are greater than this token, which the records have accepted.
-    pub(super) async fn accepted(&self, token: FencingToken) -> Result<(), StoreError> {
+    pub(super) async fn accept_token(&self, token: FencingToken) -> Result<(), StoreError> {
         match self.slots() {
-            Some(valkey) => apart(|| valkey.accepted(token.0)).await,
+            Some(valkey) => box_future(|| valkey.accept_number(token.0)).await,
             None => Ok(()),
         }
     }
 
-    /// Returns every stored slot, ordered by key, without those that [`Store::unreadable`] names.
+    /// Returns every stored slot, ordered by key, without those that [`Store::unreadable_slots`] names.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be read.
     #[truing_core::boxed_future]
     pub async fn list(&self) -> Result<Vec<Slot>, StoreError> {
         if let Some(valkey) = self.slots() {
-            return apart(|| valkey.below("")).await;
+            return box_future(|| valkey.slots_below("")).await;
         }
         let watch = Arc::clone(&self.0.watch);
         self.read(move |connection| {
             let sql = "SELECT key, version, body FROM slot ORDER BY key";
-            readable(connection, sql, (), &watch)
+            query_readable(connection, sql, (), &watch)
         })
         .await
     }
@@ -237,12 +240,12 @@ impl Store {
     #[truing_core::boxed_future]
     pub async fn list_all(&self) -> Result<(Vec<Slot>, Vec<(SlotKey, String)>), StoreError> {
         if let Some(valkey) = self.slots() {
-            return apart(|| valkey.all()).await;
+            return box_future(|| valkey.all_slots()).await;
         }
         self.read(|connection| {
             let (mut slots, mut unreadable) = (Vec::new(), Vec::new());
             let sql = "SELECT key, version, body FROM slot ORDER BY key";
-            let rows = connection.sql(sql).query((), |row| match slot(row) {
+            let rows = connection.sql(sql).query((), |row| match parse_slot(row) {
                 Ok(slot) => {
                     slots.push(slot);
                     Ok(())
@@ -277,30 +280,30 @@ fn window(
 /// Returns the slot of a key.
 pub(super) fn find(connection: &SqlTransaction, key: SlotKey) -> Result<Slot, StoreFault> {
     let find = connection.sql("SELECT key, version, body FROM slot WHERE key = ?1");
-    Ok(find.first([key.as_str()], slot)?.unwrap_or_else(|| Slot::new(key)))
+    Ok(find.first([key.as_str()], parse_slot)?.unwrap_or_else(|| Slot::new(key)))
 }
 
 /// Returns every slot whose key begins with `prefix`, which ends in `/`, ordered by key.
-pub(super) fn below(
+pub(super) fn slots_below(
     connection: &SqlTransaction,
     prefix: &str,
     watch: &StoreMonitor,
 ) -> Result<Vec<Slot>, StoreFault> {
     let sql = "SELECT key, version, body FROM slot WHERE key >= ?1 AND key < ?2 ORDER BY key";
-    readable(connection, sql, (prefix, watchlist::after(prefix)), watch)
+    query_readable(connection, sql, (prefix, watchlist::prefix_end(prefix)), watch)
 }
 
 /// Returns the slots of the readable rows: an unreadable one must not stop the others.
-fn readable(
+fn query_readable(
     connection: &SqlTransaction,
     sql: &str,
     values: impl SqlParameters,
     watch: &StoreMonitor,
 ) -> Result<Vec<Slot>, StoreFault> {
-    let rows = connection.sql(sql).query(values, |row| match slot(row) {
+    let rows = connection.sql(sql).query(values, |row| match parse_slot(row) {
         Ok(slot) => Ok(Some(slot)),
         Err(fault @ StoreFault::Unreadable { .. }) => {
-            watch.unreadable(row.text(0), &fault);
+            watch.report_unreadable(row.text(0), &fault);
             Ok(None)
         }
         Err(fault) => Err(fault),
@@ -320,22 +323,22 @@ pub(super) fn swap(
     if stored.unwrap_or(0) != expected.0 {
         return Ok(Err(VersionConflict));
     }
-    write(connection, slot).map(Ok)
+    write_slot(connection, slot).map(Ok)
 }
 
 /// Writes one slot unconditionally; returns its new version.
-pub(super) fn write(connection: &SqlTransaction, mut slot: Slot) -> Result<SlotVersion, StoreFault> {
+pub(super) fn write_slot(connection: &SqlTransaction, mut slot: Slot) -> Result<SlotVersion, StoreFault> {
     if slot.remembers_nothing() {
         connection.sql("DELETE FROM slot WHERE key = ?1").execute([slot.key.as_str()])?;
         return Ok(SlotVersion(0));
     }
     slot.version = SlotVersion(next_number(connection)?);
-    put(connection, &slot)?;
+    upsert_slot(connection, &slot)?;
     Ok(slot.version)
 }
 
 /// Writes the row of a slot that has content, with the version that it has.
-pub(super) fn put(connection: &SqlTransaction, slot: &Slot) -> Result<(), StoreFault> {
+pub(super) fn upsert_slot(connection: &SqlTransaction, slot: &Slot) -> Result<(), StoreFault> {
     connection
         .sql(
             "INSERT INTO slot (key, version, wakes_at, body, shown) VALUES (?1, ?2, ?3, ?4, ?5)
@@ -348,7 +351,7 @@ pub(super) fn put(connection: &SqlTransaction, slot: &Slot) -> Result<(), StoreF
             slot.version.0,
             slot.wakes_at().map(|at| at.0),
             to_json(slot)?,
-            shown(&slot.state),
+            state_words(&slot.state),
         ))?;
     Ok(())
 }
@@ -366,7 +369,7 @@ pub(super) fn next_numbers(
     let count = count as u64;
     // The statement has no `RETURNING`, which would materialise its result each time.
     connection.sql("UPDATE store SET counter = counter + ?1").execute([count])?;
-    let last: u64 = connection.sql("SELECT counter FROM store").only((), |row| row.get(0))?;
+    let last: u64 = connection.sql("SELECT counter FROM store").single_row((), |row| row.get(0))?;
     Ok(last + 1 - count..=last)
 }
 
@@ -377,7 +380,7 @@ pub(super) fn next_token(connection: &SqlTransaction) -> Result<FencingToken, St
 
 /// Raises the counter to at least `number`, so that the next number is greater.
 pub(super) fn raise_counter(connection: &SqlTransaction, number: u64) -> Result<(), StoreFault> {
-    // The counter of the other engine is in Valkey ([`Store::accepted`]).
+    // The counter of the other engine is in Valkey ([`Store::accept_token`]).
     if connection.dialect() == SqlDialect::Postgres {
         return Ok(());
     }
@@ -395,7 +398,7 @@ pub(crate) fn page_of_slots(
 ) -> Result<Vec<SlotReading>, StoreFault> {
     let sql = "SELECT key, version, body FROM slot WHERE key > ?1 ORDER BY key LIMIT ?2";
     let rows = connection.sql(sql).query((after.unwrap_or(""), limit), |row| {
-        match (SlotKey::new(row.text(0)), slot(row)) {
+        match (SlotKey::new(row.text(0)), parse_slot(row)) {
             (key, found @ (Ok(_) | Err(StoreFault::Unreadable { .. }))) => Ok((key, found)),
             (_, Err(fault)) => Err(fault),
         }
@@ -407,7 +410,7 @@ pub(crate) fn page_of_slots(
 /// great as each of them.
 pub(crate) fn place_slots(connection: &SqlTransaction, slots: &[Slot]) -> Result<(), StoreFault> {
     for slot in slots {
-        put(connection, slot)?;
+        upsert_slot(connection, slot)?;
     }
     let greatest = slots.iter().map(|slot| slot.version.0).max();
     raise_counter(connection, greatest.unwrap_or(0))
@@ -415,10 +418,10 @@ pub(crate) fn place_slots(connection: &SqlTransaction, slots: &[Slot]) -> Result
 
 /// Returns the greatest version or token that was given.
 pub(crate) fn last_number(connection: &SqlTransaction) -> Result<SlotVersion, StoreFault> {
-    Ok(SlotVersion(connection.sql("SELECT counter FROM store").only((), |row| row.get(0))?))
+    Ok(SlotVersion(connection.sql("SELECT counter FROM store").single_row((), |row| row.get(0))?))
 }
 
-pub(super) fn slot(row: &SqlRow) -> Result<Slot, StoreFault> {
+pub(super) fn parse_slot(row: &SqlRow) -> Result<Slot, StoreFault> {
     let (key, body): (String, String) = (row.get(0)?, row.get(2)?);
     let what = || format!("slot {key} cannot be read");
     let mut slot: Slot = from_json(&body, what)?;

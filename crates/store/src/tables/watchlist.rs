@@ -17,7 +17,7 @@ use super::history::{self, sql_limit};
 use super::runs::{last_reviews, status_again};
 use super::{dismissals, ledger, operations, slots};
 use crate::fault::StoreFault;
-use crate::store::{Store, apart};
+use crate::store::{Store, box_future};
 use crate::valkey::SwapOutcome;
 
 #[async_trait]
@@ -27,15 +27,15 @@ impl Watchlist for Store {
         self.read(move |connection| repositories(connection, &forge, now)).await
     }
 
-    async fn remember(&self, repositories: &[KnownRepository]) -> Result<(), StoreError> {
+    async fn store_repositories(&self, repositories: &[KnownRepository]) -> Result<(), StoreError> {
         let repositories = repositories.to_vec();
-        self.write(move |connection| remember(connection, &repositories)).await
+        self.write(move |connection| store_repositories(connection, &repositories)).await
     }
 
-    async fn onboard(&self, repository: &KnownRepository) -> Result<(), StoreError> {
+    async fn finish_onboarding(&self, repository: &KnownRepository) -> Result<(), StoreError> {
         let repository = repository.clone();
         self.write(move |connection| {
-            remember(connection, std::slice::from_ref(&repository))?;
+            store_repositories(connection, std::slice::from_ref(&repository))?;
             let sql = "UPDATE repository SET onboarded = 1 WHERE forge = ?1 AND id = ?2";
             connection.sql(sql).execute((&repository.forge, &repository.id))?;
             Ok(())
@@ -51,10 +51,10 @@ impl Watchlist for Store {
     async fn slots_of(&self, forge: &str, repository: &str) -> Result<Vec<Slot>, StoreError> {
         let prefix = prefix(forge, repository);
         if let Some(valkey) = self.slots() {
-            return apart(|| valkey.below(&prefix)).await;
+            return box_future(|| valkey.slots_below(&prefix)).await;
         }
         let watch = Arc::clone(&self.0.watch);
-        self.read(move |connection| slots::below(connection, &prefix, &watch)).await
+        self.read(move |connection| slots::slots_below(connection, &prefix, &watch)).await
     }
 
     async fn reviewed_at(&self, forge: &str, repository: &str, head: &Sha) -> Result<Vec<PrId>, StoreError> {
@@ -62,14 +62,14 @@ impl Watchlist for Store {
         self.read(move |connection| {
             let sql = "SELECT DISTINCT key FROM run WHERE loop = 'review' AND key >= ?1 AND key < ?2 AND head = ?3 ORDER BY key";
             let select = connection.sql(sql);
-            let keys = select.query((&prefix, after(&prefix), &head), |row| row.get::<String>(0))?;
+            let keys = select.query((&prefix, prefix_end(&prefix), &head), |row| row.get::<String>(0))?;
             let pulls = keys.map(|key| Ok(PrId::from_key(&SlotKey::new(key?))));
             Ok(pulls.collect::<Result<Vec<_>, StoreFault>>()?.into_iter().flatten().collect())
         })
         .await
     }
 
-    async fn tell(
+    async fn store_requests(
         &self,
         told: &[UserRequest],
         of: &KnownRepository,
@@ -77,7 +77,7 @@ impl Watchlist for Store {
     ) -> Result<(), StoreError> {
         let (told, of) = (told.to_vec(), of.clone());
         self.write(move |connection| {
-            remember(connection, std::slice::from_ref(&of))?;
+            store_repositories(connection, std::slice::from_ref(&of))?;
             if let Some(until) = until {
                 let sql = "UPDATE repository SET cursor = ?3 WHERE forge = ?1 AND id = ?2 AND cursor < ?3";
                 connection.sql(sql).execute((&of.forge, &of.id, until.0))?;
@@ -109,7 +109,7 @@ impl Watchlist for Store {
         .await
     }
 
-    async fn unserved(&self, forge: &str, limit: usize) -> Result<Vec<UserRequest>, StoreError> {
+    async fn unserved_requests(&self, forge: &str, limit: usize) -> Result<Vec<UserRequest>, StoreError> {
         let forge = forge.to_owned();
         self.read(move |connection| {
             // Commands of a repository that has to wait must not take all places.
@@ -147,7 +147,7 @@ impl Watchlist for Store {
         .await
     }
 
-    async fn served(
+    async fn mark_request_served(
         &self,
         told: &UserRequest,
         obeyed: Option<&UserRequestOutcome>,
@@ -156,8 +156,8 @@ impl Watchlist for Store {
         if let (Some(valkey), Some(UserRequestOutcome { slot, .. })) = (self.slots(), obeyed) {
             // The slot is written first, under a name that makes it happen once. If the process dies in
             // between, a later one finds the slot changed, and writes the rest.
-            let name = once(told);
-            match apart(|| valkey.swap(std::slice::from_ref(slot), false, Some(&name))).await? {
+            let name = request_name(told);
+            match box_future(|| valkey.swap_slots(std::slice::from_ref(slot), false, Some(&name))).await? {
                 SwapOutcome::Each(swapped) if swapped.iter().all(Result::is_ok) => {}
                 SwapOutcome::Before => {}
                 SwapOutcome::Each(_) | SwapOutcome::SwitchedOff => return Ok(Err(VersionConflict)),
@@ -174,15 +174,15 @@ impl Watchlist for Store {
                 if matches!(told.origin, RequestOrigin::Check { .. }) {
                     status_again(connection, &told.pr.key())?;
                 }
-                history::note(connection, events)?;
+                history::append_events(connection, events)?;
                 operations::audit::append(connection, std::slice::from_ref(act), now)?;
                 if let Some(dismissal) = dismissal {
-                    dismissals::put(connection, &told.pr.key(), dismissal)?;
+                    dismissals::store_dismissal(connection, &told.pr.key(), dismissal)?;
                 }
                 if let Some(level) = allowed
                     && is_unserved(connection, &told)?
                 {
-                    ledger::allow(connection, level, now)?;
+                    ledger::raise_allowance(connection, level, now)?;
                 }
             }
             let PrId { forge, repository, number } = &told.pr;
@@ -217,12 +217,13 @@ fn is_unserved(connection: &SqlTransaction, told: &UserRequest) -> Result<bool, 
     let PrId { forge, repository, .. } = &told.pr;
     let sql = "SELECT count(*) FROM comment_seen
                WHERE forge = ?1 AND repository = ?2 AND kind = ?3 AND id = ?4 AND served = 0";
-    let count: i64 = connection.sql(sql).only((forge, repository, kind.as_str(), id), |row| row.get(0))?;
+    let count: i64 =
+        connection.sql(sql).single_row((forge, repository, kind.as_str(), id), |row| row.get(0))?;
     Ok(count > 0)
 }
 
 /// Returns the unique name of a request.
-fn once(UserRequest { pr, origin, at }: &UserRequest) -> String {
+fn request_name(UserRequest { pr, origin, at }: &UserRequest) -> String {
     let key = pr.key();
     match origin {
         RequestOrigin::Comment { kind, id } => format!("{key}:{}:{id}", kind.as_str()),
@@ -242,7 +243,7 @@ fn prefix(forge: &str, repository: &str) -> String {
 }
 
 /// Returns the first text after all that begin with `prefix`, which ends in `/`.
-pub(super) fn after(prefix: &str) -> String {
+pub(super) fn prefix_end(prefix: &str) -> String {
     format!("{}0", prefix.strip_suffix('/').unwrap_or(prefix))
 }
 
@@ -270,7 +271,7 @@ fn repositories(
     let next = "SELECT key, name FROM described WHERE key > ?1 AND key < ?2 ORDER BY key LIMIT 1";
     let find = connection.sql(next);
     let all = format!("pr/{forge}/");
-    let (mut from, end) = (all.clone(), after(&all));
+    let (mut from, end) = (all.clone(), prefix_end(&all));
     while let Some((key, name)) =
         find.first((&from, &end), |row| Ok((row.get::<String>(0)?, row.get::<String>(1)?)))?
     {
@@ -278,7 +279,7 @@ fn repositories(
             from = key;
             continue;
         };
-        from = after(&prefix(forge, &pr.repository));
+        from = prefix_end(&prefix(forge, &pr.repository));
         if let Some((name, _)) = name.rsplit_once('#') {
             known.entry(pr.repository.clone()).or_insert_with(|| KnownRepository {
                 forge: forge.to_owned(),
@@ -293,16 +294,19 @@ fn repositories(
     Ok(known.into_values().collect())
 }
 
-fn remember(connection: &SqlTransaction, repositories: &[KnownRepository]) -> Result<(), StoreFault> {
+fn store_repositories(
+    connection: &SqlTransaction,
+    repositories: &[KnownRepository],
+) -> Result<(), StoreFault> {
     // SQLite's column compares without regard to case by its definition.
-    let exactly = connection.dialect().of("COLLATE BINARY", "COLLATE \"C\"");
+    let exactly = connection.dialect().choose("COLLATE BINARY", "COLLATE \"C\"");
     let sql = format!(
         "INSERT INTO repository (forge, id, name, cursor, gone, onboarded) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
          ON CONFLICT (forge, id) DO UPDATE SET name = excluded.name, gone = excluded.gone
          WHERE repository.name <> excluded.name {exactly} OR repository.gone IS DISTINCT FROM excluded.gone"
     );
     let heard = repositories.iter().map(|one| (one.name.as_str(), RepositoryRef::of_id(&one.forge, &one.id)));
-    operations::switch::learn(connection, heard)?;
+    operations::switch::learn_repositories(connection, heard)?;
     let insert = connection.sql(&sql);
     for KnownRepository { forge, id, name, cursor, gone, onboarded } in repositories {
         insert.execute((forge, id, name, cursor.0, gone.map(|at| at.0), i64::from(*onboarded)))?;

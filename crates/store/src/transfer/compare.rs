@@ -20,7 +20,7 @@ pub(super) async fn all_alike(
     other: &Store,
 ) -> Result<Option<Vec<TableComparison>>, TransferError> {
     let mut compared = Vec::new();
-    for part in StorePart::all() {
+    for part in StorePart::all_parts() {
         let next = compare(part, one, other).await?;
         if !next.is_alike() {
             return Ok(None);
@@ -31,9 +31,9 @@ pub(super) async fn all_alike(
 }
 
 /// Compares every part of both stores.
-pub(super) async fn all(one: &Store, other: &Store) -> Result<Vec<TableComparison>, TransferError> {
+pub(super) async fn compare_all(one: &Store, other: &Store) -> Result<Vec<TableComparison>, TransferError> {
     let mut compared = Vec::new();
-    for part in StorePart::all() {
+    for part in StorePart::all_parts() {
         compared.push(compare(part, one, other).await?);
     }
     Ok(compared)
@@ -52,14 +52,14 @@ async fn compare(part: StorePart, one: &Store, other: &Store) -> Result<TableCom
         rows.0 += u64::from(pair.0.is_some());
         rows.1 += u64::from(pair.1.is_some());
         if first.is_none() && pair.0 != pair.1 {
-            first = Some(lesser(part, pair.0.as_ref(), pair.1.as_ref()));
+            first = Some(first_difference(part, pair.0.as_ref(), pair.1.as_ref()));
         }
     }
     Ok(TableComparison { table: part.name(), rows, first })
 }
 
 /// Describes the row that comes first of two that differ.
-fn lesser(part: StorePart, one: Option<&SqlRow>, other: Option<&SqlRow>) -> String {
+fn first_difference(part: StorePart, one: Option<&SqlRow>, other: Option<&SqlRow>) -> String {
     let (fields, count): (&[TableColumn], usize) = match part {
         StorePart::Slots => (&[SLOT_KEY], 1),
         StorePart::Table(table) => (table.key(), table.key),
@@ -140,12 +140,12 @@ impl<'a> PartRows<'a> {
         let read = self.store.read(move |connection| table.page(connection, after.as_deref(), limit));
         let rows = read.await?;
         self.is_last = table.key == 0 || rows.len() < limit;
-        self.limit = page::next(limit, &rows);
+        self.limit = page::next_limit(limit, &rows);
         // The key stays unchanged, because the engine continues from it.
         self.after = rows.last().map(|row| table.key_of(row).to_vec());
         for mut row in rows {
-            if let Some(misfit) = row::misfit(table, &row, None) {
-                return Err(unfit(self.store, table, &row, misfit));
+            if let Some(misfit) = row::find_unfit_value(table, &row, None) {
+                return Err(unfit_error(self.store, table, &row, misfit));
             }
             if self.replace {
                 row::replace_zeros(&mut row);
@@ -157,7 +157,7 @@ impl<'a> PartRows<'a> {
 }
 
 /// Makes the error that names a row with a value that cannot be transferred.
-pub(super) fn unfit(
+pub(super) fn unfit_error(
     store: &Store,
     table: &'static TableSchema,
     row: &SqlRow,

@@ -8,15 +8,15 @@ use truing_core::port::{OperatorStore as _, SlotStore as _, StoreError};
 
 use crate::fault::StoreFault;
 use crate::sql::{SqlTransaction, SqlValue};
-use crate::store::{Store, apart};
+use crate::store::{Store, box_future};
 use crate::tables::{kill_switch, last_number, place_slots};
 
-use super::compare::{self, unfit};
+use super::compare::{self, unfit_error};
 use super::compared::TableComparison;
 use super::fault::TransferError;
 use super::list::{self, TABLES, TableSchema};
 use super::page;
-use super::place::{SourceLock, TargetLock, is_postgres, share, slots_name};
+use super::place::{SourceLock, TargetLock, have_common_part, is_postgres, slots_name};
 use super::progress::{self, CopyProgress, StorePart};
 use super::row::{self, NulPolicy};
 use super::slots;
@@ -53,25 +53,25 @@ struct StoreCopy<'a> {
 }
 
 /// Copies everything, compares it, and deletes the record of progress.
-pub(super) async fn all(
+pub(super) async fn copy_all(
     from: &Store,
     to: &Store,
     zeros: NulPolicy,
     mut told: impl FnMut(CopiedPage) + Send,
 ) -> Result<Vec<TableComparison>, TransferError> {
-    if share(from, to) {
+    if have_common_part(from, to) {
         return Err(TransferError::Same(from.name()));
     }
     let _still = SourceLock::take(from)?;
     let _right = TargetLock::take(to).await?;
     let copy = StoreCopy { from, to, zeros };
-    let mut progress = match copy.begin().await? {
+    let mut progress = match copy.start_transfer().await? {
         TargetState::At(progress) => progress,
         TargetState::Whole(compared) => return Ok(compared),
     };
     let mut limit = page::FIRST;
     loop {
-        let Some(part) = StorePart::of(&progress.part) else {
+        let Some(part) = StorePart::from_name(&progress.part) else {
             return Err(TransferError::OtherVersion { target: to.name(), part: progress.part });
         };
         let step = match part {
@@ -81,7 +81,7 @@ pub(super) async fn all(
         };
         let Some(step) = step else {
             // A page of an interrupted process was written after all.
-            progress = copy.found().await?;
+            progress = copy.current_progress().await?;
             continue;
         };
         told(CopiedPage { table: part.name(), rows: step.rows });
@@ -93,21 +93,21 @@ pub(super) async fn all(
 impl StoreCopy<'_> {
     /// Returns the progress to continue from. The target does not change unless it is new, or has a part of
     /// this source.
-    async fn begin(&self) -> Result<TargetState, TransferError> {
-        fits(self.from).await?;
-        fits(self.to).await?;
+    async fn start_transfer(&self) -> Result<TargetState, TransferError> {
+        check_schema(self.from).await?;
+        check_schema(self.to).await?;
         if let Some(half) = self.from.read(progress::find).await? {
             return Err(TransferError::HalfSource { source_name: self.from.name(), of: half.source });
         }
         if self.to.read(progress::find).await?.is_none()
             && let Some(valkey) = self.to.slots()
-            && let Some(held) = apart(|| valkey.held()).await?
+            && let Some(held) = box_future(|| valkey.existing_content()).await?
         {
             return self.whole_or(held).await;
         }
-        let first = CopyProgress::begin(self.from.name(), slots_name(self.to));
+        let first = CopyProgress::new(self.from.name(), slots_name(self.to));
         let ours = first.clone();
-        let begun = self.to.write(move |connection| progress::begin(connection, &first)).await?;
+        let begun = self.to.write(move |connection| progress::start_transfer(connection, &first)).await?;
         let target = self.to.name();
         let found = match begun {
             Ok(found) => found,
@@ -121,7 +121,7 @@ impl StoreCopy<'_> {
             return Err(TransferError::OtherSlots { target, found: found.slots });
         }
         // A switch that was set by hand at Valkey and not read since is recorded, and thus copied.
-        apart(|| self.from.switch()).await?;
+        box_future(|| self.from.kill_switches()).await?;
         Ok(TargetState::At(found))
     }
 
@@ -139,29 +139,29 @@ impl StoreCopy<'_> {
     }
 
     /// Reads the present progress.
-    async fn found(&self) -> Result<CopyProgress, TransferError> {
+    async fn current_progress(&self) -> Result<CopyProgress, TransferError> {
         let found = self.to.read(progress::find).await?;
         found.ok_or_else(|| TransferError::TakenOver { target: self.to.name() })
     }
 
     /// Copies a page of slots; none if another process has continued meanwhile.
     async fn slots(&self, progress: &CopyProgress) -> Result<Option<CopyStep>, TransferError> {
-        let after = match told(self.to, progress.key())?.as_deref() {
+        let after = match progress_result(self.to, progress.key())?.as_deref() {
             Some([SqlValue::Text(name)]) => Some(name.clone()),
             Some(_) | None => None,
         };
         let page = slots::page(self.from, after, page::SLOTS).await?;
         let reached = page.reached.map(|name| vec![SqlValue::Text(name)]);
         let count = page.slots.len();
-        let next = progress.after(StorePart::Slots, count, reached.as_deref(), page.is_last);
-        let next = told(self.to, next)?;
+        let next = progress.after_page(StorePart::Slots, count, reached.as_deref(), page.is_last);
+        let next = progress_result(self.to, next)?;
         let (was, will, slots) = (progress.clone(), next.clone(), page.slots);
         let is_ours = match self.to.slots() {
             Some(valkey) => {
-                if self.found().await? != was {
+                if self.current_progress().await? != was {
                     return Ok(None);
                 }
-                apart(|| valkey.place(&slots)).await?;
+                box_future(|| valkey.restore_slots(&slots)).await?;
                 self.to.write(move |connection| progress::advance(connection, &was, &will)).await?
             }
             None => {
@@ -196,7 +196,7 @@ impl StoreCopy<'_> {
                 }
                 Err((row, error)) => {
                     // An unreachable target refuses every row.
-                    self.found().await?;
+                    self.current_progress().await?;
                     let (target, table) = (self.to.name(), table.name);
                     return Err(TransferError::Refused { target, table, row, error });
                 }
@@ -211,20 +211,23 @@ impl StoreCopy<'_> {
         progress: &CopyProgress,
         limit: usize,
     ) -> Result<Result<Option<CopyStep>, (String, StoreError)>, TransferError> {
-        let after = told(self.to, progress.key())?;
+        let after = progress_result(self.to, progress.key())?;
         let read = self.from.read(move |connection| table.page(connection, after.as_deref(), limit));
         let rows = read.await?;
         let zeros = is_postgres(self.to).then_some(self.zeros);
         for row in &rows {
-            if let Some(misfit) = row::misfit(table, row, zeros) {
-                return Err(unfit(self.from, table, row, misfit));
+            if let Some(misfit) = row::find_unfit_value(table, row, zeros) {
+                return Err(unfit_error(self.from, table, row, misfit));
             }
         }
         let is_last = table.key == 0 || rows.len() < limit;
         let reached = rows.last().map(|row| table.key_of(row));
-        let next = told(self.to, progress.after(StorePart::Table(table), rows.len(), reached, is_last))?;
+        let next = progress_result(
+            self.to,
+            progress.after_page(StorePart::Table(table), rows.len(), reached, is_last),
+        )?;
         let copied = progress.copied.saturating_add(rows.len() as u64);
-        let step = CopyStep { next: next.clone(), rows: copied, limit: page::next(limit, &rows) };
+        let step = CopyStep { next: next.clone(), rows: copied, limit: page::next_limit(limit, &rows) };
         let (was, rows) = (progress.clone(), Arc::new(rows));
         let written = Arc::clone(&rows);
         let work = move |connection: &SqlTransaction| {
@@ -258,27 +261,27 @@ impl StoreCopy<'_> {
             })
             .await?;
         let given = match self.from.slots() {
-            Some(valkey) => apart(|| valkey.last_number()).await?,
+            Some(valkey) => box_future(|| valkey.last_number()).await?,
             None => self.from.read(last_number).await?,
         };
         // A counter that was lost may be below the numbers in the records.
         let known = self.to.read(list::greatest_token).await?;
-        self.to.raise(given.max(known)).await?;
-        let compared = compare::all(self.from, self.to).await?;
+        self.to.raise_version(given.max(known)).await?;
+        let compared = compare::compare_all(self.from, self.to).await?;
         if let Some(difference) = compared.iter().find(|compared| !compared.is_alike()) {
             let difference = Box::new(difference.clone());
             let (source_name, target) = (self.from.name(), self.to.name());
             return Err(TransferError::Differ { source_name, target, difference });
         }
         if let Some(valkey) = self.to.slots() {
-            let is_on = self.to.read(kill_switch).await?.all.engaged().is_some();
-            let mirror = apart(|| valkey.switch()).await?;
+            let is_on = self.to.read(kill_switch).await?.all.engagement().is_some();
+            let mirror = box_future(|| valkey.switch_keys()).await?;
             // A switch that was set by hand in the target meanwhile stays, and its first reader records it.
             if is_on || mirror.by_hand() != Some(true) {
-                apart(|| valkey.set_switch(is_on)).await?;
+                box_future(|| valkey.set_switch(is_on)).await?;
             }
         }
-        if self.to.write(progress::end).await? {
+        if self.to.write(progress::finish_transfer).await? {
             return Ok(compared);
         }
         // The interrupted process may have completed after all.
@@ -288,14 +291,14 @@ impl StoreCopy<'_> {
 }
 
 /// Checks that the tables of a store are those that are listed.
-pub(super) async fn fits(store: &Store) -> Result<(), TransferError> {
-    match store.read(list::misfit).await? {
+pub(super) async fn check_schema(store: &Store) -> Result<(), TransferError> {
+    match store.read(list::find_schema_mismatch).await? {
         Some(column) => Err(TransferError::Form { store: store.name(), column }),
         None => Ok(()),
     }
 }
 
 /// Converts a fault in the record of progress to an error that names the store.
-fn told<T>(store: &Store, done: Result<T, StoreFault>) -> Result<T, TransferError> {
+fn progress_result<T>(store: &Store, done: Result<T, StoreFault>) -> Result<T, TransferError> {
     done.map_err(|fault| StoreError::Corrupt(format!("{}: {fault}", store.name())).into())
 }

@@ -7,7 +7,9 @@ use std::collections::BTreeSet;
 use truing_core::id::SlotVersion;
 
 use crate::fault::StoreFault;
-use crate::sql::{ColumnKind, SqlDialect, SqlRow, SqlTransaction, SqlValue, TableColumn, names, places};
+use crate::sql::{
+    ColumnKind, SqlDialect, SqlRow, SqlTransaction, SqlValue, TableColumn, column_names, placeholders,
+};
 
 use super::row::TOKEN;
 
@@ -34,13 +36,13 @@ const fn table(name: &'static str, key: usize, fields: &'static [TableColumn]) -
     TableSchema { name, key, is_numbered: false, fields }
 }
 
-const fn numbered(name: &'static str, fields: &'static [TableColumn]) -> TableSchema {
+const fn numbered_table(name: &'static str, fields: &'static [TableColumn]) -> TableSchema {
     TableSchema { name, key: 1, is_numbered: true, fields }
 }
 
 /// Every table of the records. A table that refers to another comes after it.
 pub(super) static TABLES: [TableSchema; 19] = [
-    numbered(
+    numbered_table(
         "run",
         &[
             int("rowid"),
@@ -90,11 +92,14 @@ pub(super) static TABLES: [TableSchema; 19] = [
             text("comment"),
         ],
     ),
-    numbered("described", &[int("id"), text("key"), text("name"), text("url"), text("head")]),
-    numbered("event", &[int("id"), text("key"), int("at"), text("run"), text("what")]),
+    numbered_table("described", &[int("id"), text("key"), text("name"), text("url"), text("head")]),
+    numbered_table("event", &[int("id"), text("key"), int("at"), text("run"), text("what")]),
     table("switch", 0, &[text("body"), int("sweep"), text("repositories")]),
-    numbered("audit", &[int("id"), int("at"), text("actor"), text("action"), text("target"), text("detail")]),
-    numbered(
+    numbered_table(
+        "audit",
+        &[int("id"), int("at"), text("actor"), text("action"), text("target"), text("detail")],
+    ),
+    numbered_table(
         "notice",
         &[int("id"), text("kind"), text("key"), text("period"), text("text"), int("created"), int("sent")],
     ),
@@ -123,7 +128,7 @@ pub(super) static TABLES: [TableSchema; 19] = [
     ),
     table("label_set", 4, &[text("forge"), text("repository"), int("number"), text("name"), int("at")]),
     table("dismissal", 2, &[text("key"), text("finding"), int("version"), text("body")]),
-    numbered(
+    numbered_table(
         "level",
         &[
             int("id"),
@@ -137,7 +142,7 @@ pub(super) static TABLES: [TableSchema; 19] = [
             int("allowed"),
         ],
     ),
-    numbered(
+    numbered_table(
         "reservation",
         &[int("id"), text("run"), int("amount"), int("expires"), int("cost"), text("known")],
     ),
@@ -154,9 +159,9 @@ const OF_POSTGRES: &str = "form.version form.oldest \
 
 /// Returns the first column that exists and is not listed, or the reverse, as `table.column`; none if all
 /// match.
-pub(super) fn misfit(connection: &SqlTransaction) -> Result<Option<String>, StoreFault> {
+pub(super) fn find_schema_mismatch(connection: &SqlTransaction) -> Result<Option<String>, StoreFault> {
     let dialect = connection.dialect();
-    let sql = dialect.of(
+    let sql = dialect.choose(
         "SELECT of.name || '.' || its.name FROM sqlite_schema AS of, pragma_table_info(of.name) AS its
          WHERE of.type = 'table' AND of.name NOT LIKE 'sqlite\\_%' ESCAPE '\\'",
         "SELECT CAST(table_name || '.' || column_name AS TEXT) FROM information_schema.columns
@@ -165,7 +170,7 @@ pub(super) fn misfit(connection: &SqlTransaction) -> Result<Option<String>, Stor
     let found: BTreeSet<String> =
         connection.sql(sql).query((), |row| row.get(0))?.collect::<Result<_, _>>()?;
     let mut listed: BTreeSet<String> =
-        dialect.of(OF_SQLITE, OF_POSTGRES).split_whitespace().map(str::to_owned).collect();
+        dialect.choose(OF_SQLITE, OF_POSTGRES).split_whitespace().map(str::to_owned).collect();
     for table in &TABLES {
         listed.extend(table.fields.iter().map(|field| format!("{}.{}", table.name, field.name)));
     }
@@ -184,15 +189,15 @@ impl TableSchema {
         after: Option<&[SqlValue]>,
         limit: usize,
     ) -> Result<Vec<SqlRow>, StoreFault> {
-        let key = names(self.key());
+        let key = column_names(self.key());
         let (mut rows, mut order) = (String::new(), String::new());
         if self.key > 0 {
             order = format!("ORDER BY {key} LIMIT ?1");
         }
         if after.is_some() {
-            rows = format!("WHERE ({key}) > ({})", places(2, self.key));
+            rows = format!("WHERE ({key}) > ({})", placeholders(2, self.key));
         }
-        let sql = format!("SELECT {} FROM {} {rows} {order}", names(self.fields), self.name);
+        let sql = format!("SELECT {} FROM {} {rows} {order}", column_names(self.fields), self.name);
         let mut values = Vec::new();
         if self.key > 0 {
             values.push(SqlValue::from(limit));
@@ -237,7 +242,7 @@ impl TableSchema {
 
     /// Returns the greatest number that the engine has generated for its key; 0 if none.
     pub(super) fn last_number(&self, connection: &SqlTransaction) -> Result<u64, StoreFault> {
-        let (table, key) = (self.name, names(self.key()));
+        let (table, key) = (self.name, column_names(self.key()));
         let sql = match connection.dialect() {
             SqlDialect::Sqlite => format!(
                 "SELECT max((SELECT coalesce(max({key}), 0) FROM {table}),
@@ -249,7 +254,7 @@ impl TableSchema {
                 self.sequence()
             ),
         };
-        connection.sql(&sql).only((), |row| row.get(0))
+        connection.sql(&sql).single_row((), |row| row.get(0))
     }
 
     /// Ensures that the next number that the engine generates is greater than this. SQLite remembers it for
@@ -272,14 +277,14 @@ impl TableSchema {
             SqlDialect::Sqlite => Ok(()),
             SqlDialect::Postgres => {
                 let sql = format!("SELECT setval({}, ?1)", self.sequence());
-                connection.sql(&sql).only([number], |_| Ok(()))
+                connection.sql(&sql).single_row([number], |_| Ok(()))
             }
         }
     }
 
     /// Returns PostgreSQL's sequence of its numbers.
     fn sequence(&self) -> String {
-        format!("CAST(pg_get_serial_sequence('{}', '{}') AS REGCLASS)", self.name, names(self.key()))
+        format!("CAST(pg_get_serial_sequence('{}', '{}') AS REGCLASS)", self.name, column_names(self.key()))
     }
 }
 
@@ -289,7 +294,7 @@ pub(super) fn greatest_token(connection: &SqlTransaction) -> Result<SlotVersion,
     let mut greatest = 0;
     for table in TABLES.iter().filter(has_token) {
         let sql = format!("SELECT coalesce(max(token), 0) FROM {}", table.name);
-        greatest = greatest.max(connection.sql(&sql).only((), |row| row.get(0))?);
+        greatest = greatest.max(connection.sql(&sql).single_row((), |row| row.get(0))?);
     }
     Ok(SlotVersion(greatest))
 }

@@ -3,7 +3,7 @@
 use truing_core::id::SlotKey;
 use truing_core::port::SlotStore as _;
 
-use crate::sql::{SqlRow, SqlTransaction, names};
+use crate::sql::{SqlRow, SqlTransaction, column_names};
 use crate::store::Store;
 use crate::tables::place_slots;
 
@@ -23,7 +23,7 @@ pub(super) async fn copy(from: &Store, to: &Store, key: &SlotKey) -> Result<(), 
         of_key().map(|table| rows(connection, table, &wanted).map(|rows| (table, rows))).collect()
     };
     let found: Vec<(&'static TableSchema, Vec<SqlRow>)> = from.read(read).await?;
-    let slots = from.load(std::slice::from_ref(key)).await?;
+    let slots = from.load_slots(std::slice::from_ref(key)).await?;
     let kept: Vec<_> = slots.into_iter().filter(|slot| !slot.remembers_nothing()).collect();
     let write = move |connection: &SqlTransaction| {
         place_slots(connection, &kept)?;
@@ -32,7 +32,7 @@ pub(super) async fn copy(from: &Store, to: &Store, key: &SlotKey) -> Result<(), 
     to.write(write).await?;
     // New tokens of the copy have to be greater than those of its rows.
     let known = to.read(super::list::greatest_token).await?;
-    Ok(to.raise(known).await?)
+    Ok(to.raise_version(known).await?)
 }
 
 fn has_key(table: &TableSchema) -> bool {
@@ -44,6 +44,6 @@ fn rows(
     table: &TableSchema,
     key: &SlotKey,
 ) -> Result<Vec<SqlRow>, crate::fault::StoreFault> {
-    let sql = format!("SELECT {} FROM {} WHERE {KEY} = ?1", names(table.fields), table.name);
+    let sql = format!("SELECT {} FROM {} WHERE {KEY} = ?1", column_names(table.fields), table.name);
     connection.sql(&sql).query([key.as_str()], |row| Ok(row.clone()))?.collect()
 }

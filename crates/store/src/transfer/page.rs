@@ -14,7 +14,7 @@ const BYTES: usize = 4 << 20;
 pub(super) const SLOTS: usize = 256;
 
 /// Computes the number of rows of the next page from the limit and the rows of the last one.
-pub(super) fn next(limit: usize, rows: &[SqlRow]) -> usize {
+pub(super) fn next_limit(limit: usize, rows: &[SqlRow]) -> usize {
     let bytes: usize = rows.iter().map(row::size).sum();
     let each = bytes / rows.len().max(1);
     // The next rows may be larger than these.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::lock::{self, ServeLock, ServeLockError};
 use crate::postgres::AdvisoryLock;
-use crate::store::{Store, StoreEngine, apart};
+use crate::store::{Store, StoreEngine, box_future};
 
 use super::fault::TransferError;
 
@@ -18,7 +18,7 @@ pub(super) fn slots_name(store: &Store) -> String {
 }
 
 /// Returns true if the two stores have a part in common.
-pub(super) fn share(one: &Store, other: &Store) -> bool {
+pub(super) fn have_common_part(one: &Store, other: &Store) -> bool {
     let slots = slots_name(one);
     let records = |store: &Store| match &store.0.engine {
         StoreEngine::Sqlite(_) => store.name(),
@@ -46,7 +46,7 @@ impl SourceLock {
     /// Takes the lock; none for servers, whose processes cannot be enumerated.
     pub(super) fn take(source: &Store) -> Result<Option<Self>, TransferError> {
         let Some(path) = source.path() else { return Ok(None) };
-        match lock::alone(path)? {
+        match lock::lock_out_commands(path)? {
             Some(_commands) => Ok(Some(Self { _commands, _serve: serve_lock(source, path)? })),
             None => Err(TransferError::AtWork { source_name: source.name() }),
         }
@@ -58,7 +58,7 @@ fn serve_lock(store: &Store, path: &Path) -> Result<ServeLock, TransferError> {
     match ServeLock::take(path, LISTEN, store.0.clock.now()) {
         Ok(lock) => Ok(lock),
         Err(ServeLockError::Held { holder, .. }) => {
-            Err(TransferError::Busy { store: store.name(), by: lock::by(&holder) })
+            Err(TransferError::Busy { store: store.name(), by: lock::holder_text(&holder) })
         }
         Err(error @ (ServeLockError::Linked { .. } | ServeLockError::Io { .. })) => Err(error.into()),
     }
@@ -73,8 +73,10 @@ pub(super) enum TargetLock {
 impl TargetLock {
     pub(super) async fn take(target: &Store) -> Result<Self, TransferError> {
         match &target.0.engine {
-            StoreEngine::Sqlite(file) => Ok(Self::File { _lock: serve_lock(target, file.opened().path())? }),
-            StoreEngine::Servers { records, .. } => match apart(|| records.alone()).await? {
+            StoreEngine::Sqlite(file) => {
+                Ok(Self::File { _lock: serve_lock(target, file.database_file().path())? })
+            }
+            StoreEngine::Servers { records, .. } => match box_future(|| records.try_acquire_lock()).await? {
                 Some(lock) => Ok(Self::Database { _lock: Box::new(lock) }),
                 None => Err(TransferError::Busy { store: target.name(), by: String::new() }),
             },

@@ -38,7 +38,7 @@ pub(super) const SLOT: &str = "slot";
 
 impl StorePart {
     /// Returns all parts that have rows, in order.
-    pub(super) fn all() -> impl Iterator<Item = Self> {
+    pub(super) fn all_parts() -> impl Iterator<Item = Self> {
         std::iter::once(Self::Slots).chain(TABLES.iter().map(Self::Table))
     }
 
@@ -51,25 +51,25 @@ impl StorePart {
     }
 
     /// Returns the part with this name.
-    pub(super) fn of(name: &str) -> Option<Self> {
-        Self::all().chain([Self::End]).find(|part| part.name() == name)
+    pub(super) fn from_name(name: &str) -> Option<Self> {
+        Self::all_parts().chain([Self::End]).find(|part| part.name() == name)
     }
 
     /// Returns the part after this one.
     fn next(self) -> Self {
-        Self::all().skip_while(|part| *part != self).nth(1).unwrap_or(Self::End)
+        Self::all_parts().skip_while(|part| *part != self).nth(1).unwrap_or(Self::End)
     }
 }
 
 impl CopyProgress {
     /// Makes the progress before anything is copied.
-    pub(super) fn begin(source: String, slots: String) -> Self {
+    pub(super) fn new(source: String, slots: String) -> Self {
         Self { source, slots, part: SLOT.to_owned(), reached: None, copied: 0 }
     }
 
     /// Returns the progress after `rows` more rows, the last of which has `key`; after the last page, the
     /// beginning of the next part.
-    pub(super) fn after(
+    pub(super) fn after_page(
         &self,
         part: StorePart,
         rows: usize,
@@ -128,7 +128,7 @@ pub(super) fn find(connection: &SqlTransaction) -> Result<Option<CopyProgress>, 
 
 /// Returns the existing progress, or writes the first one into a new store. The inner error names the content
 /// of a store that is not new.
-pub(super) fn begin(
+pub(super) fn start_transfer(
     connection: &SqlTransaction,
     first: &CopyProgress,
 ) -> Result<Result<CopyProgress, String>, StoreFault> {
@@ -162,6 +162,6 @@ pub(super) fn advance(
 }
 
 /// Deletes the progress, after which the store is complete. Returns false if it was not there.
-pub(super) fn end(connection: &SqlTransaction) -> Result<bool, StoreFault> {
+pub(super) fn finish_transfer(connection: &SqlTransaction) -> Result<bool, StoreFault> {
     Ok(connection.sql("DELETE FROM transfer WHERE part = ?1").execute([END])? == 1)
 }

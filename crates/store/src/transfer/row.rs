@@ -26,7 +26,11 @@ pub(super) struct UnfitValue {
 }
 
 /// Finds the first value of a row that cannot be transferred. `zeros` is none if zero characters are kept.
-pub(super) fn misfit(table: &TableSchema, row: &SqlRow, zeros: Option<NulPolicy>) -> Option<UnfitValue> {
+pub(super) fn find_unfit_value(
+    table: &TableSchema,
+    row: &SqlRow,
+    zeros: Option<NulPolicy>,
+) -> Option<UnfitValue> {
     let correct = "correct that row, or delete it";
     let of = |(at, (field, value)): (usize, (&TableColumn, &SqlValue))| {
         let is_key = at < table.key;

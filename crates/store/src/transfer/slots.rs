@@ -15,7 +15,7 @@ use truing_core::slot::Slot;
 
 use crate::fault::to_json;
 use crate::sql::{SqlRow, SqlValue};
-use crate::store::{Store, apart};
+use crate::store::{Store, box_future};
 use crate::tables::page_of_slots;
 
 use super::fault::TransferError;
@@ -36,7 +36,7 @@ pub(super) async fn page(
     limit: usize,
 ) -> Result<SlotPage, TransferError> {
     let (found, is_last) = match store.slots() {
-        Some(valkey) => apart(|| valkey.page(after.as_deref(), limit)).await?,
+        Some(valkey) => box_future(|| valkey.page(after.as_deref(), limit)).await?,
         None => {
             let found = store.read(move |connection| page_of_slots(connection, after.as_deref(), limit));
             let found = found.await?;

@@ -23,7 +23,7 @@ impl ServerClock {
 
     /// Takes over the server's instant.
     pub(super) fn observe(&self, server: UnixMillis) {
-        self.ahead.store(server.0.saturating_sub(here()), Ordering::Relaxed);
+        self.ahead.store(server.0.saturating_sub(local_millis()), Ordering::Relaxed);
     }
 }
 
@@ -31,13 +31,13 @@ impl Clock for ServerClock {
     fn now(&self) -> UnixMillis {
         match &self.given {
             Some(clock) => clock.now(),
-            None => UnixMillis(here().saturating_add(self.ahead.load(Ordering::Relaxed))),
+            None => UnixMillis(local_millis().saturating_add(self.ahead.load(Ordering::Relaxed))),
         }
     }
 }
 
 /// Returns this machine's clock in milliseconds.
-fn here() -> i64 {
+fn local_millis() -> i64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
@@ -50,8 +50,8 @@ mod tests {
     fn machines_whose_clocks_differ_agree_on_the_servers() {
         let clock = ServerClock::new(None);
         for ahead in [300_000, -300_000, 0] {
-            clock.observe(UnixMillis(here() + ahead));
-            let off = clock.now().0 - here() - ahead;
+            clock.observe(UnixMillis(local_millis() + ahead));
+            let off = clock.now().0 - local_millis() - ahead;
             assert!(off.abs() < 60_000, "{ahead}: off by {off} ms");
         }
     }

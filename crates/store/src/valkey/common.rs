@@ -33,7 +33,7 @@ impl SharedStateStore for ValkeyServer {
     ) -> Result<bool, StoreError> {
         let mut call = self.scripts.common.prepare_invoke();
         call.key(state(name)).arg(expected.unwrap_or("")).arg(next.unwrap_or("")).arg(keep.0.max(1));
-        Ok(self.call::<i64>(&call).await? == 1)
+        Ok(self.invoke_script::<i64>(&call).await? == 1)
     }
 }
 

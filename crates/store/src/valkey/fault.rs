@@ -85,7 +85,7 @@ pub enum SlotsError {
 }
 
 /// Returns host and database for messages, without a password.
-pub(super) fn named(client: &Client) -> String {
+pub(super) fn server_name(client: &Client) -> String {
     let info = client.get_connection_info();
     format!("Valkey at {}/{}", info.addr(), info.redis_settings().db())
 }
@@ -117,15 +117,15 @@ const HINTS: &[(&str, &str)] = &[
 ];
 
 /// Returns the message for a server that does not answer.
-pub(super) fn silent(patience: Duration) -> String {
+pub(super) fn timeout_message(patience: Duration) -> String {
     let seconds = patience.as_secs();
     format!("it has not answered within {seconds} s; check that it runs, and the network to it")
 }
 
 /// Renders an error as a message.
-pub(super) fn words(error: &RedisError) -> String {
+pub(super) fn error_text(error: &RedisError) -> String {
     let known = error.code().and_then(|code| HINTS.iter().find(|(known, _)| *known == code));
-    if let Some(words) = crate::tls::words(error) {
+    if let Some(words) = crate::tls::describe_tls_error(error) {
         return words;
     }
     match known {
@@ -133,7 +133,7 @@ pub(super) fn words(error: &RedisError) -> String {
         None if error.kind() == ErrorKind::AuthenticationFailed => {
             format!("it does not accept the password, or the user; correct them in `store.url` ({error})")
         }
-        None if error.is_timeout() => silent(PATIENCE),
+        None if error.is_timeout() => timeout_message(PATIENCE),
         // The client reads the certificates for each connection, and has no error kind for them.
         None if error.to_string().contains(" PEM ") => {
             format!("trusted certificates cannot be read; correct SSL_CERT_FILE, or what is there ({error})")
@@ -149,7 +149,7 @@ pub(super) fn words(error: &RedisError) -> String {
 
 /// Renders an error of connecting; none: the server does not answer.
 pub(super) fn not_connected(client: &Client, error: Option<&RedisError>) -> String {
-    let said = error.map_or_else(|| silent(PATIENCE), words);
+    let said = error.map_or_else(|| timeout_message(PATIENCE), error_text);
     format!("{said}{}", other_way(client, error))
 }
 
@@ -183,13 +183,13 @@ fn of_sentinel(error: &RedisError) -> String {
             format!("it does not accept the password; correct `sentinel_password` in `store.url` ({error})")
         }
         Some("ERR") => format!("it is no Sentinel; check its port in `store.url` ({error})"),
-        None if error.is_timeout() => silent(SENTINEL_PATIENCE),
-        Some(_) | None => words(error),
+        None if error.is_timeout() => timeout_message(SENTINEL_PATIENCE),
+        Some(_) | None => error_text(error),
     }
 }
 
 /// Checks by the server's own information that it would not lose slots.
-pub(super) fn fit(name: &Arc<str>, info: &str) -> Result<(), SlotsError> {
+pub(super) fn check_durability(name: &Arc<str>, info: &str) -> Result<(), SlotsError> {
     let of = |field: &str| {
         info.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':')).map(str::trim).unwrap_or("")
     };
@@ -227,7 +227,7 @@ mod tests {
         let name: Arc<str> = "Valkey at x:1/0".into();
         let good = "redis_version:7.2.4\r\nvalkey_version:8.1.1\r\nrole:master\r\nmaxmemory:0\r\n\
                     maxmemory_policy:allkeys-lru\r\ncluster_enabled:0\r\naof_enabled:1\r\n";
-        fit(&name, good).unwrap();
+        check_durability(&name, good).unwrap();
         for (from, to, part) in [
             ("valkey_version:8.1.1", "x:1", ""),
             ("valkey_version:8.1.1\r\n", "valkey_version:6.0.0\r\n", "7 or newer"),
@@ -235,7 +235,7 @@ mod tests {
             ("cluster_enabled:0", "cluster_enabled:1", "is a node of a cluster"),
             ("maxmemory:0", "maxmemory:100", "maxmemory-policy noeviction"),
         ] {
-            let told = fit(&name, &good.replace(from, to))
+            let told = check_durability(&name, &good.replace(from, to))
                 .map_or_else(|error| error.to_string(), |()| String::new());
             assert!(told.contains(part) && told.is_empty() == part.is_empty(), "{to}: {told}");
         }

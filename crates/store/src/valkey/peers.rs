@@ -50,7 +50,7 @@ impl Drop for ProcessPeers {
 
 impl ValkeyServer {
     /// Completes when a slot was reported as waiting. A missed report is found by the next look.
-    pub(crate) async fn changed(&self) {
+    pub(crate) async fn wait_for_change(&self) {
         let ProcessPeers { told, listening, .. } = &self.peers;
         listening.get_or_init(|| {
             let task = listen(self.route.follow(), Arc::clone(told));
@@ -63,22 +63,22 @@ impl ValkeyServer {
     pub(crate) async fn lend_sole(&self, time: TimeSpan) -> Result<bool, StoreError> {
         let mut call = self.scripts.lend.prepare_invoke();
         call.key(SOLE).arg(&self.peers.own).arg(time.0.max(0));
-        Ok(self.call::<i64>(&call).await? == 1)
+        Ok(self.invoke_script::<i64>(&call).await? == 1)
     }
 
     /// Returns the processes that lease; `leases` adds or removes this process.
-    pub(crate) async fn workers(&self, leases: bool) -> Result<WorkerGroup, StoreError> {
+    pub(crate) async fn refresh_workers(&self, leases: bool) -> Result<WorkerGroup, StoreError> {
         let own = self.peers.own.clone();
         let mut call = self.scripts.workers.prepare_invoke();
         call.key(WORKERS).arg(&own).arg(i32::from(leases)).arg(SILENT_MILLIS);
-        Ok(WorkerGroup { own, all: self.call(&call).await? })
+        Ok(WorkerGroup { own, all: self.invoke_script(&call).await? })
     }
 }
 
 /// Receives the reports on the channel, for as long as it is polled.
 async fn listen(mut at: watch::Receiver<PrimaryServer>, told: Arc<Notify>) {
     loop {
-        if let Err(error) = hear(&mut at, &told).await {
+        if let Err(error) = listen_once(&mut at, &told).await {
             tracing::debug!(%error, "cannot listen for wake-ups; due slots are found at the next look");
         }
         tokio::time::sleep(AGAIN).await;
@@ -86,7 +86,7 @@ async fn listen(mut at: watch::Receiver<PrimaryServer>, told: Arc<Notify>) {
 }
 
 /// Receives until the connection ends, or another server becomes the primary.
-async fn hear(at: &mut watch::Receiver<PrimaryServer>, told: &Notify) -> Result<(), RedisError> {
+async fn listen_once(at: &mut watch::Receiver<PrimaryServer>, told: &Notify) -> Result<(), RedisError> {
     let primary = at.borrow_and_update().clone();
     let connecting = async {
         let mut listener = primary.client.get_async_pubsub().await?;
@@ -95,7 +95,7 @@ async fn hear(at: &mut watch::Receiver<PrimaryServer>, told: &Notify) -> Result<
     };
     // A connection that takes longer is tried again.
     let Ok(listener) = tokio::time::timeout(PATIENCE, connecting).await else { return Ok(()) };
-    let mut listener = primary.noting(listener)?;
+    let mut listener = primary.mark_lost_on_error(listener)?;
     let mut messages = listener.on_message();
     loop {
         tokio::select! {
@@ -103,7 +103,7 @@ async fn hear(at: &mut watch::Receiver<PrimaryServer>, told: &Notify) -> Result<
                 Ok(Some(_)) => told.notify_one(),
                 Ok(None) => {
                     // The next caller asks the Sentinels.
-                    primary.lose();
+                    primary.mark_lost();
                     return Ok(());
                 }
                 Err(_) => return Ok(()),

@@ -40,20 +40,20 @@ impl PrimaryServer {
             .map_err(|_| other(fault::not_connected(&client, None)))?
             .map_err(|error| other(fault::not_connected(&client, Some(&error))))?;
         let asked = redis::cmd("INFO").query_async(&mut connection).await;
-        let info: String = asked.map_err(|error| other(fault::words(&error)))?;
-        fault::fit(&name, &info)?;
+        let info: String = asked.map_err(|error| other(fault::error_text(&error)))?;
+        fault::check_durability(&name, &info)?;
         Ok(Self { connection, client, name, is_lost: Arc::default() })
     }
 
     /// Records that another server may be the primary by now.
-    pub(super) fn lose(&self) {
+    pub(super) fn mark_lost(&self) {
         self.is_lost.store(true, Ordering::Relaxed);
     }
 
     /// Passes a response on, and records one that a primary does not send.
-    pub(super) fn noting<T>(&self, answer: RedisResult<T>) -> RedisResult<T> {
+    pub(super) fn mark_lost_on_error<T>(&self, answer: RedisResult<T>) -> RedisResult<T> {
         if answer.as_ref().is_err_and(is_of_no_primary) {
-            self.lose();
+            self.mark_lost();
         }
         answer
     }
@@ -70,7 +70,7 @@ impl ConnectionLike for PrimaryServer {
     fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
         Box::pin(async move {
             let answer = self.connection.send_packed_command(command).await;
-            self.noting(answer.and_then(Value::extract_error))
+            self.mark_lost_on_error(answer.and_then(Value::extract_error))
         })
     }
 
@@ -82,7 +82,7 @@ impl ConnectionLike for PrimaryServer {
     ) -> RedisFuture<'a, Vec<Value>> {
         Box::pin(async move {
             let answer = self.connection.send_packed_commands(pipeline, offset, count).await;
-            self.noting(answer)
+            self.mark_lost_on_error(answer)
         })
     }
 
@@ -104,14 +104,14 @@ impl PrimaryRoute {
     /// Connects to the server of an address, or to the one that Sentinels name. Returns the route, and its
     /// name, which stays the same.
     pub(super) async fn open(url: &str) -> Result<(Self, Arc<str>), SlotsError> {
-        let (url, transport) = TransportPolicy::take(url);
+        let (url, transport) = TransportPolicy::split_from_url(url);
         let sentinels = SentinelGroup::parse(&url, transport)?;
         let (primary, name) = match &sentinels {
             Some(sentinels) => (sentinels.primary().await?, sentinels.name()),
             None => {
                 let client = Client::open(url).map_err(|error| SlotsError::Url(error.to_string()))?;
                 transport.check(client.get_connection_info().addr())?;
-                let name: Arc<str> = fault::named(&client).into();
+                let name: Arc<str> = fault::server_name(&client).into();
                 (PrimaryServer::connect(client, Arc::clone(&name)).await?, name)
             }
         };
@@ -130,7 +130,7 @@ impl PrimaryRoute {
     }
 
     /// Returns the current primary, if it is not lost, or is the only server.
-    pub(super) fn usable(&self) -> Option<PrimaryServer> {
+    pub(super) fn current_primary(&self) -> Option<PrimaryServer> {
         let current = self.current.borrow();
         let is_usable = self.sentinels.is_none() || !current.is_lost.load(Ordering::Relaxed);
         is_usable.then(|| current.clone())

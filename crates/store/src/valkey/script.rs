@@ -43,7 +43,10 @@ pub(crate) enum SwapOutcome {
 }
 
 /// Parses the result of a swap of these slots; the error is a message for people.
-pub(super) fn swapped(answer: &Value, changes: &[(SlotVersion, Slot)]) -> Result<SwapOutcome, String> {
+pub(super) fn parse_swap_answer(
+    answer: &Value,
+    changes: &[(SlotVersion, Slot)],
+) -> Result<SwapOutcome, String> {
     let unclear = || "the answer of a script is not of its form".to_owned();
     let text = |value: &Value| redis::from_redis_value_ref::<String>(value).map_err(|_| unclear());
     if let Value::Array(answers) = answer {

@@ -87,12 +87,13 @@ impl SentinelGroup {
         let none = |said: String| SlotsError::NoPrimary { name: self.name(), said };
         match tokio::time::timeout(PATIENCE, self.find()).await {
             Ok(found) => found.map_err(|faults| none(faults.join("; "))),
-            Err(_) => Err(none(fault::silent(PATIENCE))),
+            Err(_) => Err(none(fault::timeout_message(PATIENCE))),
         }
     }
 
     async fn find(&self) -> Result<PrimaryServer, Vec<String>> {
-        let mut answers: FuturesUnordered<_> = self.all.iter().map(|sentinel| self.ask(sentinel)).collect();
+        let mut answers: FuturesUnordered<_> =
+            self.all.iter().map(|sentinel| self.ask_sentinel(sentinel)).collect();
         let (mut tried, mut faults) = (BTreeSet::new(), Vec::new());
         while let Some(answer) = answers.next().await {
             match answer {
@@ -110,7 +111,7 @@ impl SentinelGroup {
     }
 
     /// Asks one Sentinel for host and port of the primary.
-    async fn ask(&self, sentinel: &Client) -> Result<(String, u16), String> {
+    async fn ask_sentinel(&self, sentinel: &Client) -> Result<(String, u16), String> {
         let name = sentinel.get_connection_info().addr();
         let told =
             |error: RedisError| format!("Sentinel {name}: {}", fault::words_of_sentinel(sentinel, &error));
@@ -138,7 +139,7 @@ impl SentinelGroup {
         self.transport.check(&address)?;
         let client = Client::open(self.login.clone().set_addr(address));
         let client = client.map_err(|error| SlotsError::SentinelUrl(error.to_string()))?;
-        let name = format!("{}, the primary `{}`", fault::named(&client), self.of);
+        let name = format!("{}, the primary `{}`", fault::server_name(&client), self.of);
         PrimaryServer::connect(client, name.into()).await
     }
 }

@@ -20,7 +20,7 @@ pub(super) enum TransportPolicy {
 
 impl TransportPolicy {
     /// Takes the option out of an address.
-    pub(super) fn take(url: &str) -> (String, Self) {
+    pub(super) fn split_from_url(url: &str) -> (String, Self) {
         let Some((place, query)) = url.split_once('?') else { return (url.to_owned(), Self::Safe) };
         let (off, others): (Vec<&str>, Vec<&str>) = query.split('&').partition(|option| *option == OFF);
         if off.is_empty() {
@@ -65,7 +65,7 @@ mod tests {
             ("redis://valkey.example.com:6379/0?protocol=resp3&tls=off", true),
             ("redis://valkey.example.com:6379/0?tls=on", false),
         ] {
-            let (taken, transport) = TransportPolicy::take(url);
+            let (taken, transport) = TransportPolicy::split_from_url(url);
             assert!(!taken.contains(OFF), "{taken}");
             let info = taken.replace("?tls=on", "").into_connection_info().unwrap();
             assert_eq!(transport.check(info.addr()).is_ok(), is_allowed, "{url}");

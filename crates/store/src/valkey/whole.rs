@@ -5,7 +5,7 @@ use truing_core::id::{SlotKey, SlotVersion};
 use truing_core::port::StoreError;
 use truing_core::slot::Slot;
 
-use super::{ALL, COUNTER, DUE, STATES, SWITCH, ValkeyServer, row, shown};
+use super::{ALL, COUNTER, DUE, STATES, SWITCH, ValkeyServer, row_name, state_words};
 use crate::fault::StoreFault;
 
 /// A slot, or the fault in its row.
@@ -25,8 +25,9 @@ impl ValkeyServer {
         limit: usize,
     ) -> Result<(Vec<SlotReading>, bool), StoreError> {
         let from = after.map_or_else(|| "-".to_owned(), |name| format!("({name}"));
-        let names: Vec<String> =
-            self.ask(redis::cmd("ZRANGE").arg((ALL, from, "+", "BYLEX", "LIMIT", 0, limit))).await?;
+        let names: Vec<String> = self
+            .query_primary(redis::cmd("ZRANGE").arg((ALL, from, "+", "BYLEX", "LIMIT", 0, limit)))
+            .await?;
         let is_last = names.len() < limit;
         let keys: Vec<SlotKey> = names.into_iter().map(SlotKey::new).collect();
         let found = self.rows(&keys).await?;
@@ -34,7 +35,7 @@ impl ValkeyServer {
     }
 
     /// Writes slots with the versions that they have.
-    pub(crate) async fn place(&self, slots: &[Slot]) -> Result<(), StoreError> {
+    pub(crate) async fn restore_slots(&self, slots: &[Slot]) -> Result<(), StoreError> {
         if slots.is_empty() {
             return Ok(());
         }
@@ -44,26 +45,26 @@ impl ValkeyServer {
         }
         for slot in slots {
             let wakes = slot.wakes_at().map(|at| at.0.to_string()).unwrap_or_default();
-            call.key(row(&slot.key)).arg(slot.key.as_str()).arg(slot.version.0);
-            call.arg(shown(&slot.state)).arg(wakes).arg(self.json(slot)?);
+            call.key(row_name(&slot.key)).arg(slot.key.as_str()).arg(slot.version.0);
+            call.arg(state_words(&slot.state)).arg(wakes).arg(self.json(slot)?);
         }
-        self.call::<i64>(&call).await.map(drop)
+        self.invoke_script::<i64>(&call).await.map(drop)
     }
 
     /// Describes data that the server holds and a new store does not have; none if it is new.
-    pub(crate) async fn held(&self) -> Result<Option<String>, StoreError> {
+    pub(crate) async fn existing_content(&self) -> Result<Option<String>, StoreError> {
         let (all, due): (u64, u64) = self.ask_all(redis::pipe().zcard(ALL).zcard(DUE)).await?;
         let slots = all.max(due);
         if slots > 0 {
             return Ok(Some(format!("{slots} slots in {}", self.name)));
         }
-        let is_on = self.switch().await?.by_hand() == Some(true);
+        let is_on = self.switch_keys().await?.by_hand() == Some(true);
         Ok(is_on.then(|| format!("the kill switch that was set by hand in {} ({SWITCH})", self.name)))
     }
 
     /// Returns the greatest number that was given.
     pub(crate) async fn last_number(&self) -> Result<SlotVersion, StoreError> {
-        let number: Option<u64> = self.ask(redis::cmd("GET").arg(COUNTER)).await?;
+        let number: Option<u64> = self.query_primary(redis::cmd("GET").arg(COUNTER)).await?;
         Ok(SlotVersion(number.unwrap_or(0)))
     }
 }

@@ -25,55 +25,61 @@ fn mark(number: u64) -> SlotMark {
 }
 
 async fn slot(store: &Store, number: u64) -> Slot {
-    store.load(&[mark(number).key]).await.unwrap().remove(0)
+    store.load_slots(&[mark(number).key]).await.unwrap().remove(0)
 }
 
 #[tokio::test]
 async fn a_switch_that_is_set_by_hand_counts_at_once_and_is_written_down() {
     let (store, slots, _) = apart().await;
     let (server, limits) = (SlotServer::shared(), SlotLimits::default());
-    assert_eq!(store.mark(&[mark(1)], &limits, HaltPolicy::Refused).await, Ok(MarkOutcome::All));
+    assert_eq!(store.mark_slots(&[mark(1)], &limits, HaltPolicy::Refused).await, Ok(MarkOutcome::All));
     let before = slot(&store, 1).await;
     let leased = before.step(SlotCommand::Lease, &limits, before.wakes_at().unwrap()).unwrap().slot;
 
     server.by_hand(slots, &["SET", "bot:killswitch:enabled", "true"]);
     assert_eq!(
-        store.mark(&[mark(2)], &limits, HaltPolicy::Refused).await,
+        store.mark_slots(&[mark(2)], &limits, HaltPolicy::Refused).await,
         Ok(MarkOutcome::SwitchedOff([mark(2).key].into()))
     );
-    let granted = store.grant(&[(before.version, leased)]).await.unwrap();
+    let granted = store.grant_leases(&[(before.version, leased)]).await.unwrap();
     assert_eq!(granted, [Err(LeaseRefusal::SwitchedOff)]);
-    assert!(store.switch().await.unwrap().all.engaged().is_some());
-    let log = store.audited(9).await.unwrap();
+    assert!(store.kill_switches().await.unwrap().all.engagement().is_some());
+    let log = store.audit_entries(9).await.unwrap();
     assert_eq!(
         (log[0].act.actor.as_str(), log[0].act.action.as_str()),
         ("bot:killswitch:enabled", "kill on")
     );
 
     // The command replaces a value that was set by hand, in both directions.
-    store.turn(&truing_core::switch::SwitchRequest::Off, "ada").await.unwrap();
+    store.turn_switch(&truing_core::switch::SwitchRequest::Off, "ada").await.unwrap();
     assert_eq!(server.by_hand(slots, &["GET", "bot:killswitch:enabled"]), "false");
-    store.turn(&truing_core::switch::SwitchRequest::On { reason: None, mode: None }, "ada").await.unwrap();
+    store
+        .turn_switch(&truing_core::switch::SwitchRequest::On { reason: None, mode: None }, "ada")
+        .await
+        .unwrap();
     assert_eq!(server.by_hand(slots, &["GET", "bot:killswitch:enabled"]), "true");
     server.by_hand(slots, &["SET", "bot:killswitch:enabled", "false"]);
-    assert!(store.switch().await.unwrap().all.engaged().is_none());
+    assert!(store.kill_switches().await.unwrap().all.engagement().is_none());
 
     // A command has priority over a value that was set before it. That value is recorded first, so that no
     // other reader of it undoes the command.
     let on = truing_core::switch::SwitchRequest::On { reason: None, mode: None };
-    store.turn(&on, "ada").await.unwrap();
+    store.turn_switch(&on, "ada").await.unwrap();
     server.by_hand(slots, &["SET", "bot:killswitch:enabled", "false"]);
-    store.turn(&on, "ada").await.unwrap();
-    assert!(store.switch().await.unwrap().all.engaged().is_some());
-    let log = store.audited(4).await.unwrap();
+    store.turn_switch(&on, "ada").await.unwrap();
+    assert!(store.kill_switches().await.unwrap().all.engagement().is_some());
+    let log = store.audit_entries(4).await.unwrap();
     let acts: Vec<_> = log.iter().map(|line| (line.act.actor.as_str(), line.act.action.as_str())).collect();
     let both = [("ada", "kill on"), ("bot:killswitch:enabled", "kill off")];
     assert_eq!(acts, [both, both].concat());
 
     // A lost switch is restored from the records.
-    store.turn(&truing_core::switch::SwitchRequest::On { reason: None, mode: None }, "ada").await.unwrap();
+    store
+        .turn_switch(&truing_core::switch::SwitchRequest::On { reason: None, mode: None }, "ada")
+        .await
+        .unwrap();
     server.by_hand(slots, &["FLUSHDB"]);
-    assert!(store.switch().await.unwrap().all.engaged().is_some());
+    assert!(store.kill_switches().await.unwrap().all.engagement().is_some());
     assert_eq!(server.by_hand(slots, &["GET", "bot:killswitch:enabled"]), "true");
 }
 
@@ -83,31 +89,33 @@ async fn after_a_loss_tokens_of_the_past_are_refused_until_the_counter_is_raised
     for _ in 0..6 {
         store.fresh_token().await.unwrap();
     }
-    store.begin(&run(5), &revision('a'), UnixMillis(NOW)).await.unwrap();
-    store.mark(&[mark(1)], &SlotLimits::default(), HaltPolicy::Refused).await.unwrap();
+    store.begin_run(&run(5), &revision('a'), UnixMillis(NOW)).await.unwrap();
+    store.mark_slots(&[mark(1)], &SlotLimits::default(), HaltPolicy::Refused).await.unwrap();
     SlotServer::shared().by_hand(slots, &["FLUSHDB"]);
     assert_eq!(slot(&store, 1).await, Slot::new(mark(1).key), "the sweep marks it again");
     let token = store.fresh_token().await.unwrap();
-    let refused = store.begin(&run(token.0), &revision('a'), UnixMillis(NOW)).await.unwrap_err();
+    let refused = store.begin_run(&run(token.0), &revision('a'), UnixMillis(NOW)).await.unwrap_err();
     assert_eq!(refused, StoreError::Fenced { key: key(), last: FencingToken(5) });
-    store.raise(SlotVersion(5)).await.unwrap();
+    store.raise_version(SlotVersion(5)).await.unwrap();
     let token = store.fresh_token().await.unwrap();
-    store.begin(&run(token.0), &revision('a'), UnixMillis(NOW)).await.unwrap();
+    store.begin_run(&run(token.0), &revision('a'), UnixMillis(NOW)).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_value_that_was_put_there_by_hand_is_named_and_the_rest_goes_on() {
     let (store, slots, _) = apart().await;
     let (server, limits) = (SlotServer::shared(), SlotLimits::default());
-    store.mark(&[mark(1), mark(2), mark(3), mark(4)], &limits, HaltPolicy::Refused).await.unwrap();
+    store.mark_slots(&[mark(1), mark(2), mark(3), mark(4)], &limits, HaltPolicy::Refused).await.unwrap();
     server.by_hand(slots, &["SET", "review:slot:{truing}:github:1:1", "x"]);
     server.by_hand(slots, &["HSET", "review:slot:{truing}:github:1:4", "version", "abc"]);
     server.by_hand(slots, &["HSET", "review:slot:{truing}:github:1:2", "body", "{"]);
     let late = UnixMillis(NOW + 3_600_000);
-    let due: Vec<SlotKey> = store.due(late, 9).await.unwrap().into_iter().map(|slot| slot.key).collect();
+    let due: Vec<SlotKey> =
+        store.due_slots(late, 9).await.unwrap().into_iter().map(|slot| slot.key).collect();
     assert_eq!(due, [mark(3).key]);
-    assert!(matches!(store.load(&[mark(1).key]).await, Err(StoreError::Corrupt(_))));
-    let named: Vec<SlotKey> = store.unreadable().await.unwrap().into_iter().map(|(key, _)| key).collect();
+    assert!(matches!(store.load_slots(&[mark(1).key]).await, Err(StoreError::Corrupt(_))));
+    let named: Vec<SlotKey> =
+        store.unreadable_slots().await.unwrap().into_iter().map(|(key, _)| key).collect();
     assert_eq!(named, [mark(1).key, mark(2).key, mark(4).key]);
     assert_eq!(store.census().await.unwrap().unreadable, 3);
     for key in named {
@@ -116,7 +124,7 @@ async fn a_value_that_was_put_there_by_hand_is_named_and_the_rest_goes_on() {
     assert_eq!(store.census().await.unwrap().unreadable, 0);
     assert_eq!(store.forget_unreadable(&mark(3).key).await, Ok(false), "it can be read");
     assert_eq!(store.list().await.unwrap().len(), 1);
-    store.mark(&[mark(1)], &limits, HaltPolicy::Refused).await.unwrap();
+    store.mark_slots(&[mark(1)], &limits, HaltPolicy::Refused).await.unwrap();
     assert!(slot(&store, 1).await.pending.review.is_some());
 }
 
@@ -137,9 +145,9 @@ async fn a_request_acts_once_whoever_dies_between_the_slot_and_the_records() {
         gone: None,
         onboarded: false,
     };
-    store.tell(std::slice::from_ref(&told), &of, None).await.unwrap();
+    store.store_requests(std::slice::from_ref(&told), &of, None).await.unwrap();
     let obeyed = async |store: &Store| {
-        let before = store.load(&[pr.key()]).await.unwrap().remove(0);
+        let before = store.load_slots(&[pr.key()]).await.unwrap().remove(0);
         let after = before.on_event(LoopKind::Review, &SlotLimits::default(), UnixMillis(NOW)).slot;
         let act = OperatorAction::new("ann", "review", "acme/shop#7", "");
         UserRequestOutcome {
@@ -159,22 +167,22 @@ async fn a_request_acts_once_whoever_dies_between_the_slot_and_the_records() {
     // A row that is no slot does not mark a request as obeyed.
     let first = obeyed(&store).await;
     SlotServer::shared().by_hand(slots, &["SET", "review:slot:{truing}:github:1:7", "x"]);
-    assert!(matches!(store.served(&told, Some(&first)).await, Err(StoreError::Corrupt(_))));
+    assert!(matches!(store.mark_request_served(&told, Some(&first)).await, Err(StoreError::Corrupt(_))));
     assert_eq!(store.forget_unreadable(&pr.key()).await, Ok(true));
     // The slot is changed, and the records cannot follow.
     closed("on");
-    store.served(&told, Some(&first)).await.unwrap_err();
-    let changed = store.load(&[pr.key()]).await.unwrap().remove(0);
+    store.mark_request_served(&told, Some(&first)).await.unwrap_err();
+    let changed = store.load_slots(&[pr.key()]).await.unwrap().remove(0);
     assert!(changed.pending.review.is_some());
     closed("off");
     // Another process serves the request again, from the present slot: the records are written, and the slot
     // stays as it is.
-    assert_eq!(store.unserved("github", 9).await.unwrap(), std::slice::from_ref(&told));
+    assert_eq!(store.unserved_requests("github", 9).await.unwrap(), std::slice::from_ref(&told));
     let second = obeyed(&store).await;
-    assert_eq!(store.served(&told, Some(&second)).await.unwrap(), Ok(()));
-    assert_eq!(store.load(&[pr.key()]).await.unwrap(), [changed]);
-    assert!(store.unserved("github", 9).await.unwrap().is_empty());
-    assert_eq!(store.audited(9).await.unwrap().len(), 1);
+    assert_eq!(store.mark_request_served(&told, Some(&second)).await.unwrap(), Ok(()));
+    assert_eq!(store.load_slots(&[pr.key()]).await.unwrap(), [changed]);
+    assert!(store.unserved_requests("github", 9).await.unwrap().is_empty());
+    assert_eq!(store.audit_entries(9).await.unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -222,28 +230,29 @@ async fn one_process_at_a_time_has_the_right_to_sweep_and_it_is_lent_for_a_while
 async fn processes_that_lease_know_of_each_other_until_they_say_that_they_end() {
     let (one, slots, records) = apart().await;
     let other = beside(slots, &records).await;
-    assert_eq!(one.workers(true).await.unwrap().all.len(), 1);
-    let (of_other, of_one) = (other.workers(true).await.unwrap(), one.workers(true).await.unwrap());
+    assert_eq!(one.refresh_workers(true).await.unwrap().all.len(), 1);
+    let (of_other, of_one) =
+        (other.refresh_workers(true).await.unwrap(), one.refresh_workers(true).await.unwrap());
     assert_eq!((of_one.all.len(), &of_one.all), (2, &of_other.all));
     assert_ne!(of_one.own, of_other.own);
     // Each slot is assigned to one of them.
     for number in 0..50 {
-        assert_ne!(of_one.has(&mark(number).key), of_other.has(&mark(number).key));
+        assert_ne!(of_one.owns_slot(&mark(number).key), of_other.owns_slot(&mark(number).key));
     }
-    assert_eq!(other.workers(false).await.unwrap().all, [of_one.own].into());
+    assert_eq!(other.refresh_workers(false).await.unwrap().all, [of_one.own].into());
 }
 
 #[tokio::test]
 async fn a_slot_that_waits_is_told_to_those_that_listen() {
     let (one, slots, records) = apart().await;
     let other = beside(slots, &records).await;
-    let told = tokio::spawn(async move { other.changed().await });
+    let told = tokio::spawn(async move { other.wait_for_change().await });
     // The task may not listen yet.
     let mut number = 0;
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(120);
     while !told.is_finished() {
         number += 1;
-        one.mark(&[mark(number)], &SlotLimits::default(), HaltPolicy::Refused).await.unwrap();
+        one.mark_slots(&[mark(number)], &SlotLimits::default(), HaltPolicy::Refused).await.unwrap();
         assert!(std::time::Instant::now() < deadline, "nobody is told of {number} marks");
     }
 }
@@ -258,7 +267,7 @@ async fn a_user_who_may_not_publish_writes_slots_and_the_next_look_finds_them() 
     let url = server.url(slots).replace("://", "://quiet:word@");
     let quiet = Store::connect(&url, &Server::shared().url(&records), Some(Hand::at(NOW))).await.unwrap();
     assert_eq!(
-        quiet.mark(&[mark(1)], &SlotLimits::default(), HaltPolicy::Refused).await,
+        quiet.mark_slots(&[mark(1)], &SlotLimits::default(), HaltPolicy::Refused).await,
         Ok(MarkOutcome::All)
     );
     assert!(slot(&store, 1).await.pending.review.is_some());

@@ -16,7 +16,7 @@ use truing_core::outcome::OutcomeKind;
 async fn a_copy_made_while_others_write_is_a_whole_store_at_one_instant() {
     let (folder, store) = new_file();
     let to = folder.path().join("copy.db");
-    store.begin(&run(1), &revision('a'), UnixMillis(NOW)).await.unwrap();
+    store.begin_run(&run(1), &revision('a'), UnixMillis(NOW)).await.unwrap();
     let before = dump(store.path().unwrap());
     // Another process is in the middle of a write.
     let writer = rusqlite::Connection::open(store.path().unwrap()).unwrap();
@@ -27,7 +27,7 @@ async fn a_copy_made_while_others_write_is_a_whole_store_at_one_instant() {
     assert_eq!(fs::metadata(&to).unwrap().permissions().mode() & 0o777, 0o600);
     let copy = open(&to);
     assert_eq!(dump(copy.path().unwrap()), before);
-    copy.begin(&run(9), &revision('c'), UnixMillis(NOW)).await.unwrap();
+    copy.begin_run(&run(9), &revision('c'), UnixMillis(NOW)).await.unwrap();
     assert!(copy.fresh_token().await.unwrap().0 < 77, "what was not committed is not in it");
     let names: Vec<_> =
         fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
@@ -59,10 +59,10 @@ async fn a_copy_overwrites_nothing_and_leaves_nothing_half_written() {
 
 async fn publish(store: &Store, token: u64, at: i64) {
     let run = run(token);
-    store.begin(&run, &revision('a'), UnixMillis(at)).await.unwrap();
+    store.begin_run(&run, &revision('a'), UnixMillis(at)).await.unwrap();
     let mut ended = record(&run, 'a');
     ended.ended = UnixMillis(at);
-    store.published(&run, &ended).await.unwrap();
+    store.mark_published(&run, &ended).await.unwrap();
 }
 
 /// Deletes all old runs; returns their number.
@@ -86,19 +86,19 @@ async fn tokens(store: &Store) -> Vec<u64> {
 async fn old_runs_are_forgotten_but_never_the_newest_published_one_nor_what_came_after() {
     let (_folder, store) = new_file();
     publish(&store, 1, 10).await;
-    store.begin(&run(2), &revision('c'), UnixMillis(11)).await.unwrap(); // never ended
+    store.begin_run(&run(2), &revision('c'), UnixMillis(11)).await.unwrap(); // never ended
     publish(&store, 3, 12).await;
     publish(&store, 4, 13).await;
     let failed = run(5);
-    store.begin(&failed, &revision('c'), UnixMillis(14)).await.unwrap();
-    store.ended(&failed, &outcome(OutcomeKind::Failed), UnixMillis(14)).await.unwrap();
+    store.begin_run(&failed, &revision('c'), UnixMillis(14)).await.unwrap();
+    store.end_run(&failed, &outcome(OutcomeKind::Failed), UnixMillis(14)).await.unwrap();
 
     assert_eq!(forget_all(&store, 12).await, 1, "only what is older");
     assert_eq!(tokens(&store).await, [5, 4, 3, 2]);
     assert_eq!(forget_all(&store, 1000).await, 2);
     assert_eq!(tokens(&store).await, [5, 4]);
     assert_eq!(forget_all(&store, 1000).await, 0);
-    let begun = store.begin(&run(6), &revision('a'), UnixMillis(20)).await.unwrap();
+    let begun = store.begin_run(&run(6), &revision('a'), UnixMillis(20)).await.unwrap();
     assert_eq!(begun.reviewed, Some(revision('a')), "what was reviewed is known still");
 }
 
@@ -107,8 +107,8 @@ async fn a_key_without_a_published_run_keeps_its_newest() {
     let (_folder, store) = new_file();
     for token in 1..=3 {
         let failed = run(token);
-        store.begin(&failed, &revision('c'), UnixMillis(14)).await.unwrap();
-        store.ended(&failed, &outcome(OutcomeKind::Failed), UnixMillis(14)).await.unwrap();
+        store.begin_run(&failed, &revision('c'), UnixMillis(14)).await.unwrap();
+        store.end_run(&failed, &outcome(OutcomeKind::Failed), UnixMillis(14)).await.unwrap();
     }
     assert_eq!(forget_all(&store, 1000).await, 2);
     assert_eq!(tokens(&store).await, [3]);
@@ -120,14 +120,17 @@ async fn closed_pull_requests_are_forgotten_with_the_last_of_their_history() {
     let held = |key: &str, why| {
         (SlotVersion(0), Slot { state: SlotState::Held { why }, ..Slot::new(SlotKey::new(key)) })
     };
-    store.commit(&[held("closed", HoldReason::Cancelled), held("parked", HoldReason::Parked)]).await.unwrap();
+    store
+        .commit_slots(&[held("closed", HoldReason::Cancelled), held("parked", HoldReason::Parked)])
+        .await
+        .unwrap();
     let event = |key: &str, at| HistoryEvent {
         at: UnixMillis(at),
         key: SlotKey::new(key),
         run: None,
         what: "x".into(),
     };
-    store.note(&[event("closed", 5), event("parked", 5), event("parked", 50)]).await.unwrap();
+    store.append_history(&[event("closed", 5), event("parked", 5), event("parked", 50)]).await.unwrap();
 
     assert_eq!(store.forget_closed().await.unwrap(), 0, "its history is younger than that");
     assert_eq!(store.forget_events(UnixMillis(10)).await.unwrap(), 2);
@@ -135,7 +138,7 @@ async fn closed_pull_requests_are_forgotten_with_the_last_of_their_history() {
     assert_eq!(store.forget_closed().await.unwrap(), 1);
     // Events that were written while the clock was ahead do not keep later ones.
     let ahead: Vec<HistoryEvent> = (0..300).map(|number| event(&format!("pull {number}"), 9_000)).collect();
-    store.note(&[ahead, vec![event("late", 6)]].concat()).await.unwrap();
+    store.append_history(&[ahead, vec![event("late", 6)]].concat()).await.unwrap();
     assert_eq!(store.forget_events(UnixMillis(10)).await.unwrap(), 1);
     let left = store.list().await.unwrap();
     assert_eq!(left.iter().map(|slot| slot.key.as_str()).collect::<Vec<_>>(), ["parked"]);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use truing_core::breaker::{CallAdmission, CircuitBreaker};
 use truing_core::id::TimeSpan;
-use truing_core::port::{SharedStateStore, StateUpdate, StoreError, change};
+use truing_core::port::{SharedStateStore, StateUpdate, StoreError, update_state};
 
 use super::*;
 
@@ -15,7 +15,7 @@ const MINUTE: TimeSpan = TimeSpan::minutes(1);
 async fn two() -> (Arc<dyn SharedStateStore>, Arc<dyn SharedStateStore>, u32) {
     let (slots, records) = (SlotServer::new_database(), Server::shared().new_database());
     let urls = (SlotServer::shared().url(slots), Server::shared().url(&records));
-    let connect = async || Store::connect(&urls.0, &urls.1, None).await.unwrap().common().unwrap();
+    let connect = async || Store::connect(&urls.0, &urls.1, None).await.unwrap().shared_state().unwrap();
     (connect().await, connect().await, slots)
 }
 
@@ -29,7 +29,7 @@ fn count(made: &mut Vec<UnixMillis>, now: UnixMillis) -> bool {
 }
 
 async fn kept(common: &Arc<dyn SharedStateStore>) -> Vec<UnixMillis> {
-    change(&**common, "made", MINUTE, |made: &mut Vec<UnixMillis>, _| made.clone()).await.unwrap().came
+    update_state(&**common, "made", MINUTE, |made: &mut Vec<UnixMillis>, _| made.clone()).await.unwrap().came
 }
 
 #[tokio::test]
@@ -38,7 +38,7 @@ async fn processes_that_count_at_once_count_no_more_together_than_one_may() {
     let mut counting = tokio::task::JoinSet::new();
     for of in 0..200 {
         let common = Arc::clone(if of % 2 == 0 { &one } else { &other });
-        counting.spawn(async move { change(&*common, "made", MINUTE, count).await.unwrap().came });
+        counting.spawn(async move { update_state(&*common, "made", MINUTE, count).await.unwrap().came });
     }
     let counted = counting.join_all().await.into_iter().filter(|counted| *counted).count();
     assert_eq!((counted, kept(&one).await.len()), (80, 80));
@@ -54,16 +54,18 @@ async fn a_circuit_that_fails_in_one_process_is_open_in_the_other_and_one_trial_
     let (one, other, slots) = two().await;
     let admit = async |of: &Arc<dyn SharedStateStore>, later: TimeSpan| {
         let admit = |circuit: &mut CircuitBreaker, now| circuit.admit(now + later);
-        change(&**of, "circuit", MINUTE, admit).await.unwrap().came
+        update_state(&**of, "circuit", MINUTE, admit).await.unwrap().came
     };
     assert_eq!(admit(&one, TimeSpan(0)).await, Ok(CallAdmission::Free));
     for of in [&one, &other, &one] {
-        change(&**of, "circuit", MINUTE, CircuitBreaker::failed).await.unwrap();
+        update_state(&**of, "circuit", MINUTE, CircuitBreaker::record_failure).await.unwrap();
     }
     assert!(admit(&one, TimeSpan(0)).await.is_err() && admit(&other, TimeSpan(0)).await.is_err());
     assert_eq!(admit(&other, MINUTE).await, Ok(CallAdmission::Trial));
     assert!(admit(&one, MINUTE).await.is_err(), "one tries for all");
-    change(&*other, "circuit", MINUTE, |circuit: &mut CircuitBreaker, _| circuit.succeeded()).await.unwrap();
+    update_state(&*other, "circuit", MINUTE, |circuit: &mut CircuitBreaker, _| circuit.record_success())
+        .await
+        .unwrap();
     assert_eq!(admit(&one, TimeSpan(0)).await, Ok(CallAdmission::Free));
     // A closed circuit has no stored state.
     assert_eq!(SlotServer::shared().by_hand(slots, &["EXISTS", "truing:{truing}:common:circuit"]), "0");
@@ -72,7 +74,7 @@ async fn a_circuit_that_fails_in_one_process_is_open_in_the_other_and_one_trial_
 #[tokio::test]
 async fn a_state_ends_by_itself_and_one_that_nobody_can_read_counts_as_none() {
     let (one, other, slots) = two().await;
-    change(&*one, "made", TimeSpan(1), count).await.unwrap();
+    update_state(&*one, "made", TimeSpan(1), count).await.unwrap();
     let deadline = Instant::now() + Duration::from_secs(120);
     while !kept(&other).await.is_empty() {
         assert!(Instant::now() < deadline, "it never ends");
@@ -80,27 +82,27 @@ async fn a_state_ends_by_itself_and_one_that_nobody_can_read_counts_as_none() {
     let (server, key) = (SlotServer::shared(), "truing:{truing}:common:made");
     server.by_hand(slots, &["SET", key, "{\"of\":\"another version\"}"]);
     assert!(kept(&one).await.is_empty());
-    let StateUpdate { came, state, .. } = change(&*one, "made", MINUTE, count).await.unwrap();
+    let StateUpdate { came, state, .. } = update_state(&*one, "made", MINUTE, count).await.unwrap();
     assert_eq!((came, state.len(), kept(&other).await.len()), (true, 1, 1));
     let left: i64 = server.by_hand(slots, &["PTTL", key]).parse().unwrap();
     assert!((1..=MINUTE.0).contains(&left), "{left}");
     // A key with another kind of value cannot be changed.
     server.by_hand(slots, &["DEL", key]);
     server.by_hand(slots, &["SADD", key, "x"]);
-    assert!(matches!(change(&*one, "made", MINUTE, count).await, Err(StoreError::Unavailable(_))));
+    assert!(matches!(update_state(&*one, "made", MINUTE, count).await, Err(StoreError::Unavailable(_))));
 }
 
 #[tokio::test]
 async fn a_server_that_is_gone_is_told_and_a_file_keeps_nothing_in_common() {
     let (_folder, file) = new_file();
-    assert!(file.common().is_none());
+    assert!(file.shared_state().is_none());
     let server = SlotServer::own();
     let records = Server::shared().url(&Server::shared().new_database());
     let store = Store::connect(&server.url(0), &records, None).await.unwrap();
-    let common = store.common().unwrap();
-    assert!(change(&*common, "made", MINUTE, count).await.unwrap().came);
+    let common = store.shared_state().unwrap();
+    assert!(update_state(&*common, "made", MINUTE, count).await.unwrap().came);
     let port = server.port;
     drop(server);
-    let told = change(&*common, "made", MINUTE, count).await.unwrap_err().to_string();
+    let told = update_state(&*common, "made", MINUTE, count).await.unwrap_err().to_string();
     assert!(told.contains(&format!("127.0.0.1:{port}")), "{told}");
 }

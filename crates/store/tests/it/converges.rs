@@ -9,9 +9,9 @@ use super::*;
 
 fn record(run: &str, key: &str, at: i64) -> ConvergeRecord {
     let sha = |letter: &str| Sha::parse(&letter.repeat(40)).unwrap();
-    let state = ConvergeRun::begin(ConvergeLimits::default(), sha("b"), sha("c"), None);
-    let detail = ConvergeDetail::begin("shop#7".into(), "topic".into(), sha("a"), state);
-    ConvergeRecord::begin(RunId::new(run), SlotKey::new(key), detail, UnixMillis(at))
+    let state = ConvergeRun::new(ConvergeLimits::default(), sha("b"), sha("c"), None);
+    let detail = ConvergeDetail::new("shop#7".into(), "topic".into(), sha("a"), state);
+    ConvergeRecord::new(RunId::new(run), SlotKey::new(key), detail, UnixMillis(at))
 }
 
 #[tokio::test]
@@ -57,11 +57,11 @@ async fn the_last_word_on_a_finding_counts_on_its_key_and_is_in_the_audit_log() 
         retraction: None,
     };
     let act = OperatorAction::new("ada", "dismiss", key.as_str(), "1:abcd-1: wanted");
-    store.dismiss(&[(key.clone(), said("meant so"))], &act).await.unwrap();
-    store.dismiss(&[(key.clone(), said("wanted"))], &act).await.unwrap();
+    store.store_dismissals(&[(key.clone(), said("meant so"))], &act).await.unwrap();
+    store.store_dismissals(&[(key.clone(), said("wanted"))], &act).await.unwrap();
     assert_eq!(store.dismissals(&key).await.unwrap(), [said("wanted")]);
     assert_eq!(store.dismissals(&SlotKey::new("converge/local/a@main")).await.unwrap(), []);
-    assert_eq!(store.audited(9).await.unwrap()[0].act, act);
+    assert_eq!(store.audit_entries(9).await.unwrap()[0].act, act);
 
     let run = record("a", key.as_str(), NOW);
     store.keep_converge(FencingToken(0), &run).await.unwrap();

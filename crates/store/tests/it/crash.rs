@@ -45,7 +45,7 @@ async fn writing_child() {
                 let key = SlotKey::new(format!("sync/{writer}-{number}"));
                 let state = SlotState::Waiting { at: UnixMillis(number), why: WaitReason::Scheduled };
                 let slot = Slot { state, ..Slot::new(key.clone()) };
-                let version = store.commit(&[(SlotVersion(0), slot)]).await.unwrap()[0].unwrap();
+                let version = store.commit_slots(&[(SlotVersion(0), slot)]).await.unwrap()[0].unwrap();
                 say(&format!("ack {key} {}", version.0));
             }
         });
@@ -84,7 +84,7 @@ async fn a_killed_writer_loses_nothing_that_it_acknowledged() {
         state: SlotState::Waiting { at: UnixMillis(0), why: WaitReason::Storm },
         ..Slot::new(super::key())
     };
-    let next = store.commit(&[(SlotVersion(0), slot)]).await.unwrap()[0].unwrap();
+    let next = store.commit_slots(&[(SlotVersion(0), slot)]).await.unwrap()[0].unwrap();
     assert!(store.list().await.unwrap().iter().all(|slot| slot.version <= next));
 }
 
@@ -125,7 +125,7 @@ fn a_second_server_learns_who_is_the_first_and_death_frees_the_lock() {
     let text = std::fs::read_to_string(folder.path().join("truing.db.lock")).unwrap();
     assert_eq!(text, format!("pid {}\nlisten 127.0.0.1:5\nsince {}\n", std::process::id(), NOW + 2));
     // The server requested any free port, and has one now.
-    lock.listens("127.0.0.1:4567", UnixMillis(NOW + 3)).unwrap();
+    lock.set_address("127.0.0.1:4567", UnixMillis(NOW + 3)).unwrap();
     let told = ServeLock::take(&link, "x", UnixMillis(NOW)).unwrap_err().to_string();
     assert!(told.contains("listening on 127.0.0.1:4567"), "{told}");
     drop(lock);
@@ -170,7 +170,7 @@ async fn leases_are_nobodys_when_every_command_that_may_hold_one_is_dead() {
         serving: None,
         pausing: false,
     };
-    store.commit(&[(SlotVersion(0), Slot { state, ..Slot::new(super::key()) })]).await.unwrap();
+    store.commit_slots(&[(SlotVersion(0), Slot { state, ..Slot::new(super::key()) })]).await.unwrap();
     let mut command = child("crash::leasing_child", store.path().unwrap());
     let mut lines = BufReader::new(command.stdout.take().unwrap()).lines().map(Result::unwrap);
     assert!(lines.any(|line| line == "leasing"));

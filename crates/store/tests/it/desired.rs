@@ -15,12 +15,12 @@ const REVIEW: Producer = Producer::Review;
 
 /// Computes these rows in a new run.
 async fn compute(store: &Store, token: u64, rows: Vec<DesiredComment>) {
-    store.begin(&run(token), &revision('a'), UnixMillis(NOW)).await.unwrap();
-    store.computed(&run(token), &computed(&run(token), 'a', rows)).await.unwrap();
+    store.begin_run(&run(token), &revision('a'), UnixMillis(NOW)).await.unwrap();
+    store.store_computed_review(&run(token), &computed(&run(token), 'a', rows)).await.unwrap();
 }
 
 async fn rows(store: &Store) -> Vec<DesiredComment> {
-    store.desired(&key(), REVIEW).await.unwrap().0
+    store.desired_state(&key(), REVIEW).await.unwrap().0
 }
 
 fn writer() -> EffectOwner {
@@ -54,7 +54,7 @@ fn comment(of: &str, id: &str) -> (CommentSubject, CommentId) {
 async fn a_known_comment_stays_with_its_item() {
     let (_home, store) = new_store().await;
     compute(&store, 1, vec![summary("one"), row("f1", 1), row("f2", 2), row("f3", 3)]).await;
-    store.shown(&run(1), REVIEW, &[comment("f1", "c1"), comment("summary", "c0")]).await.unwrap();
+    store.store_comments(&run(1), REVIEW, &[comment("f1", "c1"), comment("summary", "c0")]).await.unwrap();
     // Row f1 has moved, f2 is new to the forge under a comment that was adopted, f3 is gone and was never
     // shown.
     let given = vec![row("f1", 9), summary("two"), shown_as(row("f2", 2), "c2")];
@@ -66,7 +66,7 @@ async fn a_known_comment_stays_with_its_item() {
     compute(&store, 3, vec![shown_as(row("f1", 9), "stale")]).await;
     assert!(rows(&store).await.contains(&shown_as(row("f1", 9), "c1")));
     // Adopting another comment is an explicit write.
-    store.shown(&run(3), REVIEW, &[comment("f1", "c9")]).await.unwrap();
+    store.store_comments(&run(3), REVIEW, &[comment("f1", "c9")]).await.unwrap();
     assert!(rows(&store).await.contains(&shown_as(row("f1", 9), "c9")));
 }
 
@@ -74,7 +74,7 @@ async fn a_known_comment_stays_with_its_item() {
 async fn a_row_that_is_shown_or_may_be_is_not_forgotten() {
     let (_home, store) = new_store().await;
     compute(&store, 1, vec![row("shown", 1), row("sent", 2), row("planned", 3)]).await;
-    store.shown(&run(1), REVIEW, &[comment("shown", "c1")]).await.unwrap();
+    store.store_comments(&run(1), REVIEW, &[comment("shown", "c1")]).await.unwrap();
     announce(&store, &["sent"]).await;
     compute(&store, 2, vec![summary("nothing left")]).await;
     let mut left = rows(&store).await;
@@ -86,7 +86,7 @@ async fn a_row_that_is_shown_or_may_be_is_not_forgotten() {
 async fn a_refused_place_stays_lowered_until_the_row_moves() {
     let (_home, store) = new_store().await;
     compute(&store, 1, vec![row("f1", 1), row("f2", 2)]).await;
-    store.lower(&run(1), REVIEW, &[(item("f1"), AnchorKind::File)]).await.unwrap();
+    store.lower_anchors(&run(1), REVIEW, &[(item("f1"), AnchorKind::File)]).await.unwrap();
     let kind_of = |rows: &[DesiredComment], id: &str| {
         rows.iter().find(|row| row.item == item(id)).and_then(|row| row.place.clone()).unwrap().0
     };
@@ -98,7 +98,7 @@ async fn a_refused_place_stays_lowered_until_the_row_moves() {
         assert_eq!(kind_of(&rows, "f1"), AnchorKind::File, "run {token}");
         assert_eq!(kind_of(&rows, "f2"), AnchorKind::Inline, "run {token}");
     }
-    store.lower(&run(2), REVIEW, &[(item("f1"), AnchorKind::Summary)]).await.unwrap();
+    store.lower_anchors(&run(2), REVIEW, &[(item("f1"), AnchorKind::Summary)]).await.unwrap();
     assert_eq!(kind_of(&rows(&store).await, "f1"), AnchorKind::Summary);
     compute(&store, 3, vec![row("f1", 7)]).await;
     assert_eq!(kind_of(&rows(&store).await, "f1"), AnchorKind::Inline, "another line may be tried");
@@ -110,12 +110,12 @@ async fn a_comment_that_was_announced_is_pending_until_it_is_shown() {
     compute(&store, 1, vec![row("f1", 1), row("f2", 2)]).await;
     announce(&store, &["f2", "f1"]).await;
     assert_eq!(pending(&store).await, [item("f1"), item("f2")]);
-    store.shown(&run(1), REVIEW, &[comment("f1", "c1")]).await.unwrap();
+    store.store_comments(&run(1), REVIEW, &[comment("f1", "c1")]).await.unwrap();
     assert_eq!(pending(&store).await, [item("f2")]);
     let known = store.effects(&writer(), &[item("f1").topic()]).await.unwrap().remove(0).unwrap();
     assert_eq!(known.state, EffectEntryState::Done { comment: Some(CommentId::new("c1")) });
     // The next run still waits for the calls that this one has begun.
-    store.begin(&run(2), &revision('a'), UnixMillis(NOW)).await.unwrap();
+    store.begin_run(&run(2), &revision('a'), UnixMillis(NOW)).await.unwrap();
     assert_eq!(pending(&store).await, [item("f2")]);
 }
 
@@ -126,8 +126,8 @@ async fn producers_do_not_touch_each_others_rows() {
     announce(&store, &["f1"]).await;
     let mut theirs = computed(&run(1), 'a', vec![row("f1", 5)]);
     theirs.producer = Producer::Converge;
-    store.computed(&run(1), &theirs).await.unwrap();
-    store.shown(&run(1), Producer::Converge, &[comment("f1", "c5")]).await.unwrap();
+    store.store_computed_review(&run(1), &theirs).await.unwrap();
+    store.store_comments(&run(1), Producer::Converge, &[comment("f1", "c5")]).await.unwrap();
     assert_eq!(rows(&store).await, [row("f1", 1)]);
     assert_eq!(pending(&store).await, [item("f1")]);
 }
@@ -136,7 +136,7 @@ async fn producers_do_not_touch_each_others_rows() {
 async fn only_another_status_is_set_again() {
     let (_home, store) = new_store().await;
     compute(&store, 1, vec![]).await;
-    let due = async || store.desired(&key(), REVIEW).await.unwrap().1;
+    let due = async || store.desired_state(&key(), REVIEW).await.unwrap().1;
     // The status that was set is not the wanted one, which is still due.
     store.status_set(&run(1), &status('c')).await.unwrap();
     assert_eq!(due().await, Some(status('a')));
@@ -145,9 +145,9 @@ async fn only_another_status_is_set_again() {
     compute(&store, 2, vec![]).await;
     assert_eq!(due().await, None, "the forge has it already");
     let mut next = computed(&run(2), 'c', vec![]);
-    store.computed(&run(2), &next).await.unwrap();
+    store.store_computed_review(&run(2), &next).await.unwrap();
     assert_eq!(due().await, Some(status('c')));
     next.status = None;
-    store.computed(&run(2), &next).await.unwrap();
+    store.store_computed_review(&run(2), &next).await.unwrap();
     assert_eq!(due().await, Some(status('c')), "who wants no status does not take away another's");
 }

@@ -104,9 +104,9 @@ async fn a_lease_that_was_taken_over_announces_nothing_more() {
 async fn a_run_that_a_newer_one_has_overtaken_announces_nothing_more() {
     let (_home, store) = new_store().await;
     let (topic, old) = (Topic::new("item/summary"), writer(Producer::Review, Some(3)));
-    store.begin(&run(3), &revision('a'), UnixMillis(NOW)).await.unwrap();
+    store.begin_run(&run(3), &revision('a'), UnixMillis(NOW)).await.unwrap();
     assert!(replace(&store, &old, &topic, None, Some(&announced("1", NOW))).await.unwrap());
-    store.begin(&run(5), &revision('a'), UnixMillis(NOW)).await.unwrap();
+    store.begin_run(&run(5), &revision('a'), UnixMillis(NOW)).await.unwrap();
     let late = replace(&store, &old, &topic, Some(&announced("1", NOW)), None).await;
     assert_eq!(late, Err(StoreError::Fenced { key: key(), last: FencingToken(5) }));
 }

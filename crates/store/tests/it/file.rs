@@ -11,7 +11,7 @@ mod effects {
     async fn a_call_without_an_answer_of_an_older_version_is_an_open_effect_of_each_item() {
         let (folder, store) = new_file();
         let path = folder.path().join("truing.db");
-        store.begin(&run(3), &revision('a'), UnixMillis(NOW)).await.unwrap();
+        store.begin_run(&run(3), &revision('a'), UnixMillis(NOW)).await.unwrap();
         drop(store);
         let old = rusqlite::Connection::open(&path).unwrap();
         old.execute_batch(&format!("{} PRAGMA user_version = 9;", former_tables(9))).unwrap();
@@ -32,7 +32,7 @@ mod effects {
     async fn a_database_from_before_effects_is_opened_with_all_that_it_held() {
         let (folder, store) = new_file();
         let path = folder.path().join("truing.db");
-        store.begin(&run(3), &revision('a'), UnixMillis(NOW)).await.unwrap();
+        store.begin_run(&run(3), &revision('a'), UnixMillis(NOW)).await.unwrap();
         let before = dump(store.path().unwrap());
         drop(store);
         let old = rusqlite::Connection::open(&path).unwrap();
@@ -75,7 +75,7 @@ mod jobs {
             old.execute_batch(&former_tables(8)).unwrap();
             old.pragma_update(None, "user_version", 8).unwrap();
             drop(old);
-            assert_eq!(open(&path).jobs().await.unwrap(), [(job::key("botocore"), job)]);
+            assert_eq!(open(&path).jobs().await.unwrap(), [(job::job_key("botocore"), job)]);
         }
     }
 }
@@ -105,7 +105,7 @@ mod operations {
             .unwrap();
         }
         let store = open(&path);
-        assert_eq!(store.switch().await.unwrap().all, KillSwitch::Off);
+        assert_eq!(store.kill_switches().await.unwrap().all, KillSwitch::Off);
         assert!(store.key_of("o/n#1").await.unwrap().is_some());
         let new = rusqlite::Connection::open(&path).unwrap();
         let mut rows = new.prepare("SELECT forge || ' ' || id || ' ' || name FROM repository").unwrap();
@@ -133,14 +133,14 @@ mod watchlist {
     #[tokio::test]
     async fn remembering_what_is_known_writes_nothing_and_moves_no_cursor() {
         let (_folder, store) = new_file();
-        store.remember(&[repository("1", "octo/one", 5)]).await.unwrap();
+        store.store_repositories(&[repository("1", "octo/one", 5)]).await.unwrap();
         let watcher = rusqlite::Connection::open(store.path().unwrap()).unwrap();
         let before = version(&watcher);
-        store.remember(&[repository("1", "octo/one", 9)]).await.unwrap();
-        store.tell(&[], &repository("1", "octo/one", 9), Some(UnixMillis(5))).await.unwrap();
+        store.store_repositories(&[repository("1", "octo/one", 9)]).await.unwrap();
+        store.store_requests(&[], &repository("1", "octo/one", 9), Some(UnixMillis(5))).await.unwrap();
         assert_eq!(version(&watcher), before);
         let gone = KnownRepository { gone: Some(UnixMillis(3)), ..repository("1", "octo/renamed", 9) };
-        store.tell(&[], &gone, Some(UnixMillis(7))).await.unwrap();
+        store.store_requests(&[], &gone, Some(UnixMillis(7))).await.unwrap();
         let known = store.repositories("github").await.unwrap();
         assert_eq!(known, [KnownRepository { cursor: UnixMillis(7), ..gone }]);
     }
@@ -166,11 +166,14 @@ mod watchlist {
         drop(old);
         let store = open(&path);
         let told = comment(7, CommentKind::Conversation, 5, 3);
-        assert_eq!(store.unserved("github", 9).await.unwrap(), std::slice::from_ref(&told));
+        assert_eq!(store.unserved_requests("github", 9).await.unwrap(), std::slice::from_ref(&told));
         // A comment of the other kind may have the same number.
         let diff = comment(7, CommentKind::Diff, 6, 3);
-        store.tell(std::slice::from_ref(&diff), &repository("1", "octo/one", 1), None).await.unwrap();
-        assert_eq!(store.unserved("github", 9).await.unwrap(), [told, diff]);
+        store
+            .store_requests(std::slice::from_ref(&diff), &repository("1", "octo/one", 1), None)
+            .await
+            .unwrap();
+        assert_eq!(store.unserved_requests("github", 9).await.unwrap(), [told, diff]);
     }
 
     #[tokio::test]
@@ -193,9 +196,9 @@ mod watchlist {
         let store = open(&path);
         let origin = RequestOrigin::Check { account: AccountId::new("583231"), login: "ada".into() };
         let pressed = UserRequest { pr: pr("1", 7), origin, at: UnixMillis(3) };
-        assert_eq!(store.unserved("github", 9).await.unwrap(), std::slice::from_ref(&pressed));
-        store.served(&pressed, None).await.unwrap().unwrap();
-        assert_eq!(store.unserved("github", 9).await.unwrap(), []);
+        assert_eq!(store.unserved_requests("github", 9).await.unwrap(), std::slice::from_ref(&pressed));
+        store.mark_request_served(&pressed, None).await.unwrap().unwrap();
+        assert_eq!(store.unserved_requests("github", 9).await.unwrap(), []);
     }
 }
 
@@ -215,7 +218,7 @@ mod slots {
         let path = folder.path().join("truing.db");
         let hand = Hand::at(NOW + 600_000);
         let store = Store::open(&path, hand.clone()).unwrap();
-        store.commit(&[(SlotVersion(0), waiting(1, 1))]).await.unwrap()[0].unwrap();
+        store.commit_slots(&[(SlotVersion(0), waiting(1, 1))]).await.unwrap()[0].unwrap();
         let before = store.now().await.unwrap();
         drop(store);
 
@@ -225,7 +228,7 @@ mod slots {
         // The wall clock is set back by more than a minute: the store's clock follows, a minute ahead.
         hand.set(NOW);
         assert_eq!(store.now().await.unwrap(), UnixMillis(NOW + 60_000));
-        store.raise(SlotVersion(200)).await.unwrap();
+        store.raise_version(SlotVersion(200)).await.unwrap();
         drop(store);
         // The stored instant has followed as well.
         hand.set(NOW + 30_000);
@@ -238,22 +241,22 @@ mod slots {
         let folder = tempfile::tempdir().unwrap();
         let hand = Hand::at(NOW);
         let store = Store::open(&folder.path().join("truing.db"), Arc::clone(&hand) as _).unwrap();
-        let version = store.commit(&[(SlotVersion(0), waiting(1, 1))]).await.unwrap()[0].unwrap();
+        let version = store.commit_slots(&[(SlotVersion(0), waiting(1, 1))]).await.unwrap()[0].unwrap();
         let known = [(key(1), described("o/n#1", Some('a')))];
-        store.describe(&known).await.unwrap();
+        store.store_descriptions(&known).await.unwrap();
 
         let watcher = rusqlite::Connection::open(store.path().unwrap()).unwrap();
         let seen = || watcher.query_row("PRAGMA data_version", [], |row| row.get::<_, i64>(0)).unwrap();
         let before = seen();
         hand.set(NOW + 3_600_000);
         assert_eq!(store.now().await.unwrap(), UnixMillis(NOW + 3_600_000));
-        store.describe(&known).await.unwrap();
-        store.describe(&[(key(1), described("o/n#1", None))]).await.unwrap();
-        store.raise(version).await.unwrap();
-        store.commit(&[(SlotVersion(0), Slot::new(key(2)))]).await.unwrap()[0].unwrap();
-        store.commit(&[(SlotVersion(0), waiting(1, 9))]).await.unwrap()[0].unwrap_err();
+        store.store_descriptions(&known).await.unwrap();
+        store.store_descriptions(&[(key(1), described("o/n#1", None))]).await.unwrap();
+        store.raise_version(version).await.unwrap();
+        store.commit_slots(&[(SlotVersion(0), Slot::new(key(2)))]).await.unwrap()[0].unwrap();
+        store.commit_slots(&[(SlotVersion(0), waiting(1, 9))]).await.unwrap()[0].unwrap_err();
         assert_eq!(seen(), before);
-        store.raise(SlotVersion(version.0 + 1)).await.unwrap();
+        store.raise_version(SlotVersion(version.0 + 1)).await.unwrap();
         assert_ne!(seen(), before, "the watcher sees writes at all");
     }
 }
@@ -276,10 +279,10 @@ mod ledger {
             matches!(&error, StoreError::Corrupt(told) if told.contains("repo_day of github/1")),
             "{error:?}"
         );
-        assert!(matches!(store.drawn().await, Err(StoreError::Corrupt(_))));
+        assert!(matches!(store.current_usage().await, Err(StoreError::Corrupt(_))));
         assert_eq!(granted(&store, &[team(100)], ask(1, 5)).await.1, 5, "another level is not concerned");
         other.execute("UPDATE level SET spent = 0, kind = 'week' WHERE kind = 'repo_day'", []).unwrap();
-        let error = store.drawn().await.unwrap_err();
+        let error = store.current_usage().await.unwrap_err();
         assert!(error.to_string().contains("`week` of github/1"), "{error}");
     }
 }

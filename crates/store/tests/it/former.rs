@@ -34,20 +34,20 @@ fn review(token: u64) -> ReviewRecord {
     let (model, prompt_hash) = ("m".to_owned(), "p".to_owned());
     let asked = ModelReview { model, prompt_hash, turns: 3, cost: MicroUsd(7), ms: 2, did };
     let detail = outcome::ReviewDetail::new(Some(sha('a')), sha('b'), outcome(OutcomeKind::Reviewed));
-    let begun = ReviewRecord::begin(run(token).id, key(), detail, UnixMillis(NOW));
-    let mut record = ReviewRecord { ended: UnixMillis(NOW + 5), ..begun }.asked(Some(asked));
+    let begun = ReviewRecord::new(run(token).id, key(), detail, UnixMillis(NOW));
+    let mut record = ReviewRecord { ended: UnixMillis(NOW + 5), ..begun }.with_model_review(Some(asked));
     record.detail.stage = RunStage::Published;
     record
 }
 
 fn converging(id: &str, exit: Option<ConvergeExit>) -> converge::record::ConvergeRecord {
-    let mut state = ConvergeRun::begin(ConvergeLimits::default(), sha('b'), sha('c'), None);
+    let mut state = ConvergeRun::new(ConvergeLimits::default(), sha('b'), sha('c'), None);
     state.exit = exit;
-    let detail = converge::record::ConvergeDetail::begin("shop#7".into(), "topic".into(), sha('a'), state);
-    let mut record = RunRecord::begin(RunId::new(id), key(), detail, UnixMillis(NOW));
+    let detail = converge::record::ConvergeDetail::new("shop#7".into(), "topic".into(), sha('a'), state);
+    let mut record = RunRecord::new(RunId::new(id), key(), detail, UnixMillis(NOW));
     for (act, cost) in [(Act::Audit, 4), (Act::Gate, 0)] {
         let more = StepCost { turns: 1, tokens: 9, cost_micro_usd: MicroUsd(cost), ms: 8, id: (), denied: 0 };
-        record.took(act, &more);
+        record.add_step_cost(act, &more);
     }
     record
 }
@@ -66,7 +66,7 @@ fn synced() -> sync::record::SyncRecord {
         question: None,
         evidence: SyncEvidence::default(),
     };
-    let mut record = RunRecord::begin(RunId::new("s"), job::key("botocore"), detail, UnixMillis(NOW));
+    let mut record = RunRecord::new(RunId::new("s"), job::job_key("botocore"), detail, UnixMillis(NOW));
     record.steps = vec![StepCost { cost_micro_usd: MicroUsd(3), ..StepCost::zero(SyncStep::Detect) }];
     record.carried_micro_usd = MicroUsd(2);
     record
@@ -183,7 +183,7 @@ async fn runs_of_the_former_version_are_read_counted_and_gone_on_with() {
     assert_eq!(counted(LoopKind::Sync).await, row("done", "wider", 5));
 
     // Each run continues where it was.
-    let begun = store.begin(&run(3), &revision('a'), UnixMillis(NOW)).await.unwrap();
+    let begun = store.begin_run(&run(3), &revision('a'), UnixMillis(NOW)).await.unwrap();
     assert_eq!(begun.computed.map(|record| record.cost()), Some(MicroUsd(7)));
     assert_eq!(store.last_converge(&key()).await.unwrap(), Some(goes_on));
     assert!(

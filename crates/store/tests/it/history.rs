@@ -22,7 +22,7 @@ fn event(at: i64, what: &str) -> HistoryEvent {
 #[tokio::test]
 async fn people_find_a_key_by_page_or_name() {
     let (_home, store) = new_store().await;
-    store.describe(&[(key(), described("Owner/name#7", None))]).await.unwrap();
+    store.store_descriptions(&[(key(), described("Owner/name#7", None))]).await.unwrap();
     for text in [
         "https://github.test/Owner/name/pull/7",
         "https://github.test/owner/name/pull/7/",
@@ -57,17 +57,17 @@ async fn people_find_a_key_by_page_or_name() {
 async fn the_key_described_last_has_the_name_and_renames_lose_nothing() {
     let (_home, store) = new_store().await;
     let (old, new) = (SlotKey::new("pr/github/1/7"), SlotKey::new("pr/github/2/7"));
-    store.describe(&[(old.clone(), described("o/n#7", Some('a')))]).await.unwrap();
+    store.store_descriptions(&[(old.clone(), described("o/n#7", Some('a')))]).await.unwrap();
     // Another repository has taken the name over; the old one is not described again.
-    store.describe(&[(new.clone(), described("o/n#7", None))]).await.unwrap();
+    store.store_descriptions(&[(new.clone(), described("o/n#7", None))]).await.unwrap();
     assert_eq!(store.key_of("o/n#7").await.unwrap(), Some(new.clone()));
     // The old one has its new name, without a head: the earlier head stays.
-    store.describe(&[(old.clone(), described("o/renamed#7", None))]).await.unwrap();
+    store.store_descriptions(&[(old.clone(), described("o/renamed#7", None))]).await.unwrap();
     assert_eq!(store.key_of("o/renamed#7").await.unwrap(), Some(old.clone()));
     assert_eq!(store.key_of("o/n#7").await.unwrap(), Some(new.clone()));
     let unknown = SlotKey::new("pr/github/3/7");
     assert_eq!(
-        store.described(&[unknown, old, new]).await.unwrap(),
+        store.descriptions(&[unknown, old, new]).await.unwrap(),
         [None, Some(described("o/renamed#7", Some('a'))), Some(described("o/n#7", None))]
     );
 }
@@ -75,9 +75,9 @@ async fn the_key_described_last_has_the_name_and_renames_lose_nothing() {
 #[tokio::test]
 async fn a_newer_head_replaces_the_one_heard_before() {
     let (_home, store) = new_store().await;
-    store.describe(&[(key(), described("o/n#7", Some('a')))]).await.unwrap();
-    store.describe(&[(key(), described("o/n#7", Some('c')))]).await.unwrap();
-    assert_eq!(store.described(&[key()]).await.unwrap(), [Some(described("o/n#7", Some('c')))]);
+    store.store_descriptions(&[(key(), described("o/n#7", Some('a')))]).await.unwrap();
+    store.store_descriptions(&[(key(), described("o/n#7", Some('c')))]).await.unwrap();
+    assert_eq!(store.descriptions(&[key()]).await.unwrap(), [Some(described("o/n#7", Some('c')))]);
 }
 
 #[tokio::test]
@@ -85,11 +85,11 @@ async fn the_last_two_hundred_events_of_each_key_are_kept() {
     let (_home, store) = new_store().await;
     let other =
         HistoryEvent { key: SlotKey::new("pr/github/9/9"), run: Some(RunId::new("r")), ..event(0, "other") };
-    store.note(std::slice::from_ref(&other)).await.unwrap();
+    store.append_history(std::slice::from_ref(&other)).await.unwrap();
     let all: Vec<HistoryEvent> = (0..205).map(|at| event(at, "same words")).collect();
-    store.note(&all).await.unwrap();
+    store.append_history(&all).await.unwrap();
     // Repeated events are not added again.
-    store.note(&all[100..]).await.unwrap();
+    store.append_history(&all[100..]).await.unwrap();
     let kept = store.events(&key(), 1000).await.unwrap();
     assert_eq!(kept.len(), 200);
     assert_eq!(kept[0].at, UnixMillis(204), "newest first");
@@ -102,19 +102,19 @@ async fn the_last_two_hundred_events_of_each_key_are_kept() {
 async fn runs_and_outcomes_are_told_newest_first() {
     let (_home, store) = new_store().await;
     assert_eq!(store.last_outcome(&key()).await.unwrap(), None);
-    store.begin(&run(1), &revision('a'), UnixMillis(NOW)).await.unwrap();
-    store.computed(&run(1), &computed(&run(1), 'a', vec![])).await.unwrap();
-    store.published(&run(1), &record(&run(1), 'a')).await.unwrap();
-    store.begin(&run(2), &revision('c'), UnixMillis(NOW + 50)).await.unwrap();
+    store.begin_run(&run(1), &revision('a'), UnixMillis(NOW)).await.unwrap();
+    store.store_computed_review(&run(1), &computed(&run(1), 'a', vec![])).await.unwrap();
+    store.mark_published(&run(1), &record(&run(1), 'a')).await.unwrap();
+    store.begin_run(&run(2), &revision('c'), UnixMillis(NOW + 50)).await.unwrap();
     assert_eq!(store.last_outcome(&key()).await.unwrap(), Some(published(&run(1), 'a')));
-    store.ended(&run(2), &outcome(OutcomeKind::Failed), UnixMillis(NOW + 60)).await.unwrap();
+    store.end_run(&run(2), &outcome(OutcomeKind::Failed), UnixMillis(NOW + 60)).await.unwrap();
 
     let last = store.last_outcome(&key()).await.unwrap().unwrap();
     assert_eq!(last.detail.outcome.kind, OutcomeKind::Failed);
     assert_eq!((last.run, last.detail.head, last.detail.base), (run(2).id, Some(sha('c')), sha('b')));
     assert_eq!((last.started, last.ended), (UnixMillis(NOW + 50), UnixMillis(NOW + 60)));
 
-    store.begin(&run(3), &revision('d'), UnixMillis(NOW + 70)).await.unwrap();
+    store.begin_run(&run(3), &revision('d'), UnixMillis(NOW + 70)).await.unwrap();
     let runs = store.runs(&key(), 9).await.unwrap();
     let seen: Vec<(FencingToken, RunStage, bool)> =
         runs.iter().map(|run| (run.token, run.stage, run.outcome.is_some())).collect();
@@ -137,11 +137,11 @@ async fn of_many_keys_each_has_its_own_name_and_those_without_have_none() {
     let name = |number: usize| described(&format!("o/n#{number}"), number.is_multiple_of(2).then_some('a'));
     let known: Vec<_> =
         (0..600).filter(|number| number % 3 > 0).map(|number| (key(number), name(number))).collect();
-    store.describe(&known).await.unwrap();
+    store.store_descriptions(&known).await.unwrap();
     // The keys are asked in reverse order, and one key more than once.
     let asked: Vec<usize> = (0..600).rev().chain([1, 1]).collect();
     let keys: Vec<SlotKey> = asked.iter().map(|number| key(*number)).collect();
     let expected: Vec<_> = asked.iter().map(|number| (number % 3 > 0).then(|| name(*number))).collect();
-    assert_eq!(store.described(&keys).await.unwrap(), expected);
-    assert_eq!(store.described(&[]).await.unwrap(), []);
+    assert_eq!(store.descriptions(&keys).await.unwrap(), expected);
+    assert_eq!(store.descriptions(&[]).await.unwrap(), []);
 }

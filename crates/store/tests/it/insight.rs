@@ -34,7 +34,7 @@ async fn the_census_counts_slots_by_what_they_do_and_tells_the_oldest_due() {
     assert!(empty.bytes > 0);
 
     store
-        .commit(&[
+        .commit_slots(&[
             waiting("a", NOW - 7_000),
             waiting("b", NOW - 1),
             waiting("c", NOW + 5),
@@ -42,7 +42,7 @@ async fn the_census_counts_slots_by_what_they_do_and_tells_the_oldest_due() {
         ])
         .await
         .unwrap();
-    store.notify(&[NewNotice::new(NoticeKind::Parked, "d", "day", "parked")]).await.unwrap();
+    store.queue_notices(&[NewNotice::new(NoticeKind::Parked, "d", "day", "parked")]).await.unwrap();
     damage(&store, "e", "}");
     let census = store.census().await.unwrap();
     let told = |state: &str, why: &str, count| (state.to_owned(), why.to_owned(), count);
@@ -57,26 +57,26 @@ async fn the_census_counts_slots_by_what_they_do_and_tells_the_oldest_due() {
 #[tokio::test]
 async fn a_row_that_cannot_be_read_stops_no_other_and_can_be_forgotten() {
     let (_folder, store) = new_file();
-    store.commit(&[waiting("b", 5), waiting("c", 6)]).await.unwrap();
+    store.commit_slots(&[waiting("b", 5), waiting("c", 6)]).await.unwrap();
     for (key, body) in [("a", "{}"), ("aa", "no json")] {
         damage(&store, key, body);
     }
     let keys = |slots: Vec<Slot>| slots.into_iter().map(|slot| slot.key.to_string()).collect::<Vec<_>>();
-    assert_eq!(keys(store.due(UnixMillis(NOW), 1).await.unwrap()), ["b"], "they take nobody's place");
-    assert_eq!(keys(store.due(UnixMillis(NOW), 9).await.unwrap()), ["b", "c"]);
+    assert_eq!(keys(store.due_slots(UnixMillis(NOW), 1).await.unwrap()), ["b"], "they take nobody's place");
+    assert_eq!(keys(store.due_slots(UnixMillis(NOW), 9).await.unwrap()), ["b", "c"]);
     assert_eq!(keys(store.list().await.unwrap()), ["b", "c"]);
     assert_eq!(store.census().await.unwrap().unreadable, 2);
 
-    let found = store.unreadable().await.unwrap();
+    let found = store.unreadable_slots().await.unwrap();
     assert_eq!(found.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>(), ["a", "aa"]);
     assert!(found[0].1.contains("slot a cannot be read: missing field"), "{}", found[0].1);
-    let error = store.load(&[SlotKey::new("a")]).await.unwrap_err();
+    let error = store.load_slots(&[SlotKey::new("a")]).await.unwrap_err();
     assert!(matches!(error, StoreError::Corrupt(_)) && error.to_string().contains("slot a"), "{error}");
 
     assert!(!store.forget_unreadable(&SlotKey::new("b")).await.unwrap(), "it can be read");
     assert!(!store.forget_unreadable(&SlotKey::new("x")).await.unwrap(), "it is not there");
     assert!(store.forget_unreadable(&SlotKey::new("a")).await.unwrap());
-    assert_eq!(store.load(&[SlotKey::new("a")]).await.unwrap(), [Slot::new(SlotKey::new("a"))]);
+    assert_eq!(store.load_slots(&[SlotKey::new("a")]).await.unwrap(), [Slot::new(SlotKey::new("a"))]);
     assert_eq!(store.census().await.unwrap().unreadable, 1);
     assert_eq!(keys(store.list().await.unwrap()), ["b", "c"]);
 }
@@ -107,7 +107,7 @@ async fn slots_of_an_older_form_are_counted_by_what_their_rows_say() {
     let path = folder.path().join("truing.db");
     let store = super::open(&path);
     store
-        .commit(&[
+        .commit_slots(&[
             waiting("a", 5),
             slot("b", SlotState::Held { why: HoldReason::Draft }),
             slot("c", leased()),

@@ -7,7 +7,7 @@ use truing_core::sync::record::{SyncDetail, SyncEvidence, SyncOutcome, SyncRecor
 use super::*;
 
 pub(crate) fn run(id: &str, token: u64) -> RunRef {
-    RunRef { id: RunId::new(id), key: job::key("botocore"), token: FencingToken(token) }
+    RunRef { id: RunId::new(id), key: job::job_key("botocore"), token: FencingToken(token) }
 }
 
 pub(crate) fn asked(version: &str) -> JobState {
@@ -37,7 +37,7 @@ fn record(id: &str, ended: i64) -> SyncRecord {
         question: None,
         evidence: SyncEvidence::default(),
     };
-    SyncRecord::begin(RunId::new(id), job::key("botocore"), detail, UnixMillis(ended))
+    SyncRecord::new(RunId::new(id), job::job_key("botocore"), detail, UnixMillis(ended))
 }
 
 #[tokio::test]
@@ -55,18 +55,19 @@ async fn a_job_is_remembered_by_its_newest_run_alone() {
         store.begin_job(&run("c", 5)).await.unwrap_err(),
     ];
     for error in late {
-        assert_eq!(error, StoreError::Fenced { key: job::key("botocore"), last: FencingToken(5) });
+        assert_eq!(error, StoreError::Fenced { key: job::job_key("botocore"), last: FencingToken(5) });
     }
     for _ in 0..2 {
         store.end_job(&second, &asked("2.0"), &record("b", NOW)).await.unwrap();
     }
     drop(store);
     let store = home.open().await;
-    assert_eq!(store.jobs().await.unwrap(), [(job::key("botocore"), asked("2.0"))]);
-    let records = store.records::<SyncDetail>(Some(&job::key("botocore")), UnixMillis(0), 9).await.unwrap();
+    assert_eq!(store.jobs().await.unwrap(), [(job::job_key("botocore"), asked("2.0"))]);
+    let records =
+        store.records::<SyncDetail>(Some(&job::job_key("botocore")), UnixMillis(0), 9).await.unwrap();
     assert_eq!(records, [record("b", NOW)]);
     assert!(
-        store.records::<SyncDetail>(Some(&job::key("other")), UnixMillis(0), 9).await.unwrap().is_empty()
+        store.records::<SyncDetail>(Some(&job::job_key("other")), UnixMillis(0), 9).await.unwrap().is_empty()
     );
     assert!(store.fresh_token().await.unwrap() > FencingToken(5));
 }

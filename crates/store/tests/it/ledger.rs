@@ -5,7 +5,7 @@ use std::sync::Arc;
 use truing_core::id::{RunId, UnixMillis};
 use truing_core::ledger::{
     BudgetCaps, BudgetLevel, BudgetLevelKind, BudgetScope, BudgetUsage, CostBasis, ReservationId,
-    ReservationOutcome, ReservationRequest, RunBudget, day, month,
+    ReservationOutcome, ReservationRequest, RunBudget, utc_day, utc_month,
 };
 use truing_core::money::MicroUsd;
 use truing_core::port::{Ledger as _, OperatorStore as _};
@@ -24,11 +24,11 @@ fn review(limit: u64) -> BudgetLevel {
 }
 
 pub(crate) fn repo(limit: u64) -> BudgetLevel {
-    level(BudgetLevelKind::RepoDay, "github/1", &day(UnixMillis(NOW)), limit)
+    level(BudgetLevelKind::RepoDay, "github/1", &utc_day(UnixMillis(NOW)), limit)
 }
 
 pub(crate) fn team(limit: u64) -> BudgetLevel {
-    level(BudgetLevelKind::TeamMonth, "web", &month(UnixMillis(NOW)), limit)
+    level(BudgetLevelKind::TeamMonth, "web", &utc_month(UnixMillis(NOW)), limit)
 }
 
 fn pull(limit: u64) -> BudgetLevel {
@@ -64,11 +64,11 @@ async fn refused(store: &Store, levels: &[BudgetLevel], ask: ReservationRequest)
 
 async fn sums(store: &Store, levels: &[BudgetLevel]) -> Vec<(u64, u64)> {
     let sums = |drawn: &BudgetUsage| (drawn.spent.0, drawn.reserved.0);
-    store.look(levels).await.unwrap().iter().map(sums).collect()
+    store.budget_usage(levels).await.unwrap().iter().map(sums).collect()
 }
 
 async fn texts(store: &Store) -> Vec<String> {
-    store.untold(99).await.unwrap().into_iter().map(|notice| notice.text).collect()
+    store.pending_notices(99).await.unwrap().into_iter().map(|notice| notice.text).collect()
 }
 
 async fn moved(home: &Home, at: i64) -> (Arc<Hand>, Store) {
@@ -86,8 +86,8 @@ async fn what_is_set_aside_counts_at_every_level_until_it_is_settled() {
     assert_eq!(amount, 40, "as much as the tightest level has");
     assert_eq!(sums(&store, &all).await, [(0, 100); 3]);
     assert_eq!(refused(&store, &all, ask(1, 60)).await, (BudgetLevelKind::Review, 0));
-    store.settle(first, MicroUsd(7), CostBasis::Metered).await.unwrap();
-    store.settle(second, MicroUsd(5), CostBasis::Metered).await.unwrap();
+    store.settle_reservation(first, MicroUsd(7), CostBasis::Metered).await.unwrap();
+    store.settle_reservation(second, MicroUsd(5), CostBasis::Metered).await.unwrap();
     assert_eq!(sums(&store, &all).await, [(12, 0); 3]);
     assert_eq!(granted(&store, &all, ask(10, 1000)).await.1, 88);
 }
@@ -104,11 +104,12 @@ async fn settling_again_changes_nothing_and_what_was_metered_replaces_an_estimat
         let before = sums(&store, &all).await[0].0;
         let (id, _) = granted(&store, &all, ask(1, 100)).await;
         for (cost, known) in order {
-            store.settle(id, MicroUsd(cost), known).await.unwrap();
+            store.settle_reservation(id, MicroUsd(cost), known).await.unwrap();
         }
         assert_eq!(sums(&store, &all).await, [(before + 40, 0); 2], "{order:?}");
     }
-    let error = store.settle(ReservationId(99), MicroUsd(1), CostBasis::Metered).await.unwrap_err();
+    let error =
+        store.settle_reservation(ReservationId(99), MicroUsd(1), CostBasis::Metered).await.unwrap_err();
     assert!(error.to_string().contains("no reservation 99"), "{error}");
 }
 
@@ -125,7 +126,7 @@ async fn what_a_dead_owner_had_set_aside_counts_in_full_whatever_is_asked_next()
     assert_eq!(sums(&store, &all).await, [(70, 0)]);
     assert_eq!(home.rows("SELECT known FROM reservation"), ["estimated"]);
     // The owner was not dead, only slow.
-    store.settle(id, MicroUsd(20), CostBasis::Metered).await.unwrap();
+    store.settle_reservation(id, MicroUsd(20), CostBasis::Metered).await.unwrap();
     assert_eq!(sums(&store, &all).await, [(20, 0)]);
 }
 
@@ -188,7 +189,7 @@ async fn a_hundred_heads_in_seven_days_cost_no_more_than_their_pull_request_may(
                     let cost = if head % 4 == 0 { amount.0 } else { amount.0.min(17) };
                     spent += cost;
                     if head % 4 > 0 {
-                        store.settle(id, MicroUsd(cost), CostBasis::Metered).await.unwrap();
+                        store.settle_reservation(id, MicroUsd(cost), CostBasis::Metered).await.unwrap();
                     }
                 }
                 ReservationOutcome::Refused { level, left } => {
@@ -233,7 +234,7 @@ async fn what_a_pull_request_has_cost_is_kept_longer_than_what_its_heads_have() 
     let (hand, store) = moved(&home, NOW).await;
     let all = [review(100), pull(100)];
     let (id, _) = granted(&store, &all, ask(1, 5)).await;
-    store.settle(id, MicroUsd(5), CostBasis::Metered).await.unwrap();
+    store.settle_reservation(id, MicroUsd(5), CostBasis::Metered).await.unwrap();
     hand.set(NOW + 400 * DAY);
     while store.forget_money(UnixMillis(NOW + 300 * DAY)).await.unwrap() > 0 {}
     assert_eq!(sums(&store, &all).await, [(0, 0), (5, 0)]);
@@ -246,7 +247,7 @@ async fn what_a_pull_request_has_cost_is_kept_longer_than_what_its_heads_have() 
 async fn the_limit_that_is_asked_with_counts_be_it_below_what_is_spent_or_nothing() {
     let (_home, store) = new_store().await;
     let (id, _) = granted(&store, &[repo(100)], ask(1, 50)).await;
-    store.settle(id, MicroUsd(50), CostBasis::Metered).await.unwrap();
+    store.settle_reservation(id, MicroUsd(50), CostBasis::Metered).await.unwrap();
     for limit in [30, 50, 0] {
         assert_eq!(
             refused(&store, &[repo(limit)], ask(1, 10)).await,
@@ -255,7 +256,7 @@ async fn the_limit_that_is_asked_with_counts_be_it_below_what_is_spent_or_nothin
         );
     }
     assert_eq!(granted(&store, &[repo(55)], ask(1, 10)).await.1, 5);
-    assert_eq!(store.drawn().await.unwrap()[0].level, repo(55));
+    assert_eq!(store.current_usage().await.unwrap()[0].level, repo(55));
     // A call without cost needs no money.
     assert_eq!(granted(&store, &[repo(0)], ask(0, 0)).await.1, 0);
 }
@@ -276,10 +277,11 @@ async fn midnight_between_reserve_and_settle_leaves_the_money_in_its_day() {
     let late = ReservationRequest { expires: UnixMillis(NOW + 2 * DAY), ..ask(1, 50) };
     let (id, _) = granted(&store, &[repo(100), team(100)], late).await;
     hand.set(NOW + DAY);
-    store.settle(id, MicroUsd(30), CostBasis::Metered).await.unwrap();
-    let next = level(BudgetLevelKind::RepoDay, "github/1", &day(UnixMillis(NOW + DAY)), 100);
+    store.settle_reservation(id, MicroUsd(30), CostBasis::Metered).await.unwrap();
+    let next = level(BudgetLevelKind::RepoDay, "github/1", &utc_day(UnixMillis(NOW + DAY)), 100);
     assert_eq!(sums(&store, &[repo(100), next, team(100)]).await, [(30, 0), (0, 0), (30, 0)]);
-    let shown: Vec<BudgetLevel> = store.drawn().await.unwrap().into_iter().map(|drawn| drawn.level).collect();
+    let shown: Vec<BudgetLevel> =
+        store.current_usage().await.unwrap().into_iter().map(|drawn| drawn.level).collect();
     assert_eq!(shown, [team(100)], "yesterday is over");
 }
 
@@ -291,7 +293,7 @@ async fn a_clock_that_is_set_back_releases_nothing() {
     hand.set(NOW - DAY);
     assert_eq!(sums(&store, &[repo(100)]).await, [(0, 50)]);
     assert_eq!(refused(&store, &[repo(100)], ask(51, 60)).await, (BudgetLevelKind::RepoDay, 50));
-    store.settle(id, MicroUsd(30), CostBasis::Metered).await.unwrap();
+    store.settle_reservation(id, MicroUsd(30), CostBasis::Metered).await.unwrap();
     assert_eq!(sums(&store, &[repo(100)]).await, [(30, 0)]);
 }
 
@@ -300,7 +302,7 @@ async fn people_are_told_once_a_period_at_each_threshold() {
     let (_home, store) = new_store().await;
     let spend = async |cost: u64| {
         let (id, _) = granted(&store, &[review(1000), repo(1000), team(100)], ask(1, cost)).await;
-        store.settle(id, MicroUsd(cost), CostBasis::Metered).await.unwrap();
+        store.settle_reservation(id, MicroUsd(cost), CostBasis::Metered).await.unwrap();
     };
     spend(49).await;
     assert!(texts(&store).await.is_empty());
@@ -308,7 +310,7 @@ async fn people_are_told_once_a_period_at_each_threshold() {
     spend(9).await;
     spend(21).await;
     spend(20).await;
-    let whose = format!("The budget of the team web in {} (UTC)", month(UnixMillis(NOW)));
+    let whose = format!("The budget of the team web in {} (UTC)", utc_month(UnixMillis(NOW)));
     let told = ["has reached 50 %: $0.00005", "has reached 80 %: $0.00008", "is used up: $0.0001"];
     assert_eq!(
         texts(&store).await,
@@ -317,7 +319,7 @@ async fn people_are_told_once_a_period_at_each_threshold() {
     // Another period begins with its full limit.
     let next = level(BudgetLevelKind::TeamMonth, "web", "2031-01", 100);
     let (id, _) = granted(&store, &[next], ask(1, 60)).await;
-    store.settle(id, MicroUsd(60), CostBasis::Metered).await.unwrap();
+    store.settle_reservation(id, MicroUsd(60), CostBasis::Metered).await.unwrap();
     assert_eq!(texts(&store).await.len(), 4);
 }
 
@@ -327,7 +329,7 @@ async fn a_level_that_refuses_is_told_as_used_up_unless_calls_in_flight_may_give
     let (id, _) = granted(&store, &[repo(100)], ask(1, 95)).await;
     refused(&store, &[repo(100)], ask(10, 10)).await;
     assert!(texts(&store).await.is_empty());
-    store.settle(id, MicroUsd(95), CostBasis::Metered).await.unwrap();
+    store.settle_reservation(id, MicroUsd(95), CostBasis::Metered).await.unwrap();
     refused(&store, &[repo(100)], ask(10, 10)).await;
     let texts = texts(&store).await;
     assert!(texts.len() == 2 && texts[0].contains("80 %") && texts[1].contains("is used up"), "{texts:?}");
@@ -339,7 +341,7 @@ async fn sums_that_no_file_holds_are_bounded() {
     let huge = repo(u64::MAX);
     let (id, amount) = granted(&store, std::slice::from_ref(&huge), ask(1, u64::MAX)).await;
     assert_eq!(amount, u64::MAX);
-    store.settle(id, MicroUsd(u64::MAX), CostBasis::Metered).await.unwrap();
+    store.settle_reservation(id, MicroUsd(u64::MAX), CostBasis::Metered).await.unwrap();
     assert_eq!(sums(&store, &[huge]).await, [(i64::MAX as u64, 0)]);
 }
 
@@ -347,13 +349,13 @@ async fn sums_that_no_file_holds_are_bounded() {
 async fn money_is_forgotten_when_it_is_old_and_its_period_is_over() {
     let home = new_home();
     let (hand, store) = moved(&home, NOW).await;
-    let everything = level(BudgetLevelKind::Month, "all", &month(UnixMillis(NOW)), 100);
+    let everything = level(BudgetLevelKind::Month, "all", &utc_month(UnixMillis(NOW)), 100);
     let all = [review(100), repo(100), team(100), everything];
     let (id, _) = granted(&store, &all, ask(1, 5)).await;
     let open = ReservationRequest { expires: UnixMillis(NOW + 90 * DAY), ..ask(1, 5) };
     let (in_flight, _) =
         granted(&store, &[level(BudgetLevelKind::RepoDay, "github/2", "1970-01-12", 9)], open).await;
-    store.settle(id, MicroUsd(5), CostBasis::Metered).await.unwrap();
+    store.settle_reservation(id, MicroUsd(5), CostBasis::Metered).await.unwrap();
     let forget = async |before: i64| {
         let mut gone = 0;
         loop {
@@ -372,7 +374,7 @@ async fn money_is_forgotten_when_it_is_old_and_its_period_is_over() {
     hand.set(NOW + 40 * DAY);
     assert_eq!(forget(NOW + 30 * DAY).await, 2);
     assert_eq!(sums(&store, &all).await, [(0, 0); 4]);
-    store.settle(in_flight, MicroUsd(1), CostBasis::Metered).await.unwrap();
+    store.settle_reservation(in_flight, MicroUsd(1), CostBasis::Metered).await.unwrap();
 }
 
 #[tokio::test]
@@ -381,12 +383,12 @@ async fn the_census_tells_the_greatest_part_that_is_spent_now() {
     assert!(store.census().await.unwrap().budgets.is_empty());
     for (all, cost) in [
         (vec![repo(100), team(1000)], 30),
-        (vec![level(BudgetLevelKind::RepoDay, "github/2", &day(UnixMillis(NOW)), 100)], 85),
+        (vec![level(BudgetLevelKind::RepoDay, "github/2", &utc_day(UnixMillis(NOW)), 100)], 85),
         (vec![level(BudgetLevelKind::RepoDay, "github/3", "1970-01-01", 100)], 99),
         (vec![repo(0)], 0),
     ] {
         let (id, _) = granted(&store, &all, ask(cost, cost)).await;
-        store.settle(id, MicroUsd(cost), CostBasis::Metered).await.unwrap();
+        store.settle_reservation(id, MicroUsd(cost), CostBasis::Metered).await.unwrap();
     }
     let budgets = store.census().await.unwrap().budgets;
     assert_eq!(budgets, [(BudgetLevelKind::RepoDay, 850), (BudgetLevelKind::TeamMonth, 30)]);

@@ -253,10 +253,10 @@ fn record(run: &RunRef, head: char) -> ReviewRecord {
     let mut detail = ReviewDetail::new(Some(sha(head)), sha('b'), outcome(OutcomeKind::Reviewed));
     detail.open = vec![(Severity::P1, 2)];
     detail.coverage = ReviewCoverage { reviewed: vec!["a.rs".into()], not_reviewed: Vec::new() };
-    let begun = ReviewRecord::begin(run.id.clone(), run.key.clone(), detail, UnixMillis(NOW));
+    let begun = ReviewRecord::new(run.id.clone(), run.key.clone(), detail, UnixMillis(NOW));
     let mut record = begun.ended_at(UnixMillis(NOW + 5));
     let cost = StepCost { turns: 3, cost_micro_usd: MicroUsd(7), ..StepCost::<()>::default() };
-    record.took(ReviewStep::Review, &cost);
+    record.add_step_cost(ReviewStep::Review, &cost);
     record.versions = [("truing".to_owned(), "1".to_owned())].into();
     record
 }
@@ -318,7 +318,7 @@ fn row(id: &str, line: u32) -> DesiredComment {
 }
 
 fn summary(body: &str) -> DesiredComment {
-    DesiredComment::summary(body.into())
+    DesiredComment::for_summary(body.into())
 }
 
 fn status(head: char) -> DesiredStatus {

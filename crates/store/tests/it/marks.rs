@@ -25,7 +25,7 @@ fn mark(number: u8, head: char) -> SlotMark {
 }
 
 async fn slot(store: &Store, number: u8) -> Slot {
-    store.load(&[key(number)]).await.unwrap().remove(0)
+    store.load_slots(&[key(number)]).await.unwrap().remove(0)
 }
 
 #[tokio::test]
@@ -33,10 +33,10 @@ async fn a_batch_is_what_its_events_are_one_by_one() {
     let limits = SlotLimits::default();
     let marks = [mark(1, 'a'), mark(2, 'a'), mark(1, 'b'), mark(1, 'c')];
     let (batch_home, batched) = new_store().await;
-    batched.mark(&marks, &limits, HaltPolicy::Refused).await.unwrap();
+    batched.mark_slots(&marks, &limits, HaltPolicy::Refused).await.unwrap();
     let (single_home, single) = new_store().await;
     for mark in &marks {
-        single.mark(std::slice::from_ref(mark), &limits, HaltPolicy::Refused).await.unwrap();
+        single.mark_slots(std::slice::from_ref(mark), &limits, HaltPolicy::Refused).await.unwrap();
     }
     for number in [1, 2] {
         let (batched, single) = (slot(&batched, number).await, slot(&single, number).await);
@@ -46,7 +46,7 @@ async fn a_batch_is_what_its_events_are_one_by_one() {
     let names =
         |home: &Home| home.dump().into_iter().filter(|row| !row.starts_with("slot: ")).collect::<Vec<_>>();
     assert_eq!(names(&batch_home), names(&single_home), "names, heads and history, too");
-    let described = batched.described(&[key(1)]).await.unwrap().remove(0).unwrap();
+    let described = batched.descriptions(&[key(1)]).await.unwrap().remove(0).unwrap();
     assert_eq!(described.head, Some(sha('c')), "the head heard last");
 }
 
@@ -54,20 +54,20 @@ async fn a_batch_is_what_its_events_are_one_by_one() {
 async fn a_row_is_written_once_a_batch_and_not_for_nothing() {
     let (_home, store) = new_store().await;
     let marks = [mark(1, 'a'), mark(1, 'b'), mark(1, 'c')];
-    store.mark(&marks, &SlotLimits::default(), HaltPolicy::Refused).await.unwrap();
+    store.mark_slots(&marks, &SlotLimits::default(), HaltPolicy::Refused).await.unwrap();
     let first = slot(&store, 1).await.version;
     assert_eq!(first.0, 1);
-    store.mark(&marks, &SlotLimits::default(), HaltPolicy::Refused).await.unwrap();
+    store.mark_slots(&marks, &SlotLimits::default(), HaltPolicy::Refused).await.unwrap();
     assert_eq!(slot(&store, 1).await.version, first, "the clock stands still: nothing has changed");
 }
 
 #[tokio::test]
 async fn every_row_of_a_batch_has_a_version_that_no_other_had() {
     let (_home, store) = new_store().await;
-    store.mark(&[mark(1, 'a')], &SlotLimits::default(), HaltPolicy::Refused).await.unwrap();
+    store.mark_slots(&[mark(1, 'a')], &SlotLimits::default(), HaltPolicy::Refused).await.unwrap();
     let before = slot(&store, 1).await.version;
     store
-        .mark(&[mark(2, 'a'), mark(3, 'a'), mark(4, 'a')], &SlotLimits::default(), HaltPolicy::Refused)
+        .mark_slots(&[mark(2, 'a'), mark(3, 'a'), mark(4, 'a')], &SlotLimits::default(), HaltPolicy::Refused)
         .await
         .unwrap();
     let mut given = vec![before];
@@ -84,12 +84,12 @@ async fn a_leased_slot_keeps_its_lease_and_remembers_the_event() {
     let home = new_home();
     let store = home.open_at(clock.clone()).await;
     let limits = SlotLimits { debounce: TimeSpan(0), ..SlotLimits::default() };
-    store.mark(&[mark(1, 'a')], &limits, HaltPolicy::Refused).await.unwrap();
+    store.mark_slots(&[mark(1, 'a')], &limits, HaltPolicy::Refused).await.unwrap();
     let before = slot(&store, 1).await;
     let leased = before.step(SlotCommand::Lease, &limits, UnixMillis(NOW)).unwrap().slot;
-    store.commit(&[(before.version, leased.clone())]).await.unwrap()[0].unwrap();
+    store.commit_slots(&[(before.version, leased.clone())]).await.unwrap()[0].unwrap();
     clock.set(NOW + 7);
-    store.mark(&[mark(1, 'b')], &limits, HaltPolicy::Refused).await.unwrap();
+    store.mark_slots(&[mark(1, 'b')], &limits, HaltPolicy::Refused).await.unwrap();
     let after = slot(&store, 1).await;
     assert_eq!(
         (after.state, after.pending.review.map(|event| event.last)),
@@ -108,22 +108,22 @@ async fn a_leased_slot_keeps_its_lease_and_remembers_the_event() {
 async fn while_the_kill_switch_is_on_only_what_must_be_marked_is_and_no_lease_is_granted() {
     let (_home, store) = new_store().await;
     let limits = SlotLimits::default();
-    store.turn(&SwitchRequest::On { reason: None, mode: None }, "ada").await.unwrap();
+    store.turn_switch(&SwitchRequest::On { reason: None, mode: None }, "ada").await.unwrap();
     assert_eq!(
-        store.mark(&[mark(1, 'a')], &limits, HaltPolicy::Refused).await,
+        store.mark_slots(&[mark(1, 'a')], &limits, HaltPolicy::Refused).await,
         Ok(MarkOutcome::SwitchedOff([key(1)].into()))
     );
     assert_eq!(slot(&store, 1).await, Slot::new(key(1)));
     // A forge that would disable the hook gets its mark, and the slot waits for the switch.
-    assert_eq!(store.mark(&[mark(2, 'a')], &limits, HaltPolicy::Marked).await, Ok(MarkOutcome::All));
+    assert_eq!(store.mark_slots(&[mark(2, 'a')], &limits, HaltPolicy::Marked).await, Ok(MarkOutcome::All));
     let marked = slot(&store, 2).await;
     assert!(marked.pending.review.is_some());
     let due = marked.wakes_at().unwrap();
     let leased = marked.step(SlotCommand::Lease, &limits, due).unwrap().slot;
-    let granted = store.grant(&[(marked.version, leased)]).await.unwrap();
+    let granted = store.grant_leases(&[(marked.version, leased)]).await.unwrap();
     assert_eq!(granted, [Err(LeaseRefusal::SwitchedOff)]);
-    store.turn(&SwitchRequest::Off, "ada").await.unwrap();
-    assert_eq!(store.mark(&[mark(1, 'a')], &limits, HaltPolicy::Refused).await, Ok(MarkOutcome::All));
+    store.turn_switch(&SwitchRequest::Off, "ada").await.unwrap();
+    assert_eq!(store.mark_slots(&[mark(1, 'a')], &limits, HaltPolicy::Refused).await, Ok(MarkOutcome::All));
     assert!(slot(&store, 1).await.pending.review.is_some());
 }
 
@@ -141,13 +141,13 @@ async fn the_switch_of_a_repository_keeps_its_slots_alone_from_being_marked_and_
     // The switch is turned on before the repository is known: its name decides.
     store.turn_at("Acme/Shop", &SwitchRequest::On { reason: None, mode: None }, "ada").await.unwrap();
     let marks = [mark(1, 'a'), other(1)];
-    let refused = store.mark(&marks, &limits, HaltPolicy::Refused).await;
+    let refused = store.mark_slots(&marks, &limits, HaltPolicy::Refused).await;
     assert_eq!(refused, Ok(MarkOutcome::SwitchedOff([key(1)].into())));
     assert_eq!(slot(&store, 1).await, Slot::new(key(1)));
-    assert_eq!(store.described(&[key(1)]).await.unwrap(), [None], "it is not remembered at all");
+    assert_eq!(store.descriptions(&[key(1)]).await.unwrap(), [None], "it is not remembered at all");
     // Both are marked and due, and one is leased.
-    assert_eq!(store.mark(&marks, &limits, HaltPolicy::Marked).await, Ok(MarkOutcome::All));
-    let due: Vec<Slot> = store.load(&[key(1), other(1).key]).await.unwrap();
+    assert_eq!(store.mark_slots(&marks, &limits, HaltPolicy::Marked).await, Ok(MarkOutcome::All));
+    let due: Vec<Slot> = store.load_slots(&[key(1), other(1).key]).await.unwrap();
     let leases: Vec<_> = due
         .iter()
         .map(|slot| {
@@ -155,28 +155,28 @@ async fn the_switch_of_a_repository_keeps_its_slots_alone_from_being_marked_and_
             (slot.version, slot.clone().step(SlotCommand::Lease, &limits, at).unwrap().slot)
         })
         .collect();
-    let granted = store.grant(&leases).await.unwrap();
+    let granted = store.grant_leases(&leases).await.unwrap();
     assert_eq!(granted[0], Err(LeaseRefusal::SwitchedOff));
     assert!(granted[1].is_ok(), "{granted:?}");
-    assert_eq!(store.grant(&leases[..1]).await.unwrap(), [Err(LeaseRefusal::SwitchedOff)]);
+    assert_eq!(store.grant_leases(&leases[..1]).await.unwrap(), [Err(LeaseRefusal::SwitchedOff)]);
     store.turn_at("acme/shop", &SwitchRequest::Off, "ada").await.unwrap();
-    assert!(store.grant(&leases[..1]).await.unwrap()[0].is_ok());
-    assert_eq!(store.mark(&[mark(2, 'a')], &limits, HaltPolicy::Refused).await, Ok(MarkOutcome::All));
+    assert!(store.grant_leases(&leases[..1]).await.unwrap()[0].is_ok());
+    assert_eq!(store.mark_slots(&[mark(2, 'a')], &limits, HaltPolicy::Refused).await, Ok(MarkOutcome::All));
 }
 
 #[tokio::test]
 async fn the_switch_of_a_repository_that_was_heard_of_stays_on_when_it_is_renamed() {
     let (_home, store) = new_store().await;
     let limits = SlotLimits::default();
-    assert_eq!(store.mark(&[mark(1, 'a')], &limits, HaltPolicy::Refused).await, Ok(MarkOutcome::All));
+    assert_eq!(store.mark_slots(&[mark(1, 'a')], &limits, HaltPolicy::Refused).await, Ok(MarkOutcome::All));
     store.turn_at("acme/shop", &SwitchRequest::On { reason: None, mode: None }, "ada").await.unwrap();
     let renamed = SlotDescription { name: "acme/store#1".into(), ..mark(1, 'b').described };
     let renamed = SlotMark { described: renamed, ..mark(1, 'b') };
-    let marked = store.mark(std::slice::from_ref(&renamed), &limits, HaltPolicy::Refused).await;
+    let marked = store.mark_slots(std::slice::from_ref(&renamed), &limits, HaltPolicy::Refused).await;
     assert_eq!(marked, Ok(MarkOutcome::SwitchedOff([key(1)].into())));
     // The new name works as well, once it is known.
-    store.describe(&[(key(1), renamed.described.clone())]).await.unwrap();
+    store.store_descriptions(&[(key(1), renamed.described.clone())]).await.unwrap();
     let (before, after) = store.turn_at("acme/store", &SwitchRequest::Off, "ada").await.unwrap();
     assert_eq!((before.repositories.len(), after.repositories.len()), (1, 0));
-    assert_eq!(store.mark(&[renamed], &limits, HaltPolicy::Refused).await, Ok(MarkOutcome::All));
+    assert_eq!(store.mark_slots(&[renamed], &limits, HaltPolicy::Refused).await, Ok(MarkOutcome::All));
 }

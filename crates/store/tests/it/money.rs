@@ -133,7 +133,7 @@ async fn no_level_is_ever_exceeded_and_sums_are_what_the_provider_counted() {
     }
     world.hand.0.fetch_add(2 * EXPIRES + 10 * MINUTE, Ordering::Relaxed);
     // The next request settles the calls of dead owners.
-    world.stores[0].drawn().await.unwrap();
+    world.stores[0].current_usage().await.unwrap();
     let tally = world.tally.lock().unwrap();
     let mut seen = 0;
     for row in home.rows("SELECT kind, key, period, cast(spent AS TEXT), cast(reserved AS TEXT) FROM level") {
@@ -229,11 +229,11 @@ fn purse(random: &mut Random, number: u64, now: UnixMillis) -> RunBudget {
 }
 
 async fn call(world: &World, purse: &RunBudget, mut random: Random) {
-    let price = world.prices.of(MODELS[random.below(3) as usize]).unwrap();
+    let price = world.prices.find_price(MODELS[random.below(3) as usize]).unwrap();
     // A token has at least one byte.
     let bytes = 1 + random.below(120_000);
     let wanted = FLOOR + random.below(8_000);
-    let (least, most) = (price.most(bytes, FLOOR), price.most(bytes, wanted));
+    let (least, most) = (price.max_cost(bytes, FLOOR), price.max_cost(bytes, wanted));
     let store = &world.stores[random.below(PROCESSES as u64) as usize];
     let expires = UnixMillis(world.hand.now().0 + EXPIRES);
     {
@@ -253,7 +253,7 @@ async fn call(world: &World, purse: &RunBudget, mut random: Random) {
         ReservationOutcome::Granted { id, amount } => (id, amount),
     };
     assert!(least <= amount && amount <= most);
-    for drawn in again(|| store.look(&purse.levels)).await {
+    for drawn in again(|| store.budget_usage(&purse.levels)).await {
         let greatest = world.tally.lock().unwrap().levels[&name(&drawn.level)].greatest;
         assert!(drawn.spent.0 + drawn.reserved.0 <= greatest, "{drawn:?} is beyond {greatest}");
     }
@@ -269,16 +269,16 @@ async fn call(world: &World, purse: &RunBudget, mut random: Random) {
     match fate {
         Fate::Died => return,
         Fate::Lost => {
-            again(|| store.settle(id, amount, CostBasis::Estimated)).await;
+            again(|| store.settle_reservation(id, amount, CostBasis::Estimated)).await;
         }
         Fate::Late => {
             // Another process counts the owner as dead: the clock advances, so calls of others expire as
             // well.
-            again(|| store.settle(id, amount, CostBasis::Estimated)).await;
-            again(|| store.settle(id, billed, CostBasis::Metered)).await;
+            again(|| store.settle_reservation(id, amount, CostBasis::Estimated)).await;
+            again(|| store.settle_reservation(id, billed, CostBasis::Metered)).await;
         }
         Fate::Answered => {
-            again(|| store.settle(id, billed, CostBasis::Metered)).await;
+            again(|| store.settle_reservation(id, billed, CostBasis::Metered)).await;
         }
     }
     if random.below(8) == 0 {
@@ -288,8 +288,8 @@ async fn call(world: &World, purse: &RunBudget, mut random: Random) {
             Fate::Lost | Fate::Died => (amount, CostBasis::Estimated),
             Fate::Late | Fate::Answered => (billed, CostBasis::Metered),
         };
-        again(|| other.settle(id, cost, known)).await;
-        again(|| other.settle(id, amount, CostBasis::Estimated)).await;
+        again(|| other.settle_reservation(id, cost, known)).await;
+        again(|| other.settle_reservation(id, amount, CostBasis::Estimated)).await;
     }
 }
 

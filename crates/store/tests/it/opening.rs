@@ -27,7 +27,7 @@ async fn a_missing_folder_and_file_are_made_for_their_owner_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state/deep/truing.db");
     let store = open(&path);
-    store.raise(SlotVersion(1)).await.unwrap();
+    store.raise_version(SlotVersion(1)).await.unwrap();
     assert_eq!(mode(&folder.path().join("state")), 0o700);
     assert_eq!(mode(&folder.path().join("state/deep")), 0o700);
     for file in ["truing.db", "truing.db-wal", "truing.db-shm"] {
@@ -40,22 +40,22 @@ async fn what_is_deleted_or_replaced_is_written_and_opened_no_more() {
     let folder = tempfile::tempdir().unwrap();
     let (path, aside) = (folder.path().join("truing.db"), folder.path().join("aside.db"));
     let store = open(&path);
-    store.raise(SlotVersion(1)).await.unwrap();
+    store.raise_version(SlotVersion(1)).await.unwrap();
     fs::rename(&path, &aside).unwrap();
     store.is_in_place().unwrap_err();
-    let error = store.raise(SlotVersion(2)).await.unwrap_err().to_string();
+    let error = store.raise_version(SlotVersion(2)).await.unwrap_err().to_string();
     assert!(error.contains("truing.db was deleted or replaced"), "{error}");
     fs::write(&path, "").unwrap();
-    store.raise(SlotVersion(2)).await.unwrap_err();
+    store.raise_version(SlotVersion(2)).await.unwrap_err();
     // No connection reads yet. Opening one to the empty file would delete the log, which the other file
     // needs.
-    let error = store.switch().await.unwrap_err().to_string();
+    let error = store.kill_switches().await.unwrap_err().to_string();
     assert!(error.contains("truing.db was deleted or replaced"), "{error}");
     fs::rename(&aside, &path).unwrap();
     store.is_in_place().unwrap();
-    store.raise(SlotVersion(2)).await.unwrap();
-    open(&path).raise(SlotVersion(3)).await.unwrap();
-    store.switch().await.unwrap();
+    store.raise_version(SlotVersion(2)).await.unwrap();
+    open(&path).raise_version(SlotVersion(3)).await.unwrap();
+    store.kill_switches().await.unwrap();
 }
 
 #[test]
@@ -135,14 +135,14 @@ async fn a_served_file_is_not_opened_by_the_name_of_a_mount_of_it() {
     assert!(!folder.path().join("other.db-wal").exists(), "it was not opened");
     assert!(matches!(ServeLock::take(&other, "x", UnixMillis(NOW)), Err(ServeLockError::Linked { .. })));
     // By its own name the file is open to all, the server and commands.
-    open(&path).raise(SlotVersion(1)).await.unwrap();
+    open(&path).raise_version(SlotVersion(1)).await.unwrap();
     // In a mounted folder, logs and locks are mounted as well.
     let (data, same) = (folder.path().join("data"), folder.path().join("same"));
     drop(open(&data.join("truing.db")));
     fs::create_dir(&same).unwrap();
     let _folder = Mount::of(&data, &same).unwrap();
     let _served = ServeLock::take(&data.join("truing.db"), "127.0.0.1:2", UnixMillis(NOW)).unwrap();
-    open(&same.join("truing.db")).raise(SlotVersion(1)).await.unwrap();
+    open(&same.join("truing.db")).raise_version(SlotVersion(1)).await.unwrap();
     // No process serves it any more.
     drop(lock);
     open(&other);
@@ -190,7 +190,7 @@ async fn an_empty_file_becomes_a_store() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("truing.db");
     fs::write(&path, "").unwrap();
-    open(&path).raise(SlotVersion(1)).await.unwrap();
+    open(&path).raise_version(SlotVersion(1)).await.unwrap();
 }
 
 #[test]

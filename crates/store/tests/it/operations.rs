@@ -18,25 +18,25 @@ fn notice(key: &str, period: &str) -> NewNotice {
 }
 
 async fn actions(store: &Store) -> Vec<String> {
-    store.audited(10).await.unwrap().into_iter().map(|audited| audited.act.action).collect()
+    store.audit_entries(10).await.unwrap().into_iter().map(|audited| audited.act.action).collect()
 }
 
 #[tokio::test]
 async fn every_change_of_the_switch_is_in_the_audit_log_and_told() {
     let (_home, store) = new_store().await;
-    assert_eq!(store.switch().await.unwrap().all, KillSwitch::Off);
-    let (before, after) = store.turn(&on("storm", HaltMode::Stop), "ada").await.unwrap();
+    assert_eq!(store.kill_switches().await.unwrap().all, KillSwitch::Off);
+    let (before, after) = store.turn_switch(&on("storm", HaltMode::Stop), "ada").await.unwrap();
     assert_eq!(before, KillSwitch::Off);
-    assert_eq!(store.switch().await.unwrap().all, after);
-    assert_eq!(after.engaged().unwrap().since, UnixMillis(NOW));
+    assert_eq!(store.kill_switches().await.unwrap().all, after);
+    assert_eq!(after.engagement().unwrap().since, UnixMillis(NOW));
     // A turn without a change is not recorded.
     assert_eq!(
-        store.turn(&on("storm", HaltMode::Stop), "bob").await.unwrap(),
+        store.turn_switch(&on("storm", HaltMode::Stop), "bob").await.unwrap(),
         (after.clone(), after.clone())
     );
-    assert_eq!(store.turn(&SwitchRequest::Off, "bob").await.unwrap(), (after, KillSwitch::Off));
-    store.turn(&SwitchRequest::Off, "bob").await.unwrap();
-    let log = store.audited(10).await.unwrap();
+    assert_eq!(store.turn_switch(&SwitchRequest::Off, "bob").await.unwrap(), (after, KillSwitch::Off));
+    store.turn_switch(&SwitchRequest::Off, "bob").await.unwrap();
+    let log = store.audit_entries(10).await.unwrap();
     let acts: Vec<OperatorAction> = log.iter().map(|audited| audited.act.clone()).collect();
     assert_eq!(
         acts,
@@ -46,17 +46,17 @@ async fn every_change_of_the_switch_is_in_the_audit_log_and_told() {
         ]
     );
     assert!(log.iter().all(|audited| audited.at == UnixMillis(NOW)));
-    assert_eq!(store.untold(10).await.unwrap().len(), 2, "on and off");
+    assert_eq!(store.pending_notices(10).await.unwrap().len(), 2, "on and off");
 }
 
 #[tokio::test]
 async fn another_process_sees_the_switch_at_once_and_it_outlives_both() {
     let home = new_home();
     let (server, command) = (home.open().await, home.open().await);
-    command.turn(&on("storm", HaltMode::Finish), "ada").await.unwrap();
-    assert!(server.switch().await.unwrap().all.engaged().is_some());
+    command.turn_switch(&on("storm", HaltMode::Finish), "ada").await.unwrap();
+    assert!(server.kill_switches().await.unwrap().all.engagement().is_some());
     drop((server, command));
-    assert!(home.open().await.switch().await.unwrap().all.engaged().is_some());
+    assert!(home.open().await.kill_switches().await.unwrap().all.engagement().is_some());
 }
 
 #[tokio::test]
@@ -64,16 +64,16 @@ async fn a_sweep_is_wanted_from_off_until_one_is_done_that_began_later() {
     let (home, hand) = (new_home(), Hand::at(NOW));
     let store = home.open_at(hand.clone()).await;
     assert_eq!(store.sweep_wanted().await.unwrap(), None);
-    store.turn(&on("x", HaltMode::Finish), "ada").await.unwrap();
+    store.turn_switch(&on("x", HaltMode::Finish), "ada").await.unwrap();
     assert_eq!(store.sweep_wanted().await.unwrap(), None);
-    store.turn(&SwitchRequest::Off, "ada").await.unwrap();
+    store.turn_switch(&SwitchRequest::Off, "ada").await.unwrap();
     assert_eq!(store.sweep_wanted().await.unwrap(), Some(UnixMillis(NOW)));
     hand.set(NOW + 5);
-    store.turn(&on("x", HaltMode::Finish), "ada").await.unwrap();
-    store.turn(&SwitchRequest::Off, "ada").await.unwrap();
-    store.swept(UnixMillis(NOW)).await.unwrap();
+    store.turn_switch(&on("x", HaltMode::Finish), "ada").await.unwrap();
+    store.turn_switch(&SwitchRequest::Off, "ada").await.unwrap();
+    store.clear_sweep_request(UnixMillis(NOW)).await.unwrap();
     assert_eq!(store.sweep_wanted().await.unwrap(), Some(UnixMillis(NOW + 5)), "it was asked for again");
-    store.swept(UnixMillis(NOW + 5)).await.unwrap();
+    store.clear_sweep_request(UnixMillis(NOW + 5)).await.unwrap();
     assert_eq!(store.sweep_wanted().await.unwrap(), None);
 }
 
@@ -81,8 +81,8 @@ async fn a_sweep_is_wanted_from_off_until_one_is_done_that_began_later() {
 async fn switches_of_repositories_are_apart_from_that_of_everything() {
     let (_home, store) = new_store().await;
     store.turn_at("acme/shop", &on("storm", HaltMode::Stop), "ada").await.unwrap();
-    store.turn(&on("all", HaltMode::Finish), "ada").await.unwrap();
-    let switches = store.switch().await.unwrap();
+    store.turn_switch(&on("all", HaltMode::Finish), "ada").await.unwrap();
+    let switches = store.kill_switches().await.unwrap();
     let [of_shop] = switches.repositories.as_slice() else { panic!("{switches:?}") };
     let engaged = &of_shop.engaged;
     assert_eq!(
@@ -90,16 +90,16 @@ async fn switches_of_repositories_are_apart_from_that_of_everything() {
         ("acme/shop", UnixMillis(NOW), HaltMode::Stop)
     );
     assert_eq!(store.sweep_wanted().await.unwrap(), None);
-    store.turn(&SwitchRequest::Off, "ada").await.unwrap();
-    let left = store.switch().await.unwrap();
+    store.turn_switch(&SwitchRequest::Off, "ada").await.unwrap();
+    let left = store.kill_switches().await.unwrap();
     assert_eq!((left.all, left.repositories), (KillSwitch::Off, switches.repositories));
-    store.swept(UnixMillis(NOW)).await.unwrap();
+    store.clear_sweep_request(UnixMillis(NOW)).await.unwrap();
     // Its end also requests a sweep; a switch that is off already gives no audit entry.
     store.turn_at("ACME/shop", &SwitchRequest::Off, "bob").await.unwrap();
     assert_eq!(store.sweep_wanted().await.unwrap(), Some(UnixMillis(NOW)));
     let (before, after) = store.turn_at("acme/shop", &SwitchRequest::Off, "bob").await.unwrap();
     assert_eq!(before, after);
-    let log = store.audited(10).await.unwrap();
+    let log = store.audit_entries(10).await.unwrap();
     let acts: Vec<OperatorAction> = log.iter().map(|audited| audited.act.clone()).collect();
     let of_all = [
         OperatorAction::new("ada", "kill off", "", ""),
@@ -108,17 +108,17 @@ async fn switches_of_repositories_are_apart_from_that_of_everything() {
     assert_eq!(acts[0], OperatorAction::new("bob", "kill off", "acme/shop", ""));
     assert_eq!(acts[1..3], of_all);
     assert_eq!(acts[3], OperatorAction::new("ada", "kill on", "acme/shop", "mode stop: storm"));
-    assert_eq!(store.untold(10).await.unwrap().len(), 4);
+    assert_eq!(store.pending_notices(10).await.unwrap().len(), 4);
 }
 
 #[tokio::test]
 async fn a_switch_that_is_damaged_is_told_and_never_off() {
     let (home, store) = new_store().await;
     home.change("UPDATE switch SET body = '{\"on\":{}}'");
-    let error = store.switch().await.unwrap_err();
+    let error = store.kill_switches().await.unwrap_err();
     assert!(matches!(&error, StoreError::Corrupt(told) if told.contains("kill switch")), "{error:?}");
     home.change("UPDATE switch SET body = '\"off\"', repositories = '[1]'");
-    let error = store.switch().await.unwrap_err();
+    let error = store.kill_switches().await.unwrap_err();
     assert!(matches!(&error, StoreError::Corrupt(told) if told.contains("kill switch")), "{error:?}");
 }
 
@@ -127,7 +127,7 @@ async fn the_audit_log_is_never_edited_and_old_lines_are_forgotten() {
     let (home, hand) = (new_home(), Hand::at(NOW));
     let store = home.open_at(hand.clone()).await;
     store
-        .audit(&[
+        .append_audit_log(&[
             OperatorAction::new("ada", "slots retry", "a", ""),
             OperatorAction::new("bob", "slots drop", "b", ""),
         ])
@@ -136,15 +136,15 @@ async fn the_audit_log_is_never_edited_and_old_lines_are_forgotten() {
     let refused = home.refused("UPDATE audit SET actor = 'eve'");
     assert!(refused.contains("never edited"), "{refused}");
     hand.set(NOW + 10);
-    store.audit(&[OperatorAction::new("ada", "slots retry", "c", "")]).await.unwrap();
-    assert_eq!(store.forget(UnixMillis(NOW)).await.unwrap(), 0);
-    assert_eq!(store.forget(UnixMillis(NOW + 10)).await.unwrap(), 2);
+    store.append_audit_log(&[OperatorAction::new("ada", "slots retry", "c", "")]).await.unwrap();
+    assert_eq!(store.delete_old_entries(UnixMillis(NOW)).await.unwrap(), 0);
+    assert_eq!(store.delete_old_entries(UnixMillis(NOW + 10)).await.unwrap(), 2);
     assert_eq!(actions(&store).await, ["slots retry"]);
     // Deletion works in batches, because other writers need their turn.
-    store.audit(&vec![OperatorAction::new("ada", "slots retry", "d", ""); 300]).await.unwrap();
+    store.append_audit_log(&vec![OperatorAction::new("ada", "slots retry", "d", ""); 300]).await.unwrap();
     let mut batches = Vec::new();
     while batches.last() != Some(&0) {
-        batches.push(store.forget(UnixMillis(NOW + 20)).await.unwrap());
+        batches.push(store.delete_old_entries(UnixMillis(NOW + 20)).await.unwrap());
     }
     assert_eq!(batches, [256, 45, 0]);
 }
@@ -152,31 +152,34 @@ async fn the_audit_log_is_never_edited_and_old_lines_are_forgotten() {
 #[tokio::test]
 async fn a_notice_is_told_once_for_its_kind_key_and_period_in_order() {
     let (_home, store) = new_store().await;
-    store.notify(&[notice("a", "1"), notice("b", "1"), notice("a", "1"), notice("a", "2")]).await.unwrap();
-    let untold = store.untold(10).await.unwrap();
+    store
+        .queue_notices(&[notice("a", "1"), notice("b", "1"), notice("a", "1"), notice("a", "2")])
+        .await
+        .unwrap();
+    let untold = store.pending_notices(10).await.unwrap();
     let texts: Vec<&str> = untold.iter().map(|notice| notice.text.as_str()).collect();
     assert_eq!(texts, ["a in 1", "b in 1", "a in 2"]);
     assert_eq!((untold[0].kind.as_str(), untold[0].created), ("budget", UnixMillis(NOW)));
-    store.told(untold[0].id).await.unwrap();
-    store.notify(&[notice("a", "1")]).await.unwrap();
-    assert_eq!(store.untold(10).await.unwrap(), untold[1..], "what was told is not wanted again");
+    store.finish_notice(untold[0].id).await.unwrap();
+    store.queue_notices(&[notice("a", "1")]).await.unwrap();
+    assert_eq!(store.pending_notices(10).await.unwrap(), untold[1..], "what was told is not wanted again");
     // Only notices that were sent can be deleted.
-    assert_eq!(store.forget(UnixMillis(NOW + 1)).await.unwrap(), 1);
-    assert_eq!(store.untold(1).await.unwrap(), untold[1..2]);
+    assert_eq!(store.delete_old_entries(UnixMillis(NOW + 1)).await.unwrap(), 1);
+    assert_eq!(store.pending_notices(1).await.unwrap(), untold[1..2]);
 }
 
 #[tokio::test]
 async fn a_run_that_ended_says_when() {
     let (home, store) = new_store().await;
-    store.begin(&run(1), &revision('a'), UnixMillis(NOW)).await.unwrap();
+    store.begin_run(&run(1), &revision('a'), UnixMillis(NOW)).await.unwrap();
     let ended = || home.rows("SELECT coalesce(ended, 0) + 0 FROM run ORDER BY token DESC LIMIT 1").remove(0);
     assert_eq!(ended(), "0");
-    store.computed(&run(1), &computed(&run(1), 'a', vec![])).await.unwrap();
-    store.published(&run(1), &record(&run(1), 'a')).await.unwrap();
+    store.store_computed_review(&run(1), &computed(&run(1), 'a', vec![])).await.unwrap();
+    store.mark_published(&run(1), &record(&run(1), 'a')).await.unwrap();
     assert_eq!(ended(), record(&run(1), 'a').ended.0.to_string());
-    store.begin(&run(2), &revision('c'), UnixMillis(NOW)).await.unwrap();
+    store.begin_run(&run(2), &revision('c'), UnixMillis(NOW)).await.unwrap();
     store
-        .ended(&run(2), &outcome(truing_core::outcome::OutcomeKind::Failed), UnixMillis(NOW + 60))
+        .end_run(&run(2), &outcome(truing_core::outcome::OutcomeKind::Failed), UnixMillis(NOW + 60))
         .await
         .unwrap();
     assert_eq!(ended(), (NOW + 60).to_string());

@@ -44,17 +44,17 @@ impl Write {
     async fn by(self, run: &RunRef, store: &Store) -> Result<(), StoreError> {
         let producer = Producer::Review;
         match self {
-            Self::Begin => store.begin(run, &revision('a'), UnixMillis(NOW)).await.map(drop),
+            Self::Begin => store.begin_run(run, &revision('a'), UnixMillis(NOW)).await.map(drop),
             Self::Computed => {
                 let rows = vec![summary("sum"), row("f1", 1), row("f2", 2)];
-                store.computed(run, &computed(run, 'a', rows)).await
+                store.store_computed_review(run, &computed(run, 'a', rows)).await
             }
             Self::Announce => store.announce(run, producer, "sum", &status('a')).await,
-            Self::Shown => store.shown(run, producer, &[(item("f1"), CommentId::new("c1"))]).await,
-            Self::Lower => store.lower(run, producer, &[(item("f2"), AnchorKind::File)]).await,
+            Self::Shown => store.store_comments(run, producer, &[(item("f1"), CommentId::new("c1"))]).await,
+            Self::Lower => store.lower_anchors(run, producer, &[(item("f2"), AnchorKind::File)]).await,
             Self::StatusSet => store.status_set(run, &status('a')).await,
-            Self::Ended => store.ended(run, &outcome(OutcomeKind::Deferred), UnixMillis(NOW + 9)).await,
-            Self::Published => store.published(run, &record(run, 'a')).await,
+            Self::Ended => store.end_run(run, &outcome(OutcomeKind::Deferred), UnixMillis(NOW + 9)).await,
+            Self::Published => store.mark_published(run, &record(run, 'a')).await,
         }
     }
 }
@@ -64,7 +64,7 @@ async fn every_write_of_a_run_that_is_not_the_newest_is_refused_and_changes_noth
     for done in 0..=Write::ALL.len() {
         let (home, store) = new_store().await;
         Write::Begin.by(&run(3), &store).await.unwrap();
-        store.begin(&run(5), &revision('a'), UnixMillis(NOW)).await.unwrap();
+        store.begin_run(&run(5), &revision('a'), UnixMillis(NOW)).await.unwrap();
         for write in &Write::ALL[..done] {
             write.by(&run(5), &store).await.unwrap();
         }
@@ -96,7 +96,7 @@ async fn the_fence_is_each_keys_own_and_what_it_tells_leads_to_a_token_that_pass
     // A store that lost its tokens recovers: it is raised to the reported token, and the slot is leased
     // again.
     let Err(StoreError::Fenced { last, .. }) = Write::Begin.by(&run(3), &store).await else { panic!() };
-    store.raise(SlotVersion(last.0)).await.unwrap();
+    store.raise_version(SlotVersion(last.0)).await.unwrap();
     let token = store.fresh_token().await.unwrap();
     assert!(token > last);
     Write::Begin.by(&RunRef { token, ..run(3) }, &store).await.unwrap();
@@ -140,13 +140,13 @@ async fn what_was_computed_is_read_back_whole() {
     Write::Begin.by(&run(1), &store).await.unwrap();
     assert_eq!(store.findings(&key()).await.unwrap(), []);
     let rows = vec![summary("sum"), row("f2", 2), row("f1", 1)];
-    store.computed(&run(1), &computed(&run(1), 'a', rows.clone())).await.unwrap();
+    store.store_computed_review(&run(1), &computed(&run(1), 'a', rows.clone())).await.unwrap();
     assert_eq!(store.findings(&key()).await.unwrap(), [finding("f2"), finding("f1")]);
-    assert_eq!(store.desired(&key(), Producer::Review).await.unwrap(), (rows, Some(status('a'))));
+    assert_eq!(store.desired_state(&key(), Producer::Review).await.unwrap(), (rows, Some(status('a'))));
     assert_eq!(store.runs(&key(), 1).await.unwrap()[0].stage, RunStage::Computed);
     Write::StatusSet.by(&run(1), &store).await.unwrap();
-    assert_eq!(store.desired(&key(), Producer::Review).await.unwrap().1, None);
-    assert_eq!(store.desired(&key(), Producer::Mcp).await.unwrap().0, []);
+    assert_eq!(store.desired_state(&key(), Producer::Review).await.unwrap().1, None);
+    assert_eq!(store.desired_state(&key(), Producer::Mcp).await.unwrap().0, []);
     assert_eq!(store.findings(&SlotKey::new("pr/github/1/8")).await.unwrap(), []);
 }
 
@@ -159,7 +159,7 @@ async fn paths_that_are_not_unicode_survive() {
     odd.raw.snippet = "nul \0, quote \", \u{1F600}".into();
     let mut all = computed(&run(1), 'a', vec![]);
     all.findings = vec![odd.clone()];
-    store.computed(&run(1), &all).await.unwrap();
+    store.store_computed_review(&run(1), &all).await.unwrap();
     assert_eq!(store.findings(&key()).await.unwrap(), [odd]);
 }
 
@@ -178,33 +178,33 @@ async fn a_new_run_on_the_same_revision_only_has_to_publish() {
     computed.detail.stage = RunStage::Computed;
     let taken_over = RunStart { computed: Some(computed), known: known.clone(), ..RunStart::default() };
     for token in [2, 2, 3] {
-        let begun = store.begin(&run(token), &revision('a'), UnixMillis(NOW)).await.unwrap();
+        let begun = store.begin_run(&run(token), &revision('a'), UnixMillis(NOW)).await.unwrap();
         assert_eq!(begun, taken_over, "token {token}");
         assert_eq!(store.runs(&key(), 1).await.unwrap()[0].stage, RunStage::Computed);
     }
     assert_eq!(store.findings(&key()).await.unwrap().len(), 2);
-    assert_eq!(store.desired(&key(), Producer::Review).await.unwrap().0.len(), 3);
+    assert_eq!(store.desired_state(&key(), Producer::Review).await.unwrap().0.len(), 3);
 
     Write::Published.by(&run(3), &store).await.unwrap();
-    let begun = store.begin(&run(4), &revision('a'), UnixMillis(NOW)).await.unwrap();
+    let begun = store.begin_run(&run(4), &revision('a'), UnixMillis(NOW)).await.unwrap();
     let last = Some(published(&run(3), 'a'));
     let of_a = RunStart { reviewed: known.clone(), known, last, ..RunStart::default() };
     assert_eq!(begun, of_a);
-    let begun = store.begin(&run(5), &revision('b'), UnixMillis(NOW)).await.unwrap();
+    let begun = store.begin_run(&run(5), &revision('b'), UnixMillis(NOW)).await.unwrap();
     assert_eq!(begun, of_a);
     // The revision is the reviewed one again, even if runs on it are cut off.
     for token in [6, 7] {
-        let begun = store.begin(&run(token), &revision('a'), UnixMillis(NOW)).await.unwrap();
+        let begun = store.begin_run(&run(token), &revision('a'), UnixMillis(NOW)).await.unwrap();
         assert_eq!(begun, RunStart { is_back: true, ..of_a.clone() });
     }
     Write::Published.by(&run(7), &store).await.unwrap();
-    let begun = store.begin(&run(8), &revision('a'), UnixMillis(NOW)).await.unwrap();
+    let begun = store.begin_run(&run(8), &revision('a'), UnixMillis(NOW)).await.unwrap();
     let of_a = RunStart { last: Some(published(&run(7), 'a')), ..of_a };
     assert_eq!(begun, of_a);
-    store.begin(&run(9), &revision('b'), UnixMillis(NOW)).await.unwrap();
+    store.begin_run(&run(9), &revision('b'), UnixMillis(NOW)).await.unwrap();
     // A computed review that is not shown is known, but was not read by people.
     Write::Computed.by(&run(9), &store).await.unwrap();
-    let begun = store.begin(&run(10), &revision('c'), UnixMillis(NOW)).await.unwrap();
+    let begun = store.begin_run(&run(10), &revision('c'), UnixMillis(NOW)).await.unwrap();
     assert_eq!(begun, RunStart { known: Some(revision('b')), ..of_a });
 }
 
@@ -216,12 +216,12 @@ async fn what_was_computed_for_another_revision_is_not_taken_over() {
         let (_home, store) = new_store().await;
         Write::Begin.by(&run(1), &store).await.unwrap();
         Write::Computed.by(&run(1), &store).await.unwrap();
-        let begun = store.begin(&run(2), &other, UnixMillis(NOW)).await.unwrap();
+        let begun = store.begin_run(&run(2), &other, UnixMillis(NOW)).await.unwrap();
         let known = || RunStart { known: Some(revision('a')), ..RunStart::default() };
         assert_eq!(begun, known(), "{other:?}");
         // The revision is the first one again: the rows may have changed since, so the newest run alone
         // counts.
-        let begun = store.begin(&run(3), &revision('a'), UnixMillis(NOW)).await.unwrap();
+        let begun = store.begin_run(&run(3), &revision('a'), UnixMillis(NOW)).await.unwrap();
         assert_eq!(begun, known());
     }
 }
@@ -232,8 +232,8 @@ async fn the_outcome_of_a_published_run_is_final() {
     Write::Begin.by(&run(1), &store).await.unwrap();
     Write::Published.by(&run(1), &store).await.unwrap();
     let mut other = record(&run(1), 'a');
-    other.took(ReviewStep::Agent, &StepCost { turns: 1, ..StepCost::<()>::default() });
-    store.published(&run(1), &other).await.unwrap();
+    other.add_step_cost(ReviewStep::Agent, &StepCost { turns: 1, ..StepCost::<()>::default() });
+    store.mark_published(&run(1), &other).await.unwrap();
     Write::Ended.by(&run(1), &store).await.unwrap();
     assert_eq!(store.last_outcome(&key()).await.unwrap(), Some(published(&run(1), 'a')));
 }
@@ -243,7 +243,7 @@ async fn a_run_that_begins_again_elsewhere_starts_over() {
     let (_home, store) = new_store().await;
     Write::Begin.by(&run(1), &store).await.unwrap();
     Write::Computed.by(&run(1), &store).await.unwrap();
-    let begun = store.begin(&run(1), &revision('c'), UnixMillis(NOW)).await.unwrap();
+    let begun = store.begin_run(&run(1), &revision('c'), UnixMillis(NOW)).await.unwrap();
     assert_eq!(begun, RunStart { known: Some(revision('a')), ..RunStart::default() });
     let runs = store.runs(&key(), 9).await.unwrap();
     assert_eq!((runs.len(), runs[0].stage, &runs[0].revision), (1, RunStage::Prepared, &revision('c')));
@@ -253,12 +253,12 @@ async fn a_run_that_begins_again_elsewhere_starts_over() {
 async fn the_revision_reviewed_is_the_last_that_was_published() {
     let (_home, store) = new_store().await;
     for (token, head) in [(1, 'a'), (2, 'c')] {
-        store.begin(&run(token), &revision(head), UnixMillis(NOW)).await.unwrap();
-        store.published(&run(token), &record(&run(token), head)).await.unwrap();
+        store.begin_run(&run(token), &revision(head), UnixMillis(NOW)).await.unwrap();
+        store.mark_published(&run(token), &record(&run(token), head)).await.unwrap();
     }
-    store.begin(&run(3), &revision('d'), UnixMillis(NOW)).await.unwrap();
-    store.ended(&run(3), &outcome(OutcomeKind::Failed), UnixMillis(NOW)).await.unwrap();
-    let begun = store.begin(&run(4), &revision('e'), UnixMillis(NOW)).await.unwrap();
+    store.begin_run(&run(3), &revision('d'), UnixMillis(NOW)).await.unwrap();
+    store.end_run(&run(3), &outcome(OutcomeKind::Failed), UnixMillis(NOW)).await.unwrap();
+    let begun = store.begin_run(&run(4), &revision('e'), UnixMillis(NOW)).await.unwrap();
     assert_eq!(begun.reviewed, Some(revision('c')));
 }
 
@@ -273,6 +273,6 @@ async fn history_is_taken_from_fenced_out_runs_too() {
         run: Some(run(1).id),
         what: "stopped: a newer run holds the slot".into(),
     };
-    store.note(std::slice::from_ref(&late)).await.unwrap();
+    store.append_history(std::slice::from_ref(&late)).await.unwrap();
     assert_eq!(store.events(&key(), 9).await.unwrap(), [late]);
 }

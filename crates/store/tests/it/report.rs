@@ -24,20 +24,20 @@ const DAY: i64 = 86_400_000;
 async fn ended_runs_are_counted_by_day_kind_and_reason_and_listed_newest_first() {
     let (_home, store) = new_store().await;
     let name = SlotDescription { name: "a/b#7".into(), url: "https://example.com/7".into(), head: None };
-    store.describe(&[(key(), name)]).await.unwrap();
+    store.store_descriptions(&[(key(), name)]).await.unwrap();
     for (token, day) in [(1, 0), (2, 0), (3, 1)] {
         let run = run(token);
-        store.begin(&run, &revision('a'), UnixMillis(NOW + day * DAY)).await.unwrap();
+        store.begin_run(&run, &revision('a'), UnixMillis(NOW + day * DAY)).await.unwrap();
         let mut ended = record(&run, 'a');
         ended.ended = UnixMillis(NOW + day * DAY + 40);
-        store.published(&run, &ended).await.unwrap();
+        store.mark_published(&run, &ended).await.unwrap();
     }
     let failed = run(4);
-    store.begin(&failed, &revision('c'), UnixMillis(NOW + DAY)).await.unwrap();
+    store.begin_run(&failed, &revision('c'), UnixMillis(NOW + DAY)).await.unwrap();
     let mut why = outcome(OutcomeKind::Failed);
     why.reason = Some("no forge".into());
-    store.ended(&failed, &why, UnixMillis(NOW + DAY + 90)).await.unwrap();
-    store.begin(&run(5), &revision('d'), UnixMillis(NOW + DAY)).await.unwrap();
+    store.end_run(&failed, &why, UnixMillis(NOW + DAY + 90)).await.unwrap();
+    store.begin_run(&run(5), &revision('d'), UnixMillis(NOW + DAY)).await.unwrap();
 
     let day = NOW / DAY;
     let ended = |day, kind: &str, reason: &str, runs, ms, cost| RunEndCount {
@@ -71,8 +71,8 @@ async fn a_damaged_row_hides_no_other() {
     let (home, store) = new_store().await;
     for token in 1..=5 {
         let run = run(token);
-        store.begin(&run, &revision('a'), UnixMillis(NOW)).await.unwrap();
-        store.published(&run, &record(&run, 'a')).await.unwrap();
+        store.begin_run(&run, &revision('a'), UnixMillis(NOW)).await.unwrap();
+        store.mark_published(&run, &record(&run, 'a')).await.unwrap();
     }
     let damage = |token: u64, outcome: &str| {
         home.change(&format!("UPDATE run SET record = '{outcome}' WHERE token = {token}"));
@@ -83,7 +83,7 @@ async fn a_damaged_row_hides_no_other() {
     let counted = store.ended_by_day(LoopKind::Review, UnixMillis(0)).await.unwrap();
     let counted: Vec<_> = counted.iter().map(|row| (row.runs, row.cost)).collect();
     assert_eq!(counted, [(4, 28)], "what is JSON is counted without being read");
-    assert_eq!(store.damaged(LoopKind::Review, UnixMillis(0)).await.unwrap(), [run(5).id]);
+    assert_eq!(store.damaged_runs(LoopKind::Review, UnixMillis(0)).await.unwrap(), [run(5).id]);
     let last = store.records::<ReviewDetail>(None, UnixMillis(0), 9).await.unwrap();
     assert_eq!(last.iter().map(|record| &record.run).collect::<Vec<_>>(), [&run(2).id, &run(1).id]);
     assert!(store.last_outcome(&key()).await.is_ok());
@@ -108,7 +108,10 @@ async fn a_failed_attempt_is_told_with_what_it_cost_and_each_sum_once() {
         let ReservationOutcome::Granted { id, .. } = store.reserve(&purse, &ask).await.unwrap() else {
             panic!()
         };
-        assert_eq!(store.settle(id, MicroUsd(cost), CostBasis::Metered).await.unwrap(), MicroUsd(cost));
+        assert_eq!(
+            store.settle_reservation(id, MicroUsd(cost), CostBasis::Metered).await.unwrap(),
+            MicroUsd(cost)
+        );
     };
     let told = async || {
         let counted = store.ended_by_day(LoopKind::Review, UnixMillis(0)).await.unwrap();
@@ -119,43 +122,49 @@ async fn a_failed_attempt_is_told_with_what_it_cost_and_each_sum_once() {
     };
 
     // The forge was unreachable, so the commit is unknown.
-    store.failed(&run(1), &why, UnixMillis(NOW)).await.unwrap();
-    store.failed(&run(1), &why, UnixMillis(NOW)).await.unwrap();
+    store.mark_failed(&run(1), &why, UnixMillis(NOW)).await.unwrap();
+    store.mark_failed(&run(1), &why, UnixMillis(NOW)).await.unwrap();
     assert_eq!(told().await, kinds(&[("failed", 1, 0)]));
     assert_eq!(store.records::<ReviewDetail>(None, UnixMillis(0), 1).await.unwrap()[0].detail.head, None);
 
     // A model was asked before the failure.
-    store.begin(&run(2), &revision('a'), UnixMillis(NOW)).await.unwrap();
+    store.begin_run(&run(2), &revision('a'), UnixMillis(NOW)).await.unwrap();
     pay(2, 30).await;
-    store.failed(&run(2), &why, UnixMillis(NOW)).await.unwrap();
+    store.mark_failed(&run(2), &why, UnixMillis(NOW)).await.unwrap();
     assert_eq!(told().await, kinds(&[("failed", 2, 30)]));
 
     // Another run takes over the computed review with its cost, fails before it begins, and is followed.
-    store.begin(&run(3), &revision('a'), UnixMillis(NOW)).await.unwrap();
+    store.begin_run(&run(3), &revision('a'), UnixMillis(NOW)).await.unwrap();
     let computed = computed(&run(3), 'a', vec![]);
-    store.computed(&run(3), &computed).await.unwrap();
-    store.failed(&run(3), &why, UnixMillis(NOW)).await.unwrap();
-    store.failed(&run(4), &why, UnixMillis(NOW)).await.unwrap();
+    store.store_computed_review(&run(3), &computed).await.unwrap();
+    store.mark_failed(&run(3), &why, UnixMillis(NOW)).await.unwrap();
+    store.mark_failed(&run(4), &why, UnixMillis(NOW)).await.unwrap();
     assert_eq!(told().await, kinds(&[("failed", 4, 37)]), "what was computed has cost 7");
-    let begun = store.begin(&run(5), &revision('a'), UnixMillis(NOW)).await.unwrap();
+    let begun = store.begin_run(&run(5), &revision('a'), UnixMillis(NOW)).await.unwrap();
     let record = begun.computed.expect("what was computed is not lost");
-    store.computed(&run(5), &ComputedReview { outcome: record.clone(), ..computed }).await.unwrap();
+    store
+        .store_computed_review(&run(5), &ComputedReview { outcome: record.clone(), ..computed })
+        .await
+        .unwrap();
     let published = ReviewRecord { run: run(5).id, ended: UnixMillis(NOW), ..record };
-    store.published(&run(5), &published).await.unwrap();
+    store.mark_published(&run(5), &published).await.unwrap();
     assert_eq!(told().await, kinds(&[("failed", 4, 30), ("reviewed", 1, 7)]));
 
     // A run that was cut off is recorded only by the next one.
-    store.begin(&run(6), &revision('b'), UnixMillis(NOW)).await.unwrap();
+    store.begin_run(&run(6), &revision('b'), UnixMillis(NOW)).await.unwrap();
     pay(6, 500).await;
-    store.begin(&run(7), &revision('c'), UnixMillis(NOW)).await.unwrap();
+    store.begin_run(&run(7), &revision('c'), UnixMillis(NOW)).await.unwrap();
     assert_eq!(told().await, kinds(&[("deferred", 1, 500), ("failed", 4, 30), ("reviewed", 1, 7)]));
-    assert!(matches!(store.failed(&run(6), &why, UnixMillis(NOW)).await, Err(StoreError::Fenced { .. })));
+    assert!(matches!(
+        store.mark_failed(&run(6), &why, UnixMillis(NOW)).await,
+        Err(StoreError::Fenced { .. })
+    ));
 }
 
 #[tokio::test]
 async fn what_a_run_computed_that_told_nothing_is_told_once_by_the_run_that_takes_it_over() {
     let (_home, store) = new_store().await;
-    store.begin(&run(1), &revision('a'), UnixMillis(NOW)).await.unwrap();
+    store.begin_run(&run(1), &revision('a'), UnixMillis(NOW)).await.unwrap();
     let level = BudgetLevel {
         kind: BudgetLevelKind::Review,
         key: "r".into(),
@@ -165,22 +174,25 @@ async fn what_a_run_computed_that_told_nothing_is_told_once_by_the_run_that_take
     let purse = RunBudget { run: run(1).id, levels: vec![level] };
     let ask = ReservationRequest { least: MicroUsd(1), most: MicroUsd(7), expires: UnixMillis(NOW * 2) };
     let ReservationOutcome::Granted { id, .. } = store.reserve(&purse, &ask).await.unwrap() else { panic!() };
-    store.settle(id, MicroUsd(7), CostBasis::Metered).await.unwrap();
+    store.settle_reservation(id, MicroUsd(7), CostBasis::Metered).await.unwrap();
     let computed = computed(&run(1), 'a', vec![]);
-    store.computed(&run(1), &computed).await.unwrap();
-    assert_eq!(store.unrecorded(UnixMillis(0)).await.unwrap(), MicroUsd(7), "nobody has told it yet");
+    store.store_computed_review(&run(1), &computed).await.unwrap();
+    assert_eq!(store.unrecorded_cost(UnixMillis(0)).await.unwrap(), MicroUsd(7), "nobody has told it yet");
     let spend = KeySpend { key: "r".into(), run_loop: Some(LoopKind::Review), spent: MicroUsd(7) };
     assert_eq!(store.spent_since(UnixMillis(0)).await.unwrap(), [spend]);
     assert_eq!(store.spent_since(UnixMillis(NOW * 3)).await.unwrap(), []);
 
     // The forge refused a write and named a time: another lease continues, with another run.
-    let begun = store.begin(&run(2), &revision('a'), UnixMillis(NOW)).await.unwrap();
+    let begun = store.begin_run(&run(2), &revision('a'), UnixMillis(NOW)).await.unwrap();
     let record = begun.computed.expect("what was computed is not lost");
-    store.computed(&run(2), &ComputedReview { outcome: record.clone(), ..computed }).await.unwrap();
-    assert_eq!(store.unrecorded(UnixMillis(0)).await.unwrap(), MicroUsd(7), "it is told at the end");
+    store
+        .store_computed_review(&run(2), &ComputedReview { outcome: record.clone(), ..computed })
+        .await
+        .unwrap();
+    assert_eq!(store.unrecorded_cost(UnixMillis(0)).await.unwrap(), MicroUsd(7), "it is told at the end");
     let published = ReviewRecord { run: run(2).id, ended: UnixMillis(NOW), ..record };
-    store.published(&run(2), &published).await.unwrap();
-    assert_eq!(store.unrecorded(UnixMillis(0)).await.unwrap(), MicroUsd(0));
+    store.mark_published(&run(2), &published).await.unwrap();
+    assert_eq!(store.unrecorded_cost(UnixMillis(0)).await.unwrap(), MicroUsd(0));
     let counted = store.ended_by_day(LoopKind::Review, UnixMillis(0)).await.unwrap();
     assert_eq!(counted.iter().map(|row| (row.runs, row.cost)).collect::<Vec<_>>(), [(1, 7)]);
 }
@@ -189,8 +201,8 @@ async fn what_a_run_computed_that_told_nothing_is_told_once_by_the_run_that_take
 #[tokio::test]
 async fn a_hundred_thousand_runs_are_counted_at_once() {
     let (home, store) = new_store().await;
-    store.begin(&run(1), &revision('a'), UnixMillis(NOW)).await.unwrap();
-    store.published(&run(1), &record(&run(1), 'a')).await.unwrap();
+    store.begin_run(&run(1), &revision('a'), UnixMillis(NOW)).await.unwrap();
+    store.mark_published(&run(1), &record(&run(1), 'a')).await.unwrap();
     home.change(
             "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 100000)
              INSERT INTO run (key, loop, token, id, stage, head, base, began, kept, ended, kind, cost, record)
@@ -205,12 +217,12 @@ async fn a_hundred_thousand_runs_are_counted_at_once() {
 
 /// Makes a review of a key with these findings, the first of which has a comment.
 async fn reviewed(store: &Store, run: &RunRef, began: i64, findings: Vec<Finding>, model: Option<&str>) {
-    store.begin(run, &revision('a'), UnixMillis(began)).await.unwrap();
+    store.begin_run(run, &revision('a'), UnixMillis(began)).await.unwrap();
     let rows: Vec<DesiredComment> = findings.iter().map(|finding| row(finding.id.as_str(), 3)).collect();
     let first: Option<CommentSubject> = rows.first().map(|row| row.item.clone());
     let outcome = ReviewRecord { model: model.map(ToOwned::to_owned), ..record(run, 'a') };
     let computed = ComputedReview { findings, outcome: outcome.clone(), ..computed(run, 'a', rows) };
-    store.computed(run, &computed).await.unwrap();
+    store.store_computed_review(run, &computed).await.unwrap();
     if let Some(item) = first {
         let writer = EffectOwner { key: run.key.clone(), producer: Producer::Review, token: Some(run.token) };
         let state = EffectEntryState::Open { lost: 0 };
@@ -218,9 +230,9 @@ async fn reviewed(store: &Store, run: &RunRef, began: i64, findings: Vec<Finding
         let announced = EffectEntryChange { topic: item.topic(), known: None, new };
         assert!(store.replace_effects(&writer, &[announced]).await.unwrap());
         let comment = CommentId::new(format!("c{}", run.token.0));
-        store.shown(run, Producer::Review, &[(item, comment)]).await.unwrap();
+        store.store_comments(run, Producer::Review, &[(item, comment)]).await.unwrap();
     }
-    store.published(run, &outcome).await.unwrap();
+    store.mark_published(run, &outcome).await.unwrap();
 }
 
 #[tokio::test]
@@ -255,7 +267,7 @@ async fn findings_of_what_was_reviewed_are_counted_by_rule_status_repository_and
         rows.into_iter().map(words).collect()
     };
     assert_eq!(
-        told(store.found(UnixMillis(0)).await.unwrap()),
+        told(store.finding_counts(UnixMillis(0)).await.unwrap()),
         [
             "local/tool2 agent/f agent fixed m-2 1 1",
             "pr/github/1/ agent/f agent suppressed m-1 1 0",
@@ -263,7 +275,7 @@ async fn findings_of_what_was_reviewed_are_counted_by_rule_status_repository_and
             "pr/github/1/ ruff/E501 tool dismissed  1 0",
         ]
     );
-    assert_eq!(store.found(UnixMillis(NOW + DAY)).await.unwrap(), []);
+    assert_eq!(store.finding_counts(UnixMillis(NOW + DAY)).await.unwrap(), []);
     let ended = store.ended_by_day(LoopKind::Review, UnixMillis(0)).await.unwrap();
     assert_eq!(ended.iter().map(|row| (row.is_local, row.runs)).collect::<Vec<_>>(), [(false, 2), (true, 1)]);
 }
@@ -281,12 +293,12 @@ async fn the_time_to_a_first_comment_is_from_the_first_review_of_a_head() {
 #[tokio::test]
 async fn a_review_that_is_restated_is_no_other_run_and_keeps_its_record() {
     let (_home, store) = new_store().await;
-    assert_eq!(store.reopen(&key(), FencingToken(1), UnixMillis(NOW)).await.unwrap(), None);
-    store.begin(&run(1), &revision('a'), UnixMillis(NOW)).await.unwrap();
+    assert_eq!(store.take_over_review(&key(), FencingToken(1), UnixMillis(NOW)).await.unwrap(), None);
+    store.begin_run(&run(1), &revision('a'), UnixMillis(NOW)).await.unwrap();
     let computed = computed(&run(1), 'a', vec![]);
-    store.computed(&run(1), &computed).await.unwrap();
+    store.store_computed_review(&run(1), &computed).await.unwrap();
     let published = ReviewRecord { ended: UnixMillis(NOW), ..computed.outcome.clone() };
-    store.published(&run(1), &published).await.unwrap();
+    store.mark_published(&run(1), &published).await.unwrap();
     let told = async || {
         (
             store.ended_by_day(LoopKind::Review, UnixMillis(0)).await.unwrap(),
@@ -295,19 +307,25 @@ async fn a_review_that_is_restated_is_no_other_run_and_keeps_its_record() {
     };
     let before = told().await;
     // A run in progress loses its right to write.
-    store.begin(&run(2), &revision('b'), UnixMillis(NOW)).await.unwrap();
+    store.begin_run(&run(2), &revision('b'), UnixMillis(NOW)).await.unwrap();
 
-    assert_eq!(store.reopen(&key(), FencingToken(3), UnixMillis(NOW)).await.unwrap(), Some(run(1).id));
+    assert_eq!(
+        store.take_over_review(&key(), FencingToken(3), UnixMillis(NOW)).await.unwrap(),
+        Some(run(1).id)
+    );
     let again = RunRef { token: FencingToken(3), ..run(1) };
-    let begun = store.begin(&again, &revision('a'), UnixMillis(NOW)).await.unwrap();
+    let begun = store.begin_run(&again, &revision('a'), UnixMillis(NOW)).await.unwrap();
     assert_eq!(begun.last.map(|record| (record.run, record.ended)), Some((run(1).id, UnixMillis(NOW))));
-    store.restated(&again, &ComputedReview { findings: Vec::new(), ..computed.clone() }).await.unwrap();
+    store
+        .store_restated_review(&again, &ComputedReview { findings: Vec::new(), ..computed.clone() })
+        .await
+        .unwrap();
     assert_eq!(store.findings(&key()).await.unwrap(), []);
     assert_eq!(told().await.0, before.0);
     assert_eq!(told().await.1, before.1 + 1, "the run that was under way");
-    assert!(matches!(store.computed(&run(2), &computed).await, Err(StoreError::Fenced { .. })));
+    assert!(matches!(store.store_computed_review(&run(2), &computed).await, Err(StoreError::Fenced { .. })));
     assert!(matches!(
-        store.reopen(&key(), FencingToken(3), UnixMillis(NOW)).await,
+        store.take_over_review(&key(), FencingToken(3), UnixMillis(NOW)).await,
         Err(StoreError::Fenced { .. })
     ));
 }

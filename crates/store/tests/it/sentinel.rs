@@ -98,7 +98,7 @@ fn marked(number: u64) -> SlotMark {
 }
 
 async fn mark(store: &Store, number: u64) -> Result<MarkOutcome, StoreError> {
-    store.mark(&[marked(number)], &SlotLimits::default(), HaltPolicy::Refused).await
+    store.mark_slots(&[marked(number)], &SlotLimits::default(), HaltPolicy::Refused).await
 }
 
 /// Marks until a mark is accepted; returns the errors before that.
@@ -129,9 +129,9 @@ async fn a_killed_primary_is_replaced_for_a_store_that_is_open_and_the_lost_seco
     for _ in 0..9 {
         last = store.fresh_token().await.unwrap().0;
     }
-    store.begin(&run(last), &revision('a'), UnixMillis(NOW)).await.unwrap();
+    store.begin_run(&run(last), &revision('a'), UnixMillis(NOW)).await.unwrap();
     let listener = store.clone();
-    let told = tokio::spawn(async move { listener.changed().await });
+    let told = tokio::spawn(async move { listener.wait_for_change().await });
 
     watched.primary.kill();
     let killed = Instant::now();
@@ -142,14 +142,14 @@ async fn a_killed_primary_is_replaced_for_a_store_that_is_open_and_the_lost_seco
     assert_eq!(other.list().await.unwrap().len(), 2, "the lost mark is the sweep's to find");
     let token = other.fresh_token().await.unwrap();
     assert!(token.0 <= last, "{} is not of the past", token.0);
-    let fenced = other.begin(&run(token.0), &revision('a'), UnixMillis(NOW)).await.unwrap_err();
+    let fenced = other.begin_run(&run(token.0), &revision('a'), UnixMillis(NOW)).await.unwrap_err();
     assert_eq!(fenced, StoreError::Fenced { key: key(), last: FencingToken(last) });
 
     // A process that knows greater numbers prevents their reuse.
     assert!(marks_again(&store, 2).await.iter().all(|error| error.contains("reviews")));
     let token = other.fresh_token().await.unwrap();
     assert!(token.0 > last, "{} was given before", token.0);
-    other.begin(&run(token.0), &revision('a'), UnixMillis(NOW)).await.unwrap();
+    other.begin_run(&run(token.0), &revision('a'), UnixMillis(NOW)).await.unwrap();
     let keys: Vec<SlotKey> = store.list().await.unwrap().into_iter().map(|slot| slot.key).collect();
     assert_eq!(keys, [1, 2, 3].map(|number| marked(number).key), "each once");
 
@@ -168,8 +168,8 @@ async fn a_killed_primary_is_replaced_for_a_store_that_is_open_and_the_lost_seco
     assert_eq!(former.by_hand(0, &["EXISTS", "review:slot:{truing}:github:1:99"]), "0");
     let late = connect(&watched.url(), &records).await;
     assert_eq!(
-        late.load(&[marked(99).key]).await.unwrap()[0].version,
-        store.load(&[marked(99).key]).await.unwrap()[0].version
+        late.load_slots(&[marked(99).key]).await.unwrap()[0].version,
+        store.load_slots(&[marked(99).key]).await.unwrap()[0].version
     );
 }
 

@@ -84,7 +84,7 @@ async fn a_form_that_this_version_cannot_use_is_refused_and_one_that_it_can_is_n
     // The next version has added a table, and this one works beside it.
     form(6, 1);
     let store = connect(&server.url(&database)).await.unwrap();
-    store.turn(&SwitchRequest::Off, "ada").await.unwrap();
+    store.turn_switch(&SwitchRequest::Off, "ada").await.unwrap();
     assert_eq!(
         server.psql(&database, &["SELECT version FROM truing.form"]).0.trim(),
         "6",
@@ -97,7 +97,7 @@ async fn of_servers_that_begin_at_once_one_makes_the_tables() {
     let url = Server::shared().url(&Server::shared().new_database());
     let opened = tokio::join!(connect(&url), connect(&url), connect(&url), connect(&url),);
     for store in [opened.0, opened.1, opened.2, opened.3] {
-        store.unwrap().swept(UnixMillis(0)).await.unwrap();
+        store.unwrap().clear_sweep_request(UnixMillis(0)).await.unwrap();
     }
 }
 
@@ -108,10 +108,10 @@ async fn connections_that_are_cut_are_made_anew_and_a_server_that_may_not_be_wri
     let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() \
                AND pid <> pg_backend_pid()";
     for _ in 0..3 {
-        store.swept(UnixMillis(0)).await.unwrap();
+        store.clear_sweep_request(UnixMillis(0)).await.unwrap();
         assert!(server.psql(&database, &[cut]).1);
         // The first call may notice the lost connection; no later one does.
-        match store.swept(UnixMillis(0)).await {
+        match store.clear_sweep_request(UnixMillis(0)).await {
             Ok(_) => {}
             Err(StoreError::Unavailable(said)) => assert!(said.contains("try again"), "{said}"),
             Err(other) => panic!("{other}"),
@@ -121,8 +121,8 @@ async fn connections_that_are_cut_are_made_anew_and_a_server_that_may_not_be_wri
     assert!(server.psql(&database, &[&read_only, cut]).1);
     let mut said = String::new();
     for _ in 0..2 {
-        said = store.swept(UnixMillis(0)).await.unwrap_err().to_string();
+        said = store.clear_sweep_request(UnixMillis(0)).await.unwrap_err().to_string();
     }
     assert!(said.contains("it cannot be written now"), "{said}");
-    store.switch().await.unwrap();
+    store.kill_switches().await.unwrap();
 }

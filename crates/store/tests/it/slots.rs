@@ -120,14 +120,14 @@ async fn check(ops: Vec<Op>) {
                         (if right { version } else { SlotVersion(version.0 + 1) }, slot)
                     })
                     .collect();
-                let answers = store.commit(&changes).await.unwrap();
+                let answers = store.commit_slots(&changes).await.unwrap();
                 assert_eq!(answers.len(), changes.len());
                 for ((expected, slot), answer) in changes.iter().zip(&answers) {
                     model.swapped(*expected, slot, answer);
                 }
             }
             Op::Due(now, limit) => {
-                assert_eq!(store.due(UnixMillis(now), limit).await.unwrap(), model.due(now, limit));
+                assert_eq!(store.due_slots(UnixMillis(now), limit).await.unwrap(), model.due(now, limit));
             }
             Op::Load(numbers) => {
                 let keys: Vec<SlotKey> = numbers.into_iter().map(key).collect();
@@ -135,10 +135,10 @@ async fn check(ops: Vec<Op>) {
                     .iter()
                     .map(|key| model.rows.get(key).cloned().unwrap_or_else(|| Slot::new(key.clone())))
                     .collect();
-                assert_eq!(store.load(&keys).await.unwrap(), expected);
+                assert_eq!(store.load_slots(&keys).await.unwrap(), expected);
             }
             Op::Raise(version) => {
-                store.raise(SlotVersion(version)).await.unwrap();
+                store.raise_version(SlotVersion(version)).await.unwrap();
                 model.greatest = model.greatest.max(version);
             }
             Op::Token => {
@@ -172,21 +172,23 @@ proptest! {
 #[tokio::test]
 async fn the_same_key_twice_in_a_batch_moves_on() {
     let (_home, store) = new_store().await;
-    let answers =
-        store.commit(&[(SlotVersion(0), waiting(1, 1)), (SlotVersion(0), waiting(1, 2))]).await.unwrap();
+    let answers = store
+        .commit_slots(&[(SlotVersion(0), waiting(1, 1)), (SlotVersion(0), waiting(1, 2))])
+        .await
+        .unwrap();
     assert_eq!(answers, [Ok(SlotVersion(1)), Err(VersionConflict)]);
-    assert_eq!(store.due(UnixMillis(1), 9).await.unwrap().len(), 1);
+    assert_eq!(store.due_slots(UnixMillis(1), 9).await.unwrap().len(), 1);
 }
 
 #[tokio::test]
 async fn a_deleted_rows_version_is_never_given_again() {
     let (_home, store) = new_store().await;
-    let first = store.commit(&[(SlotVersion(0), waiting(1, 1))]).await.unwrap()[0].unwrap();
-    assert_eq!(store.commit(&[(first, Slot::new(key(1)))]).await.unwrap(), [Ok(SlotVersion(0))]);
+    let first = store.commit_slots(&[(SlotVersion(0), waiting(1, 1))]).await.unwrap()[0].unwrap();
+    assert_eq!(store.commit_slots(&[(first, Slot::new(key(1)))]).await.unwrap(), [Ok(SlotVersion(0))]);
     assert_eq!(store.list().await.unwrap(), []);
-    let second = store.commit(&[(SlotVersion(0), waiting(1, 1))]).await.unwrap()[0].unwrap();
+    let second = store.commit_slots(&[(SlotVersion(0), waiting(1, 1))]).await.unwrap()[0].unwrap();
     assert!(second > first);
-    assert_eq!(store.commit(&[(first, waiting(1, 5))]).await.unwrap(), [Err(VersionConflict)]);
+    assert_eq!(store.commit_slots(&[(first, waiting(1, 5))]).await.unwrap(), [Err(VersionConflict)]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -201,8 +203,9 @@ async fn of_two_processes_exactly_one_wins_each_swap() {
         for writer in 0..WRITERS {
             let store = if writer % 2 == 0 { one.clone() } else { other.clone() };
             let slot = waiting(1, i64::try_from(round * WRITERS + writer).unwrap());
-            attempts
-                .spawn(async move { (store.commit(&[(expected, slot.clone())]).await.unwrap()[0], slot) });
+            attempts.spawn(async move {
+                (store.commit_slots(&[(expected, slot.clone())]).await.unwrap()[0], slot)
+            });
         }
         let answers = attempts.join_all().await;
         let won: Vec<(SlotVersion, Slot)> = answers
@@ -214,7 +217,7 @@ async fn of_two_processes_exactly_one_wins_each_swap() {
         expected = won[0].0;
         // The change is visible through either store.
         for store in [&one, &other] {
-            assert_eq!(store.load(&[key(1)]).await.unwrap(), [won[0].1.clone()]);
+            assert_eq!(store.load_slots(&[key(1)]).await.unwrap(), [won[0].1.clone()]);
         }
     }
 }
@@ -234,14 +237,14 @@ async fn the_oldest_of_each_repository_come_before_the_second_oldest_of_any() {
     };
     let mut slots: Vec<_> = (0..1000).map(|number| slot(12, number, 1)).collect();
     slots.extend([slot(1, 9, 5), slot(1, 2, 7), slot(2, 12, 6), slot(1, 3, 99)]);
-    store.commit(&slots).await.unwrap();
-    let due = store.due(UnixMillis(9), 5).await.unwrap();
+    store.commit_slots(&slots).await.unwrap();
+    let due = store.due_slots(UnixMillis(9), 5).await.unwrap();
     let keys: Vec<_> = due.iter().map(|slot| slot.key.as_str()).collect();
     assert_eq!(
         keys,
         ["pr/github/12/0", "pr/github/1/9", "pr/github/2/12", "pr/github/12/1", "pr/github/1/2"]
     );
-    assert_eq!(store.due(UnixMillis(9), usize::MAX).await.unwrap().len(), 1003);
+    assert_eq!(store.due_slots(UnixMillis(9), usize::MAX).await.unwrap().len(), 1003);
     assert_eq!(store.next_due(UnixMillis(7)).await.unwrap(), Some(UnixMillis(7)));
     assert_eq!(store.next_due(UnixMillis(8)).await.unwrap(), Some(UnixMillis(99)));
     assert_eq!(store.next_due(UnixMillis(100)).await.unwrap(), None);
@@ -263,15 +266,15 @@ async fn of_more_due_slots_than_are_looked_at_once_all_that_are_asked_for_come_e
     let mut slots: Vec<_> = (0..9000).map(|number| slot(12, number, 1 + number as i64)).collect();
     slots.push(slot(1, 7, 9001));
     for some in slots.chunks(1000) {
-        store.commit(some).await.unwrap();
+        store.commit_slots(some).await.unwrap();
     }
-    let due = store.due(UnixMillis(9001), usize::MAX).await.unwrap();
+    let due = store.due_slots(UnixMillis(9001), usize::MAX).await.unwrap();
     let keys: std::collections::BTreeSet<_> = due.iter().map(|slot| slot.key.as_str()).collect();
     assert_eq!((due.len(), keys.len()), (9001, 9001));
-    let first = store.due(UnixMillis(9001), 2).await.unwrap();
+    let first = store.due_slots(UnixMillis(9001), 2).await.unwrap();
     assert_eq!(
         first.iter().map(|slot| slot.key.as_str()).collect::<Vec<_>>(),
         ["pr/github/12/0", "pr/github/12/1"]
     );
-    assert_eq!(store.due(UnixMillis(8500), usize::MAX).await.unwrap().len(), 8500);
+    assert_eq!(store.due_slots(UnixMillis(8500), usize::MAX).await.unwrap().len(), 8500);
 }

@@ -67,8 +67,8 @@ impl Keeper {
     fn commit(&mut self, before: SlotVersion, slot: Slot) -> Slot {
         OF_SCHEDULES.with(|(runtime, _, store)| {
             runtime.block_on(async {
-                let version = store.commit(&[(before, slot.clone())]).await.unwrap().remove(0).unwrap();
-                let kept = store.load(&[self.key()]).await.unwrap().remove(0);
+                let version = store.commit_slots(&[(before, slot.clone())]).await.unwrap().remove(0).unwrap();
+                let kept = store.load_slots(&[self.key()]).await.unwrap().remove(0);
                 let forgotten = Slot::new(self.key());
                 assert_eq!(kept, if slot.remembers_nothing() { forgotten } else { Slot { version, ..slot } });
                 kept

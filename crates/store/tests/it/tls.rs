@@ -40,8 +40,8 @@ async fn connecting_child() {
             let (name, url) = ("acme/shop#7".into(), "https://example.com/7".into());
             let described = SlotDescription { name, url, head: Some(sha('a')) };
             let mark = SlotMark { key: key(), described, of: LoopKind::Review };
-            store.mark(&[mark], &SlotLimits::default(), HaltPolicy::Refused).await.unwrap();
-            let kept = store.load(&[key()]).await.unwrap().remove(0);
+            store.mark_slots(&[mark], &SlotLimits::default(), HaltPolicy::Refused).await.unwrap();
+            let kept = store.load_slots(&[key()]).await.unwrap().remove(0);
             if kept.pending.review.is_some() { "kept".into() } else { "not kept".into() }
         }
     };

@@ -88,10 +88,14 @@ async fn a_store_that_was_moved_to_servers_and_back_is_what_it_was() {
     assert_alike(&copied(&source, &servers).await);
     let there = servers.open().await;
     assert_eq!(there.list().await.unwrap(), source.list().await.unwrap(), "with their versions");
-    assert_eq!(there.switch().await.unwrap(), source.switch().await.unwrap());
+    assert_eq!(there.kill_switches().await.unwrap(), source.kill_switches().await.unwrap());
     let Home::Servers { slots, .. } = &servers else { panic!() };
     assert_eq!(SlotServer::shared().by_hand(*slots, &["GET", "bot:killswitch:enabled"]), "true");
-    assert_eq!(there.audited(9).await.unwrap(), source.audited(9).await.unwrap(), "nothing is added");
+    assert_eq!(
+        there.audit_entries(9).await.unwrap(),
+        source.audit_entries(9).await.unwrap(),
+        "nothing is added"
+    );
 
     // The copy is repeated after it was completed.
     let whole = servers.dump();
@@ -109,7 +113,10 @@ async fn a_store_that_was_moved_to_servers_and_back_is_what_it_was() {
         let (next, _) = granted(store, &[repo(1_000)], ask(1, 1)).await;
         assert!(next.0 > last.0, "{next:?} after {last:?}");
         let at = UnixMillis(NOW + 1);
-        store.note(&[HistoryEvent { at, key: key(), run: None, what: "later".into() }]).await.unwrap();
+        store
+            .append_history(&[HistoryEvent { at, key: key(), run: None, what: "later".into() }])
+            .await
+            .unwrap();
         let latest = store.events(&key(), 1).await.unwrap();
         assert_eq!(latest[0].what, "later", "numbers of history go on");
     }
@@ -133,15 +140,15 @@ async fn slots_are_due_counted_and_swapped_where_they_are_now_as_they_were() {
     copied(&source, &servers).await;
     let there = servers.open().await;
     let late = UnixMillis(NOW + 1_000_000_000);
-    assert_eq!(there.due(late, 99).await.unwrap(), source.due(late, 99).await.unwrap());
+    assert_eq!(there.due_slots(late, 99).await.unwrap(), source.due_slots(late, 99).await.unwrap());
     let counts = (there.census().await.unwrap().slots, source.census().await.unwrap().slots);
     assert_eq!(counts.0, counts.1);
     // A slot that was read before the copy can be written after it, because its version is the same.
     let slots = source.list().await.unwrap();
     let leased = slots.iter().find(|slot| slot.token().is_some()).unwrap();
-    let again = there.commit(&[(leased.version, leased.clone())]).await.unwrap();
+    let again = there.commit_slots(&[(leased.version, leased.clone())]).await.unwrap();
     assert!(again[0].unwrap() > leased.version);
-    assert_eq!(there.load(std::slice::from_ref(&leased.key)).await.unwrap()[0].token(), leased.token());
+    assert_eq!(there.load_slots(std::slice::from_ref(&leased.key)).await.unwrap()[0].token(), leased.token());
 }
 
 /// Runs a copy until it has reported a number of pages, or was polled a number of times, and drops it there.

@@ -26,7 +26,7 @@ pub(crate) fn repository(id: &str, name: &str, cursor: i64) -> KnownRepository {
 
 async fn describe(store: &Store, pr: &PrId, name: &str) {
     let described = SlotDescription { name: name.into(), url: format!("https://x/{name}"), head: None };
-    store.describe(&[(pr.key(), described)]).await.unwrap();
+    store.store_descriptions(&[(pr.key(), described)]).await.unwrap();
 }
 
 /// Makes a comment on a pull request of the first repository.
@@ -45,7 +45,10 @@ async fn repositories_are_those_remembered_and_those_of_described_pull_requests(
     ] {
         describe(&store, &pr, name).await;
     }
-    store.remember(&[repository("1", "octo/one", 5), repository("2", "octo/Two", 6)]).await.unwrap();
+    store
+        .store_repositories(&[repository("1", "octo/one", 5), repository("2", "octo/Two", 6)])
+        .await
+        .unwrap();
     let mut known = store.repositories("github").await.unwrap();
     known.sort_by_key(|repository| repository.name.clone());
     assert_eq!(
@@ -58,7 +61,7 @@ async fn repositories_are_those_remembered_and_those_of_described_pull_requests(
 async fn a_first_contact_ends_once_and_leaves_heads_that_no_run_was_about() {
     let (_home, store) = new_store().await;
     let of = repository("1", "octo/one", 5);
-    store.remember(std::slice::from_ref(&of)).await.unwrap();
+    store.store_repositories(std::slice::from_ref(&of)).await.unwrap();
     assert!(!store.repositories("github").await.unwrap()[0].onboarded);
     let left = |number: u64| SkippedHead {
         run: RunId::new(format!("left-{number}")),
@@ -67,10 +70,10 @@ async fn a_first_contact_ends_once_and_leaves_heads_that_no_run_was_about() {
     };
     let begun =
         RunRef { id: RunId::new("begun"), key: pr("1", 8).key(), token: store.fresh_token().await.unwrap() };
-    store.begin(&begun, &revision('c'), UnixMillis(NOW)).await.unwrap();
-    store.leave(&[left(7), left(8)], "it was there before").await.unwrap();
-    store.onboard(&of).await.unwrap();
-    store.remember(std::slice::from_ref(&of)).await.unwrap();
+    store.begin_run(&begun, &revision('c'), UnixMillis(NOW)).await.unwrap();
+    store.skip_heads(&[left(7), left(8)], "it was there before").await.unwrap();
+    store.finish_onboarding(&of).await.unwrap();
+    store.store_repositories(std::slice::from_ref(&of)).await.unwrap();
     assert!(store.repositories("github").await.unwrap()[0].onboarded, "it is remembered as it was");
     let last = store.last_reviews(&[pr("1", 7).key(), pr("1", 8).key()]).await.unwrap();
     let is_left = LastReviews { attempted: Some(revision('a')), settled: Some(revision('a')), is_left: true };
@@ -86,7 +89,7 @@ async fn slots_of_a_repository_are_not_those_of_its_neighbours() -> Result<(), S
         let key = pr(repository, number).key();
         let slot =
             Slot::new(key.clone()).on_event(LoopKind::Review, &SlotLimits::default(), UnixMillis(NOW)).slot;
-        store.commit(&[(slot.version, slot)]).await?;
+        store.commit_slots(&[(slot.version, slot)]).await?;
         keys.push(key);
     }
     let found: Vec<SlotKey> = store.slots_of("github", "1").await?.into_iter().map(|slot| slot.key).collect();
@@ -113,21 +116,21 @@ async fn last_heads(store: &Store) -> String {
 async fn a_head_is_settled_when_a_run_has_published_it_and_not_when_one_has_begun() {
     let (_home, store) = new_store().await;
     let now = UnixMillis(NOW);
-    store.begin(&run(1), &revision('a'), now).await.unwrap();
+    store.begin_run(&run(1), &revision('a'), now).await.unwrap();
     assert_eq!(last_heads(&store).await, "a-", "it has begun");
-    store.failed(&run(1), &outcome(OutcomeKind::Failed), now).await.unwrap();
+    store.mark_failed(&run(1), &outcome(OutcomeKind::Failed), now).await.unwrap();
     assert_eq!(last_heads(&store).await, "a-", "it has failed");
-    store.begin(&run(2), &revision('a'), now).await.unwrap();
-    store.ended(&run(2), &outcome(OutcomeKind::Deferred), now).await.unwrap();
+    store.begin_run(&run(2), &revision('a'), now).await.unwrap();
+    store.end_run(&run(2), &outcome(OutcomeKind::Deferred), now).await.unwrap();
     assert_eq!(last_heads(&store).await, "a-", "it waits for its budget");
-    store.begin(&run(3), &revision('a'), now).await.unwrap();
-    store.computed(&run(3), &computed(&run(3), 'a', Vec::new())).await.unwrap();
+    store.begin_run(&run(3), &revision('a'), now).await.unwrap();
+    store.store_computed_review(&run(3), &computed(&run(3), 'a', Vec::new())).await.unwrap();
     assert_eq!(last_heads(&store).await, "a-", "the forge does not show it");
-    store.published(&run(3), &record(&run(3), 'a')).await.unwrap();
+    store.mark_published(&run(3), &record(&run(3), 'a')).await.unwrap();
     assert_eq!(last_heads(&store).await, "aa");
-    store.begin(&run(4), &revision('a'), now).await.unwrap();
+    store.begin_run(&run(4), &revision('a'), now).await.unwrap();
     assert_eq!(last_heads(&store).await, "aa", "there was nothing to do");
-    store.begin(&run(5), &revision('b'), now).await.unwrap();
+    store.begin_run(&run(5), &revision('b'), now).await.unwrap();
     assert_eq!(last_heads(&store).await, "ba", "there is a new head");
 }
 
@@ -138,14 +141,14 @@ async fn a_head_that_an_operator_has_dropped_is_settled_until_another_run_begins
     let drop = async || store.skip_head(&RunId::new("dropped"), &key, "dropped by hand").await.unwrap();
     drop().await;
     assert_eq!(last_heads(&store).await, "--", "no run knows the head");
-    store.begin(&run(1), &revision('a'), now).await.unwrap();
-    store.failed(&run(1), &outcome(OutcomeKind::Failed), now).await.unwrap();
+    store.begin_run(&run(1), &revision('a'), now).await.unwrap();
+    store.mark_failed(&run(1), &outcome(OutcomeKind::Failed), now).await.unwrap();
     drop().await;
     assert_eq!(last_heads(&store).await, "aa");
     let runs = store.runs(&key, 9).await.unwrap().len();
     drop().await;
     assert_eq!(store.runs(&key, 9).await.unwrap().len(), runs, "it is settled before");
-    store.begin(&run(99), &revision('a'), now).await.unwrap();
+    store.begin_run(&run(99), &revision('a'), now).await.unwrap();
     assert_eq!(last_heads(&store).await, "a-");
 }
 
@@ -155,12 +158,16 @@ async fn a_comment_acts_once_together_with_what_it_changes() {
     let told = comment(7, CommentKind::Diff, 5, NOW);
     let later = comment(8, CommentKind::Conversation, 4, NOW + 1);
     let of = repository("1", "octo/one", 1);
-    store.tell(&[told.clone(), later.clone()], &of, None).await.unwrap();
-    store.tell(&[UserRequest { at: UnixMillis(9), ..told.clone() }], &of, None).await.unwrap();
-    assert_eq!(store.unserved("github", 10).await.unwrap(), [later.clone(), told.clone()], "by their number");
+    store.store_requests(&[told.clone(), later.clone()], &of, None).await.unwrap();
+    store.store_requests(&[UserRequest { at: UnixMillis(9), ..told.clone() }], &of, None).await.unwrap();
+    assert_eq!(
+        store.unserved_requests("github", 10).await.unwrap(),
+        [later.clone(), told.clone()],
+        "by their number"
+    );
 
     let key = told.pr.key();
-    let slot = store.load(std::slice::from_ref(&key)).await.unwrap().remove(0);
+    let slot = store.load_slots(std::slice::from_ref(&key)).await.unwrap().remove(0);
     let decision = slot.step(SlotCommand::Pause, &SlotLimits::default(), UnixMillis(NOW)).unwrap();
     let dismissal = Dismissal {
         finding: FindingId::new("1:abcd-1"),
@@ -187,32 +194,32 @@ async fn a_comment_acts_once_together_with_what_it_changes() {
         dismissal: Some(dismissal.clone()),
         allowed: Some(asks.clone()),
     };
-    let limit = async || store.look(std::slice::from_ref(&asks)).await.unwrap()[0].level.limit;
+    let limit = async || store.budget_usage(std::slice::from_ref(&asks)).await.unwrap()[0].level.limit;
     assert_eq!(limit().await, MicroUsd(300_000));
-    assert_eq!(store.served(&told, Some(&obeyed)).await.unwrap(), Ok(()));
-    assert_eq!(store.load(std::slice::from_ref(&key)).await.unwrap()[0].state, decision.slot.state);
+    assert_eq!(store.mark_request_served(&told, Some(&obeyed)).await.unwrap(), Ok(()));
+    assert_eq!(store.load_slots(std::slice::from_ref(&key)).await.unwrap()[0].state, decision.slot.state);
     assert_eq!(limit().await, MicroUsd(600_000), "as much again");
     assert_eq!(store.events(&key, 9).await.unwrap(), [event]);
-    assert_eq!(store.audited(9).await.unwrap()[0].act, obeyed.act);
-    assert_eq!(store.unserved("github", 10).await.unwrap(), std::slice::from_ref(&later));
+    assert_eq!(store.audit_entries(9).await.unwrap()[0].act, obeyed.act);
+    assert_eq!(store.unserved_requests("github", 10).await.unwrap(), std::slice::from_ref(&later));
     let of_it = RunRef { key: key.clone(), ..run(9) };
-    let begun = store.begin(&of_it, &revision('a'), UnixMillis(NOW)).await.unwrap();
+    let begun = store.begin_run(&of_it, &revision('a'), UnixMillis(NOW)).await.unwrap();
     assert_eq!(begun.dismissals, [dismissal]);
     let other = RunRef { key: pr("1", 8).key(), ..run(9) };
-    assert_eq!(store.begin(&other, &revision('a'), UnixMillis(NOW)).await.unwrap().dismissals, []);
+    assert_eq!(store.begin_run(&other, &revision('a'), UnixMillis(NOW)).await.unwrap().dismissals, []);
 
     // The decision was made on a slot that has changed: none of it is carried out, and the command is still
     // to be served.
     let stale =
         UserRequestOutcome { act: OperatorAction::new("eve@github", "/review", key.as_str(), ""), ..obeyed };
-    assert_eq!(store.served(&later, Some(&stale)).await.unwrap(), Err(VersionConflict));
-    assert_eq!(store.audited(9).await.unwrap().len(), 1);
-    assert_eq!(store.served(&later, None).await.unwrap(), Ok(()));
-    assert_eq!(store.unserved("github", 10).await.unwrap(), []);
+    assert_eq!(store.mark_request_served(&later, Some(&stale)).await.unwrap(), Err(VersionConflict));
+    assert_eq!(store.audit_entries(9).await.unwrap().len(), 1);
+    assert_eq!(store.mark_request_served(&later, None).await.unwrap(), Ok(()));
+    assert_eq!(store.unserved_requests("github", 10).await.unwrap(), []);
     assert_eq!(limit().await, MicroUsd(600_000), "a refused command allows nothing");
     // The command is reported once more.
-    store.tell(&[told], &of, None).await.unwrap();
-    assert_eq!(store.unserved("github", 10).await.unwrap(), []);
+    store.store_requests(&[told], &of, None).await.unwrap();
+    assert_eq!(store.unserved_requests("github", 10).await.unwrap(), []);
 }
 
 #[tokio::test]
@@ -221,7 +228,7 @@ async fn comments_of_one_repository_do_not_take_the_places_of_others() {
     for (of, comments) in [("1", vec![1, 2, 3]), ("2", vec![4, 6]), ("3", vec![5])] {
         let told = |id| UserRequest { pr: pr(of, 7), ..comment(7, CommentKind::Diff, id, NOW) };
         let told: Vec<UserRequest> = comments.into_iter().map(told).collect();
-        store.tell(&told, &repository(of, "octo/some", 1), None).await.unwrap();
+        store.store_requests(&told, &repository(of, "octo/some", 1), None).await.unwrap();
     }
     let unserved = async |limit| -> Vec<u64> {
         let number = |told: UserRequest| match told.origin {
@@ -229,7 +236,7 @@ async fn comments_of_one_repository_do_not_take_the_places_of_others() {
             RequestOrigin::Check { account, .. } => account.as_str().parse().unwrap(),
             RequestOrigin::Label { .. } => 0,
         };
-        store.unserved("github", limit).await.unwrap().into_iter().map(number).collect()
+        store.unserved_requests("github", limit).await.unwrap().into_iter().map(number).collect()
     };
     assert_eq!(unserved(3).await, [1, 4, 5]);
     assert_eq!(unserved(9).await, [1, 4, 5, 2, 6, 3]);
@@ -248,19 +255,19 @@ async fn a_button_asks_again_once_it_was_served() {
     let (first, other) = (pressed(5, 7, 1), pressed(6, 7, 2));
     let of = repository("1", "octo/one", 1);
     let said = comment(7, CommentKind::Diff, 99, NOW);
-    store.tell(&[first.clone(), other.clone(), said.clone()], &of, None).await.unwrap();
-    store.tell(&[pressed(5, 7, 3), pressed(5, 8, 4)], &of, None).await.unwrap();
+    store.store_requests(&[first.clone(), other.clone(), said.clone()], &of, None).await.unwrap();
+    store.store_requests(&[pressed(5, 7, 3), pressed(5, 8, 4)], &of, None).await.unwrap();
     let waiting = [said.clone(), first.clone(), pressed(5, 8, 4), other.clone()];
-    assert_eq!(store.unserved("github", 9).await.unwrap()[..1], waiting[..1], "comments first");
-    let mut all = store.unserved("github", 9).await.unwrap();
+    assert_eq!(store.unserved_requests("github", 9).await.unwrap()[..1], waiting[..1], "comments first");
+    let mut all = store.unserved_requests("github", 9).await.unwrap();
     all.sort_by_key(|told| waiting.iter().position(|waiting| waiting == told));
     assert_eq!(all, waiting, "pressed twice it asks once");
     for told in [&said, &first, &other] {
-        assert_eq!(store.served(told, None).await.unwrap(), Ok(()));
+        assert_eq!(store.mark_request_served(told, None).await.unwrap(), Ok(()));
     }
-    assert_eq!(store.unserved("github", 9).await.unwrap(), [pressed(5, 8, 4)]);
-    store.tell(&[pressed(5, 7, 5), said], &of, None).await.unwrap();
-    assert_eq!(store.unserved("github", 9).await.unwrap(), [pressed(5, 7, 5), pressed(5, 8, 4)]);
+    assert_eq!(store.unserved_requests("github", 9).await.unwrap(), [pressed(5, 8, 4)]);
+    store.store_requests(&[pressed(5, 7, 5), said], &of, None).await.unwrap();
+    assert_eq!(store.unserved_requests("github", 9).await.unwrap(), [pressed(5, 7, 5), pressed(5, 8, 4)]);
 }
 
 #[tokio::test]
@@ -270,7 +277,7 @@ async fn the_pull_requests_that_were_looked_at_at_a_head_are_found() {
         [("1", 7, 1, 'a'), ("1", 7, 2, 'a'), ("1", 8, 3, 'a'), ("1", 9, 4, 'b'), ("10", 7, 5, 'a')]
     {
         let run = RunRef { key: pr(repository, number).key(), ..run(token) };
-        store.begin(&run, &revision(head), UnixMillis(NOW)).await.unwrap();
+        store.begin_run(&run, &revision(head), UnixMillis(NOW)).await.unwrap();
     }
     let found = store.reviewed_at("github", "1", &revision('a').head).await.unwrap();
     assert_eq!(found, [pr("1", 7), pr("1", 8)]);
@@ -285,12 +292,12 @@ async fn a_label_that_is_set_again_while_it_is_served_is_served_again() {
         at: UnixMillis(at),
     };
     let of = repository("1", "octo/one", 1);
-    store.tell(&[label(5)], &of, None).await.unwrap();
-    let seen = store.unserved("github", 9).await.unwrap();
+    store.store_requests(&[label(5)], &of, None).await.unwrap();
+    let seen = store.unserved_requests("github", 9).await.unwrap();
     assert_eq!(seen, [label(5)]);
-    store.tell(&[label(5)], &of, None).await.unwrap();
-    assert!(store.served(&seen[0], None).await.unwrap().is_ok());
-    assert_eq!(store.unserved("github", 9).await.unwrap(), [label(6)]);
-    assert!(store.served(&label(6), None).await.unwrap().is_ok());
-    assert!(store.unserved("github", 9).await.unwrap().is_empty());
+    store.store_requests(&[label(5)], &of, None).await.unwrap();
+    assert!(store.mark_request_served(&seen[0], None).await.unwrap().is_ok());
+    assert_eq!(store.unserved_requests("github", 9).await.unwrap(), [label(6)]);
+    assert!(store.mark_request_served(&label(6), None).await.unwrap().is_ok());
+    assert!(store.unserved_requests("github", 9).await.unwrap().is_empty());
 }

@@ -288,7 +288,7 @@ impl Company {
             }
         }
         if !marks.is_empty() {
-            store.mark(&marks, &self.limits, HaltPolicy::Refused).await.unwrap();
+            store.mark_slots(&marks, &self.limits, HaltPolicy::Refused).await.unwrap();
         }
     }
 
@@ -296,10 +296,10 @@ impl Company {
     async fn schedule(&mut self, store: &Store, at: i64) {
         loop {
             let now = store.now().await.unwrap();
-            let due = store.due(now, BATCH).await.unwrap();
+            let due = store.due_slots(now, BATCH).await.unwrap();
             let mut last = BTreeMap::new();
             for slot in &due {
-                let before = last.insert(slot.key.repository().to_owned(), slot.wakes_at());
+                let before = last.insert(slot.key.repository_prefix().to_owned(), slot.wakes_at());
                 assert!(before <= Some(slot.wakes_at()), "{}: the oldest of a repository first", slot.key);
             }
             let mut free = self.workers.saturating_sub(self.work.len());
@@ -319,7 +319,8 @@ impl Company {
             if changes.is_empty() {
                 return;
             }
-            for (committed, (_, slot)) in store.commit(&changes).await.unwrap().into_iter().zip(changes) {
+            for (committed, (_, slot)) in store.commit_slots(&changes).await.unwrap().into_iter().zip(changes)
+            {
                 committed.unwrap();
                 match slot.state {
                     SlotState::Leased { token, .. } => self.leased(&slot, token, at),
@@ -358,12 +359,12 @@ impl Company {
         let keys: Vec<SlotKey> = beating.iter().map(|work| work.run.key.clone()).collect();
         let now = store.now().await.unwrap();
         let mut changes = Vec::new();
-        for (slot, work) in store.load(&keys).await.unwrap().into_iter().zip(beating) {
+        for (slot, work) in store.load_slots(&keys).await.unwrap().into_iter().zip(beating) {
             work.beat = at + HEARTBEAT;
             let decision = slot.step(SlotCommand::Heartbeat(work.run.token), &self.limits, now).unwrap();
             changes.push((slot.version, decision.slot));
         }
-        for committed in store.commit(&changes).await.unwrap() {
+        for committed in store.commit_slots(&changes).await.unwrap() {
             committed.unwrap();
         }
     }

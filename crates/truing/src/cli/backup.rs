@@ -32,8 +32,8 @@ struct BackupJson {
 pub(crate) fn run(args: &BackupArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     let config = context.config(&[])?;
     runtime::start()?.block_on(async {
-        let place = StoreLocation::of(&config, &context.environment)?;
-        let Some(store) = place.existing().await? else {
+        let place = StoreLocation::from_config(&config, &context.environment)?;
+        let Some(store) = place.open_existing().await? else {
             let path = &place;
             return Err(CliError::usage("no_store", format!("there is no database at {path}"))
                 .hint("`truing config show` tells where `store.url` comes from"));
@@ -44,7 +44,7 @@ pub(crate) fn run(args: &BackupArgs, context: &CommandContext) -> Result<Command
             }
             BackupError::Served => CliError::usage("no_file", error.to_string()),
             BackupError::Write { .. } | BackupError::Sqlite(_) => {
-                CliError::failed("backup", error.to_string())
+                CliError::failure("backup", error.to_string())
                     .hint("see that the folder exists, is yours to write, and has room")
             }
         })?;
@@ -55,15 +55,15 @@ pub(crate) fn run(args: &BackupArgs, context: &CommandContext) -> Result<Command
             marker_key: key.map(|key| key.display().to_string()),
         };
         match context.output.format() == CliFormat::Json {
-            true => context.output.json(&answer)?,
-            false => context.output.data(screen(&answer))?,
+            true => context.output.print_json(&answer)?,
+            false => context.output.print_data(render_text(&answer))?,
         }
         Ok(CommandExit::Done)
     })
 }
 
-fn screen(answer: &BackupJson) -> String {
-    let mut text = format!("{}: {}\n", answer.file, truing_core::line::counted(answer.bytes, "byte"));
+fn render_text(answer: &BackupJson) -> String {
+    let mut text = format!("{}: {}\n", answer.file, truing_core::line::format_count(answer.bytes, "byte"));
     if let Some(key) = &answer.marker_key {
         text += &format!("keep with it: {key}\n");
     }

@@ -5,19 +5,19 @@ use std::fmt::Write as _;
 use clap::Subcommand;
 use serde_json::{Value, json};
 use truing_core::id::SlotKey;
-use truing_core::line::counted;
+use truing_core::line::format_count;
 use truing_core::port::{OperatorAction, OperatorStore as _, RunRef, RunStore as _};
 use truing_core::slot::{LoopKind, SlotCommand, StepOutcome};
 use truing_core::sync::job::{self, JobState};
 use truing_loops::machine::new_run_id;
-use truing_loops::slots::{StepError, step};
-use truing_loops::text::instant;
+use truing_loops::slots::{StepError, take_step};
+use truing_loops::text::format_instant;
 use truing_service::by_hand;
 use truing_store::Store;
 
 use super::error::{CliError, CommandExit};
 use super::sync::not_run;
-use super::target::{actor, at_work, existing_store, store_error};
+use super::target::{actor_name, at_work, existing_store, store_error};
 use super::{CommandContext, runtime};
 use crate::wiring;
 
@@ -46,7 +46,7 @@ enum BreakerCommand {
 
 pub(crate) fn run(args: &BreakerArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     let config = context.config(&[])?;
-    let limits = wiring::limits(&config.review, config.server.lease);
+    let limits = wiring::slot_limits(&config.review, config.server.lease);
     runtime::start()?.block_on(async {
         let store = existing_store(&config, &context.environment).await?;
         let jobs = match &store {
@@ -55,38 +55,43 @@ pub(crate) fn run(args: &BreakerArgs, context: &CommandContext) -> Result<Comman
         };
         match &args.action {
             BreakerCommand::List => {
-                let rows: Vec<Value> = jobs.iter().map(|(key, job)| row(key, job)).collect();
-                context.output.answer(&rows, || list(&jobs))?;
+                let rows: Vec<Value> = jobs.iter().map(|(key, job)| breaker_row(key, job)).collect();
+                context.output.print_answer(&rows, || render_list(&jobs))?;
             }
             BreakerCommand::Show { key } => {
-                let (key, job) = find(&jobs, key)?;
-                context.output.answer(&row(key, job), || show(key, job))?;
+                let (key, job) = find_job(&jobs, key)?;
+                context.output.print_answer(&breaker_row(key, job), || render_job(key, job))?;
             }
             BreakerCommand::Reset { key } => {
-                let (key, _) = find(&jobs, key)?;
-                let store = store.as_ref().ok_or_else(|| unknown(key.as_str()))?;
+                let (key, _) = find_job(&jobs, key)?;
+                let store = store.as_ref().ok_or_else(|| unknown_breaker_error(key.as_str()))?;
                 let _at_work = at_work(store, &limits).await?;
-                reset(store, key, &limits, &actor(&context.environment)).await?;
-                context.output.say(format_args!("{key}: closed; the next run starts without past failures"));
+                reset_breaker(store, key, &limits, &actor_name(&context.environment)).await?;
+                context
+                    .output
+                    .print_note(format_args!("{key}: closed; the next run starts without past failures"));
             }
         }
         Ok(CommandExit::Done)
     })
 }
 
-fn find<'a>(jobs: &'a [(SlotKey, JobState)], text: &str) -> Result<(&'a SlotKey, &'a JobState), CliError> {
-    let wanted = [SlotKey::new(text), job::key(text)];
+fn find_job<'a>(
+    jobs: &'a [(SlotKey, JobState)],
+    text: &str,
+) -> Result<(&'a SlotKey, &'a JobState), CliError> {
+    let wanted = [SlotKey::new(text), job::job_key(text)];
     let found = jobs.iter().find(|(key, _)| wanted.contains(key));
-    found.map(|(key, job)| (key, job)).ok_or_else(|| unknown(text))
+    found.map(|(key, job)| (key, job)).ok_or_else(|| unknown_breaker_error(text))
 }
 
-fn unknown(text: &str) -> CliError {
+fn unknown_breaker_error(text: &str) -> CliError {
     CliError::usage("unknown_breaker", format!("nothing is known about `{text}`"))
         .hint("`truing breaker list` shows all; a job has one once it has run")
 }
 
 /// Closes the breaker under a lease, which cannot be had while the job runs.
-async fn reset(
+async fn reset_breaker(
     store: &Store,
     key: &SlotKey,
     limits: &truing_core::slot::SlotLimits,
@@ -98,54 +103,57 @@ async fn reset(
     let mut job = store.begin_job(&run).await.map_err(store_error)?;
     job.breaker.reset();
     store.keep_job(&run, &job).await.map_err(store_error)?;
-    store.audit(&[OperatorAction::new(by, "breaker reset", key.as_str(), "")]).await.map_err(store_error)?;
-    match step(store, key, SlotCommand::Finish(lease.token, StepOutcome::Idle), limits).await {
+    store
+        .append_audit_log(&[OperatorAction::new(by, "breaker reset", key.as_str(), "")])
+        .await
+        .map_err(store_error)?;
+    match take_step(store, key, SlotCommand::Finish(lease.token, StepOutcome::Idle), limits).await {
         Ok(_) | Err(StepError::Refused(_)) => Ok(()),
         Err(StepError::Store(error)) => Err(store_error(error)),
     }
 }
 
-fn row(key: &SlotKey, job: &JobState) -> Value {
-    let (failures, streak) = job.breaker.counts();
+fn breaker_row(key: &SlotKey, job: &JobState) -> Value {
+    let (failures, streak) = job.breaker.failure_counts();
     json!({
         "key": key,
         "state": job.breaker_state(),
-        "why": job.breaker.open().map(|open| open.why),
-        "since": job.breaker.open().map(|open| instant(open.since)),
+        "why": job.breaker.open_trip().map(|open| open.why),
+        "since": job.breaker.open_trip().map(|open| format_instant(open.since)),
         "failures": failures,
         "streak": streak,
         "target": job.breaker.target(),
         "question": job.question.as_ref().and_then(|question| question.url.as_ref()),
         "told": job.breaker.failures().iter().map(|failure| json!({
-            "at": instant(failure.at), "version": failure.version, "why": failure.why,
+            "at": format_instant(failure.at), "version": failure.version, "why": failure.why,
         })).collect::<Vec<_>>(),
     })
 }
 
-fn list(jobs: &[(SlotKey, JobState)]) -> String {
+fn render_list(jobs: &[(SlotKey, JobState)]) -> String {
     if jobs.is_empty() {
         return "no job has run yet\n".to_owned();
     }
     let line = |(key, job): &(SlotKey, JobState)| {
-        let (failures, streak) = job.breaker.counts();
+        let (failures, streak) = job.breaker.failure_counts();
         format!(
             "{key}  {}  {} of one release, {streak} in a row\n",
             job.breaker_state(),
-            counted(failures, "failure")
+            format_count(failures, "failure")
         )
     };
     jobs.iter().map(line).collect()
 }
 
-fn show(key: &SlotKey, job: &JobState) -> String {
-    let mut text = list(&[(key.clone(), job.clone())]);
+fn render_job(key: &SlotKey, job: &JobState) -> String {
+    let mut text = render_list(&[(key.clone(), job.clone())]);
     for failure in job.breaker.failures() {
-        let _ = writeln!(text, "  {}  {:<10}  {}", instant(failure.at), failure.version, failure.why);
+        let _ = writeln!(text, "  {}  {:<10}  {}", format_instant(failure.at), failure.version, failure.why);
     }
     if let Some(url) = job.question.as_ref().and_then(|question| question.url.as_ref()) {
         let _ = writeln!(text, "people are asked: {url}");
     }
-    if job.breaker.open().is_some() {
+    if job.breaker.open_trip().is_some() {
         let _ = writeln!(text, "to close it: truing breaker reset {key}");
     }
     text

@@ -14,7 +14,7 @@ use truing_store::Store;
 
 mod spend;
 
-use super::columns::folded;
+use super::columns::fold_line;
 use super::error::{CliError, CommandExit};
 use super::since::TimeStart;
 use super::target::{existing_store, store_error};
@@ -85,28 +85,32 @@ impl From<&BudgetUsage> for BudgetRow {
 
 pub(crate) fn run(args: &BudgetArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     match &args.what {
-        BudgetCommand::Show { by: None, since: _ } => show(context)?,
-        BudgetCommand::Show { by: Some(SpendGrouping::Repository), since } => spend::show(*since, context)?,
-        BudgetCommand::Prices { model } => prices(model.as_deref(), context)?,
+        BudgetCommand::Show { by: None, since: _ } => show_budget(context)?,
+        BudgetCommand::Show { by: Some(SpendGrouping::Repository), since } => {
+            spend::show_spending(*since, context)?;
+        }
+        BudgetCommand::Prices { model } => show_prices(model.as_deref(), context)?,
     }
     Ok(CommandExit::Done)
 }
 
-fn show(context: &CommandContext) -> Result<(), CliError> {
+fn show_budget(context: &CommandContext) -> Result<(), CliError> {
     let config = context.config(&[])?;
     runtime::start()?.block_on(async {
         let (mut drawn, mut names) = (Vec::new(), BTreeMap::new());
         if let Some(store) = existing_store(&config, &context.environment).await? {
-            drawn = store.drawn().await.map_err(store_error)?;
-            names = called(&store, &drawn).await?;
+            drawn = store.current_usage().await.map_err(store_error)?;
+            names = level_names(&store, &drawn).await?;
         }
         let rows: Vec<BudgetRow> = drawn.iter().map(BudgetRow::from).collect();
-        context.output.answer(&rows, || format!("{}\n{}", screen(&drawn, &names), limits(&config)))
+        context
+            .output
+            .print_answer(&rows, || format!("{}\n{}", render_budget(&drawn, &names), render_limits(&config)))
     })
 }
 
 /// Looks up the display names of the pull requests and repositories that the levels' keys refer to.
-async fn called(store: &Store, drawn: &[BudgetUsage]) -> Result<BTreeMap<String, String>, CliError> {
+async fn level_names(store: &Store, drawn: &[BudgetUsage]) -> Result<BTreeMap<String, String>, CliError> {
     let mut names = BTreeMap::new();
     let of = |kind| drawn.iter().filter(move |drawn| drawn.level.kind == kind).map(|drawn| &drawn.level.key);
     let heads = of(BudgetLevelKind::Review).filter_map(|key| Some((key, key.rsplit_once('@')?)));
@@ -115,7 +119,7 @@ async fn called(store: &Store, drawn: &[BudgetUsage]) -> Result<BTreeMap<String,
         of(BudgetLevelKind::PullAsk).chain(of(BudgetLevelKind::Pull)).map(|key| (key, key.as_str(), None));
     let pulls: Vec<(&String, &str, Option<&str>)> = heads.chain(pulls).collect();
     let keys: Vec<SlotKey> = pulls.iter().map(|(_, pull, _)| SlotKey::new(*pull)).collect();
-    let described = store.described(&keys).await.map_err(store_error)?;
+    let described = store.descriptions(&keys).await.map_err(store_error)?;
     for ((key, pull, head), described) in pulls.into_iter().zip(described) {
         let name = described.map_or_else(|| pull.to_owned(), |described| described.name);
         let head = head.map(|head| head.chars().take(10).collect::<String>());
@@ -131,7 +135,7 @@ async fn called(store: &Store, drawn: &[BudgetUsage]) -> Result<BTreeMap<String,
     Ok(names)
 }
 
-fn screen(drawn: &[BudgetUsage], names: &BTreeMap<String, String>) -> String {
+fn render_budget(drawn: &[BudgetUsage], names: &BTreeMap<String, String>) -> String {
     if drawn.is_empty() {
         return "nothing is spent in this month\n".to_owned();
     }
@@ -145,7 +149,7 @@ fn screen(drawn: &[BudgetUsage], names: &BTreeMap<String, String>) -> String {
         };
         if count > 0 {
             let all = [sum(|drawn| drawn.spent), sum(|drawn| drawn.level.limit), sum(|drawn| drawn.reserved)];
-            text += &folded(&numbers(all), &format!("{} ({count})", kind.as_str()));
+            text += &fold_line(&render_numbers(all), &format!("{} ({count})", kind.as_str()));
         }
     }
     let mut rows: Vec<&BudgetUsage> = drawn.iter().collect();
@@ -155,7 +159,7 @@ fn screen(drawn: &[BudgetUsage], names: &BTreeMap<String, String>) -> String {
         let name = names.get(&level.key).unwrap_or(&level.key);
         let words = [level.kind.as_str(), &level.period, name].into_iter().filter(|word| !word.is_empty());
         let words = words.collect::<Vec<_>>().join(" ");
-        text += &folded(&numbers([*spent, level.limit, *reserved]), &words);
+        text += &fold_line(&render_numbers([*spent, level.limit, *reserved]), &words);
     }
     if rows.len() > ROWS {
         text += &format!("and {} more: `--format json` has all\n", rows.len() - ROWS);
@@ -164,7 +168,7 @@ fn screen(drawn: &[BudgetUsage], names: &BTreeMap<String, String>) -> String {
 }
 
 /// Returns the configured limits for work that begins now.
-fn limits(config: &Config) -> String {
+fn render_limits(config: &Config) -> String {
     let BudgetConfig {
         review,
         pull_ask,
@@ -179,7 +183,7 @@ fn limits(config: &Config) -> String {
     } = &config.budget;
     let mut text = "Limits of what begins now\n".to_owned();
     let mut add =
-        |limit: MicroUsd, what: &str| text += &folded(&format!("{:>12}  ", limit.to_string()), what);
+        |limit: MicroUsd, what: &str| text += &fold_line(&format!("{:>12}  ", limit.to_string()), what);
     add(*review, "all reviews of one head of a pull request (budget.review_usd)");
     if let Some(ask) = pull_ask {
         add(*ask, "one pull request until `/spend` allows as much again (budget.pr_ask_usd)");
@@ -212,7 +216,7 @@ fn limits(config: &Config) -> String {
 
 /// Formats in columns: the money spent, the limit, the percentage, and the money reserved by requests in
 /// flight.
-fn numbers([spent, limit, reserved]: [MicroUsd; 3]) -> String {
+fn render_numbers([spent, limit, reserved]: [MicroUsd; 3]) -> String {
     let part = (u128::from(spent.0) * 100).checked_div(u128::from(limit.0));
     let part = part.map_or_else(|| "-".to_owned(), |part| format!("{part} %"));
     let flight = if reserved.0 == 0 { "-".to_owned() } else { reserved.to_string() };
@@ -221,7 +225,7 @@ fn numbers([spent, limit, reserved]: [MicroUsd; 3]) -> String {
 }
 
 /// Returns the sums of one level as a sentence.
-pub(super) fn sums(drawn: &BudgetUsage) -> String {
+pub(super) fn render_usage(drawn: &BudgetUsage) -> String {
     let BudgetUsage { level, spent, reserved } = drawn;
     let flight = if reserved.0 == 0 { String::new() } else { format!(", {reserved} in flight") };
     let part = (u128::from(spent.0) * 100).checked_div(u128::from(level.limit.0));
@@ -252,10 +256,10 @@ impl From<PriceFileError> for CliError {
     }
 }
 
-fn prices(model: Option<&str>, context: &CommandContext) -> Result<(), CliError> {
+fn show_prices(model: Option<&str>, context: &CommandContext) -> Result<(), CliError> {
     let priced = EffectivePrices::new(&context.config(&[])?)?;
     let dated = ModelPrices::builtin_date().map_err(PriceFileError::from)?;
-    let wanted = priced.prices.all().filter(|(name, _)| model.is_none_or(|model| model == *name));
+    let wanted = priced.prices.list_prices().filter(|(name, _)| model.is_none_or(|model| model == *name));
     let rows: Vec<PriceRow<'_>> = wanted
         .flat_map(|(model, price)| price.tiers().map(move |(above, rates)| (model, above, rates)))
         .map(|(model, above_prompt_tokens, rates)| PriceRow {
@@ -276,7 +280,7 @@ fn prices(model: Option<&str>, context: &CommandContext) -> Result<(), CliError>
             CliError::usage("unknown_model", format!("`{model}` has no price: it is not used")).hint(hint)
         );
     }
-    context.output.answer(&rows, || price_screen(&rows, &dated))
+    context.output.print_answer(&rows, || price_screen(&rows, &dated))
 }
 
 fn price_screen(rows: &[PriceRow<'_>], dated: &str) -> String {
@@ -296,7 +300,7 @@ fn price_screen(rows: &[PriceRow<'_>], dated: &str) -> String {
             Some(PriceSource::Configuration) => " (configured)",
             Some(PriceSource::BuiltIn) | None => "",
         };
-        text += &folded(&label, &format!("{model}{tier}{by}"));
+        text += &fold_line(&label, &format!("{model}{tier}{by}"));
     }
     text
 }
@@ -323,7 +327,7 @@ mod tests {
         let text = "[budget]\nreview_usd = 1.5\n[repo.\"a/b\"]\nday_usd = 3\n[team.web]\nrepos = [\"a/*\"]\nmonth_usd = 200\n";
         let file = SourceFile { name: "truing.toml".into(), folder: "/".into(), text: text.into() };
         let config = Config::resolve(&Environment::default(), Some(&file), &[]).unwrap();
-        insta::assert_snapshot!(limits(&config), @r#"
+        insta::assert_snapshot!(render_limits(&config), @r#"
         Limits of what begins now
                $1.50  all reviews of one head of a pull request (budget.review_usd)
                $5.00  reviews of a repository in a day (budget.repo_day_usd)
@@ -348,7 +352,7 @@ mod tests {
             ("github/1296269".to_owned(), "acme/shop".to_owned()),
             (key, format!("acme/{}#7 at 0123456789", "shop".repeat(12))),
         ]);
-        let text = screen(&all, &names);
+        let text = render_budget(&all, &names);
         insta::assert_snapshot!(text, @r"
         All limits of a kind together
                spent       limit  part   in flight  of
@@ -377,12 +381,12 @@ mod tests {
                 )
             })
             .collect();
-        let text = screen(&many, &names);
+        let text = render_budget(&many, &names);
         let spent: Vec<&str> =
             text.lines().skip(6).map(|line| line.split_whitespace().next().unwrap()).collect();
         assert_eq!((&spent[..2], spent.len()), (&["$26.10", "$25.20"][..], 26));
         assert!(text.ends_with("and 5 more: `--format json` has all\n"), "{text}");
-        insta::assert_snapshot!(screen(&[], &names), @"nothing is spent in this month");
+        insta::assert_snapshot!(render_budget(&[], &names), @"nothing is spent in this month");
         let row = serde_json::to_string(&BudgetRow::from(&all[0])).unwrap();
         assert_eq!(
             row,

@@ -8,10 +8,10 @@ pub(super) const COLUMNS: usize = 80;
 /// Returns a line that begins with `label`. A line that is too long continues below the first word of `text`.
 /// A word that is too long by itself is cut, as is text without blanks. A word with a `/` (such as a path)
 /// and text between backticks stay whole, since users may copy them.
-pub(super) fn folded(label: &str, text: &str) -> String {
+pub(super) fn fold_line(label: &str, text: &str) -> String {
     let indent = label.width();
     let (mut lines, mut column) = (label.to_owned(), indent);
-    for word in unbroken(text) {
+    for word in split_words(text) {
         let width = word.width();
         let is_cut = indent + width > COLUMNS && !word.contains(['/', ' ']);
         if column > indent && column + 1 + width > COLUMNS && !(is_cut && column + 2 < COLUMNS) {
@@ -41,7 +41,7 @@ pub(super) fn folded(label: &str, text: &str) -> String {
 
 /// Splits a text into words; text between backticks is one word. If the closing backtick is missing, or the
 /// code is longer than [`MAX_CODE`], it is split like any other text.
-fn unbroken(text: &str) -> Vec<String> {
+fn split_words(text: &str) -> Vec<String> {
     let mut words = Vec::<String>::new();
     let mut rest = text.split(' ');
     while let Some(word) = rest.next() {
@@ -71,9 +71,9 @@ const MAX_CODE: usize = 200;
 
 /// Wraps a line whose text begins in the column `indent`, for a terminal of `columns` columns: continuation
 /// lines begin in the same column. Text between backticks is not broken, since users copy it.
-pub(super) fn wrapped(text: &str, indent: usize, columns: usize) -> String {
+pub(super) fn wrap_line(text: &str, indent: usize, columns: usize) -> String {
     let (mut lines, mut column) = (String::new(), indent);
-    for word in unbroken(text) {
+    for word in split_words(text) {
         if column > indent && column + 1 + word.width() > columns {
             lines += &format!("\n{:indent$}", "");
             column = indent;
@@ -93,15 +93,15 @@ mod tests {
 
     #[test]
     fn a_long_line_goes_on_below_its_text_and_no_word_is_cut() {
-        assert_eq!(folded("  at  ", "a b"), "  at  a b\n");
-        assert_eq!(folded("  at  ", ""), "  at  \n");
+        assert_eq!(fold_line("  at  ", "a b"), "  at  a b\n");
+        assert_eq!(fold_line("  at  ", ""), "  at  \n");
         let (path, rest) = (format!("/{}", "x".repeat(90)), "y".repeat(73));
         assert_eq!(
-            folded("at  ", &format!("failed: {path} é {rest} z")),
+            fold_line("at  ", &format!("failed: {path} é {rest} z")),
             format!("at  failed:\n    {path}\n    é {rest}\n    z\n")
         );
         assert_eq!(
-            folded("at  ", &format!("é {rest} z")).lines().map(|line| line.chars().count()).max(),
+            fold_line("at  ", &format!("é {rest} z")).lines().map(|line| line.chars().count()).max(),
             Some(79)
         );
     }
@@ -110,7 +110,7 @@ mod tests {
     fn wide_letters_and_words_without_end_keep_to_the_columns() {
         let (wide, long) = ("漢字".repeat(60), "x".repeat(200));
         for text in [format!("at {wide} end"), format!("{long} end"), format!("a {long}"), wide] {
-            let folded = folded("fail gate: ", &text);
+            let folded = fold_line("fail gate: ", &text);
             assert!(folded.lines().all(|line| line.width() <= COLUMNS), "{folded}");
             let letters =
                 |text: &str| text.chars().filter(|letter| !letter.is_whitespace()).collect::<String>();
@@ -122,14 +122,14 @@ mod tests {
     #[test]
     fn a_command_in_a_wrapped_line_is_not_broken() {
         assert_eq!(
-            wrapped("name one: `truing rules show NAME`, or see all of them", 6, 30),
+            wrap_line("name one: `truing rules show NAME`, or see all of them", 6, 30),
             "name one:\n      `truing rules show NAME`,\n      or see all of them"
         );
-        assert_eq!(wrapped("`truing a b c d e f` x", 2, 10), "`truing a b c d e f`\n  x");
-        assert_eq!(wrapped("", 7, 80), "");
+        assert_eq!(wrap_line("`truing a b c d e f` x", 2, 10), "`truing a b c d e f`\n  x");
+        assert_eq!(wrap_line("", 7, 80), "");
         let code = format!("`{}`", "word ".repeat(17));
-        assert_eq!(folded("at  ", &format!("run {code} now")), format!("at  run\n    {code}\n    now\n"));
-        assert_eq!(folded("", &format!("` {}", "word ".repeat(99))).lines().map(str::len).max(), Some(79));
-        assert_eq!(wrapped("漢字 漢字 漢字", 0, 9), "漢字 漢字\n漢字");
+        assert_eq!(fold_line("at  ", &format!("run {code} now")), format!("at  run\n    {code}\n    now\n"));
+        assert_eq!(fold_line("", &format!("` {}", "word ".repeat(99))).lines().map(str::len).max(), Some(79));
+        assert_eq!(wrap_line("漢字 漢字 漢字", 0, 9), "漢字 漢字\n漢字");
     }
 }

@@ -8,7 +8,7 @@ use clap_complete::Shell;
 use truing_config::RulesConfig;
 
 use super::error::{CliError, CommandExit};
-use super::{CommandContext, visible};
+use super::{CommandContext, visible_program};
 use crate::wiring;
 
 /// Print the completion script for a shell
@@ -70,34 +70,42 @@ const BASH_CONFIG: &str = r#"    local i at named=()
 "#;
 
 pub(crate) fn run(args: &CompletionsArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
-    let mut command = VALUES
-        .iter()
-        .fold(visible(), |command, (words, argument, mark)| marked(command, words, argument, *mark));
+    let mut command = VALUES.iter().fold(visible_program(), |command, (words, argument, mark)| {
+        mark_argument(command, words, argument, *mark)
+    });
     let name = command.get_name().to_owned();
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut command, name, &mut script);
-    context.output.data(with_values(args.shell, &String::from_utf8_lossy(&script))?)?;
+    context.output.print_data(with_values(args.shell, &String::from_utf8_lossy(&script))?)?;
     Ok(CommandExit::Done)
 }
 
 /// Returns the command with a placeholder for the values of an argument.
-fn marked(command: clap::Command, words: &[&str], argument: &str, mark: CompletionSource) -> clap::Command {
+fn mark_argument(
+    command: clap::Command,
+    words: &[&str],
+    argument: &str,
+    mark: CompletionSource,
+) -> clap::Command {
     match words.split_first() {
-        Some((word, below)) => command.mut_subcommand(word, |command| marked(command, below, argument, mark)),
-        None => command
-            .mut_arg(argument, |argument| argument.value_parser(PossibleValuesParser::new([mark.word()]))),
+        Some((word, below)) => {
+            command.mut_subcommand(word, |command| mark_argument(command, below, argument, mark))
+        }
+        None => command.mut_arg(argument, |argument| {
+            argument.value_parser(PossibleValuesParser::new([mark.placeholder()]))
+        }),
     }
 }
 
 /// Returns the script with the placeholders replaced by the values, or by the functions that look them up.
 fn with_values(shell: Shell, script: &str) -> Result<String, CliError> {
-    let packs = wiring::packs(&RulesConfig::default()).map_err(wiring::reader_error)?;
-    let rules = packs.list().map_err(|error| wiring::reader_error(error.into()))?;
+    let packs = wiring::load_packs(&RulesConfig::default()).map_err(wiring::reader_error)?;
+    let rules = packs.list_rules().map_err(|error| wiring::reader_error(error.into()))?;
     let rules = rules.iter().map(|rule| rule.rule).collect::<Vec<_>>().join(" ");
     let packs = packs.names().join(" ");
     let mut text = script.to_owned();
     for mark in CompletionSource::ALL {
-        let word = mark.word();
+        let word = mark.placeholder();
         let (found, fixed) = match mark {
             CompletionSource::Refs => ("refs", None),
             CompletionSource::Targets => ("targets", None),
@@ -158,7 +166,7 @@ fn flags_last(line: &str) -> String {
 impl CompletionSource {
     const ALL: [Self; 5] = [Self::Refs, Self::Targets, Self::Jobs, Self::Packs, Self::Rules];
 
-    fn word(self) -> &'static str {
+    fn placeholder(self) -> &'static str {
         match self {
             Self::Refs => "__REFS__",
             Self::Targets => "__TARGETS__",

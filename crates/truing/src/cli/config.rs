@@ -15,7 +15,7 @@ use truing_reader::RulePacks;
 use unicode_width::UnicodeWidthStr as _;
 
 use super::CommandContext;
-use super::columns::{COLUMNS, folded};
+use super::columns::{COLUMNS, fold_line};
 use super::error::{CliError, CommandExit};
 use super::init::WRITTEN_FILE;
 use super::output::OutputPrinter;
@@ -52,18 +52,18 @@ enum ConfigCommand {
 
 pub(crate) fn run(args: &ConfigArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     match &args.what {
-        ConfigCommand::Show { repository: None } => show(context)?,
+        ConfigCommand::Show { repository: None } => show_config(context)?,
         ConfigCommand::Show { repository: Some(repository) } => show_tiers(repository, context)?,
         ConfigCommand::Schema => {
-            context.output.data(format_args!("{:#}\n", truing_config::generate::schema()))?;
+            context.output.print_data(format_args!("{:#}\n", truing_config::generate::schema()))?;
         }
-        ConfigCommand::Check { live: true, .. } => return live::check(&context.config(&[])?, context),
-        ConfigCommand::Check { file, live: false } => check(file.as_deref(), context)?,
+        ConfigCommand::Check { live: true, .. } => return live::check_models(&context.config(&[])?, context),
+        ConfigCommand::Check { file, live: false } => check_config(file.as_deref(), context)?,
     }
     Ok(CommandExit::Done)
 }
 
-fn show(context: &CommandContext) -> Result<(), CliError> {
+fn show_config(context: &CommandContext) -> Result<(), CliError> {
     let mut config = context.config(&[])?;
     say_file(context)?;
     if let Some(root) = working_tree(context.environment.directory())
@@ -72,45 +72,49 @@ fn show(context: &CommandContext) -> Result<(), CliError> {
         config = config.with_repository(&file)?;
         context
             .output
-            .say(format_args!("{} is read from the working tree, as a local review does", file.name));
+            .print_note(format_args!("{} is read from the working tree, as a local review does", file.name));
     }
     let settings: Vec<(String, &EffectiveSetting)> = config.settings().collect();
     if context.output.is_json() {
-        let rows: Vec<_> = settings.iter().map(|(key, setting)| row(key, setting)).collect();
-        return context.output.json(&rows);
+        let rows: Vec<_> = settings.iter().map(|(key, setting)| setting_row(key, setting)).collect();
+        return context.output.print_json(&rows);
     }
-    table(&settings, context.output)
+    print_table(&settings, context.output)
 }
 
 /// Shows the tiers of one repository's reviews, according to the operator's file.
 fn show_tiers(repository: &str, context: &CommandContext) -> Result<(), CliError> {
     let config = context.config(&[])?;
     say_file(context)?;
-    let tiers = RepositoryTiers::of(repository, &config, &context.environment);
+    let tiers = RepositoryTiers::load(repository, &config, &context.environment);
     let tiers = runtime::start()?.block_on(tiers)?;
-    context.output.answer(&tiers, || tiers.text())
+    context.output.print_answer(&tiers, || tiers.text())
 }
 
 /// Prints the path of the operator's file, or the path where it would be.
 fn say_file(context: &CommandContext) -> Result<(), CliError> {
     let named = context.globals.config.as_deref();
     match truing_config::operator_file(&context.environment, named)? {
-        Some(file) => context.output.say(format_args!("configuration file: {}", file.name)),
+        Some(file) => context.output.print_note(format_args!("configuration file: {}", file.name)),
         None => {
             if let Some(path) = truing_config::user_file(&context.environment) {
-                context.output.say(format_args!("configuration file: none; it would be {}", path.display()));
+                context
+                    .output
+                    .print_note(format_args!("configuration file: none; it would be {}", path.display()));
             }
         }
     }
     Ok(())
 }
 
-fn table(settings: &[(String, &EffectiveSetting)], output: OutputPrinter) -> Result<(), CliError> {
+fn print_table(settings: &[(String, &EffectiveSetting)], output: OutputPrinter) -> Result<(), CliError> {
     let lines: Vec<(String, String)> = settings
         .iter()
-        .map(|(key, setting)| (format!("{key} = {}", shown(&setting.value.to_string())), origin(setting)))
+        .map(|(key, setting)| {
+            (format!("{key} = {}", value_or_unset(&setting.value.to_string())), render_origin(setting))
+        })
         .collect();
-    output.data(lined_up(&lines))
+    output.print_data(lined_up(&lines))
 }
 
 /// Appends the origin to each line, in a column that fits both. Lines that are too long for a terminal do not
@@ -126,9 +130,12 @@ fn lined_up(lines: &[(String, String)]) -> String {
             return format!("{line}{filled}{BEFORE_ORIGIN}{origin}\n");
         }
         let (key, value) = line.split_once(" = ").unwrap_or((line, ""));
-        let value =
-            if line.width() <= COLUMNS { format!("{line}\n") } else { folded(&format!("{key} = "), value) };
-        value + &folded(&format!("   {BEFORE_ORIGIN}"), origin)
+        let value = if line.width() <= COLUMNS {
+            format!("{line}\n")
+        } else {
+            fold_line(&format!("{key} = "), value)
+        };
+        value + &fold_line(&format!("   {BEFORE_ORIGIN}"), origin)
     };
     lines.iter().map(text).collect()
 }
@@ -136,17 +143,17 @@ fn lined_up(lines: &[(String, String)]) -> String {
 /// Separator before the origin of a value.
 const BEFORE_ORIGIN: &str = "  # ";
 
-fn shown(value: &str) -> &str {
+fn value_or_unset(value: &str) -> &str {
     if value.is_empty() { "(not set)" } else { value }
 }
 
-fn origin(setting: &EffectiveSetting) -> String {
+fn render_origin(setting: &EffectiveSetting) -> String {
     let added = setting.added.as_ref().map_or_else(String::new, |added| format!(" and {added}"));
     format!("{}{added}", setting.origin)
 }
 
-fn row(key: &str, setting: &EffectiveSetting) -> serde_json::Value {
-    json!({ "key": key, "value": setting.value.to_json(), "origin": origin(setting), "layer": setting.origin.layer() })
+fn setting_row(key: &str, setting: &EffectiveSetting) -> serde_json::Value {
+    json!({ "key": key, "value": setting.value.to_json(), "origin": render_origin(setting), "layer": setting.origin.layer() })
 }
 
 /// Returns the root of the working tree that contains a folder.
@@ -154,7 +161,7 @@ fn working_tree(folder: &Path) -> Option<&Path> {
     folder.ancestors().find(|folder| folder.join(".git").exists())
 }
 
-fn check(named: Option<&Path>, context: &CommandContext) -> Result<(), CliError> {
+fn check_config(named: Option<&Path>, context: &CommandContext) -> Result<(), CliError> {
     let here = context.environment.directory();
     let source = match named {
         Some(file) => truing_config::read(file, &here.join(file))?,
@@ -164,7 +171,7 @@ fn check(named: Option<&Path>, context: &CommandContext) -> Result<(), CliError>
                 // This file is only checked: no command reads its configuration from the current folder.
                 None if here.join(WRITTEN_FILE).exists() => {
                     let file = truing_config::read(Path::new(WRITTEN_FILE), &here.join(WRITTEN_FILE))?;
-                    context.output.say(format_args!("to use it: `--config {WRITTEN_FILE}`"));
+                    context.output.print_note(format_args!("to use it: `--config {WRITTEN_FILE}`"));
                     file
                 }
                 None => return Err(no_file()),
@@ -174,15 +181,15 @@ fn check(named: Option<&Path>, context: &CommandContext) -> Result<(), CliError>
     let nobody = Environment::new::<String, String>([], here);
     if Path::new(&source.name).file_name().is_some_and(|name| name == REPOSITORY_FILE) {
         let config = Config::resolve(&nobody, None, &[])?.with_repository(&source)?;
-        if let Ok(packs) = wiring::packs(&config.rules) {
+        if let Ok(packs) = wiring::load_packs(&config.rules) {
             warn_of_unknown_rules(&config, &packs, &context.output);
         }
     } else {
         let config = Config::resolve(&nobody, Some(&source), &[])?;
         // A repository's own file may name packs of the operator's folder, which is not known here. The
         // contents of a folder on another machine are not known either.
-        if let Ok(packs) = wiring::packs(&config.rules) {
-            packs.known(&config.rules.packs).map_err(wiring::reader_error)?;
+        if let Ok(packs) = wiring::load_packs(&config.rules) {
+            packs.check_names(&config.rules.packs).map_err(wiring::reader_error)?;
             warn_of_unknown_rules(&config, &packs, &context.output);
         }
         match wiring::policy::policies(&config) {
@@ -190,7 +197,9 @@ fn check(named: Option<&Path>, context: &CommandContext) -> Result<(), CliError>
             Ok(_) | Err(_) => {}
         }
     }
-    context.output.answer(&json!({ "file": source.name, "ok": true }), || format!("{}: fine\n", source.name))
+    context
+        .output
+        .print_answer(&json!({ "file": source.name, "ok": true }), || format!("{}: fine\n", source.name))
 }
 
 /// Warns of configured rules that do not exist in their pack, since these settings have no effect. Rules of
@@ -200,7 +209,7 @@ fn warn_of_unknown_rules(config: &Config, packs: &RulePacks, output: &OutputPrin
     let named = off.iter().map(|rule| ("rules.off", rule));
     for (key, rule) in named.chain(severity.keys().map(|rule| ("rules.severity", rule))) {
         let pack = rule.split_once('/').map_or(rule.as_str(), |(pack, _)| pack);
-        if packs.names().contains(&pack) && matches!(packs.written(rule), Ok(None)) {
+        if packs.names().contains(&pack) && matches!(packs.find_rule(rule), Ok(None)) {
             output.warn(format_args!("{key}: there is no rule `{rule}` (`truing rules list` names all)"));
         }
     }

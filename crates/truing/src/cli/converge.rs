@@ -21,10 +21,10 @@ use super::{CommandContext, runtime};
 use crate::wiring;
 
 pub use args::ConvergeArgs;
-use args::{ConvergeRunArgs, exit, refusal, severity};
+use args::{ConvergeRunArgs, converge_exit, refusal_error, severity};
 pub(in crate::cli) use args::{NO_TARGET, UNCOMMITTED};
 pub(in crate::cli) use local::{SHALLOW, not_written};
-pub(in crate::cli) use targets::{ConvergeTarget, workspace};
+pub(in crate::cli) use targets::{ConvergeTarget, resolve_workspace};
 
 pub use audit::AuditArgs;
 pub(crate) use audit::run as run_audit;
@@ -32,7 +32,7 @@ pub use owners::WatchArgs;
 pub(crate) use owners::run as run_watch;
 
 pub(crate) fn run(args: &ConvergeArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
-    args.run(context).or_else(|error| refused(error, context))
+    args.run(context).or_else(|error| report_refusal(error, context))
 }
 
 /// Runs the command on one target and returns the record and its report.
@@ -40,14 +40,15 @@ pub(crate) fn run(args: &ConvergeArgs, context: &CommandContext) -> Result<Comma
 /// # Errors
 /// Returns the same errors as the command.
 #[cfg(feature = "demo")]
-pub(crate) async fn ended(
+pub(crate) async fn run_on_target(
     target: &str,
     context: &CommandContext,
 ) -> Result<(ConvergeRecord, String), CliError> {
     let args = ConvergeArgs { targets: vec![target.to_owned()], ..ConvergeArgs::default() };
-    let workspace = targets::workspace(target, &wiring::git(&context.environment).await?, context).await?;
-    let (record, mirror) = turn::TargetRun::alone(context).run(&args, &workspace).await?;
-    let text = outcome::text(&record, &mirror, &outcome::MergeAdvice::FastForward).await?;
+    let workspace =
+        targets::resolve_workspace(target, &wiring::open_git(&context.environment).await?, context).await?;
+    let (record, mirror) = turn::TargetRun::for_single_target(context).run(&args, &workspace).await?;
+    let text = outcome::render_text(&record, &mirror, &outcome::MergeAdvice::FastForward).await?;
     Ok((record, text))
 }
 
@@ -56,7 +57,7 @@ impl ConvergeArgs {
         not_disabled(context)?;
         let config = context.config(&[])?;
         let runtime = runtime::start()?;
-        let traces = wiring::telemetry(&config, &context.environment, runtime.handle())?;
+        let traces = wiring::start_telemetry(&config, &context.environment, runtime.handle())?;
         let ended = runtime.block_on(self.run_all(&config, context));
         drop(traces);
         ended
@@ -64,23 +65,23 @@ impl ConvergeArgs {
 
     async fn run_all(&self, config: &Config, context: &CommandContext) -> Result<CommandExit, CliError> {
         let folder = config.store.folder()?.join(local::LOCKS);
-        let _team = team::TeamMembership::of(self, context, &folder)?;
-        let asked = targets::of(&self.targets, context).await?;
+        let _team = team::TeamMembership::lead_or_join(self, context, &folder)?;
+        let asked = targets::resolve_targets(&self.targets, context).await?;
         let ended = turn::run_all(self, &asked, asked.len() > 1, context).await?;
-        Ok(turn::highest(&ended))
+        Ok(turn::highest_exit(&ended))
     }
 }
 
 /// Returns a refusal if a variable disables reviews (R0).
 pub(super) fn not_disabled(context: &CommandContext) -> Result<(), CliError> {
-    if !BugteamVariables::of(&context.environment)?.is_disabled {
+    if !BugteamVariables::from_environment(&context.environment)?.is_disabled {
         return Ok(());
     }
-    Err(wiring::converge::disabled())
+    Err(wiring::converge::disabled_error())
 }
 
 /// Handles a refusal: with `--format json`, it is printed as the object of a run.
-fn refused(error: CliError, context: &CommandContext) -> Result<CommandExit, CliError> {
+fn report_refusal(error: CliError, context: &CommandContext) -> Result<CommandExit, CliError> {
     let is_refusal = ConvergeExitCode::ALL
         .iter()
         .any(|code| code.kind() == ConvergeExitKind::Refused && code.as_str() == error.code);
@@ -88,7 +89,7 @@ fn refused(error: CliError, context: &CommandContext) -> Result<CommandExit, Cli
         return Err(error);
     }
     let exit = error.exit;
-    context.output.json(&outcome::not_begun(None, &context.output.advised(&error)))?;
-    context.output.complain(&error);
+    context.output.print_json(&outcome::not_begun(None, &context.output.with_config_hints(&error)))?;
+    context.output.print_error_text(&error);
     Ok(exit)
 }

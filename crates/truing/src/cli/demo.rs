@@ -11,7 +11,7 @@ use truing_core::port::ForgeKind;
 use truing_core::sandbox::SandboxLevel;
 
 use super::CommandContext;
-use super::columns::folded;
+use super::columns::fold_line;
 use super::error::{CliError, CommandExit};
 use super::output::OutputPrinter;
 use super::runtime::{self, StopSignal};
@@ -97,18 +97,18 @@ async fn told_of(args: &DemoArgs, context: &CommandContext) -> Result<CommandExi
             .hint("name no loop: `truing demo --storm`"));
     }
     // A program that is configured to run the conversation is checked before anything is shown.
-    let taken = demo::taken(&context.environment)?;
+    let taken = demo::demo_environment(&context.environment)?;
     wiring::agent::can_converse(&Config::resolve(&taken, None, &[])?, &taken)?;
     match args.of {
-        DemoLoop::Review => Box::pin(tell(args, context)).await,
-        DemoLoop::Sync => Box::pin(sync::tell(args.stay, context)).await,
-        DemoLoop::Converge => Box::pin(converge::tell(args.stay, context)).await,
+        DemoLoop::Review => Box::pin(run_review_demo(args, context)).await,
+        DemoLoop::Sync => Box::pin(sync::run_demo(args.stay, context)).await,
+        DemoLoop::Converge => Box::pin(converge::run_demo(args.stay, context)).await,
     }
 }
 
-async fn tell(args: &DemoArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
+async fn run_review_demo(args: &DemoArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     let output = context.output;
-    let git = wiring::git(&context.environment).await?;
+    let git = wiring::open_git(&context.environment).await?;
     let timings = format!(
         "Timings of this demo: debounce {} ms, at most {} s; a storm ends after {} s of quiet; comments settle \
          in {} ms.",
@@ -117,60 +117,61 @@ async fn tell(args: &DemoArgs, context: &CommandContext) -> Result<CommandExit, 
         TIMINGS.quiet.0 / 1000,
         SETTLE.0
     );
-    output.show(folded("", &timings));
+    output.print_lines(fold_line("", &timings));
     // The demonstration reads only its own files, so it needs no sandbox and works on any machine.
     let sandbox = SandboxConfig { level: SandboxLevel::None };
     let reader = wiring::child_reader(&RulesConfig::default(), &sandbox)?;
     let demo =
-        ReviewDemo::start(args.forge.into(), git, &context.environment, reader).await.map_err(failed)?;
-    let first = demo.first_review().await.map_err(failed)?;
+        ReviewDemo::start(args.forge.into(), git, &context.environment, reader).await.map_err(demo_error)?;
+    let first = demo.first_review().await.map_err(demo_error)?;
     let is_text = !output.is_json();
     if is_text {
-        output.data(reviewed(&first))?;
+        output.print_data(render_first_review(&first))?;
     }
     let mut steps = 0;
     let follow = demo.follow(first, |changes| {
         steps += 1;
-        let shown = if is_text { output.data(step(steps, changes)) } else { Ok(()) };
+        let shown = if is_text { output.print_data(render_step(steps, changes)) } else { Ok(()) };
         shown.map_err(|error| DemoError::SetUp(error.message))
     });
-    let mut report = follow.await.map_err(failed)?;
+    let mut report = follow.await.map_err(demo_error)?;
     if is_text {
-        output.data(resolved(&report.followed))?;
+        output.print_data(render_followed_pull(&report.followed))?;
     }
     if args.storm {
-        report = storm(&demo, report, output).await?;
+        report = run_scenarios(&demo, report, output).await?;
     }
-    output.answer(&report, || story(&report))?;
+    output.print_answer(&report, || render_summary(&report))?;
     if args.stay {
         let (pulls, service) = demo.addresses();
-        output.say(format_args!("service: {service}"));
-        staying(output, &pulls, &demo.config(), &LOOK);
-        output.say("at a forge of yours, a comment `/review` on a pull request asks for another review");
+        output.print_note(format_args!("service: {service}"));
+        print_stay_notes(output, &pulls, &demo.config_path(), &LOOK);
+        output
+            .print_note("at a forge of yours, a comment `/review` on a pull request asks for another review");
         std::future::pending::<()>().await;
     }
-    demo.stop().await.map_err(failed)?;
-    Ok(if report.holds() { CommandExit::Done } else { CommandExit::No })
+    demo.stop().await.map_err(demo_error)?;
+    Ok(if report.has_passed() { CommandExit::Done } else { CommandExit::No })
 }
 
 /// Adds three more pull requests, and twenty in a storm of pushes.
-async fn storm(
+async fn run_scenarios(
     demo: &ReviewDemo,
     report: ReviewDemoReport,
     output: OutputPrinter,
 ) -> Result<ReviewDemoReport, CliError> {
     let is_text = !output.is_json();
-    let forgotten = demo.forgotten().await.map_err(failed)?;
+    let forgotten = demo.run_dropped_finding().await.map_err(demo_error)?;
     if is_text {
-        output.data(remembered(forgotten))?;
+        output.print_data(render_dropped_finding(forgotten))?;
     }
-    let lifecycle = demo.lifecycle().await.map_err(failed)?;
+    let lifecycle = demo.run_lifecycle().await.map_err(demo_error)?;
     if is_text {
-        output.data(followed(&lifecycle))?;
+        output.print_data(render_lifecycle(&lifecycle))?;
     }
-    let linted = demo.linted().await.map_err(failed)?;
+    let linted = demo.run_linter().await.map_err(demo_error)?;
     if let Some(linted) = linted.as_ref().filter(|_| is_text) {
-        output.data(self::linted(linted))?;
+        output.print_data(self::render_linter(linted))?;
     }
     let bar = output.progress(
         // The text and its progress bar fit into 80 columns.
@@ -178,27 +179,27 @@ async fn storm(
         Some(50),
     );
     let before_storm = ScenarioCounts { lifecycle, forgotten, linted };
-    demo.storm(report, before_storm, |_| bar.advance(1)).await.map_err(failed)
+    demo.run_storm(report, before_storm, |_| bar.advance(1)).await.map_err(demo_error)
 }
 
 /// Formats the comments on the first pull request.
-fn reviewed(first: &FirstReview) -> String {
+fn render_first_review(first: &FirstReview) -> String {
     let mut text = format!("\nA pull request was opened; {:.1} s later it shows this:\n", first.seconds);
-    for comment in first.view.summaries().chain(first.view.inline()) {
+    for comment in first.view.summary_comments().chain(first.view.inline_comments()) {
         text += "\n";
         if let Some(place) = &comment.place {
             let line = comment.line.map(|line| format!(", line {line}")).unwrap_or_default();
             text += &format!("  [{}{line}]\n", place.path);
         }
         for line in comment.body.lines().filter(|line| !is_marker(line)) {
-            text += &folded("  ", &unescaped(line));
+            text += &fold_line("  ", &unescape_markdown(line));
         }
     }
     text + "\n"
 }
 
 /// Returns a line of Markdown as a page shows it: backslashes before punctuation are removed.
-fn unescaped(line: &str) -> String {
+fn unescape_markdown(line: &str) -> String {
     let mut signs = line.chars().peekable();
     let mut shown = String::new();
     while let Some(sign) = signs.next() {
@@ -209,16 +210,16 @@ fn unescaped(line: &str) -> String {
 }
 
 /// Formats one step on the first pull request.
-fn step(number: usize, changes: &CommentChanges) -> String {
+fn render_step(number: usize, changes: &CommentChanges) -> String {
     let titles = ["opened", "lines on top", "rules' findings fixed"];
     match titles.get(number - 1) {
-        Some(title) => format!("  push {number}, {title:<22} {}\n", changed(changes)),
-        None => format!("  somebody answers: {INTENDED}\n  {:<30} {}\n", "a review", changed(changes)),
+        Some(title) => format!("  push {number}, {title:<22} {}\n", render_changes(changes)),
+        None => format!("  somebody answers: {INTENDED}\n  {:<30} {}\n", "a review", render_changes(changes)),
     }
 }
 
 /// Formats the final state of the first pull request.
-fn resolved(followed: &FollowedPull) -> String {
+fn render_followed_pull(followed: &FollowedPull) -> String {
     let FollowedPull { comments, open, is_green, .. } = followed;
     let status = if *is_green { "green" } else { "not green" };
     format!("  {comments} comments for 4 findings, {open} open; the last commit is {status}\n")
@@ -233,18 +234,18 @@ fn is_marker(line: &str) -> bool {
 const LOOK: [&str; 4] = ["status", "queue list", "why wheel/spokes/1", "report"];
 
 /// Prints how to look at a demonstration that stays: the address of its pull requests, and commands.
-fn staying(output: OutputPrinter, pulls: &str, config: &Path, look: &[&str]) {
-    output.say(format_args!("pull requests, for a browser: {pulls}"));
-    output.say("commands, in another terminal:");
+fn print_stay_notes(output: OutputPrinter, pulls: &str, config: &Path, look: &[&str]) {
+    output.print_note(format_args!("pull requests, for a browser: {pulls}"));
+    output.print_note("commands, in another terminal:");
     for words in look {
-        output.say(format_args!("  truing --config {} {words}", config.display()));
+        output.print_note(format_args!("  truing --config {} {words}", config.display()));
     }
-    output.say("stop with Ctrl-C");
+    output.print_note("stop with Ctrl-C");
 }
 
 /// Formats the result of the finding that the model did not repeat.
-fn remembered(forgotten: DroppedFindingCounts) -> String {
-    let told = if forgotten.holds() {
+fn render_dropped_finding(forgotten: DroppedFindingCounts) -> String {
+    let told = if forgotten.has_passed() {
         "it stays open, unverified, on its one comment, and nothing is green"
     } else {
         "it is not open, as it should be"
@@ -252,18 +253,18 @@ fn remembered(forgotten: DroppedFindingCounts) -> String {
     let text = format!(
         "A second push renames a variable in the lines of the model's finding, and the model says no more of it: {told}."
     );
-    format!("\n{}", folded("", &text))
+    format!("\n{}", fold_line("", &text))
 }
 
 /// Formats the changes of the comments on one pull request.
-fn followed(lifecycle: &LifecycleCounts) -> String {
+fn render_lifecycle(lifecycle: &LifecycleCounts) -> String {
     let mut text = "\nAnother one, through five pushes:\n".to_owned();
     let titles = ["opened", "lines on top", "one fixed", "as before", "rebased"];
     for (index, (changes, title)) in lifecycle.pushes.iter().zip(titles).enumerate() {
         if title == "rebased" {
             text += &format!("  somebody answers: {DISMISSAL}\n");
         }
-        text += &format!("  push {}, {title:<13} {}\n", index + 1, changed(changes));
+        text += &format!("  push {}, {title:<13} {}\n", index + 1, render_changes(changes));
     }
     text += &format!(
         "  {} comments for {PLANTED} findings, {} doubled\n",
@@ -273,17 +274,17 @@ fn followed(lifecycle: &LifecycleCounts) -> String {
 }
 
 /// Formats the changes of the comment on a linter's finding, push by push.
-fn linted(linted: &LinterCounts) -> String {
+fn render_linter(linted: &LinterCounts) -> String {
     let mut text = "\nA linter, which is a script here, through three pushes:\n".to_owned();
     for (index, (changes, title)) in linted.pushes.iter().zip(["opened", "lines on top", "fixed"]).enumerate()
     {
-        text += &format!("  push {}, {title:<13} {}\n", index + 1, changed(changes));
+        text += &format!("  push {}, {title:<13} {}\n", index + 1, render_changes(changes));
     }
     text + &format!("  {} comment for 1 finding, {} doubled\n", linted.comments, linted.duplicates)
 }
 
 /// Formats the changes of one push.
-fn changed(changes: &CommentChanges) -> String {
+fn render_changes(changes: &CommentChanges) -> String {
     let CommentChanges { new, moved, fixed, reopened, dismissed } = changes;
     let told = [
         (new, "new"),
@@ -296,8 +297,8 @@ fn changed(changes: &CommentChanges) -> String {
     told.map(|(count, what)| format!("{count} {what}")).collect::<Vec<_>>().join(", ")
 }
 
-fn story(report: &ReviewDemoReport) -> String {
-    let verdict = if report.holds() { "As promised." } else { "This is not what is promised." };
+fn render_summary(report: &ReviewDemoReport) -> String {
+    let verdict = if report.has_passed() { "As promised." } else { "This is not what is promised." };
     let storm = report.storm.as_ref().map(|storm| in_storm(report, storm)).unwrap_or_default();
     format!(
         "{storm}\nThe model: {} answers from a script on this machine;\n\
@@ -323,8 +324,8 @@ fn in_storm(report: &ReviewDemoReport, storm: &StormCounts) -> String {
     )
 }
 
-fn failed(error: DemoError) -> CliError {
-    CliError::failed("demo", error.to_string())
+fn demo_error(error: DemoError) -> CliError {
+    CliError::failure("demo", error.to_string())
 }
 
 #[cfg(test)]
@@ -339,7 +340,7 @@ mod tests {
             (DroppedFindingCounts { open: 0, ..right }, "it is not open, as it should be"),
             (DroppedFindingCounts { is_green: true, ..right }, "it is not open, as it should be"),
         ] {
-            let text = remembered(forgotten);
+            let text = render_dropped_finding(forgotten);
             let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
             assert!(words.contains("the model says no more of it: ") && words.contains(told), "{text}");
             assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");

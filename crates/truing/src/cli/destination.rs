@@ -56,16 +56,16 @@ impl OutputFileArgs {
             ColorWhen::Auto | ColorWhen::Never => anstream::adapter::strip_str(answer).to_string().into(),
         };
         let written = match self.target(here)? {
-            OutputTarget::Output => return output.data(answer),
-            OutputTarget::Stream(path) => pour(&path, plain().as_bytes()),
-            OutputTarget::File { folder, path } => write(&folder, &path, plain().as_bytes()),
+            OutputTarget::Output => return output.print_data(answer),
+            OutputTarget::Stream(path) => write_stream(&path, plain().as_bytes()),
+            OutputTarget::File { folder, path } => write_file(&folder, &path, plain().as_bytes()),
         };
         let name = self.name();
         written.map_err(|error| {
-            CliError::failed("write_failed", format!("cannot write {name}: {error}"))
+            CliError::failure("write_failed", format!("cannot write {name}: {error}"))
                 .hint("name a file in a folder that you may write to: `--output FILE`")
         })?;
-        output.say(format_args!("written to {name}"));
+        output.print_note(format_args!("written to {name}"));
         Ok(())
     }
 
@@ -110,13 +110,13 @@ impl OutputFileArgs {
 
 /// Writes into an existing device or pipe, as a shell does. If the reader stops reading, the rest is dropped
 /// without an error.
-fn pour(path: &Path, bytes: &[u8]) -> io::Result<()> {
+fn write_stream(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let written = File::options().write(true).open(path)?.write_all(bytes);
     written.or_else(|error| if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) })
 }
 
 /// Writes a file atomically: the whole content or nothing.
-fn write(folder: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
+fn write_file(folder: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
     let new = Permissions::from_mode(NEW_FILE_MODE);
     let mut file = tempfile::Builder::new().permissions(new).tempfile_in(folder)?;
     // A replaced file keeps its permissions, which are set before it has content.

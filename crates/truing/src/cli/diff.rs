@@ -12,8 +12,8 @@ use clap::Subcommand;
 
 use super::CommandContext;
 use super::error::{CliError, CommandExit};
-pub(super) use compared::malformed;
-pub(super) use parse::{input, name_of};
+pub(super) use compared::malformed_diff_error;
+pub(super) use parse::{name_of, read_input};
 
 /// Parse diffs, anchor comments, track lines between commits: JSON lines for scripts
 #[derive(clap::Args, Debug)]
@@ -72,7 +72,7 @@ enum DiffCommand {
 pub(crate) fn run(args: &DiffArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     match &args.what {
         DiffCommand::Parse { file } => parse::run(file.as_deref(), context),
-        DiffCommand::Anchor { base, head, path } => position::anchor(base, head, path, context),
+        DiffCommand::Anchor { base, head, path } => position::run_anchor(base, head, path, context),
         DiffCommand::Track { from, to, path } => track::run(from, to, path, context),
     }
 }

@@ -10,16 +10,16 @@ use truing_core::id::{FindingId, SlotKey, UnixMillis};
 use truing_core::line;
 use truing_core::port::{Clock as _, MAX_TEXT, OperatorAction, RunStore as _, StoreError};
 use truing_git::LocalRepository;
-use truing_loops::converge::local::{audit_key, checked_out, key};
+use truing_loops::converge::local::{audit_key, branch_runs_key, checked_out};
 use truing_loops::local;
 use truing_loops::machine::SystemClock;
 use truing_loops::redact_line;
-use truing_loops::text::instant;
+use truing_loops::text::format_instant;
 use truing_store::Store;
 
-use super::columns::folded;
+use super::columns::fold_line;
 use super::error::{CliError, CommandExit};
-use super::target::{actor, existing_store, store_error};
+use super::target::{actor_name, existing_store, store_error};
 use super::{CommandContext, runtime};
 use crate::wiring;
 
@@ -62,29 +62,29 @@ struct DismissalKeys {
 }
 
 impl DismissalKeys {
-    async fn of(repository: &LocalRepository) -> Result<Self, CliError> {
+    async fn from_repository(repository: &LocalRepository) -> Result<Self, CliError> {
         let branch = checked_out(repository).await.map_err(wiring::git_error)?;
         Ok(Self {
-            repository: local::key(repository),
+            repository: local::repository_key(repository),
             reviews: local::branch_key(repository, &branch),
-            runs: key(repository, &branch),
+            runs: branch_runs_key(repository, &branch),
             audits: audit_key(repository, &branch),
         })
     }
 
     /// Returns the findings of these keys, each once.
-    async fn found(&self, store: &Store) -> Result<Vec<Finding>, StoreError> {
+    async fn load_findings(&self, store: &Store) -> Result<Vec<Finding>, StoreError> {
         let mut found = store.findings(&self.repository).await?;
         for key in [&self.runs, &self.audits] {
             let Some(last) = store.last_converge(key).await? else { continue };
             found.extend(last.detail.state.history.findings().iter().cloned());
         }
-        Ok(once(found))
+        Ok(unique_findings(found))
     }
 
     /// Returns the active dismissals: for each finding the newest one of the branch, else the one for all
     /// branches.
-    async fn said(&self, store: &Store) -> Result<Vec<Dismissal>, StoreError> {
+    async fn load_dismissals(&self, store: &Store) -> Result<Vec<Dismissal>, StoreError> {
         let mut said = store.dismissals(&self.reviews).await?;
         said.extend(store.dismissals(&self.runs).await?);
         said.sort_by(|a, b| a.finding.cmp(&b.finding).then(b.at.cmp(&a.at)));
@@ -98,7 +98,11 @@ impl DismissalKeys {
 
     /// Returns the findings that are open again: later reviews, audits or runs found them in code that the
     /// dismissal does not cover.
-    async fn reopened(&self, store: &Store, said: &[Dismissal]) -> Result<Vec<FindingId>, StoreError> {
+    async fn reopened_findings(
+        &self,
+        store: &Store,
+        said: &[Dismissal],
+    ) -> Result<Vec<FindingId>, StoreError> {
         // A dismissal covers the findings that reviews have recorded until a later review records something
         // else.
         let mut found: Vec<(Option<UnixMillis>, Finding)> =
@@ -118,14 +122,14 @@ impl DismissalKeys {
     }
 
     /// Returns the findings that are dismissed.
-    async fn dismissed(&self, store: &Store) -> Result<Vec<Finding>, StoreError> {
-        let said = self.said(store).await?;
-        Ok(once(said.into_iter().filter_map(|said| said.about).collect()))
+    async fn dismissed_findings(&self, store: &Store) -> Result<Vec<Finding>, StoreError> {
+        let said = self.load_dismissals(store).await?;
+        Ok(unique_findings(said.into_iter().filter_map(|said| said.about).collect()))
     }
 }
 
 /// Returns each finding once: the first for each id.
-fn once(mut found: Vec<Finding>) -> Vec<Finding> {
+fn unique_findings(mut found: Vec<Finding>) -> Vec<Finding> {
     found.sort_by(|a, b| a.id.cmp(&b.id));
     found.dedup_by(|later, first| later.id == first.id);
     found
@@ -140,27 +144,27 @@ impl DismissArgs {
             Some(_) | None => (self.words.as_slice(), here.to_owned()),
         };
         if self.list {
-            return self.listed(context, ids, &folder).await;
+            return self.list_dismissed(context, ids, &folder).await;
         }
         for word in ids {
-            readable(word)?;
+            check_id(word)?;
         }
         if ids.is_empty() {
             return Err(CliError::usage("bad_value", "no finding is named".to_owned())
                 .hint("`truing audit --format json` and `truing review --format json` show ids"));
         }
-        let given = line::clean(self.reason.as_deref().unwrap_or_default(), MAX_TEXT);
+        let given = line::clean_line(self.reason.as_deref().unwrap_or_default(), MAX_TEXT);
         if given.is_empty() && !self.undo {
             return Err(CliError::usage("bad_value", "the reason is empty".to_owned())
                 .hint("say why it is no defect: `--reason TEXT`"));
         }
         let config = context.config(&[])?;
-        wiring::conceal::conceal(&config, &context.environment);
+        wiring::conceal::conceal_secrets(&config, &context.environment);
         let reason = redact_line(self.reason.as_deref().unwrap_or_default(), MAX_TEXT);
         if reason != given {
             context.output.warn("the reason holds a secret: only its first four characters are recorded");
         }
-        let changed = self.said(context, &config, ids, &folder, &reason).await?;
+        let changed = self.record_dismissals(context, &config, ids, &folder, &reason).await?;
         let word = if self.undo { "open again" } else { "dismissed" };
         let object = |finding: &Finding| {
             json!({ "id": finding.id, "path": finding.raw.place.path, "start_line": finding.raw.place.start_line,
@@ -168,33 +172,34 @@ impl DismissArgs {
         };
         let objects: Vec<Value> = changed.iter().map(object).collect();
         let answer = json!({ if self.undo { "open" } else { "dismissed" }: objects });
-        let text =
-            |finding: &Finding| format!("{word}: {} {}\n", dismissal::short(&finding.id), told(finding));
-        context.output.answer(&answer, || changed.iter().map(text).collect::<String>())?;
+        let text = |finding: &Finding| {
+            format!("{word}: {} {}\n", dismissal::short_id(&finding.id), describe_finding(finding))
+        };
+        context.output.print_answer(&answer, || changed.iter().map(text).collect::<String>())?;
         Ok(CommandExit::Done)
     }
 
     /// Prints the dismissals of the branch.
-    async fn listed(
+    async fn list_dismissed(
         &self,
         context: &CommandContext,
         ids: &[String],
         folder: &Path,
     ) -> Result<CommandExit, CliError> {
         if let Some(id) = ids.first() {
-            let text = format!("`{}`: --list lists all that is dismissed", line::visible(id));
+            let text = format!("`{}`: --list lists all that is dismissed", line::visible_line(id));
             return Err(CliError::usage("bad_value", text).hint("leave the ids out"));
         }
         let config = context.config(&[])?;
         // Older versions recorded reasons without removing secrets.
-        wiring::conceal::conceal(&config, &context.environment);
-        let git = wiring::git(&context.environment).await?;
+        wiring::conceal::conceal_secrets(&config, &context.environment);
+        let git = wiring::open_git(&context.environment).await?;
         let repository = git.open(folder).await.map_err(wiring::git_error)?;
-        let branch = DismissalKeys::of(&repository).await?;
+        let branch = DismissalKeys::from_repository(&repository).await?;
         let (said, reopened) = match existing_store(&config, &context.environment).await? {
             Some(store) => {
-                let said = branch.said(&store).await.map_err(store_error)?;
-                let reopened = branch.reopened(&store, &said).await.map_err(store_error)?;
+                let said = branch.load_dismissals(&store).await.map_err(store_error)?;
+                let reopened = branch.reopened_findings(&store, &said).await.map_err(store_error)?;
                 (said, reopened)
             }
             None => (Vec::new(), Vec::new()),
@@ -205,20 +210,21 @@ impl DismissArgs {
             let raw = said.about.as_ref().map(|about| &about.raw);
             json!({ "id": said.finding, "path": raw.map(|raw| &raw.place.path),
                 "start_line": raw.map(|raw| raw.place.start_line), "title": raw.map(|raw| &raw.title),
-                "reason": reason(said), "by": said.by, "at": instant(said.at), "in_effect": is_in_effect(said) })
+                "reason": reason(said), "by": said.by, "at": format_instant(said.at), "in_effect": is_in_effect(said) })
         };
         let text = |said: &Dismissal| {
-            let what = said.about.as_ref().map_or_else(String::new, told);
-            let by = format!("{}, by {}, {}", reason(said), line::visible(&said.by), instant(said.at));
-            let label = format!("{} ", dismissal::short(&said.finding));
+            let what = said.about.as_ref().map_or_else(String::new, describe_finding);
+            let by =
+                format!("{}, by {}, {}", reason(said), line::visible_line(&said.by), format_instant(said.at));
+            let label = format!("{} ", dismissal::short_id(&said.finding));
             let effect = match is_in_effect(said) {
                 true => "",
                 false => "  not in effect: the code that was found last is other code\n",
             };
-            folded(&label, &what) + &folded("  because ", &by) + effect
+            fold_line(&label, &what) + &fold_line("  because ", &by) + effect
         };
         let objects: Vec<Value> = said.iter().map(object).collect();
-        context.output.answer(&json!({ "dismissed": objects }), || match said.as_slice() {
+        context.output.print_answer(&json!({ "dismissed": objects }), || match said.as_slice() {
             [] => "no finding of this branch is dismissed\n".to_owned(),
             said => said.iter().map(text).collect(),
         })?;
@@ -226,7 +232,7 @@ impl DismissArgs {
     }
 
     /// Records the dismissals and returns the findings.
-    async fn said(
+    async fn record_dismissals(
         &self,
         context: &CommandContext,
         config: &Config,
@@ -234,30 +240,30 @@ impl DismissArgs {
         folder: &Path,
         reason: &str,
     ) -> Result<Vec<Finding>, CliError> {
-        let git = wiring::git(&context.environment).await?;
+        let git = wiring::open_git(&context.environment).await?;
         let repository = git.open(folder).await.map_err(wiring::git_error)?;
-        let branch = DismissalKeys::of(&repository).await?;
+        let branch = DismissalKeys::from_repository(&repository).await?;
         let store = existing_store(config, &context.environment).await?;
         let known = match (&store, self.undo) {
             (None, _) => Vec::new(),
-            (Some(store), true) => branch.dismissed(store).await.map_err(store_error)?,
-            (Some(store), false) => branch.found(store).await.map_err(store_error)?,
+            (Some(store), true) => branch.dismissed_findings(store).await.map_err(store_error)?,
+            (Some(store), false) => branch.load_findings(store).await.map_err(store_error)?,
         };
         let mut meant: Vec<Finding> = Vec::new();
         for id in ids {
-            let finding = match dismissal::meant(&known, id).as_slice() {
+            let finding = match dismissal::matching_findings(&known, id).as_slice() {
                 &[finding] => finding,
-                several => return Err(unnamed(id, several, self.undo)),
+                several => return Err(unknown_finding_error(id, several, self.undo)),
             };
             if !meant.contains(finding) {
                 meant.push(finding.clone());
             }
         }
         let Some(store) = store else { return Ok(meant) };
-        let (by, now) = (actor(&context.environment), SystemClock.now());
+        let (by, now) = (actor_name(&context.environment), SystemClock.now());
         let word = |finding: &Finding| match self.undo {
             true => Dismissal::taken_back(finding, &by, now),
-            false => Dismissal::of(finding, reason, &by, now),
+            false => Dismissal::new(finding, reason, &by, now),
         };
         let keys = [&branch.reviews, &branch.runs];
         let words = meant.iter().flat_map(|finding| keys.map(|key| (key.clone(), word(finding))));
@@ -266,25 +272,25 @@ impl DismissArgs {
         let what = if self.undo { "dismiss --undo" } else { "dismiss" };
         let act =
             OperatorAction::new(&by, what, branch.runs.as_str(), &format!("{}: {reason}", named.join(" ")));
-        store.dismiss(&words, &act).await.map_err(store_error)?;
+        store.store_dismissals(&words, &act).await.map_err(store_error)?;
         Ok(meant)
     }
 }
 
 /// Returns the location and the title of a finding.
-fn told(finding: &Finding) -> String {
-    let (place, title) = (&finding.raw.place, line::clean(&finding.raw.title, MAX_TITLE));
-    format!("{}:{} {title}", line::visible(&place.path.to_string()), place.start_line)
+fn describe_finding(finding: &Finding) -> String {
+    let (place, title) = (&finding.raw.place, line::clean_line(&finding.raw.title, MAX_TITLE));
+    format!("{}:{} {title}", line::visible_line(&place.path.to_string()), place.start_line)
 }
 
 /// Checks that a word may be an id. The error for another word says that it is no folder either.
-fn readable(word: &str) -> Result<(), CliError> {
-    let Some(misread) = dismissal::misread(word) else { return Ok(()) };
+fn check_id(word: &str) -> Result<(), CliError> {
+    let Some(misread) = dismissal::malformed_id(word) else { return Ok(()) };
     let text = match misread {
         MalformedFindingId::Empty => misread.to_string(),
-        MalformedFindingId::NoId => format!("`{}`: {misread}, and no folder", line::visible(word)),
+        MalformedFindingId::NoId => format!("`{}`: {misread}, and no folder", line::visible_line(word)),
         MalformedFindingId::Short | MalformedFindingId::ShortOfOne => {
-            format!("`{}`: {misread}", line::visible(word))
+            format!("`{}`: {misread}", line::visible_line(word))
         }
     };
     Err(CliError::usage("bad_value", text)
@@ -292,13 +298,13 @@ fn readable(word: &str) -> Result<(), CliError> {
 }
 
 /// Returns the error for a word that matches no finding, or several.
-fn unnamed(id: &str, several: &[&Finding], undo: bool) -> CliError {
+fn unknown_finding_error(id: &str, several: &[&Finding], undo: bool) -> CliError {
     let what = match (several, undo) {
         ([], true) => "no dismissed finding of this branch has that id".to_owned(),
         ([], false) => "no finding of this branch has that id".to_owned(),
         (several, _) => format!("{} findings have ids that begin like this", several.len()),
     };
-    let error = CliError::usage("unknown_finding", format!("`{}`: {what}", line::visible(id)));
+    let error = CliError::usage("unknown_finding", format!("`{}`: {what}", line::visible_line(id)));
     if several.is_empty() {
         return error.hint(match undo {
             true => "`truing dismiss --list` shows the ids of what is dismissed",
@@ -307,7 +313,7 @@ fn unnamed(id: &str, several: &[&Finding], undo: bool) -> CliError {
     }
     let named = several.iter().take(MAX_NAMED);
     let error = named.fold(error, |error, finding| {
-        error.hint(format!("{} is {}", dismissal::short(&finding.id), told(finding)))
+        error.hint(format!("{} is {}", dismissal::short_id(&finding.id), describe_finding(finding)))
     });
     match several.len().checked_sub(MAX_NAMED) {
         Some(more @ 1..) => error.hint(format!("{more} more begin like this: give more digits")),

@@ -89,18 +89,18 @@ impl CliError {
     }
 
     /// Returns a failure (exit 3).
-    pub fn failed(code: &'static str, message: impl Into<String>) -> Self {
+    pub fn failure(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(CommandExit::Failed, code, message)
     }
 
     /// Returns a refusal by policy (exit 4).
-    pub fn refused(code: &'static str, message: impl Into<String>) -> Self {
+    pub fn refusal(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(CommandExit::Refused, code, message)
     }
 
     /// Adds lines that illustrate the error.
     #[must_use]
-    pub fn showing(mut self, lines: &str) -> Self {
+    pub fn with_excerpt(mut self, lines: &str) -> Self {
         let before = std::mem::take(&mut self.shown).into_iter();
         self.shown = before.chain(lines.lines().map(str::to_owned)).collect();
         self
@@ -108,7 +108,7 @@ impl CliError {
 
     /// Sets the money that was spent before the error.
     #[must_use]
-    pub(crate) fn costing(mut self, cost: MicroUsd) -> Self {
+    pub(crate) fn with_cost(mut self, cost: MicroUsd) -> Self {
         self.cost = cost;
         self
     }
@@ -171,7 +171,7 @@ mod tests {
     #[test]
     fn the_place_in_a_file_is_shown_in_lines() {
         let parsed = "a.toml: TOML parse error at line 1, column 2\n  |\n1 | [\n  |  ^\nunclosed table, expected `]`\n";
-        let error = CliError::usage("constraint", parsed).showing("more");
+        let error = CliError::usage("constraint", parsed).with_excerpt("more");
         assert_eq!(error.message, "a.toml: TOML parse error at line 1, column 2");
         assert_eq!(
             *error.shown,

@@ -12,6 +12,6 @@ pub(super) fn pages() -> impl Iterator<Item = (&'static str, &'static str)> {
 }
 
 /// Returns the examples of a command, by its whole name such as `truing rules list`.
-pub(super) fn of(command: &str) -> Option<&'static str> {
+pub(super) fn for_command(command: &str) -> Option<&'static str> {
     pages().find(|(name, _)| *name == command).map(|(_, examples)| examples)
 }

@@ -59,21 +59,21 @@ struct MatchJson {
 
 pub(crate) fn run(args: &FindingsArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     match &args.what {
-        FindingsCommand::Match => matches(context),
+        FindingsCommand::Match => match_findings(context),
     }
 }
 
-fn matches(context: &CommandContext) -> Result<CommandExit, CliError> {
+fn match_findings(context: &CommandContext) -> Result<CommandExit, CliError> {
     let mut error = None;
     let questions = PAIRS.read(|_: &MatchRequest| Ok(()), &mut error);
     context.output.json_lines(questions.map(|MatchRequest { id, a, b }| {
-        let score = similarity(&read(&a), &read(&b));
+        let score = similarity(&comparable_finding(&a), &comparable_finding(&b));
         // Only four digits are significant; rounding down never lifts the score over the threshold.
         MatchJson { id, same: score >= SAME, score: (score * 1e4).floor() / 1e4 }
     }))?;
     error.map_or(Ok(CommandExit::Done), Err)
 }
 
-fn read(said: &MatchFinding) -> ComparableFinding {
+fn comparable_finding(said: &MatchFinding) -> ComparableFinding {
     ComparableFinding::new(&said.path, &said.text, said.snippet.as_deref())
 }

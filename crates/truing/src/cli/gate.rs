@@ -9,7 +9,7 @@ use ignore::WalkBuilder;
 use serde::Serialize;
 use truing_agent::verify::CacheScope;
 use truing_core::code::LinesKey;
-use truing_core::line::{cut, visible};
+use truing_core::line::{truncate_text, visible_line};
 use truing_core::outcome::UnreviewedFile;
 use truing_diff::RepoPath;
 use truing_git::{IndexSnapshot, LocalRepository};
@@ -17,11 +17,11 @@ use truing_loops::compare::{BaseOrigin, ComparisonRequest, HeadSource};
 use truing_loops::converge::gate::{GateCommandRun, GateError, GateFinding, GateFindings, GateResult};
 use truing_loops::local::{LocalReviewError, read_index};
 use truing_loops::reading::{self, ReadingError, ReviewedChange};
-use truing_loops::text::counted;
+use truing_loops::text::format_count;
 use truing_loops::tools::{BaseCommit, ReviewLinters};
 use truing_loops::verify::{RepositoryState, laid_out};
 
-use super::columns::folded;
+use super::columns::fold_line;
 use super::error::{CliError, CommandExit};
 use super::review::own_file;
 use super::{CommandContext, runtime};
@@ -103,7 +103,7 @@ pub(crate) fn run(args: &GateArgs, context: &CommandContext) -> Result<CommandEx
 
 impl GateArgs {
     async fn run(&self, context: &CommandContext) -> Result<CommandExit, CliError> {
-        let git = wiring::git(&context.environment).await?;
+        let git = wiring::open_git(&context.environment).await?;
         let here = context.environment.directory();
         let repository = git.open_unborn(here).await.map_err(wiring::git_error)?;
         let config = context.config(&[])?;
@@ -115,14 +115,15 @@ impl GateArgs {
         let (change, against) = self.change(&repository, index.as_ref(), here).await?;
         let commands = wiring::verify::gate(&config, &context.environment)?;
         let reader = wiring::local_reader(&config.rules)?;
-        let rules = wiring::scope(&config, LinesKey::default())?;
+        let rules = wiring::review_scope(&config, LinesKey::default())?;
         let progress = context.output.progress("running the gate", None);
         // Commands run in a copy of all files, and rules in a copy of the staged files.
         let (_folder, tree) = match (&commands, &index) {
             (Some(_), _) => {
                 let state = index.as_ref().map_or(RepositoryState::WorkingTree, RepositoryState::Index);
-                let (folder, tree) =
-                    laid_out(&repository, state, &git).await.map_err(super::verify::failed)?;
+                let (folder, tree) = laid_out(&repository, state, &git)
+                    .await
+                    .map_err(super::verify::repository_verify_error)?;
                 (Some(folder), tree)
             }
             (None, Some(index)) => {
@@ -130,7 +131,7 @@ impl GateArgs {
                 let plan = reading::plan(&change, &rules).map_err(LocalReviewError::Reading)?;
                 let paths = plan.paths(&rules, &reader).await.map_err(LocalReviewError::Reading)?;
                 // Linters may read every file.
-                let only = (!rules.tools.any()).then_some(paths.as_slice());
+                let only = (!rules.tools.has_linters()).then_some(paths.as_slice());
                 index.export(folder.path(), only).await.map_err(wiring::git_error)?;
                 let tree = folder.path().to_owned();
                 (Some(folder), tree)
@@ -140,7 +141,7 @@ impl GateArgs {
         // These are the user's own commands on the user's own files, so a cached setup may be used for any
         // state of them.
         let trust = CacheScope::new(format!("local {}", repository.root().display()));
-        let unread = |error| failed(GateError::Reading(error));
+        let unread = |error| gate_error(GateError::Reading(error));
         let mut plan = reading::plan(&change, &rules).map_err(unread)?;
         let unseen = plan.split_off(&change.unseen);
         let toolbox = wiring::tools::own_toolbox(&config, &context.environment, Vec::new());
@@ -151,13 +152,13 @@ impl GateArgs {
         if !unseen.is_empty() {
             reading.add(read_index(unseen, &repository, &rules, &reader).await?);
         }
-        let mut gated = GateResult::of(reading).map_err(failed)?;
+        let mut gated = GateResult::from_reading(reading).map_err(gate_error)?;
         if let Some(commands) = &commands {
-            commands.look(&tree, &change, &trust, &mut gated).await.map_err(failed)?;
+            commands.run(&tree, &change, &trust, &mut gated).await.map_err(gate_error)?;
         }
         drop(progress);
-        context.output.answer(&told(&gated, against.as_ref().map(|_| &change)), || {
-            text(&gated, against.as_ref().map(|against| (&change, against)))
+        context.output.print_answer(&gate_report(&gated, against.as_ref().map(|_| &change)), || {
+            render_text(&gated, against.as_ref().map(|against| (&change, against)))
         })?;
         Ok(if gated.is_clean() { CommandExit::Done } else { CommandExit::No })
     }
@@ -172,7 +173,7 @@ impl GateArgs {
             return Ok(None);
         }
         let named = context.environment.get("GIT_INDEX_FILE").filter(|name| !name.is_empty());
-        repository.index(named.map(Path::new)).await.map(Some).map_err(wiring::git_error)
+        repository.snapshot_index(named.map(Path::new)).await.map(Some).map_err(wiring::git_error)
     }
 
     /// Returns the change to check and the origin of its base; named files have no base.
@@ -184,7 +185,7 @@ impl GateArgs {
     ) -> Result<(ReviewedChange, Option<BaseOrigin>), CliError> {
         if !self.paths.is_empty() {
             let base = repository.empty_tree().map_err(wiring::git_error)?;
-            let large = files(&self.paths, here, repository.root())?;
+            let large = collect_files(&self.paths, here, repository.root())?;
             let (diff, left_out, unseen) = (vec![], vec![], vec![]);
             return Ok((ReviewedChange { base, head: None, diff, left_out, large, unseen }, None));
         }
@@ -197,11 +198,11 @@ impl GateArgs {
 
 /// Returns the named files, and the files in named folders that git does not ignore, by their paths in the
 /// repository.
-fn files(paths: &[PathBuf], here: &Path, root: &Path) -> Result<Vec<RepoPath>, CliError> {
+fn collect_files(paths: &[PathBuf], here: &Path, root: &Path) -> Result<Vec<RepoPath>, CliError> {
     let mut found = Vec::new();
     for path in paths {
         let full = here.join(path);
-        let shown = || cut(visible(&path.display().to_string()), MAX_SHOWN);
+        let shown = || truncate_text(visible_line(&path.display().to_string()), MAX_SHOWN);
         let wrong = |why: &dyn std::fmt::Display| {
             CliError::usage("no_such_path", format!("{}: {why}", shown()))
                 .hint("name files and folders of the repository that is checked out here")
@@ -227,17 +228,17 @@ fn files(paths: &[PathBuf], here: &Path, root: &Path) -> Result<Vec<RepoPath>, C
 }
 
 /// Returns the command's error for a gate that could not run.
-pub(super) fn failed(error: GateError) -> CliError {
+pub(super) fn gate_error(error: GateError) -> CliError {
     let text = error.to_string();
     match error {
-        GateError::Command { .. } => CliError::failed("gate", text).hint(
+        GateError::Command { .. } => CliError::failure("gate", text).hint(
             "a command of `converge.gate` ends with 0 if it finds nothing and with 1 if it finds something; \
              try it in the sandbox: `truing sandbox run -- COMMAND`",
         ),
-        GateError::Unread { .. } => CliError::failed("gate", text),
-        GateError::Linter { .. } => CliError::failed("gate", text)
+        GateError::Unread { .. } => CliError::failure("gate", text),
+        GateError::Linter { .. } => CliError::failure("gate", text)
             .hint("run the linter by hand; `[[tool]]` with `when = \"never\"` switches it off"),
-        GateError::Verify(error) => CliError { message: text, ..wiring::verify::failed(error) },
+        GateError::Verify(error) => CliError { message: text, ..wiring::verify::verify_error(error) },
         GateError::Reading(ReadingError::Reader(error)) => {
             CliError { message: text, ..wiring::reader_error(error) }
         }
@@ -245,7 +246,7 @@ pub(super) fn failed(error: GateError) -> CliError {
     }
 }
 
-fn told<'a>(gated: &'a GateResult, change: Option<&ReviewedChange>) -> GateReport<'a> {
+fn gate_report<'a>(gated: &'a GateResult, change: Option<&ReviewedChange>) -> GateReport<'a> {
     let findings = |found: &'a GateFindings| found.kept.iter().map(GateFindingJson::from).collect();
     GateReport {
         schema: "truing.gate/1",
@@ -273,7 +274,7 @@ impl<'a> From<&'a GateFinding> for GateFindingJson<'a> {
 }
 
 /// Returns the result as text. `compared` is the change and its base, or none if whole files were checked.
-fn text(gated: &GateResult, compared: Option<(&ReviewedChange, &BaseOrigin)>) -> String {
+fn render_text(gated: &GateResult, compared: Option<(&ReviewedChange, &BaseOrigin)>) -> String {
     let mut text = String::new();
     let GateResult { blocking, advisory, inspected, not_inspected, ran } = gated;
     for (found, is_blocking) in [(blocking, true), (advisory, false)] {
@@ -284,26 +285,27 @@ fn text(gated: &GateResult, compared: Option<(&ReviewedChange, &BaseOrigin)>) ->
             (true, None) => ":",
             (false, _) => " elsewhere in these files (not blocking):",
         };
-        let _ = writeln!(text, "{NAME} {}{what}", counted(count, "violation"));
-        text += &violations(found);
+        let _ = writeln!(text, "{NAME} {}{what}", format_count(count, "violation"));
+        text += &render_violations(found);
     }
     for GateCommandRun { argv, is_clean, ms: _ } in ran {
         let what = if *is_clean { "clean" } else { "findings" };
-        let _ = writeln!(text, "command {what}: {}", cut(visible(&argv.join(" ")), MAX_COMMAND));
+        let _ =
+            writeln!(text, "command {what}: {}", truncate_text(visible_line(&argv.join(" ")), MAX_COMMAND));
     }
-    let _ = write!(text, "{NAME} {} inspected", counted(*inspected, "file"));
+    let _ = write!(text, "{NAME} {} inspected", format_count(*inspected, "file"));
     if !not_inspected.is_empty() {
         let _ = write!(text, ", {} not", not_inspected.len());
     }
     if let Some((change, against)) = compared {
-        let _ = write!(text, ", against {} ({against})", change.base.short());
+        let _ = write!(text, ", against {} ({against})", change.base.short_sha());
     }
     text += "\n";
     for UnreviewedFile { path, reason } in not_inspected {
         let _ = writeln!(
             text,
             "  not inspected: {}: {}",
-            visible(&path.to_string()),
+            visible_line(&path.to_string()),
             reason.as_str().replace('_', " ")
         );
     }
@@ -311,7 +313,7 @@ fn text(gated: &GateResult, compared: Option<(&ReviewedChange, &BaseOrigin)>) ->
 }
 
 /// Returns the findings of each file, in order.
-fn violations(found: &GateFindings) -> String {
+fn render_violations(found: &GateFindings) -> String {
     let mut files: BTreeMap<Option<&RepoPath>, Vec<&GateFinding>> = BTreeMap::new();
     for said in &found.kept {
         files.entry(said.place.as_ref().map(|(path, _)| path)).or_default().push(said);
@@ -320,13 +322,13 @@ fn violations(found: &GateFindings) -> String {
     for (path, all) in files {
         match path {
             Some(path) => {
-                let _ = writeln!(text, "{}:", visible(&path.to_string()));
+                let _ = writeln!(text, "{}:", visible_line(&path.to_string()));
             }
             None => text += "without a place:\n",
         }
         for GateFinding { by, place, text: what } in all {
             let line = place.as_ref().map(|(_, line)| format!("Line {line}: ")).unwrap_or_default();
-            text += &folded(&format!("  {line}"), &format!("{what} [{by}]"));
+            text += &fold_line(&format!("  {line}"), &format!("{what} [{by}]"));
         }
     }
     if found.left_out > 0 {

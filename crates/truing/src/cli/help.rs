@@ -49,8 +49,8 @@ pub(crate) fn run(
         false => program,
     };
     all.build();
-    let page = found(&all, &args.words)?.clone().render_long_help();
-    context.output.data(page.ansi())?;
+    let page = find_command(&all, &args.words)?.clone().render_long_help();
+    context.output.print_data(page.ansi())?;
     Ok(CommandExit::Done)
 }
 
@@ -65,7 +65,10 @@ pub(super) const EXIT_CODES: [(&str, &str); 6] = [
 ];
 
 /// Returns the command that the words name.
-pub(super) fn found<'a>(all: &'a clap::Command, words: &[String]) -> Result<&'a clap::Command, CliError> {
+pub(super) fn find_command<'a>(
+    all: &'a clap::Command,
+    words: &[String],
+) -> Result<&'a clap::Command, CliError> {
     words.iter().try_fold(all, |command, word| {
         command.find_subcommand(word).ok_or_else(|| {
             CliError::usage("no_command", format!("there is no command `{}`", words.join(" ")))
@@ -83,7 +86,7 @@ pub(super) fn with_pages(program: clap::Command) -> clap::Command {
     let after = format!(
         "{header}Exit codes:{header:#}\n{codes}\n{}\n\n\
          More: `truing help COMMAND`; commands for scripts: `truing help --all`",
-        section(examples::of(PROGRAM).unwrap_or_default(), header)
+        examples_section(examples::for_command(PROGRAM).unwrap_or_default(), header)
     );
     with_groups(program.after_help(after), &GROUPS)
 }
@@ -91,15 +94,15 @@ pub(super) fn with_pages(program: clap::Command) -> clap::Command {
 /// Adds examples to the end of the pages of a command and its subcommands.
 fn with_examples(command: clap::Command, above: &str, header: Style) -> clap::Command {
     let name = format!("{above} {}", command.get_name());
-    let command = match examples::of(&name) {
-        Some(examples) => command.after_help(section(examples, header)),
+    let command = match examples::for_command(&name) {
+        Some(examples) => command.after_help(examples_section(examples, header)),
         None => command,
     };
     command.mut_subcommands(|below| with_examples(below, &name, header))
 }
 
 /// Returns the section of a page that shows examples.
-fn section(examples: &str, header: Style) -> String {
+fn examples_section(examples: &str, header: Style) -> String {
     let lines: String = examples.lines().map(|line| format!("\n  {line}")).collect();
     format!("{header}Examples:{header:#}{lines}")
 }
@@ -113,7 +116,7 @@ fn with_groups(program: clap::Command, groups: &[HelpGroup]) -> clap::Command {
         let name = command.get_name();
         let about = command.get_about().map(ToString::to_string).unwrap_or_default();
         let styled = format!("{literal}{name}{literal:#}");
-        columns::folded(&format!("  {name:<width$}  "), &about).replacen(name, &styled, 1)
+        columns::fold_line(&format!("  {name:<width$}  "), &about).replacen(name, &styled, 1)
     };
     let mut list = String::new();
     for (group, names) in groups {
@@ -128,7 +131,7 @@ fn with_groups(program: clap::Command, groups: &[HelpGroup]) -> clap::Command {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::program;
+    use crate::cli::build_program;
 
     /// Returns the full names of a command and its visible subcommands, and of `help`.
     fn names(command: &clap::Command, name: &str) -> Vec<String> {
@@ -140,10 +143,10 @@ mod tests {
 
     /// Returns the help page of a command.
     fn page(name: &str) -> String {
-        let mut all = program();
+        let mut all = build_program();
         all.build();
         let words: Vec<String> = name.split_whitespace().skip(1).map(str::to_owned).collect();
-        found(&all, &words).unwrap().clone().render_long_help().to_string()
+        find_command(&all, &words).unwrap().clone().render_long_help().to_string()
     }
 
     /// Returns the words of each call of the program in a command line, as a shell splits them.
@@ -173,9 +176,9 @@ mod tests {
 
     #[test]
     fn every_page_has_two_examples_that_the_command_takes() {
-        let all = program();
+        let all = build_program();
         for name in names(&all, PROGRAM) {
-            let examples = examples::of(&name).unwrap_or_else(|| panic!("`{name}` has no examples"));
+            let examples = examples::for_command(&name).unwrap_or_else(|| panic!("`{name}` has no examples"));
             assert!(examples.lines().all(|line| line.len() <= 78), "{examples}");
             let shown: Vec<&str> = examples.split("# ").skip(1).collect();
             assert_eq!(shown.len(), 2, "{name}: {shown:?}");
@@ -198,7 +201,7 @@ mod tests {
     #[test]
     #[cfg(feature = "demo")]
     fn each_example_is_of_a_command_that_there_is() {
-        let names = names(&program(), PROGRAM);
+        let names = names(&build_program(), PROGRAM);
         for (command, _) in examples::pages() {
             assert!(names.iter().any(|name| name == command), "{command}");
         }
@@ -206,7 +209,7 @@ mod tests {
 
     #[test]
     fn every_command_is_in_one_group() {
-        let all = program();
+        let all = build_program();
         let groups = GROUPS.iter().chain([&PLUMBING]);
         let listed: Vec<&str> = groups.flat_map(|(_, names)| *names).copied().collect();
         for command in all.get_subcommands().filter(|command| !command.is_hide_set()) {

@@ -33,7 +33,7 @@ pub struct InitArgs {
 
 /// Writes the file. An existing file is not changed.
 pub(crate) fn run(args: &InitArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
-    let origin = origin(&context.environment)?;
+    let origin = origin_url(&context.environment)?;
     if let Some(hint) = origin.as_deref().and_then(unsupported_origin) {
         let message =
             "no file is written: the remote `origin` of this repository is at a forge that cannot be served";
@@ -47,7 +47,7 @@ pub(crate) fn run(args: &InitArgs, context: &CommandContext) -> Result<CommandEx
         false => truing_config::generate::first_file(repository.as_deref()),
     };
     if args.output.as_os_str() == "-" {
-        context.output.data(text)?;
+        context.output.print_data(text)?;
         return Ok(CommandExit::Done);
     }
     let path = context.environment.directory().join(&args.output);
@@ -59,27 +59,29 @@ pub(crate) fn run(args: &InitArgs, context: &CommandContext) -> Result<CommandEx
     written.map_err(|error| match error.kind() == ErrorKind::AlreadyExists {
         true => CliError::usage("file_exists", format!("{shown} exists already and is left as it is"))
             .hint("name another file: `truing init --output FILE`"),
-        false => CliError::failed("write_failed", format!("cannot write {shown}: {error}"))
+        false => CliError::failure("write_failed", format!("cannot write {shown}: {error}"))
             .hint("name a file in a folder that you may write to: `truing init --output FILE`"),
     })?;
-    context.output.answer(&json!({ "path": path }), || format!("wrote {shown}\n"))?;
+    context.output.print_answer(&json!({ "path": path }), || format!("wrote {shown}\n"))?;
     let output = context.output;
-    output.say(format_args!("to use it: `--config {shown}` or TRUING_CONFIG={}", path.display()));
+    output.print_note(format_args!("to use it: `--config {shown}` or TRUING_CONFIG={}", path.display()));
     if let Some(own) = truing_config::user_file(&context.environment) {
-        output.say(format_args!("to use it without saying so: move it to {}", own.display()));
+        output.print_note(format_args!("to use it without saying so: move it to {}", own.display()));
     }
     match &repository {
-        Some(repository) => output.say(format_args!(
+        Some(repository) => output.print_note(format_args!(
             "it serves {repository} alone, the remote `origin`: without `forge.github.repositories` every repository that the \
              token sees is served"
         )),
-        None => output.say(
+        None => output.print_note(
             "`forge.github.repositories` is not set: every repository that the token sees is served; name those to review",
         ),
     }
-    output.say("to serve github.com: set GITHUB_TOKEN and GITHUB_WEBHOOK_SECRET, then");
-    output.say(format_args!("  truing --config {shown} serve --dry-run    # says what a start would do"));
-    output.say(format_args!("  truing --config {shown} serve"));
+    output.print_note("to serve github.com: set GITHUB_TOKEN and GITHUB_WEBHOOK_SECRET, then");
+    output.print_note(format_args!(
+        "  truing --config {shown} serve --dry-run    # says what a start would do"
+    ));
+    output.print_note(format_args!("  truing --config {shown} serve"));
     Ok(CommandExit::Done)
 }
 
@@ -88,9 +90,9 @@ pub(crate) fn run(args: &InitArgs, context: &CommandContext) -> Result<CommandEx
 ///
 /// # Errors
 /// Returns exit 3 if the runtime cannot start its threads.
-fn origin(environment: &Environment) -> Result<Option<String>, CliError> {
+fn origin_url(environment: &Environment) -> Result<Option<String>, CliError> {
     let find = async {
-        let git = wiring::git(environment).await.ok()?;
+        let git = wiring::open_git(environment).await.ok()?;
         let repository = git.open_unborn(environment.directory()).await.ok()?;
         repository.remote_url().map(str::to_owned)
     };
@@ -101,7 +103,7 @@ fn origin(environment: &Environment) -> Result<Option<String>, CliError> {
 fn at_github(remote: &str, environment: &Environment) -> Option<String> {
     // The operator's file is not used, since the written file has github.com as its forge.
     let config = Config::resolve(&Environment::default(), None, &[]).ok()?;
-    let home = RepositoryTarget::of(remote, &config, environment)?;
+    let home = RepositoryTarget::from_remote(remote, &config, environment)?;
     let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./".contains(letter);
     (home.forge == "github" && home.repo.chars().all(is_plain)).then_some(home.repo)
 }

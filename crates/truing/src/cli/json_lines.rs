@@ -24,11 +24,11 @@ impl JsonLinesReader {
         check: impl Fn(&T) -> Result<(), &'static str>,
         wrong: &mut Option<CliError>,
     ) -> impl Iterator<Item = T> {
-        self.of(stdin().lock(), MAX_INPUT_BYTES, check, wrong)
+        self.read_from(stdin().lock(), MAX_INPUT_BYTES, check, wrong)
     }
 
     /// Reads requests from any input of at most `max_bytes` bytes.
-    fn of<T: DeserializeOwned>(
+    fn read_from<T: DeserializeOwned>(
         &self,
         input: impl BufRead,
         max_bytes: u64,
@@ -42,7 +42,7 @@ impl JsonLinesReader {
             loop {
                 line.clear();
                 number += 1;
-                let read = input.read_until(b'\n', &mut line).map_err(unreadable)?;
+                let read = input.read_until(b'\n', &mut line).map_err(stdin_error)?;
                 if input.limit() == 0 {
                     return Err(too_large(max_bytes));
                 }
@@ -82,8 +82,8 @@ impl JsonLinesReader {
     }
 }
 
-fn unreadable(error: io::Error) -> CliError {
-    CliError::failed("unreadable", format!("cannot read standard input: {error}"))
+fn stdin_error(error: io::Error) -> CliError {
+    CliError::failure("unreadable", format!("cannot read standard input: {error}"))
 }
 
 fn too_large(max_bytes: u64) -> CliError {
@@ -99,8 +99,9 @@ mod tests {
     fn read(input: &str, max_bytes: u64) -> (Vec<u32>, Option<&'static str>) {
         let mut wrong = None;
         let check = |number: &u32| if *number < 100 { Ok(()) } else { Err("too many") };
-        let numbers =
-            JsonLinesReader { example: "1" }.of(input.as_bytes(), max_bytes, check, &mut wrong).collect();
+        let numbers = JsonLinesReader { example: "1" }
+            .read_from(input.as_bytes(), max_bytes, check, &mut wrong)
+            .collect();
         (numbers, wrong.map(|error| error.code))
     }
 

@@ -14,13 +14,13 @@ use truing_core::switch::{
     SwitchRequest,
 };
 use truing_core::sync::job;
-use truing_loops::text::{counted, instant};
+use truing_loops::text::{format_count, format_instant};
 use truing_store::Store;
 
-use super::columns::folded;
+use super::columns::fold_line;
 use super::error::{CliError, CommandExit};
 use super::output::OutputPrinter;
-use super::target::{actor, existing_store, store_error, tell_absent};
+use super::target::{actor_name, existing_store, store_error, tell_absent};
 use super::{CommandContext, runtime};
 use crate::wiring::store::StoreLocation;
 
@@ -113,11 +113,11 @@ struct RepositorySwitchJson {
 
 impl KillSwitchJson {
     /// Returns all switches for the JSON output.
-    pub(super) fn of(switches: &KillSwitches) -> Self {
+    pub(super) fn from_switches(switches: &KillSwitches) -> Self {
         let of_repository = |switch: &RepositorySwitch| {
             let RepositorySwitch { repository, engaged } = switch;
             let SwitchEngagement { since, by, reason, mode } = engaged.clone();
-            let (name, since) = (repository.name.clone(), instant(since));
+            let (name, since) = (repository.name.clone(), format_instant(since));
             RepositorySwitchJson { name, since, by, reason, mode: mode.as_str() }
         };
         let repos = switches.repositories.iter().map(of_repository).collect();
@@ -126,7 +126,7 @@ impl KillSwitchJson {
         };
         Self {
             enabled: true,
-            since: Some(instant(*since)),
+            since: Some(format_instant(*since)),
             by: Some(by.clone()),
             reason: reason.clone(),
             mode: Some(mode.as_str()),
@@ -149,17 +149,17 @@ pub(crate) fn run(args: &KillArgs, context: &CommandContext) -> Result<CommandEx
 /// Turns the switch. If a database server holds it, a failed call is retried: turning it twice has the same
 /// effect as once.
 async fn turn_at_last(args: &KillArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
-    let is_file = StoreLocation::of(&context.config(&[])?, &context.environment)?.file().is_some();
+    let is_file = StoreLocation::from_config(&context.config(&[])?, &context.environment)?.file().is_some();
     for pause in PAUSES.iter().filter(|_| !is_file) {
-        match turn(args, context).await {
+        match turn_switch(args, context).await {
             Err(error) if error.exit == CommandExit::Failed => tokio::time::sleep(*pause).await,
             turned => return turned,
         }
     }
-    turn(args, context).await
+    turn_switch(args, context).await
 }
 
-async fn turn(args: &KillArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
+async fn turn_switch(args: &KillArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     let config = context.config(&[])?;
     let (store, turn, repo) = match &args.action {
         // A server that is started later must find the switch on.
@@ -168,7 +168,7 @@ async fn turn(args: &KillArgs, context: &CommandContext) -> Result<CommandExit, 
                 ModeFlag::Finish => HaltMode::Finish,
                 ModeFlag::Stop => HaltMode::Stop,
             });
-            let place = StoreLocation::of(&config, &context.environment)?;
+            let place = StoreLocation::from_config(&config, &context.environment)?;
             let is_new = place.file().is_some_and(|path| !path.exists());
             let store = place.open().await?;
             if is_new {
@@ -189,12 +189,12 @@ async fn turn(args: &KillArgs, context: &CommandContext) -> Result<CommandExit, 
     let (switches, held) = match &store {
         None => (KillSwitches::default(), SlotList::default()),
         Some(store) => {
-            let (by, output) = (actor(&context.environment), context.output);
+            let (by, output) = (actor_name(&context.environment), context.output);
             match (&turn, repo) {
                 (Some(turn), Some(repo)) => {
                     let (before, after) = store.turn_at(repo, turn, &by).await.map_err(store_error)?;
                     if *turn == SwitchRequest::Off && before == after {
-                        output.say(format_args!("the kill switch of {repo} was not on"));
+                        output.print_note(format_args!("the kill switch of {repo} was not on"));
                     }
                     let is_known = after.repositories.iter().any(|switch| {
                         let its = &switch.repository;
@@ -202,31 +202,39 @@ async fn turn(args: &KillArgs, context: &CommandContext) -> Result<CommandExit, 
                     });
                     if !is_known
                         && let (KillCommand::On { .. }, Some(unknown)) =
-                            (&args.action, unknown(repo, store, &config).await)
+                            (&args.action, unknown_repository_text(repo, store, &config).await)
                     {
                         output.warn(unknown);
                     }
                 }
-                (Some(turn), None) => drop(store.turn(turn, &by).await.map_err(store_error)?),
+                (Some(turn), None) => drop(store.turn_switch(turn, &by).await.map_err(store_error)?),
                 (None, _) => {}
             }
-            let switches = store.switch().await.map_err(store_error)?;
+            let switches = store.kill_switches().await.map_err(store_error)?;
             if turn == Some(SwitchRequest::Off) && repo.is_none() && !switches.repositories.is_empty() {
                 let names: Vec<&str> =
                     switches.repositories.iter().map(|switch| switch.repository.name.as_str()).collect();
-                output.say(format_args!("the switches of these repositories stay on: {}", names.join(", ")));
+                output.print_note(format_args!(
+                    "the switches of these repositories stay on: {}",
+                    names.join(", ")
+                ));
             }
-            let held = SlotList::of(store, &config).await?;
+            let held = SlotList::load(store, &config).await?;
             (switches, held)
         }
     };
-    let place = StoreLocation::of(&config, &context.environment)?;
-    context.output.answer(&KillSwitchJson::of(&switches), || match (&args.action, repo) {
-        (KillCommand::Off { .. }, Some(repo)) => screen_without(repo, &switches, &held, context.output),
-        (KillCommand::Status, _) => {
-            screens(&switches, &held, context.output) + &folded("Its store: ", &place.to_string())
+    let place = StoreLocation::from_config(&config, &context.environment)?;
+    context.output.print_answer(&KillSwitchJson::from_switches(&switches), || {
+        match (&args.action, repo) {
+            (KillCommand::Off { .. }, Some(repo)) => screen_without(repo, &switches, &held, context.output),
+            (KillCommand::Status, _) => {
+                render_switches(&switches, &held, context.output)
+                    + &fold_line("Its store: ", &place.to_string())
+            }
+            (KillCommand::On { .. } | KillCommand::Off { .. }, _) => {
+                render_switches(&switches, &held, context.output)
+            }
         }
-        (KillCommand::On { .. } | KillCommand::Off { .. }, _) => screens(&switches, &held, context.output),
     })?;
     Ok(CommandExit::Done)
 }
@@ -234,7 +242,7 @@ async fn turn(args: &KillArgs, context: &CommandContext) -> Result<CommandExit, 
 /// Returns a message for a repository that is not known from a pull request, a sweep or the configuration; it
 /// names similar ones. It returns none if the repository is known, or if the lists cannot be read: the switch
 /// is on in any case.
-async fn unknown(repo: &str, store: &Store, config: &Config) -> Option<String> {
+async fn unknown_repository_text(repo: &str, store: &Store, config: &Config) -> Option<String> {
     let mut known = BTreeSet::new();
     for (forge, of_forge) in &config.forges {
         let named = of_forge.repositories.iter().filter(|name| repository(name).is_ok()).cloned();
@@ -280,20 +288,20 @@ struct SlotList {
 }
 
 impl SlotList {
-    async fn of(store: &Store, config: &Config) -> Result<Self, CliError> {
+    async fn load(store: &Store, config: &Config) -> Result<Self, CliError> {
         let now = store.now().await.map_err(store_error)?;
-        let jobs = config.jobs.iter().filter_map(|(name, job)| Some((job::key(name), job.repo.clone()?)));
+        let jobs = config.jobs.iter().filter_map(|(name, job)| Some((job::job_key(name), job.repo.clone()?)));
         Ok(Self { slots: store.list().await.map_err(store_error)?, now, jobs: jobs.collect() })
     }
 
     /// Returns the repository of a slot.
     fn repository(&self, slot: &Slot) -> RepositoryRef {
         let name = self.jobs.get(&slot.key).map_or("", String::as_str);
-        RepositoryRef::of_key(&slot.key).called(name)
+        RepositoryRef::of_key(&slot.key).with_name(name)
     }
 
     /// Counts the work of the selected slots.
-    fn work(&self, is_meant: impl Fn(&Slot) -> bool) -> PendingWork {
+    fn pending_work(&self, is_meant: impl Fn(&Slot) -> bool) -> PendingWork {
         let meant = || self.slots.iter().filter(|slot| is_meant(slot));
         let is_due = |slot: &&Slot| matches!(slot.state, SlotState::Waiting { at, .. } if at <= self.now);
         PendingWork {
@@ -304,15 +312,16 @@ impl SlotList {
 }
 
 /// Returns the state of each switch as text.
-fn screens(switches: &KillSwitches, held: &SlotList, output: OutputPrinter) -> String {
-    screen(&switches.all, held.work(|_| true), output) + &screens_of_repositories(switches, held, output)
+fn render_switches(switches: &KillSwitches, held: &SlotList, output: OutputPrinter) -> String {
+    render_switch(&switches.all, held.pending_work(|_| true), output)
+        + &screens_of_repositories(switches, held, output)
 }
 
 /// Returns the state of each repository's switch as text.
 fn screens_of_repositories(switches: &KillSwitches, held: &SlotList, output: OutputPrinter) -> String {
     let each = |switch: &RepositorySwitch| {
         let is_its = |slot: &Slot| held.repository(slot).is_same(&switch.repository);
-        screen_of(switch.as_engaged(), held.work(is_its), output)
+        screen_of(switch.as_engaged(), held.pending_work(is_its), output)
     };
     switches.repositories.iter().map(each).collect()
 }
@@ -321,7 +330,7 @@ fn screens_of_repositories(switches: &KillSwitches, held: &SlotList, output: Out
 fn screen_without(repo: &str, switches: &KillSwitches, held: &SlotList, output: OutputPrinter) -> String {
     let rest = match switches.all {
         KillSwitch::Off => screens_of_repositories(switches, held, output),
-        KillSwitch::On(_) => screens(switches, held, output),
+        KillSwitch::On(_) => render_switches(switches, held, output),
     };
     match rest.as_str() {
         "" => format!("The kill switch of {repo} is off, and no other one is on.\n"),
@@ -337,11 +346,14 @@ fn screen_of(switch: EngagedSwitch<'_>, work: PendingWork, output: OutputPrinter
         ("reason", engaged.reason.clone().unwrap_or_else(|| "none given".to_owned())),
         ("mode", engaged.mode.as_str().to_owned()),
         ("in flight", in_flight(work, engaged.mode)),
-        ("held back", format!("{} due; webhooks of it are answered 503", counted(work.due, "pull request"))),
-        ("unblock", output.command(&switch.off())),
+        (
+            "held back",
+            format!("{} due; webhooks of it are answered 503", format_count(work.due, "pull request")),
+        ),
+        ("unblock", output.command(&switch.off_command())),
     ];
-    let first = format!("The kill switch of {name} is on, {}.\n", since(engaged));
-    rows.iter().fold(first, |text, (name, value)| text + &folded(&format!("  {name:<10}"), value))
+    let first = format!("The kill switch of {name} is on, {}.\n", render_engagement(engaged));
+    rows.iter().fold(first, |text, (name, value)| text + &fold_line(&format!("  {name:<10}"), value))
 }
 
 /// Returns the number of runs in flight, and what happens to them in this mode.
@@ -353,12 +365,12 @@ fn in_flight(work: PendingWork, mode: HaltMode) -> String {
         (1, HaltMode::Stop) => ", which stops before its next step",
         (_, HaltMode::Stop) => ", which stop before their next step",
     };
-    format!("{}{flight}", counted(work.running, "run"))
+    format!("{}{flight}", format_count(work.running, "run"))
 }
 
 /// Returns the state of the global switch and its effect.
-fn screen(switch: &KillSwitch, work: PendingWork, output: OutputPrinter) -> String {
-    let due = counted(work.due, "pull request");
+fn render_switch(switch: &KillSwitch, work: PendingWork, output: OutputPrinter) -> String {
+    let due = format_count(work.due, "pull request");
     let KillSwitch::On(engaged) = switch else {
         let waiting = if work.due == 0 { String::new() } else { format!("; {due} due") };
         return format!("The kill switch is off{waiting}.\n");
@@ -368,7 +380,7 @@ fn screen(switch: &KillSwitch, work: PendingWork, output: OutputPrinter) -> Stri
         HaltMode::Finish => "runs of `truing converge` are not counted; they complete, too",
         HaltMode::Stop => "runs of `truing converge` are not counted; they stop, too",
     };
-    let mut text = format!("The kill switch is on, {}.\n", since(engaged));
+    let mut text = format!("The kill switch is on, {}.\n", render_engagement(engaged));
     let reason = engaged.reason.as_deref().unwrap_or("none given");
     let rows = [
         ("reason", reason.to_owned()),
@@ -379,7 +391,7 @@ fn screen(switch: &KillSwitch, work: PendingWork, output: OutputPrinter) -> Stri
         ("unblock", output.command("kill off")),
     ];
     for (name, value) in rows {
-        text += &folded(&format!("  {name:<10}"), &value);
+        text += &fold_line(&format!("  {name:<10}"), &value);
     }
     text
 }
@@ -387,13 +399,13 @@ fn screen(switch: &KillSwitch, work: PendingWork, output: OutputPrinter) -> Stri
 /// Returns the line that other commands print for a switch that is on.
 pub(super) fn held_back(switch: EngagedSwitch<'_>, output: OutputPrinter) -> String {
     let there = if switch.repository.is_some() { " there" } else { "" };
-    let off = output.command(&switch.off());
-    format!("{switch} is on, {}: nothing begins{there} until `{off}`", since(switch.engaged))
+    let off = output.command(&switch.off_command());
+    format!("{switch} is on, {}: nothing begins{there} until `{off}`", render_engagement(switch.engaged))
 }
 
 /// Returns the time at which the switch was turned on, and the person.
-fn since(engaged: &SwitchEngagement) -> String {
-    format!("since {} by {}", instant(engaged.since), engaged.by)
+fn render_engagement(engaged: &SwitchEngagement) -> String {
+    format!("since {} by {}", format_instant(engaged.since), engaged.by)
 }
 
 #[cfg(test)]
@@ -429,12 +441,12 @@ mod tests {
     #[test]
     fn the_screen_names_the_switches_of_repositories_each_with_what_turns_it_off() {
         let KillSwitch::On(engaged) = on(HaltMode::Stop, Some("a storm")) else { panic!("it is on") };
-        let repository = RepositoryRef::named("acme/shop");
+        let repository = RepositoryRef::from_name("acme/shop");
         let switches = KillSwitches {
             all: KillSwitch::Off,
             repositories: vec![RepositorySwitch { repository, engaged }],
         };
-        insta::assert_snapshot!(screens(&switches, &SlotList::default(), named()), @r"
+        insta::assert_snapshot!(render_switches(&switches, &SlotList::default(), named()), @r"
         The kill switch is off.
         The kill switch of acme/shop is on, since 2026-09-21T14:13:20Z by ada.
           reason    a storm
@@ -443,11 +455,11 @@ mod tests {
           held back 0 pull requests due; webhooks of it are answered 503
           unblock   truing --config ops.toml kill off --repo acme/shop
         ");
-        let status = serde_json::to_value(KillSwitchJson::of(&switches)).unwrap();
+        let status = serde_json::to_value(KillSwitchJson::from_switches(&switches)).unwrap();
         let its = serde_json::json!([{ "name": "acme/shop", "since": "2026-09-21T14:13:20Z", "by": "ada",
                                        "reason": "a storm", "mode": "stop" }]);
         assert_eq!((&status["enabled"], &status["repos"]), (&false.into(), &its));
-        let switch = switches.on().next().unwrap();
+        let switch = switches.engaged_switches().next().unwrap();
         assert_eq!(
             held_back(switch, named()),
             "the kill switch of acme/shop is on, since 2026-09-21T14:13:20Z by ada: nothing begins there until \
@@ -457,7 +469,7 @@ mod tests {
 
     #[test]
     fn the_screen_says_what_is_held_back_and_what_lets_it_go_on() {
-        insta::assert_snapshot!(screen(&on(HaltMode::Finish, Some("a storm")), PendingWork { due: 3, running: 1 }, named()), @r"
+        insta::assert_snapshot!(render_switch(&on(HaltMode::Finish, Some("a storm")), PendingWork { due: 3, running: 1 }, named()), @r"
         The kill switch is on, since 2026-09-21T14:13:20Z by ada.
           reason    a storm
           mode      finish
@@ -466,7 +478,7 @@ mod tests {
           held back 3 pull requests due; webhooks are answered 503
           unblock   truing --config ops.toml kill off
         ");
-        insta::assert_snapshot!(screen(&on(HaltMode::Stop, None), PendingWork { due: 0, running: 2 }, plain()), @r"
+        insta::assert_snapshot!(render_switch(&on(HaltMode::Stop, None), PendingWork { due: 0, running: 2 }, plain()), @r"
         The kill switch is on, since 2026-09-21T14:13:20Z by ada.
           reason    none given
           mode      stop
@@ -475,7 +487,7 @@ mod tests {
           held back 0 pull requests due; webhooks are answered 503
           unblock   truing kill off
         ");
-        insta::assert_snapshot!(screen(&KillSwitch::Off, PendingWork { due: 1, running: 2 }, plain()), @"The kill switch is off; 1 pull request due.");
-        insta::assert_snapshot!(screen(&KillSwitch::Off, PendingWork::default(), plain()), @"The kill switch is off.");
+        insta::assert_snapshot!(render_switch(&KillSwitch::Off, PendingWork { due: 1, running: 2 }, plain()), @"The kill switch is off; 1 pull request due.");
+        insta::assert_snapshot!(render_switch(&KillSwitch::Off, PendingWork::default(), plain()), @"The kill switch is off.");
     }
 }

@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 use truing_core::port::AuditEntry;
-use truing_loops::text::instant;
+use truing_loops::text::format_instant;
 
-use super::columns::folded;
+use super::columns::fold_line;
 use super::error::{CliError, CommandExit};
 use super::target::{existing_store, store_error, tell_absent};
 use super::{CommandContext, runtime};
@@ -38,18 +38,18 @@ pub(crate) fn run(args: &LogArgs, context: &CommandContext) -> Result<CommandExi
         let store = existing_store(&config, &context.environment).await?;
         tell_absent(store.as_ref(), &config, context)?;
         let audited = match store {
-            Some(store) => store.audited(args.limit).await.map_err(store_error)?,
+            Some(store) => store.audit_entries(args.limit).await.map_err(store_error)?,
             None => Vec::new(),
         };
-        let lines: Vec<AuditLogLine> = audited.into_iter().map(line).collect();
-        context.output.answer(&lines, || screen(&lines))?;
+        let lines: Vec<AuditLogLine> = audited.into_iter().map(log_line).collect();
+        context.output.print_answer(&lines, || render_text(&lines))?;
         Ok(CommandExit::Done)
     })
 }
 
-fn line(AuditEntry { at, act }: AuditEntry) -> AuditLogLine {
+fn log_line(AuditEntry { at, act }: AuditEntry) -> AuditLogLine {
     AuditLogLine {
-        at: instant(at),
+        at: format_instant(at),
         actor: act.actor,
         action: act.action,
         target: act.target,
@@ -57,7 +57,7 @@ fn line(AuditEntry { at, act }: AuditEntry) -> AuditLogLine {
     }
 }
 
-fn screen(lines: &[AuditLogLine]) -> String {
+fn render_text(lines: &[AuditLogLine]) -> String {
     if lines.is_empty() {
         return "nothing was changed by hand\n".to_owned();
     }
@@ -65,7 +65,7 @@ fn screen(lines: &[AuditLogLine]) -> String {
     for AuditLogLine { at, actor, action, target, detail } in lines {
         let detail = if detail.is_empty() { String::new() } else { format!(" ({detail})") };
         let words = format!("{action} {target}");
-        text += &folded(&format!("{at}  "), &format!("{actor}: {}{detail}", words.trim_end()));
+        text += &fold_line(&format!("{at}  "), &format!("{actor}: {}{detail}", words.trim_end()));
     }
     text
 }
@@ -79,15 +79,15 @@ mod tests {
 
     #[test]
     fn each_act_is_a_line() {
-        let at = |act| line(AuditEntry { at: UnixMillis(1_790_000_000_000), act });
+        let at = |act| log_line(AuditEntry { at: UnixMillis(1_790_000_000_000), act });
         let lines = [
             at(OperatorAction::new("bob", "queue retry", "pr/github/1/7", "")),
             at(OperatorAction::new("ada", "kill on", "", "mode stop: a storm")),
         ];
-        insta::assert_snapshot!(screen(&lines), @r"
+        insta::assert_snapshot!(render_text(&lines), @r"
         2026-09-21T14:13:20Z  bob: queue retry pr/github/1/7
         2026-09-21T14:13:20Z  ada: kill on (mode stop: a storm)
         ");
-        insta::assert_snapshot!(screen(&[]), @"nothing was changed by hand");
+        insta::assert_snapshot!(render_text(&[]), @"nothing was changed by hand");
     }
 }

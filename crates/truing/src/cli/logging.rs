@@ -41,7 +41,7 @@ const LEVELS: [LevelFilter; 5] =
 /// crates log two levels less. Only the first call in a process has an effect. The caller keeps the returned
 /// guard until the process ends.
 pub(crate) fn start(style: LogStyle, output: OutputPrinter) -> LogGuard {
-    let told = match (output.quiet(), style) {
+    let told = match (output.is_quiet(), style) {
         (true, LogStyle::Human | LogStyle::Text | LogStyle::Json) => 0,
         (false, LogStyle::Human) => 1 + usize::from(output.verbose()),
         (false, LogStyle::Text | LogStyle::Json) => 2 + usize::from(output.verbose()),
@@ -63,7 +63,9 @@ pub(crate) fn start(style: LogStyle, output: OutputPrinter) -> LogGuard {
         LogStyle::Text | LogStyle::Json => BackgroundLogWriter::start(std::io::stderr(), style).ok(),
     };
     let layer = match (style, &lines) {
-        (LogStyle::Human, _) => human(output.stderr_color(), || EscapedLogWriter(std::io::stderr())).boxed(),
+        (LogStyle::Human, _) => {
+            human_layer(output.stderr_color(), || EscapedLogWriter(std::io::stderr())).boxed()
+        }
         (LogStyle::Text, lines) => {
             let layer = tracing_subscriber::fmt::layer().with_ansi(output.stderr_color());
             match lines.clone() {
@@ -87,7 +89,7 @@ pub(crate) fn start(style: LogStyle, output: OutputPrinter) -> LogGuard {
 }
 
 /// Returns the log layer for a person.
-fn human<S, W, M>(colour: bool, writer: M) -> impl Layer<S>
+fn human_layer<S, W, M>(colour: bool, writer: M) -> impl Layer<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     W: std::io::Write,

@@ -4,11 +4,11 @@ use std::fs::DirBuilder;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use truing_core::line::counted;
+use truing_core::line::format_count;
 
 use super::error::{CliError, CommandExit};
-use super::help::{EXIT_CODES, found};
-use super::{CommandContext, examples, visible};
+use super::help::{EXIT_CODES, find_command};
+use super::{CommandContext, examples, visible_program};
 
 /// Print a page of the manual, or write all pages to a folder
 #[derive(clap::Args, Debug)]
@@ -22,49 +22,55 @@ pub struct ManArgs {
 }
 
 pub(crate) fn run(args: &ManArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
-    let mut all = visible().disable_help_subcommand(true);
+    let mut all = visible_program().disable_help_subcommand(true);
     all.build();
     let Some(folder) = &args.output else {
-        let page = page(found(&all, &args.path)?).map_err(|error| failed(Path::new("-"), &error))?;
-        context.output.data(page)?;
+        let page = render_page(find_command(&all, &args.path)?)
+            .map_err(|error| write_error(Path::new("-"), &error))?;
+        context.output.print_data(page)?;
         return Ok(CommandExit::Done);
     };
     let folder = context.environment.directory().join(folder);
-    DirBuilder::new().recursive(true).create(&folder).map_err(|error| failed(&folder, &error))?;
+    DirBuilder::new().recursive(true).create(&folder).map_err(|error| write_error(&folder, &error))?;
     let mut pages = 0;
     let mut commands = vec![&all];
     while let Some(command) = commands.pop() {
         let name = command.get_display_name().unwrap_or_else(|| command.get_name());
         let file = folder.join(format!("{name}.1"));
-        let written = page(command).and_then(|page| std::fs::write(&file, page));
-        written.map_err(|error| failed(&file, &error))?;
+        let written = render_page(command).and_then(|page| std::fs::write(&file, page));
+        written.map_err(|error| write_error(&file, &error))?;
         pages += 1;
         commands.extend(command.get_subcommands());
     }
-    context.output.say(format_args!("{} written to {}", counted(pages, "page"), folder.display()));
+    context.output.print_note(format_args!(
+        "{} written to {}",
+        format_count(pages, "page"),
+        folder.display()
+    ));
     Ok(CommandExit::Done)
 }
 
 /// Renders a page for `man`.
-fn page(command: &clap::Command) -> io::Result<String> {
+fn render_page(command: &clap::Command) -> io::Result<String> {
     let mut page = Vec::new();
     clap_mangen::Man::new(command.clone().after_help(None::<&'static str>)).render(&mut page)?;
     let codes: String =
         EXIT_CODES.iter().map(|(code, meaning)| format!(".TP\n\\fB{code}\\fR\n{meaning}\n")).collect();
     let name = command.get_bin_name().unwrap_or_else(|| command.get_name());
     // The examples stand in a block that keeps its line breaks.
-    let examples: String = examples::of(name).unwrap_or_default().lines().map(example).collect();
+    let examples: String =
+        examples::for_command(name).unwrap_or_default().lines().map(escape_example).collect();
     let page = String::from_utf8_lossy(&page);
     Ok(format!("{page}.SH EXAMPLES\n.nf\n{examples}.fi\n.SH \"EXIT STATUS\"\n{codes}"))
 }
 
 /// Escapes a line of an example for `man`.
-fn example(line: &str) -> String {
+fn escape_example(line: &str) -> String {
     let line = line.replace('\\', "\\e").replace('-', "\\-").replace('\'', "\\(aq");
     format!("\\&{line}\n")
 }
 
-fn failed(path: &Path, error: &io::Error) -> CliError {
-    CliError::failed("write_failed", format!("cannot write {}: {error}", path.display()))
+fn write_error(path: &Path, error: &io::Error) -> CliError {
+    CliError::failure("write_failed", format!("cannot write {}: {error}", path.display()))
         .hint("name a folder that you may write to: `truing man --output FOLDER`")
 }

@@ -90,16 +90,16 @@ impl McpServeArgs {
         let token = self.listen.map(|_| self.token(context)).transpose()?;
         let mut signals = StopSignals::new()?;
         let folder = wiring::own_folder(&config)?;
-        let git = wiring::git(&context.environment).await?;
-        let server = wiring::client(&config, &self.forge, &context.environment, &folder)?;
-        let here = here(&self.forge, &git, &config, context).await;
+        let git = wiring::open_git(&context.environment).await?;
+        let server = wiring::forge_client(&config, &self.forge, &context.environment, &folder)?;
+        let here = find_local_clone(&self.forge, &git, &config, context).await;
         let store = wiring::open_store(&config, &context.environment).await?;
         let parts = ForgeToolsParts {
             name: self.forge.clone(),
-            server: server.sharing(store.common()),
+            server: server.with_shared_limits(store.shared_state()),
             here,
             git,
-            mirrors: wiring::mirrors(&folder),
+            mirrors: wiring::mirrors_folder(&folder),
             store: store.as_record_store(),
         };
         let review = self.review_id.clone().unwrap_or_else(|| new_run_id().to_string());
@@ -109,7 +109,7 @@ impl McpServeArgs {
             match (self.listen, token) {
                 (Some(address), Some(token)) => listen(address, &token, tools, context).await,
                 (Some(_) | None, _) => over_stdio(Arc::new(tools)).await.map_err(|error| {
-                    CliError::failed("mcp", error.to_string()).hint("start it from an MCP client")
+                    CliError::failure("mcp", error.to_string()).hint("start it from an MCP client")
                 }),
             }
         };
@@ -147,12 +147,12 @@ async fn listen(
     context: &CommandContext,
 ) -> Result<(), CliError> {
     let failed = |error: std::io::Error| {
-        CliError::failed("listen", format!("cannot listen on {address}: {error}"))
+        CliError::failure("listen", format!("cannot listen on {address}: {error}"))
             .hint("stop what listens there, or choose another address: `--listen ADDR`")
     };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let bound = listener.local_addr().unwrap_or(address);
-    context.output.say(format_args!("tools: http://{bound}/mcp"));
+    context.output.print_note(format_args!("tools: http://{bound}/mcp"));
     if !bound.ip().is_loopback() {
         context.output.warn(format_args!(
             "{bound} is reached from other machines, and the token goes there unencrypted: put a proxy with TLS in front, or \
@@ -172,10 +172,15 @@ async fn listen(
 }
 
 /// Returns the repository of the current folder, if it was cloned from this forge.
-async fn here(forge: &str, git: &Git, config: &Config, context: &CommandContext) -> Option<LocalClone> {
+async fn find_local_clone(
+    forge: &str,
+    git: &Git,
+    config: &Config,
+    context: &CommandContext,
+) -> Option<LocalClone> {
     let repository = git.open_unborn(context.environment.directory()).await.ok()?;
-    let home = RepositoryTarget::of(repository.remote_url()?, config, &context.environment)?;
-    let branch = repository.branch().await.ok().flatten();
+    let home = RepositoryTarget::from_remote(repository.remote_url()?, config, &context.environment)?;
+    let branch = repository.current_branch().await.ok().flatten();
     (home.forge == forge).then_some(LocalClone { repository: home.repo, branch })
 }
 

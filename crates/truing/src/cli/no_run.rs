@@ -42,21 +42,21 @@ pub(super) fn no_run(
         }
         RunFailure::Stopped(StepStopReason::Halted) | RunFailure::NotLeased(LeaseError::SwitchedOff) => {
             let reason = HaltReason::KillSwitch;
-            CliError::refused("killswitch_engaged", format!("{name}: {reason}")).hint(reason.hint())
+            CliError::refusal("killswitch_engaged", format!("{name}: {reason}")).hint(reason.hint())
         }
         RunFailure::Stopped(
             stopped @ (StepStopReason::NotThere { .. }
             | StepStopReason::Moved
             | StepStopReason::RateLimited { .. }
             | StepStopReason::Failed { .. }),
-        ) => CliError::failed("stopped", format!("{name}: {stopped}")).hint("run it again"),
+        ) => CliError::failure("stopped", format!("{name}: {stopped}")).hint("run it again"),
         RunFailure::NotLeased(LeaseError::Step(StepError::Store(error))) | RunFailure::Store(error) => {
             store_error(error)
         }
         RunFailure::NotLeased(LeaseError::Step(StepError::Refused(refused))) => {
-            CliError::refused("refused", format!("{name}: {refused}"))
+            CliError::refusal("refused", format!("{name}: {refused}"))
         }
-        RunFailure::Forge(error) => CliError::failed("forge", format!("{name}: {error}"))
+        RunFailure::Forge(error) => CliError::failure("forge", format!("{name}: {error}"))
             .hint("see that the token of the forge may read and write pull requests, and run it again"),
         RunFailure::Remote(error) => wiring::remote_error(error),
         RunFailure::Git(error) => wiring::git_error(error),

@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde_json::ser::Formatter;
 use truing_core::line::is_hidden;
 
-use super::columns::{COLUMNS, wrapped};
+use super::columns::{COLUMNS, wrap_line};
 use super::error::CliError;
 use super::{CliFormat, ColorWhen};
 
@@ -43,7 +43,7 @@ pub struct OutputPrinter {
 pub(super) fn json_line(value: &impl Serialize) -> Result<String, CliError> {
     let mut line = Vec::new();
     write_json(&mut line, value)
-        .map_err(|error| CliError::failed("write_failed", format!("cannot be written as JSON: {error}")))?;
+        .map_err(|error| CliError::failure("write_failed", format!("cannot be written as JSON: {error}")))?;
     line.push(b'\n');
     Ok(String::from_utf8_lossy(&line).into_owned())
 }
@@ -86,7 +86,7 @@ impl OutputPrinter {
     #[must_use]
     pub(crate) fn with_config(self, file: Option<&Path>) -> Self {
         // It lives as long as the process, which keeps this type cheap to copy.
-        let config = file.map(|file| &*Box::leak(quoted(&file.display().to_string()).into_boxed_str()));
+        let config = file.map(|file| &*Box::leak(shell_quote(&file.display().to_string()).into_boxed_str()));
         Self { config, ..self }
     }
 
@@ -113,36 +113,37 @@ impl OutputPrinter {
     ///
     /// # Errors
     /// `write_failed` if stdout takes nothing more for another reason, such as a full disk.
-    pub fn data(self, text: impl Display) -> Result<(), CliError> {
+    pub fn print_data(self, text: impl Display) -> Result<(), CliError> {
         // In Markdown, Truing uses a zero-width space to keep an address from becoming a link; those in
         // foreign text are escaped already.
         let apart = (self.format == CliFormat::Markdown).then_some('\u{200b}');
         let mut stdout = AutoStream::new(io::stdout(), self.color);
         let text = text.to_string();
-        let text = escaped(&text, |char| !matches!(char, '\n' | '\t' | '\r' | STYLE) && Some(char) != apart);
-        taken(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()))
+        let text =
+            escape_hidden(&text, |char| !matches!(char, '\n' | '\t' | '\r' | STYLE) && Some(char) != apart);
+        ignore_broken_pipe(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()))
     }
 
     /// Prints one JSON value on one line of stdout.
     ///
     /// # Errors
-    /// As [`OutputPrinter::data`].
-    pub fn json(self, value: &impl Serialize) -> Result<(), CliError> {
-        self.data(json_line(value)?)
+    /// As [`OutputPrinter::print_data`].
+    pub fn print_json(self, value: &impl Serialize) -> Result<(), CliError> {
+        self.print_data(json_line(value)?)
     }
 
     /// Prints an answer as JSON, or as the result of `text`, for commands with these two formats.
     ///
     /// # Errors
-    /// As [`OutputPrinter::data`].
-    pub fn answer<T: Display>(
+    /// As [`OutputPrinter::print_data`].
+    pub fn print_answer<T: Display>(
         self,
         value: &impl Serialize,
         text: impl FnOnce() -> T,
     ) -> Result<(), CliError> {
         match self.is_json() {
-            true => self.json(value),
-            false => self.data(text()),
+            true => self.print_json(value),
+            false => self.print_data(text()),
         }
     }
 
@@ -150,7 +151,7 @@ impl OutputPrinter {
     /// stops reading, no further values are computed.
     ///
     /// # Errors
-    /// As [`OutputPrinter::data`].
+    /// As [`OutputPrinter::print_data`].
     pub fn json_lines<T: Serialize>(self, values: impl IntoIterator<Item = T>) -> Result<(), CliError> {
         // JSON escapes control characters, so there is no styling to remove.
         let mut stdout = BufWriter::with_capacity(LINES_AT_ONCE, io::stdout().lock());
@@ -161,63 +162,63 @@ impl OutputPrinter {
             }
             stdout.flush()
         };
-        taken(write())
+        ignore_broken_pipe(write())
     }
 
     /// Prints a remark on stderr, unless `--quiet` is set.
-    pub fn say(self, text: impl Display) {
+    pub fn print_note(self, text: impl Display) {
         if !self.quiet {
             let text = one_line(&with_config(&text.to_string(), self.config));
-            self.talk(format_args!("{}\n", remark(text, columns())));
+            self.write_stderr(format_args!("{}\n", wrap_remark(text, terminal_columns())));
         }
     }
 
     /// Prints lines on stderr, unless `--quiet` is set. The caller escapes characters that could control a
     /// terminal.
-    pub(crate) fn show(self, lines: impl Display) {
+    pub(crate) fn print_lines(self, lines: impl Display) {
         if !self.quiet {
-            self.talk(lines);
+            self.write_stderr(lines);
         }
     }
 
     /// Prints lines on stderr even with `--quiet`, since the user must see them.
-    pub(crate) fn insist(self, lines: impl Display) {
-        self.talk(lines);
+    pub(crate) fn print_always(self, lines: impl Display) {
+        self.write_stderr(lines);
     }
 
     /// Prints a warning on stderr, even with `--quiet`.
     pub fn warn(self, text: impl Display) {
         let text = with_config(&text.to_string(), self.config);
-        self.talk(labelled(WARNING, "warning:", &text, columns()));
+        self.write_stderr(render_labelled(WARNING, "warning:", &text, terminal_columns()));
     }
 
     /// Prints an error: lines on stderr and, with `--format json`, an object on stdout.
-    pub(crate) fn error(self, error: &CliError) {
-        self.complain(error);
+    pub(crate) fn print_error(self, error: &CliError) {
+        self.print_error_text(error);
         if self.is_json() {
             // The error was printed on stderr already; a second failure adds nothing.
-            drop(self.json(&self.advised(error).to_json()));
+            drop(self.print_json(&self.with_config_hints(error).to_json()));
         }
     }
 
     /// Returns the error with the operator's file in its hints, for answers that contain it as an object.
-    pub(crate) fn advised(self, error: &CliError) -> CliError {
+    pub(crate) fn with_config_hints(self, error: &CliError) -> CliError {
         error.clone().with_hints(|hint| with_config(&hint, self.config))
     }
 
     /// Prints only the lines of an error, for commands whose answer on stdout reports it in its own form.
-    pub(crate) fn complain(self, error: &CliError) {
-        let (mut text, columns) = (String::new(), columns());
+    pub(crate) fn print_error_text(self, error: &CliError) {
+        let (mut text, columns) = (String::new(), terminal_columns());
         for error in std::iter::once(error).chain(&error.more) {
-            text += &labelled(ERROR, "error:", &error.message, columns);
+            text += &render_labelled(ERROR, "error:", &error.message, columns);
             for line in &error.shown {
                 text += &format!("  {}\n", one_line(line));
             }
             for hint in &error.hints {
-                text += &labelled(HINT, "hint:", &with_config(hint, self.config), columns);
+                text += &render_labelled(HINT, "hint:", &with_config(hint, self.config), columns);
             }
         }
-        self.talk(text);
+        self.write_stderr(text);
     }
 
     /// Shows that long work continues: on a terminal a bar (with `total` steps, or a spinner), elsewhere one
@@ -225,7 +226,7 @@ impl OutputPrinter {
     pub fn progress(self, what: impl Into<String>, total: Option<u64>) -> ProgressDisplay {
         let what = what.into();
         if !self.shows_bars() {
-            self.say(&what);
+            self.print_note(&what);
             return ProgressDisplay { bar: ProgressBar::hidden(), output: self };
         }
         let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr());
@@ -266,7 +267,7 @@ impl OutputPrinter {
     }
 
     /// Returns true if `--quiet` was given.
-    pub(crate) fn quiet(self) -> bool {
+    pub(crate) fn is_quiet(self) -> bool {
         self.quiet
     }
 
@@ -279,7 +280,7 @@ impl OutputPrinter {
         }
     }
 
-    fn talk(self, text: impl Display) {
+    fn write_stderr(self, text: impl Display) {
         let mut stderr = AutoStream::new(io::stderr(), self.color);
         // A failure to write to stderr cannot be reported anywhere.
         let _ = write!(stderr, "{text}").and_then(|()| stderr.flush());
@@ -290,10 +291,10 @@ impl OutputPrinter {
 const LINES_AT_ONCE: usize = 64 << 10;
 
 /// Converts the result of a write to stdout: a reader that stops reading is not an error.
-fn taken(written: io::Result<()>) -> Result<(), CliError> {
+fn ignore_broken_pipe(written: io::Result<()>) -> Result<(), CliError> {
     match written {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(CliError::failed("write_failed", format!("cannot write to standard output: {error}"))
+            Err(CliError::failure("write_failed", format!("cannot write to standard output: {error}"))
                 .hint("see that its disk has space left, or write elsewhere"))
         }
         Ok(()) | Err(_) => Ok(()),
@@ -318,7 +319,7 @@ impl ProgressDisplay {
     /// Shows the step that begins now.
     pub(crate) fn step(&self, what: &str) {
         if self.bar.is_hidden() {
-            return self.output.say(what);
+            return self.output.print_note(what);
         }
         self.bar.reset();
         self.bar.set_message(one_line(what));
@@ -326,14 +327,14 @@ impl ProgressDisplay {
     }
 
     /// Clears the bar until the next step, since something else is printed.
-    pub(crate) fn rest(&self) {
+    pub(crate) fn pause(&self) {
         self.bar.disable_steady_tick();
         self.bar.finish_and_clear();
     }
 
     /// Prints a remark above the bar, if there is one.
-    pub(crate) fn say(&self, text: impl Display) {
-        self.bar.suspend(|| self.output.say(text));
+    pub(crate) fn print_note(&self, text: impl Display) {
+        self.bar.suspend(|| self.output.print_note(text));
     }
 }
 
@@ -344,7 +345,7 @@ impl Drop for ProgressDisplay {
 }
 
 /// Quotes a word for a shell.
-pub(in crate::cli) fn quoted(word: &str) -> String {
+pub(in crate::cli) fn shell_quote(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%,".contains(c);
     if !word.is_empty() && word.chars().all(is_plain) {
         word.to_owned()
@@ -377,25 +378,25 @@ fn with_config(text: &str, config: Option<&str>) -> String {
 
 /// Returns the width of the terminal at stderr. If stderr is not a terminal, programs read it and lines stay
 /// whole.
-fn columns() -> Option<usize> {
+fn terminal_columns() -> Option<usize> {
     let stderr = io::stderr();
     let size = || tcgetwinsize(&stderr).ok().filter(|size| size.ws_col > 0);
     stderr.is_terminal().then(|| size().map_or(COLUMNS, |size| size.ws_col.into()))
 }
 
 /// Wraps a remark at the given width. An indented line is a command to copy and is not wrapped.
-fn remark(text: String, columns: Option<usize>) -> String {
+fn wrap_remark(text: String, columns: Option<usize>) -> String {
     match columns.filter(|_| !text.starts_with(' ')) {
-        Some(columns) => wrapped(&text, 0, columns),
+        Some(columns) => wrap_line(&text, 0, columns),
         None => text,
     }
 }
 
 /// Returns a line that begins with a styled label.
-fn labelled(style: Style, label: &str, text: &str, columns: Option<usize>) -> String {
+fn render_labelled(style: Style, label: &str, text: &str, columns: Option<usize>) -> String {
     let text = one_line(text);
     let text = match columns {
-        Some(columns) => wrapped(&text, label.len() + 1, columns),
+        Some(columns) => wrap_line(&text, label.len() + 1, columns),
         None => text,
     };
     format!("{style}{label}{style:#} {text}\n")
@@ -403,11 +404,11 @@ fn labelled(style: Style, label: &str, text: &str, columns: Option<usize>) -> St
 
 /// Escapes line ends and characters that could control a terminal, for text from any file or forge.
 fn one_line(text: &str) -> String {
-    escaped(text, |_| true).into_owned()
+    escape_hidden(text, |_| true).into_owned()
 }
 
 /// Replaces the invisible characters for which `counts` is true by escapes such as `\u{202e}`.
-pub(in crate::cli) fn escaped(text: &str, counts: impl Fn(char) -> bool) -> Cow<'_, str> {
+pub(in crate::cli) fn escape_hidden(text: &str, counts: impl Fn(char) -> bool) -> Cow<'_, str> {
     let is_escaped = |char: char| is_hidden(char) && counts(char);
     if !text.contains(is_escaped) {
         return Cow::Borrowed(text);
@@ -444,8 +445,8 @@ mod tests {
     #[test]
     fn a_remark_fits_the_terminal_and_a_command_alone_stays_whole() {
         let (text, command) = ("one two three".to_owned(), "  truing serve".to_owned());
-        assert_eq!(remark(text.clone(), Some(8)), "one two\nthree");
-        assert_eq!((remark(text.clone(), None), remark(command.clone(), Some(8))), (text, command));
+        assert_eq!(wrap_remark(text.clone(), Some(8)), "one two\nthree");
+        assert_eq!((wrap_remark(text.clone(), None), wrap_remark(command.clone(), Some(8))), (text, command));
     }
 
     #[test]
@@ -456,7 +457,7 @@ mod tests {
             with_config(hint, Some("a.toml")),
             "see `truing --config a.toml why KEY`, or `truing init`; `git status` shows more"
         );
-        assert_eq!(quoted("/etc/truing.toml"), "/etc/truing.toml");
-        assert_eq!(quoted("my file's.toml"), r"'my file'\''s.toml'");
+        assert_eq!(shell_quote("/etc/truing.toml"), "/etc/truing.toml");
+        assert_eq!(shell_quote("my file's.toml"), r"'my file'\''s.toml'");
     }
 }

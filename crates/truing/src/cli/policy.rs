@@ -124,7 +124,7 @@ impl PolicyCheckArgs {
         };
         let (rule, file) = (joined(&rules, |rule| &rule.text), joined(&rules, |rule| &rule.file));
         let answer = PolicyCheckJson { decision, profile, rule, file, reason };
-        context.output.answer(&answer, || answer.text())?;
+        context.output.print_answer(&answer, || answer.text())?;
         Ok(exit)
     }
 

@@ -9,7 +9,7 @@ use truing_config::Config;
 use truing_config::converge::BugteamVariables;
 use truing_core::code::LinesKey;
 use truing_core::id::{PrId, Sha};
-use truing_core::line::visible;
+use truing_core::line::visible_line;
 use truing_core::port::{BranchProtection, ForgeError, ForgeRead as _, PullDetails, PullState};
 use truing_core::publish::Producer;
 use truing_core::verification::{CommandEnd, CommandRun};
@@ -18,14 +18,14 @@ use truing_forge::{AnyForgeServer, ForgeServer as _};
 use truing_git::{Git, GitError, LocalRepository, Mirror};
 use truing_loops::checkout;
 use truing_loops::checkout::OperatorRules;
-use truing_loops::converge::local::branch;
+use truing_loops::converge::local::run_branch;
 use truing_loops::fetch;
 use truing_loops::machine::new_run_id;
 use truing_loops::verify::{RepositoryState, laid_out, laid_out_of};
 
-use super::columns::folded;
+use super::columns::fold_line;
 use super::converge::{
-    ConvergeTarget, NO_TARGET, SHALLOW, UNCOMMITTED, not_disabled, not_written, workspace,
+    ConvergeTarget, NO_TARGET, SHALLOW, UNCOMMITTED, not_disabled, not_written, resolve_workspace,
 };
 use super::error::{CliError, CommandExit};
 use super::review::{PullTarget, own_file};
@@ -85,7 +85,7 @@ struct PreflightCheck {
 struct PreflightResults(Vec<PreflightCheck>);
 
 impl PreflightResults {
-    fn good(&mut self, name: &'static str, text: impl Into<String>) {
+    fn add_ok(&mut self, name: &'static str, text: impl Into<String>) {
         self.0.push(PreflightCheck {
             name,
             ok: true,
@@ -96,12 +96,12 @@ impl PreflightResults {
         });
     }
 
-    fn warn(&mut self, name: &'static str, text: impl Into<String>, hint: impl Into<String>) {
+    fn add_warning(&mut self, name: &'static str, text: impl Into<String>, hint: impl Into<String>) {
         let hint = Some(hint.into());
         self.0.push(PreflightCheck { name, ok: true, known: true, warning: true, text: text.into(), hint });
     }
 
-    fn unknown(&mut self, name: &'static str, text: impl Into<String>) {
+    fn add_unknown(&mut self, name: &'static str, text: impl Into<String>) {
         self.0.push(PreflightCheck {
             name,
             ok: true,
@@ -112,13 +112,13 @@ impl PreflightResults {
         });
     }
 
-    fn bad(&mut self, name: &'static str, text: impl Into<String>, hint: impl Into<String>) {
+    fn add_failure(&mut self, name: &'static str, text: impl Into<String>, hint: impl Into<String>) {
         let hint = Some(hint.into());
         self.0.push(PreflightCheck { name, ok: false, known: true, warning: false, text: text.into(), hint });
     }
 
-    fn error(&mut self, name: &'static str, error: CliError) {
-        self.bad(name, error.message, error.hints.join("; "));
+    fn add_error(&mut self, name: &'static str, error: CliError) {
+        self.add_failure(name, error.message, error.hints.join("; "));
     }
 
     fn is_good(&self) -> bool {
@@ -127,17 +127,17 @@ impl PreflightResults {
 }
 
 pub(crate) fn run(args: &PreflightArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
-    let said = BugteamVariables::of(&context.environment)?;
+    let said = BugteamVariables::from_environment(&context.environment)?;
     if said.skips_preflight {
         let told = PreflightReport { schema: SCHEMA, ok: true, skipped: true, checks: &[] };
-        context.output.answer(&told, || format!("{SKIPPED}\n"))?;
+        context.output.print_answer(&told, || format!("{SKIPPED}\n"))?;
         return Ok(CommandExit::Done);
     }
     not_disabled(context)?;
     let mut found = PreflightResults::default();
     runtime::start()?.block_on(async {
         tokio::select! {
-            looked = look(args.target.as_deref(), context, &mut found) => looked,
+            looked = inspect_target(args.target.as_deref(), context, &mut found) => looked,
             told = runtime::told_to_stop() => {
                 told?;
                 Err(CliError::new(CommandExit::Interrupted, "interrupted", "interrupted before everything was looked at")
@@ -146,30 +146,30 @@ pub(crate) fn run(args: &PreflightArgs, context: &CommandContext) -> Result<Comm
         }
     })?;
     let told = PreflightReport { schema: SCHEMA, ok: found.is_good(), skipped: false, checks: &found.0 };
-    context.output.answer(&told, || text(&found.0))?;
+    context.output.print_answer(&told, || render_text(&found.0))?;
     Ok(if found.is_good() { CommandExit::Done } else { CommandExit::No })
 }
 
 const SCHEMA: &str = "truing.preflight/1";
 
 /// Checks one requirement after the other; later ones are skipped if earlier ones fail.
-async fn look(
+async fn inspect_target(
     target: Option<&str>,
     context: &CommandContext,
     found: &mut PreflightResults,
 ) -> Result<(), CliError> {
     let operator = context.config(&[])?;
-    let git = match wiring::git(&context.environment).await {
+    let git = match wiring::open_git(&context.environment).await {
         Ok(git) => git,
         Err(error) => {
-            found.error("git", error);
+            found.add_error("git", error);
             return Ok(());
         }
     };
-    found.good("git", "it is there and new enough");
+    found.add_ok("git", "it is there and new enough");
     let folder = match target {
         None => context.environment.directory().to_owned(),
-        Some(target) => match workspace(target, &git, context).await? {
+        Some(target) => match resolve_workspace(target, &git, context).await? {
             ConvergeTarget::Folder(folder) => folder,
             ConvergeTarget::Pull(pull) => return pull_request(&pull, &git, context, found).await,
         },
@@ -177,49 +177,50 @@ async fn look(
     let repository = match git.open(&folder).await {
         Ok(repository) => repository,
         Err(error) => {
-            found.error("repository", wiring::git_error(error));
+            found.add_error("repository", wiring::git_error(error));
             return Ok(());
         }
     };
     let head = repository.head().map_err(wiring::git_error)?;
-    found.good("repository", format!("{} at {}", repository.root().display(), head.short()));
+    found.add_ok("repository", format!("{} at {}", repository.root().display(), head.short_sha()));
     if repository.is_shallow() {
-        found.bad("history", "some of it is missing here", SHALLOW);
+        found.add_failure("history", "some of it is missing here", SHALLOW);
     }
-    change(&repository, head, found).await?;
-    let branch = branch(&new_run_id());
+    check_change(&repository, head, found).await?;
+    let branch = run_branch(&new_run_id());
     match repository.cannot_write(&branch, head).await.map_err(wiring::git_error)? {
-        None => found.good("branch", "one for fixes can be made"),
-        Some(why) => found.error("branch", not_written(&branch, &why)),
+        None => found.add_ok("branch", "one for fixes can be made"),
+        Some(why) => found.add_error("branch", not_written(&branch, &why)),
     }
     let config = match own_file(&repository, None).await? {
         Some(file) => operator.with_repository(&file)?,
         None => operator,
     };
-    let level = sandbox(found).await?;
-    models(&config, context, found);
+    let level = check_sandbox(found).await?;
+    check_models(&config, context, found);
     if !can_run_commands(&config, level, found) {
         return Ok(());
     }
-    let (_folder, tree) =
-        laid_out(&repository, RepositoryState::Commit(head), &git).await.map_err(super::verify::failed)?;
+    let (_folder, tree) = laid_out(&repository, RepositoryState::Commit(head), &git)
+        .await
+        .map_err(super::verify::repository_verify_error)?;
     let trust = CacheScope::new(format!("local {}", repository.root().display()));
-    commands(&tree, &trust, &config, context, found).await
+    check_commands(&tree, &trust, &config, context, found).await
 }
 
 /// Checks that the keys of the models are configured.
-fn models(config: &Config, context: &CommandContext, found: &mut PreflightResults) {
+fn check_models(config: &Config, context: &CommandContext, found: &mut PreflightResults) {
     match wiring::converge::is_auditor_ready(config, &context.environment) {
         Ok(()) => {
             let audits = config.with_named_model(config.roles.auditor.as_ref()).model.name;
-            found.good("model", format!("{audits}: its key is there; nothing was sent"));
+            found.add_ok("model", format!("{audits}: its key is there; nothing was sent"));
         }
-        Err(error) => found.error("model", error),
+        Err(error) => found.add_error("model", error),
     }
     match wiring::converge::is_fixer_ready(config, &context.environment) {
         Ok(None) => {}
-        Ok(Some(name)) => found.good("fixer", format!("{name}: its key is there; nothing was sent")),
-        Err(error) => found.error("fixer", error),
+        Ok(Some(name)) => found.add_ok("fixer", format!("{name}: its key is there; nothing was sent")),
+        Err(error) => found.add_error("fixer", error),
     }
 }
 
@@ -233,34 +234,35 @@ async fn pull_request(
     let PullTarget { forge, repo, number, config } = target;
     let folder = wiring::own_folder(config)?;
     let mut there = None;
-    match wiring::client(config, forge, &context.environment, &folder) {
-        Err(error) => found.error("forge", error),
+    match wiring::forge_client(config, forge, &context.environment, &folder) {
+        Err(error) => found.add_error("forge", error),
         Ok(client) => match at_forge(&client, forge, repo, *number, found).await {
             Ok(seen) => there = Some((client, seen)),
             Err(error) => {
                 let hint = "see that the pull request is there, and that the token of the forge may read and write it";
-                found.bad("forge", error.to_string(), hint);
+                found.add_failure("forge", error.to_string(), hint);
             }
         },
     }
-    let level = sandbox(found).await?;
-    models(config, context, found);
+    let level = check_sandbox(found).await?;
+    check_models(config, context, found);
     let Some((client, (id, now))) = there else { return Ok(()) };
-    let fetched = FetchedPullRequest::of(&client, repo, &id, &now, git, config).await;
+    let fetched = FetchedPullRequest::fetch(&client, repo, &id, &now, git, config).await;
     let FetchedPullRequest { mirror, config } = match fetched {
         Ok(fetched) => fetched,
         Err(error) => {
-            found.error("commits", error);
+            found.add_error("commits", error);
             return Ok(());
         }
     };
     if !can_run_commands(&config, level, found) {
         return Ok(());
     }
-    let (_folder, tree) = laid_out_of(&mirror, &now.head.sha, git).await.map_err(super::verify::failed)?;
+    let (_folder, tree) =
+        laid_out_of(&mirror, &now.head.sha, git).await.map_err(super::verify::repository_verify_error)?;
     // The scope equals that of a run, which can then reuse the cached setup.
     let trust = CacheScope::new(format!("converge {}", id.key()));
-    commands(&tree, &trust, &config, context, found).await
+    check_commands(&tree, &trust, &config, context, found).await
 }
 
 /// The commits of a pull request, and the configuration with the repository's own file applied.
@@ -270,7 +272,7 @@ struct FetchedPullRequest {
 }
 
 impl FetchedPullRequest {
-    async fn of(
+    async fn fetch(
         client: &AnyForgeServer,
         repo: &str,
         id: &PrId,
@@ -278,10 +280,12 @@ impl FetchedPullRequest {
         git: &Git,
         config: &Config,
     ) -> Result<Self, CliError> {
-        let remote =
-            client.remote(&id.repository, repo, RemotePurpose::Push).await.map_err(wiring::remote_error)?;
-        let place = checkout::mirror(&wiring::mirrors(&wiring::own_folder(config)?), id);
-        let mirror = git.mirror(&place, &remote).await.map_err(wiring::git_error)?;
+        let remote = client
+            .resolve_remote(&id.repository, repo, RemotePurpose::Push)
+            .await
+            .map_err(wiring::remote_error)?;
+        let place = checkout::mirror_path(&wiring::mirrors_folder(&wiring::own_folder(config)?), id);
+        let mirror = git.open_mirror(&place, &remote).await.map_err(wiring::git_error)?;
         let head = (&now.head.sha, now.head.repository.as_ref());
         fetch::commits(client, &mirror, head.0, head.1, &[]).await.map_err(wiring::git_error)?;
         let rules = OperatorRules::new(config.clone(), LinesKey::default()).map_err(wiring::bad_pattern)?;
@@ -300,42 +304,42 @@ async fn at_forge(
 ) -> Result<(PrId, PullDetails), ForgeError> {
     let repository = client.repository(repo).await?.id;
     let id = PrId { forge: forge.to_owned(), repository, number };
-    let now = client.client(&id, repo, Producer::Converge).now().await?;
+    let now = client.client(&id, repo, Producer::Converge).pull_details().await?;
     let name = format!("{repo}#{number}");
     match now.state {
         PullState::Open | PullState::Draft => {
-            found.good("pull request", format!("{name} is open, at {}", now.head.sha.short()));
+            found.add_ok("pull request", format!("{name} is open, at {}", now.head.sha.short_sha()));
         }
         PullState::Closed | PullState::Merged => {
             let hint = "only an open pull request is worked on: reopen it, or name another one";
-            found.bad("pull request", format!("{name} is closed or merged"), hint);
+            found.add_failure("pull request", format!("{name} is closed or merged"), hint);
         }
     }
     let (head, is_fork) =
         (&now.head, now.head.repository.as_ref().is_none_or(|repository| !repository.is_same));
-    let branch = visible(&head.branch);
+    let branch = visible_line(&head.branch);
     match (head.push, is_fork) {
-        (Some(true), _) => found.good("push", format!("the token may push to {branch}")),
-        (Some(false), true) => found.bad(
+        (Some(true), _) => found.add_ok("push", format!("the token may push to {branch}")),
+        (Some(false), true) => found.add_failure(
             "push",
             format!("{branch} is in a fork that cannot be written"),
             "its author has to allow edits by maintainers, and the token needs the right to push to both",
         ),
-        (Some(false), false) => found.bad(
+        (Some(false), false) => found.add_failure(
             "push",
             format!("the token may not push to {branch}"),
             "give the token, or the App, the right to write contents (`contents: write`)",
         ),
         (None, _) => {
-            found.unknown("push", format!("the forge does not say whether {branch} can be pushed to"));
+            found.add_unknown("push", format!("the forge does not say whether {branch} can be pushed to"));
         }
     }
     if let Some(repository) = head.repository.as_ref().filter(|_| head.push != Some(false)) {
         match client.protection(&repository.name, &head.branch).await {
-            Ok(protection) => protected(&branch, &protection, found),
+            Ok(protection) => check_protection(&branch, &protection, found),
             // The forge may not report this for a fork of another owner.
             Err(ForgeError::NotFound { .. } | ForgeError::Forbidden { .. }) if is_fork => {
-                found.unknown("protection", format!("the forge does not say what protects {branch}"));
+                found.add_unknown("protection", format!("the forge does not say what protects {branch}"));
             }
             Err(error) => return Err(error),
         }
@@ -344,7 +348,7 @@ async fn at_forge(
 }
 
 /// Reports the rules that may refuse a push to a branch.
-fn protected(
+fn check_protection(
     branch: &str,
     BranchProtection { is_protected, rules }: &BranchProtection,
     found: &mut PreflightResults,
@@ -352,13 +356,13 @@ fn protected(
     let refused: Vec<&str> =
         rules.iter().map(String::as_str).filter(|rule| REFUSE_PUSHES.contains(rule)).collect();
     match (is_protected, refused.is_empty()) {
-        (false, true) => found.good("protection", format!("nothing protects {branch}")),
-        (_, false) => found.bad(
+        (false, true) => found.add_ok("protection", format!("nothing protects {branch}")),
+        (_, false) => found.add_failure(
             "protection",
-            format!("a ruleset may refuse pushes to {branch}: {}", visible(&refused.join(", "))),
+            format!("a ruleset may refuse pushes to {branch}: {}", visible_line(&refused.join(", "))),
             "let the account of the token bypass it, or leave this branch out of it",
         ),
-        (true, true) => found.bad(
+        (true, true) => found.add_failure(
             "protection",
             format!("{branch} is protected, which may refuse pushes"),
             "let the account of the token push there, or leave this branch unprotected",
@@ -370,7 +374,7 @@ fn protected(
 const REFUSE_PUSHES: [&str; 4] = ["update", "pull_request", "required_signatures", "required_status_checks"];
 
 /// Checks that there is a change to audit, and that all of it is committed.
-async fn change(
+async fn check_change(
     repository: &LocalRepository,
     head: &Sha,
     found: &mut PreflightResults,
@@ -385,34 +389,42 @@ async fn change(
         None => false,
     };
     match base.filter(|_| differs) {
-        Some(base) => found.good("difference", format!("from {} of the default branch", base.short())),
+        Some(base) => found.add_ok("difference", format!("from {} of the default branch", base.short_sha())),
         None => {
             let hint = "check a branch out that differs from the default branch, and commit to it";
-            found.bad("difference", NO_TARGET, hint);
+            found.add_failure("difference", NO_TARGET, hint);
         }
     }
     let work = repository.worktree_diff(head).await.map_err(wiring::git_error)?;
     match work.diff.is_empty() && work.skipped.is_empty() {
-        true => found.good("tree", "nothing is uncommitted"),
+        true => found.add_ok("tree", "nothing is uncommitted"),
         false => {
-            found.bad("tree", UNCOMMITTED, "what is not committed would be left out: `git status` shows it");
+            found.add_failure(
+                "tree",
+                UNCOMMITTED,
+                "what is not committed would be left out: `git status` shows it",
+            );
         }
     }
     Ok(())
 }
 
 /// Returns the sandbox level of the machine, and reports if it suffices.
-async fn sandbox(found: &mut PreflightResults) -> Result<SandboxLevel, CliError> {
+async fn check_sandbox(found: &mut PreflightResults) -> Result<SandboxLevel, CliError> {
     let level = tokio::task::spawn_blocking(truing_loops::machine::sandbox_level)
         .await
-        .map_err(|error| CliError::failed("sandbox", format!("the sandbox could not be tried: {error}")))?;
+        .map_err(|error| CliError::failure("sandbox", format!("the sandbox could not be tried: {error}")))?;
     // A fixer may always run commands.
     let wanted = SandboxLevel::Full;
     let hint = "`truing sandbox check` lists what is stopped here; allow user namespaces, or run where they are allowed";
     match level >= wanted {
-        true => found.good("sandbox", level.as_str()),
+        true => found.add_ok("sandbox", level.as_str()),
         false => {
-            found.bad("sandbox", format!("{}, but `{}` is needed", level.as_str(), wanted.as_str()), hint);
+            found.add_failure(
+                "sandbox",
+                format!("{}, but `{}` is needed", level.as_str(), wanted.as_str()),
+                hint,
+            );
         }
     }
     Ok(level)
@@ -425,8 +437,8 @@ fn runs_commands(config: &Config) -> bool {
 /// Returns true if there are commands to run and the sandbox can confine them. Reports if there are none.
 fn can_run_commands(config: &Config, level: SandboxLevel, found: &mut PreflightResults) -> bool {
     if !runs_commands(config) {
-        found.good("gate", NO_GATE);
-        found.warn("checks", NO_CHECKS, NO_CHECKS_HINT);
+        found.add_ok("gate", NO_GATE);
+        found.add_warning("checks", NO_CHECKS, NO_CHECKS_HINT);
         return false;
     }
     // The level was reported already.
@@ -434,26 +446,26 @@ fn can_run_commands(config: &Config, level: SandboxLevel, found: &mut PreflightR
 }
 
 /// Runs the setup and the checks, and looks up the gate's commands, on the files of a commit.
-async fn commands(
+async fn check_commands(
     tree: &Path,
     trust: &CacheScope,
     config: &Config,
     context: &CommandContext,
     found: &mut PreflightResults,
 ) -> Result<(), CliError> {
-    let verifier = match wiring::verify::verifier(&config.verify, &context.environment) {
+    let verifier = match wiring::verify::new_verifier(&config.verify, &context.environment) {
         Ok(verifier) => verifier,
         Err(error) => {
-            found.error("checks", error);
+            found.add_error("checks", error);
             return Ok(());
         }
     };
     let progress = context.output.progress("setting up and running checks", None);
-    let failed = wiring::verify::failed;
+    let failed = wiring::verify::verify_error;
     let set_up = verifier.set_up(tree, trust).await.map_err(failed)?;
     set_up_found(&set_up, found);
     gate_found(&verifier, &set_up, tree, config, found).await.map_err(failed)?;
-    let verified = verifier.verified(tree, trust, None).await.map_err(failed)?;
+    let verified = verifier.verify_tree(tree, trust, None).await.map_err(failed)?;
     checks_found(&verified, found);
     drop(progress);
     Ok(())
@@ -463,10 +475,10 @@ fn set_up_found(set_up: &SetupResult, found: &mut PreflightResults) {
     match set_up.commands.iter().find(|ran| !ran.end.is_success()) {
         Some(ran) => {
             let hint = "fix `verify.setup`: without it no check runs; `truing verify` shows what it says";
-            found.bad("set-up", how(ran), hint);
+            found.add_failure("set-up", render_failure(ran), hint);
         }
         None if set_up.commands.is_empty() => {}
-        None => found.good("set-up", "it works"),
+        None => found.add_ok("set-up", "it works"),
     }
 }
 
@@ -480,13 +492,13 @@ async fn gate_found(
     found: &mut PreflightResults,
 ) -> Result<(), VerifyError> {
     if config.converge.gate.is_empty() {
-        found.good("gate", NO_GATE);
+        found.add_ok("gate", NO_GATE);
     }
     for argv in &config.converge.gate {
         let program = argv.first().map(String::as_str).unwrap_or_default();
         let find: Vec<String> = FIND.iter().copied().chain([program]).map(str::to_owned).collect();
-        match verifier.asked(set_up, tree, &find).await?.end {
-            CommandEnd::Exit { code: 0 } => found.good("gate", format!("`{}` can be started", words(argv))),
+        match verifier.run_on_copy(set_up, tree, &find).await?.end {
+            CommandEnd::Exit { code: 0 } => found.add_ok("gate", format!("`{}` can be started", render_argv(argv))),
             CommandEnd::Exit { .. }
             | CommandEnd::Killed
             | CommandEnd::Time
@@ -494,9 +506,9 @@ async fn gate_found(
             | CommandEnd::Disk
             | CommandEnd::Limit { .. }
             | CommandEnd::Full
-            | CommandEnd::NoProgram => found.bad(
+            | CommandEnd::NoProgram => found.add_failure(
                 "gate",
-                format!("`{}` cannot be started", words(argv)),
+                format!("`{}` cannot be started", render_argv(argv)),
                 "install it where the sandbox sees it: `verify.programs` names further folders, `verify.setup` may bring it",
             ),
         }
@@ -512,34 +524,34 @@ fn checks_found(verified: &VerifiedTree, found: &mut PreflightResults) {
         any = true;
         let ran = check.again.as_ref().unwrap_or(&check.ran);
         match (check.ran.end.is_success(), ran.end.is_success()) {
-            (true, _) => found.good("checks", format!("`{}` passes", words(&ran.argv))),
-            (false, true) => found.bad(
+            (true, _) => found.add_ok("checks", format!("`{}` passes", render_argv(&ran.argv))),
+            (false, true) => found.add_failure(
                 "checks",
-                format!("`{}` failed once and passed once", words(&ran.argv)),
+                format!("`{}` failed once and passed once", render_argv(&ran.argv)),
                 "a check that is flaky says nothing of a fix: make it reliable",
             ),
-            (false, false) => found.bad(
+            (false, false) => found.add_failure(
                 "checks",
-                how(ran),
+                render_failure(ran),
                 "it fails before any fix, so it cannot show whether a fix breaks something: see `truing verify`",
             ),
         }
     }
-    if !any && verified.set_up.works() {
-        found.warn("checks", NO_CHECKS, NO_CHECKS_HINT);
+    if !any && verified.set_up.can_run_checks() {
+        found.add_warning("checks", NO_CHECKS, NO_CHECKS_HINT);
     }
 }
 
-fn words(argv: &[String]) -> String {
-    visible(&argv.join(" "))
+fn render_argv(argv: &[String]) -> String {
+    visible_line(&argv.join(" "))
 }
 
-fn how(ran: &CommandRun) -> String {
-    format!("`{}` fails: {}", words(&ran.argv), ran.end)
+fn render_failure(ran: &CommandRun) -> String {
+    format!("`{}` fails: {}", render_argv(&ran.argv), ran.end)
 }
 
 /// Formats the checks with their hints, within the columns of a terminal.
-fn text(checks: &[PreflightCheck]) -> String {
+fn render_text(checks: &[PreflightCheck]) -> String {
     let mut text = String::new();
     for PreflightCheck { name, ok, known, warning, text: what, hint } in checks {
         let mark = match (ok, known, warning) {
@@ -549,9 +561,9 @@ fn text(checks: &[PreflightCheck]) -> String {
             (false, _, _) => "fail",
         };
         let label = format!("{mark} {name}: ");
-        text += &folded(&label, &visible(what));
+        text += &fold_line(&label, &visible_line(what));
         if let Some(hint) = hint.as_deref().filter(|hint| !hint.is_empty()) {
-            text += &folded("     hint: ", &visible(hint));
+            text += &fold_line("     hint: ", &visible_line(hint));
         }
     }
     text

@@ -9,14 +9,14 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use truing_agent::prompt::case::FENCE;
 use truing_agent::prompt::envsubst;
-use truing_agent::prompt::wrap::wrapped;
+use truing_agent::prompt::wrap::wrap_text;
 use truing_agent::prompt::{
     DataFence, ListedModule, ListedVariable, PromptLibrary, PromptProblem, PromptValues,
 };
-use truing_loops::text::counted;
+use truing_loops::text::format_count;
 
 use super::CommandContext;
-use super::columns::folded;
+use super::columns::fold_line;
 use super::error::{CliError, CommandExit};
 use crate::wiring;
 
@@ -78,15 +78,15 @@ enum PromptsCommand {
 
 pub(crate) fn run(args: &PromptsArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     match &args.action {
-        PromptsCommand::List => list(context),
-        PromptsCommand::Render { name, set } => render(name, set, context),
+        PromptsCommand::List => list_prompts(context),
+        PromptsCommand::Render { name, set } => render_prompt(name, set, context),
         PromptsCommand::Check { envsubst: Some(prompt), workflow: Some(workflow), .. } => {
             check_envsubst(prompt, workflow, context)
         }
-        PromptsCommand::Check { dir, .. } => check(dir.as_ref(), context),
+        PromptsCommand::Check { dir, .. } => check_prompts(dir.as_ref(), context),
         #[cfg(feature = "demo")]
         PromptsCommand::Test(args) => test::run(args, context),
-        PromptsCommand::Fmt { dir, check } => fmt(dir.as_ref(), *check, context),
+        PromptsCommand::Fmt { dir, check } => format_prompts(dir.as_ref(), *check, context),
     }
 }
 
@@ -124,12 +124,12 @@ impl<'a> From<&ListedVariable<'a>> for VariableJson<'a> {
     }
 }
 
-fn list(context: &CommandContext) -> Result<CommandExit, CliError> {
-    let prompts = wiring::prompts(&context.config(&[])?.prompts)?;
+fn list_prompts(context: &CommandContext) -> Result<CommandExit, CliError> {
+    let prompts = wiring::load_prompts(&context.config(&[])?.prompts)?;
     let listed = prompts.list();
     match context.output.is_json() {
         true => context.output.json_lines(listed.iter().map(as_json))?,
-        false => context.output.data(listed.iter().map(as_text).collect::<String>())?,
+        false => context.output.print_data(listed.iter().map(as_text).collect::<String>())?,
     }
     Ok(CommandExit::Done)
 }
@@ -146,14 +146,14 @@ fn as_json<'a>(listed: &ListedModule<'a>) -> PromptJson<'a> {
 }
 
 fn as_text(listed: &ListedModule<'_>) -> String {
-    let mut text = format!("{}\n{}", listed.name, folded("  ", listed.description));
+    let mut text = format!("{}\n{}", listed.name, fold_line("  ", listed.description));
     if !listed.includes.is_empty() {
-        text += &folded("  includes  ", &listed.includes.join(", "));
+        text += &fold_line("  includes  ", &listed.includes.join(", "));
     }
     for wanted in &listed.variables {
         let ListedVariable { name, kind, description, default } = wanted;
         let needed = if default.is_some() { "" } else { ", required" };
-        text += &folded("  takes     ", &format!("{name} ({}{needed}): {description}", kind.as_str()));
+        text += &fold_line("  takes     ", &format!("{name} ({}{needed}): {description}", kind.as_str()));
     }
     text
 }
@@ -167,21 +167,25 @@ struct PromptRenderJson<'a> {
     text: String,
 }
 
-fn render(name: &str, set: &[(String, String)], context: &CommandContext) -> Result<CommandExit, CliError> {
-    let prompts = wiring::prompts(&context.config(&[])?.prompts)?;
+fn render_prompt(
+    name: &str,
+    set: &[(String, String)],
+    context: &CommandContext,
+) -> Result<CommandExit, CliError> {
+    let prompts = wiring::load_prompts(&context.config(&[])?.prompts)?;
     let mut values = PromptValues::default();
     for (at, (name, value)) in set.iter().enumerate() {
         if set.iter().take(at).any(|(known, _)| known == name) {
             return Err(CliError::usage("bad_values", format!("`{name}` is set twice")));
         }
-        values = values.with(name, value);
+        values = values.with_value(name, value);
     }
     let rendered = prompts.compose(name).and_then(|prompt| {
         let text = prompt.render(&values, &DataFence::new(FENCE)?)?;
         Ok(PromptRenderJson { name, hash: prompt.hash(), text })
     });
     let rendered = rendered.map_err(|error| wiring::prompt_error(&error))?;
-    context.output.answer(&rendered, || rendered.text.clone())?;
+    context.output.print_answer(&rendered, || rendered.text.clone())?;
     Ok(CommandExit::Done)
 }
 
@@ -199,9 +203,9 @@ struct ProblemJson {
     message: String,
 }
 
-fn check(dir: Option<&PathBuf>, context: &CommandContext) -> Result<CommandExit, CliError> {
+fn check_prompts(dir: Option<&PathBuf>, context: &CommandContext) -> Result<CommandExit, CliError> {
     let told = |error| wiring::prompt_error(&error);
-    let embedded = PromptLibrary::embedded().map_err(told)?;
+    let embedded = PromptLibrary::load_embedded().map_err(told)?;
     let folder = match dir {
         Some(dir) => Some(context.environment.directory().join(dir)),
         None => context.config(&[])?.prompts.dir,
@@ -215,11 +219,11 @@ fn check(dir: Option<&PathBuf>, context: &CommandContext) -> Result<CommandExit,
         ProblemJson { file: file.clone(), line: *line, message: what.to_string() }
     };
     let answer = PromptsCheckJson { problems: problems.iter().map(as_json).collect() };
-    context.output.answer(&answer, || match problems.len() {
+    context.output.print_answer(&answer, || match problems.len() {
         0 => "no problems\n".to_owned(),
         count => {
-            let lines: String = problems.iter().map(|problem| folded("", &problem.to_string())).collect();
-            format!("{lines}{}\n", counted(count, "problem"))
+            let lines: String = problems.iter().map(|problem| fold_line("", &problem.to_string())).collect();
+            format!("{lines}{}\n", format_count(count, "problem"))
         }
     })?;
     Ok(if problems.is_empty() { CommandExit::Done } else { CommandExit::No })
@@ -232,7 +236,11 @@ struct PromptsFmtJson {
     changed: Vec<String>,
 }
 
-fn fmt(dir: Option<&PathBuf>, is_check: bool, context: &CommandContext) -> Result<CommandExit, CliError> {
+fn format_prompts(
+    dir: Option<&PathBuf>,
+    is_check: bool,
+    context: &CommandContext,
+) -> Result<CommandExit, CliError> {
     let folder = match dir {
         Some(dir) => Some(context.environment.directory().join(dir)),
         None => context.config(&[])?.prompts.dir,
@@ -254,12 +262,12 @@ fn fmt(dir: Option<&PathBuf>, is_check: bool, context: &CommandContext) -> Resul
         if !is_module || !entry.file_type().is_some_and(|kind| kind.is_file()) {
             continue;
         }
-        let text = read(path, context)?;
-        let wrapped = wrapped(&text);
+        let text = read_text(path, context)?;
+        let wrapped = wrap_text(&text);
         if wrapped != text {
             if !is_check {
                 std::fs::write(path, wrapped).map_err(|error| {
-                    CliError::failed("write_failed", format!("{}: {error}", path.display()))
+                    CliError::failure("write_failed", format!("{}: {error}", path.display()))
                 })?;
             }
             changed.push(
@@ -269,9 +277,9 @@ fn fmt(dir: Option<&PathBuf>, is_check: bool, context: &CommandContext) -> Resul
     }
     let exit = if is_check && !changed.is_empty() { CommandExit::No } else { CommandExit::Done };
     let answer = PromptsFmtJson { changed };
-    context
-        .output
-        .answer(&answer, || answer.changed.iter().map(|file| format!("{file}\n")).collect::<String>())?;
+    context.output.print_answer(&answer, || {
+        answer.changed.iter().map(|file| format!("{file}\n")).collect::<String>()
+    })?;
     Ok(exit)
 }
 
@@ -281,7 +289,7 @@ fn fmt(dir: Option<&PathBuf>, is_check: bool, context: &CommandContext) -> Resul
 const MAX_FILE: u64 = 1 << 20;
 
 fn check_envsubst(prompt: &Path, workflow: &Path, context: &CommandContext) -> Result<CommandExit, CliError> {
-    let (prompt_text, workflow_text) = (read(prompt, context)?, read(workflow, context)?);
+    let (prompt_text, workflow_text) = (read_text(prompt, context)?, read_text(workflow, context)?);
     let (prompt, workflow) = (prompt.display().to_string(), workflow.display().to_string());
     let files = envsubst::EnvsubstFiles {
         prompt: &prompt,
@@ -289,26 +297,26 @@ fn check_envsubst(prompt: &Path, workflow: &Path, context: &CommandContext) -> R
         workflow: &workflow,
         workflow_text: &workflow_text,
     };
-    let wrong = envsubst::check(&files);
+    let wrong = envsubst::check_envsubst(&files);
     let as_json = |wrong: &envsubst::EnvsubstProblem| {
         let envsubst::EnvsubstProblem { file, line, what } = wrong;
         ProblemJson { file: file.clone(), line: *line, message: what.clone() }
     };
     let answer = PromptsCheckJson { problems: wrong.iter().map(as_json).collect() };
-    context.output.answer(&answer, || match wrong.len() {
+    context.output.print_answer(&answer, || match wrong.len() {
         0 => "no problems\n".to_owned(),
         count => {
             let line = |wrong: &envsubst::EnvsubstProblem| {
-                folded("", &format!("{}:{}: {}", wrong.file, wrong.line, wrong.what))
+                fold_line("", &format!("{}:{}: {}", wrong.file, wrong.line, wrong.what))
             };
-            format!("{}{}\n", wrong.iter().map(line).collect::<String>(), counted(count, "problem"))
+            format!("{}{}\n", wrong.iter().map(line).collect::<String>(), format_count(count, "problem"))
         }
     })?;
     Ok(if wrong.is_empty() { CommandExit::Done } else { CommandExit::No })
 }
 
 /// Reads the text of a file.
-fn read(path: &Path, context: &CommandContext) -> Result<String, CliError> {
+fn read_text(path: &Path, context: &CommandContext) -> Result<String, CliError> {
     use std::io::Read as _;
     let whole = context.environment.directory().join(path);
     let unread =

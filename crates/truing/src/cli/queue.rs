@@ -9,14 +9,14 @@ use truing_core::port::{OperatorAction, OperatorStore as _, RunStore as _};
 use truing_core::slot::{Slot, SlotCommand, SlotLimits, SlotRefusal};
 use truing_core::switch::RepositoryRef;
 use truing_loops::machine::new_run_id;
-use truing_loops::slots::{StepError, step};
-use truing_loops::text::instant;
+use truing_loops::slots::{StepError, take_step};
+use truing_loops::text::format_instant;
 use truing_store::Store;
 
 use super::error::{CliError, CommandExit};
 use super::kill::held_back;
-use super::status::lacks;
-use super::target::{DescribedSlot, actor, existing_records, state, store_error, tell_absent};
+use super::status::forge_problems;
+use super::target::{DescribedSlot, actor_name, existing_records, slot_state, store_error, tell_absent};
 use super::{CommandContext, runtime};
 use crate::wiring;
 use crate::wiring::store::StoreLocation;
@@ -66,7 +66,7 @@ struct QueueRow {
 
 impl QueueRow {
     /// Returns the row of a slot whose key alone is known.
-    fn unreadable(key: SlotKey) -> Self {
+    fn from_unreadable(key: SlotKey) -> Self {
         let state = "unreadable";
         Self {
             key,
@@ -84,54 +84,56 @@ impl QueueRow {
 
 pub(crate) fn run(args: &QueueArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     let config = context.config(&[])?;
-    let limits = wiring::limits(&config.review, config.server.lease);
+    let limits = wiring::slot_limits(&config.review, config.server.lease);
     runtime::start()?.block_on(async {
         let store = existing_records(&config, &context.environment).await?;
         tell_absent(store.as_ref(), &config, context)?;
         if matches!(args.action, QueueCommand::List) {
-            for lack in lacks(&config, &StoreLocation::of(&config, &context.environment)?).await {
+            for lack in
+                forge_problems(&config, &StoreLocation::from_config(&config, &context.environment)?).await
+            {
                 context.output.warn(lack);
             }
         }
         let mut unreadable = Vec::new();
         let targets = match &args.action {
             QueueCommand::List => {
-                let (targets, others) = list(store.as_ref()).await?;
+                let (targets, others) = list_slots(store.as_ref()).await?;
                 unreadable = others;
                 targets
             }
             QueueCommand::Show { key } => vec![DescribedSlot::find(store.as_ref(), key).await?],
             QueueCommand::Retry { key } => {
                 let act = OperatorStep { action: "queue retry", command: SlotCommand::Retry, context };
-                vec![act.on(store.as_ref(), key, &limits).await?]
+                vec![act.apply_to(store.as_ref(), key, &limits).await?]
             }
             QueueCommand::Drop { key } => {
                 let act = OperatorStep { action: "queue drop", command: SlotCommand::Drop, context };
                 match act.drop_unreadable(store.as_ref(), key).await? {
                     Some(target) => vec![target],
-                    None => vec![act.on(store.as_ref(), key, &limits).await?],
+                    None => vec![act.apply_to(store.as_ref(), key, &limits).await?],
                 }
             }
         };
         if let Some(store) = &store {
-            let switches = store.switch().await.map_err(store_error)?;
-            let all = switches.at(&RepositoryRef::default());
-            let its = targets.iter().filter_map(|target| switches.at(&target.repository()));
+            let switches = store.kill_switches().await.map_err(store_error)?;
+            let all = switches.switch_for(&RepositoryRef::default());
+            let its = targets.iter().filter_map(|target| switches.switch_for(&target.repository()));
             let told: BTreeSet<String> =
                 all.into_iter().chain(its).map(|switch| held_back(switch, context.output)).collect();
             told.into_iter().for_each(|told| context.output.warn(told));
         }
-        show(&targets, unreadable, context)?;
+        print_slots(&targets, unreadable, context)?;
         Ok(CommandExit::Done)
     })
 }
 
 /// Returns all entries, and the keys and errors of those that cannot be read.
-async fn list(store: Option<&Store>) -> Result<(Vec<DescribedSlot>, Vec<(SlotKey, String)>), CliError> {
+async fn list_slots(store: Option<&Store>) -> Result<(Vec<DescribedSlot>, Vec<(SlotKey, String)>), CliError> {
     let Some(store) = store else { return Ok((Vec::new(), Vec::new())) };
     let (slots, unreadable) = store.list_all().await.map_err(store_error)?;
     let keys: Vec<SlotKey> = slots.iter().map(|slot| slot.key.clone()).collect();
-    let described = store.described(&keys).await.map_err(store_error)?;
+    let described = store.descriptions(&keys).await.map_err(store_error)?;
     let targets = slots.into_iter().zip(described).map(|(slot, described)| DescribedSlot { slot, described });
     Ok((targets.collect(), unreadable))
 }
@@ -144,7 +146,7 @@ struct OperatorStep<'a> {
 }
 
 impl OperatorStep<'_> {
-    async fn on(
+    async fn apply_to(
         &self,
         store: Option<&Store>,
         text: &str,
@@ -153,8 +155,8 @@ impl OperatorStep<'_> {
         let mut target = DescribedSlot::find(store, text).await?;
         let Some(store) = store else { return Ok(target) };
         let (key, name) = (target.slot.key.clone(), target.name().to_owned());
-        self.log(store, self.action, &key, &name).await?;
-        match step(store, &key, self.command, limits).await {
+        self.record_action(store, self.action, &key, &name).await?;
+        match take_step(store, &key, self.command, limits).await {
             Ok(decision) => {
                 target.slot = decision.slot;
                 if self.command == SlotCommand::Drop {
@@ -163,13 +165,14 @@ impl OperatorStep<'_> {
             }
             Err(StepError::Store(error)) => return Err(store_error(error)),
             Err(StepError::Refused(refused)) => {
-                self.log(store, &format!("{} refused", self.action), &key, &refused.to_string()).await?;
+                self.record_action(store, &format!("{} refused", self.action), &key, &refused.to_string())
+                    .await?;
                 let SlotRefusal::Leased(until) = refused else {
-                    return Err(CliError::refused("refused", format!("{name}: {refused}")));
+                    return Err(CliError::refusal("refused", format!("{name}: {refused}")));
                 };
-                let until = instant(until);
+                let until = format_instant(until);
                 let message = format!("{name}: {refused} (lease until {until}, renewed while it works)");
-                return Err(CliError::refused("leased", message)
+                return Err(CliError::refusal("leased", message)
                     .hint(format!("wait for it: `truing why {key}` shows how it goes; then try again")));
             }
         }
@@ -184,22 +187,28 @@ impl OperatorStep<'_> {
     ) -> Result<Option<DescribedSlot>, CliError> {
         let Some(store) = store else { return Ok(None) };
         let key = store.key_of(text).await.map_err(store_error)?.unwrap_or_else(|| SlotKey::new(text));
-        let unreadable = store.unreadable().await.map_err(store_error)?;
+        let unreadable = store.unreadable_slots().await.map_err(store_error)?;
         let Some((_, why)) = unreadable.iter().find(|(unreadable, _)| *unreadable == key) else {
             return Ok(None);
         };
-        self.log(store, self.action, &key, why).await?;
+        self.record_action(store, self.action, &key, why).await?;
         store.forget_unreadable(&key).await.map_err(store_error)?;
         Ok(Some(DescribedSlot { slot: Slot::new(key), described: None }))
     }
 
-    async fn log(&self, store: &Store, action: &str, key: &SlotKey, detail: &str) -> Result<(), CliError> {
-        let act = OperatorAction::new(&actor(&self.context.environment), action, key.as_str(), detail);
-        store.audit(&[act]).await.map_err(store_error)
+    async fn record_action(
+        &self,
+        store: &Store,
+        action: &str,
+        key: &SlotKey,
+        detail: &str,
+    ) -> Result<(), CliError> {
+        let act = OperatorAction::new(&actor_name(&self.context.environment), action, key.as_str(), detail);
+        store.append_audit_log(&[act]).await.map_err(store_error)
     }
 }
 
-fn show(
+fn print_slots(
     targets: &[DescribedSlot],
     unreadable: Vec<(SlotKey, String)>,
     context: &CommandContext,
@@ -207,13 +216,13 @@ fn show(
     for (key, why) in &unreadable {
         context.output.warn(format_args!("{why}: drop it with `truing queue drop {key}`"));
     }
-    let mut rows: Vec<QueueRow> = targets.iter().map(row).collect();
-    rows.extend(unreadable.into_iter().map(|(key, _)| QueueRow::unreadable(key)));
+    let mut rows: Vec<QueueRow> = targets.iter().map(queue_row).collect();
+    rows.extend(unreadable.into_iter().map(|(key, _)| QueueRow::from_unreadable(key)));
     if context.output.is_json() {
-        return context.output.json(&rows);
+        return context.output.print_json(&rows);
     }
     if rows.is_empty() {
-        return context.output.data("the queue is empty: nothing is waiting, running or held\n");
+        return context.output.print_data("the queue is empty: nothing is waiting, running or held\n");
     }
     let mut text = String::new();
     for row in &rows {
@@ -226,18 +235,18 @@ fn show(
         let name = row.name.as_deref().unwrap_or(row.key.as_str());
         text += &format!("{name}: {}{why}{at}{tries}\n  {}\n", row.state, row.key);
     }
-    context.output.data(text)
+    context.output.print_data(text)
 }
 
-fn row(target: &DescribedSlot) -> QueueRow {
+fn queue_row(target: &DescribedSlot) -> QueueRow {
     let slot = &target.slot;
-    let (state, why, at) = state(slot);
+    let (state, why, at) = slot_state(slot);
     QueueRow {
         key: slot.key.clone(),
         name: target.described.as_ref().map(|described| described.name.clone()),
         state,
         why,
-        at: at.map(instant),
+        at: at.map(format_instant),
         owner: slot.owner.map(|owner| owner.as_str()),
         attempts: slot.attempts,
         token: slot.token().map(|token| token.0),

@@ -35,7 +35,7 @@ pub(super) fn run(args: &ReaderArgs, _: &CommandContext) -> Result<CommandExit, 
     let told = match &args.tree {
         Some(tree) if !io::stdin().is_terminal() => match serve(tree, args) {
             Ok(()) => return Ok(CommandExit::Done),
-            Err(error) => CliError::failed("reader", error.to_string()),
+            Err(error) => CliError::failure("reader", error.to_string()),
         },
         Some(_) | None => {
             CliError::usage("not_for_people", "`truing reader` does nothing for a person at a terminal")

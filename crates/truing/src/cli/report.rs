@@ -16,10 +16,10 @@ use truing_core::run::{RunDetail, RunRecord};
 use truing_core::slot::LoopKind;
 use truing_core::sync::record::SyncRecord;
 use truing_loops::machine::SystemClock;
-use truing_loops::text::instant;
+use truing_loops::text::format_instant;
 use truing_service::report::figures::LoopFigures;
 use truing_service::report::findings::FindingReport;
-use truing_service::report::loops::most;
+use truing_service::report::loops::max_report_runs;
 use truing_service::report::reviews::{ReviewTotals, ReviewsAnswer};
 use truing_service::report::run::{self, ReportedRun};
 use truing_service::report::section::{JobLine, LoopSection, RunReport};
@@ -68,7 +68,7 @@ enum LoopFlag {
 }
 
 impl LoopFlag {
-    fn of(self) -> LoopKind {
+    fn loop_kind(self) -> LoopKind {
         match self {
             Self::Review => LoopKind::Review,
             Self::Sync => LoopKind::Sync,
@@ -123,9 +123,9 @@ pub(crate) fn run(args: &ReportArgs, context: &CommandContext) -> Result<Command
         };
         let asked = ReportQuery {
             store: store.as_ref(),
-            since: args.since.at(now),
+            since: args.since.to_instant(now),
             now,
-            of: args.of.map(LoopFlag::of),
+            of: args.of.map(LoopFlag::loop_kind),
         };
         match context.output.format() {
             // The formats of findings were rejected before.
@@ -134,19 +134,21 @@ pub(crate) fn run(args: &ReportArgs, context: &CommandContext) -> Result<Command
             | CliFormat::Rdjson
             | CliFormat::Github
             | CliFormat::Gitlab => {
-                context.output.data(asked.text().await?)?;
+                context.output.print_data(asked.text().await?)?;
             }
-            CliFormat::Json => context.output.json(&asked.json(args.limit).await?)?,
+            CliFormat::Json => context.output.print_json(&asked.json(args.limit).await?)?,
             CliFormat::Csv => {
                 let report = asked.report().await?;
                 for section in report.sections.iter().filter(|section| section.is_cut) {
-                    let (of, most) = (section.of.as_str(), most(section.of));
+                    let (of, most) = (section.of.as_str(), max_report_runs(section.of));
                     context.output.warn(format_args!("only the last {most} runs of the {of} loop"));
                 }
-                context.output.data(table::csv(&report.sections).map_err(not_written)?)?;
+                context.output.print_data(table::csv(&report.sections).map_err(not_written)?)?;
             }
-            CliFormat::Markdown => context.output.data(markdown::report(&asked.report().await?))?,
-            CliFormat::Html => context.output.data(page::page(&asked.report().await?))?,
+            CliFormat::Markdown => {
+                context.output.print_data(markdown::render_report(&asked.report().await?))?;
+            }
+            CliFormat::Html => context.output.print_data(page::render_page(&asked.report().await?))?,
         }
         Ok(CommandExit::Done)
     })
@@ -159,7 +161,7 @@ fn host() -> Option<String> {
 }
 
 fn not_written(error: impl std::fmt::Display) -> CliError {
-    CliError::failed("write_failed", format!("cannot be written as CSV: {error}"))
+    CliError::failure("write_failed", format!("cannot be written as CSV: {error}"))
 }
 
 /// A run, with the description of its pull request if it has one.
@@ -184,24 +186,25 @@ impl ReportQuery<'_> {
 
     async fn text(&self) -> Result<String, CliError> {
         let mut text = String::new();
-        let converges = self.converges().await?;
-        let jobs = self.jobs().await?;
-        let others: Vec<LoopSection> = jobs.into_iter().chain(self.converge(&converges).await?).collect();
+        let converges = self.converge_runs().await?;
+        let jobs = self.sync_section().await?;
+        let others: Vec<LoopSection> =
+            jobs.into_iter().chain(self.converge_section(&converges).await?).collect();
         if self.wants(LoopKind::Review) {
             // The other formats read each record and report the damaged ones themselves.
             if let Some(store) = self.store {
-                for run in store.damaged(LoopKind::Review, self.since).await.map_err(store_error)? {
+                for run in store.damaged_runs(LoopKind::Review, self.since).await.map_err(store_error)? {
                     tracing::warn!("the record of run {run} cannot be read and is left out");
                 }
             }
             for reviews in self.reviews(!others.is_empty()).await? {
                 let between = if text.is_empty() { "" } else { "\n" };
-                text += &format!("{between}{}", screen::screen(&reviews, self.since, self.now));
+                text += &format!("{between}{}", screen::render_reviews(&reviews, self.since, self.now));
             }
         }
         for section in others {
             let between = if text.is_empty() { "" } else { "\n" };
-            text += &format!("{between}{}", jobs::screen(&section, self.since, self.now));
+            text += &format!("{between}{}", jobs::render_section(&section, self.since, self.now));
         }
         Ok(text)
     }
@@ -209,21 +212,21 @@ impl ReportQuery<'_> {
     async fn json(&self, limit: usize) -> Result<ReportJson, CliError> {
         let mut outcomes = Vec::new();
         let mut ended = self.by_day(LoopKind::Review).await?;
-        let reviews: Vec<DescribedReview> = self.known(limit).await?;
+        let reviews: Vec<DescribedReview> = self.described_runs(limit).await?;
         for (record, known) in &reviews {
             outcomes.push((record.ended, outcome::review(record, known.as_ref())));
         }
         let (local, served): (Vec<ReviewTotals>, Vec<ReviewTotals>) =
             self.reviews(false).await?.into_iter().partition(|reviews| reviews.is_local);
         let (local, served) = (local.into_iter().next(), served.into_iter().next());
-        let jobs = self.jobs().await?;
+        let jobs = self.sync_section().await?;
         if jobs.is_some() {
             ended.extend(self.by_day(LoopKind::Sync).await?);
             let records = self.records(limit).await?;
-            outcomes.extend(records.iter().map(|record| (record.ended, sync::outcome::json(record))));
+            outcomes.extend(records.iter().map(|record| (record.ended, sync::outcome::record_json(record))));
         }
-        let converges = self.converges().await?;
-        let converge = self.converge(&converges).await?;
+        let converges = self.converge_runs().await?;
+        let converge = self.converge_section(&converges).await?;
         ended.extend(self.by_day(LoopKind::Converge).await?);
         let last = converges.iter().take(limit);
         outcomes
@@ -233,17 +236,17 @@ impl ReportQuery<'_> {
         ended.sort_by_key(|row| row.day);
         let has_others = jobs.is_some() || converge.is_some();
         let of_others = jobs.iter().chain(&converge).map(|section| section.unrecorded.0);
-        let untold = MicroUsd(of_others.fold(self.unrecorded().await?.0, u64::saturating_add));
-        let totals = outcome::totals(&ended, has_others).with(untold);
+        let untold = MicroUsd(of_others.fold(self.unrecorded_cost().await?.0, u64::saturating_add));
+        let totals = outcome::totals(&ended, has_others).with_unrecorded_cost(untold);
         Ok(ReportJson {
             schema: "truing.report/1",
-            since: instant(self.since),
-            until: instant(self.now),
+            since: format_instant(self.since),
+            until: format_instant(self.now),
             truncated: totals.runs > outcomes.len() as u64,
             days: outcome::days(&ended, has_others),
             totals,
-            reviews: served.map(|reviews| reviews.answer()),
-            local_reviews: local.map(|reviews| reviews.answer()),
+            reviews: served.map(|reviews| reviews.to_answer()),
+            local_reviews: local.map(|reviews| reviews.to_answer()),
             sync: jobs.map(|section| SyncReportJson { figures: section.figures, jobs: section.jobs }),
             converge: converge.map(|section| section.figures),
             outcomes: outcomes.into_iter().map(|(_, outcome)| outcome).collect(),
@@ -251,12 +254,13 @@ impl ReportQuery<'_> {
     }
 
     async fn report(&self) -> Result<RunReport, CliError> {
-        let mut sections: Vec<LoopSection> = self.jobs().await?.into_iter().collect();
-        sections.extend(self.converge(&self.converges().await?).await?);
+        let mut sections: Vec<LoopSection> = self.sync_section().await?.into_iter().collect();
+        sections.extend(self.converge_section(&self.converge_runs().await?).await?);
         if self.wants(LoopKind::Review) {
-            let reviews: Vec<DescribedReview> = self.known(most(LoopKind::Review) + 1).await?;
-            let is_cut = reviews.len() > most(LoopKind::Review);
-            let last = reviews.iter().take(most(LoopKind::Review));
+            let reviews: Vec<DescribedReview> =
+                self.described_runs(max_report_runs(LoopKind::Review) + 1).await?;
+            let is_cut = reviews.len() > max_report_runs(LoopKind::Review);
+            let last = reviews.iter().take(max_report_runs(LoopKind::Review));
             let (local, served): (Vec<ReportedRun>, Vec<ReportedRun>) = last
                 .map(|(record, known)| ReportedRun::of_review(record, known.as_ref()))
                 .partition(|run| run.key.starts_with(SlotKey::LOCAL));
@@ -270,15 +274,15 @@ impl ReportQuery<'_> {
     }
 
     fn section(&self, of: LoopKind, mut runs: Vec<ReportedRun>) -> LoopSection {
-        let is_cut = runs.len() > most(of);
-        runs.truncate(most(of));
-        let figures = LoopFigures::of(of, &runs, self.now);
+        let is_cut = runs.len() > max_report_runs(of);
+        runs.truncate(max_report_runs(of));
+        let figures = LoopFigures::from_runs(of, &runs, self.now);
         LoopSection { of, figures, runs, is_cut, unrecorded: MicroUsd(0), jobs: Vec::new(), reviews: None }
     }
 
     /// Returns the section of sync jobs. It is none if another loop is requested, or if no job ever ran and
     /// sync was not requested.
-    async fn jobs(&self) -> Result<Option<LoopSection>, CliError> {
+    async fn sync_section(&self) -> Result<Option<LoopSection>, CliError> {
         if !self.wants(LoopKind::Sync) {
             return Ok(None);
         }
@@ -286,8 +290,12 @@ impl ReportQuery<'_> {
             Some(store) => store.jobs().await.map_err(store_error)?,
             None => Vec::new(),
         };
-        let runs: Vec<ReportedRun> =
-            self.records(most(LoopKind::Sync) + 1).await?.iter().map(ReportedRun::of_job).collect();
+        let runs: Vec<ReportedRun> = self
+            .records(max_report_runs(LoopKind::Sync) + 1)
+            .await?
+            .iter()
+            .map(ReportedRun::of_job)
+            .collect();
         if known.is_empty() && runs.is_empty() && self.of.is_none() {
             return Ok(None);
         }
@@ -300,7 +308,7 @@ impl ReportQuery<'_> {
             section.jobs.push(JobLine::new(key, job, untold, &section.runs));
         }
         let untold = section.jobs.iter().map(|job| job.untold_micro_usd.0).fold(0, u64::saturating_add);
-        Ok(Some(section.with(MicroUsd(untold))))
+        Ok(Some(section.with_unrecorded_cost(MicroUsd(untold))))
     }
 
     async fn records(&self, limit: usize) -> Result<Vec<SyncRecord>, CliError> {
@@ -311,26 +319,29 @@ impl ReportQuery<'_> {
     }
 
     /// Returns the last ended runs of a loop, newest first, each with the description of its pull request.
-    async fn known<D: RunDetail>(&self, limit: usize) -> Result<Vec<DescribedRun<D>>, CliError> {
+    async fn described_runs<D: RunDetail>(&self, limit: usize) -> Result<Vec<DescribedRun<D>>, CliError> {
         let Some(store) = self.store.filter(|_| self.of.is_none_or(|only| only == D::LOOP)) else {
             return Ok(Vec::new());
         };
         let mut records: Vec<RunRecord<D>> =
             store.records(None, self.since, limit).await.map_err(store_error)?;
-        records.retain(|record| record.end().is_some());
+        records.retain(|record| record.run_outcome().is_some());
         let keys: Vec<SlotKey> = records.iter().map(|record| record.key.clone()).collect();
-        let described = store.described(&keys).await.map_err(store_error)?;
+        let described = store.descriptions(&keys).await.map_err(store_error)?;
         Ok(records.into_iter().zip(described).collect())
     }
 
     /// Returns the converge runs of the period.
-    async fn converges(&self) -> Result<Vec<DescribedConvergeRun>, CliError> {
-        self.known(most(LoopKind::Converge) + 1).await
+    async fn converge_runs(&self) -> Result<Vec<DescribedConvergeRun>, CliError> {
+        self.described_runs(max_report_runs(LoopKind::Converge) + 1).await
     }
 
     /// Returns the section of converge runs. It is none if another loop is requested. It is also none if
     /// there were no such runs and no unfinished one cost money, unless converge was requested.
-    async fn converge(&self, converges: &[DescribedConvergeRun]) -> Result<Option<LoopSection>, CliError> {
+    async fn converge_section(
+        &self,
+        converges: &[DescribedConvergeRun],
+    ) -> Result<Option<LoopSection>, CliError> {
         let Some(store) = self.store.filter(|_| self.wants(LoopKind::Converge)) else {
             let is_asked = self.of == Some(LoopKind::Converge);
             return Ok(is_asked.then(|| self.section(LoopKind::Converge, Vec::new())));
@@ -341,7 +352,7 @@ impl ReportQuery<'_> {
             .collect();
         let unrecorded = store.unrecorded_converges(self.since).await.map_err(store_error)?;
         let is_told = self.of == Some(LoopKind::Converge) || !runs.is_empty() || unrecorded > MicroUsd(0);
-        Ok(is_told.then(|| self.section(LoopKind::Converge, runs).with(unrecorded)))
+        Ok(is_told.then(|| self.section(LoopKind::Converge, runs).with_unrecorded_cost(unrecorded)))
     }
 
     /// Returns the totals of served reviews, if there was one or nothing else is reported, and of local
@@ -353,7 +364,7 @@ impl ReportQuery<'_> {
         let mut found = Vec::new();
         let (mut times, mut local_cost) = (Vec::new(), MicroUsd(0));
         if let Some(store) = self.store {
-            found = store.found(self.since).await.map_err(store_error)?;
+            found = store.finding_counts(self.since).await.map_err(store_error)?;
             times = store.first_comments(self.since).await.map_err(store_error)?;
             local_cost = store.unrecorded_locally(self.since).await.map_err(store_error)?;
         }
@@ -362,18 +373,18 @@ impl ReportQuery<'_> {
         let (local, served): (Vec<FindingCount>, Vec<FindingCount>) = found.into_iter().partition(is_local);
         let ended = self.by_day(LoopKind::Review).await?;
         let (local_ended, served_ended) = ended.into_iter().partition(|row| row.is_local);
-        let all = self.unrecorded().await?;
+        let all = self.unrecorded_cost().await?;
         let local = ReviewTotals {
             is_local: true,
             ended: local_ended,
             unrecorded: local_cost,
-            findings: FindingReport::of(&local, &names, &[]),
+            findings: FindingReport::from_rows(&local, &names, &[]),
         };
         let served = ReviewTotals {
             is_local: false,
             ended: served_ended,
             unrecorded: MicroUsd(all.0.saturating_sub(local_cost.0)),
-            findings: FindingReport::of(&served, &names, &times),
+            findings: FindingReport::from_rows(&served, &names, &times),
         };
         let is_told = !served.is_empty() || (local.is_empty() && !has_others);
         let served = is_told.then_some(served);
@@ -395,9 +406,9 @@ impl ReportQuery<'_> {
     }
 
     /// Returns the cost of reviews that have no record.
-    async fn unrecorded(&self) -> Result<MicroUsd, CliError> {
+    async fn unrecorded_cost(&self) -> Result<MicroUsd, CliError> {
         match self.store.filter(|_| self.wants(LoopKind::Review)) {
-            Some(store) => store.unrecorded(self.since).await.map_err(store_error),
+            Some(store) => store.unrecorded_cost(self.since).await.map_err(store_error),
             None => Ok(MicroUsd(0)),
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use globset::{Glob, GlobMatcher};
 use serde::Serialize;
 use truing_config::Config;
-use truing_core::dismissal::{Dismissal, RetractionScope, short};
+use truing_core::dismissal::{Dismissal, RetractionScope, short_id};
 use truing_core::effect::Effect;
 use truing_core::finding::{Finding, FindingStatus};
 use truing_core::id::{FindingId, SlotKey};
@@ -17,17 +17,17 @@ use truing_core::slot::{StepOutcome, WaitReason};
 use truing_forge::watch::{EffectRecording, WriteMonitor};
 use truing_loops::machine::SystemClock;
 use truing_loops::stopped::StepStopReason;
-use truing_loops::text::{counted, instant};
+use truing_loops::text::{format_count, format_instant};
 use truing_loops::{redact_line, telemetry};
 use truing_service::ServiceContext;
 use truing_service::worker;
 use truing_store::Store;
 
-use super::columns::folded;
+use super::columns::fold_line;
 use super::error::{CliError, CommandExit};
 use super::output::OutputPrinter;
 use super::since::TimeStart;
-use super::target::{actor, existing_store, store_error, tell_absent};
+use super::target::{actor_name, existing_store, store_error, tell_absent};
 use super::{CommandContext, runtime};
 use crate::wiring;
 
@@ -123,7 +123,7 @@ impl RetractArgs {
     async fn run(&self, context: &CommandContext) -> Result<CommandExit, CliError> {
         self.check_since(SystemClock.now())?;
         let config = context.config(&[])?;
-        wiring::conceal::conceal(&config, &context.environment);
+        wiring::conceal::conceal_secrets(&config, &context.environment);
         let store = existing_store(&config, &context.environment).await?;
         tell_absent(store.as_ref(), &config, context)?;
         let targets = match &store {
@@ -137,10 +137,10 @@ impl RetractArgs {
             Some(store) if !self.dry_run && !targets.is_empty() => {
                 Box::pin(self.retract(&store, &config, &targets, context)).await?
             }
-            Some(_) | None => targets.iter().map(RetractionTarget::untouched).collect(),
+            Some(_) | None => targets.iter().map(RetractionTarget::dry_run_json).collect(),
         };
         let is_done = answers.iter().all(|answer| answer.not_done.is_none());
-        context.output.answer(&answers, || self.text(&answers))?;
+        context.output.print_answer(&answers, || self.text(&answers))?;
         Ok(if is_done { CommandExit::Done } else { CommandExit::Failed })
     }
 
@@ -148,7 +148,7 @@ impl RetractArgs {
     /// and the open ones of the same kind without a comment: they would get one as soon as there is room.
     async fn targets(&self, store: &Store) -> Result<Vec<RetractionTarget>, CliError> {
         let mut posted: BTreeMap<SlotKey, BTreeSet<FindingId>> = BTreeMap::new();
-        let since = self.since.at(SystemClock.now());
+        let since = self.since.to_instant(SystemClock.now());
         for one in store.posted_findings(since).await.map_err(store_error)? {
             posted.entry(one.key).or_default().insert(one.finding);
         }
@@ -158,12 +158,12 @@ impl RetractArgs {
             |glob: &Option<GlobMatcher>, name: &str| glob.as_ref().is_none_or(|glob| glob.is_match(name));
         let mut targets = Vec::new();
         for (key, mut posted) in posted {
-            let described = store.described(std::slice::from_ref(&key)).await.map_err(store_error)?;
+            let described = store.descriptions(std::slice::from_ref(&key)).await.map_err(store_error)?;
             let Some(described) = described.into_iter().flatten().next() else { continue };
             if !is_wanted(&repo, described.name.rsplit_once('#').map_or("", |(repo, _)| repo)) {
                 continue;
             }
-            let (rows, _) = store.desired(&key, Producer::Review).await.map_err(store_error)?;
+            let (rows, _) = store.desired_state(&key, Producer::Review).await.map_err(store_error)?;
             let has_comment = |id: &FindingId| {
                 rows.iter()
                     .any(|row| row.item == CommentSubject::Finding(id.clone()) && row.comment.is_some())
@@ -197,7 +197,7 @@ impl RetractArgs {
         targets: &[RetractionTarget],
         context: &CommandContext,
     ) -> Result<Vec<RetractionJson>, CliError> {
-        let (by, now) = (actor(&context.environment), SystemClock.now());
+        let (by, now) = (actor_name(&context.environment), SystemClock.now());
         let reason = redact_line(&self.reason, MAX_TEXT);
         let reason = if reason.is_empty() { REASON.to_owned() } else { reason };
         let kind = if self.answered { RetractionScope::Answered } else { RetractionScope::Unanswered };
@@ -218,18 +218,18 @@ impl RetractArgs {
         let mut answers = Vec::new();
         for target in targets {
             let word = |finding: &Finding| {
-                let word = Dismissal::retracted(finding, kind, &reason, &by, now);
+                let word = Dismissal::from_retraction(finding, kind, &reason, &by, now);
                 (target.key.clone(), word)
             };
             let words: Vec<(SlotKey, Dismissal)> = target.findings.iter().map(word).collect();
-            let detail = format!("{}: {reason}", counted(words.len(), "finding"));
+            let detail = format!("{}: {reason}", format_count(words.len(), "finding"));
             let act = OperatorAction::new(&by, "retract", target.key.as_str(), &detail);
-            store.dismiss(&words, &act).await.map_err(store_error)?;
+            store.store_dismissals(&words, &act).await.map_err(store_error)?;
             let made = EffectRecording::default();
             served.watch = WriteMonitor { made: Some(made.clone()), ..telemetry::WRITES.clone() };
             let done = target.retract(&served, context.output).await;
             let is_deleted = |effect: &&Effect| matches!(effect, Effect::DeleteDuplicate { .. });
-            answers.push(target.answer(made.list().iter().filter(is_deleted).count(), done));
+            answers.push(target.result_json(made.list().iter().filter(is_deleted).count(), done));
             progress.advance(1);
         }
         Ok(answers)
@@ -238,39 +238,40 @@ impl RetractArgs {
     fn text(&self, answers: &[RetractionJson]) -> String {
         let mut text = String::new();
         for RetractionJson { pull_request, url, findings, deleted, answered, not_done } in answers {
-            text += &format!("{} {}\n", line::visible(pull_request), line::visible(url));
+            text += &format!("{} {}\n", line::visible_line(pull_request), line::visible_line(url));
             for row in findings.iter().take(MAX_LISTED) {
                 let RetractedFindingJson { id, rule, path, start_line, title, .. } = row;
-                let what = line::visible(&format!("{path}:{start_line} {title} ({rule})"));
-                text += &folded(&format!("  {} ", short(id)), &what);
+                let what = line::visible_line(&format!("{path}:{start_line} {title} ({rule})"));
+                text += &fold_line(&format!("  {} ", short_id(id)), &what);
             }
             if findings.len() > MAX_LISTED {
                 text += &format!("  and {} more\n", findings.len() - MAX_LISTED);
             }
-            let deleted = counted(*deleted, "comment");
+            let deleted = format_count(*deleted, "comment");
             text += &match (not_done, answered) {
                 _ if self.dry_run => String::new(),
                 (Some(why), _) => {
-                    folded("  ", &format!("{deleted} deleted; not done: {}", line::visible(why)))
+                    fold_line("  ", &format!("{deleted} deleted; not done: {}", line::visible_line(why)))
                 }
                 (None, 0) => format!("  {deleted} deleted\n"),
-                (None, kept) => folded(
+                (None, kept) => fold_line(
                     "  ",
                     &format!("{deleted} deleted; {kept} answered, which `--answered` deletes, too"),
                 ),
             };
         }
         let done = answers.iter().filter(|answer| answer.not_done.is_none());
-        let findings = counted(done.clone().map(|answer| answer.findings.len()).sum::<usize>(), "finding");
-        let pulls = counted(done.clone().count(), "pull request");
-        let since = instant(self.since.at(SystemClock.now()));
+        let findings =
+            format_count(done.clone().map(|answer| answer.findings.len()).sum::<usize>(), "finding");
+        let pulls = format_count(done.clone().count(), "pull request");
+        let since = format_instant(self.since.to_instant(SystemClock.now()));
         text + &match (answers.len(), answers.len() - done.count(), self.dry_run) {
             (0, ..) => format!("nothing to take back: no open comment since {since} matches\n"),
             (_, _, true) => format!("would retract {findings} on {pulls}; without --dry-run it is done\n"),
             (_, 0, false) => format!("retracted {findings} on {pulls}\n"),
             (_, left, false) => format!(
                 "retracted {findings} on {pulls}; not done on {}: run it again\n",
-                counted(left, "pull request")
+                format_count(left, "pull request")
             ),
         }
     }
@@ -278,11 +279,11 @@ impl RetractArgs {
 
 impl RetractionTarget {
     /// Returns the answer of a dry run.
-    fn untouched(&self) -> RetractionJson {
-        RetractionJson { answered: 0, ..self.answer(0, Ok(())) }
+    fn dry_run_json(&self) -> RetractionJson {
+        RetractionJson { answered: 0, ..self.result_json(0, Ok(())) }
     }
 
-    fn answer(&self, deleted: usize, done: Result<(), String>) -> RetractionJson {
+    fn result_json(&self, deleted: usize, done: Result<(), String>) -> RetractionJson {
         let row = |finding: &Finding| RetractedFindingJson {
             id: finding.id.clone(),
             rule: finding.raw.rule.clone(),
@@ -321,7 +322,7 @@ impl RetractionTarget {
             };
             let wait = Duration::from_millis(u64::try_from((until - SystemClock.now()).0).unwrap_or(0));
             left = left.checked_sub(wait).ok_or("comments still settle")?;
-            output.say(format_args!("{name}: waiting {} s (settling)", wait.as_secs() + 1));
+            output.print_note(format_args!("{name}: waiting {} s (settling)", wait.as_secs() + 1));
             tokio::time::sleep(wait).await;
         }
     }

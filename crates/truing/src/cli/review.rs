@@ -49,7 +49,7 @@ use truing_loops::memory::{RecordOpener, UnopenedRecords};
 
 use super::destination::OutputFileArgs;
 use super::error::{CliError, CommandExit};
-use super::output::{OutputPrinter, quoted};
+use super::output::{OutputPrinter, shell_quote};
 use super::tiers::instructions_text;
 use super::{CliFormat, ColorWhen, CommandContext, diff, runtime};
 use crate::wiring;
@@ -191,7 +191,7 @@ impl ReviewArgs {
         let runtime = self.runtime.map(|runtime| KeyFlag {
             name: "--runtime",
             key: "review.runtime",
-            values: vec![runtime.word().to_owned()],
+            values: vec![runtime.as_str().to_owned()],
         });
         let packs = (!self.packs.is_empty()).then(|| KeyFlag {
             name: "--pack",
@@ -207,7 +207,7 @@ impl ReviewArgs {
     }
 }
 
-/// Reviews and prints. Returns the exit code of the contract: [`exit`].
+/// Reviews and prints. Returns the exit code of the contract: [`review_exit`].
 pub(crate) fn run(args: &ReviewArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     let runtime = runtime::start()?;
     let args = runtime.block_on(args.clone().with_target(&context.environment))?;
@@ -237,7 +237,7 @@ pub(crate) fn run(args: &ReviewArgs, context: &CommandContext) -> Result<Command
     } else {
         "nothing in the repository was changed; run it again"
     };
-    let traces = wiring::telemetry(&command.config, &command.environment, runtime.handle())?;
+    let traces = wiring::start_telemetry(&command.config, &command.environment, runtime.handle())?;
     let ended = runtime.block_on(until_interrupted(command, tell, changed));
     drop(traces);
     // A thread that is still reading files changes nothing; it ends with the process.
@@ -288,17 +288,17 @@ impl ReviewCommand {
         let outputs = self.args.outputs.read(self.environment.directory(), &reader).await?;
         let diff = self.diff().await?;
         let progress = self.output.progress("reviewing", None);
-        let git = wiring::git(&self.environment).await?;
+        let git = wiring::open_git(&self.environment).await?;
         let repository = self.open(&git).await.map_err(wiring::git_error)?;
-        self.asked_for(truing_loops::local::key(&repository));
+        self.asked_for(truing_loops::local::repository_key(&repository));
         // This runs before the review, which would otherwise see the changes of a killed run.
-        let mut fixing = if self.args.fix { Some(self.fixing(repository.root())?) } else { None };
+        let mut fixing = if self.args.fix { Some(self.fix_session(repository.root())?) } else { None };
         let head = match &self.args.head {
             Some(name) => Some(repository.resolve(name).await.map_err(|error| self.no_commit(name, error))?),
             None => None,
         };
         let index = self.index(&repository).await.map_err(wiring::git_error)?;
-        let asked = self.agent().await?;
+        let asked = self.open_agent().await?;
         let own = own_file(&repository, head.as_ref()).await?;
         let config = match &own {
             Some(file) => self.config.with_repository(file)?,
@@ -324,15 +324,15 @@ impl ReviewCommand {
                 (None, None, Some(diff)) => HeadSource::Diff(diff),
                 (None, None, None) => HeadSource::WorkingTree,
             },
-            scope: &wiring::scope(&config, lines_key)?,
+            scope: &wiring::review_scope(&config, lines_key)?,
             reader: &reader,
-            toolbox: &self.toolbox(&config, outputs.of(start)),
+            toolbox: &self.toolbox(&config, outputs.into_tool_outputs(start)),
             model: asked
                 .agent
                 .as_ref()
                 .map(|agent| wiring::agent::model_use(agent, RepositoryRef::default())),
             attempts: &self.attempts,
-            records: self.records(&config),
+            records: self.record_opener(&config),
             clock: &SystemClock,
         };
         let mut review = local.run().await?;
@@ -354,17 +354,17 @@ impl ReviewCommand {
         }
         if self.args.explain {
             let tier = "tier: none, as the rules of `review.for` are about pull requests\n";
-            self.output.insist(tier.to_owned() + &instructions_text(&review.record));
+            self.output.print_always(tier.to_owned() + &instructions_text(&review.record));
         }
         self.tell_of_tools(&review, &config, &repository, &reader).await;
-        if let Some(why) = asked.incomplete() {
+        if let Some(why) = asked.incomplete_warning() {
             self.output.warn(why);
         }
         let is_sarif = self.output.format() == CliFormat::Sarif;
         let remote = if is_sarif { repository.remote_url() } else { None };
         let diff = self.args.diff.as_deref().map(diff::name_of);
         let configured = own.map(|_| match &review.record.detail.head {
-            Some(head) => format!("commit {}", head.short()),
+            Some(head) => format!("commit {}", head.short_sha()),
             None => "the working tree".to_owned(),
         });
         let names = ReportLabels {
@@ -375,7 +375,7 @@ impl ReviewCommand {
             left: &fixed.left,
         };
         self.print(&review, names, &config.rules.packs)?;
-        Ok(exit(&review, self.args.fail_on, self.args.allow_partial))
+        Ok(review_exit(&review, self.args.fail_on, self.args.allow_partial))
     }
 
     /// Returns a hint on a review by a model with its maximum cost, if a person reads the output.
@@ -387,8 +387,8 @@ impl ReviewCommand {
             return None;
         }
         let target = match (pr, path) {
-            (Some(pr), _) => format!(" {}", quoted(pr)),
-            (None, Some(path)) => format!(" {}", quoted(&path.display().to_string())),
+            (Some(pr), _) => format!(" {}", shell_quote(pr)),
+            (None, Some(path)) => format!(" {}", shell_quote(&path.display().to_string())),
             (None, None) => String::new(),
         };
         let command = self.output.command(&format!("review{target} --runtime native"));
@@ -402,7 +402,7 @@ impl ReviewCommand {
             truing_config::ConfiguredRuntime::Native => truing_core::outcome::ReviewRuntime::Native,
             truing_config::ConfiguredRuntime::Cli => truing_core::outcome::ReviewRuntime::Cli,
         };
-        self.attempts.asked(new_run_id(), key, SystemClock.now(), runtime);
+        self.attempts.register_request(new_run_id(), key, SystemClock.now(), runtime);
     }
 
     /// Opens the repository. With `--staged` and `--diff`, it may have no commit yet, since the first is
@@ -417,12 +417,13 @@ impl ReviewCommand {
         let Some(file) = self.args.diff.clone() else { return Ok(None) };
         let folder = self.environment.directory().to_owned();
         // The writer of the diff may be slow; an interruption is handled meanwhile.
-        let reading = tokio::task::spawn_blocking(move || diff::input(Some(&file), &folder, MAX_DIFF_BYTES));
+        let reading =
+            tokio::task::spawn_blocking(move || diff::read_input(Some(&file), &folder, MAX_DIFF_BYTES));
         let (name, bytes) = reading.await.unwrap_or_else(|stopped| {
-            Err(CliError::failed("internal", format!("the diff cannot be read: {stopped}")))
+            Err(CliError::failure("internal", format!("the diff cannot be read: {stopped}")))
         })?;
-        match truing_diff::files(&bytes).find_map(Result::err) {
-            Some(error) => Err(diff::malformed(&name, &error)),
+        match truing_diff::parse_files(&bytes).find_map(Result::err) {
+            Some(error) => Err(diff::malformed_diff_error(&name, &error)),
             None => Ok(Some(bytes)),
         }
     }
@@ -433,12 +434,12 @@ impl ReviewCommand {
             return Ok(None);
         }
         let named = self.environment.get("GIT_INDEX_FILE").filter(|name| !name.is_empty());
-        repository.index(named.map(Path::new)).await.map(Some)
+        repository.snapshot_index(named.map(Path::new)).await.map(Some)
     }
 
     /// Acquires the right to change files of the working tree.
-    fn fixing(&self, root: &Path) -> Result<FixSession<'_>, CliError> {
-        FixSession::begin(root, self.config.store.folder()?, &self.stop, self.output)
+    fn fix_session(&self, root: &Path) -> Result<FixSession<'_>, CliError> {
+        FixSession::start(root, self.config.store.folder()?, &self.stop, self.output)
     }
 
     fn path(&self) -> PathBuf {
@@ -447,8 +448,8 @@ impl ReviewCommand {
     }
 
     /// Returns the function that opens the user's records; with `--no-record` it opens nothing.
-    fn records(&self, config: &Config) -> RecordOpener {
-        let place = StoreLocation::of(config, &self.environment).map_err(|error| error.message);
+    fn record_opener(&self, config: &Config) -> RecordOpener {
+        let place = StoreLocation::from_config(config, &self.environment).map_err(|error| error.message);
         let wanted = !self.args.no_record;
         Arc::new(move || {
             if !wanted {
@@ -473,8 +474,8 @@ impl ReviewCommand {
     ) -> Result<(), CliError> {
         let ReportLabels { head, configured, remote, published, left } = names;
         let format = self.output.format();
-        let idle = review.record.detail.suppressions.iter().map(|idle| text::visible(&idle.to_string()));
-        for told in idle.chain(ignores::warnings(&review.record.detail.idle_ignores)) {
+        let idle = review.record.detail.suppressions.iter().map(|idle| text::visible_text(&idle.to_string()));
+        for told in idle.chain(ignores::idle_pattern_warnings(&review.record.detail.idle_ignores)) {
             self.output.warn(told);
         }
         if let (
@@ -482,7 +483,7 @@ impl ReviewCommand {
             CliFormat::Json | CliFormat::Sarif | CliFormat::Rdjson | CliFormat::Github | CliFormat::Gitlab,
         ) = (configured, format)
         {
-            self.output.say(text::configured(from));
+            self.output.print_note(text::render_config_source(from));
         }
         if let (
             Some(published),
@@ -493,41 +494,41 @@ impl ReviewCommand {
             | CliFormat::Gitlab,
         ) = (published, format)
         {
-            self.output.say(published.text().trim_end());
+            self.output.print_note(published.text().trim_end());
         }
         let findings: Vec<&Finding> = review.kept.open.iter().collect();
         let printed = match format {
-            CliFormat::Json => json::report(review, published, left)?,
+            CliFormat::Json => json::render_json(review, published, left)?,
             // The last two formats were rejected before.
             CliFormat::Text | CliFormat::Csv | CliFormat::Html => {
                 let flags = if self.args.tools { "--tools --fix" } else { "--fix" };
                 let fix = match &self.args.path {
-                    Some(path) => format!("review {} {flags}", quoted(&path.display().to_string())),
+                    Some(path) => format!("review {} {flags}", shell_quote(&path.display().to_string())),
                     None => format!("review {flags}"),
                 };
                 let list = match (&self.args.pr, &self.args.path) {
                     (Some(_), _) => "run it with `--format json`".to_owned(),
                     (None, Some(path)) => self
                         .output
-                        .command(&format!("dismiss --list {}", quoted(&path.display().to_string()))),
+                        .command(&format!("dismiss --list {}", shell_quote(&path.display().to_string()))),
                     (None, None) => self.output.command("dismiss --list"),
                 };
                 let commands =
                     NextCommands { fix: self.output.command(&fix), list, model: self.model_hint() };
-                text::report(review, head, configured, &commands)
+                text::render_report(review, head, configured, &commands)
                     + &published.map_or_else(String::new, PublishJson::text)
             }
             CliFormat::Rdjson => annotations::rdjson(&findings)?,
             CliFormat::Github => annotations::github(&findings),
             CliFormat::Gitlab => annotations::gitlab(&findings)?,
             CliFormat::Markdown => {
-                let by = truing_loops::text::by(&review.record);
-                markdown::report(&markdown::of(review, &findings, head, configured, &by))
+                let by = truing_loops::text::reviewer_line(&review.record);
+                markdown::render_markdown(&markdown::from_review(review, &findings, head, configured, &by))
             }
             CliFormat::Sarif => {
-                let all = wiring::packs(&self.config.rules).map_err(wiring::reader_error)?;
-                let rules = all.used(packs).map_err(wiring::reader_error)?;
-                sarif::report(&sarif::of(review, &findings, &rules, remote))?
+                let all = wiring::load_packs(&self.config.rules).map_err(wiring::reader_error)?;
+                let rules = all.enabled_rules(packs).map_err(wiring::reader_error)?;
+                sarif::render_sarif(&sarif::from_review(review, &findings, &rules, remote))?
             }
         };
         self.args.destination.deliver(&printed, self.environment.directory(), self.color, self.output)
@@ -549,7 +550,7 @@ pub(super) async fn own_file(
 }
 
 /// Returns the exit code of the review.
-fn exit(review: &LocalReviewOutcome, fail_on: FailOnFlag, allow_partial: bool) -> CommandExit {
+fn review_exit(review: &LocalReviewOutcome, fail_on: FailOnFlag, allow_partial: bool) -> CommandExit {
     let blocked = review.kept.open.iter().any(|finding| fail_on.blocks(finding.raw.severity));
     match review.record.detail.outcome.kind {
         OutcomeKind::Reviewed | OutcomeKind::Skipped if blocked => CommandExit::No,

@@ -20,7 +20,7 @@ use truing_core::outcome::{ReviewCoverage, SkipReason, UnreviewedFile};
 use truing_core::suppression::IdleSuppression;
 use truing_diff::RepoPath;
 use truing_loops::desired::worst_first;
-use truing_loops::text::{by_severity, counted};
+use truing_loops::text::{by_severity, format_count};
 use truing_reader::{ExampleResults, InProcessReader, ListedRule, RulePacks};
 
 use super::destination::OutputFileArgs;
@@ -78,26 +78,26 @@ enum RulesCommand {
 
 pub(crate) fn run(args: &RulesArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     match &args.action {
-        RulesCommand::List => list(context),
+        RulesCommand::List => list_rules(context),
         RulesCommand::Check { paths, packs, destination } => {
             let here = context.environment.directory();
             destination.check(here)?;
-            let (answer, exit) = check(paths, packs, context)?;
+            let (answer, exit) = check_paths(paths, packs, context)?;
             destination.deliver(&answer, here, context.globals.color, context.output)?;
             Ok(exit)
         }
-        RulesCommand::Test { pack } => test(pack.as_deref(), context),
+        RulesCommand::Test { pack } => test_rules(pack.as_deref(), context),
         RulesCommand::Show { name, source } => show::run(name, *source, context),
         RulesCommand::New(args) => new::run(args, context),
     }
 }
 
-fn list(context: &CommandContext) -> Result<CommandExit, CliError> {
-    let packs = wiring::packs(&context.config(&[])?.rules).map_err(wiring::reader_error)?;
-    let rules = packs.list().map_err(|error| wiring::reader_error(error.into()))?;
+fn list_rules(context: &CommandContext) -> Result<CommandExit, CliError> {
+    let packs = wiring::load_packs(&context.config(&[])?.rules).map_err(wiring::reader_error)?;
+    let rules = packs.list_rules().map_err(|error| wiring::reader_error(error.into()))?;
     match context.output.is_json() {
         true => context.output.json_lines(&rules)?,
-        false => context.output.data(rules.iter().map(show::line).collect::<String>())?,
+        false => context.output.print_data(rules.iter().map(show::rule_line).collect::<String>())?,
     }
     Ok(CommandExit::Done)
 }
@@ -113,35 +113,36 @@ struct RulesCheckResult {
 }
 
 /// Returns the answer and the exit code.
-fn check(
+fn check_paths(
     paths: &[PathBuf],
     packs: &[String],
     context: &CommandContext,
 ) -> Result<(String, CommandExit), CliError> {
-    let config = configured(packs, context)?;
-    let scope = wiring::scope(&config, LinesKey::default())?;
-    let reader = InProcessReader::with_packs(wiring::packs(&config.rules).map_err(wiring::reader_error)?)
-        .with_max_findings(usize::MAX);
+    let config = config_with_packs(packs, context)?;
+    let scope = wiring::review_scope(&config, LinesKey::default())?;
+    let reader =
+        InProcessReader::with_packs(wiring::load_packs(&config.rules).map_err(wiring::reader_error)?)
+            .with_max_findings(usize::MAX);
     // Unknown names are reported even if there is no file to check.
-    reader.packs().known(&config.rules.packs).map_err(wiring::reader_error)?;
+    reader.packs().check_names(&config.rules.packs).map_err(wiring::reader_error)?;
     let mut checked = RulesCheckResult::default();
     let walk::WalkResult { parts, gaps: unread } =
-        walk::walk(paths, context.environment.directory(), &scope)?;
+        walk::walk_paths(paths, context.environment.directory(), &scope)?;
     for part in parts {
         let report = reader.read_blocking(&part.request).map_err(wiring::reader_error)?;
-        checked.coverage.reviewed.extend(report.reviewed.iter().map(|path| part.shown(path)));
+        checked.coverage.reviewed.extend(report.reviewed.iter().map(|path| part.display_path(path)));
         checked.coverage.not_reviewed.extend(
             report
                 .not_reviewed
                 .iter()
-                .map(|gap| UnreviewedFile { path: part.shown(&gap.path), reason: gap.reason }),
+                .map(|gap| UnreviewedFile { path: part.display_path(&gap.path), reason: gap.reason }),
         );
         checked.suppressions.extend(report.suppressions.into_iter().map(|idle| {
-            let path = part.shown(&idle.path);
+            let path = part.display_path(&idle.path);
             IdleSuppression { path, ..idle }
         }));
         checked.findings.extend(report.findings.into_iter().map(|mut raw| {
-            raw.place.path = part.shown(&raw.place.path);
+            raw.place.path = part.display_path(&raw.place.path);
             scope.rate(&mut raw);
             let at = raw.place.clone();
             PlacedFinding {
@@ -155,18 +156,20 @@ fn check(
     }
     let RulesCheckResult { findings, mut coverage, suppressions } = checked;
     for idle in suppressions {
-        context.output.warn(text::visible(&idle.to_string()));
+        context.output.warn(text::visible_text(&idle.to_string()));
     }
     let findings = identify(&[], findings, None, &coverage, &FileRenames::default()).current;
     let mut gaps = 0;
     for gap in coverage.not_reviewed.iter().filter(|gap| !gap.reason.by_design()) {
         gaps += 1;
         let why = gap.reason.as_str().replace('_', " ");
-        context.output.warn(format_args!("{}: not checked: {why}", text::visible(&gap.path.to_string())));
+        context
+            .output
+            .warn(format_args!("{}: not checked: {why}", text::visible_text(&gap.path.to_string())));
     }
     for walk::UnreadablePath { path, why } in unread {
         gaps += 1;
-        context.output.warn(format_args!("{}: not checked: {why}", text::visible(&path.to_string())));
+        context.output.warn(format_args!("{}: not checked: {why}", text::visible_text(&path.to_string())));
         coverage.not_reviewed.push(UnreviewedFile { path, reason: SkipReason::Unreadable });
     }
     let blocking = findings.iter().any(|finding| finding.raw.severity <= Severity::P1);
@@ -182,7 +185,7 @@ fn check(
         CliFormat::Json => as_json(&findings)?,
         CliFormat::Markdown => as_markdown(&findings, &coverage),
         CliFormat::Sarif => {
-            let rules = reader.packs().used(&config.rules.packs).map_err(wiring::reader_error)?;
+            let rules = reader.packs().enabled_rules(&config.rules.packs).map_err(wiring::reader_error)?;
             as_sarif(&findings, &coverage, gaps == 0, &rules)?
         }
     };
@@ -191,7 +194,7 @@ fn check(
 
 /// Returns the operator's configuration with that of the current folder's repository, as a local review uses
 /// it.
-fn configured(packs: &[String], context: &CommandContext) -> Result<Config, CliError> {
+fn config_with_packs(packs: &[String], context: &CommandContext) -> Result<Config, CliError> {
     let flag =
         (!packs.is_empty()).then(|| KeyFlag { name: "--pack", key: "rules.packs", values: packs.to_vec() });
     let config = context.config(flag.as_slice())?;
@@ -202,19 +205,19 @@ fn configured(packs: &[String], context: &CommandContext) -> Result<Config, CliE
 }
 
 fn as_text(findings: &[Finding], coverage: &ReviewCoverage) -> String {
-    let frames: String = findings.iter().map(|finding| text::frame(finding) + "\n\n").collect();
+    let frames: String = findings.iter().map(|finding| text::render_finding(finding) + "\n\n").collect();
     let found = match findings.len() {
         0 => "no findings".to_owned(),
-        count => counted(count, "finding"),
+        count => format_count(count, "finding"),
     };
-    format!("{frames}{found}: {}\n", text::files(coverage, "checked"))
+    format!("{frames}{found}: {}\n", text::render_file_counts(coverage, "checked"))
 }
 
 /// Returns one JSON line per finding.
 fn as_json(findings: &[Finding]) -> Result<String, CliError> {
     let mut lines = String::new();
     for finding in findings {
-        lines += &json_line(&json::found(finding))?;
+        lines += &json_line(&json::finding_json(finding))?;
     }
     Ok(lines)
 }
@@ -222,10 +225,10 @@ fn as_json(findings: &[Finding]) -> Result<String, CliError> {
 /// Returns the findings as Markdown, worst first, since forges truncate long texts.
 fn as_markdown(findings: &[Finding], coverage: &ReviewCoverage) -> String {
     let findings = worst_first(findings.iter());
-    markdown::report(&markdown::MarkdownReport {
+    markdown::render_markdown(&markdown::MarkdownReport {
         walkthrough: &[],
-        headline: text::found(&by_severity(&findings)),
-        about: vec![text::files(coverage, "checked")],
+        headline: text::render_counts(&by_severity(&findings)),
+        about: vec![text::render_file_counts(coverage, "checked")],
         findings: &findings,
         not_reviewed: &coverage.not_reviewed,
         by: "rules only: no model was called",
@@ -238,7 +241,7 @@ fn as_sarif(
     complete: bool,
     rules: &[ListedRule<'_>],
 ) -> Result<String, CliError> {
-    sarif::report(&sarif::SarifReport {
+    sarif::render_sarif(&sarif::SarifReport {
         category: "rules-check",
         id: "",
         root: "The folder that the files were checked from.",
@@ -264,8 +267,8 @@ struct RulesTestJson<'a> {
     untested: &'a [String],
 }
 
-fn test(pack: Option<&str>, context: &CommandContext) -> Result<CommandExit, CliError> {
-    let tested = match pack.map(|pack| (pack, folder(pack, context.environment.directory()))) {
+fn test_rules(pack: Option<&str>, context: &CommandContext) -> Result<CommandExit, CliError> {
+    let tested = match pack.map(|pack| (pack, pack_folder(pack, context.environment.directory()))) {
         Some((name, Some(folder))) if !folder.is_dir() => {
             return Err(CliError::usage("no_such_path", format!("there is no folder `{name}`")).hint(
                 "name a pack of `truing rules list`, or the folder of one, which holds a folder `rules`",
@@ -275,25 +278,25 @@ fn test(pack: Option<&str>, context: &CommandContext) -> Result<CommandExit, Cli
             let packs = RulePacks::of_folder(&folder).map_err(|error| wiring::reader_error(error.into()))?;
             packs.test(&[])
         }
-        Some((name, None)) => known(context)?.test(&[name.to_owned()]),
-        None => known(context)?.test(&[]),
+        Some((name, None)) => operator_packs(context)?.test(&[name.to_owned()]),
+        None => operator_packs(context)?.test(&[]),
     }
     .map_err(wiring::reader_error)?;
     let ExampleResults { rules, examples, failing, untested } = &tested;
-    context.output.answer(
+    context.output.print_answer(
         &RulesTestJson { rules: *rules, examples: *examples, failing, untested },
         || {
             let mut text: String = failing.iter().map(|line| format!("{line}\n")).collect();
             for name in untested {
                 text += &format!("{name} has no example: nothing shows what it finds\n");
             }
-            let (rules, examples) = (counted(*rules, "rule"), counted(*examples, "example"));
+            let (rules, examples) = (format_count(*rules, "rule"), format_count(*examples, "example"));
             let mut wrong = Vec::new();
             if !failing.is_empty() {
                 wrong.push(format!("{} not as they say", failing.len()));
             }
             if !untested.is_empty() {
-                wrong.push(format!("{} without an example", counted(untested.len(), "rule")));
+                wrong.push(format!("{} without an example", format_count(untested.len(), "rule")));
             }
             if wrong.is_empty() {
                 wrong.push("all as they say".to_owned());
@@ -305,17 +308,17 @@ fn test(pack: Option<&str>, context: &CommandContext) -> Result<CommandExit, Cli
     Ok(if failing.is_empty() && untested.is_empty() { CommandExit::Done } else { CommandExit::No })
 }
 
-fn known(context: &CommandContext) -> Result<RulePacks, CliError> {
-    wiring::packs(&context.config(&[])?.rules).map_err(wiring::reader_error)
+fn operator_packs(context: &CommandContext) -> Result<RulePacks, CliError> {
+    wiring::load_packs(&context.config(&[])?.rules).map_err(wiring::reader_error)
 }
 
 /// Returns the folder that a path names. A name without a slash is a pack, so a folder here is `./NAME`.
-fn folder(pack: &str, here: &Path) -> Option<PathBuf> {
+fn pack_folder(pack: &str, here: &Path) -> Option<PathBuf> {
     pack.contains('/').then(|| here.join(pack))
 }
 
 /// Joins the path of a folder and a path inside it, for the output.
-fn joined(prefix: &[u8], path: &RepoPath) -> RepoPath {
+fn join_path(prefix: &[u8], path: &RepoPath) -> RepoPath {
     if prefix.is_empty() {
         return path.clone();
     }

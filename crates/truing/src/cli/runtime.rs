@@ -48,7 +48,7 @@ struct SettleGuard(Handle);
 
 impl Drop for SettleGuard {
     fn drop(&mut self) {
-        let _ = self.0.block_on(async { timeout(SETTLE, gateway::settled()).await });
+        let _ = self.0.block_on(async { timeout(SETTLE, gateway::wait_until_settled()).await });
     }
 }
 
@@ -63,7 +63,7 @@ pub(crate) fn start() -> Result<CommandRuntime, CliError> {
 
 /// Returns the error (exit 3) for threads that cannot be started.
 pub(crate) fn no_threads(error: &std::io::Error) -> CliError {
-    CliError::failed("no_threads", format!("cannot start threads: {error}"))
+    CliError::failure("no_threads", format!("cannot start threads: {error}"))
         .hint("raise the limit of processes (`ulimit -u`), or stop something")
 }
 
@@ -100,7 +100,7 @@ impl StopSignals {
     /// # Errors
     /// Returns exit 3 if signals cannot be received.
     pub(crate) fn new() -> Result<Self, CliError> {
-        let deaf = |error| CliError::failed("no_signals", format!("cannot receive signals: {error}"));
+        let deaf = |error| CliError::failure("no_signals", format!("cannot receive signals: {error}"));
         let hang_up = (!ignores_hang_up()).then(|| signal(SignalKind::hangup())).transpose().map_err(deaf)?;
         Ok(Self {
             terminate: signal(SignalKind::terminate()).map_err(deaf)?,

@@ -11,16 +11,16 @@ use clap::{Subcommand, ValueEnum};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 use serde::Serialize;
-use truing_agent::sandbox::check::{EscapeCheck, check};
+use truing_agent::sandbox::check::{EscapeCheck, check_escapes};
 use truing_agent::sandbox::{
     HELPER_FAILED, JobCommand, SandboxError, SandboxJob, SandboxLevel, WATCH_PERIOD, at_least, bound_passed,
 };
-use truing_config::value::milliseconds;
+use truing_config::value::parse_milliseconds;
 use truing_git::PrivateFolder;
 
 use super::CommandContext;
 use super::error::{CliError, CommandExit};
-use super::output::escaped;
+use super::output::escape_hidden;
 
 /// Maximum bytes that a command may print on each of its streams.
 const MAX_OUTPUT_BYTES: u64 = 64 << 20;
@@ -121,9 +121,9 @@ impl SandboxCheckArgs {
     fn run(&self, context: &CommandContext) -> Result<CommandExit, CliError> {
         let level = self.level.map_or_else(truing_loops::machine::sandbox_level, SandboxLevel::from);
         let answer =
-            SandboxCheckJson { level, memory: WATCHER, checks: check(level).map_err(sandbox_error)? };
-        context.output.answer(&answer, || answer.text())?;
-        let escaped = answer.checks.iter().any(EscapeCheck::escaped);
+            SandboxCheckJson { level, memory: WATCHER, checks: check_escapes(level).map_err(sandbox_error)? };
+        context.output.print_answer(&answer, || answer.text())?;
+        let escaped = answer.checks.iter().any(EscapeCheck::has_escaped);
         Ok(if escaped { CommandExit::No } else { CommandExit::Done })
     }
 }
@@ -158,7 +158,8 @@ impl SandboxRunArgs {
             SandboxJob::new(level, here, JobCommand::Program(self.argv.clone())).map_err(sandbox_error)?;
         job.sockets = true;
         private.path().clone_into(&mut job.private);
-        job.read = self.read.iter().map(|folder| readable(&here.join(folder))).collect::<Result<_, _>>()?;
+        job.read =
+            self.read.iter().map(|folder| resolve_folder(&here.join(folder))).collect::<Result<_, _>>()?;
         let mut command = job.command().map_err(|error| sandbox_error(error.into()))?;
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command.stdin(if io::stdin().is_terminal() { Stdio::piped() } else { Stdio::inherit() });
@@ -167,11 +168,11 @@ impl SandboxRunArgs {
             // The thread may wait for input forever; it ends with this process.
             std::thread::spawn(move || io::copy(&mut io::stdin().lock(), &mut to));
         }
-        watched(child, self.timeout)
+        watch_child(child, self.timeout)
     }
 }
 
-fn readable(folder: &std::path::Path) -> Result<PathBuf, CliError> {
+fn resolve_folder(folder: &std::path::Path) -> Result<PathBuf, CliError> {
     let unreadable = |error: io::Error| {
         CliError::usage("unreadable", format!("cannot read {}: {error}", folder.display()))
             .hint("name a folder that exists with --read")
@@ -188,7 +189,7 @@ fn readable(folder: &std::path::Path) -> Result<PathBuf, CliError> {
 }
 
 /// Forwards the output of a command until it ends or must be stopped.
-fn watched(mut child: Child, time: Duration) -> Result<CommandExit, CliError> {
+fn watch_child(mut child: Child, time: Duration) -> Result<CommandExit, CliError> {
     let failed = |error: io::Error| sandbox_error(error.into());
     let (out, err) = (child.stdout.take(), child.stderr.take());
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
@@ -196,8 +197,8 @@ fn watched(mut child: Child, time: Duration) -> Result<CommandExit, CliError> {
     let end = pidfd_open(pid, PidfdFlags::empty()).map_err(|error| failed(error.into()))?;
     let (timely, complete, errors) = std::thread::scope(|scope| {
         let copies = (
-            scope.spawn(move || copy(out, shown(io::stdout()), pid)),
-            scope.spawn(move || copy(err, shown(io::stderr()), pid)),
+            scope.spawn(move || copy(out, escape_for_terminal(io::stdout()), pid)),
+            scope.spawn(move || copy(err, escape_for_terminal(io::stderr()), pid)),
         );
         let limit = Timespec::try_from(time).ok();
         let timely =
@@ -211,21 +212,21 @@ fn watched(mut child: Child, time: Duration) -> Result<CommandExit, CliError> {
     });
     let status = child.wait().map_err(failed)?;
     if !timely {
-        let told = CliError::failed(
+        let told = CliError::failure(
             "sandbox_timeout",
             format!("the command took longer than {} s", time.as_secs_f32()),
         );
         return Err(told.hint("give it more time: --timeout"));
     }
     if !complete {
-        return Err(CliError::failed(
+        return Err(CliError::failure(
             "sandbox_output",
             format!("the command printed more than {MAX_OUTPUT_BYTES} bytes"),
         ));
     }
     if let Some((bound, seen)) = bound_passed(status.code(), &errors) {
         let told = format!("the command exceeded the {} limit of the sandbox ({seen})", bound.as_str());
-        return Err(CliError::failed("sandbox_limit", told).hint("run less at once"));
+        return Err(CliError::failure("sandbox_limit", told).hint("run less at once"));
     }
     match status.code().and_then(|code| u8::try_from(code).ok()) {
         Some(HELPER_FAILED) | None => Err(failed(io::Error::other(format!("its helper failed ({status})")))),
@@ -255,7 +256,7 @@ fn copy(from: Option<impl Read>, mut to: Box<dyn Write>, group: Pid) -> Option<V
 }
 
 /// Returns the writer of the output, which escapes invisible characters if it is a terminal.
-fn shown(to: impl Write + IsTerminal + 'static) -> Box<dyn Write> {
+fn escape_for_terminal(to: impl Write + IsTerminal + 'static) -> Box<dyn Write> {
     if to.is_terminal() { Box::new(EscapingWriter { to, begun: Vec::new() }) } else { Box::new(to) }
 }
 
@@ -275,7 +276,7 @@ impl<W: Write> Write for EscapingWriter<W> {
         let whole = self.begun.len() - if is_begun { last.len() } else { 0 };
         let text: Vec<u8> = self.begun.drain(..whole).collect();
         let text = String::from_utf8_lossy(&text);
-        self.to.write_all(escaped(&text, |char| !matches!(char, '\n' | '\t')).as_bytes())?;
+        self.to.write_all(escape_hidden(&text, |char| !matches!(char, '\n' | '\t')).as_bytes())?;
         Ok(bytes.len())
     }
 
@@ -291,7 +292,7 @@ fn kill(group: Pid) {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    let time = milliseconds(text).filter(|time| *time > 0).map(Duration::from_millis);
+    let time = parse_milliseconds(text).filter(|time| *time > 0).map(Duration::from_millis);
     let time = time.ok_or_else(|| format!("`{text}` is not a length of time such as 90s or 20m"))?;
     if time > MAX_TIME {
         return Err(format!("`{text}` is longer than a year"));
@@ -302,11 +303,11 @@ fn duration(text: &str) -> Result<Duration, String> {
 fn sandbox_error(error: SandboxError) -> CliError {
     let told = error.to_string();
     match error {
-        SandboxError::TooWeak { .. } => CliError::failed("sandbox_weak", told)
+        SandboxError::TooWeak { .. } => CliError::failure("sandbox_weak", told)
             .hint("allow user namespaces, or run where they are allowed; `truing sandbox check` tells what is stopped")
             .hint("or accept less: `sandbox.level` in the operator's configuration"),
         SandboxError::Tree { .. } => CliError::usage("sandbox_tree", told).hint("change to the folder of a project"),
-        SandboxError::Start(_) => CliError::failed("sandbox", told)
+        SandboxError::Start(_) => CliError::failure("sandbox", told)
             .hint("see what this machine allows: `truing sandbox check`"),
     }
 }

@@ -114,12 +114,12 @@ pub(crate) fn run(args: &ServeArgs, context: &CommandContext) -> Result<CommandE
     });
     let config = context.config(&listen.collect::<Vec<_>>())?;
     let role = args.role.into();
-    let secrets = secrets(&config, role, &context.environment)?;
+    let secrets = webhook_secrets(&config, role, &context.environment)?;
     let runtime = runtime::start()?;
     if args.dry_run {
         return runtime.block_on(dry_run::run(&config, role, context));
     }
-    let traces = wiring::telemetry(&config, &context.environment, runtime.handle())?;
+    let traces = wiring::start_telemetry(&config, &context.environment, runtime.handle())?;
     let ended = runtime.block_on(serve(&config, role, secrets, context));
     drop(traces);
     runtime.end_within(LEAVE);
@@ -135,16 +135,19 @@ enum TempFolder {
 }
 
 impl TempFolder {
-    fn of(config: &Config, place: &StoreLocation) -> Result<Self, CliError> {
+    fn create(config: &Config, place: &StoreLocation) -> Result<Self, CliError> {
         match place.file() {
             // This process holds the lock, so remaining files belong to a killed server.
             Some(path) => wiring::cleared_temp(path).map(Self::Sole),
             None => {
                 let folder = wiring::own_folder(config)?.join("temp");
                 wiring::make_folder(&folder)?;
-                PrivateFolder::among(&folder).map(Self::Among).map_err(|error| {
-                    CliError::failed("temp", format!("cannot make a folder in {}: {error}", folder.display()))
-                        .hint("see that it is yours to write, or set store.folder to another folder")
+                PrivateFolder::new_with_cleanup(&folder).map(Self::Among).map_err(|error| {
+                    CliError::failure(
+                        "temp",
+                        format!("cannot make a folder in {}: {error}", folder.display()),
+                    )
+                    .hint("see that it is yours to write, or set store.folder to another folder")
                 })
             }
         }
@@ -164,13 +167,13 @@ async fn serve(
     secrets: BTreeMap<String, HookSecret>,
     context: &CommandContext,
 ) -> Result<CommandExit, CliError> {
-    let place = StoreLocation::of(config, &context.environment)?;
+    let place = StoreLocation::from_config(config, &context.environment)?;
     // A file has one server at a time; remains of former ones may be removed.
     let mut lock = match place.file() {
         Some(path) => {
             store::prepared_file(path)?;
             let listen = config.server.listen.to_string();
-            Some(ServeLock::take(path, &listen, SystemClock.now()).map_err(locked)?)
+            Some(ServeLock::take(path, &listen, SystemClock.now()).map_err(lock_error)?)
         }
         None => None,
     };
@@ -180,37 +183,38 @@ async fn serve(
     tokio::select! {
         whole = store.check() => whole.map_err(store_error)?,
         // The check may be slow on a large file and a slow disk; a signal ends it.
-        told = signals.next() => return Ok(exit(told)),
+        told = signals.next() => return Ok(signal_exit(told)),
     }
     let reader = wiring::child_reader(&config.rules, &config.sandbox)?;
-    let temp = TempFolder::of(config, &place)?;
+    let temp = TempFolder::create(config, &place)?;
     let (stores, shared_reader) = ((store.clone(), store.clone()), Box::new(reader.clone()));
     let shared = tokio::select! {
         shared = wiring::service::service_context(config, &context.environment, stores.0, stores.1, shared_reader, temp.path()) => shared?,
         // A git process that hangs must not delay the end.
-        told = signals.next() => return Ok(exit(told)),
+        told = signals.next() => return Ok(signal_exit(told)),
     };
-    let sinks = wiring::sinks(&config.notify, &context.environment, &shared.metrics)?;
+    let sinks = wiring::notice_sinks(&config.notify, &context.environment, &shared.metrics)?;
     let operations = Arc::clone(&shared.store);
-    let (listener, address) = bound(config.server.listen, "`--listen ADDR`").await?;
+    let (listener, address) = bind_listener(config.server.listen, "`--listen ADDR`").await?;
     let apart = match config.server.metrics {
-        Some(wanted) => Some(bound(wanted, "`server.metrics_listen`").await?),
+        Some(wanted) => Some(bind_listener(wanted, "`server.metrics_listen`").await?),
         None => None,
     };
-    if let Some(Err(error)) = lock.as_mut().map(|lock| lock.listens(&address.to_string(), SystemClock.now()))
+    if let Some(Err(error)) =
+        lock.as_mut().map(|lock| lock.set_address(&address.to_string(), SystemClock.now()))
     {
         tracing::warn!(%error, "the lock file does not tell where this process listens");
     }
     for name in secrets.keys() {
-        context.output.say(format_args!("webhooks of forge {name}: http://{address}/webhooks/{name}"));
+        context.output.print_note(format_args!("webhooks of forge {name}: http://{address}/webhooks/{name}"));
     }
     match &apart {
-        None => context
-            .output
-            .say(format_args!("health and metrics: http://{address}/healthz, http://{address}/metrics")),
+        None => context.output.print_note(format_args!(
+            "health and metrics: http://{address}/healthz, http://{address}/metrics"
+        )),
         Some((_, metrics)) => {
-            context.output.say(format_args!("health: http://{address}/healthz"));
-            context.output.say(format_args!("metrics: http://{metrics}/metrics"));
+            context.output.print_note(format_args!("health: http://{address}/healthz"));
+            context.output.print_note(format_args!("metrics: http://{metrics}/metrics"));
         }
     }
     for (address, is_behind_a_proxy) in [
@@ -247,18 +251,22 @@ async fn serve(
         }
         std::future::pending().await
     });
-    let (kept, keep) = (store.clone(), wiring::keep(&config.retention));
+    let (kept, keep) = (store.clone(), wiring::retention_periods(&config.retention));
     let shared = Arc::new(shared);
-    if role.sweeps() {
+    if role.runs_sole_duties() {
         let sole = shared.sole.clone();
         telling.spawn(async move { keep_telling(&*operations, &sinks, every, &sole).await });
         let sole = shared.sole.clone();
         telling.spawn(async move { housekeeping::run(&kept, keep, &sole).await });
     }
     let metrics = apart.map(|(listener, _)| listener);
-    let service =
-        ReviewService { context: Arc::clone(&shared), pace: wiring::pace(config, role), ingress, metrics };
-    let jobs = if role.works() {
+    let service = ReviewService {
+        context: Arc::clone(&shared),
+        pace: wiring::service_pace(config, role),
+        ingress,
+        metrics,
+    };
+    let jobs = if role.leases_slots() {
         Some(ScheduledJobs::new(config, &context.environment, &shared, &store, reader)?)
     } else {
         None
@@ -288,18 +296,18 @@ async fn serve(
         () = async { ending.await; std::future::pending().await } => Ok(()),
     };
     served.map_err(|error| match error {
-        ServeError::Store(error) => CliError::failed("store", error.to_string()),
+        ServeError::Store(error) => CliError::failure("store", error.to_string()),
         ServeError::Thread(error) => runtime::no_threads(&error),
     })?;
     tracing::info!("stopped");
     let by = told.borrow().first().copied();
-    Ok(by.map_or(CommandExit::Done, exit))
+    Ok(by.map_or(CommandExit::Done, signal_exit))
 }
 
 /// Opens a listener and returns it with its address. `choose` names the setting for the hint.
-async fn bound(wanted: SocketAddr, choose: &str) -> Result<(TcpListener, SocketAddr), CliError> {
+async fn bind_listener(wanted: SocketAddr, choose: &str) -> Result<(TcpListener, SocketAddr), CliError> {
     let listener = TcpListener::bind(wanted).await.map_err(|error| {
-        CliError::failed("listen", format!("cannot listen on {wanted}: {error}"))
+        CliError::failure("listen", format!("cannot listen on {wanted}: {error}"))
             .hint(format!("stop what listens there, or choose another address: {choose}"))
     })?;
     let address = listener.local_addr().unwrap_or(wanted);
@@ -315,7 +323,7 @@ fn warn_beyond_loopback(address: SocketAddr, context: &CommandContext) {
 }
 
 /// Returns the exit code of a server that was stopped by a signal.
-fn exit(told: StopSignal) -> CommandExit {
+fn signal_exit(told: StopSignal) -> CommandExit {
     match told {
         StopSignal::Interrupt => CommandExit::Interrupted,
         StopSignal::Terminate | StopSignal::HangUp => CommandExit::Done,
@@ -332,7 +340,7 @@ fn room_for_connections() -> usize {
 }
 
 /// Reads the webhook secret of each forge that sends webhooks. Without a secret, anyone could mark slots.
-fn secrets(
+fn webhook_secrets(
     config: &Config,
     role: ProcessRole,
     environment: &Environment,
@@ -355,11 +363,11 @@ fn secrets(
     config.forges.iter().map(secret).collect()
 }
 
-fn locked(error: ServeLockError) -> CliError {
+fn lock_error(error: ServeLockError) -> CliError {
     match error {
         ServeLockError::Held { .. } | ServeLockError::Linked { .. } => {
-            CliError::refused("already_serving", error.to_string())
+            CliError::refusal("already_serving", error.to_string())
         }
-        ServeLockError::Io { .. } => CliError::failed("lock", error.to_string()),
+        ServeLockError::Io { .. } => CliError::failure("lock", error.to_string()),
     }
 }

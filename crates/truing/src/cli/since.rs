@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use truing_config::value::milliseconds;
+use truing_config::value::parse_milliseconds;
 use truing_core::id::UnixMillis;
 
 /// The start of a period.
@@ -24,7 +24,7 @@ impl TimeStart {
     /// # Errors
     /// Returns an error if the text is none of these.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
-        if let Some(ago) = milliseconds(text) {
+        if let Some(ago) = parse_milliseconds(text) {
             let ago = i64::try_from(ago).ok().filter(|ago| *ago <= MAX_AGO);
             return ago.map(Self::Ago).ok_or_else(|| format!("`{text}` is longer than 1000 years"));
         }
@@ -41,7 +41,7 @@ impl TimeStart {
     }
 
     /// Returns the instant relative to `now`.
-    pub(super) fn at(self, now: UnixMillis) -> UnixMillis {
+    pub(super) fn to_instant(self, now: UnixMillis) -> UnixMillis {
         match self {
             Self::Ago(ago) => UnixMillis(now.0.saturating_sub(ago)),
             Self::At(at) => at,

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use truing_config::Config;
 use truing_core::port::OperatorStore as _;
-use truing_loops::text::counted;
-use truing_service::status::{ForgeStatus, ServerStatus, StatusError, ask};
+use truing_loops::text::format_count;
+use truing_service::status::{ForgeStatus, ServerStatus, StatusError, fetch_status};
 use truing_store::server_of;
 
 use super::error::{CliError, CommandExit};
@@ -29,12 +29,12 @@ pub struct StatusArgs {}
 
 pub(crate) fn run(_: &StatusArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     let config = context.config(&[])?;
-    let address = reachable(config.server.listen);
-    let status = runtime::start()?.block_on(ask(address, TIME)).map_err(|error| {
+    let address = reachable_address(config.server.listen);
+    let status = runtime::start()?.block_on(fetch_status(address, TIME)).map_err(|error| {
         let message = error.to_string();
         match error {
-            StatusError::NotReady(_) => CliError::failed("not_ready", message).hint("its log says why"),
-            StatusError::NoServer(..) => CliError::failed("no_server", message)
+            StatusError::NotReady(_) => CliError::failure("not_ready", message).hint("its log says why"),
+            StatusError::NoServer(..) => CliError::failure("no_server", message)
                 .hint("`truing serve` starts one; `server.listen` says where"),
         }
     })?;
@@ -42,15 +42,15 @@ pub(crate) fn run(_: &StatusArgs, context: &CommandContext) -> Result<CommandExi
         0 => Vec::new(),
         _ => runtime::start()?.block_on(switched_off(&config, context)),
     };
-    context.output.answer(&status, || screen(&status, &names, address, context.output))?;
+    context.output.print_answer(&status, || render_text(&status, &names, address, context.output))?;
     let lacks = status.kill_switch
         || status.kill_switch_repositories > 0
-        || status.forges.iter().any(|forge| lack(&forge.state).is_some());
+        || status.forges.iter().any(|forge| forge_problem(&forge.state).is_some());
     Ok(if lacks { CommandExit::No } else { CommandExit::Done })
 }
 
 /// Returns the address for requests: the loopback address if the server listens on all addresses.
-fn reachable(listen: SocketAddr) -> SocketAddr {
+fn reachable_address(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         IpAddr::V4(ip) => IpAddr::V4(if ip.is_unspecified() { Ipv4Addr::LOCALHOST } else { ip }),
         IpAddr::V6(ip) => IpAddr::V6(if ip.is_unspecified() { Ipv6Addr::LOCALHOST } else { ip }),
@@ -59,7 +59,7 @@ fn reachable(listen: SocketAddr) -> SocketAddr {
 }
 
 /// Returns the problem of a forge in this state with its solution, or none.
-fn lack(state: &str) -> Option<&'static str> {
+fn forge_problem(state: &str) -> Option<&'static str> {
     match state {
         "token_refused" => Some("refuses the token: replace it and restart the server"),
         "away" => Some("does not answer: it is asked again now and then"),
@@ -72,15 +72,15 @@ fn lack(state: &str) -> Option<&'static str> {
 /// The server is asked directly, at the address in its lock file. With Valkey or PostgreSQL there is no such
 /// file, so `server.listen` on this machine is used. The status is not recorded, so outdated problems are
 /// never shown. If no server answers, or one that does not sweep, the list is empty.
-pub(super) async fn lacks(config: &Config, place: &StoreLocation) -> Vec<String> {
+pub(super) async fn forge_problems(config: &Config, place: &StoreLocation) -> Vec<String> {
     let address = match place.file() {
         None => Some(config.server.listen),
         Some(file) => server_of(file).and_then(|server| server.listen?.parse().ok()),
     };
-    let Some(address) = address.map(reachable).filter(|address| address.port() != 0) else {
+    let Some(address) = address.map(reachable_address).filter(|address| address.port() != 0) else {
         return Vec::new();
     };
-    let Ok(status) = ask(address, SHORT_TIME).await else { return Vec::new() };
+    let Ok(status) = fetch_status(address, SHORT_TIME).await else { return Vec::new() };
     let told = |forge: &ForgeStatus| match forge.state.as_str() {
         "token_refused" => {
             let what = "refuses the token: nothing is swept; replace it and restart the server";
@@ -96,18 +96,23 @@ pub(super) async fn lacks(config: &Config, place: &StoreLocation) -> Vec<String>
 /// publish names. The list is empty if the store cannot be read.
 async fn switched_off(config: &Config, context: &CommandContext) -> Vec<String> {
     let Ok(Some(store)) = existing_store(config, &context.environment).await else { return Vec::new() };
-    let Ok(switches) = store.switch().await else { return Vec::new() };
+    let Ok(switches) = store.kill_switches().await else { return Vec::new() };
     switches.repositories.into_iter().map(|switch| switch.repository.name).collect()
 }
 
-fn screen(status: &ServerStatus, names: &[String], address: SocketAddr, output: OutputPrinter) -> String {
+fn render_text(
+    status: &ServerStatus,
+    names: &[String],
+    address: SocketAddr,
+    output: OutputPrinter,
+) -> String {
     let why = output.command("kill status");
     let mut text = format!("Truing {} at {address}\n", status.version);
     if status.kill_switch {
         text += &format!("kill switch: on; `{why}` says why\n");
     }
     if status.kill_switch_repositories > 0 {
-        let repositories = counted(status.kill_switch_repositories, "repository");
+        let repositories = format_count(status.kill_switch_repositories, "repository");
         let names = if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) };
         text += &format!("kill switch: on for {repositories}{names}; `{why}` says why\n");
     }
@@ -116,7 +121,7 @@ fn screen(status: &ServerStatus, names: &[String], address: SocketAddr, output: 
     }
     for ForgeStatus { name, state, repositories, repositories_waiting, open_pull_requests } in &status.forges
     {
-        text += &match (lack(state), state.as_str()) {
+        text += &match (forge_problem(state), state.as_str()) {
             (Some(lack), _) => format!("{name}: {lack}\n"),
             (None, "not_asked") => format!("{name}: no sweep has ended yet; webhooks are served\n"),
             (None, _) => {
@@ -124,8 +129,8 @@ fn screen(status: &ServerStatus, names: &[String], address: SocketAddr, output: 
                     0 => String::new(),
                     waiting => format!("; {waiting} more not looked at yet"),
                 };
-                let repositories = counted(*repositories, "repository");
-                let open = counted(*open_pull_requests, "open pull request");
+                let repositories = format_count(*repositories, "repository");
+                let open = format_count(*open_pull_requests, "open pull request");
                 format!("{name}: {repositories}, {open}{waiting}\n")
             }
         };

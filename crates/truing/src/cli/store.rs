@@ -54,7 +54,7 @@ impl StorePairArgs {
         let folder = context.environment.directory();
         let of = |url: &Option<String>| match url {
             Some(url) => StoreLocation::parse(url, folder),
-            None => StoreLocation::of(&context.config(&[])?, &context.environment),
+            None => StoreLocation::from_config(&context.config(&[])?, &context.environment),
         };
         let (from, to) = (of(&self.from)?, of(&self.to)?);
         if !from.is_there() {
@@ -113,13 +113,15 @@ async fn migrate(
         nobody_serves(store).await?;
     }
     let (from, to) = (source.name(), target.name());
-    context.output.say(format_args!("from {from} to {to}"));
+    context.output.print_note(format_args!("from {from} to {to}"));
     let progress = context.output.progress("copying", None);
     let told = |copied: CopiedPage| progress.step(&format!("{}: {}", copied.table, copied.rows));
     let compared = source.copy_to(&target, zeros, told).await.map_err(|error| not_moved(&error))?;
     drop(progress);
-    tell(&compared, context)?;
-    context.output.say(format_args!("copied and compared: both stores are the same; {from} is unchanged"));
+    print_comparison(&compared, context)?;
+    context
+        .output
+        .print_note(format_args!("copied and compared: both stores are the same; {from} is unchanged"));
     Ok(CommandExit::Done)
 }
 
@@ -133,24 +135,25 @@ async fn compare(stores: &StorePairArgs, context: &CommandContext) -> Result<Com
     let progress = context.output.progress("comparing", None);
     let compared = one.compare(&other).await.map_err(|error| not_moved(&error))?;
     drop(progress);
-    tell(&compared, context)?;
+    print_comparison(&compared, context)?;
     Ok(if compared.iter().all(TableComparison::is_alike) { CommandExit::Done } else { CommandExit::No })
 }
 
 /// Prints the comparison, table by table.
-fn tell(compared: &[TableComparison], context: &CommandContext) -> Result<(), CliError> {
-    let rows: Vec<TableComparisonJson<'_>> = compared.iter().map(TableComparisonJson::of).collect();
-    context.output.answer(&rows, || {
+fn print_comparison(compared: &[TableComparison], context: &CommandContext) -> Result<(), CliError> {
+    let rows: Vec<TableComparisonJson<'_>> =
+        compared.iter().map(TableComparisonJson::from_comparison).collect();
+    context.output.print_answer(&rows, || {
         let width = compared.iter().map(|table| table.table.len()).max().unwrap_or_default();
         let line = |table: &TableComparison| {
-            columns::folded(&format!("{:<width$}  ", table.table), &table.to_string())
+            columns::fold_line(&format!("{:<width$}  ", table.table), &table.to_string())
         };
         compared.iter().map(line).collect::<String>()
     })
 }
 
 impl<'a> TableComparisonJson<'a> {
-    fn of(compared: &'a TableComparison) -> Self {
+    fn from_comparison(compared: &'a TableComparison) -> Self {
         let TableComparison { table, rows: (from, to), first } = compared;
         Self { table, from: *from, to: *to, alike: compared.is_alike(), first: first.as_deref() }
     }
@@ -159,12 +162,12 @@ impl<'a> TableComparisonJson<'a> {
 /// Refuses the command while workers use the database servers. For files, locks ensure this. Processes of the
 /// roles `ingress` and `sweep` take no leases and are not detected.
 async fn nobody_serves(store: &Store) -> Result<(), CliError> {
-    let workers = store.workers(false).await.map_err(store_error)?.all;
+    let workers = store.refresh_workers(false).await.map_err(store_error)?.all;
     if workers.is_empty() {
         return Ok(());
     }
-    let serve = truing_core::line::counted(workers.len(), "process");
-    Err(CliError::refused(
+    let serve = truing_core::line::format_count(workers.len(), "process");
+    Err(CliError::refusal(
         "served",
         format!("{serve} of `truing serve` with the role all or worker leased from the servers within the last 30 s"),
     )
@@ -181,13 +184,13 @@ fn not_moved(error: &TransferError) -> CliError {
         | TransferError::OtherVersion { .. }
         | TransferError::HalfSource { .. }
         | TransferError::Form { .. } => CliError::usage("store_mismatch", message),
-        TransferError::Busy { .. } | TransferError::AtWork { .. } => CliError::refused("served", message),
+        TransferError::Busy { .. } | TransferError::AtWork { .. } => CliError::refusal("served", message),
         TransferError::Store(_)
         | TransferError::Lock(_)
         | TransferError::Unfit { .. }
         | TransferError::Slot { .. }
         | TransferError::Refused { .. }
         | TransferError::TakenOver { .. }
-        | TransferError::Differ { .. } => CliError::failed("store", message),
+        | TransferError::Differ { .. } => CliError::failure("store", message),
     }
 }

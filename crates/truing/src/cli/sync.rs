@@ -12,7 +12,7 @@ mod wrong;
 
 pub(super) use leased::not_run;
 use package::{PackageJob, PackageOptions, PackageSearch};
-use wrong::{failed, in_folder, item, version_of};
+use wrong::{decision_error, in_folder, render_item, version_of};
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -25,14 +25,14 @@ use truing_core::sync::{
     PinChange, PinChangeKind, PinManifest, SyncDecision, SyncVerdict, UnguardedPart, UnguardedReason,
 };
 use truing_loops::sync::{
-    DecisionDetails, DecisionRequest, PinnedManifest, ReleaseDecision, explained, pinned, pinned_by,
+    DecisionDetails, DecisionRequest, PinnedManifest, ReleaseDecision, decide_release, pinned_by, read_pins,
 };
 use truing_upstream::archives::ArchiveFolder;
 use truing_upstream::range::VersionRange;
 
-use super::columns::folded;
+use super::columns::fold_line;
 use super::error::{CliError, CommandExit};
-use super::output::quoted;
+use super::output::shell_quote;
 use super::{CommandContext, runtime};
 use crate::wiring::child_reader;
 use crate::wiring::jobs::{archives_folder, index_of};
@@ -99,13 +99,13 @@ impl SyncDecideArgs {
         let file = path.with_extension("json");
         let mut command = self.search(false).command("init");
         if self.manifest.is_some() || !is_json {
-            command += &format!(" --output {}", quoted(&file.display().to_string()));
+            command += &format!(" --output {}", shell_quote(&file.display().to_string()));
         }
         let error = error.hint(format!("write a first one: `{command}`"));
         match (is_json, &self.manifest) {
             (true, _) => error,
             (false, Some(_)) => {
-                let file = quoted(&file.display().to_string());
+                let file = shell_quote(&file.display().to_string());
                 error.hint(format!("and name it then: `--manifest {file}`"))
             }
             (false, None) => {
@@ -152,13 +152,13 @@ impl SyncDecideArgs {
     /// project.
     fn decide(&self, is_pinned: bool, context: &CommandContext) -> Result<CommandExit, CliError> {
         let config = context.config(&[])?;
-        let PackageJob { config: job, lines, .. } = &self.search(is_pinned).job(&config, context)?;
+        let PackageJob { config: job, lines, .. } = &self.search(is_pinned).find_job(&config, context)?;
         in_folder(&self.repo)?;
         let path = self.manifest.clone().unwrap_or_else(|| self.repo.join(&job.manifest));
         let reader = child_reader(&config.rules, &config.sandbox)?;
         let runtime = runtime::start()?;
         let pins = match &self.manifest {
-            Some(path) => runtime.block_on(pinned(path, &reader)),
+            Some(path) => runtime.block_on(read_pins(path, &reader)),
             None => runtime.block_on(pinned_by(job, &self.repo, &reader)),
         };
         let PinnedManifest { manifest, untold } = pins.map_err(|error| {
@@ -185,9 +185,9 @@ impl SyncDecideArgs {
             now: Timestamp::now(),
         };
         let has_patches = self.diff && !context.output.is_json();
-        let explained = explained(question, (&index, &archives, &reader), has_patches);
+        let explained = decide_release(question, (&index, &archives, &reader), has_patches);
         let DecisionDetails { mut decided, relax_up_to, patches } =
-            runtime.block_on(explained).map_err(|error| failed(error, job, &self.repo))?;
+            runtime.block_on(explained).map_err(|error| decision_error(error, job, &self.repo))?;
         let is_assumed = lines.is_some() && self.manifest.is_none() && job.has_manifest();
         if is_assumed && is_of_another(&manifest, &decided.decision) {
             context.output.warn(format_args!(
@@ -201,10 +201,12 @@ impl SyncDecideArgs {
             if decided.decision.verdict == SyncVerdict::Ask { CommandExit::No } else { CommandExit::Done };
         let relax_up_to = relax_up_to.map(|version| version.to_string());
         let answer = SyncDecisionJson { relax_up_to, ..SyncDecisionJson::from(decided) };
-        context.output.answer(&answer, || answer.text(job) + &diff::shown(&patches))?;
+        context.output.print_answer(&answer, || answer.text(job) + &diff::render_patches(&patches))?;
         if lines.is_some() && self.manifest.is_none() && !job.has_manifest() {
             let init = self.search(false).command("init");
-            context.output.say(format_args!("nothing is pinned yet: `{init}` looks for what could be"));
+            context
+                .output
+                .print_note(format_args!("nothing is pinned yet: `{init}` looks for what could be"));
         }
         Ok(exit)
     }
@@ -254,11 +256,11 @@ impl SyncDecisionJson {
     fn text(&self, job: &JobConfig) -> String {
         let Self { from, to, reason, .. } = self;
         let mut text = format!("{}: {} {from} to {to}\n", self.decision.as_str(), job.package);
-        text += &folded("", reason);
+        text += &fold_line("", reason);
         if let (Some(before), Some(after)) = (&self.spec_before, &self.spec_after)
             && before != after
         {
-            text += &folded("range: ", &format!("{before} becomes {after}"));
+            text += &fold_line("range: ", &format!("{before} becomes {after}"));
         }
         if let Some(version) = &self.relax_up_to {
             text += &format!("can be relaxed up to {version}\n");
@@ -270,21 +272,22 @@ impl SyncDecisionJson {
                 PinChangeKind::Gone => "gone",
             };
             let since = change.first_in.as_ref().map_or(String::new(), |first| format!(" in {first}"));
-            text += &item(&change.symbol, &format!("{what}{since}"));
+            text += &render_item(&change.symbol, &format!("{what}{since}"));
         }
         let (changes, others): (Vec<_>, Vec<_>) = self.unguarded.iter().partition(|one| one.why.is_change());
-        text + &listed("also changed, but not pinned by you:", &changes) + &listed("not guarded:", &others)
+        text + &render_parts("also changed, but not pinned by you:", &changes)
+            + &render_parts("not guarded:", &others)
     }
 }
 
 /// Lists unguarded parts below a heading, or returns an empty text if there are none.
-fn listed(heading: &str, all: &[&UnguardedPart]) -> String {
+fn render_parts(heading: &str, all: &[&UnguardedPart]) -> String {
     if all.is_empty() {
         return String::new();
     }
     let mut text = format!("{heading}\n");
     for one in all.iter().take(SHOWN) {
-        text += &item(&one.name(), &one.words());
+        text += &render_item(&one.name(), &one.change_text());
     }
     if all.len() > SHOWN {
         let _ = writeln!(text, "  and {} more (`--format json`)", all.len() - SHOWN);

@@ -10,8 +10,8 @@ use truing_core::id::{SlotKey, UnixMillis};
 use truing_core::port::{OperatorStore as _, RunStore as _, SlotDescription, SlotStore as _, StoreError};
 use truing_core::slot::{Slot, SlotCommand, SlotLimits, SlotState};
 use truing_core::switch::RepositoryRef;
-use truing_loops::slots::{StepError, end_orphans, step};
-use truing_loops::text::instant;
+use truing_loops::slots::{StepError, end_orphans, take_step};
+use truing_loops::text::format_instant;
 use truing_store::{CommandLock, ServeLockError, Store, is_served};
 
 use super::CommandContext;
@@ -24,7 +24,7 @@ pub(super) async fn existing_store(
     config: &Config,
     environment: &Environment,
 ) -> Result<Option<Store>, CliError> {
-    StoreLocation::of(config, environment)?.existing().await
+    StoreLocation::from_config(config, environment)?.open_existing().await
 }
 
 /// Warns that there is no database when an empty answer results from it, since its name may be wrong.
@@ -34,7 +34,7 @@ pub(super) fn tell_absent(
     context: &CommandContext,
 ) -> Result<(), CliError> {
     if store.is_none() {
-        let place = StoreLocation::of(config, &context.environment)?;
+        let place = StoreLocation::from_config(config, &context.environment)?;
         context
             .output
             .warn(format!("there is no database at {place}: nothing has run with it yet, or it was deleted"));
@@ -49,7 +49,7 @@ pub(super) async fn existing_records(
     config: &Config,
     environment: &Environment,
 ) -> Result<Option<Store>, CliError> {
-    let place = StoreLocation::of(config, environment)?;
+    let place = StoreLocation::from_config(config, environment)?;
     let folder = place.file().and_then(Path::parent);
     let is_absent = |folder: &&Path| !folder.as_os_str().is_empty() && !folder.exists();
     let set =
@@ -59,7 +59,7 @@ pub(super) async fn existing_records(
         return Err(CliError::usage("no_store", text)
             .hint("name the database that the server uses; the first `truing serve` makes its folder"));
     }
-    place.existing().await
+    place.open_existing().await
 }
 
 /// Configuration key of the database.
@@ -69,11 +69,11 @@ const STORE_URL: &str = "store.url";
 pub(super) async fn dry_run_store(store: &Store, folder: &Path, key: &SlotKey) -> Result<Store, CliError> {
     let file = folder.join("dry-run.db");
     let no_copy = |error: &dyn std::fmt::Display| {
-        CliError::failed("store", error.to_string()).hint("see that the folder for temporary files has room")
+        CliError::failure("store", error.to_string()).hint("see that the folder for temporary files has room")
     };
     let copy = open_file(&file)?;
     store.copy_key_to(&copy, key).await.map_err(|error| no_copy(&error))?;
-    match step(&copy, key, SlotCommand::Restarted, &SlotLimits::default()).await {
+    match take_step(&copy, key, SlotCommand::Restarted, &SlotLimits::default()).await {
         Ok(_) | Err(StepError::Refused(_)) => Ok(copy),
         Err(StepError::Store(error)) => Err(store_error(error)),
     }
@@ -81,16 +81,16 @@ pub(super) async fn dry_run_store(store: &Store, folder: &Path, key: &SlotKey) -
 
 /// Returns an error while the global kill switch or that of this repository is on.
 pub(super) async fn switched_on(store: &Store, repository: &RepositoryRef) -> Result<(), CliError> {
-    let switches = store.switch().await.map_err(store_error)?;
-    let Some(switch) = switches.at(repository) else { return Ok(()) };
+    let switches = store.kill_switches().await.map_err(store_error)?;
+    let Some(switch) = switches.switch_for(repository) else { return Ok(()) };
     let engaged = switch.engaged;
     let reason = engaged.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-    let since = instant(engaged.since);
-    Err(CliError::refused(
+    let since = format_instant(engaged.since);
+    Err(CliError::refusal(
         "killswitch_engaged",
         format!("{switch} is on since {since}, by {}{reason}", engaged.by),
     )
-    .hint(format!("to resume: `truing {}`", switch.off())))
+    .hint(format!("to resume: `truing {}`", switch.off_command())))
 }
 
 /// A slot with the description of its pull request.
@@ -104,7 +104,7 @@ impl DescribedSlot {
     /// Returns the repository that the slot belongs to.
     pub(super) fn repository(&self) -> RepositoryRef {
         let name = self.described.as_ref().and_then(|described| described.name.rsplit_once('#'));
-        RepositoryRef::of_key(&self.slot.key).called(name.map_or("", |(name, _)| name))
+        RepositoryRef::of_key(&self.slot.key).with_name(name.map_or("", |(name, _)| name))
     }
 
     /// Finds the slot that `text` names.
@@ -128,9 +128,13 @@ impl DescribedSlot {
             Some(key) => key,
             None => SlotKey::new(text),
         };
-        let slot =
-            store.load(std::slice::from_ref(&key)).await.map_err(store_error)?.pop().ok_or_else(unknown)?;
-        let described = store.described(std::slice::from_ref(&key)).await.map_err(store_error)?;
+        let slot = store
+            .load_slots(std::slice::from_ref(&key))
+            .await
+            .map_err(store_error)?
+            .pop()
+            .ok_or_else(unknown)?;
+        let described = store.descriptions(std::slice::from_ref(&key)).await.map_err(store_error)?;
         let described = described.into_iter().flatten().next();
         if slot.version.0 == 0 && described.is_none() {
             return Err(unknown());
@@ -158,7 +162,7 @@ fn is_name(text: &str) -> bool {
 /// # Errors
 /// Returns an error if a lock file or the store cannot be used.
 pub(super) async fn at_work(store: &Store, limits: &SlotLimits) -> Result<Option<CommandLock>, CliError> {
-    let told = |error: ServeLockError| CliError::failed("lock", error.to_string());
+    let told = |error: ServeLockError| CliError::failure("lock", error.to_string());
     // A store on a database server has no such lock; leases there expire by themselves.
     let Some(path) = store.path() else { return Ok(None) };
     if !is_served(path).map_err(told)? {
@@ -168,18 +172,18 @@ pub(super) async fn at_work(store: &Store, limits: &SlotLimits) -> Result<Option
     // thread of the runtime.
     let path = path.to_path_buf();
     let taken = tokio::task::spawn_blocking(move || CommandLock::take(&path)).await;
-    taken.map_err(|stopped| CliError::failed("lock", stopped.to_string()))?.map(Some).map_err(told)
+    taken.map_err(|stopped| CliError::failure("lock", stopped.to_string()))?.map(Some).map_err(told)
 }
 
 /// Returns the acting person for the audit log: the name in `LOGNAME` or `USER`, else the name of the
 /// account, else its number.
-pub(super) fn actor(environment: &Environment) -> String {
+pub(super) fn actor_name(environment: &Environment) -> String {
     let names = ["LOGNAME", "USER"].into_iter().filter_map(|name| environment.get(name)?.to_str());
     let named = names.map(str::trim).find(|name| !name.is_empty()).map(str::to_owned);
     named.unwrap_or_else(|| {
         let uid = rustix::process::getuid().as_raw();
         let accounts = std::fs::read_to_string(ACCOUNTS).unwrap_or_default();
-        account(&accounts, uid).map_or_else(|| format!("uid {uid}"), str::to_owned)
+        account_name(&accounts, uid).map_or_else(|| format!("uid {uid}"), str::to_owned)
     })
 }
 
@@ -187,7 +191,7 @@ pub(super) fn actor(environment: &Environment) -> String {
 const ACCOUNTS: &str = "/etc/passwd";
 
 /// Returns the name of an account: the first field of the line whose third field is its number.
-fn account(accounts: &str, uid: u32) -> Option<&str> {
+fn account_name(accounts: &str, uid: u32) -> Option<&str> {
     accounts.lines().find_map(|line| {
         let mut fields = line.split(':');
         let (name, number) = (fields.next()?, fields.nth(1)?);
@@ -197,11 +201,11 @@ fn account(accounts: &str, uid: u32) -> Option<&str> {
 
 /// Returns the error for a store that failed.
 pub(super) fn store_error(error: StoreError) -> CliError {
-    CliError::failed("store", error.to_string())
+    CliError::failure("store", error.to_string())
 }
 
 /// Returns the state of a slot, its reason, and its time limit.
-pub(super) fn state(slot: &Slot) -> (&'static str, Option<&'static str>, Option<UnixMillis>) {
+pub(super) fn slot_state(slot: &Slot) -> (&'static str, Option<&'static str>, Option<UnixMillis>) {
     match &slot.state {
         SlotState::Idle => ("idle", None, None),
         SlotState::Waiting { at, why } => ("waiting", Some(why.as_str()), Some(*at)),
@@ -227,7 +231,7 @@ mod tests {
     #[test]
     fn an_account_is_called_by_its_name() {
         let accounts = "root:x:0:0:root:/root:/bin/bash\n# a comment\nada:x:1000:1000::/home/ada:/bin/sh\n";
-        assert_eq!((account(accounts, 0), account(accounts, 1000)), (Some("root"), Some("ada")));
-        assert_eq!((account(accounts, 7), account("", 0)), (None, None));
+        assert_eq!((account_name(accounts, 0), account_name(accounts, 1000)), (Some("root"), Some("ada")));
+        assert_eq!((account_name(accounts, 7), account_name("", 0)), (None, None));
     }
 }

@@ -56,7 +56,7 @@ struct InstructionRow {
 
 impl RepositoryTiers {
     /// Returns the rules of a configuration that may apply to a repository, given as `owner/name`.
-    pub(super) async fn of(
+    pub(super) async fn load(
         repository: &str,
         config: &Config,
         environment: &Environment,
@@ -75,12 +75,12 @@ impl RepositoryTiers {
         Ok(Self {
             repository: repository.to_owned(),
             tier: rules.default_tier(),
-            most: rules.most(),
+            most: rules.max_tier(),
             rules: rules.of_repository(repository).into_iter().map(row).collect(),
             instructions: instructions
                 .map(|found| InstructionRow { at: found.at.clone(), paths: found.paths.clone() })
                 .collect(),
-            prices: prices(config, environment).await?,
+            prices: load_prices(config, environment).await?,
         })
     }
 
@@ -114,7 +114,7 @@ impl RepositoryTiers {
 }
 
 /// Returns the lines of `review --explain`.
-pub(super) fn explain(choice: &TierChoice, prices: &BTreeMap<Tier, TierPrice>) -> String {
+pub(super) fn explain_tier(choice: &TierChoice, prices: &BTreeMap<Tier, TierPrice>) -> String {
     let because = if choice.because.is_empty() { String::new() } else { format!(" ({})", choice.because) };
     let mut text = format!("tier: {}, by {}{because}\n", choice.tier.as_str(), choice.at);
     if let Some(asked_for) = choice.asked_for {
@@ -150,7 +150,7 @@ fn prices_text(prices: &BTreeMap<Tier, TierPrice>) -> String {
 }
 
 /// Returns the prices of the reviews recorded in the last days, by tier.
-pub(super) async fn prices(
+pub(super) async fn load_prices(
     config: &Config,
     environment: &Environment,
 ) -> Result<BTreeMap<Tier, TierPrice>, CliError> {

@@ -8,9 +8,9 @@ use serde::Serialize;
 use truing_agent::proxy::HostAccess;
 use truing_agent::verify::{REGISTRIES, VerifiedTree};
 use truing_config::value::ShownDuration;
-use truing_core::line::{counted, visible};
+use truing_core::line::{format_count, visible_line};
 use truing_core::verification::{CheckAttempts, CheckVerdict, CommandEnd, CommandRun};
-use truing_loops::verify::{RepositoryVerifyError, VerifyOutcome, VerifyRequest, verified};
+use truing_loops::verify::{RepositoryVerifyError, VerifyOutcome, VerifyRequest, verify_repository};
 
 use super::error::{CliError, CommandExit};
 use super::review::own_file;
@@ -115,7 +115,7 @@ pub(crate) fn run(args: &VerifyArgs, context: &CommandContext) -> Result<Command
 
 impl VerifyArgs {
     async fn run(&self, context: &CommandContext) -> Result<CommandExit, CliError> {
-        let git = wiring::git(&context.environment).await?;
+        let git = wiring::open_git(&context.environment).await?;
         let path = context.environment.directory().join(&self.path);
         let repository = git.open(&path).await.map_err(wiring::git_error)?;
         let mut commits = Vec::new();
@@ -138,14 +138,14 @@ impl VerifyArgs {
             ));
         }
         if config.verify.setup.is_empty() && config.verify.check.is_empty() {
-            return Err(nothing(!config.not_used().is_empty()));
+            return Err(no_checks_error(!config.not_used().is_empty()));
         }
-        let verifier = wiring::verify::verifier(&config.verify, &context.environment)?;
+        let verifier = wiring::verify::new_verifier(&config.verify, &context.environment)?;
         let progress = context.output.progress("setting up and running checks", None);
         let question = VerifyRequest { repository: &repository, base: base.as_ref(), head: head.as_ref() };
-        let answer = verified(&question, &verifier, &git).await.map_err(failed)?;
+        let answer = verify_repository(&question, &verifier, &git).await.map_err(repository_verify_error)?;
         drop(progress);
-        context.output.answer(&told(&answer), || text(&answer))?;
+        context.output.print_answer(&verify_report(&answer), || render_text(&answer))?;
         match &answer.verdicts {
             Some(verdicts) if verdicts.iter().any(|verdict| verdict.blocks()) => Ok(CommandExit::No),
             Some(_) => Ok(CommandExit::Done),
@@ -154,7 +154,7 @@ impl VerifyArgs {
     }
 }
 
-fn nothing(is_not_used: bool) -> CliError {
+fn no_checks_error(is_not_used: bool) -> CliError {
     let error = CliError::usage("no_checks", "no check is configured");
     match is_not_used {
         true => error.hint("let the repository say what is run: `from_repository = true` in [verify]"),
@@ -162,15 +162,15 @@ fn nothing(is_not_used: bool) -> CliError {
     }
 }
 
-pub(super) fn failed(error: RepositoryVerifyError) -> CliError {
+pub(super) fn repository_verify_error(error: RepositoryVerifyError) -> CliError {
     match error {
         RepositoryVerifyError::Git(error) => wiring::git_error(error),
-        RepositoryVerifyError::Verify(error) => wiring::verify::failed(error),
-        RepositoryVerifyError::Copy { .. } => CliError::failed("unreadable", error.to_string()),
+        RepositoryVerifyError::Verify(error) => wiring::verify::verify_error(error),
+        RepositoryVerifyError::Copy { .. } => CliError::failure("unreadable", error.to_string()),
     }
 }
 
-fn told(answer: &VerifyOutcome) -> VerifyReport<'_> {
+fn verify_report(answer: &VerifyOutcome) -> VerifyReport<'_> {
     let verdicts = answer.verdicts.as_deref();
     let base = answer.base.as_ref();
     VerifyReport {
@@ -185,7 +185,7 @@ fn told(answer: &VerifyOutcome) -> VerifyReport<'_> {
 fn told_set_up(verified: &VerifiedTree) -> VerifySetUpJson<'_> {
     let set_up = &verified.set_up;
     VerifySetUpJson {
-        works: set_up.works(),
+        works: set_up.can_run_checks(),
         found: set_up.found,
         commands: set_up.commands.iter().map(VerifyCommandJson::from).collect(),
         reached: &set_up.reached,
@@ -205,12 +205,12 @@ fn told_checks<'a>(
     Some(checks.map(told).collect())
 }
 
-fn text(answer: &VerifyOutcome) -> String {
+fn render_text(answer: &VerifyOutcome) -> String {
     let mut text = String::new();
     if let Some(base) = &answer.base {
         text += &set_up_text(base, "base: ");
         for check in base.verification.iter().flat_map(|verification| &verification.checks) {
-            text += &line("base: check", word(&check.ran), &check.ran);
+            text += &render_line("base: check", status_word(&check.ran), &check.ran);
         }
     }
     text += &set_up_text(&answer.head, "");
@@ -223,8 +223,8 @@ fn text(answer: &VerifyOutcome) -> String {
             CheckVerdict::Flaky => ("flaky: failed once, passed once", Some(&check.ran)),
             CheckVerdict::Again | CheckVerdict::Failed => ("FAILS", Some(&check.ran)),
         };
-        text += &line("check", what, &check.ran);
-        text += &shown.map(printed).unwrap_or_default();
+        text += &render_line("check", what, &check.ran);
+        text += &shown.map(render_output_tail).unwrap_or_default();
     }
     if answer.verdicts.is_none() {
         text += "the checks were not run, since the set-up does not work\n";
@@ -235,31 +235,31 @@ fn text(answer: &VerifyOutcome) -> String {
 fn set_up_text(verified: &VerifiedTree, of: &str) -> String {
     let (set_up, mut text) = (&verified.set_up, String::new());
     for ran in &set_up.commands {
-        let what = if set_up.found { "done before" } else { word(ran) };
-        text += &line(&format!("{of}set-up"), what, ran);
+        let what = if set_up.found { "done before" } else { status_word(ran) };
+        text += &render_line(&format!("{of}set-up"), what, ran);
         if !ran.end.is_success() {
-            text += &printed(ran);
+            text += &render_output_tail(ran);
         }
     }
     // A cached setup made no requests this time.
     for reached in set_up.reached.iter().filter(|_| !set_up.found) {
         let HostAccess { host, port, refused, times, sent, received } = reached;
-        let host = clean(host);
+        let host = strip_control(host);
         let _ = match refused {
             None => {
                 writeln!(
                     text,
                     "  reached {host}:{port}, {}, {} out, {received} in",
-                    counted(times, "time"),
-                    counted(sent, "byte")
+                    format_count(times, "time"),
+                    format_count(sent, "byte")
                 )
             }
             Some(why) => {
                 writeln!(
                     text,
                     "  REFUSED {host}:{port}, {}: it {}",
-                    counted(times, "time"),
-                    why.words(REGISTRIES)
+                    format_count(times, "time"),
+                    why.to_message(REGISTRIES)
                 )
             }
         };
@@ -267,28 +267,28 @@ fn set_up_text(verified: &VerifiedTree, of: &str) -> String {
     text
 }
 
-fn word(ran: &CommandRun) -> &'static str {
+fn status_word(ran: &CommandRun) -> &'static str {
     if ran.end.is_success() { "ok" } else { "FAILS" }
 }
 
-fn line(step: &str, what: &str, ran: &CommandRun) -> String {
+fn render_line(step: &str, what: &str, ran: &CommandRun) -> String {
     let how = if ran.end.is_success() { String::new() } else { format!(", {}", ran.end) };
     let took = ShownDuration(Duration::from_millis(ran.ms));
-    format!("{step} {what}{how} ({took}): {}\n", visible(&ran.argv.join(" ")))
+    format!("{step} {what}{how} ({took}): {}\n", visible_line(&ran.argv.join(" ")))
 }
 
 /// Removes control characters from foreign text, which then stays on its line and cannot control a terminal.
-fn clean(text: &str) -> String {
+fn strip_control(text: &str) -> String {
     text.chars().filter(|c| !c.is_control() || *c == '\t').collect()
 }
 
 /// Returns the end of a command's output.
-fn printed(ran: &CommandRun) -> String {
+fn render_output_tail(ran: &CommandRun) -> String {
     let mut text = String::new();
     for stream in [&ran.output, &ran.errors] {
         let lines: Vec<&str> = stream.lines().collect();
         for line in lines.iter().skip(lines.len().saturating_sub(SHOWN)) {
-            let _ = writeln!(text, "  | {}", clean(line));
+            let _ = writeln!(text, "  | {}", strip_control(line));
         }
     }
     text
@@ -303,7 +303,7 @@ mod tests {
         let argv = ["python3", "-c", "import time\nb = 1\n"].map(str::to_owned).to_vec();
         let (output, errors) = (String::new(), String::new());
         let ran = CommandRun { argv, end: CommandEnd::Exit { code: 0 }, ms: 10, output, errors };
-        let told = line("check", "passes", &ran);
+        let told = render_line("check", "passes", &ran);
         assert!(told.ends_with(": python3 -c import time b = 1\n"), "{told}");
     }
 }

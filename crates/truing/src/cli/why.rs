@@ -18,17 +18,17 @@ use truing_core::sync::record::SyncRecord as Job;
 use truing_loops::budget::BudgetLimits;
 use truing_loops::pull::own_key;
 use truing_loops::text;
-use truing_loops::text::instant;
+use truing_loops::text::format_instant;
 use truing_store::Store;
 
-use super::budget::{BudgetRow, sums};
-use super::columns::folded;
+use super::budget::{BudgetRow, render_usage};
+use super::columns::fold_line;
 use super::error::{CliError, CommandExit};
 use super::kill::{self, KillSwitchJson};
 use super::output::OutputPrinter;
-use super::target::{DescribedSlot, existing_store, state, store_error};
+use super::target::{DescribedSlot, existing_store, slot_state, store_error};
 use super::{CommandContext, runtime};
-use truing_service::report::outcome::merged;
+use truing_service::report::outcome::merge_objects;
 
 /// Number of events that fit on one screen.
 const EVENTS: usize = 12;
@@ -118,9 +118,9 @@ pub(crate) fn run(args: &WhyArgs, context: &CommandContext) -> Result<CommandExi
             Some(described) => store.last_outcome(&own_key(&described.url)).await.map_err(store_error)?,
             None => None,
         };
-        let (state, why, at) = state(&target.slot);
-        let switches = store.switch().await.map_err(store_error)?;
-        let switch = switches.at(&target.repository());
+        let (state, why, at) = slot_state(&target.slot);
+        let switches = store.kill_switches().await.map_err(store_error)?;
+        let switch = switches.switch_for(&target.repository());
         let held_back = switch.map(|switch| kill::held_back(switch, context.output));
         let mut converges: Vec<Converge> = Vec::new();
         for key in [key.clone(), abandoned_key(key)] {
@@ -134,28 +134,28 @@ pub(crate) fn run(args: &WhyArgs, context: &CommandContext) -> Result<CommandExi
         };
         let last_outcomes = last_of_each(served.as_ref(), local.as_ref(), &converges, &jobs);
         let last_outcome =
-            [served, local].into_iter().flatten().max_by_key(|last| last.ended).as_ref().map(flat);
+            [served, local].into_iter().flatten().max_by_key(|last| last.ended).as_ref().map(flatten_record);
         let waits = matches!(target.slot.state, SlotState::Waiting { .. });
         let is_served = store.path().is_none_or(|path| truing_store::is_served(path).unwrap_or(true));
         let (explanation, unblock) = match target.slot.state {
-            SlotState::Waiting { why, .. } if !is_served => unserved(why, context.output),
+            SlotState::Waiting { why, .. } if !is_served => explain_unserved(why, context.output),
             SlotState::Idle if awaits_sweep(&target, &store).await? => {
                 let review = format!("review --pr {} --publish", target.name());
                 (AWAITS_SWEEP.to_owned(), Some(context.output.command(&review)))
             }
-            SlotState::Idle => resting(&target, &converges, context.output),
+            SlotState::Idle => explain_idle(&target, &converges, context.output),
             SlotState::Waiting { .. } | SlotState::Leased { .. } | SlotState::Held { .. } => {
-                explain(&target, context.output)
+                explain_state(&target, context.output)
             }
         };
         let head = target.described.as_ref().and_then(|described| described.head.as_ref());
         let head = head.or_else(|| last_outcomes.iter().find_map(|last| last.head.as_ref()));
-        let (all, of_head) = spent(&store, key, head, &converges, &jobs).await?;
+        let (all, of_head) = load_usage(&store, key, head, &converges, &jobs).await?;
         let mut drawn = drawn_on(&store, &config, &target, head).await?;
         drawn.extend(
             of_head.iter().filter(|drawn| drawn.level.kind == BudgetLevelKind::Run).take(RUN_ROWS).cloned(),
         );
-        let off = switch.filter(|_| waits).map(|switch| context.output.command(&switch.off()));
+        let off = switch.filter(|_| waits).map(|switch| context.output.command(&switch.off_command()));
         let unblock = off.or(unblock);
         let answer = WhyJson {
             key: key.as_str(),
@@ -163,11 +163,11 @@ pub(crate) fn run(args: &WhyArgs, context: &CommandContext) -> Result<CommandExi
             url: target.described.as_ref().map(|described| described.url.as_str()),
             state,
             why,
-            at: at.map(instant),
+            at: at.map(format_instant),
             attempts: target.slot.attempts,
             explanation,
             unblock,
-            kill_switch: KillSwitchJson::of(&switches),
+            kill_switch: KillSwitchJson::from_switches(&switches),
             held_back,
             budget: drawn.iter().map(BudgetRow::from).collect(),
             cost_micro_usd: sum(&of_head),
@@ -175,9 +175,9 @@ pub(crate) fn run(args: &WhyArgs, context: &CommandContext) -> Result<CommandExi
             drawn,
             last_outcome,
             last_outcomes,
-            events: events.into_iter().map(happened).collect(),
+            events: events.into_iter().map(history_line).collect(),
         };
-        context.output.answer(&answer, || screen(&answer))?;
+        context.output.print_answer(&answer, || render_text(&answer))?;
         Ok(CommandExit::Done)
     })
 }
@@ -190,18 +190,18 @@ async fn drawn_on(
     head: Option<&Sha>,
 ) -> Result<Vec<BudgetUsage>, CliError> {
     let budgets = BudgetLimits::new(config)
-        .map_err(|error| CliError::failed("bad_configuration", error.to_string()))?;
+        .map_err(|error| CliError::failure("bad_configuration", error.to_string()))?;
     let described = target.described.as_ref();
     let head = head.map_or("", Sha::as_str);
     let name = described.map(|described| described.name.split('#').next().unwrap_or_default().trim());
     let now = store.now().await.map_err(store_error)?;
-    let purse = budgets.purse(RunId::new(""), &target.slot.key, head, name, now);
-    let drawn = store.look(&purse.levels).await.map_err(store_error)?;
+    let purse = budgets.review_budget(RunId::new(""), &target.slot.key, head, name, now);
+    let drawn = store.budget_usage(&purse.levels).await.map_err(store_error)?;
     Ok(drawn.into_iter().filter(|drawn| drawn.spent.0 > 0 || drawn.reserved.0 > 0).collect())
 }
 
 /// Returns the levels that paid for all reviews and runs, and those of the head.
-async fn spent(
+async fn load_usage(
     store: &Store,
     key: &SlotKey,
     head: Option<&Sha>,
@@ -236,7 +236,7 @@ fn sum(drawn: &[BudgetUsage]) -> u64 {
 }
 
 /// Returns a review's record as a flat object.
-fn flat(record: &ReviewRecord) -> Value {
+fn flatten_record(record: &ReviewRecord) -> Value {
     let mut all = json!(record.detail);
     if let Some(all) = all.as_object_mut() {
         all.remove("stage");
@@ -256,7 +256,7 @@ fn flat(record: &ReviewRecord) -> Value {
         modelled.insert("prompt_hash".to_owned(), json!(record.prompt_hash.as_deref().unwrap_or_default()));
         modelled.insert("ms".to_owned(), json!(asked.map(|step| step.ms)));
     }
-    merged(all, own)
+    merge_objects(all, own)
 }
 
 /// Returns the end of each loop's last run, newest first. Separate audits are distinguished from runs.
@@ -274,7 +274,7 @@ fn last_of_each(
         reason: last.detail.outcome.reason.clone(),
         open: Some(last.detail.open.iter().map(|(_, count)| count).sum()),
         head: last.detail.head.clone(),
-        ended: instant(last.ended),
+        ended: format_instant(last.ended),
         cost_micro_usd: last.cost().0,
         at: last.ended,
     };
@@ -289,7 +289,7 @@ fn last_of_each(
             published: None,
             open: None,
             head: last.has_begun().then(|| last.detail.state.head.clone()),
-            ended: instant(last.ended),
+            ended: format_instant(last.ended),
             cost_micro_usd: last.cost().0,
             at: last.ended,
         })
@@ -301,7 +301,7 @@ fn last_of_each(
         published: None,
         open: None,
         head: None,
-        ended: instant(last.ended),
+        ended: format_instant(last.ended),
         cost_micro_usd: last.cost().0,
         at: last.ended,
     });
@@ -312,13 +312,13 @@ fn last_of_each(
     all
 }
 
-fn happened(event: HistoryEvent) -> HistoryLineJson {
-    HistoryLineJson { at: instant(event.at), what: event.what }
+fn history_line(event: HistoryEvent) -> HistoryLineJson {
+    HistoryLineJson { at: format_instant(event.at), what: event.what }
 }
 
-fn screen(answer: &WhyJson<'_>) -> String {
+fn render_text(answer: &WhyJson<'_>) -> String {
     let mut text = format!("{}\n", answer.name);
-    let row = |name: &str, value: &str| folded(&format!("  {name:<10}"), value);
+    let row = |name: &str, value: &str| fold_line(&format!("  {name:<10}"), value);
     for (name, value) in [("page", answer.url), ("key", Some(answer.key))] {
         if let Some(value) = value {
             text += &row(name, value);
@@ -335,7 +335,7 @@ fn screen(answer: &WhyJson<'_>) -> String {
         text += &row("unblock", unblock);
     }
     for last in &answer.last_outcomes {
-        text += &row("last", &told(last));
+        text += &row("last", &render_last_run(last));
     }
     let (of_head, all) = (answer.cost_micro_usd, answer.cost_in_all_micro_usd);
     let in_all = if all == of_head { String::new() } else { format!(", {} in all", MicroUsd(all)) };
@@ -357,33 +357,33 @@ fn screen(answer: &WhyJson<'_>) -> String {
             BudgetLevelKind::SyncDay => "jobs of this repository today".to_owned(),
             BudgetLevelKind::Month => "this installation this month".to_owned(),
         };
-        text += &row("budget", &format!("{what}: {}", sums(drawn)));
+        text += &row("budget", &format!("{what}: {}", render_usage(drawn)));
     }
     if !answer.events.is_empty() {
         text += "\n";
     }
     for event in &answer.events {
-        text += &folded(&format!("  {}  ", event.at), &event.what);
+        text += &fold_line(&format!("  {}  ", event.at), &event.what);
     }
     text
 }
 
 /// Formats the end of a run on one line.
-fn told(last: &LastRunJson) -> String {
+fn render_last_run(last: &LastRunJson) -> String {
     let mut text = match last.published {
         Some(false) => format!("{} (not published): {}", last.r#loop, last.result),
         Some(true) | None => format!("{}: {}", last.r#loop, last.result),
     };
     if let Some(head) = &last.head {
-        text += &format!(" at {}", head.short());
+        text += &format!(" at {}", head.short_sha());
     }
     // A failed or stopped run found nothing; it has only a reason.
     match (&last.reason, last.open, last.result.as_str()) {
         (_, Some(open), "reviewed" | "partial") => {
-            text += &format!(", {}", text::counted(open, "open finding"));
+            text += &format!(", {}", text::format_count(open, "open finding"));
         }
         (Some(reason), ..) if *reason != last.result => {
-            text += &format!(", {}", line::clean(reason, MAX_REASON));
+            text += &format!(", {}", line::clean_line(reason, MAX_REASON));
         }
         (Some(_) | None, ..) => {}
     }
@@ -398,7 +398,7 @@ fn told(last: &LastRunJson) -> String {
 const DEFERRED: &str = "the repository's budget for today is used up; the rules have reviewed it, and a model does when the next day (UTC) begins";
 
 /// Returns the explanation and the command for a slot that waits while no server runs.
-fn unserved(why: WaitReason, output: OutputPrinter) -> (String, Option<String>) {
+fn explain_unserved(why: WaitReason, output: OutputPrinter) -> (String, Option<String>) {
     let what = match why {
         WaitReason::Debounce | WaitReason::Storm | WaitReason::Scheduled | WaitReason::Step => {
             "it is due then"
@@ -421,7 +421,7 @@ async fn awaits_sweep(target: &DescribedSlot, store: &Store) -> Result<bool, Cli
 }
 
 /// Returns the explanation for an idle slot; a converge run may still be resumable.
-fn resting(
+fn explain_idle(
     target: &DescribedSlot,
     converges: &[Converge],
     output: OutputPrinter,
@@ -432,12 +432,12 @@ fn resting(
             "nothing is pending; the last converge run can be resumed".into(),
             Some(output.command(&format!("converge {}", target.name()))),
         ),
-        None => explain(target, output),
+        None => explain_state(target, output),
     }
 }
 
 /// Explains the state of the slot, and returns the command that continues it, if there is one.
-fn explain(target: &DescribedSlot, output: OutputPrinter) -> (String, Option<String>) {
+fn explain_state(target: &DescribedSlot, output: OutputPrinter) -> (String, Option<String>) {
     let key = target.slot.key.as_str();
     let retry = Some(output.command(&format!("queue retry {key}")));
     match &target.slot.state {

@@ -11,20 +11,20 @@ pub(super) fn first_commit() -> CommitBuilder {
 
 /// Returns a change with problems that the rules find, and one that they do not: refunding stops at the first
 /// order that was refunded before.
-pub(super) fn planted() -> CommitBuilder {
+pub(super) fn problem_commit() -> CommitBuilder {
     let conflict = "<<<<<<< HEAD\nreturn 1\n=======\nreturn 2\n>>>>>>> payments\n";
-    CommitBuilder::new("Take payments").write("pay.py", refunding("refunded")).write("refund.py", conflict)
+    CommitBuilder::new("Take payments").write("pay.py", refund_code("refunded")).write("refund.py", conflict)
 }
 
 /// Returns the same files with lines inserted at the top.
-pub(super) fn explained() -> CommitBuilder {
-    let text = format!("\"\"\"Payments.\"\"\"\n\n\n{}", refunding("refunded"));
+pub(super) fn shifted_commit() -> CommitBuilder {
+    let text = format!("\"\"\"Payments.\"\"\"\n\n\n{}", refund_code("refunded"));
     CommitBuilder::new("Explain payments").write("pay.py", text)
 }
 
 /// Returns the files without the problems that the rules found.
-pub(super) fn repaired() -> CommitBuilder {
-    let text = format!("\"\"\"Payments.\"\"\"\n\n\n{}", refunding("refunded"));
+pub(super) fn fixed_commit() -> CommitBuilder {
+    let text = format!("\"\"\"Payments.\"\"\"\n\n\n{}", refund_code("refunded"));
     let kept = text.lines().filter(|line| *line != "    breakpoint()").map(|line| {
         if line.starts_with("    key = ") {
             "    key = secret(\"payments\")".to_owned()
@@ -39,8 +39,8 @@ pub(super) fn repaired() -> CommitBuilder {
 }
 
 /// Returns the file in which refunding stops too early; `refunded` is the name of the order's flag.
-pub(super) fn refunding(refunded: &str) -> String {
-    let key = key();
+pub(super) fn refund_code(refunded: &str) -> String {
+    let key = fake_key();
     format!(
         "def pay(order):\n    breakpoint()\n    key = \"{key}\"\n    return charge(order.total, key)\n\n\n\
          def refund_all(orders):\n    for order in orders:\n        if order.{refunded}:\n            return\n        \
@@ -49,13 +49,13 @@ pub(super) fn refunding(refunded: &str) -> String {
 }
 
 /// Returns a fictitious key. It is composed here, so this file contains no key.
-fn key() -> String {
+fn fake_key() -> String {
     ["AKIA", "QYLPMN5HHHFPZAM2"].concat()
 }
 
 /// Returns a file with [`super::PLANTED`] problems below `head`.
-pub(super) fn cart(head: &str) -> String {
-    let key = key();
+pub(super) fn cart_code(head: &str) -> String {
+    let key = fake_key();
     format!(
         "{head}def total(items):\n    breakpoint()\n    return sum(items)\n\n\ndef pay(total):\n    \
          key = \"{key}\"\n    return charge(total, key)\n\n\ndef refund(total):\n    pdb.set_trace()\n    \
@@ -64,7 +64,7 @@ pub(super) fn cart(head: &str) -> String {
 }
 
 /// Returns one of many consecutive pushes: each moves the lines of the previous ones, and some add a problem.
-pub(super) fn pushed(pull: usize, round: usize) -> CommitBuilder {
+pub(super) fn storm_commit(pull: usize, round: usize) -> CommitBuilder {
     let mut text = String::new();
     for line in 0..=round {
         text += &format!("step_{line} = {line}\n");

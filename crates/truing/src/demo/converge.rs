@@ -17,8 +17,11 @@ use truing_fakes::model::{
 };
 use truing_fakes::repo::CommitBuilder;
 
-use super::{DemoError, DemoModelUsage, FORGE, LOGIN, NAME, OWNER, TOKEN, WRITER, ours, set_up, taken};
-use crate::cli::converge::ended;
+use super::{
+    DemoError, DemoModelUsage, FORGE, LOGIN, NAME, OWNER, TOKEN, WRITER, demo_environment, own_comments,
+    set_up,
+};
+use crate::cli::converge::run_on_target;
 use crate::cli::{CommandContext, GlobalArgs};
 
 /// Name of the branch with the bug.
@@ -50,12 +53,12 @@ pub struct ConvergeDemoEnd {
 }
 
 impl ConvergeDemoEnd {
-    fn of(record: &ConvergeRecord, report: String) -> Self {
+    fn from_record(record: &ConvergeRecord, report: String) -> Self {
         let exit = record.detail.state.exit.as_ref().map_or("unfinished", |exit| exit.kind().as_str());
         Self { exit, loops: record.detail.state.audits, report }
     }
 
-    fn holds(&self) -> bool {
+    fn has_passed(&self) -> bool {
         self.exit == "converged" && self.loops == LOOPS
     }
 }
@@ -126,9 +129,9 @@ pub struct PullRequestResult {
 }
 
 impl PullRequestResult {
-    fn holds(&self) -> bool {
+    fn has_passed(&self) -> bool {
         let mut threads = self.reviews.iter().flat_map(|review| &review.threads).peekable();
-        self.ended.holds()
+        self.ended.has_passed()
             && self.drafts == [true, false]
             && (self.commits.len(), self.duplicates) == (FIXES, 0)
             && u32::try_from(self.reviews.len()) == Ok(LOOPS)
@@ -154,8 +157,8 @@ pub struct LocalBranchResult {
 }
 
 impl LocalBranchResult {
-    fn holds(&self) -> bool {
-        self.ended.holds() && self.tips[0] == self.tips[1] && self.commits.len() == FIXES
+    fn has_passed(&self) -> bool {
+        self.ended.has_passed() && self.tips[0] == self.tips[1] && self.commits.len() == FIXES
     }
 }
 
@@ -175,8 +178,8 @@ pub struct ConvergeDemoReport {
 
 impl ConvergeDemoReport {
     /// Returns true if the loop kept its promises.
-    pub fn holds(&self) -> bool {
-        self.pull_request.holds() && self.local.holds()
+    pub fn has_passed(&self) -> bool {
+        self.pull_request.has_passed() && self.local.has_passed()
     }
 }
 
@@ -200,38 +203,40 @@ impl ConvergeDemo {
         let began = Instant::now();
         let folder = tempfile::tempdir().map_err(set_up)?;
         let forge = FakeForge::start(truing_fakes::forge::FakeForgeOptions::default()).await?;
-        forge.token(TOKEN, LOGIN);
+        forge.register_token(TOKEN, LOGIN);
         let first = CommitBuilder::new("Begin").write("README.md", "# spokes\n");
         let repo = forge.create_repository(OWNER, NAME, first).await?;
-        repo.permit(LOGIN, "write").await?;
-        repo.permit(WRITER, "write").await?;
-        repo.push(BRANCH, CommitBuilder::new("Add totals").by(WRITER).write(FILE, CODE)).await?;
+        repo.set_role(LOGIN, "write").await?;
+        repo.set_role(WRITER, "write").await?;
+        repo.push(BRANCH, CommitBuilder::new("Add totals").with_author(WRITER).write(FILE, CODE)).await?;
         repo.check_out(BRANCH, &folder.path().join(CLONE)).await?;
-        let number = repo.open(NewPull { draft: true, ..NewPull::of(BRANCH) }).await?;
+        let number = repo.open_pull(NewPull { draft: true, ..NewPull::from_branch(BRANCH) }).await?;
         let model = FakeModel::start(script()).await.map_err(set_up)?;
         let config = folder.path().join(CONFIG);
-        std::fs::write(&config, operator(folder.path(), forge.base_url(), model.url())).map_err(set_up)?;
+        std::fs::write(&config, operator_config(folder.path(), forge.base_url(), model.url()))
+            .map_err(set_up)?;
         std::fs::write(folder.path().join("token"), TOKEN).map_err(set_up)?;
         std::fs::write(folder.path().join("key"), KEY).map_err(set_up)?;
         let variables = vec![("HOME".to_owned(), folder.path().display().to_string())];
-        let environment = taken(&context.environment).map_err(set_up)?.with(variables, folder.path());
+        let environment =
+            demo_environment(&context.environment).map_err(set_up)?.with_variables(variables, folder.path());
         let globals = GlobalArgs { config: Some(config), ..context.globals.clone() };
         let context = CommandContext { globals, environment, output: context.output };
         Ok(Self { forge, repo, number, model, context, folder, began })
     }
 
     /// Returns the path of the operator's file for further commands; the file exists as long as this value.
-    pub fn config(&self) -> PathBuf {
+    pub fn config_path(&self) -> PathBuf {
         self.folder.path().join(CONFIG)
     }
 
     /// Returns the address of the forge.
-    pub fn forge(&self) -> &str {
+    pub fn forge_url(&self) -> &str {
         self.forge.base_url()
     }
 
     /// Returns the name of the pull request for `truing converge`.
-    pub fn pull(&self) -> String {
+    pub fn pull_name(&self) -> String {
         format!("{OWNER}/{NAME}#{}", self.number)
     }
 
@@ -240,11 +245,11 @@ impl ConvergeDemo {
     /// # Errors
     /// Returns a [`DemoError`] if the run or the forge fails.
     pub async fn converge(&self) -> Result<PullRequestResult, DemoError> {
-        let name = self.pull();
+        let name = self.pull_name();
         let before = self.repo.pull(self.number).await?;
         let ended = self.run(&name).await?.0;
         let after = self.repo.pull(self.number).await?;
-        let commits = fixes(&self.repo.dir().await?, &before.head, &after.head).await?;
+        let commits = list_fixes(&self.repo.dir().await?, &before.head, &after.head).await?;
         Ok(PullRequestResult {
             name,
             title: after.title.clone(),
@@ -262,10 +267,10 @@ impl ConvergeDemo {
     /// Returns a [`DemoError`] if the run or git fails.
     pub async fn converge_clone(&self) -> Result<LocalBranchResult, DemoError> {
         let clone = self.folder.path().join(CLONE);
-        let tip = || checkout::tip(&clone, BRANCH).map_err(set_up);
+        let tip = || checkout::resolve_commit(&clone, BRANCH).map_err(set_up);
         let before = tip()?;
         let (ended, run_branch) = self.run(CLONE).await?;
-        let commits = fixes(&clone, BRANCH, &run_branch).await?;
+        let commits = list_fixes(&clone, BRANCH, &run_branch).await?;
         Ok(LocalBranchResult {
             branch: BRANCH.to_owned(),
             tips: [before, tip()?],
@@ -285,14 +290,19 @@ impl ConvergeDemo {
         local: LocalBranchResult,
     ) -> Result<ConvergeDemoReport, DemoError> {
         let seconds = (self.began.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
-        Ok(ConvergeDemoReport { pull_request, local, model: DemoModelUsage::of(&self.model)?, seconds })
+        Ok(ConvergeDemoReport {
+            pull_request,
+            local,
+            model: DemoModelUsage::from_model(&self.model)?,
+            seconds,
+        })
     }
 
     /// Runs the command on a target. Returns the end of the run and the branch that it worked on.
     async fn run(&self, target: &str) -> Result<(ConvergeDemoEnd, String), DemoError> {
-        let ended = Box::pin(ended(target, &self.context)).await;
+        let ended = Box::pin(run_on_target(target, &self.context)).await;
         let (record, report) = ended.map_err(|error| set_up(error.message))?;
-        Ok((ConvergeDemoEnd::of(&record, report), record.detail.branch))
+        Ok((ConvergeDemoEnd::from_record(&record, report), record.detail.branch))
     }
 }
 
@@ -306,12 +316,14 @@ fn script() -> ModelScript {
     };
     let body = "`range(len(items) - 1)` ends one too early: a list of one element has no total.".to_owned();
     let bug = KnownBug { body, ..KnownBug::new(FILE, WRONG.trim(), BUG) };
-    let writer = ScriptedAnswer::describes("Totals count every element, the last one too.");
-    ModelScript::of(ScriptedAnswer::audits([bug]).into_iter().chain([ScriptedAnswer::fixes([mend]), writer]))
+    let writer = ScriptedAnswer::for_describer("Totals count every element, the last one too.");
+    ModelScript::from_answers(
+        ScriptedAnswer::for_auditors([bug]).into_iter().chain([ScriptedAnswer::for_fixer([mend]), writer]),
+    )
 }
 
 /// Returns the operator's file for these addresses.
-fn operator(folder: &Path, forge: &str, model: &str) -> String {
+fn operator_config(folder: &Path, forge: &str, model: &str) -> String {
     let folder = folder.display();
     format!(
         "[store]\nurl = \"sqlite:{folder}/truing.db\"\n\
@@ -320,9 +332,9 @@ fn operator(folder: &Path, forge: &str, model: &str) -> String {
     )
 }
 
-async fn fixes(dir: &Path, base: &str, head: &str) -> Result<Vec<FixCommit>, DemoError> {
+async fn list_fixes(dir: &Path, base: &str, head: &str) -> Result<Vec<FixCommit>, DemoError> {
     let (dir, base, head) = (dir.to_owned(), base.to_owned(), head.to_owned());
-    let log = tokio::task::spawn_blocking(move || checkout::log(&dir, &base, &head));
+    let log = tokio::task::spawn_blocking(move || checkout::commit_log(&dir, &base, &head));
     Ok(log.await.map_err(set_up)?.map_err(set_up)?.into_iter().map(FixCommit::from).collect())
 }
 
@@ -334,9 +346,9 @@ fn reviews(pull: &PullView) -> Vec<PublishedReview> {
         let begun = |comment: &&truing_fakes::forge::CommentView| {
             comment.review == Some(review.id) && comment.in_reply_to.is_none()
         };
-        let threads = pull.inline().filter(begun).map(|comment| {
+        let threads = pull.inline_comments().filter(begun).map(|comment| {
             let place = comment.place.as_ref();
-            let answers = pull.inline().filter(|other| other.in_reply_to == Some(comment.id));
+            let answers = pull.inline_comments().filter(|other| other.in_reply_to == Some(comment.id));
             PublishedThread {
                 path: place.map(|place| place.path.clone()).unwrap_or_default(),
                 line: place.and_then(|place| place.line).map(|(_, line)| line),
@@ -357,6 +369,6 @@ fn reviews(pull: &PullView) -> Vec<PublishedReview> {
 /// Returns the number of duplicate texts by Truing, which a repeated step would leave.
 fn duplicates(pull: &PullView) -> usize {
     let reviews = pull.reviews.iter().filter(|review| review.author == LOGIN && !review.body.is_empty());
-    let all: Vec<&str> = ours(pull).chain(reviews.map(|review| review.body.as_str())).collect();
+    let all: Vec<&str> = own_comments(pull).chain(reviews.map(|review| review.body.as_str())).collect();
     all.len() - all.iter().collect::<BTreeSet<_>>().len()
 }

@@ -35,7 +35,7 @@ impl DemoForge {
             ForgeKind::BitbucketDc => ForgeFlavour::DataCenter,
         };
         let fake = FakeForge::start_as(flavour, FakeForgeOptions::default()).await?;
-        fake.token(TOKEN, LOGIN);
+        fake.register_token(TOKEN, LOGIN);
         let base = fake.base_url();
         let (api_url, git_url) = match kind {
             ForgeKind::Github => (base.to_owned(), base.to_owned()),
@@ -98,13 +98,13 @@ impl DemoForge {
     /// Grants the account the permission to look up who may write, which commands in comments require.
     pub(super) async fn admit(&self, server: &AnyForgeServer, repo: &FakeRepo) -> Result<(), FakeError> {
         match server.capability().permission {
-            LookupPermission::Admin => repo.permit(LOGIN, "admin").await,
+            LookupPermission::Admin => repo.set_role(LOGIN, "admin").await,
             LookupPermission::Write | LookupPermission::User => Ok(()),
         }
     }
 
     /// Returns the operator's file for commands that look at a running demonstration.
-    pub(super) fn operator(&self, folder: &Path, service: SocketAddr) -> String {
+    pub(super) fn operator_config(&self, folder: &Path, service: SocketAddr) -> String {
         let (folder, name) = (folder.display(), self.name());
         let kind = match self.kind {
             // A forge with this name needs no `kind`.
@@ -120,7 +120,7 @@ impl DemoForge {
     }
 
     /// Returns the page of the pull requests for a browser; it needs no token.
-    pub(super) fn page(&self) -> String {
+    pub(super) fn pulls_url(&self) -> String {
         let base = self.fake.base_url();
         match self.kind {
             ForgeKind::Github => pulls_page(base),

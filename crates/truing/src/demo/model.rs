@@ -15,7 +15,7 @@ use truing_loops::reader::ChildReader;
 use truing_model::price::ModelPrices;
 use truing_store::Store;
 
-use super::{DemoError, set_up, taken};
+use super::{DemoError, demo_environment, set_up};
 use crate::wiring;
 
 /// Script of the answers.
@@ -49,27 +49,33 @@ impl ScriptedModel {
         // This is the configuration of a user with a key.
         let text = format!("[review]\nruntime = \"native\"\n[model]\nbase_url = \"{}\"\n", model.url());
         let operator = SourceFile { name: "the demonstration".into(), folder: folder.to_owned(), text };
-        let environment = taken(environment).map_err(set_up)?.with([("ANTHROPIC_API_KEY", KEY)], folder);
+        let environment = demo_environment(environment)
+            .map_err(set_up)?
+            .with_variables([("ANTHROPIC_API_KEY", KEY)], folder);
         let config = Config::resolve(&environment, Some(&operator), &[]).map_err(set_up)?;
         Ok(Self { model, config, environment })
     }
 
     /// Returns the model for a service that reads files with `reader`.
     pub(super) fn agent(&self, ledger: Store, reader: ChildReader) -> Result<ModelAgent, DemoError> {
-        let agent =
-            wiring::agent::native(&self.config, &self.environment, ledger, wiring::role::ModelRole::Reviewer);
+        let agent = wiring::agent::configured_agent(
+            &self.config,
+            &self.environment,
+            ledger,
+            wiring::role::ModelRole::Reviewer,
+        );
         Ok(ModelAgent { reader, ..agent.map_err(|error| set_up(error.message))? })
     }
 
     /// Returns the usage so far.
-    pub(super) fn asked(&self) -> Result<DemoModelUsage, DemoError> {
-        DemoModelUsage::of(&self.model)
+    pub(super) fn usage(&self) -> Result<DemoModelUsage, DemoError> {
+        DemoModelUsage::from_model(&self.model)
     }
 }
 
 impl DemoModelUsage {
     /// Returns the usage of this model so far.
-    pub(super) fn of(model: &FakeModel) -> Result<Self, DemoError> {
+    pub(super) fn from_model(model: &FakeModel) -> Result<Self, DemoError> {
         let prices = ModelPrices::builtin().map_err(set_up)?;
         let bills = model.bills();
         let mut asked = Self {
@@ -81,7 +87,7 @@ impl DemoModelUsage {
         for bill in bills {
             let usage =
                 TokenUsage { input: bill.usage.input, output: bill.usage.output, ..TokenUsage::default() };
-            let cost = prices.of(&bill.model).map_or(0, |price| price.cost(&usage).0);
+            let cost = prices.find_price(&bill.model).map_or(0, |price| price.cost(&usage).0);
             asked.model_tokens_in = asked.model_tokens_in.saturating_add(usage.input);
             asked.model_tokens_out = asked.model_tokens_out.saturating_add(usage.output);
             asked.model_cost_micro_usd.0 = asked.model_cost_micro_usd.0.saturating_add(cost);

@@ -21,13 +21,13 @@ use truing_core::sandbox::SandboxLevel;
 use truing_core::sync::record::{JobPullKind, SyncOutcome as Outcome, SyncRecord};
 use truing_fakes::forge::{FakeForge, FakeRepo, IssueView, PullView};
 use truing_fakes::model::{FakeModel, KEY, ModelScript};
-use truing_fakes::registry::{FakeRegistry, FakeRegistryKind, digest};
+use truing_fakes::registry::{FakeRegistry, FakeRegistryKind, definition_digest};
 use truing_fakes::repo::CommitBuilder;
 use truing_loops::machine::SystemClock;
 use truing_loops::reader::ChildReader;
 use truing_store::Store;
 
-use super::{DemoError, DemoModelUsage, FORGE, LOGIN, NAME, OWNER, TOKEN, WRITER, set_up, taken};
+use super::{DemoError, DemoModelUsage, FORGE, LOGIN, NAME, OWNER, TOKEN, WRITER, demo_environment, set_up};
 use crate::cli::sync::run::SyncRunArgs;
 use plot::{CHECK, DemoSection, DemoStep, FIRST, MANIFEST, OURS, PACKAGE, PORTED, THEIRS, TURNS, UNPORTED};
 
@@ -138,7 +138,7 @@ pub struct SyncDemoReport {
 
 impl SyncDemoReport {
     /// Returns true if the loop kept its promises.
-    pub fn holds(&self) -> bool {
+    pub fn has_passed(&self) -> bool {
         (self.unexpected, self.doubled, self.left_open) == (0, 0, 0) && self.breaker == "closed"
     }
 }
@@ -173,32 +173,35 @@ impl SyncDemo {
         let began = Instant::now();
         let folder = tempfile::tempdir().map_err(set_up)?;
         let forge = FakeForge::start(truing_fakes::forge::FakeForgeOptions::default()).await?;
-        forge.token(TOKEN, LOGIN);
+        forge.register_token(TOKEN, LOGIN);
         let (version, code) = FIRST;
         let registry = FakeRegistry::start().await.map_err(set_up)?;
-        registry.list(FakeRegistryKind::Pypi, PACKAGE, &[(version, &[(THEIRS, code)])]).map_err(set_up)?;
-        let repo = forge.create_repository(OWNER, NAME, project(code)).await?;
-        repo.permit(LOGIN, "write").await?;
-        repo.permit(WRITER, "write").await?;
+        registry
+            .set_releases(FakeRegistryKind::Pypi, PACKAGE, &[(version, &[(THEIRS, code)])])
+            .map_err(set_up)?;
+        let repo = forge.create_repository(OWNER, NAME, initial_commit(code)).await?;
+        repo.set_role(LOGIN, "write").await?;
+        repo.set_role(WRITER, "write").await?;
         let model = FakeModel::start(ModelScript::default()).await.map_err(set_up)?;
-        let text = config(folder.path(), forge.base_url(), model.url());
+        let text = operator_config(folder.path(), forge.base_url(), model.url());
         std::fs::write(folder.path().join(CONFIG), text).map_err(set_up)?;
         std::fs::write(folder.path().join("token"), TOKEN).map_err(set_up)?;
         std::fs::write(folder.path().join("key"), KEY).map_err(set_up)?;
         let mut variables = registry.variables();
         variables.push(("HOME".to_owned(), folder.path().display().to_string()));
-        let environment = taken(environment).map_err(set_up)?.with(variables, folder.path());
+        let environment =
+            demo_environment(environment).map_err(set_up)?.with_variables(variables, folder.path());
         let (runs, doubled) = (Vec::new(), 0);
         Ok(Self { forge, repo, registry, model, reader, environment, sandbox, folder, began, runs, doubled })
     }
 
     /// Returns the path of the operator's file for further commands; the file exists as long as this value.
-    pub fn config(&self) -> std::path::PathBuf {
+    pub fn config_path(&self) -> std::path::PathBuf {
         self.folder.path().join(CONFIG)
     }
 
     /// Returns the address of the forge.
-    pub fn forge(&self) -> &str {
+    pub fn forge_url(&self) -> &str {
         self.forge.base_url()
     }
 
@@ -222,11 +225,11 @@ impl SyncDemo {
                 .zip(&files)
                 .map(|((version, _), files)| (*version, files.as_slice()))
                 .collect();
-            self.registry.list(FakeRegistryKind::Pypi, PACKAGE, &listed).map_err(set_up)?;
+            self.registry.set_releases(FakeRegistryKind::Pypi, PACKAGE, &listed).map_err(set_up)?;
             for act in *acts {
-                if let Some(person) = self.act(*act).await? {
+                if let Some(person) = self.perform_step(*act).await? {
                     tell(SyncDemoEvent::Person(person))?;
-                } else if let Some((scheduled, expected)) = act.run() {
+                } else if let Some((scheduled, expected)) = act.expected_run() {
                     self.run(scheduled, expected).await?;
                     if let Some(ran) = self.runs.last() {
                         tell(SyncDemoEvent::Ran(ran))?;
@@ -238,17 +241,17 @@ impl SyncDemo {
     }
 
     /// Performs an act of a person, and returns its description.
-    async fn act(&self, act: DemoStep) -> Result<Option<String>, DemoError> {
+    async fn perform_step(&self, act: DemoStep) -> Result<Option<String>, DemoError> {
         match act {
             DemoStep::Run(_) | DemoStep::Scheduled(_) => Ok(None),
             DemoStep::Model(work) => {
-                self.model.play(ModelScript::of(plot::answers(work)));
+                self.model.set_script(ModelScript::from_answers(plot::answers(work)));
                 Ok(None)
             }
             DemoStep::PortUnasked => {
-                let text = std::fs::read_to_string(self.config()).map_err(set_up)?;
+                let text = std::fs::read_to_string(self.config_path()).map_err(set_up)?;
                 let text = text.replace(NO_CODE, "mode = \"code\"");
-                std::fs::write(self.config(), text).map_err(set_up)?;
+                std::fs::write(self.config_path(), text).map_err(set_up)?;
                 Ok(None)
             }
             DemoStep::Protect => {
@@ -262,8 +265,8 @@ impl SyncDemo {
             DemoStep::Merge => {
                 let open = self.pulls().await.into_iter().find(|(_, pull)| pull.open && !pull.draft);
                 let (number, pull) = open.ok_or_else(|| set_up("no pull request is open"))?;
-                self.repo.merge(number, WRITER).await?;
-                self.repo.reset("main", &pull.head).await?;
+                self.repo.merge_pull(number, WRITER).await?;
+                self.repo.reset_branch("main", &pull.head).await?;
                 Ok(Some(format!("merges {number}")))
             }
             DemoStep::Answer(answer) => {
@@ -277,15 +280,15 @@ impl SyncDemo {
 
     /// Runs `truing sync run rim` once.
     async fn run(&mut self, scheduled: bool, expected: Outcome) -> Result<(), DemoError> {
-        let text = std::fs::read_to_string(self.config()).map_err(set_up)?;
+        let text = std::fs::read_to_string(self.config_path()).map_err(set_up)?;
         let operator = SourceFile { name: CONFIG.into(), folder: self.folder.path().to_owned(), text };
         let config = Config::resolve(&self.environment, Some(&operator), &[]).map_err(set_up)?;
         let run = SyncRunArgs { job: PACKAGE.to_owned(), to: None, dry_run: false, scheduled, record: None };
-        let before: u64 = self.forge.calls().values().sum();
+        let before: u64 = self.forge.call_counts().values().sum();
         let (_tell, told) = watch::channel(false);
-        let record = Box::pin(run.record(&config, &self.environment, &self.reader, told)).await;
+        let record = Box::pin(run.run_with_config(&config, &self.environment, &self.reader, told)).await;
         let record = record.map_err(|error| set_up(error.message))?;
-        let forge_calls = self.forge.calls().values().sum::<u64>() - before;
+        let forge_calls = self.forge.call_counts().values().sum::<u64>() - before;
         let (pulls, questions) = (self.pulls().await, self.questions().await?);
         let open = |draft: bool| pulls.iter().filter(|(_, pull)| pull.open && pull.draft == draft).count();
         let asked = questions.iter().filter(|issue| issue.open).count();
@@ -295,9 +298,9 @@ impl SyncDemo {
             scheduled,
             result: record.detail.result,
             expected,
-            exit: run.exit(&record).code(),
+            exit: run.record_exit(&record).code(),
             why: record.detail.exit_reason.clone(),
-            shows: shown(&record, &pulls, &questions),
+            shows: published_item(&record, &pulls, &questions),
             forge_calls,
             turns: record.turns(),
             cost_micro_usd: record.cost(),
@@ -323,7 +326,7 @@ impl SyncDemo {
             doubled: self.doubled,
             left_open: open_drafts + questions.iter().filter(|issue| issue.open).count(),
             breaker: job.1.breaker_state(),
-            model: DemoModelUsage::of(&self.model)?,
+            model: DemoModelUsage::from_model(&self.model)?,
             seconds: (self.began.elapsed().as_secs_f64() * 1000.0).round() / 1000.0,
         })
     }
@@ -345,11 +348,14 @@ impl SyncDemo {
 }
 
 /// Returns the initial commit of the project, which was made for this code.
-fn project(code: &str) -> CommitBuilder {
+fn initial_commit(code: &str) -> CommitBuilder {
     let (one, other) = code.split_once("\n\n\n").unwrap_or((code, ""));
-    let digests = [digest(&format!("{one}\n")), digest(other)];
-    let pinned: Vec<String> =
-        MANIFEST.iter().zip(digests).map(|(name, digest)| format!("  {}", line(name, &digest))).collect();
+    let digests = [definition_digest(&format!("{one}\n")), definition_digest(other)];
+    let pinned: Vec<String> = MANIFEST
+        .iter()
+        .zip(digests)
+        .map(|(name, digest)| format!("  {}", manifest_line(name, &digest)))
+        .collect();
     let requires = "[project]\nname = \"spokes\"\ndependencies = [\n    \"rim>=1.0.0,<1.0.1\",\n]\n";
     CommitBuilder::new("Begin")
         .write("pyproject.toml", requires)
@@ -359,12 +365,12 @@ fn project(code: &str) -> CommitBuilder {
 }
 
 /// Returns a definition and its digest as a line of the manifest.
-fn line(name: &str, digest: &str) -> String {
+fn manifest_line(name: &str, digest: &str) -> String {
     format!("{}: {}", json!(name), json!([digest]))
 }
 
 /// Returns the operator's file for these addresses.
-fn config(folder: &Path, forge: &str, model: &str) -> String {
+fn operator_config(folder: &Path, forge: &str, model: &str) -> String {
     let folder = folder.display();
     format!(
         "[store]\nurl = \"sqlite:{folder}/truing.db\"\n\
@@ -376,7 +382,11 @@ fn config(folder: &Path, forge: &str, model: &str) -> String {
 }
 
 /// Returns the item that a run left at the forge.
-fn shown(record: &SyncRecord, pulls: &[(u64, PullView)], questions: &[IssueView]) -> Option<PublishedItem> {
+fn published_item(
+    record: &SyncRecord,
+    pulls: &[(u64, PullView)],
+    questions: &[IssueView],
+) -> Option<PublishedItem> {
     let number = |url: &str| url.rsplit('/').next()?.parse::<u64>().ok();
     if let Some(pull) = &record.detail.pull {
         let (number, view) = pulls.iter().find(|(known, _)| Some(*known) == number(&pull.url))?;

@@ -30,13 +30,13 @@ use truing_model::price::ModelPrices;
 use truing_model::provider::ProviderCredentials;
 use truing_model::provider::{ModelProvider, ProviderError};
 use truing_model::wire::WireFormat;
-use truing_reader::redact::redact;
+use truing_reader::redact::redact_secrets;
 use truing_service::worker::STEP_TIME;
 use truing_store::Store;
 
 use super::provider::{self, PricedProvider};
 use super::role::ModelRole;
-use super::{bad_pattern, child_reader, prompts};
+use super::{bad_pattern, child_reader, load_prompts};
 use crate::cli::error::CliError;
 
 /// Share of a served step's time that the model may use, in percent.
@@ -46,29 +46,29 @@ const SHARE: u32 = 80;
 ///
 /// # Errors
 /// Returns exit 2 for an invalid configuration, such as a missing key.
-pub fn native(
+pub fn configured_agent(
     config: &Config,
     environment: &Environment,
     ledger: Store,
     role: ModelRole,
 ) -> Result<ModelAgent, CliError> {
     let config = &of_role(config, role);
-    let ways = (ready(config, environment, role)?, fallback(config, environment, role)?);
-    super::conceal::conceal(config, environment);
-    let runtime = runtime(config, environment, role)?;
+    let ways = (provider_for_role(config, environment, role)?, fallback_provider(config, environment, role)?);
+    super::conceal::conceal_secrets(config, environment);
+    let runtime = conversation_runtime(config, environment, role)?;
     let (servers, own_tools) = super::mcp::servers(config, environment, &ledger)?;
-    let agent = agent(config, ledger, runtime, ways, role)?;
+    let agent = build_agent(config, ledger, runtime, ways, role)?;
     Ok(ModelAgent { servers, own_tools, ..agent })
 }
 
 /// Checks that the configured model could be asked. Nothing is sent.
 ///
 /// # Errors
-/// Returns the same errors as [`native`].
+/// Returns the same errors as [`configured_agent`].
 pub fn is_ready(config: &Config, environment: &Environment, role: ModelRole) -> Result<(), CliError> {
     let config = &of_role(config, role);
-    ready(config, environment, role)?;
-    fallback(config, environment, role).map(drop)
+    provider_for_role(config, environment, role)?;
+    fallback_provider(config, environment, role).map(drop)
 }
 
 /// Replaces `[model]` by the model of this role. The caller does this for a fixer, and for a model that is
@@ -85,20 +85,24 @@ fn of_role(config: &Config, role: ModelRole) -> Config {
 }
 
 /// Returns the provider of the model, unless variables of other programs conflict with it.
-fn ready(config: &Config, environment: &Environment, role: ModelRole) -> Result<PricedProvider, CliError> {
-    judge(config, environment, role)?;
-    provider::way(config, environment, role)
+fn provider_for_role(
+    config: &Config,
+    environment: &Environment,
+    role: ModelRole,
+) -> Result<PricedProvider, CliError> {
+    check_provider_variables(config, environment, role)?;
+    provider::priced_provider(config, environment, role)
 }
 
 /// Returns the provider of the model's fallback, with its name in outcomes.
-fn fallback(
+fn fallback_provider(
     config: &Config,
     environment: &Environment,
     role: ModelRole,
 ) -> Result<Option<ConfiguredFallback>, CliError> {
     let named = config.model.fallback.as_ref().and_then(|name| Some((name, config.models.get(name)?)));
     let Some((name, model)) = named else { return Ok(None) };
-    let way = provider::way(&config.with_model(model.clone()), environment, role)?;
+    let way = provider::priced_provider(&config.with_model(model.clone()), environment, role)?;
     let name = format!("{name}: {}", model.provider.as_str());
     Ok(Some(ConfiguredFallback { name, model: model.name.clone(), way }))
 }
@@ -113,20 +117,22 @@ struct ConfiguredFallback {
 /// Returns the agent of the configured model with a recording to a new file.
 ///
 /// # Errors
-/// Returns the same errors as [`native`], and exit 2 for a file that cannot be created.
-pub async fn recorded(
+/// Returns the same errors as [`configured_agent`], and exit 2 for a file that cannot be created.
+pub async fn recording_agent(
     config: &Config,
     environment: &Environment,
     ledger: Store,
     file: &Path,
 ) -> Result<(ModelAgent, Arc<CassetteRecording>), CliError> {
-    let agent = native(config, environment, ledger, ModelRole::Reviewer)?;
+    let agent = configured_agent(config, environment, ledger, ModelRole::Reviewer)?;
     let config = &of_role(config, ModelRole::Reviewer);
-    let mut secrets = ready(config, environment, ModelRole::Reviewer)?.secrets;
+    let mut secrets = provider_for_role(config, environment, ModelRole::Reviewer)?.secrets;
     secrets.extend(
-        fallback(config, environment, ModelRole::Reviewer)?.into_iter().flat_map(|other| other.way.secrets),
+        fallback_provider(config, environment, ModelRole::Reviewer)?
+            .into_iter()
+            .flat_map(|other| other.way.secrets),
     );
-    let hide = SecretRedactor { secrets, redact };
+    let hide = SecretRedactor { secrets, redact: redact_secrets };
     let recording = CassetteRecording::create(file, hide).await.map_err(|error| {
         CliError::usage("cassette", error.to_string())
             .hint("a cassette is never written over: name a new folder")
@@ -147,14 +153,14 @@ pub async fn recorded(
 ///
 /// # Errors
 /// Returns exit 2 for a file that is not a cassette.
-pub fn played(config: &Config, ledger: Store, file: &Path) -> Result<ModelAgent, CliError> {
+pub fn replay_agent(config: &Config, ledger: Store, file: &Path) -> Result<ModelAgent, CliError> {
     let config = &of_role(config, ModelRole::Reviewer);
-    let hide = SecretRedactor { secrets: Vec::new(), redact };
+    let hide = SecretRedactor { secrets: Vec::new(), redact: redact_secrets };
     let cassette = Cassette::read(file, hide).map_err(|error| {
         CliError::usage("cassette", error.to_string()).hint("record one with `--record FOLDER`, with a key")
     })?;
-    let way = provider::nobody().map_err(|error| CliError::failed("model", error.to_string()))?;
-    let agent = agent(config, ledger, Conversation::Native, (way, None), ModelRole::Reviewer)?;
+    let way = provider::replay_provider().map_err(|error| CliError::failure("model", error.to_string()))?;
+    let agent = build_agent(config, ledger, Conversation::Native, (way, None), ModelRole::Reviewer)?;
     Ok(ModelAgent { tape: CassetteMode::Play(cassette), ..agent })
 }
 
@@ -164,20 +170,20 @@ pub fn played(config: &Config, ledger: Store, file: &Path) -> Result<ModelAgent,
 /// # Errors
 /// Returns exit 3 if the gateway cannot be created.
 #[cfg(feature = "demo")]
-pub fn scripted(address: &str, key: &str, ledger: Store) -> Result<(ModelGateway, String), CliError> {
-    let prices = ModelPrices::builtin().map_err(|error| CliError::failed("prices", error.to_string()))?;
-    let model = prices.all().next().map(|(model, _)| model.to_owned()).unwrap_or_default();
+pub fn scripted_gateway(address: &str, key: &str, ledger: Store) -> Result<(ModelGateway, String), CliError> {
+    let prices = ModelPrices::builtin().map_err(|error| CliError::failure("prices", error.to_string()))?;
+    let model = prices.list_prices().next().map(|(model, _)| model.to_owned()).unwrap_or_default();
     let provider = ModelProvider::new(address, ProviderCredentials::Key(SecretString::new(key)));
-    let gateway = provider.and_then(|provider| gateway(provider, prices, ledger));
-    Ok((gateway.map_err(|error| CliError::failed("model", error.to_string()))?, model))
+    let gateway = provider.and_then(|provider| build_gateway(provider, prices, ledger));
+    Ok((gateway.map_err(|error| CliError::failure("model", error.to_string()))?, model))
 }
 
-fn gateway(
+fn build_gateway(
     provider: ModelProvider,
     prices: ModelPrices,
     ledger: Store,
 ) -> Result<ModelGateway, ProviderError> {
-    let common = ledger.common();
+    let common = ledger.shared_state();
     let patience = match provider.wire() {
         WireFormat::Chat(_) => ProviderTimeouts::of_chat(),
         WireFormat::Messages => ProviderTimeouts::default(),
@@ -187,15 +193,15 @@ fn gateway(
     ModelGateway::new(provider, prices, Arc::new(ledger), Arc::new(SystemClock), common, patience)
 }
 
-fn agent(
+fn build_agent(
     config: &Config,
     ledger: Store,
     runtime: Conversation,
     (way, fallback): (PricedProvider, Option<ConfiguredFallback>),
     role: ModelRole,
 ) -> Result<ModelAgent, CliError> {
-    let wrong = |error: ProviderError| role.refused("model", format!("[{}]: {error}", config.model.section));
-    let to = |way: PricedProvider| gateway(way.provider, way.prices, ledger.clone()).map_err(wrong);
+    let wrong = |error: ProviderError| role.refusal("model", format!("[{}]: {error}", config.model.section));
+    let to = |way: PricedProvider| build_gateway(way.provider, way.prices, ledger.clone()).map_err(wrong);
     let gateway = match fallback {
         Some(ConfiguredFallback { name, model, way: other }) => {
             to(way)?.with_fallback(name, to(other)?, model)
@@ -208,8 +214,9 @@ fn agent(
         ledger: ledger.as_record_store(),
         model: config.model.name.clone(),
         budgets: BudgetLimits::new(config).map_err(bad_pattern)?,
-        prompts: prompts(&config.prompts)?,
-        sources: sources(&config.review.skills_dir)?.with_specialists(config.review.tiers.may_be_deep()),
+        prompts: load_prompts(&config.prompts)?,
+        sources: context_sources(&config.review.skills_dir)?
+            .with_specialists(config.review.tiers.may_be_deep()),
         limits: RunLimits { turns: config.review.max_turns, ..RunLimits::default() },
         reader: child_reader(&config.rules, &config.sandbox)?,
         servers: Vec::new(),
@@ -219,7 +226,7 @@ fn agent(
 }
 
 /// Returns the operator's skills.
-fn sources(folder: &SkillsDir) -> Result<ContextSources, CliError> {
+fn context_sources(folder: &SkillsDir) -> Result<ContextSources, CliError> {
     let SkillsDir { path, is_named } = folder;
     match ContextSources::new(path) {
         Ok(sources) => Ok(sources),
@@ -234,7 +241,11 @@ fn sources(folder: &SkillsDir) -> Result<ContextSources, CliError> {
 
 /// Returns the runtime of the conversation. If reviews use no model, a model for another loop is asked by
 /// this process.
-fn runtime(config: &Config, environment: &Environment, role: ModelRole) -> Result<Conversation, CliError> {
+fn conversation_runtime(
+    config: &Config,
+    environment: &Environment,
+    role: ModelRole,
+) -> Result<Conversation, CliError> {
     // The one-word question of a check needs no other program.
     if role == ModelRole::Checker {
         return Ok(Conversation::Native);
@@ -243,7 +254,7 @@ fn runtime(config: &Config, environment: &Environment, role: ModelRole) -> Resul
         ConfiguredRuntime::Rules | ConfiguredRuntime::Native => Ok(Conversation::Native),
         ConfiguredRuntime::Cli => {
             let version = &config.review.claude_version;
-            let program = located(&config.review.claude, environment);
+            let program = find_program(&config.review.claude, environment);
             let cli = program.and_then(|program| {
                 ClaudeCli::new(
                     &program,
@@ -255,7 +266,7 @@ fn runtime(config: &Config, environment: &Environment, role: ModelRole) -> Resul
             let teams =
                 environment.get("CLAUDE_CODE_EXPERIMENTAL_AGENT_TEAMS").and_then(|said| said.to_str());
             let cli = cli.map(|cli| cli.with_teams(teams));
-            cli.map(Conversation::Cli).map_err(|error| unusable(&error, version, role))
+            cli.map(Conversation::Cli).map_err(|error| claude_error(&error, version, role))
         }
     }
 }
@@ -266,11 +277,11 @@ fn runtime(config: &Config, environment: &Environment, role: ModelRole) -> Resul
 /// Returns exit 2 if it is not available, and exit 3 if there is no sandbox for it.
 #[cfg(feature = "demo")]
 pub fn can_converse(config: &Config, environment: &Environment) -> Result<(), CliError> {
-    runtime(config, environment, ModelRole::Reviewer).map(drop)
+    conversation_runtime(config, environment, ModelRole::Reviewer).map(drop)
 }
 
 /// Finds a program by its path, or by its name in `PATH` outside of the reviewed repository.
-fn located(name: &str, environment: &Environment) -> Result<PathBuf, ClaudeCliError> {
+fn find_program(name: &str, environment: &Environment) -> Result<PathBuf, ClaudeCliError> {
     if name.contains('/') {
         return Ok(name.into());
     }
@@ -278,11 +289,11 @@ fn located(name: &str, environment: &Environment) -> Result<PathBuf, ClaudeCliEr
         program: name.into(),
         why: std::io::Error::new(ErrorKind::NotFound, NOT_FOUND),
     };
-    super::programs::programs(environment).find(Path::new(name)).ok_or_else(missing)
+    super::programs::search_path(environment).find(Path::new(name)).ok_or_else(missing)
 }
 
-fn unusable(error: &ClaudeCliError, version: &str, role: ModelRole) -> CliError {
-    let told = role.refused("claude", format!("the runtime \"cli\": {error}"));
+fn claude_error(error: &ClaudeCliError, version: &str, role: ModelRole) -> CliError {
+    let told = role.refusal("claude", format!("the runtime \"cli\": {error}"));
     let install = format!("install it: npm install --global @anthropic-ai/claude-code@{version}");
     match error {
         ClaudeCliError::Missing { .. } => told.hint(install).hint("or say where it is: `review.claude`"),
@@ -293,7 +304,7 @@ fn unusable(error: &ClaudeCliError, version: &str, role: ModelRole) -> CliError 
             .hint("`review.claude` is to name the program itself, not a script that starts it: npm has it in the package claude-code-linux-x64")
             .hint(install),
         ClaudeCliError::Sandbox(SandboxError::TooWeak { .. }) => {
-            CliError::failed("sandbox_weak", format!("the runtime \"cli\": {error}")).hint("allow user namespaces, or review with `--runtime native`")
+            CliError::failure("sandbox_weak", format!("the runtime \"cli\": {error}")).hint("allow user namespaces, or review with `--runtime native`")
         }
         ClaudeCliError::Sandbox(_) => told.hint("`truing sandbox check` tells what this machine allows"),
     }
@@ -303,8 +314,8 @@ fn unusable(error: &ClaudeCliError, version: &str, role: ModelRole) -> CliError 
 /// dry run works on a copy, since it spends real money.
 ///
 /// # Errors
-/// Returns the same errors as [`native`].
-pub fn served(
+/// Returns the same errors as [`configured_agent`].
+pub fn service_agent(
     config: &Config,
     environment: &Environment,
     ledger: Store,
@@ -312,7 +323,7 @@ pub fn served(
     match config.review.runtime {
         ConfiguredRuntime::Rules => Ok(None),
         ConfiguredRuntime::Native | ConfiguredRuntime::Cli => {
-            let mut agent = native(config, environment, ledger, ModelRole::Reviewer)?;
+            let mut agent = configured_agent(config, environment, ledger, ModelRole::Reviewer)?;
             // A step must end within its time, so the model gets only a part of it.
             agent.limits.time = STEP_TIME * SHARE / 100;
             Ok(Some(agent))
@@ -335,7 +346,7 @@ pub fn run_gate(agent: &ModelAgent, repository: RepositoryRef) -> Arc<dyn WriteG
 /// own works without a model: it then asks for a person's decision again.
 ///
 /// # Errors
-/// Returns the same errors as [`native`] for a job that writes code.
+/// Returns the same errors as [`configured_agent`] for a job that writes code.
 pub fn porter(
     config: &Config,
     environment: &Environment,
@@ -345,7 +356,7 @@ pub fn porter(
     let porter = || {
         let verify = &config.verify;
         Ok::<_, CliError>(MigrationAgent {
-            agent: native(config, environment, ledger.clone(), ModelRole::Porter)?,
+            agent: configured_agent(config, environment, ledger.clone(), ModelRole::Porter)?,
             programs: verify.programs.clone(),
             policy: super::policy::porter(config)?,
         })
@@ -361,7 +372,11 @@ pub fn porter(
 }
 
 /// Reports conflicting variables of other programs, which have no effect as long as no model is asked.
-fn judge(config: &Config, environment: &Environment, role: ModelRole) -> Result<(), CliError> {
+fn check_provider_variables(
+    config: &Config,
+    environment: &Environment,
+    role: ModelRole,
+) -> Result<(), CliError> {
     let chosen: Vec<_> =
         layer::USE.into_iter().filter(|(variable, _)| layer::is_on(environment, variable)).collect();
     match chosen.as_slice() {
@@ -372,11 +387,11 @@ fn judge(config: &Config, environment: &Environment, role: ModelRole) -> Result<
                 "{variable} is set, but the provider \"{provider}\" is not built in this version of truing"
             );
             let hint = format!("unset {variable} to use {}.provider = \"anthropic\"", config.model.section);
-            return Err(role.refused("provider", message).hint(hint));
+            return Err(role.refusal("provider", message).hint(hint));
         }
         [(one, _), (other, _), ..] => {
             return Err(role
-                .refused("provider", format!("{one} and {other} are both set"))
+                .refusal("provider", format!("{one} and {other} are both set"))
                 .hint("unset one of them: a model has one provider"));
         }
     }

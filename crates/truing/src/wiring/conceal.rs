@@ -4,11 +4,11 @@
 use truing_agent::outgoing::{hide_folder, hide_repository};
 use truing_config::Config;
 use truing_config::environment::Environment;
-use truing_core::given_secrets::{keep, keep_if_credential};
+use truing_core::given_secrets::{keep_if_credential, register_secret};
 use truing_reader::mask::show_secrets;
 
 use super::forges::MARKER_KEY;
-use super::programs::programs;
+use super::programs::search_path;
 
 /// Variables of credentials that no configuration key names. Variables with Truing's own prefix may hold one,
 /// too.
@@ -20,13 +20,13 @@ const WORDS: [&str; 7] = ["TOKEN", "SECRET", "PASSWORD", "PASSWD", "API_KEY", "A
 
 /// Registers all credentials, even those that this command does not need. A credential that cannot be read
 /// was not passed to any process.
-pub(crate) fn conceal(config: &Config, environment: &Environment) {
+pub(crate) fn conceal_secrets(config: &Config, environment: &Environment) {
     for (_, setting) in config.settings() {
         // Reading a secret registers it; one that cannot be read was not passed on.
         setting.value.secrets().into_iter().for_each(|secret| drop(secret.read(environment)));
     }
     for name in CREDENTIALS {
-        environment.get(name).and_then(|value| value.to_str()).into_iter().for_each(keep);
+        environment.get(name).and_then(|value| value.to_str()).into_iter().for_each(register_secret);
     }
     for (name, value) in environment.with_prefix("") {
         let is_credential = WORDS.iter().any(|word| name.to_ascii_uppercase().contains(word));
@@ -35,13 +35,13 @@ pub(crate) fn conceal(config: &Config, environment: &Environment) {
         value.into_iter().for_each(keep_if_credential);
     }
     show_secrets(!config.review.redact);
-    for tree in programs(environment).trees() {
+    for tree in search_path(environment).trees() {
         hide_repository(tree);
     }
     if let Ok(folder) = config.store.folder() {
         let marker_key = truing_config::open_plain(&folder.join(MARKER_KEY)).map(std::io::read_to_string);
         if let Ok(Ok(key)) = marker_key {
-            keep(&key);
+            register_secret(&key);
         }
         hide_folder(folder);
     }

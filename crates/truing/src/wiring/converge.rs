@@ -21,9 +21,9 @@ use crate::cli::error::{CliError, CommandExit};
 /// # Errors
 /// Returns the refusal R3, and exit 3 if the sandbox cannot confine a fixer.
 pub fn agents(config: &Config, environment: &Environment, store: &Store) -> Result<ConvergeAgents, CliError> {
-    let auditor = agent::native(config, environment, store.clone(), ModelRole::Auditor)?;
-    let fixer = fixer(config)
-        .map(|config| agent::native(&config, environment, store.clone(), ModelRole::Fixer))
+    let auditor = agent::configured_agent(config, environment, store.clone(), ModelRole::Auditor)?;
+    let fixer = fixer_config(config)
+        .map(|config| agent::configured_agent(&config, environment, store.clone(), ModelRole::Fixer))
         .transpose()?;
     let sandbox = truing_loops::machine::sandbox_level();
     kept_in(sandbox)?;
@@ -34,23 +34,23 @@ pub fn agents(config: &Config, environment: &Environment, store: &Store) -> Resu
 ///
 /// # Errors
 /// Returns exit 2 for an invalid configuration, and exit 3 if the sandbox is too weak.
-pub fn looks(config: &Config, environment: &Environment) -> Result<InspectionTools, CliError> {
+pub fn inspection_tools(config: &Config, environment: &Environment) -> Result<InspectionTools, CliError> {
     let checks = &config.verify;
-    let verifier = (!checks.check.is_empty()).then(|| verify::verifier(checks, environment));
+    let verifier = (!checks.check.is_empty()).then(|| verify::new_verifier(checks, environment));
     Ok(InspectionTools {
         verifier: verifier.transpose()?,
         programs: checks.programs.clone(),
         policy: super::policy::fixer(config)?,
-        scope: super::scope(config, super::lines_key(config, environment)?)?,
+        scope: super::review_scope(config, super::lines_key(config, environment)?)?,
         toolbox: super::tools::of_service(config, environment)?,
         project: None,
         commands: verify::gate(config, environment)?,
-        name: named(config),
+        name: inspection_digest(config),
     })
 }
 
 /// Returns a digest of the configured gate, checks and rules, which names this combination.
-fn named(config: &Config) -> String {
+fn inspection_digest(config: &Config) -> String {
     let Config { converge, verify, rules, review, tools, .. } = config;
     let linters = (review.tools, tools);
     let RulesConfig { ignore, packs, off, severity, dir, time: _ } = rules;
@@ -67,7 +67,7 @@ pub fn is_auditor_ready(config: &Config, environment: &Environment) -> Result<()
 }
 
 /// Returns the configuration of the model that fixes, if it differs from the one that audits.
-fn fixer(config: &Config) -> Option<Config> {
+fn fixer_config(config: &Config) -> Option<Config> {
     let (fixer, auditor) = (&config.converge.fixer, &config.roles.auditor);
     (fixer != auditor).then(|| config.with_named_model(fixer.as_ref()))
 }
@@ -77,14 +77,18 @@ fn fixer(config: &Config) -> Option<Config> {
 /// # Errors
 /// Returns the refusal R3 if it could not.
 pub fn is_fixer_ready(config: &Config, environment: &Environment) -> Result<Option<String>, CliError> {
-    let Some(config) = fixer(config) else { return Ok(None) };
+    let Some(config) = fixer_config(config) else { return Ok(None) };
     agent::is_ready(&config, environment, ModelRole::Fixer)?;
     Ok(Some(config.model.name))
 }
 
 /// Returns the setup for converge runs of a service, or the reason that there is none. The configuration must
 /// enable converge and allow a model.
-pub fn served(config: &Config, environment: &Environment, store: &Store) -> Result<ConvergeSetup, String> {
+pub fn service_setup(
+    config: &Config,
+    environment: &Environment,
+    store: &Store,
+) -> Result<ConvergeSetup, String> {
     if !config.converge.is_enabled {
         return Err("this server does not converge (`converge.enabled` is false)".to_owned());
     }
@@ -95,7 +99,7 @@ pub fn served(config: &Config, environment: &Environment, store: &Store) -> Resu
         ConfiguredRuntime::Native | ConfiguredRuntime::Cli => {}
     }
     // Reviews continue even if converge cannot be set up.
-    converging(config.clone(), environment, store).map_err(|error| {
+    converge_setup(config.clone(), environment, store).map_err(|error| {
         let told = [error.message].into_iter().chain(error.hints).collect::<Vec<_>>();
         told.join("; ")
     })
@@ -105,32 +109,32 @@ pub fn served(config: &Config, environment: &Environment, store: &Store) -> Resu
 ///
 /// # Errors
 /// Returns the refusals R0 and R3, and errors of an invalid configuration.
-pub fn converging(
+pub fn converge_setup(
     config: Config,
     environment: &Environment,
     store: &Store,
 ) -> Result<ConvergeSetup, CliError> {
-    if BugteamVariables::of(environment)?.is_disabled {
-        return Err(disabled());
+    if BugteamVariables::from_environment(environment)?.is_disabled {
+        return Err(disabled_error());
     }
     let agents = agents(&config, environment, store)?;
     // Errors of the operator's own configuration are reported before anything begins.
-    looks(&config, environment)?;
+    inspection_tools(&config, environment)?;
     let lines_key = super::lines_key(&config, environment)?;
     let rules = OperatorRules::new(config, lines_key).map_err(super::bad_pattern)?;
     let environment = environment.clone();
-    let looks = move |config: &Config| looks(config, &environment).map_err(unusable);
+    let looks = move |config: &Config| inspection_tools(config, &environment).map_err(setup_error);
     Ok(ConvergeSetup { agents, rules, looks: Box::new(looks) })
 }
 
-fn unusable(error: CliError) -> SetupError {
+fn setup_error(error: CliError) -> SetupError {
     let CliError { exit, code, message, hints, .. } = error;
     SetupError { is_wrong_use: exit == CommandExit::Usage, code, message, hints }
 }
 
 /// Returns the refusal R0: a variable disables runs.
-pub(crate) fn disabled() -> CliError {
-    CliError::refused(ConvergeExitCode::Disabled.as_str(), "converge is disabled via CLAUDE_REVIEWS_DISABLED")
+pub(crate) fn disabled_error() -> CliError {
+    CliError::refusal(ConvergeExitCode::Disabled.as_str(), "converge is disabled via CLAUDE_REVIEWS_DISABLED")
         .hint("take `bugteam` out of that variable, or unset it")
 }
 
@@ -142,7 +146,7 @@ pub fn kept_in(level: SandboxLevel) -> Result<(), CliError> {
     if level == SandboxLevel::Full {
         return Ok(());
     }
-    Err(CliError::failed("sandbox_weak", "the sandbox of this machine is too weak for a fixer's commands").hint(
+    Err(CliError::failure("sandbox_weak", "the sandbox of this machine is too weak for a fixer's commands").hint(
         "allow user namespaces, or run where they are allowed; `truing sandbox check` tells what is stopped",
     ))
 }

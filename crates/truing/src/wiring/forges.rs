@@ -37,7 +37,7 @@ struct ConfiguredForge<'a> {
 ///
 /// # Errors
 /// Returns exit 2 for an invalid configuration, and exit 3 for files that cannot be opened.
-pub(super) fn server(
+pub(super) fn forge_server(
     name: &str,
     forge: &ForgeConfig,
     config: &Config,
@@ -62,20 +62,21 @@ pub(super) fn server(
 }
 
 impl ConfiguredForge<'_> {
-    fn wrong(&self, what: &str, error: &dyn std::fmt::Display) -> CliError {
+    fn setting_error(&self, what: &str, error: &dyn std::fmt::Display) -> CliError {
         CliError::usage("forge", format!("forge.{}.{what}: {error}", self.name))
     }
 
-    fn url(&self, what: &str, text: &str) -> Result<Url, CliError> {
-        Url::parse(text).map_err(|error| self.wrong(what, &error))
+    fn parse_url(&self, what: &str, text: &str) -> Result<Url, CliError> {
+        Url::parse(text).map_err(|error| self.setting_error(what, &error))
     }
 
     fn token(&self, token: &SecretSource, hint: &str) -> Result<truing_forge::SecretString, CliError> {
-        let token = token.read(self.environment).map_err(|error| self.wrong("token", &error).hint(hint))?;
+        let token =
+            token.read(self.environment).map_err(|error| self.setting_error("token", &error).hint(hint))?;
         Ok(truing_forge::SecretString::new(token.expose()))
     }
 
-    fn settle(&self) -> TimeSpan {
+    fn settle_time(&self) -> TimeSpan {
         TimeSpan(i64::try_from(self.forge.settle.as_millis()).unwrap_or(i64::MAX))
     }
 
@@ -89,7 +90,8 @@ impl ConfiguredForge<'_> {
             )?),
             ForgeLogin::App { id, key } => {
                 let hint = "put the private key there that the App's settings page gives out, a file that ends in .pem";
-                let wrong = |error: &dyn std::fmt::Display| self.wrong("private_key", error).hint(hint);
+                let wrong =
+                    |error: &dyn std::fmt::Display| self.setting_error("private_key", error).hint(hint);
                 let pem = key.read(self.environment).map_err(|error| wrong(&error))?;
                 let key = AppKey::from_pem(pem.expose()).map_err(|error| wrong(&error))?;
                 GitHubCredentials::App { id: *id, key }
@@ -97,12 +99,12 @@ impl ConfiguredForge<'_> {
         };
         let options = GitHubOptions {
             name: self.name.to_owned(),
-            api_url: self.url("api_url", &forge.api_url)?,
-            git_url: self.url("git_url", &forge.git_url)?,
+            api_url: self.parse_url("api_url", &forge.api_url)?,
+            git_url: self.parse_url("git_url", &forge.git_url)?,
             credentials,
             accounts: forge.accounts.clone(),
             markers: self.markers()?,
-            settle: self.settle(),
+            settle: self.settle_time(),
         };
         GitHub::new(options, Arc::new(SystemClock))
             .map_err(|error| CliError::usage("forge", error.to_string()))
@@ -118,19 +120,19 @@ impl ConfiguredForge<'_> {
                  `email`",
             )?,
             // The configuration rejects this case before.
-            ForgeLogin::App { .. } => return Err(self.wrong("app_id", &"only GitHub has Apps")),
+            ForgeLogin::App { .. } => return Err(self.setting_error("app_id", &"only GitHub has Apps")),
         };
         Ok(BitbucketOptions {
             name: self.name.to_owned(),
-            api_url: self.url("api_url", &forge.api_url)?,
-            git_url: self.url("git_url", &forge.git_url)?,
+            api_url: self.parse_url("api_url", &forge.api_url)?,
+            git_url: self.parse_url("git_url", &forge.git_url)?,
             token,
             email: forge.email.clone(),
             account: forge.account.clone(),
             workspaces: workspaces(&forge.repositories),
             accounts: forge.accounts.clone(),
             markers: self.markers()?.written_as(marker),
-            settle: self.settle(),
+            settle: self.settle_time(),
         })
     }
 
@@ -143,26 +145,28 @@ impl ConfiguredForge<'_> {
             Some(SecretSource::File(path)) if *is_shared => MarkerKeys::load(path),
             Some(SecretSource::File(path)) => MarkerKeys::load_or_create(path),
             Some(secret @ (SecretSource::Env(_) | SecretSource::Plain(_))) => {
-                let key = secret.read(environment).map_err(|error| self.wrong("marker_key", &error))?;
+                let key =
+                    secret.read(environment).map_err(|error| self.setting_error("marker_key", &error))?;
                 Ok(MarkerKeys::of_text(key.expose()))
             }
         };
         let markers = markers.map_err(|error| {
-            CliError::failed("marker_key", error.to_string())
+            CliError::failure("marker_key", error.to_string())
                 .hint(format!("put the key file back from a backup, or name it in `forge.{name}.marker_key`; a new key, by which no former comment is recognised: openssl rand -hex 32"))
         })?;
         let former = forge.previous_marker_keys.iter().map(|secret| match secret {
             SecretSource::File(path) => MarkerKeys::load(path).map_err(|error| {
-                CliError::failed("marker_key", error.to_string())
+                CliError::failure("marker_key", error.to_string())
                     .hint(format!("see `forge.{name}.previous_marker_keys` in `truing config schema`"))
             }),
             SecretSource::Env(_) | SecretSource::Plain(_) => {
-                let key =
-                    secret.read(environment).map_err(|error| self.wrong("previous_marker_keys", &error))?;
+                let key = secret
+                    .read(environment)
+                    .map_err(|error| self.setting_error("previous_marker_keys", &error))?;
                 Ok(MarkerKeys::of_text(key.expose()))
             }
         });
-        Ok(markers.after(former.collect::<Result<Vec<_>, CliError>>()?))
+        Ok(markers.with_former_keys(former.collect::<Result<Vec<_>, CliError>>()?))
     }
 }
 
@@ -179,7 +183,7 @@ pub(super) fn records_markers(
         return ConfiguredForge { name, forge, environment, folder, is_shared }.markers();
     }
     MarkerKeys::load_or_create(&folder.join(MARKER_KEY))
-        .map_err(|error| CliError::failed("marker_key", error.to_string()))
+        .map_err(|error| CliError::failure("marker_key", error.to_string()))
 }
 
 /// Returns the owners that globs of repositories name literally.

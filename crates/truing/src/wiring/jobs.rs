@@ -18,7 +18,7 @@ use truing_upstream::archives::ArchiveFolder;
 use truing_upstream::index::PackageIndex;
 use truing_upstream::own::UserEnvironment;
 
-use super::{agent, mirrors, verify};
+use super::{agent, mirrors_folder, verify};
 use crate::cli::error::CliError;
 
 /// The jobs of a server with their indexes and the folder of archives. The rest is in the service context.
@@ -67,8 +67,8 @@ impl<'a> ScheduledJobs<'a> {
                 )));
             }
             let porter = agent::porter(config, environment, store, job)?;
-            let locker = verify::locker(&config.verify, environment, job)?;
-            let verifier = verify::checker(&config.verify, environment)?;
+            let locker = verify::lock_verifier(&config.verify, environment, job)?;
+            let verifier = verify::check_verifier(&config.verify, environment)?;
             jobs.push(ScheduledJob {
                 name,
                 job,
@@ -81,7 +81,7 @@ impl<'a> ScheduledJobs<'a> {
         let folder = config.store.folder()?;
         // Without jobs, no folder for archives is needed.
         let archives = if jobs.is_empty() { folder.to_owned() } else { archives_folder(environment)? };
-        let (mirrors, heartbeat) = (mirrors(folder), config.server.heartbeat);
+        let (mirrors, heartbeat) = (mirrors_folder(folder), config.server.heartbeat);
         Ok(Self { jobs, mirrors, archives: ArchiveFolder::new(archives), heartbeat, reader })
     }
 
@@ -121,7 +121,7 @@ pub(crate) fn index_of(job: &JobConfig, environment: &Environment) -> Result<Pac
     let home = environment.get("HOME").map(PathBuf::from);
     let user = UserEnvironment { variable: &variable, home: home.as_deref() };
     let wrong = |why: String| CliError::usage("index", why);
-    let own = user.index(job.registry, &job.package).map_err(|error| wrong(error.to_string()))?;
+    let own = user.find_index(job.registry, &job.package).map_err(|error| wrong(error.to_string()))?;
     let index = PackageIndex::new(job.registry, &own.address).map_err(|error| {
         let named_by = own.named_by.as_ref().map_or(String::new(), |name| format!("{name}: "));
         wrong(format!("{named_by}{error}"))

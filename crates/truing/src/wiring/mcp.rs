@@ -35,7 +35,7 @@ pub(super) fn servers(
     let is_program = |server: &McpConfig| matches!(server.way, McpTransport::Program { .. });
     if config.mcp.values().any(is_program) {
         at_least(SandboxLevel::Full, truing_loops::machine::sandbox_level()).map_err(|error| {
-            CliError::failed("sandbox_weak", format!("[mcp]: {error}"))
+            CliError::failure("sandbox_weak", format!("[mcp]: {error}"))
                 .hint("allow user namespaces; `truing sandbox check` tells what is stopped")
                 .hint("or run the server elsewhere, and give its `url`")
         })?;
@@ -55,13 +55,13 @@ pub(super) fn servers(
                 servers.push(server(ServerTransport::Program {
                     command: command.clone(),
                     folder: super::own_folder(config)?.join(EMPTY),
-                    read: folders(name, read)?,
+                    read: check_folders(name, read)?,
                     variables: variables.collect::<Result<_, _>>()?,
                     hosts: hosts.iter().map(|host| AllowedHost::public(&host.name, host.port)).collect(),
                 }));
             }
             McpTransport::Http { url, token, headers } => {
-                servers.push(server(ServerTransport::Http(address(
+                servers.push(server(ServerTransport::Http(server_address(
                     name,
                     url,
                     token.as_ref(),
@@ -70,7 +70,7 @@ pub(super) fn servers(
                 )?)));
             }
             McpTransport::Sse { url, token, headers } => {
-                servers.push(server(ServerTransport::Sse(address(
+                servers.push(server(ServerTransport::Sse(server_address(
                     name,
                     url,
                     token.as_ref(),
@@ -80,13 +80,13 @@ pub(super) fn servers(
             }
             McpTransport::Forge(forge) => {
                 let folder = super::own_folder(config)?;
-                let at = super::client(config, forge, environment, &folder)?;
+                let at = super::forge_client(config, forge, environment, &folder)?;
                 let tools = OwnToolServer {
                     // The transport is set when the review is known.
                     server: server(ServerTransport::Within(InProcessServer::none())),
                     forge: forge.clone(),
                     at,
-                    mirrors: super::mirrors(&folder),
+                    mirrors: super::mirrors_folder(&folder),
                     store: store.as_record_store(),
                     git: super::git_options(environment),
                 };
@@ -99,7 +99,7 @@ pub(super) fn servers(
     Ok((servers, own))
 }
 
-fn folders(name: &str, folders: &[PathBuf]) -> Result<Vec<PathBuf>, CliError> {
+fn check_folders(name: &str, folders: &[PathBuf]) -> Result<Vec<PathBuf>, CliError> {
     match folders.iter().find(|folder| !folder.is_absolute() || !folder.is_dir()) {
         Some(folder) => {
             let told = format!("mcp.{name}.read: there is no folder `{}`", folder.display());
@@ -137,7 +137,7 @@ fn handed_on(
     }
 }
 
-fn address(
+fn server_address(
     name: &str,
     url: &str,
     token: Option<&SecretSource>,

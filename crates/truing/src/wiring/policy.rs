@@ -26,7 +26,7 @@ const FOLDERS: [&str; 3] = ["", "profiles", "grammar"];
 /// Returns exit 2 for a folder that cannot be read or an invalid file in it; each error has its line.
 pub fn policies(config: &Config) -> Result<PolicySet, CliError> {
     let files = config.policy.dir.as_deref().map(read_folder).transpose()?.unwrap_or_default();
-    let policies = PolicySet::new(&files).map_err(|problems| refused(&problems))?;
+    let policies = PolicySet::new(&files).map_err(|problems| policy_error(&problems))?;
     for note in policies.notes() {
         tracing::warn!("{note}");
     }
@@ -67,7 +67,7 @@ fn checks(config: &Config) -> impl Iterator<Item = (String, Vec<String>)> {
     config.verify.check.iter().map(|words| ("verify.check".to_owned(), words.clone()))
 }
 
-fn refused(problems: &[PolicyFileError]) -> CliError {
+fn policy_error(problems: &[PolicyFileError]) -> CliError {
     let mut errors = problems.iter().map(|problem| CliError::usage(BAD_POLICY, problem.to_string()));
     let first = errors.next().unwrap_or_else(|| CliError::usage(BAD_POLICY, "the policy cannot be read"));
     let hint = "`policy.dir` says where the files are; `truing policy show` prints the built-in ones";

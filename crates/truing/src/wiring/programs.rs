@@ -5,6 +5,6 @@ use truing_git::SearchPath;
 
 /// Returns the search path of `PATH`, without programs in the repository of the current folder or of the
 /// command's target.
-pub(super) fn programs(environment: &Environment) -> SearchPath {
-    SearchPath::of(environment.get("PATH").unwrap_or_default(), environment.reviewed())
+pub(super) fn search_path(environment: &Environment) -> SearchPath {
+    SearchPath::from_path(environment.get("PATH").unwrap_or_default(), environment.reviewed_folders())
 }

@@ -41,30 +41,30 @@ pub(super) struct PricedProvider {
 ///
 /// # Errors
 /// Returns exit 2 for an invalid configuration, such as a missing key.
-pub(super) fn way(
+pub(super) fn priced_provider(
     config: &Config,
     environment: &Environment,
     role: ModelRole,
 ) -> Result<PricedProvider, CliError> {
     let model = &config.model;
-    let login = login(model, environment, role)?;
+    let login = provider_credentials(model, environment, role)?;
     let prices = EffectivePrices::new(config).map_err(|error| {
         CliError::usage("prices", error.to_string()).hint("see `budget.prices` in `truing config schema`")
     })?;
     let mut prices = prices.prices;
-    let wire = wire(config, &mut prices, role)?;
+    let wire = wire_format(config, &mut prices, role)?;
     if wire.price(&prices, &model.name).is_none() {
         let ModelConfig { section, name, .. } = model;
         let id = Some(wire.priced_as(name)).filter(|id| *id != name.as_str());
         let by = id.map(|id| format!(" by the id `{id}`")).unwrap_or_default();
         let message = format!("nobody knows what the model `{name}` costs{by}, so it is not asked");
-        return Err(role.refused("model_price", message).hint(format!(
+        return Err(role.refusal("model_price", message).hint(format!(
             "name another in `{section}.name`, or declare its price, which may be 0: [price.\"{name}\"] input = … output = …"
         )));
     }
-    let wrong = |error: ProviderError| role.refused("model", format!("[{}]: {error}", model.section));
+    let wrong = |error: ProviderError| role.refusal("model", format!("[{}]: {error}", model.section));
     let secrets = login.secrets();
-    let provider = ModelProvider::new(&address(model, role)?, login).map_err(wrong)?.with_wire(wire);
+    let provider = ModelProvider::new(&model_address(model, role)?, login).map_err(wrong)?.with_wire(wire);
     Ok(PricedProvider { provider, prices, secrets })
 }
 
@@ -72,7 +72,7 @@ pub(super) fn way(
 ///
 /// # Errors
 /// Returns a [`ProviderError`] if the client cannot be created.
-pub(super) fn nobody() -> Result<PricedProvider, ProviderError> {
+pub(super) fn replay_provider() -> Result<PricedProvider, ProviderError> {
     let provider = ModelProvider::new("http://127.0.0.1:9", ProviderCredentials::Open)?;
     Ok(PricedProvider { provider, prices: ModelPrices::default(), secrets: Vec::new() })
 }
@@ -80,19 +80,19 @@ pub(super) fn nobody() -> Result<PricedProvider, ProviderError> {
 /// Returns the wire format of the provider. Declared prices of the model also apply to the provider's own
 /// name for it.
 #[cfg_attr(not(feature = "aws"), expect(unused_variables, reason = "only Bedrock has names of its own"))]
-fn wire(config: &Config, prices: &mut ModelPrices, role: ModelRole) -> Result<WireFormat, CliError> {
+fn wire_format(config: &Config, prices: &mut ModelPrices, role: ModelRole) -> Result<WireFormat, CliError> {
     match config.model.provider {
         ProviderKind::Anthropic => Ok(WireFormat::Messages),
-        ProviderKind::OpenAi => chat(&config.model).map(WireFormat::Chat),
+        ProviderKind::OpenAi => chat_wire(&config.model).map(WireFormat::Chat),
         #[cfg(feature = "aws")]
         ProviderKind::Aws => Ok(WireFormat::Messages),
         #[cfg(feature = "aws")]
         ProviderKind::Bedrock => {
             let ModelConfig { section, name, model_ids, region, .. } = &config.model;
             let bedrock = BedrockWire::new(region.as_deref().unwrap_or_default(), model_ids);
-            let bedrock = bedrock.map_err(|error| CliError::failed("model", error.to_string()))?;
-            let id = bedrock.id(name).map_err(|error| {
-                role.refused("model_id", error.to_string()).hint(format!(
+            let bedrock = bedrock.map_err(|error| CliError::failure("model", error.to_string()))?;
+            let id = bedrock.model_id(name).map_err(|error| {
+                role.refusal("model_id", error.to_string()).hint(format!(
                     "set {section}.model_ids = {{ \"{name}\" = \"ID\" }}: `aws bedrock list-inference-profiles` prints the ids"
                 ))
             })?;
@@ -108,28 +108,30 @@ fn wire(config: &Config, prices: &mut ModelPrices, role: ModelRole) -> Result<Wi
 const OPENAI: &str = "https://api.openai.com/v1";
 
 /// Returns the wire format of a Chat Completions server.
-fn chat(model: &ModelConfig) -> Result<ChatWire, CliError> {
+fn chat_wire(model: &ModelConfig) -> Result<ChatWire, CliError> {
     let address = model.base_url.as_deref().unwrap_or(OPENAI);
     let host = Url::parse(address).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default();
     ChatWire::new(&host, model.api_version.clone(), model.effort.clone())
-        .map_err(|error| CliError::failed("model", error.to_string()))
+        .map_err(|error| CliError::failure("model", error.to_string()))
 }
 
 /// Returns the address of the model.
-fn address(model: &ModelConfig, role: ModelRole) -> Result<String, CliError> {
+fn model_address(model: &ModelConfig, role: ModelRole) -> Result<String, CliError> {
     #[cfg(feature = "aws")]
     let region = model.region.as_deref().unwrap_or_default();
     match (&model.base_url, model.provider) {
         (Some(address), _) => Ok(address.clone()),
         (None, ProviderKind::OpenAi) => Ok(OPENAI.to_owned()),
-        (None, ProviderKind::Anthropic) => Err(missing(model, "base_url", "https://api.anthropic.com", role)),
+        (None, ProviderKind::Anthropic) => {
+            Err(missing_setting_error(model, "base_url", "https://api.anthropic.com", role))
+        }
         #[cfg(feature = "aws")]
         (None, ProviderKind::Aws) => {
-            AwsLogin::address(region).ok_or_else(|| missing(model, "region", REGION, role))
+            AwsLogin::address(region).ok_or_else(|| missing_setting_error(model, "region", REGION, role))
         }
         #[cfg(feature = "aws")]
         (None, ProviderKind::Bedrock) => {
-            BedrockWire::address(region).ok_or_else(|| missing(model, "region", REGION, role))
+            BedrockWire::address(region).ok_or_else(|| missing_setting_error(model, "region", REGION, role))
         }
     }
 }
@@ -138,28 +140,28 @@ fn address(model: &ModelConfig, role: ModelRole) -> Result<String, CliError> {
 #[cfg(feature = "aws")]
 const REGION: &str = "AWS_REGION=eu-central-1";
 
-fn missing(model: &ModelConfig, key: &str, sample: &str, role: ModelRole) -> CliError {
-    role.refused("model", format!("[{}]: `{key}` says nothing that can be used", model.section))
+fn missing_setting_error(model: &ModelConfig, key: &str, sample: &str, role: ModelRole) -> CliError {
+    role.refusal("model", format!("[{}]: `{key}` says nothing that can be used", model.section))
         .hint(format!("say it in the configuration, or as other programs take it: {sample}"))
 }
 
 /// Returns the credentials for the provider.
-fn login(
+fn provider_credentials(
     model: &ModelConfig,
     environment: &Environment,
     role: ModelRole,
 ) -> Result<ProviderCredentials, CliError> {
     let key = || {
         let key = model.api_key.read(environment).map_err(|error| {
-            role.refused("model_key", format!("{}.api_key: {error}", model.section))
-                .hint(format!("set it to the provider's key{}", role.without()))
+            role.refusal("model_key", format!("{}.api_key: {error}", model.section))
+                .hint(format!("set it to the provider's key{}", role.no_model_hint()))
         })?;
         Ok::<_, CliError>(SecretString::new(key.expose()))
     };
     match model.provider {
         ProviderKind::Anthropic => key().map(ProviderCredentials::Key),
         ProviderKind::OpenAi => {
-            let chat = chat(model)?;
+            let chat = chat_wire(model)?;
             let header = match chat.server().key {
                 KeyHeader::Bearer => ProviderCredentials::Bearer,
                 KeyHeader::ApiKey => ProviderCredentials::ApiKey,
@@ -172,7 +174,7 @@ fn login(
                 (true, true, false) => Ok(ProviderCredentials::Open),
                 // OpenAI's key must not be sent to another server.
                 (true, false, false) => Err(role
-                    .refused("model_key", format!("[{}]: `api_key` names no key of this server", model.section))
+                    .refusal("model_key", format!("[{}]: `api_key` names no key of this server", model.section))
                     .hint("name it: api_key = { env = \"OTHER_API_KEY\" }; `OPENAI_API_KEY` is sent to OpenAI and to servers on this machine alone")),
             }
         }
@@ -181,9 +183,9 @@ fn login(
             let region = region(model, role)?;
             let workspace_id = model.workspace_id.clone();
             let workspace_id = workspace_id.ok_or_else(|| {
-                missing(model, "workspace_id", "ANTHROPIC_AWS_WORKSPACE_ID=wrkspc_01", role)
+                missing_setting_error(model, "workspace_id", "ANTHROPIC_AWS_WORKSPACE_ID=wrkspc_01", role)
             })?;
-            aws(model, AwsService::Messages { workspace_id }, region, environment, role)
+            aws_login(model, AwsService::Messages { workspace_id }, region, environment, role)
                 .map(ProviderCredentials::Aws)
         }
         #[cfg(feature = "aws")]
@@ -191,7 +193,7 @@ fn login(
             let region = region(model, role)?;
             let is_set = |name: &str| environment.get(name).is_some_and(|token| !token.is_empty());
             if model.api_key == Place::Env(BEDROCK_TOKEN.to_owned()) && !is_set(BEDROCK_TOKEN) {
-                return aws(model, AwsService::Bedrock, region, environment, role)
+                return aws_login(model, AwsService::Bedrock, region, environment, role)
                     .map(ProviderCredentials::Aws);
             }
             key().map(ProviderCredentials::Bearer)
@@ -202,13 +204,13 @@ fn login(
 #[cfg(feature = "aws")]
 fn region(model: &ModelConfig, role: ModelRole) -> Result<String, CliError> {
     let region = model.region.clone().filter(|region| AwsLogin::address(region).is_some());
-    region.ok_or_else(|| missing(model, "region", REGION, role))
+    region.ok_or_else(|| missing_setting_error(model, "region", REGION, role))
 }
 
 /// Returns the AWS keys: those in the standard variables, or else those of the AWS credential chain, which is
 /// evaluated at the first call.
 #[cfg(feature = "aws")]
-fn aws(
+fn aws_login(
     model: &ModelConfig,
     service: AwsService,
     region: String,
@@ -228,14 +230,14 @@ fn aws(
             let all = ["AWS_", "HOME"].into_iter().flat_map(|begin| environment.with_prefix(begin));
             let chain = KeyChain::new(all.filter_map(owned), &region);
             KeySource::Chain(
-                chain.map_err(|error| role.refused("model", format!("[{}]: {error}", model.section)))?,
+                chain.map_err(|error| role.refusal("model", format!("[{}]: {error}", model.section)))?,
             )
         }
         (key_id, _) => {
             let name = if key_id.is_none() { "AWS_ACCESS_KEY_ID" } else { "AWS_SECRET_ACCESS_KEY" };
             let provider = model.provider.as_str();
             let message = format!("variable {name} is not set, but the provider \"{provider}\" needs it");
-            return Err(role.refused("model_key", message).hint(
+            return Err(role.refusal("model_key", message).hint(
                 "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or none of them: then AWS's own chain is asked (profiles, \
                  web identity, containers, instances)",
             ));

@@ -21,7 +21,7 @@ pub enum ModelRole {
 
 impl ModelRole {
     /// Returns the error for a model that cannot be asked; in a converge run it is the refusal R3.
-    pub(super) fn refused(self, code: &'static str, message: String) -> CliError {
+    pub(super) fn refusal(self, code: &'static str, message: String) -> CliError {
         let worker = match self {
             Self::Reviewer | Self::Porter | Self::Checker => return CliError::usage(code, message),
             Self::Auditor => "auditor",
@@ -31,7 +31,7 @@ impl ModelRole {
     }
 
     /// Returns the alternative without a model, to be appended to a hint.
-    pub(super) fn without(self) -> &'static str {
+    pub(super) fn no_model_hint(self) -> &'static str {
         match self {
             Self::Reviewer => ", or review without a model: `--runtime rules`",
             Self::Auditor | Self::Fixer | Self::Porter | Self::Checker => "",

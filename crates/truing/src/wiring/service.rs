@@ -15,8 +15,8 @@ use truing_service::repositories::RepositoryFilter;
 use truing_service::{ConfiguredForges, ServiceContext};
 use truing_store::Store;
 
-use super::forges::server;
-use super::{agent, bad_pattern, converge, git_in, limits, lines_key, mirrors, tools};
+use super::forges::forge_server;
+use super::{agent, bad_pattern, converge, git_in, lines_key, mirrors_folder, slot_limits, tools};
 use crate::cli::error::CliError;
 
 /// Returns the context of the service, from an open store, the store of the ledger, and a reader. Temporary
@@ -36,9 +36,10 @@ pub async fn service_context(
     let folder = config.store.folder()?.to_owned();
     let (mut forges, mut repositories) = (BTreeMap::new(), BTreeMap::new());
     for (name, forge) in &config.forges {
-        let server = server(name, forge, config, environment, &folder)?.sharing(ledger.common());
+        let server = forge_server(name, forge, config, environment, &folder)?
+            .with_shared_limits(ledger.shared_state());
         forges.insert(name.clone(), server);
-        let wanted = value::repositories(&forge.repositories)
+        let wanted = value::compile_repository_globs(&forge.repositories)
             .map_err(|error| CliError::usage("bad_value", format!("forge.{name}.repositories: {error}")))?;
         repositories.insert(name.clone(), wanted);
     }
@@ -50,13 +51,13 @@ pub async fn service_context(
         reader,
         clock: Arc::new(SystemClock),
         git: git_in(environment, temp).await?,
-        mirrors: mirrors(&folder),
-        limits: limits(&config.review, config.server.lease),
+        mirrors: mirrors_folder(&folder),
+        limits: slot_limits(&config.review, config.server.lease),
         repositories,
         rules: OperatorRules::new(config.clone(), lines_key(config, environment)?).map_err(bad_pattern)?,
         max_inline: config.review.max_inline,
-        agent: agent::served(config, environment, ledger)?,
-        converging: converge::served(config, environment, &store),
+        agent: agent::service_agent(config, environment, ledger)?,
+        converging: converge::service_setup(config, environment, &store),
         switches: SwitchReader::new(store.as_record_store(), Arc::new(SystemClock)),
         held: truing_service::switch::HeldSlots::default(),
         watch: truing_loops::telemetry::WRITES.clone(),
@@ -71,7 +72,7 @@ pub async fn service_context(
 }
 
 fn metrics(store: &Store) -> Result<ServiceMetrics, CliError> {
-    let metrics = ServiceMetrics::new().map_err(|error| CliError::failed("metrics", error.to_string()))?;
-    metrics.watch(store);
+    let metrics = ServiceMetrics::new().map_err(|error| CliError::failure("metrics", error.to_string()))?;
+    metrics.attach_store(store);
     Ok(metrics)
 }

@@ -41,7 +41,7 @@ impl StoreLocation {
     ///
     /// # Errors
     /// Returns exit 2 if no store is configured, or a secret cannot be read.
-    pub fn of(config: &Config, environment: &Environment) -> Result<Self, CliError> {
+    pub fn from_config(config: &Config, environment: &Environment) -> Result<Self, CliError> {
         let read = |key: &str, secret: &SecretSource| {
             secret.read(environment).map_err(|error| {
                 CliError::usage("no_store", format!("{key}: {error}"))
@@ -142,7 +142,7 @@ impl StoreLocation {
     ///
     /// # Errors
     /// Returns the same errors as [`StoreLocation::open`].
-    pub async fn existing(&self) -> Result<Option<Store>, CliError> {
+    pub async fn open_existing(&self) -> Result<Option<Store>, CliError> {
         if self.is_there() { self.open().await.map(Some) } else { Ok(None) }
     }
 
@@ -150,7 +150,7 @@ impl StoreLocation {
     ///
     /// # Errors
     /// Returns the same errors as [`StoreLocation::open`].
-    pub async fn look(&self, folder: &Path) -> Result<StoreView, CliError> {
+    pub async fn open_view(&self, folder: &Path) -> Result<StoreView, CliError> {
         match self {
             Self::File(path) if !path.exists() => match server_of(path) {
                 Some(server) => Err(not_opened(SqliteOpenError::Deleted { path: path.clone(), server })),
@@ -160,12 +160,12 @@ impl StoreLocation {
                 let (from, to) = (path.clone(), folder.join("records.db"));
                 let copy = move || Store::copy_of(&from, &to, Arc::new(SystemClock));
                 let copied = tokio::task::spawn_blocking(copy).await;
-                let copied = copied.map_err(|stopped| CliError::failed("store", stopped.to_string()))?;
+                let copied = copied.map_err(|stopped| CliError::failure("store", stopped.to_string()))?;
                 let (store, form) = copied.map_err(not_opened)?;
                 Ok(StoreView { records: Some(store), form: Some(form) })
             }
             Self::Servers { slots, records } => {
-                let looking = Store::look(slots.expose(), records.expose());
+                let looking = Store::connect_read_only(slots.expose(), records.expose());
                 let (store, form) = Box::pin(looking).await.map_err(|error| not_connected(&error))?;
                 Ok(StoreView { records: Some(store).filter(|_| !form.is_changed()), form: Some(form) })
             }
@@ -210,7 +210,10 @@ fn keep_passwords(url: &str) {
     let (place, query) = rest.rsplit_once('?').unwrap_or((rest, ""));
     let login = place.rsplit_once('@').and_then(|(login, _)| login.split_once(':'));
     let options = query.split('&').filter_map(|option| option.split_once("password="));
-    login.into_iter().chain(options).for_each(|(_, password)| truing_core::given_secrets::keep(password));
+    login
+        .into_iter()
+        .chain(options)
+        .for_each(|(_, password)| truing_core::given_secrets::register_secret(password));
 }
 
 /// Inserts a password into a server's URL.
@@ -231,7 +234,7 @@ fn with_password(url: &SecretText, password: &SecretText) -> SecretText {
 /// # Errors
 /// Returns exit 2 if no location is configured, and exit 3 if it cannot be opened.
 pub async fn open_store(config: &Config, environment: &Environment) -> Result<Store, CliError> {
-    StoreLocation::of(config, environment)?.open().await
+    StoreLocation::from_config(config, environment)?.open().await
 }
 
 /// Opens the database in a file, and creates it if there is none.
@@ -252,11 +255,11 @@ pub fn prepared_file(path: &Path) -> Result<(), CliError> {
 
 /// Converts a connection error, whose text includes the solution.
 fn not_connected(error: &PostgresConnectError) -> CliError {
-    CliError::failed("store", error.to_string())
+    CliError::failure("store", error.to_string())
 }
 
 fn not_opened(error: SqliteOpenError) -> CliError {
-    let told = CliError::failed("store", error.to_string());
+    let told = CliError::failure("store", error.to_string());
     match error {
         // The texts of these errors include the solution.
         SqliteOpenError::Served { .. }

@@ -17,9 +17,9 @@ use truing_reader::output::known;
 use crate::cli::error::CliError;
 
 /// Returns the runner of linters on the user's own files.
-pub(crate) fn own(config: &Config, environment: &Environment) -> LinterRunner {
+pub(crate) fn own_runner(config: &Config, environment: &Environment) -> LinterRunner {
     let active = environment.get("VIRTUAL_ENV").map(PathBuf::from).filter(|folder| folder.is_absolute());
-    LinterRunner { is_served: false, environment: active, ..served(config, environment, None) }
+    LinterRunner { is_served: false, environment: active, ..service_runner(config, environment, None) }
 }
 
 /// Returns the linters of the user's own files, with the given outputs.
@@ -28,7 +28,10 @@ pub(crate) fn own_toolbox(
     environment: &Environment,
     given: Vec<ToolOutput>,
 ) -> LinterSources {
-    LinterSources { given, running: Some(LinterRunner { cache: cache(config), ..own(config, environment) }) }
+    LinterSources {
+        given,
+        running: Some(LinterRunner { cache: cache(config), ..own_runner(config, environment) }),
+    }
 }
 
 /// Returns the cache of the linters' findings, if this machine has its own folder.
@@ -37,19 +40,19 @@ fn cache(config: &Config) -> Option<ToolCache> {
 }
 
 /// Returns the runner of linters on files of others, with the setup of the project's dependencies.
-fn served(config: &Config, environment: &Environment, verifier: Option<Verifier>) -> LinterRunner {
+fn service_runner(config: &Config, environment: &Environment, verifier: Option<Verifier>) -> LinterRunner {
     // A linter may print a credential that it has found, so its output is searched for them.
-    super::conceal::conceal(config, environment);
+    super::conceal::conceal_secrets(config, environment);
     let home = environment.get("HOME").map(Path::new);
     LinterRunner {
         machine: MachinePaths::new(environment.get("PATH"), home).with_rustup(environment.get("RUSTUP_HOME")),
         level: truing_loops::machine::sandbox_level(),
-        folders: folders(environment),
+        folders: tool_folders(environment),
         environment: None,
         is_served: true,
         verifier,
         cache: None,
-        concealed: concealed(config),
+        concealed: concealed_paths(config),
     }
 }
 
@@ -60,19 +63,19 @@ fn served(config: &Config, environment: &Environment, verifier: Option<Verifier>
 /// Returns the same errors as [`verifier`](super::verify::verifier).
 pub(crate) fn of_service(config: &Config, environment: &Environment) -> Result<LinterSources, CliError> {
     let verify = &config.verify;
-    let runner = || super::verify::verifier(verify, environment);
+    let runner = || super::verify::new_verifier(verify, environment);
     let verifier = match config.review.tools {
         ToolSelection::Auto if !verify.setup.is_empty() => Some(runner()?),
         // A repository's own file may enable linters; those without a setup then still run.
         ToolSelection::Off if !verify.setup.is_empty() => runner().ok(),
         ToolSelection::Auto | ToolSelection::Off => None,
     };
-    let running = LinterRunner { cache: cache(config), ..served(config, environment, verifier) };
+    let running = LinterRunner { cache: cache(config), ..service_runner(config, environment, verifier) };
     Ok(LinterSources { given: Vec::new(), running: Some(running) })
 }
 
 /// Returns the files and folders that the configuration names, and the folder of the records.
-fn concealed(config: &Config) -> Vec<PathBuf> {
+fn concealed_paths(config: &Config) -> Vec<PathBuf> {
     let mut concealed: Vec<PathBuf> = config.store.folder().ok().map(Path::to_owned).into_iter().collect();
     for (_, setting) in config.settings() {
         if let ConfigValue::Path(path) = &setting.value {
@@ -86,8 +89,8 @@ fn concealed(config: &Config) -> Vec<PathBuf> {
 }
 
 /// Returns the folders of package caches that variables name.
-fn folders(environment: &Environment) -> BTreeMap<String, PathBuf> {
-    let fetched = known::all().iter().flat_map(|tool| &tool.fetched);
+fn tool_folders(environment: &Environment) -> BTreeMap<String, PathBuf> {
+    let fetched = known::known_tools().iter().flat_map(|tool| &tool.fetched);
     let named = fetched.filter_map(|fetched| {
         let folder = PathBuf::from(environment.get(&fetched.variable)?);
         folder.is_absolute().then(|| (fetched.variable.clone(), folder))

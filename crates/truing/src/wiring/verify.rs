@@ -24,14 +24,14 @@ const FOLDER: &str = "truing/verify";
 ///
 /// # Errors
 /// Returns exit 2 for an invalid index or a missing cache folder, and exit 3 if the sandbox is too weak.
-pub(crate) fn verifier(config: &VerifyConfig, environment: &Environment) -> Result<Verifier, CliError> {
+pub(crate) fn new_verifier(config: &VerifyConfig, environment: &Environment) -> Result<Verifier, CliError> {
     // Without a setup nothing is downloaded, so the user's indexes do not matter.
     let listed = if config.setup.is_empty() { &[][..] } else { &config.registries };
-    runner(config, registries(listed, environment)?, environment)
+    verifier_with_registries(config, registries(listed, environment)?, environment)
 }
 
 /// Returns the verifier with access to these registries.
-fn runner(
+fn verifier_with_registries(
     config: &VerifyConfig,
     registries: RegistryAccess,
     environment: &Environment,
@@ -57,41 +57,42 @@ fn runner(
         disk: config.disk,
     };
     Verifier::new(plan, SetupCache::new(folder.join(FOLDER), kept), truing_loops::machine::sandbox_level())
-        .map_err(failed)
+        .map_err(verify_error)
 }
 
 /// Returns the commands of the gate with their verifier, or none if no command is configured.
 ///
 /// # Errors
-/// Returns the same errors as [`verifier`].
+/// Returns the same errors as [`new_verifier`].
 pub(crate) fn gate(config: &Config, environment: &Environment) -> Result<Option<GateCommands>, CliError> {
     let argv = config.converge.gate.clone();
     let commands =
-        || Ok(GateCommands { argv: argv.clone(), verifier: verifier(&config.verify, environment)? });
+        || Ok(GateCommands { argv: argv.clone(), verifier: new_verifier(&config.verify, environment)? });
     (!argv.is_empty()).then(commands).transpose()
 }
 
 /// Returns the verifier of the checks, or none if no check is configured.
 ///
 /// # Errors
-/// Returns the same errors as [`verifier`].
-pub(crate) fn checker(
+/// Returns the same errors as [`new_verifier`].
+pub(crate) fn check_verifier(
     config: &VerifyConfig,
     environment: &Environment,
 ) -> Result<Option<Verifier>, CliError> {
-    (!config.check.is_empty()).then(|| verifier(config, environment)).transpose()
+    (!config.check.is_empty()).then(|| new_verifier(config, environment)).transpose()
 }
 
 /// Returns the verifier of a job's lock commands, or none if the job has none.
 ///
 /// # Errors
-/// Returns the same errors as [`verifier`].
-pub(crate) fn locker(
+/// Returns the same errors as [`new_verifier`].
+pub(crate) fn lock_verifier(
     config: &VerifyConfig,
     environment: &Environment,
     job: &JobConfig,
 ) -> Result<Option<Verifier>, CliError> {
-    let runner = || runner(config, registries(&config.registries, environment)?, environment);
+    let runner =
+        || verifier_with_registries(config, registries(&config.registries, environment)?, environment);
     (!job.lock.is_empty()).then(runner).transpose()
 }
 
@@ -99,34 +100,35 @@ pub(crate) fn locker(
 fn registries(listed: &[PackageRegistry], environment: &Environment) -> Result<RegistryAccess, CliError> {
     let wrong = |error: RegistryError| CliError::usage("index", error.to_string()).hint(error.hint());
     let variable = |name: &str| environment.get(name).and_then(|value| value.to_str());
-    let mut registries = RegistryAccess::of(listed, variable).map_err(wrong)?;
+    let mut registries = RegistryAccess::new(listed, variable).map_err(wrong)?;
     let owned = |name: &str| variable(name).map(str::to_owned);
     let home = environment.get("HOME").map(PathBuf::from);
     let user = UserEnvironment { variable: &owned, home: home.as_deref() };
     for registry in listed {
-        let own = user.index(*registry, "").map_err(|error| CliError::usage("index", error.to_string()))?;
+        let own =
+            user.find_index(*registry, "").map_err(|error| CliError::usage("index", error.to_string()))?;
         let Some(named_by) = own.named_by else { continue };
         if own.token.is_some() {
             return Err(wrong(RegistryError::Password(named_by)));
         }
         let index = RegistryIndex { registry: *registry, named_by, address: own.address };
-        registries = registries.with(&index).map_err(wrong)?;
+        registries = registries.with_index(&index).map_err(wrong)?;
     }
     Ok(registries)
 }
 
 /// Converts an error that prevented the checks.
-pub(crate) fn failed(error: VerifyError) -> CliError {
+pub(crate) fn verify_error(error: VerifyError) -> CliError {
     let told = error.to_string();
     match error {
-        VerifyError::Sandbox(SandboxError::TooWeak { .. }) => CliError::failed("sandbox_weak", told)
+        VerifyError::Sandbox(SandboxError::TooWeak { .. }) => CliError::failure("sandbox_weak", told)
             .hint("allow user namespaces, or run where they are allowed; `truing sandbox check` tells what is stopped")
             .hint("no less is accepted here: without a network of their own, commands cannot be kept off the machine's"),
         VerifyError::Sandbox(_) | VerifyError::NotRun { .. } => {
-            CliError::failed("sandbox", told)
+            CliError::failure("sandbox", told)
                 .hint("see what this machine allows: `truing sandbox check`; and that `verify.programs` names no folder of the system's own")
         }
-        VerifyError::Folder { .. } => CliError::failed("verify_folder", told)
+        VerifyError::Folder { .. } => CliError::failure("verify_folder", told)
             .hint("see that there is room in the folder for temporary files and in the user's cache folder, and that both can be written"),
     }
 }

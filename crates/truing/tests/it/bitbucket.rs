@@ -48,7 +48,7 @@ impl Site {
     /// Creates a site with another key of the forge.
     async fn of(flavour: ForgeFlavour, key: &str) -> Self {
         let forge = Watched::start_as(flavour, FakeForgeOptions::default()).await;
-        forge.token(TOKEN, "truing[bot]");
+        forge.register_token(TOKEN, "truing[bot]");
         let first = CommitBuilder::new("begin").write("a.py", "a = 1\n");
         let repo = forge.create_repository("o", "r", first).await.unwrap();
         let kind = forge.name();
@@ -91,7 +91,7 @@ impl Site {
         )
         .await;
         let url = format!("{url}/webhooks/{}", self.kind);
-        self.forge.hook(DeliveryHook { url, secret: SECRET.into(), automatic: false });
+        self.forge.set_hook(DeliveryHook { url, secret: SECRET.into(), automatic: false });
         server
     }
 
@@ -109,19 +109,19 @@ impl Site {
 
     async fn open(&self) -> u64 {
         self.repo.push("one", CommitBuilder::new("debug").write("a.py", FIRST)).await.unwrap();
-        self.repo.open(NewPull::of("one")).await.unwrap()
+        self.repo.open_pull(NewPull::from_branch("one")).await.unwrap()
     }
 
     async fn reviewed(&self, number: u64, findings: usize) -> PullView {
         let mut last = None;
         until_shown(
             "it is reviewed",
-            || format!("{}\n{:#?}", self.told(), self.forge.log().last()),
+            || format!("{}\n{:#?}", self.told(), self.forge.request_log().last()),
             async || {
                 let view = self.repo.pull(number).await.unwrap();
                 let is = view.statuses.contains_key(&view.head)
-                    && view.summaries().any(|comment| comment.body.contains(&view.head[..10]))
-                    && view.inline().count() == findings;
+                    && view.summary_comments().any(|comment| comment.body.contains(&view.head[..10]))
+                    && view.inline_comments().count() == findings;
                 last = Some(view);
                 is
             },
@@ -179,7 +179,7 @@ async fn a_storm(flavour: ForgeFlavour) {
     let after = site.repo.pull(number).await.unwrap();
     assert_eq!((&after.head, after.comments.len()), (&second, view.comments.len()));
     once(&after);
-    assert_eq!((after.summaries().count(), after.inline().count()), (1, 2), "{after:#?}");
+    assert_eq!((after.summary_comments().count(), after.inline_comments().count()), (1, 2), "{after:#?}");
     assert_eq!(after.statuses[&after.head].last().unwrap().state, "failure", "a P1 finding blocks");
     assert!(after.reports.iter().any(|report| report.sha == after.head), "{:#?}", after.reports);
     assert_eq!(site.forge.violations(), Vec::<String>::new());
@@ -218,7 +218,7 @@ async fn while_the_kill_switch_is_on_a_data_center_is_answered_and_its_slot_stay
         },
     )
     .await;
-    let slot = store.load(std::slice::from_ref(&key)).await.unwrap().remove(0);
+    let slot = store.load_slots(std::slice::from_ref(&key)).await.unwrap().remove(0);
     assert!(slot.token().is_none() && slot.wakes_at().is_some(), "{slot:?}");
     assert!(store.runs(&key, 9).await.unwrap().is_empty(), "nothing was begun");
 
@@ -233,7 +233,7 @@ async fn while_the_kill_switch_is_on_a_data_center_is_answered_and_its_slot_stay
 #[tokio::test(flavor = "multi_thread")]
 async fn while_the_kill_switch_is_on_cloud_is_refused_and_the_sweep_at_its_end_finds_the_pull_request() {
     let site = Site::new(ForgeFlavour::Cloud).await;
-    site.repo.permit("truing[bot]", "write").await.unwrap();
+    site.repo.set_role("truing[bot]", "write").await.unwrap();
     let _server = site.serve().await;
     assert_eq!(site.run(&["kill", "on"]).0, 0);
     let number = site.open().await;
@@ -248,7 +248,7 @@ async fn while_the_kill_switch_is_on_cloud_is_refused_and_the_sweep_at_its_end_f
 async fn while_the_store_is_away_data_center_is_not_refused_and_the_sweep_finds_the_pull_request() {
     for (flavour, status) in [(ForgeFlavour::DataCenter, 202), (ForgeFlavour::Cloud, 503)] {
         let site = Site::new(flavour).await;
-        site.repo.permit("truing[bot]", "write").await.unwrap();
+        site.repo.set_role("truing[bot]", "write").await.unwrap();
         let _server = site.serve().await;
         let (database, aside) = (site.database(), site.database().with_extension("aside"));
         std::fs::rename(&database, &aside).unwrap();
@@ -267,13 +267,13 @@ async fn while_the_kill_switch_is_on_a_forge_is_answered_as_its_operator_says() 
         [(ForgeFlavour::Cloud, "mark", 202), (ForgeFlavour::DataCenter, "refuse", 503)]
     {
         let site = Site::of(flavour, &format!("halted = \"{word}\"")).await;
-        site.repo.permit("truing[bot]", "write").await.unwrap();
+        site.repo.set_role("truing[bot]", "write").await.unwrap();
         let _server = site.serve().await;
         assert_eq!(site.run(&["kill", "on"]).0, 0);
         let number = site.open().await;
         assert_eq!(site.deliver().await, [status], "{word}: {}", site.told());
         let (store, key) = (site.store(), site.key(number).await);
-        let slot = store.load(std::slice::from_ref(&key)).await.unwrap().remove(0);
+        let slot = store.load_slots(std::slice::from_ref(&key)).await.unwrap().remove(0);
         assert_eq!(slot.wakes_at().is_some(), status == 202, "{word}: {slot:?}");
         assert!(store.runs(&key, 9).await.unwrap().is_empty(), "{word}: nothing was begun");
         assert_eq!(site.run(&["kill", "off"]).0, 0);
@@ -287,14 +287,18 @@ async fn a_pull_request_from_a_fork_at_cloud_is_reviewed_by_the_commits_of_the_f
     let site = Site::new(ForgeFlavour::Cloud).await;
     let _server = site.serve().await;
     site.repo.push("guest:one", CommitBuilder::new("debug").write("a.py", FIRST)).await.unwrap();
-    let number = site.repo.open(NewPull::of("guest:one")).await.unwrap();
+    let number = site.repo.open_pull(NewPull::from_branch("guest:one")).await.unwrap();
     assert_eq!(site.deliver().await, [202]);
     once(&site.reviewed(number, 1).await);
     site.repo.push("guest:one", CommitBuilder::new("more").write("a.py", SECOND)).await.unwrap();
     assert!(site.deliver().await.iter().all(|status| *status == 202));
     once(&site.reviewed(number, 2).await);
     let is_of_fork = |path: &str| path.starts_with("/guest/r.git/git-upload-pack");
-    assert!(site.forge.log().iter().any(|logged| is_of_fork(&logged.path)), "{:#?}", site.forge.log());
+    assert!(
+        site.forge.request_log().iter().any(|logged| is_of_fork(&logged.path)),
+        "{:#?}",
+        site.forge.request_log()
+    );
     assert_eq!(site.forge.violations(), Vec::<String>::new());
 }
 
@@ -304,7 +308,7 @@ async fn a_fork_at_cloud_that_the_token_may_not_read_is_named() {
     let _server = site.serve().await;
     site.repo.push("guest:one", CommitBuilder::new("debug").write("a.py", FIRST)).await.unwrap();
     site.repo.hide_fork("guest").await.unwrap();
-    let number = site.repo.open(NewPull::of("guest:one")).await.unwrap();
+    let number = site.repo.open_pull(NewPull::from_branch("guest:one")).await.unwrap();
     assert_eq!(site.deliver().await, [202]);
     let (what, hint) = ("in the fork guest/r alone, which cannot be read", "let the token read the fork");
     let (store, key) = (site.store(), site.key(number).await);
@@ -317,7 +321,7 @@ async fn a_fork_at_cloud_that_the_token_may_not_read_is_named() {
         },
     )
     .await;
-    assert_eq!(site.repo.pull(number).await.unwrap().inline().count(), 0);
+    assert_eq!(site.repo.pull(number).await.unwrap().inline_comments().count(), 0);
 
     let (exit, _, err) = site.run(&["review", "--pr", &site.page(number), "--no-record"]);
     let err = err.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -340,7 +344,7 @@ async fn by_hand(flavour: ForgeFlavour) {
     assert_eq!(exit, 1, "{out}{err}");
     let view = site.repo.pull(number).await.unwrap();
     once(&view);
-    assert_eq!((view.summaries().count(), view.inline().count()), (1, 1), "{view:#?}");
+    assert_eq!((view.summary_comments().count(), view.inline_comments().count()), (1, 1), "{view:#?}");
     for target in [page.as_str(), "o/r#1", site.key(number).await.as_str()] {
         let (exit, out, err) = site.run(&["review", "--pr", target, "--publish"]);
         assert!(exit == 1 && out.ends_with("nothing to publish: o/r#1 shows it already\n"), "{out}{err}");

@@ -22,7 +22,7 @@ use claude::claude;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_scripted_model_reviews_beside_the_rules_and_says_what_it_costs() {
     let environment = Environment::of_process();
-    let git = wiring::git(&environment).await.unwrap();
+    let git = wiring::open_git(&environment).await.unwrap();
     let demo = ReviewDemo::start(
         ForgeKind::Github,
         git,
@@ -32,11 +32,12 @@ async fn a_scripted_model_reviews_beside_the_rules_and_says_what_it_costs() {
     .await
     .unwrap();
     let view = demo.first_review().await.unwrap().view;
-    let lines: Vec<_> = view.inline().map(|comment| (&comment.place, comment.line)).collect();
-    let found = view.inline().find(|comment| comment.body.contains("One refunded order ends all refunds"));
+    let lines: Vec<_> = view.inline_comments().map(|comment| (&comment.place, comment.line)).collect();
+    let found =
+        view.inline_comments().find(|comment| comment.body.contains("One refunded order ends all refunds"));
     assert_eq!(found.unwrap().line, Some(10), "{lines:?}");
     assert_eq!(lines.len(), 4, "three of rules, one of the model: {lines:?}");
-    let asked = demo.asked().unwrap();
+    let asked = demo.model_usage().unwrap();
     // The model read a file before it reported.
     assert_eq!(asked.model_calls, 2);
     assert!(asked.model_tokens_in > 1000 && asked.model_tokens_out > 10, "{asked:?}");
@@ -44,7 +45,11 @@ async fn a_scripted_model_reviews_beside_the_rules_and_says_what_it_costs() {
     assert!(asked.model_cost_micro_usd.0 >= asked.model_tokens_in, "{asked:?}");
     // With its configuration file, commands in another terminal find the demonstration.
     let mut command = Command::new(env!("CARGO_BIN_EXE_truing"));
-    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).arg("--config").arg(demo.config());
+    command
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap())
+        .arg("--config")
+        .arg(demo.config_path());
     let status = command.args(["status", "--format", "json"]).output().unwrap();
     let told: Value = serde_json::from_slice(&status.stdout).unwrap();
     assert_eq!(told["version"], env!("CARGO_PKG_VERSION"), "{status:?}");
@@ -54,7 +59,7 @@ async fn a_scripted_model_reviews_beside_the_rules_and_says_what_it_costs() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_model_forgets_after_a_second_push_stays_open() {
     let environment = Environment::of_process();
-    let git = wiring::git(&environment).await.unwrap();
+    let git = wiring::open_git(&environment).await.unwrap();
     let demo = ReviewDemo::start(
         ForgeKind::Github,
         git,
@@ -64,7 +69,7 @@ async fn what_the_model_forgets_after_a_second_push_stays_open() {
     .await
     .unwrap();
     demo.first_review().await.unwrap();
-    let forgotten = demo.forgotten().await.unwrap();
+    let forgotten = demo.run_dropped_finding().await.unwrap();
     assert_eq!((forgotten.comments, forgotten.open, forgotten.is_green), (1, 1, false), "{forgotten:?}");
     demo.stop().await.unwrap();
 }
@@ -82,12 +87,12 @@ async fn text_of(url: &str) -> String {
 async fn the_first_pull_request_is_followed_to_its_last_resolved_thread() {
     let environment = Environment::of_process();
     for kind in [ForgeKind::Github, ForgeKind::Bitbucket, ForgeKind::BitbucketDc] {
-        let git = wiring::git(&environment).await.unwrap();
+        let git = wiring::open_git(&environment).await.unwrap();
         let reader = ChildReader::new(env!("CARGO_BIN_EXE_truing"));
         let demo = ReviewDemo::start(kind, git, &environment, reader).await.unwrap();
         let first = demo.first_review().await.unwrap();
         let report = demo.follow(first, |_| Ok(())).await.unwrap();
-        assert!(report.holds(), "{kind:?}: {report:#?}");
+        assert!(report.has_passed(), "{kind:?}: {report:#?}");
         demo.stop().await.unwrap();
     }
 }
@@ -111,18 +116,23 @@ fn the_demonstration_of_the_review_is_shown_in_lines_that_fit_and_as_a_page_show
 async fn at_both_bitbuckets_the_review_tells_the_same_story() {
     let environment = Environment::of_process();
     for kind in [ForgeKind::Bitbucket, ForgeKind::BitbucketDc] {
-        let git = wiring::git(&environment).await.unwrap();
+        let git = wiring::open_git(&environment).await.unwrap();
         let reader = ChildReader::new(env!("CARGO_BIN_EXE_truing"));
         let demo = ReviewDemo::start(kind, git, &environment, reader).await.unwrap();
         let view = demo.first_review().await.unwrap().view;
-        assert_eq!((view.summaries().count(), view.inline().count()), (1, 4), "{kind:?}: {view:#?}");
-        let found =
-            view.inline().find(|comment| comment.body.contains("One refunded order ends all refunds"));
+        assert_eq!(
+            (view.summary_comments().count(), view.inline_comments().count()),
+            (1, 4),
+            "{kind:?}: {view:#?}"
+        );
+        let found = view
+            .inline_comments()
+            .find(|comment| comment.body.contains("One refunded order ends all refunds"));
         assert_eq!(found.unwrap().line, Some(10), "{kind:?}");
-        let forgotten = demo.forgotten().await.unwrap();
-        assert!(forgotten.holds(), "{kind:?}: {forgotten:?}");
-        let lifecycle = demo.lifecycle().await.unwrap();
-        assert!(lifecycle.holds(), "{kind:?}: {lifecycle:#?}");
+        let forgotten = demo.run_dropped_finding().await.unwrap();
+        assert!(forgotten.has_passed(), "{kind:?}: {forgotten:?}");
+        let lifecycle = demo.run_lifecycle().await.unwrap();
+        assert!(lifecycle.has_passed(), "{kind:?}: {lifecycle:#?}");
         let (page, _) = demo.addresses();
         let list = text_of(&page).await;
         assert!(
@@ -257,7 +267,7 @@ async fn where_no_model_can_port_the_rest_is_told() {
         Ok::<_, DemoError>(())
     };
     let report = story.play(tell).await.unwrap();
-    assert!(report.holds(), "{report:#?}");
+    assert!(report.has_passed(), "{report:#?}");
     assert_eq!((scenes, report.pull_requests, report.drafts, report.questions), (4, 2, 0, 2));
     assert_eq!(report.model.model_calls, 0);
 }

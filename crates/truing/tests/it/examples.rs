@@ -24,7 +24,7 @@ fn run(registry: &FakeRegistry, home: &TempDir, arguments: &[String]) -> Output 
 /// Checks that every decision in the README of an example is the result for these releases.
 async fn holds(example: &str, (kind, package): (FakeRegistryKind, &str), releases: &[(&str, Files<'_>)]) {
     let (registry, home) = (FakeRegistry::start().await.unwrap(), tempfile::tempdir().unwrap());
-    registry.list(kind, package, releases).unwrap();
+    registry.set_releases(kind, package, releases).unwrap();
     let readme = format!("examples/{example}/README.md");
     let decisions = Shown::of(&readme, &["decide"]);
     let verdict = |text: &str| text.lines().next().unwrap_or_default().to_owned();

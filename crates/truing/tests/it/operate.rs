@@ -62,7 +62,7 @@ impl Site {
     /// Creates the site at a forge with these options.
     async fn on(options: truing_fakes::forge::FakeForgeOptions) -> Self {
         let forge = Watched::start(options).await;
-        forge.token(TOKEN, "truing[bot]");
+        forge.register_token(TOKEN, "truing[bot]");
         let repo = forge
             .create_repository("o", "r", CommitBuilder::new("begin").write("a.py", "a = 1\n"))
             .await
@@ -122,7 +122,7 @@ impl Site {
             .push(branch, CommitBuilder::new("debug").write("a.py", "a = 1\nbreakpoint()\n"))
             .await
             .unwrap();
-        self.repo.open(NewPull::of(branch)).await.unwrap()
+        self.repo.open_pull(NewPull::from_branch(branch)).await.unwrap()
     }
 
     async fn deliver(&self) -> Vec<u16> {
@@ -166,7 +166,7 @@ fn unfolded(text: &str) -> String {
 fn is_reviewed(view: &PullView) -> bool {
     // An App sets no status.
     let told = view.statuses.contains_key(&view.head) || view.checks.iter().any(|run| run.sha == view.head);
-    told && view.summaries().count() == 1 && view.inline().count() == 1
+    told && view.summary_comments().count() == 1 && view.inline_comments().count() == 1
 }
 
 fn database(home: &Path) -> std::path::PathBuf {
@@ -226,7 +226,7 @@ async fn a_second_server_is_refused_and_named_and_a_killed_one_leaves_no_lock() 
     first.ended();
     let again = site.serve();
     let view = site.until(number, "reviewed after the kill", is_reviewed).await;
-    assert_eq!(view.inline().count(), 1);
+    assert_eq!(view.inline_comments().count(), 1);
     again.signal("-INT");
     assert_eq!(again.ended().0.code(), Some(130));
 }
@@ -272,7 +272,7 @@ async fn a_parked_slot_says_so_and_an_operator_brings_it_back() {
     let report: Value = serde_json::from_str(&site.run(&["report", "--format", "json"]).out).unwrap();
     assert_eq!((&report["totals"]["runs"], &report["totals"]["kinds"]["failed"]), (&2.into(), &2.into()));
 
-    site.forge.token(TOKEN, "truing[bot]");
+    site.forge.register_token(TOKEN, "truing[bot]");
     assert_eq!(site.run(&["slots", "retry", slot["key"].as_str().unwrap()]).exit, 0);
     site.until(number, "reviewed after the retry", is_reviewed).await;
 }
@@ -282,17 +282,21 @@ async fn a_review_that_could_only_not_be_published_is_shown_after_the_retry() {
     let site = Site::new().await;
     let _server = site.serve();
     let refused = ForgeFaultKind::Status(403, None);
-    site.forge.fault(ForgeFault::once("POST", "/repos/{owner}/{repo}/statuses/{sha}", refused).times(1000));
+    site.forge
+        .add_fault(ForgeFault::on_call("POST", "/repos/{owner}/{repo}/statuses/{sha}", refused).times(1000));
     let number = site.open("one").await;
     assert_eq!(site.deliver().await, [202]);
     site.until_slots("parked", |slots| slots.iter().any(|slot| slot["why"] == "parked")).await;
     let said = site.repo.pull(number).await.unwrap();
-    assert!(said.summaries().any(|comment| comment.body.contains("temporarily unavailable")), "{said:#?}");
+    assert!(
+        said.summary_comments().any(|comment| comment.body.contains("temporarily unavailable")),
+        "{said:#?}"
+    );
 
     site.forge.clear_faults();
     assert_eq!(site.run(&["slots", "retry", "o/r#1"]).exit, 0);
     let view = site.until(number, "reviewed", is_reviewed).await;
-    assert!(view.summaries().all(|comment| comment.body.contains("1 finding")), "{view:#?}");
+    assert!(view.summary_comments().all(|comment| comment.body.contains("1 finding")), "{view:#?}");
     assert_eq!(view.statuses[&view.head].last().unwrap().state, "failure");
 }
 
@@ -306,7 +310,7 @@ async fn a_dropped_slot_is_forgotten_and_the_next_event_makes_it_anew() {
     site.until_slots("parked", |slots| slots.iter().any(|slot| slot["why"] == "parked")).await;
     assert_eq!(site.run(&["slots", "drop", "o/r#1"]).exit, 0);
     site.until_slots("gone", <[Value]>::is_empty).await;
-    site.forge.token(TOKEN, "truing[bot]");
+    site.forge.register_token(TOKEN, "truing[bot]");
     site.repo.push("one", CommitBuilder::new("more").write("b.py", "b = 1\n")).await.unwrap();
     site.deliver().await;
     site.until(number, "reviewed", is_reviewed).await;
@@ -317,7 +321,8 @@ async fn a_dropped_head_is_recorded_as_skipped_so_that_no_sweep_takes_it_up() {
     let site = Site::new().await;
     let _server = site.serve();
     let refused = ForgeFaultKind::Status(403, None);
-    site.forge.fault(ForgeFault::once("POST", "/repos/{owner}/{repo}/statuses/{sha}", refused).times(1000));
+    site.forge
+        .add_fault(ForgeFault::on_call("POST", "/repos/{owner}/{repo}/statuses/{sha}", refused).times(1000));
     site.open("one").await;
     site.deliver().await;
     site.until_slots("parked", |slots| slots.iter().any(|slot| slot["why"] == "parked")).await;
@@ -331,7 +336,11 @@ async fn a_dropped_head_is_recorded_as_skipped_so_that_no_sweep_takes_it_up() {
 async fn what_a_worker_has_is_not_dropped_and_the_log_says_so_in_words() {
     let site = Site::new().await;
     let _server = site.serve();
-    site.forge.fault(ForgeFault::once("GET", "/repos/{owner}/{repo}/pulls/{number}", ForgeFaultKind::Held));
+    site.forge.add_fault(ForgeFault::on_call(
+        "GET",
+        "/repos/{owner}/{repo}/pulls/{number}",
+        ForgeFaultKind::Held,
+    ));
     site.open("one").await;
     assert_eq!(site.deliver().await, [202]);
     site.until_slots("leased", |slots| slots.iter().any(|slot| slot["state"] == "leased")).await;

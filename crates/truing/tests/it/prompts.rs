@@ -412,7 +412,7 @@ async fn the_configured_model_is_asked_only_with_a_key_and_is_judged_by_what_it_
         ScriptedAnswer::tool("edit", edit),
         report("fetch: _create_fetcher"),
     ];
-    let model = FakeModel::start(ModelScript::of(right)).await.unwrap();
+    let model = FakeModel::start(ModelScript::from_answers(right)).await.unwrap();
     let config = format!(
         "[store]\nurl = \"sqlite:{}\"\n[model]\nbase_url = \"{}\"\n",
         here.path().join("t.db").display(),
@@ -436,18 +436,18 @@ async fn the_configured_model_is_asked_only_with_a_key_and_is_judged_by_what_it_
     };
     let (exit, _, err) = ask(None).await.unwrap();
     assert!(exit == 2 && err.contains("model.api_key"), "{err}");
-    assert_eq!(model.log().len(), 0);
+    assert_eq!(model.request_log().len(), 0);
 
     let (exit, out, err) = ask(Some(KEY)).await.unwrap();
     assert!(err.contains("1 case: at most $0.50 each, $0.50 in all"), "{err}");
     let answer: Value = serde_json::from_str(&out).unwrap();
     assert_eq!((exit, &answer["cases"][0]["passed"]), (0, &json!(true)), "{out}");
     assert!(answer["cost_micro_usd"].as_u64() > Some(0), "{out}");
-    let asked = model.log()[0].body.clone();
+    let asked = model.request_log()[0].body.clone();
     assert!(asked["system"].to_string().contains("Carry over what the release changed"), "{asked}");
     assert!(!asked["tools"].to_string().contains("\"run\""), "nothing is run: {asked}");
 
-    model.play(ModelScript::of([report("_create_fetcher")]));
+    model.set_script(ModelScript::from_answers([report("_create_fetcher")]));
     let (exit, out, _) = ask(Some(KEY)).await.unwrap();
     assert!(exit == 1 && out.contains("not called: edit"), "{out}");
     let (exit, _, err) = ask(Some("wrong")).await.unwrap();

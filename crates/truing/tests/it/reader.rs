@@ -82,7 +82,7 @@ impl Stage {
 
     /// Returns a reader whose child process runs this script.
     fn reader(&self, body: &str) -> ChildReader {
-        ChildReader::new(self.impostor(body)).within(PATIENCE)
+        ChildReader::new(self.impostor(body)).with_time_limit(PATIENCE)
     }
 
     /// Returns the process id that the impostor wrote to `$0.NAME`.
@@ -105,7 +105,7 @@ fn hello() -> String {
 
 fn hello_at(sandbox: SandboxLevel) -> String {
     let hello = ReaderHello::of_this_build(sandbox);
-    let line = truing_reader::protocol::encode("hello", &hello, MAX_HELLO_BYTES).unwrap();
+    let line = truing_reader::protocol::encode_line("hello", &hello, MAX_HELLO_BYTES).unwrap();
     String::from_utf8(line).unwrap().trim_end().to_owned()
 }
 
@@ -259,7 +259,7 @@ async fn a_child_that_hangs_is_killed_in_time_with_everything_it_has_started() {
     // On a busy machine the child may be killed too early; the test then repeats with more time.
     let mut time = Duration::from_millis(500);
     let what = loop {
-        let what = failure(&stage.reader(body).within(time), &stage.request(&["a.py"])).await;
+        let what = failure(&stage.reader(body).with_time_limit(time), &stage.request(&["a.py"])).await;
         if stage.path("impostor.pid").exists() {
             break what;
         }
@@ -318,10 +318,10 @@ async fn a_child_that_is_confined_too_little_is_told_nothing() {
     let what = failure(&weak, &request).await;
     assert!(what.contains("its sandbox is `none`, and at least `landlock` is asked for"), "{what}");
     assert!(!stage.path("impostor.asked").exists());
-    assert_eq!(failure(&weak.accepting(SandboxLevel::None), &request).await, "no");
+    assert_eq!(failure(&weak.with_weakest_sandbox(SandboxLevel::None), &request).await, "no");
     assert!(stage.path("impostor.asked").exists());
     // Namespaces would not restrict a reader further, so they are not required.
-    let strict = ChildReader::new(TRUING).accepting(SandboxLevel::Full);
+    let strict = ChildReader::new(TRUING).with_weakest_sandbox(SandboxLevel::Full);
     assert_eq!(strict.read(&request).await.unwrap().findings.len(), 1);
 }
 

@@ -87,7 +87,7 @@ fn record(number: i64, now: UnixMillis) -> SyncRecord {
     };
     SyncRecord {
         run: RunId::new(format!("r{number:03}")),
-        key: job::key("botocore"),
+        key: job::job_key("botocore"),
         detail: SyncDetail {
             job: "botocore".into(),
             result,
@@ -118,7 +118,8 @@ async fn remember(file: &Path) -> Vec<SyncRecord> {
     let mut job = JobState::default();
     let records: Vec<SyncRecord> = (0..RUNS).map(|number| record(number, now)).collect();
     for (token, record) in (1..).zip(&records) {
-        let run = RunRef { id: record.run.clone(), key: job::key("botocore"), token: FencingToken(token) };
+        let run =
+            RunRef { id: record.run.clone(), key: job::job_key("botocore"), token: FencingToken(token) };
         store.begin_job(&run).await.unwrap();
         let target = SyncTarget { version: "1.43.70".into(), manifest: "0".repeat(40) };
         if record.detail.result != Outcome::Breaker {
@@ -127,7 +128,7 @@ async fn remember(file: &Path) -> Vec<SyncRecord> {
                 Outcome::Failed => BreakerOutcome::Failure(record.detail.exit_reason.clone()),
                 _ => BreakerOutcome::Success,
             };
-            job.breaker.ended(end, JobBreakerLimits::default(), record.ended);
+            job.breaker.record_end(end, JobBreakerLimits::default(), record.ended);
         }
         job.question = record.detail.question.clone().map(|url| JobQuestion {
             id: "q".into(),
@@ -335,8 +336,7 @@ fn converging(
     now: UnixMillis,
 ) -> converge::record::ConvergeRecord {
     let sha = |letter: &str| Sha::parse(&letter.repeat(40)).unwrap();
-    let mut state =
-        converge::ConvergeRun::begin(converge::ConvergeLimits::default(), sha("b"), sha("c"), None);
+    let mut state = converge::ConvergeRun::new(converge::ConvergeLimits::default(), sha("b"), sha("c"), None);
     state.audits = number;
     for number in 1..=number {
         state.log.push(ConvergeLogLine::Audit { number, counts: [0, 2 - number, 0], silent: 0 });
@@ -389,7 +389,7 @@ async fn remember_converges(file: &Path) -> [converge::record::ConvergeRecord; 3
     }
     let page = "https://github.com/a/shop/pull/2".to_owned();
     let described = SlotDescription { name: "a/shop#2".into(), url: page, head: None };
-    store.describe(&[(SlotKey::new("pr/github/1/2"), described)]).await.unwrap();
+    store.store_descriptions(&[(SlotKey::new("pr/github/1/2"), described)]).await.unwrap();
     records
 }
 
@@ -486,11 +486,11 @@ async fn a_damaged_record_of_a_review_is_named_and_hides_no_other() {
     for number in 1..=2 {
         let key = SlotKey::new(format!("local/{number}"));
         let run = RunRef { id: RunId::new(format!("v{number}")), key, token: FencingToken(number) };
-        store.begin(&run, &revision, now).await.unwrap();
+        store.begin_run(&run, &revision, now).await.unwrap();
         let (kind, runtime) = (outcome::OutcomeKind::Reviewed, outcome::ReviewRuntime::Rules);
         let ended = outcome::ReviewOutcome { kind, reason: None, until: None, runtime };
         let detail = outcome::ReviewDetail::new(None, revision.base.clone(), ended);
-        let outcome = outcome::ReviewRecord::begin(run.id.clone(), run.key.clone(), detail, now);
+        let outcome = outcome::ReviewRecord::new(run.id.clone(), run.key.clone(), detail, now);
         let producer = truing_core::publish::Producer::Review;
         let computed = ComputedReview {
             producer,
@@ -499,8 +499,8 @@ async fn a_damaged_record_of_a_review_is_named_and_hides_no_other() {
             status: None,
             outcome: outcome.clone(),
         };
-        store.computed(&run, &computed).await.unwrap();
-        store.published(&run, &outcome).await.unwrap();
+        store.store_computed_review(&run, &computed).await.unwrap();
+        store.mark_published(&run, &outcome).await.unwrap();
     }
     drop(store);
     let connection = rusqlite::Connection::open(&file).unwrap();

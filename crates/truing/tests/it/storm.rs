@@ -126,7 +126,7 @@ fn lasting_ports(count: usize) -> Vec<u16> {
 impl Site {
     async fn new(quiet: Duration) -> Self {
         let forge = Watched::start(FakeForgeOptions::default()).await;
-        forge.token(TOKEN, LOGIN);
+        forge.register_token(TOKEN, LOGIN);
         let url = forge.base_url();
         // The lease is short, and attempts that a kill costs are not limited.
         let config = format!(
@@ -140,7 +140,7 @@ impl Site {
             Home::configured(&config).with("GITHUB_TOKEN", TOKEN).with("GITHUB_WEBHOOK_SECRET", SECRET);
         let port = lasting_ports(1)[0];
         let url = format!("http://127.0.0.1:{port}/webhooks/github");
-        forge.hook(DeliveryHook { url, secret: SECRET.into(), automatic: false });
+        forge.set_hook(DeliveryHook { url, secret: SECRET.into(), automatic: false });
         Self { forge, home, port, delivered: AtomicUsize::new(0) }
     }
 
@@ -176,7 +176,7 @@ impl Site {
 
     /// Returns the number of calls that the forge has received.
     fn calls(&self) -> u64 {
-        self.forge.calls().values().sum()
+        self.forge.call_counts().values().sum()
     }
 
     /// Returns the end of the service's log.
@@ -224,7 +224,7 @@ async fn storm(site: &Arc<Site>, pulls: &mut [Pull], pushes: usize) {
             }
             for (pull, (_, commit)) in of_one.iter_mut().zip(commits) {
                 pull.repo.push(&pull.branch, commit.clone()).await.unwrap();
-                pull.number = pull.repo.open(NewPull::of(&pull.branch)).await.unwrap();
+                pull.number = pull.repo.open_pull(NewPull::from_branch(&pull.branch)).await.unwrap();
                 let repository = pull.repo.id().await.unwrap().to_string();
                 let id = PrId { forge: "github".into(), repository, number: pull.number };
                 pull.key = id.key().as_str().to_owned();
@@ -232,8 +232,8 @@ async fn storm(site: &Arc<Site>, pulls: &mut [Pull], pushes: usize) {
         }
         // The last webhooks must arrive; the sweep compensates for lost ones only later.
         let lost = if round + 1 == pushes { 0 } else { CHAOS.lost };
-        let deliveries =
-            (DeliveryChaos { seed: CHAOS.seed + round as u64, lost, ..CHAOS }).apply(site.forge.pending());
+        let deliveries = (DeliveryChaos { seed: CHAOS.seed + round as u64, lost, ..CHAOS })
+            .apply(site.forge.take_deliveries());
         for together in deliveries.chunks(TOGETHER) {
             let mut sent = tokio::task::JoinSet::new();
             for delivery in together.iter().cloned() {
@@ -281,7 +281,7 @@ async fn a_storm_under_kill_9_loses_nothing_and_says_nothing_twice() {
             let first = CommitBuilder::new("Begin").write("README.md", "# storm\n");
             site.forge.create_repository("acme", &name, first).await.unwrap();
         }
-        let repo = site.forge.handle("acme", &name);
+        let repo = site.forge.repo_handle("acme", &name);
         pulls.push(Pull::new(&repo, at));
     }
     let settled = Arc::new(AtomicBool::new(false));
@@ -348,7 +348,7 @@ async fn judge(pulls: &[Pull], store: &Store, quiet: Duration) -> Sums {
         assert!(computed <= 2 * storms, "{}: {computed} reviews in {storms} storms: {runs:#?}", pull.key);
         sums.reviews += computed;
         sums.storms += storms;
-        sums.findings += view.inline().count();
+        sums.findings += view.inline_comments().count();
         sums.webhooks += pull.accepted.len();
     }
     sums
@@ -369,7 +369,7 @@ fn computed(runs: &[RunEntry]) -> usize {
 /// Returns true if the last commit has a status and the summary names it.
 fn is_reviewed(view: &PullView) -> bool {
     view.statuses.get(&view.head).is_some_and(|statuses| !statuses.is_empty())
-        && view.summaries().any(|comment| comment.body.contains(&view.head[..10]))
+        && view.summary_comments().any(|comment| comment.body.contains(&view.head[..10]))
 }
 
 /// Returns the texts of all comments by Truing.

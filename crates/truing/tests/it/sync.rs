@@ -38,7 +38,7 @@ impl Site {
         let runtime = Runtime::new().unwrap();
         let registry = runtime.block_on(FakeRegistry::start()).unwrap();
         list(&registry, RELEASES.iter().chain([&LAST, &OTHER]));
-        registry.put("/files/demo-1.0.6-py3-none-any.whl", "something else");
+        registry.set_file("/files/demo-1.0.6-py3-none-any.whl", "something else");
         let home = Home::configured("[sync.demo]\nmirror = [\"demo/=ours/\"]\n");
         let site = Self { registry, _runtime: runtime, home };
         site.write("ours/m.py", "");

@@ -25,7 +25,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 use truing_fakes::forge::{ForgeFault, ForgeFaultKind};
-use truing_fakes::registry::digest;
+use truing_fakes::registry::definition_digest;
 use truing_fakes::repo::CommitBuilder;
 
 use package::PINNED;
@@ -70,11 +70,11 @@ async fn a_release_that_changes_nothing_widens_the_range_in_one_pull_request() {
     let (tried, relaxed) = (summary.find("## demo: rehearsed\n"), summary.find("## demo: relaxed\n"));
     assert!(tried.is_some() && tried < relaxed && summary.contains("| publish |"), "{summary}");
 
-    let before = site.forge.log().len();
+    let before = site.forge.request_log().len();
     assert_eq!(site.sync().await, result("covered", 0));
     assert!(
         site.forge
-            .log()
+            .request_log()
             .iter()
             .skip(before)
             .all(|call| call.method == "GET" || call.path.contains("git-upload"))
@@ -111,7 +111,7 @@ async fn a_project_s_own_hash_test_gets_the_digest_of_what_only_looks_different(
     let test = |digests: &str| {
         format!("from demo.m import pinned\n\nD = {{\n    pinned: {{{digests}}},  # why\n}}\n")
     };
-    let (old, new) = (digest(PINNED), digest("def pinned(a):\n    return (a)\n"));
+    let (old, new) = (definition_digest(PINNED), definition_digest("def pinned(a):\n    return (a)\n"));
     let own = CommitBuilder::new("Pin").write("tests/test_patches.py", test(&format!("'{old}'")));
     site.repo.push("main", own).await.unwrap();
     site.release("1.0.2");
@@ -137,7 +137,10 @@ async fn the_pull_request_follows_the_releases_until_people_work_on_it() {
     assert_eq!(pinned.matches('"').count(), 6, "a digest more: {pinned}");
 
     // A user commits to the branch: new changes are added, and nothing is lost.
-    site.repo.push(BRANCH, CommitBuilder::new("Mine").write("mine.txt", "mine\n").by("ann")).await.unwrap();
+    site.repo
+        .push(BRANCH, CommitBuilder::new("Mine").write("mine.txt", "mine\n").with_author("ann"))
+        .await
+        .unwrap();
     site.repo.push("main", CommitBuilder::new("More").write("c.txt", "c\n")).await.unwrap();
     site.release("1.0.2");
     assert_eq!(site.sync().await, result("relaxed", 0));
@@ -149,7 +152,7 @@ async fn the_pull_request_follows_the_releases_until_people_work_on_it() {
         assert_eq!(site.sync().await, result("blocked", 1));
     }
     let pull = &site.pulls().await[0].1;
-    let said: Vec<_> = pull.summaries().filter(|comment| comment.author == BOT).collect();
+    let said: Vec<_> = pull.summary_comments().filter(|comment| comment.author == BOT).collect();
     assert_eq!(said.len(), 1, "{said:?}");
     assert!(said[0].body.contains("1.0.4") && said[0].body.contains("somebody committed"), "{said:?}");
     assert_eq!(site.file(BRANCH, "mine.txt").await, "mine\n");
@@ -157,7 +160,7 @@ async fn the_pull_request_follows_the_releases_until_people_work_on_it() {
     // The pull request is merged, and its work is done.
     let number = site.pulls().await[0].0;
     site.release("1.0.2");
-    site.repo.merge(number, "ann").await.unwrap();
+    site.repo.merge_pull(number, "ann").await.unwrap();
     let ended = site.sync().await;
     assert!(["covered", "up_to_date"].contains(&ended.0.as_str()), "{ended:?}");
 }
@@ -167,7 +170,10 @@ async fn what_people_committed_stays_also_under_a_commit_of_ours() {
     let site = Site::new().await;
     site.release("1.0.1");
     assert_eq!(site.sync().await, result("relaxed", 0));
-    site.repo.push(BRANCH, CommitBuilder::new("Mine").write("mine.txt", "mine\n").by("ann")).await.unwrap();
+    site.repo
+        .push(BRANCH, CommitBuilder::new("Mine").write("mine.txt", "mine\n").with_author("ann"))
+        .await
+        .unwrap();
     site.release("1.0.2");
     assert_eq!(site.sync().await, result("relaxed", 0), "in place");
     assert_eq!(site.ahead(BRANCH).await, "3");
@@ -278,9 +284,9 @@ async fn three_failures_open_the_breaker_and_an_answer_lets_one_run_try() {
     let questions = site.questions().await;
     assert_eq!(questions.len(), 1);
     assert_eq!(questions[0].body.matches("cannot be pushed").count(), 3, "{}", questions[0].body);
-    let before = site.forge.log().len();
+    let before = site.forge.request_log().len();
     assert_eq!(site.sync().await, result("breaker", 4));
-    assert!(site.forge.log().len() - before < 12, "it is cheap");
+    assert!(site.forge.request_log().len() - before < 12, "it is cheap");
     let scheduled = site.run(&["sync", "run", "demo", "--scheduled"]).await;
     assert_eq!((scheduled.exit, &scheduled.json["result"]), (0, &json!("breaker")), "{scheduled:?}");
     let list = site.run(&["breaker", "list"]).await;
@@ -333,7 +339,7 @@ async fn a_job_that_cannot_even_begin_is_not_tried_for_ever() {
 async fn ends_the_same(release: &str, asks: bool, nth: u64, kind: ForgeFaultKind) {
     let site = Site::new().await;
     site.release(release);
-    site.forge.fault(ForgeFault::write(u32::try_from(nth).unwrap(), kind.clone()));
+    site.forge.add_fault(ForgeFault::nth_write(u32::try_from(nth).unwrap(), kind.clone()));
     if matches!(kind, ForgeFaultKind::Delay(_)) {
         site.killed_at_write(nth).await;
     } else {
@@ -386,7 +392,7 @@ const ISSUES: &str = "/repos/acme/ours/issues";
 async fn a_question_whose_answer_was_lost_is_closed_when_nothing_is_to_be_asked() {
     let site = Site::new().await;
     site.release("1.0.3");
-    site.forge.fault(ForgeFault::once("POST", ISSUES, ForgeFaultKind::LostAnswer));
+    site.forge.add_fault(ForgeFault::on_call("POST", ISSUES, ForgeFaultKind::LostAnswer));
     let ran = site.run(&["sync", "run", "demo"]).await;
     assert!(ran.json["exit_reason"].as_str().unwrap().contains("people could not be asked"), "{ran:?}");
     site.forge.clear_faults();
@@ -405,7 +411,7 @@ async fn a_question_that_may_still_show_is_waited_for_and_not_asked_twice() {
     site.set("settle = \"0s\"", "settle = \"10m\"");
     site.set("[sync.demo]", "[sync.demo]\ncron = \"0 0 1 1 *\"");
     site.release("1.0.3");
-    site.forge.fault(ForgeFault::once("POST", ISSUES, ForgeFaultKind::Status(503, None)));
+    site.forge.add_fault(ForgeFault::on_call("POST", ISSUES, ForgeFaultKind::Status(503, None)));
     let ran = site.run(&["sync", "run", "demo"]).await;
     assert!(ran.json["exit_reason"].as_str().unwrap().contains("people could not be asked"), "{ran:?}");
     site.forge.clear_faults();
@@ -436,7 +442,7 @@ async fn what_a_repository_tracks_as_a_link_is_neither_read_nor_written() {
         let target = outside.path().join(name);
         std::fs::write(&target, site.file("main", name).await).unwrap();
         let before = std::fs::read(&target).unwrap();
-        let link = CommitBuilder::new("A link").link(name, target.to_str().unwrap());
+        let link = CommitBuilder::new("A link").write_symlink(name, target.to_str().unwrap());
         site.repo.push("main", link).await.unwrap();
         let ran = site.run(&["sync", "run", "demo"]).await;
         assert_eq!((ran.exit, &ran.json["result"]), (3, &json!("failed")), "{name}: {ran:?}");
@@ -476,9 +482,12 @@ async fn what_is_missing_is_named() {
     assert_eq!((held.exit, held.err.contains("kill switch")), (4, true), "{held:?}");
     assert_eq!(site.run(&["kill", "off"]).await.exit, 0);
     // Another user uses the branch's name: the branch is not touched.
-    site.repo.push(BRANCH, CommitBuilder::new("Mine").write("mine.txt", "mine\n").by("ann")).await.unwrap();
+    site.repo
+        .push(BRANCH, CommitBuilder::new("Mine").write("mine.txt", "mine\n").with_author("ann"))
+        .await
+        .unwrap();
     let tip = site.repo.tip(BRANCH).await.unwrap();
-    site.repo.open(truing_fakes::forge::NewPull::of(BRANCH)).await.unwrap();
+    site.repo.open_pull(truing_fakes::forge::NewPull::from_branch(BRANCH)).await.unwrap();
     let foreign = site.run(&["sync", "run", "demo"]).await;
     assert_eq!((foreign.exit, &foreign.json["result"]), (3, &json!("failed")), "{foreign:?}");
     assert!(foreign.json["exit_reason"].as_str().unwrap().contains("not of this job"), "{foreign:?}");
@@ -513,7 +522,7 @@ async fn a_server_runs_jobs_at_their_times_and_takes_over_what_nobody_finished()
     // The next server repeats a killed run, regardless of the schedule.
     site.set("* * * * * *", "0 0 1 1 *");
     site.release("1.0.2");
-    site.forge.fault(ForgeFault::write(1, ForgeFaultKind::Delay(Duration::from_secs(300))));
+    site.forge.add_fault(ForgeFault::nth_write(1, ForgeFaultKind::Delay(Duration::from_secs(300))));
     let before = site.writes();
     site.killed_at_write(before + 1).await;
     site.forge.clear_faults();
@@ -552,7 +561,7 @@ fn stop(server: &mut std::process::Child) {
 async fn one_issue_tells_of_the_last_runs_if_it_is_wanted() {
     let site = Site::with("outcome.issue = true\n").await;
     site.release("1.0.1");
-    site.forge.fault(ForgeFault::once("POST", "/repos/acme/ours/issues", ForgeFaultKind::LostAnswer));
+    site.forge.add_fault(ForgeFault::on_call("POST", "/repos/acme/ours/issues", ForgeFaultKind::LostAnswer));
     assert_eq!(site.sync().await, result("relaxed", 0));
     site.forge.clear_faults();
     assert_eq!(site.run(&["sync", "run", "demo", "--dry-run"]).await.exit, 0);

@@ -10,7 +10,7 @@ use crate::range::{VersionRange, is_lower, is_upper};
 
 /// Parses a requirement. The parser panics at a name or an extra that ends in a sign (pep508_rs 0.9.2), so
 /// those are rejected before.
-pub(crate) fn requirement(text: &str) -> Result<Requirement<VerbatimUrl>, String> {
+pub(crate) fn parse_requirement(text: &str) -> Result<Requirement<VerbatimUrl>, String> {
     let text = text.trim();
     let end = text.find(|letter: char| !is_name(letter)).unwrap_or(text.len());
     let (name, rest) = text.split_at(end);
@@ -37,7 +37,7 @@ fn is_name(letter: char) -> bool {
 
 /// Returns the version range of a requirement.
 pub(super) fn range(text: &str) -> Result<VersionRange, String> {
-    let requirement = requirement(text)?;
+    let requirement = parse_requirement(text)?;
     match requirement.version_or_url {
         Some(VersionOrUrl::VersionSpecifier(range)) => Ok(VersionRange::of_specifiers(range)),
         Some(VersionOrUrl::Url(_)) | None => Err("write a lower and an upper bound".to_owned()),
@@ -46,8 +46,8 @@ pub(super) fn range(text: &str) -> Result<VersionRange, String> {
 
 /// Returns the requirement with another range: a new bound replaces the present one of the same side, and
 /// white space stays.
-pub(super) fn with(text: &str, range: &VersionRange) -> Result<String, String> {
-    let (start, end) = bounds(text).ok_or("its bounds cannot be told apart")?;
+pub(super) fn replace_range(text: &str, range: &VersionRange) -> Result<String, String> {
+    let (start, end) = bounds_span(text).ok_or("its bounds cannot be told apart")?;
     let written = text.get(start..end).unwrap_or_default();
     let mut wanted = specifiers(&range.to_string())?;
     let mut pieces = Vec::new();
@@ -60,7 +60,7 @@ pub(super) fn with(text: &str, range: &VersionRange) -> Result<String, String> {
             continue;
         };
         let new = wanted.remove(at);
-        pieces.push(if new == here { piece.to_owned() } else { respelled(piece, &new) });
+        pieces.push(if new == here { piece.to_owned() } else { respell_bound(piece, &new) });
     }
     let separator = if written.contains(", ") { " " } else { "" };
     for new in wanted {
@@ -76,7 +76,7 @@ pub(super) fn with(text: &str, range: &VersionRange) -> Result<String, String> {
 }
 
 /// Renders a bound with the white space of another one.
-fn respelled(piece: &str, new: &VersionSpecifier) -> String {
+fn respell_bound(piece: &str, new: &VersionSpecifier) -> String {
     let lead = piece.get(..piece.len() - piece.trim_start().len()).unwrap_or_default();
     let trail = piece.get(piece.trim_end().len()..).unwrap_or_default();
     let inner = piece.trim();
@@ -109,7 +109,7 @@ fn side(one: &VersionSpecifier) -> BoundSide {
 
 /// Returns the positions at which the bounds begin and end: after name and extras, before a marker, without
 /// parentheses around them.
-fn bounds(text: &str) -> Option<(usize, usize)> {
+fn bounds_span(text: &str) -> Option<(usize, usize)> {
     let end = text.find(';').unwrap_or(text.len());
     let head = text.get(..end)?;
     let after_extras = head.find(']').map_or(0, |at| at + 1);
@@ -121,7 +121,7 @@ fn bounds(text: &str) -> Option<(usize, usize)> {
 
 /// Returns the name of the required package in the normalised form of indexes.
 pub(crate) fn name(text: &str) -> Option<String> {
-    match requirement(text) {
+    match parse_requirement(text) {
         Ok(requirement) => Some(requirement.name.to_string()),
         // The caller that reads the range reports its error.
         Err(_) => {

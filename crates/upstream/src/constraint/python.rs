@@ -8,7 +8,7 @@ pub(super) fn find(text: &str, name: &str) -> Vec<RequirementText> {
     let mut start = 0;
     let mut found = Vec::new();
     for line in text.split_inclusive('\n') {
-        if let Some((at, version)) = given(line, name) {
+        if let Some((at, version)) = parse_assignment(line, name) {
             let at = start + at;
             found.push(RequirementText { span: at..at + version.len(), text: version.to_owned() });
         }
@@ -18,7 +18,7 @@ pub(super) fn find(text: &str, name: &str) -> Vec<RequirementText> {
 }
 
 /// Returns the text between the quotes of `NAME = "…"` or `NAME: str = "…"`, and its position.
-fn given<'a>(line: &'a str, name: &str) -> Option<(usize, &'a str)> {
+fn parse_assignment<'a>(line: &'a str, name: &str) -> Option<(usize, &'a str)> {
     let rest = line.strip_prefix(name)?;
     let (kind, value) = rest.split_once('=')?;
     let kind = kind.trim();

@@ -55,7 +55,7 @@ fn a_list_of_requirements_has_one_a_line() {
     assert_eq!(told, "requirements.txt: requires `absent` 0 times; it must be once");
     assert!(read_text(&of("other"), &format!("{text}other<2\n")).unwrap_err().contains("2 times"));
     let wider = VersionRange::parse(PackageRegistry::Pypi, ">=1.0,<3.0").unwrap();
-    let changed = edited(&of("demo-package"), text, &wider).unwrap();
+    let changed = edit_text(&of("demo-package"), text, &wider).unwrap();
     assert_eq!(changed, text.replace("< 2.0", "< 3.0"));
 }
 
@@ -91,8 +91,8 @@ fn a_requirement_that_is_elsewhere_in_the_file_is_found() {
         let file = folder.path().join(file);
         std::fs::write(&file, text).unwrap();
         let place = RequirementPlace { file: &file, at: "dependencies", package, registry, style: UPPER };
-        assert_eq!(elsewhere(&place), expected, "{package} {text}");
-        for at in elsewhere(&place) {
+        assert_eq!(other_places(&place), expected, "{package} {text}");
+        for at in other_places(&place) {
             read(&RequirementPlace { at: &at, ..place }).unwrap();
         }
     }
@@ -164,11 +164,11 @@ fn an_edit_changes_the_bounds_and_nothing_else() {
     ] {
         let place = place(file, at, package, registry, UPPER);
         let range = VersionRange::parse(registry, range).unwrap();
-        assert_eq!(edited(&place, text, &range).unwrap(), text.replacen(old, new, 1));
+        assert_eq!(edit_text(&place, text, &range).unwrap(), text.replacen(old, new, 1));
     }
     let copy = place("VERSION", "", "c", Npm, RangeStyle::VendoredVersion);
     let range = VersionRange::of_copy(PackageVersion::parse(Npm, "2.0.0").unwrap());
-    assert_eq!(edited(&copy, " 1.0.0\n\n", &range).unwrap(), " 2.0.0\n\n");
+    assert_eq!(edit_text(&copy, " 1.0.0\n\n", &range).unwrap(), " 2.0.0\n\n");
 }
 
 #[test]
@@ -184,7 +184,7 @@ fn a_requirement_keeps_its_own_manner() {
         let [before, after] =
             ["1.40.50", "1.41.1"].map(|upper| format!("d = [{}]", written.replace("NEW", upper)));
         let range = VersionRange::parse(PackageRegistry::Pypi, ">=1.40.46,<1.41.1").unwrap();
-        assert_eq!(edited(&place, &before, &range).unwrap(), after);
+        assert_eq!(edit_text(&place, &before, &range).unwrap(), after);
     }
 }
 
@@ -197,7 +197,7 @@ fn a_bound_that_is_not_there_is_added() {
         ("d = ['demo<=1.2']", ">=1.0,<1.3.5", "d = ['demo<1.3.5,>=1.0']"),
     ] {
         let range = VersionRange::parse(PackageRegistry::Pypi, range).unwrap();
-        assert_eq!(edited(&place, before, &range).unwrap(), after);
+        assert_eq!(edit_text(&place, before, &range).unwrap(), after);
     }
 }
 
@@ -229,16 +229,16 @@ proptest! {
         let place = place(file, "d", "demo", registry, UPPER);
         let [before, after] = ranges.map(|range| VersionRange::parse(registry, &range).unwrap());
         prop_assert_eq!(of_text(&place, &text).unwrap().1.to_string(), before.to_string());
-        let changed = edited(&place, &text, &after).unwrap();
+        let changed = edit_text(&place, &text, &after).unwrap();
         prop_assert_eq!(of_text(&place, &changed).unwrap().1.to_string(), after.to_string());
-        prop_assert_eq!(edited(&place, &changed, &before).unwrap(), text);
+        prop_assert_eq!(edit_text(&place, &changed, &before).unwrap(), text);
     }
 
     #[test]
     fn no_text_breaks_an_edit(text in "(.{0,80}|a ?\\[[ab.,_ -]{0,9}\\]?.{0,9})", at in "[a-z.]{0,6}") {
         for (file, registry) in [("a.toml", PackageRegistry::Pypi), ("a.toml", PackageRegistry::Crates), ("a.json", PackageRegistry::Npm)] {
             let range = VersionRange::parse(registry, "1.0.0").or_else(|_| VersionRange::parse(registry, "==1.0.0")).unwrap();
-            let _ = edited(&place(file, &at, "demo", registry, UPPER), &text, &range);
+            let _ = edit_text(&place(file, &at, "demo", registry, UPPER), &text, &range);
         }
     }
 }
@@ -259,7 +259,7 @@ fn a_version_in_a_python_module_is_a_line_of_its_own() {
         let text = format!("import a\n{line}");
         std::fs::write(&file, &text).unwrap();
         assert_eq!(read(&place).unwrap().to_string(), "1.2.3", "{line}");
-        assert_eq!(rewritten(&place, &next).unwrap(), text.replace("1.2.3", "1.2.4"));
+        assert_eq!(rewrite_range(&place, &next).unwrap(), text.replace("1.2.3", "1.2.4"));
     }
     for none in [
         "",
@@ -278,10 +278,10 @@ fn a_version_in_a_python_module_is_a_line_of_its_own() {
 #[test]
 fn a_name_or_an_extra_that_ends_in_a_sign_is_refused_before_the_parser_panics_at_it() {
     for text in ["a.", "a-", "-", "a[b.]", "a[b_", "a [b, c-]", "a[b. c]", "a[b-,c]>=1", "a[é.]", "a[.]"] {
-        assert!(super::pep508::requirement(text).is_err(), "{text}");
+        assert!(super::pep508::parse_requirement(text).is_err(), "{text}");
     }
     for text in ["a", "a.b-c_d", "a[b]", "a [ b , c.d ] >= 1", "a[]", "a[b]==1.*; os_name == 'a-'"] {
-        assert!(super::pep508::requirement(text).is_ok(), "{text}");
+        assert!(super::pep508::parse_requirement(text).is_ok(), "{text}");
     }
 }
 
@@ -295,9 +295,9 @@ fn what_is_too_large_to_be_a_projects_own_file_is_not_read() {
         path
     };
     let project = file("pyproject.toml", MAX_FILE + 1);
-    let error = content(&project).unwrap_err();
+    let error = read_file(&project).unwrap_err();
     assert!(error.to_string().contains("longer than 512 KiB"), "{error}");
-    assert!(content(&file("small.toml", MAX_FILE)).is_ok());
+    assert!(read_file(&file("small.toml", MAX_FILE)).is_ok());
     for (name, longest, told) in [
         ("pins.json", crate::manifest::MAX_MANIFEST, "longer than 2048 KiB"),
         ("pins.toml", crate::manifest::MAX_TOML_MANIFEST, "longer than 512 KiB"),

@@ -11,7 +11,7 @@ use super::{RequirementPlace, RequirementText, is_requirement, pep508, within_qu
 
 /// Finds the requirements of the package at the place.
 pub(super) fn find(text: &str, place: &RequirementPlace<'_>) -> Result<Vec<RequirementText>, String> {
-    let document = document(text)?;
+    let document = parse_document(text)?;
     let mut item = document.as_item();
     for key in place.at.split('.') {
         item = item.get(key).unwrap_or(&Item::None);
@@ -22,11 +22,11 @@ pub(super) fn find(text: &str, place: &RequirementPlace<'_>) -> Result<Vec<Requi
         let all = item.as_array().into_iter().flatten();
         let names = |value: &&Value| {
             let name = value.as_str().and_then(pep508::name);
-            name.is_some_and(|name| name == spelled(place.package))
+            name.is_some_and(|name| name == normalise_package_name(place.package))
         };
         all.filter(names).collect()
     } else {
-        crates(item, place.package)?
+        crate_ranges(item, place.package)?
     };
     let found = values.into_iter().map(|value| {
         let shown = value.to_string().trim().to_owned();
@@ -42,7 +42,7 @@ pub(super) fn find(text: &str, place: &RequirementPlace<'_>) -> Result<Vec<Requi
 ///
 /// # Errors
 /// The message of the parser, or a message that brackets are nested too deeply.
-pub(crate) fn document(text: &str) -> Result<Document<&str>, String> {
+pub(crate) fn parse_document(text: &str) -> Result<Document<&str>, String> {
     if is_too_deep(text) {
         return Err(TOO_DEEP.to_owned());
     }
@@ -51,7 +51,7 @@ pub(crate) fn document(text: &str) -> Result<Document<&str>, String> {
 
 /// Returns the strings of a list in a file; none if there is no such list.
 pub(super) fn strings(text: &str, at: &[&str]) -> Vec<String> {
-    let Ok(document) = document(text) else { return Vec::new() };
+    let Ok(document) = parse_document(text) else { return Vec::new() };
     let list = at.iter().try_fold(document.as_item(), |item, key| item.get(key));
     let values = list.and_then(Item::as_array).into_iter().flatten();
     values.filter_map(Value::as_str).map(str::to_owned).collect()
@@ -59,7 +59,7 @@ pub(super) fn strings(text: &str, at: &[&str]) -> Vec<String> {
 
 /// Returns all tables and lists of a file by their keys; those with a dot in a key are left out.
 pub(super) fn paths(text: &str) -> Vec<String> {
-    let Ok(document) = document(text) else { return Vec::new() };
+    let Ok(document) = parse_document(text) else { return Vec::new() };
     let mut found = Vec::new();
     let mut next = vec![(String::new(), document.as_item(), 0)];
     while let Some((at, item, depth)) = next.pop() {
@@ -79,7 +79,7 @@ pub(super) fn paths(text: &str) -> Vec<String> {
 
 /// Returns the names in the lists and tables that require packages.
 pub(super) fn packages(text: &str, registry: PackageRegistry) -> Vec<String> {
-    let Ok(document) = document(text) else { return Vec::new() };
+    let Ok(document) = parse_document(text) else { return Vec::new() };
     let mut found = Vec::new();
     for at in paths(text).iter().filter(|at| at.contains("dependenc")) {
         let item = at.split('.').try_fold(document.as_item(), |item, key| item.get(key));
@@ -99,7 +99,7 @@ pub(super) fn packages(text: &str, registry: PackageRegistry) -> Vec<String> {
 }
 
 /// Normalises a Python package's name, as requirements are compared (PEP 503).
-pub(super) fn spelled(package: &str) -> String {
+pub(super) fn normalise_package_name(package: &str) -> String {
     package
         .split(['-', '_', '.'])
         .filter(|word| !word.is_empty())
@@ -110,14 +110,14 @@ pub(super) fn spelled(package: &str) -> String {
 
 /// Returns true if a table of crates leaves the version of a crate to the workspace.
 pub(super) fn is_of_workspace(text: &str, place: &RequirementPlace<'_>) -> bool {
-    let Ok(document) = document(text) else { return false };
+    let Ok(document) = parse_document(text) else { return false };
     let table = place.at.split('.').try_fold(document.as_item(), |item, key| item.get(key));
     let workspace = table.and_then(|table| table.get(place.package)?.get("workspace"));
     workspace.and_then(Item::as_bool) == Some(true)
 }
 
 /// Finds the ranges of a crate, under its name or another (`name = { package = "crate" }`).
-fn crates<'a>(table: &'a Item, package: &str) -> Result<Vec<&'a Value>, String> {
+fn crate_ranges<'a>(table: &'a Item, package: &str) -> Result<Vec<&'a Value>, String> {
     let mut found = Vec::new();
     for (name, item) in table.as_table_like().into_iter().flat_map(TableLike::iter) {
         let of = item.get("package").and_then(Item::as_str).unwrap_or(name);

@@ -77,7 +77,7 @@ impl PackageIndex {
     }
 
     /// Requests the page about a package, below the index's address.
-    pub(super) async fn page(
+    pub(super) async fn fetch_page(
         &self,
         path: &str,
         package: &str,
@@ -86,8 +86,10 @@ impl PackageIndex {
         let url = self.base.join(path).map_err(|_| IndexError::Name(package.to_owned()))?;
         let index = url.to_string();
         let request = self.with_login(self.client.get(url.clone()), &url).header(ACCEPT, accept);
-        let broken =
-            |error: reqwest::Error| IndexError::Unreachable { index: index.clone(), why: told(&error) };
+        let broken = |error: reqwest::Error| IndexError::Unreachable {
+            index: index.clone(),
+            why: describe_error(&error),
+        };
         let mut answer = request.send().await.map_err(broken)?;
         match answer.status() {
             StatusCode::OK => {}
@@ -123,8 +125,8 @@ impl PackageIndex {
         let request = self.with_login(self.client.get(archive.url.clone()), &archive.url);
         let index = archive.url.to_string();
         let answer = request.send().await;
-        let answer =
-            answer.map_err(|error| IndexError::Unreachable { index: index.clone(), why: told(&error) })?;
+        let answer = answer
+            .map_err(|error| IndexError::Unreachable { index: index.clone(), why: describe_error(&error) })?;
         match answer.status() {
             StatusCode::OK => Ok(answer),
             status => Err(IndexError::Status { index, status }),
@@ -143,7 +145,7 @@ impl PackageIndex {
 }
 
 /// Returns the error's innermost cause, which does not include the address.
-pub(crate) fn told(error: &reqwest::Error) -> String {
+pub(crate) fn describe_error(error: &reqwest::Error) -> String {
     let mut cause: &dyn std::error::Error = error;
     while let Some(next) = cause.source() {
         cause = next;

@@ -37,8 +37,9 @@ pub(super) async fn releases(
     package: &str,
 ) -> Result<BTreeMap<PackageVersion, PackageRelease>, IndexError> {
     let path = path_of(package).ok_or_else(|| IndexError::Name(package.to_owned()))?;
-    let page = index.page(&path, package, "application/json").await?;
-    let document: NpmPackument = serde_json::from_slice(&page.body).map_err(|error| page.rubbish(error))?;
+    let page = index.fetch_page(&path, package, "application/json").await?;
+    let document: NpmPackument =
+        serde_json::from_slice(&page.body).map_err(|error| page.malformed_error(error))?;
     let NpmPackument { versions, time } = document;
     let release = |(text, listed): (String, NpmVersion)| {
         let version = PackageVersion::parse(PackageRegistry::Npm, &text).ok()?;
@@ -55,7 +56,7 @@ pub(super) async fn releases(
         Some((version.clone(), PackageRelease { version, archive, is_yanked, published }))
     };
     let releases: BTreeMap<_, _> = versions.into_iter().filter_map(release).collect();
-    if releases.is_empty() { Err(page.rubbish("it lists no version")) } else { Ok(releases) }
+    if releases.is_empty() { Err(page.malformed_error("it lists no version")) } else { Ok(releases) }
 }
 
 /// Returns the path of `name`, or of `@scope/name` with an escaped slash.

@@ -16,18 +16,18 @@ pub(super) async fn releases(
     index: &PackageIndex,
     package: &str,
 ) -> Result<BTreeMap<PackageVersion, PackageRelease>, IndexError> {
-    let normal = normalised(package).ok_or_else(|| IndexError::Name(package.to_owned()))?;
-    let page = index.page(&format!("{normal}/"), package, ACCEPTED).await?;
+    let normal = normalise_package_name(package).ok_or_else(|| IndexError::Name(package.to_owned()))?;
+    let page = index.fetch_page(&format!("{normal}/"), package, ACCEPTED).await?;
     let listed = if page.is_json { page::of_json(&page.body) } else { Ok(page::of_html(&page.body)) };
-    let listed = listed.map_err(|why| page.rubbish(why))?;
+    let listed = listed.map_err(|why| page.malformed_error(why))?;
     if listed.is_empty() {
-        return Err(page.rubbish("it lists no file"));
+        return Err(page.malformed_error("it lists no file"));
     }
-    Ok(best(&normal, &page, listed))
+    Ok(best_releases(&normal, &page, listed))
 }
 
 /// Normalises a package's name, as an index spells it (PEP 503).
-fn normalised(package: &str) -> Option<String> {
+fn normalise_package_name(package: &str) -> Option<String> {
     let is_name = !package.is_empty()
         && package.len() <= 200
         && package.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
@@ -38,7 +38,7 @@ fn normalised(package: &str) -> Option<String> {
 
 /// Returns one release for each version, with its most suitable archive: a wheel for every machine, then
 /// another wheel, then a source archive.
-fn best(
+fn best_releases(
     package: &str,
     page: &IndexResponse,
     listed: Vec<IndexFile>,
@@ -61,7 +61,7 @@ fn best(
 
 /// Parses a file's name into version, archive format, and rank of suitability.
 fn version_in(package: &str, name: &str) -> Option<(PackageVersion, ArchiveFormat, u8)> {
-    let is_ours = |written: &str| normalised(written).is_some_and(|written| written == package);
+    let is_ours = |written: &str| normalise_package_name(written).is_some_and(|written| written == package);
     if let Some(stem) = name.strip_suffix(".whl") {
         let mut parts = stem.split('-');
         let (written, version) = (parts.next()?, parts.next()?);

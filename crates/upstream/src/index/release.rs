@@ -50,7 +50,7 @@ pub enum IndexError {
         package: String,
     },
     /// The index returned an error status.
-    #[error("{index} answers {status}{}", advice(*status))]
+    #[error("{index} answers {status}{}", status_advice(*status))]
     Status {
         /// The address that was requested.
         index: String,
@@ -75,7 +75,7 @@ pub enum IndexError {
     },
 }
 
-fn advice(status: StatusCode) -> &'static str {
+fn status_advice(status: StatusCode) -> &'static str {
     match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
             ": put the login where the package manager has it"
@@ -93,7 +93,7 @@ pub(super) struct IndexResponse {
 }
 
 impl IndexResponse {
-    pub(super) fn rubbish(&self, why: impl ToString) -> IndexError {
+    pub(super) fn malformed_error(&self, why: impl ToString) -> IndexError {
         IndexError::Rubbish { index: self.base.to_string(), why: why.to_string() }
     }
 }

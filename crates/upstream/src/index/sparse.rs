@@ -37,22 +37,23 @@ pub(super) async fn releases(
     index: &PackageIndex,
     package: &str,
 ) -> Result<BTreeMap<PackageVersion, PackageRelease>, IndexError> {
-    let folder = prefix(package).ok_or_else(|| IndexError::Name(package.to_owned()))?;
-    let settings = index.page("config.json", package, "application/json").await?;
+    let folder = crate_folder(package).ok_or_else(|| IndexError::Name(package.to_owned()))?;
+    let settings = index.fetch_page("config.json", package, "application/json").await?;
     let SparseIndexConfig { dl } =
-        serde_json::from_slice(&settings.body).map_err(|error| settings.rubbish(error))?;
+        serde_json::from_slice(&settings.body).map_err(|error| settings.malformed_error(error))?;
     let path = format!("{folder}/{package}").to_ascii_lowercase();
-    let page = index.page(&path, package, "text/plain").await?;
+    let page = index.fetch_page(&path, package, "text/plain").await?;
     let mut releases = BTreeMap::new();
     for line in page.body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-        let line: SparseIndexLine = serde_json::from_slice(line).map_err(|error| page.rubbish(error))?;
+        let line: SparseIndexLine =
+            serde_json::from_slice(line).map_err(|error| page.malformed_error(error))?;
         // No index has two names that differ in case alone.
         if !line.name.eq_ignore_ascii_case(package) {
-            return Err(page.rubbish(format!("it tells of `{}`", line.name)));
+            return Err(page.malformed_error(format!("it tells of `{}`", line.name)));
         }
         let Ok(version) = PackageVersion::parse(PackageRegistry::Crates, &line.vers) else { continue };
-        let Some(url) = address(&dl, &folder, &line) else {
-            return Err(settings.rubbish("`dl` is no address"));
+        let Some(url) = archive_url(&dl, &folder, &line) else {
+            return Err(settings.malformed_error("`dl` is no address"));
         };
         let archive = ReleaseArchive {
             name: format!("{}-{}.crate", line.name, line.vers),
@@ -68,11 +69,11 @@ pub(super) async fn releases(
         };
         releases.insert(version, release);
     }
-    if releases.is_empty() { Err(page.rubbish("it lists no version")) } else { Ok(releases) }
+    if releases.is_empty() { Err(page.malformed_error("it lists no version")) } else { Ok(releases) }
 }
 
 /// Returns the folder of a crate's file: `1`, `2`, `3/a`, or `ab/cd`.
-fn prefix(package: &str) -> Option<String> {
+fn crate_folder(package: &str) -> Option<String> {
     let is_name = package.len() <= MAX_NAME
         && package.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
     match package.len() {
@@ -89,7 +90,7 @@ fn prefix(package: &str) -> Option<String> {
 const MAX_NAME: usize = 64;
 
 /// Returns the address of an archive.
-fn address(dl: &str, folder: &str, line: &SparseIndexLine) -> Option<Url> {
+fn archive_url(dl: &str, folder: &str, line: &SparseIndexLine) -> Option<Url> {
     let address = if MARKERS.iter().any(|marker| dl.contains(marker)) {
         dl.replace("{crate}", &line.name)
             .replace("{version}", &line.vers)

@@ -162,8 +162,8 @@ async fn a_page_is_read_up_to_its_bound() {
     let router =
         Router::new().route("/simple/large/", of(MAX_PAGE)).route("/simple/larger/", of(MAX_PAGE + 1));
     let index = index_of(router).await;
-    assert!(index.page("large/", "large", "text/html").await.is_ok());
-    let told = index.page("larger/", "larger", "text/html").await.err().unwrap().to_string();
+    assert!(index.fetch_page("large/", "large", "text/html").await.is_ok());
+    let told = index.fetch_page("larger/", "larger", "text/html").await.err().unwrap().to_string();
     assert!(told.contains("longer than 64 MiB"), "{told}");
 }
 

@@ -8,11 +8,11 @@ use pep440_rs::{Operator, VersionSpecifier, VersionSpecifiers};
 use truing_core::registry::PackageRegistry;
 use truing_core::version::PackageVersion;
 
-use super::{VersionRange, is_exclusion, least, lower_of};
+use super::{VersionRange, is_exclusion, lower_bound, lower_of};
 
 /// Returns the new range of a Python project; none if the old one has no upper bound whose form could be
 /// kept.
-pub(super) fn python(
+pub(super) fn python_range(
     range: &VersionSpecifiers,
     release: &pep440_rs::Version,
     floor: Option<&pep440_rs::Version>,
@@ -34,7 +34,7 @@ pub(super) fn python(
     } else {
         // Of several upper bounds the most precise counts, which admits the least.
         let count = bounds.iter().filter_map(|one| precision(one)).max()?;
-        let numbers = next(release.release().iter().copied(), count)?;
+        let numbers = bump_last(release.release().iter().copied(), count)?;
         let upper = pep440_rs::Version::new(numbers).with_epoch(release.epoch());
         VersionSpecifier::from_version(Operator::LessThan, upper)
     };
@@ -42,7 +42,7 @@ pub(super) fn python(
     let lower = match floor {
         Some(floor) => {
             let count = before.map_or(floor.release().len(), |one| one.version().release().len());
-            let floor = shortened(floor, count);
+            let floor = resize_release(floor, count);
             VersionSpecifier::from_version(Operator::GreaterThanEqual, floor).ok()
         }
         None => before,
@@ -69,7 +69,7 @@ fn precision(one: &VersionSpecifier) -> Option<usize> {
 }
 
 /// Returns the first numbers of a release, with the last of them incremented.
-fn next(numbers: impl Iterator<Item = u64>, count: usize) -> Option<Vec<u64>> {
+fn bump_last(numbers: impl Iterator<Item = u64>, count: usize) -> Option<Vec<u64>> {
     let mut numbers: Vec<u64> = numbers.chain(iter::repeat(0)).take(count).collect();
     let last = numbers.last_mut()?;
     *last = last.checked_add(1)?;
@@ -77,13 +77,13 @@ fn next(numbers: impl Iterator<Item = u64>, count: usize) -> Option<Vec<u64>> {
 }
 
 /// Returns the release with `count` numbers, as far as only zeros are removed or added.
-fn shortened(release: &pep440_rs::Version, count: usize) -> pep440_rs::Version {
-    let numbers = resized(release.release().to_vec(), count);
+fn resize_release(release: &pep440_rs::Version, count: usize) -> pep440_rs::Version {
+    let numbers = resize_numbers(release.release().to_vec(), count);
     let plain = pep440_rs::Version::new(numbers).with_epoch(release.epoch());
     if plain == *release { plain } else { release.clone() }
 }
 
-fn resized(mut numbers: Vec<u64>, count: usize) -> Vec<u64> {
+fn resize_numbers(mut numbers: Vec<u64>, count: usize) -> Vec<u64> {
     while numbers.len() > count && numbers.last() == Some(&0) {
         numbers.pop();
     }
@@ -93,7 +93,7 @@ fn resized(mut numbers: Vec<u64>, count: usize) -> Vec<u64> {
 }
 
 /// Returns the new range of a crate whose only upper bound is written with `<`.
-pub(super) fn crates(
+pub(super) fn crates_range(
     range: &semver::VersionReq,
     release: &semver::Version,
     floor: Option<&PackageVersion>,
@@ -108,9 +108,9 @@ pub(super) fn crates(
         return None;
     }
     let numbers = [release.major, release.minor, release.patch];
-    let upper = dotted(&next(numbers.into_iter(), upper)?);
-    let text = match floor.cloned().or_else(|| least(range)) {
-        Some(floor) => format!(">={}, <{upper}", semantic(&floor, lower.unwrap_or(3))),
+    let upper = join_numbers(&bump_last(numbers.into_iter(), upper)?);
+    let text = match floor.cloned().or_else(|| lower_bound(range)) {
+        Some(floor) => format!(">={}, <{upper}", semver_text(&floor, lower.unwrap_or(3))),
         None if lower.is_some() => return None,
         None => format!("<{upper}"),
     };
@@ -118,7 +118,7 @@ pub(super) fn crates(
 }
 
 /// Returns the new range of an npm package whose range is `>=A <B`.
-pub(super) fn npm(
+pub(super) fn npm_range(
     text: &str,
     release: &nodejs_semver::Version,
     floor: Option<&PackageVersion>,
@@ -129,29 +129,29 @@ pub(super) fn npm(
         is_plain.then(|| version.split('.').count())
     };
     let numbers = [release.major(), release.minor(), release.patch()];
-    let end = dotted(&next(numbers.into_iter(), count(upper)?)?);
+    let end = join_numbers(&bump_last(numbers.into_iter(), count(upper)?)?);
     let lower = match floor {
-        Some(floor) => semantic(floor, count(lower)?),
+        Some(floor) => semver_text(floor, count(lower)?),
         None => lower.to_owned(),
     };
     VersionRange::parse(PackageRegistry::Npm, &format!(">={lower} <{end}")).ok()
 }
 
 /// Renders a semantic version with `count` numbers, as far as only zeros are removed.
-fn semantic(version: &PackageVersion, count: usize) -> String {
+fn semver_text(version: &PackageVersion, count: usize) -> String {
     let numbers = match version {
         PackageVersion::Npm(version) => vec![version.major(), version.minor(), version.patch()],
         PackageVersion::Crates(version) => vec![version.major, version.minor, version.patch],
         PackageVersion::Pypi(_) => return version.to_string(),
     };
-    if dotted(&numbers) == version.to_string() {
-        dotted(&resized(numbers, count))
+    if join_numbers(&numbers) == version.to_string() {
+        join_numbers(&resize_numbers(numbers, count))
     } else {
         version.to_string()
     }
 }
 
-fn dotted(numbers: &[u64]) -> String {
+fn join_numbers(numbers: &[u64]) -> String {
     numbers.iter().map(ToString::to_string).collect::<Vec<_>>().join(".")
 }
 
@@ -192,7 +192,7 @@ mod tests {
         ] {
             let version = |text: &str| PackageVersion::parse(registry, text).unwrap();
             let (to, floor) = (version(to), floor.map(version));
-            let next = VersionRange::parse(registry, range).unwrap().following(
+            let next = VersionRange::parse(registry, range).unwrap().with_release(
                 RangeStyle::Keep,
                 &to,
                 floor.as_ref(),

@@ -3,7 +3,7 @@
 use rmcp::model::{CallToolResult, ContentBlock};
 use serde_json::Value;
 use truing_core::line::is_hidden;
-use truing_reader::redact::{holds_any, redact};
+use truing_reader::redact::{holds_any, redact_secrets};
 
 use crate::native::CallOutput;
 
@@ -11,7 +11,7 @@ use crate::native::CallOutput;
 const BEYOND: usize = 4 << 10;
 
 /// Returns a result with at most this many bytes.
-pub(super) fn shown(result: &CallToolResult, most: usize) -> CallOutput {
+pub(super) fn render_result(result: &CallToolResult, most: usize) -> CallOutput {
     let (mut texts, mut others) = (Vec::new(), 0_usize);
     for block in &result.content {
         if let ContentBlock::Text(text) = block {
@@ -24,7 +24,7 @@ pub(super) fn shown(result: &CallToolResult, most: usize) -> CallOutput {
     if let (true, Some(structured)) = (texts.is_empty(), &result.structured_content) {
         text = structured.to_string();
     }
-    let mut text = bounded(&plain(&text), most);
+    let mut text = redact_and_truncate(&strip_hidden(&text), most);
     if others > 0 {
         let note = format!("[left out: parts of the answer that are no text ({others})]");
         text = if text.is_empty() { note } else { format!("{text}\n{note}") };
@@ -36,14 +36,14 @@ pub(super) fn shown(result: &CallToolResult, most: usize) -> CallOutput {
 }
 
 /// Removes control characters and invisible characters; line ends and tabs remain.
-pub(super) fn plain(text: &str) -> String {
+pub(super) fn strip_hidden(text: &str) -> String {
     text.chars().filter(|char| matches!(char, '\n' | '\t') || !is_hidden(*char)).collect()
 }
 
 /// Returns at most this many bytes, without secrets, and with a note of the bytes left out.
-pub(super) fn bounded(text: &str, most: usize) -> String {
+pub(super) fn redact_and_truncate(text: &str, most: usize) -> String {
     let searched = text.get(..text.floor_char_boundary(most.saturating_add(BEYOND))).unwrap_or(text);
-    let shown = redact(searched);
+    let shown = redact_secrets(searched);
     let (kept, left_out) = match shown.get(..shown.floor_char_boundary(most)) {
         Some(kept) => (kept, (shown.len() - kept.len()).saturating_add(text.len() - searched.len())),
         None => (shown.as_str(), 0),

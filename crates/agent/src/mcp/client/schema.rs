@@ -25,7 +25,7 @@ const DEFINITIONS: [&str; 2] = ["$defs", "definitions"];
 ///
 /// # Errors
 /// A description of the error in the schema.
-pub(super) fn checked(schema: &Map<String, Value>) -> Result<Value, String> {
+pub(super) fn rewrite_schema(schema: &Map<String, Value>) -> Result<Value, String> {
     let bytes = serde_json::to_string(schema).map_or(usize::MAX, |text| text.len());
     if bytes > MAX_BYTES {
         return Err(format!("its schema has {bytes} bytes, and {MAX_BYTES} are the most"));
@@ -36,7 +36,7 @@ pub(super) fn checked(schema: &Map<String, Value>) -> Result<Value, String> {
     let names = |key: &str| schema.get(key).and_then(Value::as_object).into_iter().flat_map(Map::keys);
     let targets =
         DEFINITIONS.iter().flat_map(|key| names(key).map(move |name| format!("#/{key}/{name}"))).collect();
-    let mut written = SchemaRewriter { targets }.object(schema, 0)?;
+    let mut written = SchemaRewriter { targets }.rewrite_object(schema, 0)?;
     // Providers accept none of these at the top level.
     for key in ["anyOf", "oneOf", "allOf", "$ref", "enum"] {
         written.remove(key);
@@ -50,23 +50,27 @@ struct SchemaRewriter {
 }
 
 impl SchemaRewriter {
-    fn any(&self, schema: &Value, depth: usize) -> Result<Value, String> {
+    fn rewrite_value(&self, schema: &Value, depth: usize) -> Result<Value, String> {
         match schema {
             Value::Bool(_) => Ok(schema.clone()),
-            Value::Object(schema) => self.object(schema, depth).map(Value::Object),
+            Value::Object(schema) => self.rewrite_object(schema, depth).map(Value::Object),
             Value::Null | Value::Number(_) | Value::String(_) | Value::Array(_) => {
                 Err("something in its schema is no schema".to_owned())
             }
         }
     }
 
-    fn object(&self, schema: &Map<String, Value>, depth: usize) -> Result<Map<String, Value>, String> {
+    fn rewrite_object(
+        &self,
+        schema: &Map<String, Value>,
+        depth: usize,
+    ) -> Result<Map<String, Value>, String> {
         if depth > MAX_DEPTH {
             return Err(format!("its schema is deeper than {MAX_DEPTH}"));
         }
         let mut written = Map::new();
         for (key, value) in schema {
-            if let Some(value) = self.keyword(key, value, depth)? {
+            if let Some(value) = self.rewrite_keyword(key, value, depth)? {
                 written.insert(key.clone(), value);
             }
         }
@@ -83,22 +87,26 @@ impl SchemaRewriter {
     }
 
     /// Rewrites the value of a keyword; `None` for an unknown keyword.
-    fn keyword(&self, key: &str, value: &Value, depth: usize) -> Result<Option<Value>, String> {
+    fn rewrite_keyword(&self, key: &str, value: &Value, depth: usize) -> Result<Option<Value>, String> {
         let wrong = || format!("`{key}` in its schema is not as it should be");
         let deeper = depth.saturating_add(1);
         Ok(match key {
-            "type" => Some(types(value).ok_or_else(wrong)?),
-            "properties" => Some(self.named(value, deeper).ok_or_else(wrong)??),
-            "$defs" | "definitions" if depth == 0 => Some(self.named(value, deeper).ok_or_else(wrong)??),
+            "type" => Some(check_types(value).ok_or_else(wrong)?),
+            "properties" => Some(self.rewrite_by_name(value, deeper).ok_or_else(wrong)??),
+            "$defs" | "definitions" if depth == 0 => {
+                Some(self.rewrite_by_name(value, deeper).ok_or_else(wrong)??)
+            }
             "required" => {
                 let names = value.as_array().ok_or_else(wrong)?;
                 let each: BTreeSet<&str> = names.iter().filter_map(Value::as_str).collect();
                 (each.len() == names.len()).then(|| Some(value.clone())).ok_or_else(wrong)?
             }
-            "items" | "additionalProperties" => Some(self.any(value, deeper)?),
+            "items" | "additionalProperties" => Some(self.rewrite_value(value, deeper)?),
             "anyOf" | "oneOf" | "allOf" => {
                 let all = value.as_array().filter(|all| !all.is_empty()).ok_or_else(wrong)?;
-                Some(Value::Array(all.iter().map(|one| self.any(one, deeper)).collect::<Result<_, _>>()?))
+                Some(Value::Array(
+                    all.iter().map(|one| self.rewrite_value(one, deeper)).collect::<Result<_, _>>()?,
+                ))
             }
             "$ref" => {
                 let target = value.as_str().ok_or_else(wrong)?;
@@ -106,12 +114,12 @@ impl SchemaRewriter {
             }
             "enum" => {
                 let all = value.as_array().filter(|all| !all.is_empty()).ok_or_else(wrong)?;
-                Some(Value::Array(all.iter().map(scalar).collect::<Option<_>>().ok_or_else(wrong)?))
+                Some(Value::Array(all.iter().map(check_scalar).collect::<Option<_>>().ok_or_else(wrong)?))
             }
-            "const" | "default" => scalar(value),
+            "const" | "default" => check_scalar(value),
             "description" | "title" => {
                 let text = value.as_str().ok_or_else(wrong)?;
-                Some(said::bounded(&said::plain(text), MAX_TEXT).into())
+                Some(said::redact_and_truncate(&said::strip_hidden(text), MAX_TEXT).into())
             }
             "minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum" => {
                 value.is_number().then(|| Some(value.clone())).ok_or_else(wrong)?
@@ -124,20 +132,20 @@ impl SchemaRewriter {
     }
 
     /// Rewrites a map from names to schemas.
-    fn named(&self, value: &Value, depth: usize) -> Option<Result<Value, String>> {
+    fn rewrite_by_name(&self, value: &Value, depth: usize) -> Option<Result<Value, String>> {
         let all = value.as_object()?;
         Some(all.iter().map(|(name, schema)| {
             let may_be = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
             if name.is_empty() || name.len() > MAX_NAME || !name.bytes().all(may_be) {
                 return Err(format!("a name in its schema is not of letters, digits, `_`, `-` and `.`, {MAX_NAME} at most"));
             }
-            Ok((name.clone(), self.any(schema, depth)?))
+            Ok((name.clone(), self.rewrite_value(schema, depth)?))
         }).collect::<Result<Map<_, _>, _>>().map(Value::Object))
     }
 }
 
 /// Returns one type name, or a list of them, if all are known.
-fn types(value: &Value) -> Option<Value> {
+fn check_types(value: &Value) -> Option<Value> {
     let known = |value: &Value| value.as_str().is_some_and(|name| TYPES.contains(&name));
     let all = value.as_array();
     let is_one = known(value) || all.is_some_and(|all| !all.is_empty() && all.iter().all(known));
@@ -145,10 +153,12 @@ fn types(value: &Value) -> Option<Value> {
 }
 
 /// Returns a short value that is neither a list nor an object.
-fn scalar(value: &Value) -> Option<Value> {
+fn check_scalar(value: &Value) -> Option<Value> {
     match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => Some(value.clone()),
-        Value::String(text) => (text.len() <= MAX_TEXT && said::plain(text) == *text).then(|| value.clone()),
+        Value::String(text) => {
+            (text.len() <= MAX_TEXT && said::strip_hidden(text) == *text).then(|| value.clone())
+        }
         Value::Array(_) | Value::Object(_) => None,
     }
 }

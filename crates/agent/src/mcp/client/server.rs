@@ -11,7 +11,7 @@ use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use tokio::io::DuplexStream;
 use truing_core::secret::SecretString;
 
-use crate::mcp::{Toolset, over};
+use crate::mcp::{Toolset, serve_pipe};
 use crate::proxy::{AllowedHost, EgressProxy};
 
 /// The configuration of one server.
@@ -136,7 +136,7 @@ impl InProcessServer {
                 let (reader, writer) = tokio::io::split(pipe);
                 if let Some(tools) = made.await {
                     // The result is ignored: the session ends when this process closes the other end.
-                    let _ = over(Arc::new(tools), reader, writer).await;
+                    let _ = serve_pipe(Arc::new(tools), reader, writer).await;
                 }
             })
         }))

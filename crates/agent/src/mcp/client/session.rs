@@ -30,8 +30,8 @@ use tokio::time::timeout;
 use super::ServerTransport;
 use super::bound::{BoundedLines, ServerMeter, ServerOverflow};
 use super::sse::SseTransport;
-use super::web::{WebClient, WebError, chain};
-use crate::command::{CapturedOutput, CommandBounds, OutputSink as _, begin, socket};
+use super::web::{WebClient, WebError, error_chain};
+use crate::command::{CapturedOutput, CommandBounds, OutputSink as _, spawn_child, wait_for_socket};
 use crate::mcp::MAX_MESSAGE;
 use crate::proxy::EgressProxy;
 use crate::sandbox::{COMPLAINT, JobCommand, PROXY, SandboxJob, SandboxLevel};
@@ -105,15 +105,15 @@ impl McpSession {
         let meter = ServerMeter::default();
         let (began, behind) = match way {
             ServerTransport::Program { command, folder, read, variables, hosts: _ } => {
-                let job = job(command, folder, read, variables)?;
+                let job = server_job(command, folder, read, variables)?;
                 let (began, process) = match proxy {
                     None => {
                         let (mut process, writer) = ServerProcess::start(&job)?;
-                        (over(process.output()?, writer, &meter).await, process)
+                        (connect_pipe(process.take_output()?, writer, &meter).await, process)
                     }
                     Some(proxy) => {
                         let (mut process, writer) = ServerProcess::start_with(job, proxy).await?;
-                        (over(process.output()?, writer, &meter).await, process)
+                        (connect_pipe(process.take_output()?, writer, &meter).await, process)
                     }
                 };
                 (began, ServerHandle::Process(Box::new(process)))
@@ -122,7 +122,7 @@ impl McpSession {
                 let (ours, theirs) = tokio::io::duplex(PIPE);
                 let task = tokio::spawn((within.0)(theirs));
                 let (reader, writer) = tokio::io::split(ours);
-                (over(reader, writer, &meter).await, ServerHandle::Task(task))
+                (connect_pipe(reader, writer, &meter).await, ServerHandle::Task(task))
             }
             ServerTransport::Http(address) => {
                 let web = WebClient::new(address, meter.clone())?;
@@ -131,12 +131,12 @@ impl McpSession {
             ServerTransport::Sse(address) => {
                 let events =
                     SseTransport::open(WebClient::new(address, meter.clone())?, &address.url).await?;
-                (begun(events).await, ServerHandle::Nobody)
+                (open_service(events).await, ServerHandle::Nobody)
             }
         };
         match began {
             Ok(service) => Ok(Self { service, behind, meter }),
-            Err(why) => Err(behind.lost(why, &meter).await),
+            Err(why) => Err(behind.stop_after_failure(why, &meter).await),
         }
     }
 
@@ -147,11 +147,13 @@ impl McpSession {
         for _ in 0..MAX_PAGES {
             let page = PaginatedRequestParams::default().with_cursor(cursor);
             let page =
-                self.service.peer().list_tools(Some(page)).await.map_err(|error| match words(error) {
-                    CallError::Refused(said) => {
-                        ServerFailure { what: "it does not list its tools".to_owned(), said }
+                self.service.peer().list_tools(Some(page)).await.map_err(|error| {
+                    match call_error(error) {
+                        CallError::Refused(said) => {
+                            ServerFailure { what: "it does not list its tools".to_owned(), said }
+                        }
+                        CallError::Lost(why) => why,
                     }
-                    CallError::Lost(why) => why,
                 })?;
             let found = page.tools.into_iter().filter(|tool| wanted.contains(tool.name.as_ref()));
             tools.extend(found.inspect(|_| missing = missing.saturating_sub(1)));
@@ -167,7 +169,7 @@ impl McpSession {
     pub(super) async fn call(&self, tool: &str, arguments: JsonObject) -> Result<CallToolResult, CallError> {
         let request = CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments);
         // Requests for more input and tasks that continue are not supported here.
-        match self.service.peer().call_tool_once(request).await.map_err(words)? {
+        match self.service.peer().call_tool_once(request).await.map_err(call_error)? {
             CallToolResponse::Complete(result) => Ok(result),
             CallToolResponse::InputRequired(_) | CallToolResponse::Task(_) => Err(CallError::Refused(
                 "the tool wants more than a call: that is not offered here".to_owned(),
@@ -178,24 +180,24 @@ impl McpSession {
     }
 
     /// Ends a session that failed. Returns the reason, with the program's error output.
-    pub(super) async fn lost(self, why: ServerFailure) -> ServerFailure {
+    pub(super) async fn close_after_failure(self, why: ServerFailure) -> ServerFailure {
         let Self { service, behind, meter } = self;
         drop(service);
-        behind.lost(why, &meter).await
+        behind.stop_after_failure(why, &meter).await
     }
 
     /// Ends the session and its server.
-    pub(super) async fn end(mut self) {
+    pub(super) async fn close(mut self) {
         // A server that does not respond is killed below.
         let _ = self.service.close_with_timeout(LEAVE).await;
-        self.behind.end().await;
+        self.behind.stop().await;
     }
 }
 
 impl ServerHandle {
-    async fn end(self) -> String {
+    async fn stop(self) -> String {
         match self {
-            Self::Process(process) => process.end().await,
+            Self::Process(process) => process.stop().await,
             Self::Task(task) => {
                 task.abort();
                 String::new()
@@ -205,8 +207,8 @@ impl ServerHandle {
     }
 
     /// Ends the server. If it exceeded its bytes, that replaces any other reason.
-    async fn lost(self, why: ServerFailure, meter: &ServerMeter) -> ServerFailure {
-        let said = self.end().await;
+    async fn stop_after_failure(self, why: ServerFailure, meter: &ServerMeter) -> ServerFailure {
+        let said = self.stop().await;
         let why = if meter.is_over() { ServerFailure::from(ServerOverflow.to_string()) } else { why };
         if said.is_empty() { why } else { ServerFailure { said, ..why } }
     }
@@ -217,7 +219,7 @@ impl ServerProcess {
     fn start(job: &SandboxJob) -> Result<(Self, ChildStdin), ServerFailure> {
         let mut command = job.command().map_err(not_started)?;
         command.stdin(Stdio::piped());
-        let mut process = Self::begin(command)?;
+        let mut process = Self::spawn(command)?;
         let input = process.child.stdin.take().ok_or(NO_STREAMS)?;
         Ok((process, input))
     }
@@ -231,37 +233,37 @@ impl ServerProcess {
         job.hears = true;
         // Node uses `HTTPS_PROXY` only with this variable.
         job.variables.push(("NODE_USE_ENV_PROXY".to_owned(), "1".to_owned()));
-        let (command, listening) = job.listening(&PROXY).map_err(not_started)?;
-        let mut process = Self::begin(command)?;
-        let handed = socket(listening).await;
+        let (command, listening) = job.command_with_socket(&PROXY).map_err(not_started)?;
+        let mut process = Self::spawn(command)?;
+        let handed = wait_for_socket(listening).await;
         match handed.and_then(|(socket, listening)| Ok((socket, listening.into_stream()?))) {
             Ok((socket, input)) => {
                 process.proxy.spawn(proxy.serve(socket));
                 Ok((process, input))
             }
-            Err(error) => Err(ServerFailure { what: not_started(error), said: process.end().await }),
+            Err(error) => Err(ServerFailure { what: not_started(error), said: process.stop().await }),
         }
     }
 
-    fn output(&mut self) -> Result<ChildStdout, ServerFailure> {
+    fn take_output(&mut self) -> Result<ChildStdout, ServerFailure> {
         Ok(self.child.stdout.take().ok_or(NO_STREAMS)?)
     }
 
-    fn begin(command: Command) -> Result<Self, String> {
-        let mut child = begin(command).map_err(not_started)?;
+    fn spawn(command: Command) -> Result<Self, String> {
+        let mut child = spawn_child(command).map_err(not_started)?;
         let stream = child.stderr.take();
         let words = tokio::spawn(async move {
             let mut heard =
-                CapturedOutput::of(&CommandBounds { time: Duration::MAX, written: None, whole: false });
+                CapturedOutput::new(&CommandBounds { time: Duration::MAX, written: None, whole: false });
             // Beyond its bound the error stream is no longer read.
-            let _ = heard.hear(stream).await;
+            let _ = heard.read_stream(stream).await;
             heard
         });
         Ok(Self { child, words, proxy: JoinSet::new() })
     }
 
     /// Kills the program and returns its error output.
-    async fn end(mut self) -> String {
+    async fn stop(mut self) -> String {
         // The error is ignored: the program may already have ended.
         let _ = self.child.kill().await;
         let heard = timeout(LAST_WORDS, self.words).await;
@@ -275,7 +277,7 @@ fn not_started(error: impl std::fmt::Display) -> String {
 }
 
 /// Builds the sandbox job of a server's program, with the files that it may read.
-fn job(
+fn server_job(
     command: &[String],
     folder: &Path,
     read: &[PathBuf],
@@ -301,13 +303,13 @@ fn job(
 type ServiceResult = Result<McpService, ServerFailure>;
 
 /// Opens a session over a pipe.
-async fn over(
+async fn connect_pipe(
     reader: impl AsyncRead + Send + Unpin + 'static,
     writer: impl AsyncWrite + Send + Unpin + 'static,
     meter: &ServerMeter,
 ) -> ServiceResult {
     let lines = BoundedLines::new(reader, meter.clone());
-    begun(AsyncRwTransport::new_client(lines, writer).with_max_line_length(MAX_MESSAGE)).await
+    open_service(AsyncRwTransport::new_client(lines, writer).with_max_line_length(MAX_MESSAGE)).await
 }
 
 /// Opens a session over streamable HTTP. A server that rejects the handshake may use the newest protocol,
@@ -319,12 +321,12 @@ async fn over_http(web: &WebClient, url: &str) -> ServiceResult {
             .reinit_on_expired_session(false);
         StreamableHttpClientTransport::with_client(web.clone(), config)
     };
-    let refused = match greeted(transport(), ClientLifecycleMode::Initialize).await {
+    let refused = match initialize_client(transport(), ClientLifecycleMode::Initialize).await {
         Err(error) if is_refusal(&error) => error,
-        began => return began.map_err(|error| unbegun(&error)),
+        began => return began.map_err(|error| initialize_failure(&error)),
     };
     let newest = ClientLifecycleMode::Discover { preferred_versions: vec![ProtocolVersion::V_2026_07_28] };
-    greeted(transport(), newest).await.map_err(|_| unbegun(&refused))
+    initialize_client(transport(), newest).await.map_err(|_| initialize_failure(&refused))
 }
 
 /// Returns true if the server rejects the handshake itself (400 or 404). A server that requires other
@@ -344,13 +346,15 @@ fn is_refusal(error: &ClientInitializeError) -> bool {
 
 /// Opens a session with the older handshake: an older server may not respond to the newer one at all, and
 /// nearly all servers support this one.
-async fn begun<T: Transport<RoleClient> + 'static>(transport: T) -> ServiceResult {
-    greeted(transport, ClientLifecycleMode::Initialize).await.map_err(|error| unbegun(&error))
+async fn open_service<T: Transport<RoleClient> + 'static>(transport: T) -> ServiceResult {
+    initialize_client(transport, ClientLifecycleMode::Initialize)
+        .await
+        .map_err(|error| initialize_failure(&error))
 }
 
 type McpService = RunningService<RoleClient, ClientConfig>;
 
-async fn greeted<T: Transport<RoleClient> + 'static>(
+async fn initialize_client<T: Transport<RoleClient> + 'static>(
     transport: T,
     how: ClientLifecycleMode,
 ) -> Result<McpService, ClientInitializeError> {
@@ -360,9 +364,9 @@ async fn greeted<T: Transport<RoleClient> + 'static>(
 }
 
 /// Describes the failure to open a session.
-fn unbegun(error: &ClientInitializeError) -> ServerFailure {
+fn initialize_failure(error: &ClientInitializeError) -> ServerFailure {
     if let ClientInitializeError::TransportError { error, .. } = error {
-        return sending(error);
+        return send_failure(error);
     }
     if let ClientInitializeError::JsonRpcError(error) = error {
         return ServerFailure {
@@ -376,12 +380,12 @@ fn unbegun(error: &ClientInitializeError) -> ServerFailure {
     ServerFailure::from("it does not begin a session as the protocol says")
 }
 
-fn words(error: ServiceError) -> CallError {
+fn call_error(error: ServiceError) -> CallError {
     if let ServiceError::McpError(error) = error {
         return CallError::Refused(error.message.into_owned());
     }
     CallError::Lost(if let ServiceError::TransportSend(error) = error {
-        sending(&error)
+        send_failure(&error)
     } else if let ServiceError::UnexpectedResponse = error {
         "its answer is none to what it was asked".into()
     } else {
@@ -390,11 +394,11 @@ fn words(error: ServiceError) -> CallError {
 }
 
 /// Describes a failure to send, without the library's text around the cause.
-fn sending(error: &DynamicTransportError) -> ServerFailure {
+fn send_failure(error: &DynamicTransportError) -> ServerFailure {
     let error = error.error.as_ref();
     match error.downcast_ref::<StreamableHttpError<WebError>>() {
         Some(StreamableHttpError::Client(error)) => error.to_string().into(),
-        Some(_) | None => chain(error).into(),
+        Some(_) | None => error_chain(error).into(),
     }
 }
 

@@ -10,7 +10,7 @@ use rmcp::transport::Transport;
 use rmcp::transport::streamable_http_client::SseError;
 use sse_stream::Sse;
 
-use super::web::{EVENTS, WebClient, WebError, is};
+use super::web::{EVENTS, WebClient, WebError, has_media_type};
 
 /// The event that gives the address for messages.
 const ENDPOINT: &str = "endpoint";
@@ -27,18 +27,18 @@ pub(super) struct SseTransport {
 impl SseTransport {
     /// Opens the event stream and waits for the address of messages.
     pub(super) async fn open(web: WebClient, url: &str) -> Result<Self, String> {
-        let response = web.asks(Method::GET, url, EVENTS).send().await;
+        let response = web.build_request(Method::GET, url, EVENTS).send().await;
         let response = response.map_err(|error| WebError::from(error).to_string())?;
         if !response.status().is_success() {
             return Err(WebError::Status(response.status()).to_string());
         }
-        if !is(response.headers(), EVENTS) {
+        if !has_media_type(response.headers(), EVENTS) {
             return Err("it answers with something else than events".to_owned());
         }
-        let mut events = web.events(response);
+        let mut events = web.event_stream(response);
         while let Some(Ok(event)) = events.next().await {
             if event.event.as_deref() == Some(ENDPOINT) {
-                let to = place(url, event.data.as_deref().unwrap_or_default())?;
+                let to = message_url(url, event.data.as_deref().unwrap_or_default())?;
                 return Ok(Self { web, to, events });
             }
         }
@@ -48,7 +48,7 @@ impl SseTransport {
 
 /// Resolves the address for messages. It must be on the configured server, which alone may receive the
 /// token.
-fn place(url: &str, said: &str) -> Result<Url, String> {
+fn message_url(url: &str, said: &str) -> Result<Url, String> {
     let base = Url::parse(url).map_err(|error| format!("its address is no URL: {error}"))?;
     let to =
         base.join(said.trim()).map_err(|_| "it wants messages at something that is no URL".to_owned())?;
@@ -66,7 +66,7 @@ impl Transport<RoleClient> for SseTransport {
         &mut self,
         item: TxJsonRpcMessage<RoleClient>,
     ) -> impl Future<Output = Result<(), Self::Error>> + Send + 'static {
-        let request = self.web.asks(Method::POST, self.to.as_str(), "*/*").json(&item);
+        let request = self.web.build_request(Method::POST, self.to.as_str(), "*/*").json(&item);
         async move {
             let status = request.send().await?.status();
             if status.is_success() { Ok(()) } else { Err(WebError::Status(status)) }

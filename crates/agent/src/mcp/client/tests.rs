@@ -24,7 +24,7 @@ use truing_core::secret::SecretString;
 
 use super::*;
 use crate::mcp::Toolset;
-use crate::mcp::connections::{ConnectionBounds, serve};
+use crate::mcp::connections::{ConnectionBounds, serve_connections};
 use crate::mcp::http::{McpEndpoint, McpResponse};
 use crate::mcp::{McpTool, ToolCallResult, ToolHints, ToolsetHandler};
 
@@ -38,7 +38,7 @@ struct Own;
 
 #[async_trait]
 impl RunTools for Own {
-    fn offered(&self) -> Vec<ToolDefinition> {
+    fn tool_definitions(&self) -> Vec<ToolDefinition> {
         vec![ToolDefinition {
             name: "read".into(),
             description: String::new(),
@@ -84,7 +84,7 @@ impl Toolset for Echo {
 
     async fn call(&self, name: &str, input: Value) -> ToolCallResult {
         let Some(word) = input["word"].as_str() else {
-            return ToolCallResult::failed("`word` has to be text");
+            return ToolCallResult::from_error("`word` has to be text");
         };
         ToolCallResult { text: format!("{name}: {word}"), structured: None, is_error: false }
     }
@@ -96,7 +96,7 @@ fn server(way: ServerTransport, tools: &[&str]) -> McpServer {
 }
 
 fn names(tools: &dyn RunTools) -> Vec<String> {
-    tools.offered().into_iter().map(|tool| tool.name).collect()
+    tools.tool_definitions().into_iter().map(|tool| tool.name).collect()
 }
 
 fn told(problems: &[ServerProblem]) -> Vec<&str> {
@@ -161,17 +161,17 @@ fn well(method: &str) -> Does {
 /// Starts a server, calls its tool, and ends it.
 async fn tried(way: ServerTransport) -> (CallOutput, Vec<ServerProblem>) {
     let servers = McpServers::start(&[server(way, &["say"])]).await;
-    let output = servers.beside(&Own).call("mcp__docs__say", &json!({"word": "x"})).await;
-    (output, servers.end().await)
+    let output = servers.combine_with(&Own).call("mcp__docs__say", &json!({"word": "x"})).await;
+    (output, servers.stop().await)
 }
 
 #[tokio::test]
 async fn what_the_operator_allows_and_what_reads_is_offered_beside_the_runs_own_tools() {
     let way = ServerTransport::Within(InProcessServer::new(|| async { Some(Echo) }));
     let servers = McpServers::start(&[server(way, &["say", "write", "wipe", "gone"])]).await;
-    let tools = servers.beside(&Own);
+    let tools = servers.combine_with(&Own);
     assert_eq!(names(&tools), ["read", "mcp__docs__say"]);
-    let said = &tools.offered()[1];
+    let said = &tools.tool_definitions()[1];
     assert!(
         said.description.contains("`docs`") && said.description.ends_with("Says [31mit again"),
         "{said:?}"
@@ -182,7 +182,7 @@ async fn what_the_operator_allows_and_what_reads_is_offered_beside_the_runs_own_
     assert!(failed.is_error && failed.text.contains("has to be text"), "{failed:?}");
     // A tool that is not in the list is not called.
     assert_eq!(tools.call("mcp__docs__other", &json!({"word": "x"})).await.text, "own mcp__docs__other");
-    let problems = servers.end().await;
+    let problems = servers.stop().await;
     assert_eq!(
         told(&problems),
         [
@@ -260,12 +260,12 @@ async fn after_a_failure_nothing_more_is_asked() {
         well(method)
     });
     let servers = McpServers::start(&[server(way, &["say"])]).await;
-    let tools = servers.beside(&Own);
+    let tools = servers.combine_with(&Own);
     for _ in 0..3 {
         assert!(tools.call("mcp__docs__say", &json!({})).await.is_error);
     }
     assert_eq!(*asked.lock().unwrap(), 1);
-    assert_eq!(servers.end().await.len(), 1, "told once");
+    assert_eq!(servers.stop().await.len(), 1, "told once");
 }
 
 #[tokio::test]
@@ -323,7 +323,7 @@ async fn a_schema_that_lies_takes_its_tool_with_it_and_a_good_one_is_written_ane
         "required": ["words"],
         "$defs": {"How": {"enum": ["all", "any"], "type": "string"}},
     });
-    let written = schema::checked(schema.as_object().unwrap()).unwrap();
+    let written = schema::rewrite_schema(schema.as_object().unwrap()).unwrap();
     assert_eq!(
         written,
         json!({
@@ -383,10 +383,10 @@ async fn no_secret_and_nothing_endless_is_handed_to_a_server() {
         well(method)
     });
     let servers = McpServers::start(&[server(way, &["say"])]).await;
-    let tools = servers.beside(&Own);
+    let tools = servers.combine_with(&Own);
     let key = format!("AKIA{}", "ABCDEFGHIJKLMNOP");
     let token = format!("ghp_{}", "a1B2c3D4e5F6".repeat(3));
-    truing_core::given_secrets::keep("a-word-of-the-operators");
+    truing_core::given_secrets::register_secret("a-word-of-the-operators");
     // Also secrets of no known form, and secrets that were given to this process.
     let password = ["hun", "ter2abc"].concat();
     for input in [
@@ -407,7 +407,7 @@ async fn no_secret_and_nothing_endless_is_handed_to_a_server() {
     let asked = json!({"a": "where is password = form[\"password\"] tested?"});
     assert_eq!(tools.call("mcp__docs__say", &asked).await.text, "well");
     assert_eq!(*heard.lock().unwrap(), [asked]);
-    assert_eq!(servers.end().await, []);
+    assert_eq!(servers.stop().await, []);
 }
 
 /// Serves on this machine, and returns the address.
@@ -416,7 +416,7 @@ async fn listens<F: Future<Output = McpResponse> + Send + 'static>(
 ) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(serve(listener, ConnectionBounds::default(), |_| true, answer));
+    tokio::spawn(serve_connections(listener, ConnectionBounds::default(), |_| true, answer));
     format!("http://{address}/mcp")
 }
 
@@ -429,7 +429,7 @@ async fn a_server_over_http_is_asked_with_its_token() {
     let door = McpEndpoint::new(Some(&SecretString::new(TOKEN)));
     let url = listens(move |request| {
         let door = door.clone();
-        async move { door.answer(Arc::new(Echo), request).await }
+        async move { door.answer_request(Arc::new(Echo), request).await }
     })
     .await;
     let (output, problems) = tried(ServerTransport::Http(at(&url, Some(TOKEN)))).await;
@@ -481,7 +481,7 @@ async fn a_server_that_does_not_shake_hands_is_asked_in_its_own_way_and_at_its_v
             if request.uri() != "/mcp/?of=docs" {
                 return words(StatusCode::NOT_FOUND, "text/plain", "");
             }
-            door.lead(|| Newest(ToolsetHandler(Arc::new(Echo))), request).await
+            door.dispatch(|| Newest(ToolsetHandler(Arc::new(Echo))), request).await
         }
     })
     .await;

@@ -56,7 +56,7 @@ pub(super) enum WebError {
 
 impl From<reqwest::Error> for WebError {
     fn from(error: reqwest::Error) -> Self {
-        Self::Unreachable(chain(&error.without_url()))
+        Self::Unreachable(error_chain(&error.without_url()))
     }
 }
 
@@ -67,7 +67,7 @@ impl From<WebError> for StreamableHttpError<WebError> {
 }
 
 /// Joins the messages of an error and its sources, without repetition.
-pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
+pub(super) fn error_chain(error: &(dyn Error + 'static)) -> String {
     let mut all = vec![error.to_string()];
     let mut next = error.source();
     while let Some(error) = next {
@@ -93,12 +93,12 @@ impl WebClient {
         if url.host_str().is_some_and(truing_core::loopback::is_loopback) {
             http = http.no_proxy();
         }
-        let http = http.build().map_err(|error| chain(&error))?;
+        let http = http.build().map_err(|error| error_chain(&error))?;
         Ok(Self { http, token: address.token.clone(), meter })
     }
 
     /// Builds a request with the server's token.
-    pub(super) fn asks(&self, method: Method, url: &str, accepts: &'static str) -> RequestBuilder {
+    pub(super) fn build_request(&self, method: Method, url: &str, accepts: &'static str) -> RequestBuilder {
         let request = self.http.request(method, url).header(ACCEPT, accepts);
         match &self.token {
             Some(token) => request.bearer_auth(token.expose()),
@@ -107,7 +107,7 @@ impl WebClient {
     }
 
     /// Reads the body of a response, within its bound.
-    async fn body(&self, mut response: Response) -> Result<Vec<u8>, WebError> {
+    async fn read_body(&self, mut response: Response) -> Result<Vec<u8>, WebError> {
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await? {
             body.extend_from_slice(&chunk);
@@ -117,12 +117,12 @@ impl WebClient {
     }
 
     /// Returns the events of a response. An event that is too long ends the stream with an error.
-    pub(super) fn events(&self, response: Response) -> BoxStream<'static, Result<Sse, SseError>> {
+    pub(super) fn event_stream(&self, response: Response) -> BoxStream<'static, Result<Sse, SseError>> {
         let chunks = unfold(Some((response, self.meter.clone(), 0)), |state| async {
             let (mut response, meter, event) = state?;
             match response.chunk().await.map_err(WebError::from) {
                 Ok(Some(chunk)) => {
-                    let event = open(event, &chunk);
+                    let event = pending_event_bytes(event, &chunk);
                     match meter.count(chunk.len(), event) {
                         Ok(()) => Some((Ok(chunk), Some((response, meter, event)))),
                         Err(error) => Some((Err(WebError::from(error)), None)),
@@ -137,7 +137,7 @@ impl WebClient {
 }
 
 /// Returns the bytes of the unfinished event after this chunk.
-fn open(event: usize, chunk: &Bytes) -> usize {
+fn pending_event_bytes(event: usize, chunk: &Bytes) -> usize {
     let ends = |end: &[u8]| chunk.windows(end.len()).rposition(|part| part == end).map(|at| at + end.len());
     match ends(b"\n\n").max(ends(b"\r\n\r\n")) {
         Some(end) => chunk.len() - end,
@@ -146,7 +146,7 @@ fn open(event: usize, chunk: &Bytes) -> usize {
 }
 
 /// Returns true if the response has this media type.
-pub(super) fn is(headers: &HeaderMap, media: &str) -> bool {
+pub(super) fn has_media_type(headers: &HeaderMap, media: &str) -> bool {
     let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case(media))
 }
@@ -164,7 +164,7 @@ impl StreamableHttpClient for WebClient {
         _: Option<String>,
         headers: HashMap<HeaderName, HeaderValue>,
     ) -> WebResult<StreamableHttpPostResponse> {
-        let mut request = self.asks(Method::POST, &uri, "application/json, text/event-stream");
+        let mut request = self.build_request(Method::POST, &uri, "application/json, text/event-stream");
         for (name, value) in headers {
             request = request.header(name, value);
         }
@@ -178,11 +178,11 @@ impl StreamableHttpClient for WebClient {
             return Ok(StreamableHttpPostResponse::Accepted);
         }
         let own = response.headers().get(SESSION).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        if status.is_success() && is(response.headers(), EVENTS) {
-            return Ok(StreamableHttpPostResponse::Sse(self.events(response), own));
+        if status.is_success() && has_media_type(response.headers(), EVENTS) {
+            return Ok(StreamableHttpPostResponse::Sse(self.event_stream(response), own));
         }
-        let is_json = is(response.headers(), JSON);
-        let body = self.body(response).await?;
+        let is_json = has_media_type(response.headers(), JSON);
+        let body = self.read_body(response).await?;
         let said: Option<ServerJsonRpcMessage> =
             is_json.then(|| serde_json::from_slice(&body).ok()).flatten();
         match said {
@@ -202,7 +202,7 @@ impl StreamableHttpClient for WebClient {
         headers: HashMap<HeaderName, HeaderValue>,
     ) -> WebResult<()> {
         let mut request =
-            self.asks(Method::DELETE, &uri, JSON).header(SESSION, session.as_ref()).timeout(LEAVE);
+            self.build_request(Method::DELETE, &uri, JSON).header(SESSION, session.as_ref()).timeout(LEAVE);
         for (name, value) in headers {
             request = request.header(name, value);
         }

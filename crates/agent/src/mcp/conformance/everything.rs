@@ -56,7 +56,7 @@ impl Toolset for SuiteTools {
 
     fn tools(&self) -> Vec<McpTool> {
         let schema = |name: &str| match name {
-            "json_schema_2020_12_tool" => keywords(),
+            "json_schema_2020_12_tool" => keyword_schema(),
             // A value that is sent in a header as well; the two must agree.
             "test_headers" => json!({
                 "type": "object",
@@ -80,7 +80,7 @@ impl Toolset for SuiteTools {
 
     async fn call(&self, name: &str, _: Value) -> ToolCallResult {
         if name == "test_error_handling" {
-            return ToolCallResult::failed("This tool intentionally returns an error for testing");
+            return ToolCallResult::from_error("This tool intentionally returns an error for testing");
         }
         let text = "This is a simple text response for testing.".to_owned();
         ToolCallResult { text, structured: None, is_error: false }
@@ -88,7 +88,7 @@ impl Toolset for SuiteTools {
 }
 
 /// A schema with keywords that the server must preserve.
-fn keywords() -> Value {
+fn keyword_schema() -> Value {
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "type": "object",
@@ -116,7 +116,7 @@ fn keywords() -> Value {
 pub(super) struct SuiteServer(pub(super) ToolsetHandler);
 
 /// Converts a result from JSON to the library's type.
-fn said<T: DeserializeOwned>(mut value: Value) -> Result<T, ErrorData> {
+fn complete_result<T: DeserializeOwned>(mut value: Value) -> Result<T, ErrorData> {
     value["resultType"] = "complete".into();
     serde_json::from_value(value).map_err(|error| ErrorData::internal_error(error.to_string(), None))
 }
@@ -195,7 +195,7 @@ impl ServerHandler for SuiteServer {
             }
             _ => return self.0.call_tool(request, context).await,
         };
-        Ok(CallToolResponse::Complete(said(json!({"content": content, "isError": false}))?))
+        Ok(CallToolResponse::Complete(complete_result(json!({"content": content, "isError": false}))?))
     }
 
     async fn list_resources(
@@ -203,7 +203,7 @@ impl ServerHandler for SuiteServer {
         _: Option<PaginatedRequestParams>,
         _: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, ErrorData> {
-        said(json!({"resources": [
+        complete_result(json!({"resources": [
             {"uri": "test://static-text", "name": "text", "description": "Text", "mimeType": "text/plain"},
             {"uri": "test://static-binary", "name": "picture", "description": "A picture", "mimeType": "image/png"},
         ]}))
@@ -214,7 +214,7 @@ impl ServerHandler for SuiteServer {
         _: Option<PaginatedRequestParams>,
         _: RequestContext<RoleServer>,
     ) -> Result<ListResourceTemplatesResult, ErrorData> {
-        said(json!({"resourceTemplates": [
+        complete_result(json!({"resourceTemplates": [
             {"uriTemplate": "test://template/{id}/data", "name": "data", "mimeType": "application/json"},
         ]}))
     }
@@ -241,7 +241,7 @@ impl ServerHandler for SuiteServer {
             }
         };
         let read: ReadResourceResult =
-            said(json!({"contents": [{"uri": uri, "mimeType": kind, part: content}]}))?;
+            complete_result(json!({"contents": [{"uri": uri, "mimeType": kind, part: content}]}))?;
         Ok(read.into())
     }
 
@@ -253,7 +253,7 @@ impl ServerHandler for SuiteServer {
         let takes = |names: &[&str]| -> Value {
             names.iter().map(|name| json!({"name": name, "description": name, "required": true})).collect()
         };
-        said(json!({"prompts": [
+        complete_result(json!({"prompts": [
             {"name": "test_simple_prompt", "description": "Text"},
             {"name": "test_prompt_with_arguments", "description": "Text", "arguments": takes(&["arg1", "arg2"])},
             {"name": "test_prompt_with_embedded_resource", "description": "A resource",
@@ -285,7 +285,7 @@ impl ServerHandler for SuiteServer {
             _ => return Err(ErrorData::invalid_params("there is no such prompt", None)),
         };
         let messages: Vec<Value> = messages.iter().map(message).collect();
-        Ok(GetPromptResponse::Complete(said::<GetPromptResult>(json!({"messages": messages}))?))
+        Ok(GetPromptResponse::Complete(complete_result::<GetPromptResult>(json!({"messages": messages}))?))
     }
 
     async fn complete(
@@ -293,6 +293,8 @@ impl ServerHandler for SuiteServer {
         _: CompleteRequestParams,
         _: RequestContext<RoleServer>,
     ) -> Result<CompleteResult, ErrorData> {
-        said(json!({"completion": {"values": ["paris", "park", "party"], "total": 3, "hasMore": false}}))
+        complete_result(
+            json!({"completion": {"values": ["paris", "park", "party"], "total": 3, "hasMore": false}}),
+        )
     }
 }

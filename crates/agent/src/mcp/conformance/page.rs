@@ -74,7 +74,7 @@ pub(super) struct ScenarioRow {
 
 impl ScenarioRow {
     /// Parses a line of the suite's summary: `✓ tools-list: 2 passed, 0 failed`.
-    pub(super) fn of(revision: &str, line: &str) -> Option<Self> {
+    pub(super) fn from_line(revision: &str, line: &str) -> Option<Self> {
         let (mark, rest) = line.split_once(' ')?;
         let (name, said) = rest.split_once(": ")?;
         if !matches!(mark, "✓" | "✗") || !said.contains(" passed, ") {
@@ -84,7 +84,7 @@ impl ScenarioRow {
         Some(Self { revision: revision.to_owned(), name: name.to_owned(), said: said.to_owned(), passes })
     }
 
-    fn reason(&self, reasons: &[ExcusedScenario]) -> Option<&'static str> {
+    fn excuse_reason(&self, reasons: &[ExcusedScenario]) -> Option<&'static str> {
         let fits = |(name, revision, _): &&ExcusedScenario| {
             self.name.starts_with(name) && revision.is_none_or(|revision| revision == self.revision)
         };
@@ -108,8 +108,8 @@ impl ProtocolSide {
         Self { title: "Client", reasons: CLIENT, rows }
     }
 
-    fn written(&self, page: &mut String) {
-        let applies = || self.rows.iter().filter(|row| row.reason(self.reasons).is_none());
+    fn write_section(&self, page: &mut String) {
+        let applies = || self.rows.iter().filter(|row| row.excuse_reason(self.reasons).is_none());
         let (all, passing) = (applies().count(), applies().filter(|row| row.passes).count());
         let other = self.rows.len() - all;
         let title = self.title;
@@ -120,7 +120,7 @@ impl ProtocolSide {
         page.push_str("| Scenario | Revision | The suite's checks | |\n|---|---|---|---|\n");
         for row in &self.rows {
             let ScenarioRow { revision, name, said, passes } = row;
-            let counts = match row.reason(self.reasons) {
+            let counts = match row.excuse_reason(self.reasons) {
                 Some(why) => format!("not counted: {why}"),
                 None if *passes => "passes".to_owned(),
                 None => "**fails**".to_owned(),
@@ -136,7 +136,7 @@ pub(super) fn is_current(parts: &[ProtocolSide]) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/mcp-conformance.md");
     let mut page = HEAD.to_owned();
     for part in parts {
-        part.written(&mut page);
+        part.write_section(&mut page);
     }
     let page = format!("{}\n", page.trim_end());
     if std::env::var_os("UPDATE_DOCS").is_some() {

@@ -6,7 +6,7 @@ use std::io::Read as _;
 
 use rustix::fs::{Mode, OFlags, openat, readlinkat};
 
-use super::{CHUNK, JobWatcher, ProcessStatus, files, kib};
+use super::{CHUNK, JobWatcher, ProcessStatus, files, kib_field};
 
 /// Maximum number of bytes that the kernel keeps for a mapping, a file lock, and an `epoll` entry.
 const MAPPING: u64 = 512;
@@ -24,15 +24,15 @@ const EVENT_POLL: &str = "anon_inode:[eventpoll]";
 impl JobWatcher {
     /// Returns the most bytes of the objects whose number is known, but not their size. Stops once the sum
     /// exceeds the limit.
-    pub(super) fn objects(&self, processes: &BTreeMap<u32, ProcessStatus>) -> u64 {
+    pub(super) fn object_memory(&self, processes: &BTreeMap<u32, ProcessStatus>) -> u64 {
         let limit = self.limits.memory;
-        let mut all = self.lines("locks", limit / LOCK).saturating_mul(LOCK);
+        let mut all = self.count_lines("locks", limit / LOCK).saturating_mul(LOCK);
         for pid in processes.keys() {
             if all > limit {
                 return all;
             }
             all = all.saturating_add(self.lines_of(*pid, "maps", limit / MAPPING).saturating_mul(MAPPING));
-            let open = self.of_table(*pid, files::numbers).unwrap_or_default();
+            let open = self.of_table(*pid, files::file_numbers).unwrap_or_default();
             for number in open {
                 if all > limit {
                     return all;
@@ -51,7 +51,7 @@ impl JobWatcher {
         let large = LARGE_FILES.iter().find(holds).map_or(SMALL_FILE, |(_, bytes)| *bytes);
         if target == EVENT_POLL {
             let file = format!("{pid}/fdinfo/{number}");
-            large.saturating_add(self.lines(&file, self.limits.memory / POLLED).saturating_mul(POLLED))
+            large.saturating_add(self.count_lines(&file, self.limits.memory / POLLED).saturating_mul(POLLED))
         } else {
             large
         }
@@ -59,16 +59,19 @@ impl JobWatcher {
 
     /// Counts the lines of a file of a process, read through a thread that has not ended.
     fn lines_of(&self, pid: u32, file: &str, most: u64) -> u64 {
-        let first = self.lines(&format!("{pid}/{file}"), most);
+        let first = self.count_lines(&format!("{pid}/{file}"), most);
         if first > 0 {
             return first;
         }
         let threads = self.threads(pid).into_iter();
-        threads.map(|thread| self.lines(&format!("{pid}/task/{thread}/{file}"), most)).max().unwrap_or(0)
+        threads
+            .map(|thread| self.count_lines(&format!("{pid}/task/{thread}/{file}"), most))
+            .max()
+            .unwrap_or(0)
     }
 
     /// Counts the lines of a file, up to just above `most`.
-    fn lines(&self, path: &str, most: u64) -> u64 {
+    fn count_lines(&self, path: &str, most: u64) -> u64 {
         let Ok(file) = openat(&self.proc, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) else {
             return 0;
         };
@@ -86,11 +89,11 @@ impl JobWatcher {
     /// second has all memory outside processes, files and caches, such as pages in flight through sockets.
     /// It also includes free pages that processors hold back, and can therefore miss growth of that size.
     pub(super) fn kernel_of_machine(&self) -> Option<[u64; 2]> {
-        self.read("meminfo").map(|told| {
-            let sum = |names: &[&str]| names.iter().map(|name| kib(&told, name)).sum::<u64>();
+        self.read_proc("meminfo").map(|told| {
+            let sum = |names: &[&str]| names.iter().map(|name| kib_field(&told, name)).sum::<u64>();
             let others = ["MemFree:", "Buffers:", "Cached:", "AnonPages:", "SReclaimable:", "PageTables:"];
             let objects = sum(&["SUnreclaim:", "VmallocUsed:"]);
-            [objects, kib(&told, "MemTotal:").saturating_sub(sum(&others))]
+            [objects, kib_field(&told, "MemTotal:").saturating_sub(sum(&others))]
         })
     }
 }

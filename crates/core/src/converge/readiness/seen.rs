@@ -106,7 +106,7 @@ pub enum LastWord {
 
 impl UnresolvedThread {
     /// Returns true if the thread concerns the head. A program's thread on removed lines does not.
-    pub(super) fn counts(&self) -> bool {
+    pub(super) fn is_relevant(&self) -> bool {
         match self.by {
             ThreadAuthor::Reviewer(_) | ThreadAuthor::Bot => !self.is_outdated,
             ThreadAuthor::Person => true,
@@ -154,7 +154,7 @@ pub(super) enum ReviewerVerdict {
 
 impl ReviewerFeedback {
     /// Returns true if its text may contain the findings.
-    pub(super) fn holds(&self) -> bool {
+    pub(super) fn may_hold_findings(&self) -> bool {
         self.review.is_some_and(|review| review.text == ReviewTextSignal::Holds)
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use truing_diff::RepoPath;
 
-use super::defined;
+use super::defined_name;
 use crate::finding::Finding;
 use crate::recheck::around::ChangeSnapshot;
 use crate::recheck::follow::FollowOutcome;
@@ -25,9 +25,9 @@ pub(super) struct MovedDefinition {
 impl MovedDefinition {
     /// Returns the definition; `None` if the stored text lacks its heading, or lacks statements other than
     /// the finding's own.
-    pub(super) fn of(finding: &Finding, seen: &ChangeSnapshot) -> Option<Self> {
+    pub(super) fn from_finding(finding: &Finding, seen: &ChangeSnapshot) -> Option<Self> {
         let near = ComparedFile::new(seen.near.clone());
-        let own = SearchTokens::of(&finding.raw.snippet);
+        let own = SearchTokens::from_text(&finding.raw.snippet);
         let places = near.places(&own);
         let [(first, last)] = places.as_slice() else { return None };
         let line = |index: &usize| u32::try_from(*index).unwrap_or(u32::MAX).saturating_add(1);
@@ -93,7 +93,7 @@ fn own_name(page: &ComparedFile, at: usize) -> Option<&str> {
     let all = page.statements();
     let (one, below) = (all.get(at)?, all.get(at + 1)?);
     let line = usize::try_from(one.first.checked_sub(1)?).ok()?;
-    page.text.lines().nth(line).filter(|_| below.indent > one.indent).and_then(defined)
+    page.text.lines().nth(line).filter(|_| below.indent > one.indent).and_then(defined_name)
 }
 
 /// Returns the statements in the body of a heading.

@@ -79,8 +79,8 @@ impl Game {
             now: START,
             rules,
             seen,
-            run: ConvergeRun::begin(limits, sha(1), sha(1_000_001), None),
-            ready: PullReadiness::begin(sha(1), "main", START),
+            run: ConvergeRun::new(limits, sha(1), sha(1_000_001), None),
+            ready: PullReadiness::new(sha(1), "main", START),
             cleared: None,
             asked: BTreeMap::new(),
             handed: BTreeSet::new(),
@@ -208,7 +208,7 @@ impl Game {
                 ConvergeAction::Check => ConvergeEvent::Checked(vec![]),
                 ConvergeAction::Publish => {
                     let head = self.push();
-                    self.ready.pushed(&head, self.now);
+                    self.ready.record_push(&head, self.now);
                     ConvergeEvent::Pushed
                 }
                 ConvergeAction::Reply => {
@@ -224,7 +224,7 @@ impl Game {
                     ConvergeEvent::Replied
                 }
             };
-            self.run.after(event).unwrap();
+            self.run.apply_event(event).unwrap();
             if self.run.exit.is_some() || self.run.is_at_rest() {
                 return;
             }
@@ -235,7 +235,7 @@ impl Game {
     fn follow(&mut self, is_again: bool) {
         if is_again || self.run.head != self.seen.head {
             let (head, tree) = (self.seen.head.clone(), sha(1_000_000 + self.heads));
-            self.run.after(ConvergeEvent::Moved { head, tree }).unwrap();
+            self.run.apply_event(ConvergeEvent::Moved { head, tree }).unwrap();
         }
     }
 
@@ -261,7 +261,7 @@ impl Game {
                     }
                     if self.run.exit.is_some() {
                         self.cleared = Some(self.run.head.clone());
-                        self.ready.cleared(&self.run.head, self.now);
+                        self.ready.record_clearance(&self.run.head, self.now);
                     }
                 }
                 ReadinessAction::Fix(work) => {
@@ -275,7 +275,7 @@ impl Game {
                     let claims = if claims.is_empty() { vec![p1(7)] } else { claims };
                     if self.run.exit.as_ref().is_none_or(|exit| exit.kind() == ConvergeExitKind::Converged) {
                         self.run
-                            .after(ConvergeEvent::Heard { claims, renames: FileRenames::default() })
+                            .apply_event(ConvergeEvent::Heard { claims, renames: FileRenames::default() })
                             .unwrap();
                     }
                     if self.run.exit.is_none() {
@@ -296,12 +296,12 @@ impl Game {
                 ReadinessAction::UpdateBranch => {
                     assert!(self.rules.auto_rebase, "{seed}");
                     let head = self.push();
-                    self.ready.pushed(&head, self.now);
+                    self.ready.record_push(&head, self.now);
                 }
                 ReadinessAction::MarkReady => {
                     self.is_ready(seed);
                     assert!(self.rules.mark_ready && self.seen.state == PullState::Draft, "{seed}");
-                    self.ready.marked();
+                    self.ready.record_ready_mark();
                     self.seen.state = PullState::Open;
                 }
                 ReadinessAction::Done { .. } => {
@@ -342,7 +342,7 @@ impl Game {
         assert!(asked.last().is_none_or(|last| self.now >= *last + rule.budget), "{seed}");
         asked.push(self.now);
         assert!(asked.len() <= usize::try_from(rule.requests).unwrap(), "{seed}");
-        self.ready.asked(name, self.now);
+        self.ready.record_request(name, self.now);
     }
 
     /// Checks that all requirements are met at this one head.

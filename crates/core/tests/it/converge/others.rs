@@ -17,7 +17,7 @@ fn heard(claims: &[AuditorFinding]) -> ConvergeEvent {
 
 /// Returns a run that has received findings of others, converged or not.
 fn told(mut run: ConvergeRun, claims: &[AuditorFinding]) -> ConvergeRun {
-    run.after(heard(claims)).unwrap();
+    run.apply_event(heard(claims)).unwrap();
     run
 }
 
@@ -58,9 +58,11 @@ fn others_are_heard_before_the_first_audit_too_and_never_in_the_middle() {
     );
     let mut busy = after(run, [ConvergeEvent::Gated(None)]);
     assert!(!busy.is_at_rest());
-    assert!(expected(&busy.after(heard(&[p1(3)])).unwrap_err(), "audit"));
+    assert!(expected(&busy.apply_event(heard(&[p1(3)])).unwrap_err(), "audit"));
     let mut stuck = begun(ConvergeLimits::default());
-    stuck.after(ConvergeEvent::Ended(ConvergeExit::new(ConvergeExitCode::Closed, "it was merged"))).unwrap();
+    stuck
+        .apply_event(ConvergeEvent::Ended(ConvergeExit::new(ConvergeExitCode::Closed, "it was merged")))
+        .unwrap();
     let before = stuck.clone();
     assert_eq!((told(stuck, &[p1(3)]), told(before.clone(), &[])), (before.clone(), before));
 }
@@ -71,9 +73,12 @@ fn what_is_declined_leaves_the_head_as_it_was_and_counts_as_ever() {
     assert_eq!((code(&run), run.audits, run.found.len()), (Some(ConvergeExitCode::Declined), 1, 0));
     let allowed = ConvergeLimits { allow_declined: true, ..ConvergeLimits::default() };
     let run = declines(told(converged(allowed.clone()), &[p1(3)]));
-    assert_eq!((code(&run), run.history.declined().count()), (Some(ConvergeExitCode::CleanButDeclined), 1));
+    assert_eq!(
+        (code(&run), run.history.declined_findings().count()),
+        (Some(ConvergeExitCode::CleanButDeclined), 1)
+    );
     // The same for a head that an earlier run has cleared.
-    let run = declines(told(ConvergeRun::begin(allowed, sha(1), sha(2), Some(&sha(1))), &[p1(3)]));
+    let run = declines(told(ConvergeRun::new(allowed, sha(1), sha(2), Some(&sha(1))), &[p1(3)]));
     assert_eq!(code(&run), Some(ConvergeExitCode::CleanButDeclined));
     assert!(run.exit.unwrap().reason.starts_with("an earlier run found nothing"));
 }
@@ -105,7 +110,7 @@ fn a_finding_of_others_that_always_comes_back_ends_the_run() {
 fn a_run_that_had_converged_begins_anew_when_others_push() {
     let moved = ConvergeEvent::Moved { head: sha(9), tree: sha(10) };
     let mut run = converged(ConvergeLimits::default());
-    run.after(moved.clone()).unwrap();
+    run.apply_event(moved.clone()).unwrap();
     assert_eq!((&run.exit, &run.next, &run.head), (&None, &ConvergeAction::Gate, &sha(9)));
     assert_eq!(code(&audit(run, &[])), Some(ConvergeExitCode::Clean));
     // A push in the middle of a fix for others' findings.
@@ -117,11 +122,11 @@ fn a_run_that_had_converged_begins_anew_when_others_push() {
 fn the_base_that_the_forge_merges_for_us_is_nobody_elses_push() {
     let mut run = converged(ConvergeLimits { max_audits: 1, ..ConvergeLimits::default() });
     for seed in 2..5 {
-        run.after(ConvergeEvent::Updated { head: sha(seed), tree: sha(100 + seed) }).unwrap();
+        run.apply_event(ConvergeEvent::Updated { head: sha(seed), tree: sha(100 + seed) }).unwrap();
         run = audit(run, &[]);
         assert_eq!((code(&run), run.moves), (Some(ConvergeExitCode::Clean), 0));
     }
-    run.after(ConvergeEvent::Moved { head: sha(9), tree: sha(10) }).unwrap();
+    run.apply_event(ConvergeEvent::Moved { head: sha(9), tree: sha(10) }).unwrap();
     assert_eq!((code(&audit(run.clone(), &[])), run.moves), (Some(ConvergeExitCode::Clean), 1));
 }
 
@@ -139,7 +144,7 @@ fn a_gate_that_was_mended_before_does_not_make_their_fix_another_one_of_that() {
     );
     let run = fixed(told(run, &[p1(3)]), 3);
     let fix = ConvergeLogLine::Fix { number: 0, commit: Some(sha(3)), fixed: 1, declined: 0 };
-    assert_eq!((run.log.last(), run.history.declined().count()), (Some(&fix), 0));
+    assert_eq!((run.log.last(), run.history.declined_findings().count()), (Some(&fix), 0));
     let said: BTreeMap<_, _> =
         run.history.findings().iter().map(|known| (&known.id, &known.status)).collect();
     assert!(said.values().all(|status| **status == FindingStatus::Claimed), "{said:?}");

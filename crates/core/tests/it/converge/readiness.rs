@@ -88,8 +88,8 @@ fn at(seconds: i64) -> UnixMillis {
 
 /// Returns the state of a pull request at an old head that our own audit has cleared.
 fn ready() -> PullReadiness {
-    let mut ready = PullReadiness::begin(sha(1), "main", UnixMillis(0));
-    ready.cleared(&sha(1), UnixMillis(0));
+    let mut ready = PullReadiness::new(sha(1), "main", UnixMillis(0));
+    ready.record_clearance(&sha(1), UnixMillis(0));
     ready
 }
 
@@ -123,20 +123,20 @@ fn fixes(threads: &[&str], reviews: &[&str]) -> ReadinessAction {
 
 #[test]
 fn our_own_audit_comes_where_the_list_has_it_and_others_only_at_a_head_that_those_before_cleared() {
-    let mut ready = PullReadiness::begin(sha(1), "main", START);
+    let mut ready = PullReadiness::new(sha(1), "main", START);
     let first = rules(&["internal", "bugbot"]);
     assert_eq!(ready.next(&first, &seen(1), at(0)), ReadinessAction::Internal);
-    ready.cleared(&sha(2), at(0));
+    ready.record_clearance(&sha(2), at(0));
     assert_eq!(ready.next(&first, &seen(2), at(90)), ReadinessAction::Ask("bugbot".into()));
     // An explicit list is used unchanged: a clean answer leads to the next step in the same look.
     let listed = rules(&["bugbot", "internal"]);
-    let mut ready = PullReadiness::begin(sha(1), "main", UnixMillis(0));
+    let mut ready = PullReadiness::new(sha(1), "main", UnixMillis(0));
     assert_eq!(ready.next(&listed, &seen(1), at(0)), ReadinessAction::Ask("bugbot".into()));
     let clean = with(seen(1), "bugbot", clean());
     assert_eq!(ready.next(&listed, &clean, at(0)), ReadinessAction::Internal);
-    ready.cleared(&sha(1), at(0));
+    ready.record_clearance(&sha(1), at(0));
     assert_eq!(ready.next(&listed, &clean, at(0)), ReadinessAction::MarkReady);
-    ready.marked();
+    ready.record_ready_mark();
     assert_eq!(ready.next(&listed, &clean, at(1)), ReadinessAction::Done { notes: vec![] });
 }
 
@@ -149,7 +149,7 @@ fn a_stale_review_is_triggered_once_and_then_waited_for() {
         ReadinessAction::Ask("bugbot".into()),
         "until it is done"
     );
-    ready.asked("bugbot", at(0));
+    ready.record_request("bugbot", at(0));
     for (now, until) in [(0, 270), (100, 270), (270, 330), (1_790, 1_800)] {
         assert_eq!(ready.next(&rules, &seen(1), at(now)), waits(until, answer("bugbot")), "{now}");
     }
@@ -171,7 +171,7 @@ fn whoever_is_queued_is_not_triggered_but_not_waited_for_without_end() {
         let mut late = ready.clone();
         if queued.views["bugbot"].check.is_none() {
             assert_eq!(late.next(&rules, &queued, at(1_800)), ReadinessAction::Ask("bugbot".into()));
-            late.asked("bugbot", at(1_800));
+            late.record_request("bugbot", at(1_800));
             assert_eq!(late.next(&rules, &queued, at(1_800)), waits(2_070, answer("bugbot")));
         }
         assert_eq!(code(&late.next(&rules, &queued, at(3_600))), Some(ConvergeExitCode::ReviewerSilent));
@@ -187,22 +187,22 @@ fn the_silent_are_asked_so_often_and_then_block_or_are_left() {
         for round in 0..3 {
             let asked = at(round * 1_800);
             assert_eq!(ready.next(&rules, &seen(1), asked), ReadinessAction::Ask("bugbot".into()), "{round}");
-            ready.asked("bugbot", asked);
+            ready.record_request("bugbot", asked);
             assert!(matches!(ready.next(&rules, &seen(1), asked), ReadinessAction::Wait { .. }));
         }
         let gone = ready.next(&rules, &seen(1), at(5_400));
         if is_required {
             assert_eq!(code(&gone), Some(ConvergeExitCode::ReviewerSilent));
         } else {
-            ready.marked();
-            let notes = vec![format!("bugbot has said nothing of {}", sha(1).short())];
+            ready.record_ready_mark();
+            let notes = vec![format!("bugbot has said nothing of {}", sha(1).short_sha())];
             assert_eq!(
                 (gone, ready.next(&rules, &seen(1), at(5_400))),
                 (ReadinessAction::MarkReady, ReadinessAction::Done { notes })
             );
         }
         // A push causes a new request; a late answer still counts.
-        ready.cleared(&sha(2), at(5_400));
+        ready.record_clearance(&sha(2), at(5_400));
         assert_eq!(ready.next(&rules, &seen(2), at(5_500)), ReadinessAction::Ask("bugbot".into()));
     }
 }
@@ -216,8 +216,8 @@ fn who_comes_by_itself_is_never_asked_and_who_cannot_be_asked_is_so_for_the_run(
     assert_eq!(code(&by_itself.next(&rules, &seen(1), at(1_800))), Some(ConvergeExitCode::ReviewerSilent));
 
     let mut ready = ready();
-    ready.unreachable("copilot", "the quota is used up");
-    ready.cleared(&sha(2), at(0));
+    ready.mark_unreachable("copilot", "the quota is used up");
+    ready.record_clearance(&sha(2), at(0));
     let ReadinessAction::End(exit) = ready.next(&rules, &seen(2), at(100)) else { panic!() };
     assert!(exit.code == ConvergeExitCode::ReviewerSilent && exit.reason.contains("the quota is used up"));
     rule(&mut rules, "copilot").is_required = false;
@@ -229,7 +229,7 @@ fn who_could_not_be_asked_is_tried_again_a_few_times_at_a_head() {
     let (rules, mut ready) = (rules(&["internal", "bugbot"]), ready());
     for _ in 0..3 {
         assert_eq!(ready.next(&rules, &seen(1), at(0)), ReadinessAction::Ask("bugbot".into()));
-        ready.failed("bugbot", "no answer");
+        ready.record_request_failure("bugbot", "no answer");
     }
     let ReadinessAction::End(exit) = ready.next(&rules, &seen(1), at(0)) else { panic!() };
     assert!(exit.code == ConvergeExitCode::ReviewerSilent && exit.reason.contains("no answer"), "{exit:?}");
@@ -283,8 +283,8 @@ fn a_push_forgets_every_stamp_wait_and_lag() {
     let lags = with(seen(1), "bugbot", reviewed(ReviewState::Commented, ReviewTextSignal::Counts, 0));
     ready.next(&rules, &lags, at(0));
     ready.next(&rules, &lags, at(60));
-    ready.asked("copilot", at(60));
-    ready.pushed(&sha(2), at(100));
+    ready.record_request("copilot", at(60));
+    ready.record_push(&sha(2), at(100));
     assert_eq!(ready.next(&rules, &seen(2), at(200)), ReadinessAction::Internal);
     let kept = |ready: &PullReadiness| {
         let mut kept = serde_json::to_value(ready).unwrap();
@@ -292,9 +292,9 @@ fn a_push_forgets_every_stamp_wait_and_lag() {
         assert!(all.remove("before").is_some() && all.remove("was_open").is_some(), "what is of no head");
         kept
     };
-    assert_eq!(kept(&ready), kept(&PullReadiness::begin(sha(2), "main", at(100))));
+    assert_eq!(kept(&ready), kept(&PullReadiness::new(sha(2), "main", at(100))));
     // The same after a push of another user.
-    ready.cleared(&sha(2), at(200));
+    ready.record_clearance(&sha(2), at(200));
     assert_eq!(ready.next(&rules, &seen(3), at(300)), ReadinessAction::Internal);
     assert_eq!(ready.head(), &sha(3));
 }
@@ -396,8 +396,8 @@ fn a_review_whose_words_were_declined_holds_it_back_unless_that_is_allowed() {
 #[test]
 fn nothing_that_a_forge_shows_of_a_new_head_is_believed_at_once() {
     let rules = rules(&["internal", "bugbot"]);
-    let mut ready = PullReadiness::begin(sha(1), "main", at(0));
-    ready.cleared(&sha(1), at(10));
+    let mut ready = PullReadiness::new(sha(1), "main", at(0));
+    ready.record_clearance(&sha(1), at(10));
     let young = PullSnapshot { committed: at(-20), ..with(seen(1), "bugbot", clean()) };
     assert_eq!(ready.next(&rules, &young, at(10)), waits(40, ReadinessWait::Settling));
     assert_eq!(ready.next(&rules, &young, at(40)), ReadinessAction::MarkReady);
@@ -410,7 +410,7 @@ fn nothing_that_a_forge_shows_of_a_new_head_is_believed_at_once() {
 #[test]
 fn a_forge_that_still_shows_the_head_before_our_push_is_looked_at_again() {
     let (rules, mut ready) = (rules(&["internal"]), ready());
-    ready.cleared(&sha(2), at(0));
+    ready.record_clearance(&sha(2), at(0));
     assert_eq!(ready.next(&rules, &seen(1), at(5)), waits(15, ReadinessWait::Settling));
     assert_eq!(ready.next(&rules, &seen(2), at(60)), ReadinessAction::MarkReady);
     // Another user has reset the branch to the old head.
@@ -490,7 +490,7 @@ fn mergeability_is_waited_for_while_it_can_change_and_is_named_when_it_does_not(
     for state in [MergeableState::Dirty, MergeableState::Behind] {
         let mut ready = ready();
         for head in 1..=3 {
-            ready.cleared(&sha(head), at(0));
+            ready.record_clearance(&sha(head), at(0));
             let behind = PullSnapshot { merge: state, ..seen(head) };
             assert_eq!(ready.next(&rebase, &behind, at(60)), ReadinessAction::UpdateBranch);
         }
@@ -507,7 +507,7 @@ fn mergeability_is_waited_for_while_it_can_change_and_is_named_when_it_does_not(
         // The resulting head does not count as another user's push.
         let mut ready = self::ready();
         for head in 1..=3 {
-            ready.cleared(&sha(head), at(0));
+            ready.record_clearance(&sha(head), at(0));
             assert_eq!(
                 ready.next(&rebase, &PullSnapshot { merge: state, ..seen(head) }, at(60)),
                 ReadinessAction::UpdateBranch
@@ -543,7 +543,7 @@ fn what_people_do_meanwhile_ends_it_or_begins_it_anew() {
     let mut ready = ready();
     let base = PullSnapshot { base: "next".into(), ..seen(1) };
     assert_eq!(ready.next(&rules, &base, at(0)), ReadinessAction::Internal);
-    ready.cleared(&sha(1), at(0));
+    ready.record_clearance(&sha(1), at(0));
     assert_eq!(ready.next(&rules, &base, at(60)), ReadinessAction::MarkReady);
     for head in 2..=3 {
         assert_eq!(

@@ -59,7 +59,10 @@ fn what_was_declined_stays_open_though_nobody_finds_it_again() {
         after(run, [ConvergeEvent::Audited { answers, standing, coverage, renames }, ConvergeEvent::Posted])
     };
     let stuck = declines(ConvergeLimits::default(), true);
-    assert_eq!((code(&stuck), stuck.history.declined().count()), (Some(ConvergeExitCode::Declined), 1));
+    assert_eq!(
+        (code(&stuck), stuck.history.declined_findings().count()),
+        (Some(ConvergeExitCode::Declined), 1)
+    );
     let allowed = ConvergeLimits { allow_declined: true, ..ConvergeLimits::default() };
     assert_eq!(code(&declines(allowed, true)), Some(ConvergeExitCode::CleanButDeclined));
     assert_eq!(

@@ -134,7 +134,7 @@ fn play(pair: Pair, seed: u64) -> Played {
         world.defects = BTreeSet::from([100]);
     }
     let mut offered = world.clone();
-    let mut run = ConvergeRun::begin(limits, sha(seed), world.tree(), None);
+    let mut run = ConvergeRun::new(limits, sha(seed), world.tree(), None);
     let (mut asked, mut steps, mut commits) = (0, 0, 0);
     let (mut tests_deleted, mut has_died) = (false, false);
     let poor_at = 1 + u32::try_from(dice.roll(6)).unwrap();
@@ -233,7 +233,7 @@ fn play(pair: Pair, seed: u64) -> Played {
             }
             ConvergeAction::Reply => ConvergeEvent::Replied,
         };
-        run.after(event).unwrap();
+        run.apply_event(event).unwrap();
     }
     Played { run, asked, steps }
 }

@@ -17,7 +17,8 @@ use truing_core::identity::{FindingFacts, PlacedFinding, identify};
 use truing_core::increment::FileRenames;
 use truing_core::outcome::ReviewCoverage;
 use truing_core::recheck::{
-    FollowOutcome, HeadView, RecheckStatus, RecheckVerdict, ReviewerReport, follow, owed, recheck,
+    FollowOutcome, HeadView, RecheckStatus, RecheckVerdict, ReviewerReport, follow, recheck,
+    unanswered_findings,
 };
 use truing_diff::{AnchorKind, DiffSide, RepoPath, parse};
 
@@ -449,7 +450,7 @@ impl World {
             let diff = format!(
                 "diff --git a/{name} b/{new}\nsimilarity index 90%\nrename from {name}\nrename to {new}\n"
             );
-            self.renames.learn(&parse(diff.as_bytes()).files);
+            self.renames.add_diff(&parse(diff.as_bytes()).files);
         } else if self.dice.in_100(50) {
             self.deleted.insert(name.into());
         }
@@ -646,7 +647,7 @@ fn review(
             found.extend(world.raw(defect).map(placed));
         }
     }
-    let owed: Vec<Finding> = owed(known).cloned().collect();
+    let owed: Vec<Finding> = unanswered_findings(known).cloned().collect();
     for finding in &owed {
         let at = truth[&finding.id];
         let defect = world.defects[at].clone();
@@ -720,8 +721,8 @@ fn review(
     };
     let rechecked = recheck(known, &mut found, &reviewers, &head, placed);
     let mut identified = identify(known, found, Some(&sha), &ReviewCoverage::default(), &renames);
-    rechecked.settle(&mut identified.gone, known, &sha);
-    let all = identified.all();
+    rechecked.update_statuses(&mut identified.gone, known, &sha);
+    let all = identified.into_findings();
     if round == 0 {
         for finding in &all {
             let defect = world.defects.iter_mut().find(|defect| DEFECTS[defect.kind].1 == finding.raw.title);

@@ -14,7 +14,7 @@ mod pulls;
 mod query;
 mod routes;
 
-pub(crate) use self::events::delivery;
+pub(crate) use self::events::build_delivery;
 pub(crate) use self::routes::PROTOCOL;
 
 /// Number of digits of a commit's id inside pull requests and deliveries.

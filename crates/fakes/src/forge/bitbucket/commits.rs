@@ -38,13 +38,13 @@ pub(super) fn set_status(
         *known = CommitStatus { id, created, ..status };
         return id;
     }
-    let id = world.id();
+    let id = world.next_id();
     repo.statuses.push(CommitStatus { id, ..status });
     id
 }
 
 /// Returns the report with this key on a commit.
-pub(super) fn report<'a>(repo: &'a StoredRepository, sha: &str, key: &str) -> Option<&'a CommitReport> {
+pub(super) fn find_report<'a>(repo: &'a StoredRepository, sha: &str, key: &str) -> Option<&'a CommitReport> {
     repo.reports.iter().find(|report| report.sha == sha && report.key == key)
 }
 
@@ -72,7 +72,7 @@ pub(super) fn put_report(
         return;
     }
     let report = CommitReport {
-        id: world.id(),
+        id: world.next_id(),
         sha: sha.to_owned(),
         key: key.to_owned(),
         fields,
@@ -85,6 +85,6 @@ pub(super) fn put_report(
 }
 
 /// Creates an annotation with a new id.
-pub(super) fn annotation(world: &mut ForgeInstance, fields: Value) -> ReportAnnotation {
-    ReportAnnotation { id: world.id(), fields, created: world.now() }
+pub(super) fn new_annotation(world: &mut ForgeInstance, fields: Value) -> ReportAnnotation {
+    ReportAnnotation { id: world.next_id(), fields, created: world.now() }
 }

@@ -16,7 +16,7 @@ mod page;
 mod pulls;
 mod routes;
 
-pub(crate) use self::events::delivery;
+pub(crate) use self::events::build_delivery;
 pub(crate) use self::routes::PROTOCOL;
 
 /// First version that has drafts.

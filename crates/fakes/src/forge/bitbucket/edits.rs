@@ -1,8 +1,8 @@
 //! Changes of a pull request's description, title, branch, reviewers or draft state, and the permission to
 //! make them.
 
-use crate::forge::operations::branches::tip;
-use crate::forge::operations::reviewers::wake;
+use crate::forge::operations::branches::branch_tip;
+use crate::forge::operations::reviewers::run_bots;
 use crate::forge::state::event::PullChange;
 use crate::forge::state::{ForgeInstance, StoredRepository};
 use crate::repo::FakeGitError;
@@ -45,9 +45,9 @@ pub(super) fn check(
 ) -> Result<(), EditRefusal> {
     let Some(pull) = repo.pulls.get(&number) else { return Ok(()) };
     if let Some(reviewers) = &edit.reviewers {
-        admissible(repo, &pull.author, reviewers)?;
+        check_reviewers(repo, &pull.author, reviewers)?;
     }
-    if edit.base.as_ref().is_some_and(|base| tip(repo, base).is_err()) {
+    if edit.base.as_ref().is_some_and(|base| branch_tip(repo, base).is_err()) {
         return Err(EditRefusal::NoBranch);
     }
     if pull.author == by {
@@ -56,14 +56,14 @@ pub(super) fn check(
     let retitles = edit.title.as_ref().is_some_and(|title| *title != pull.title);
     let hides = edit.draft == Some(true) && !pull.draft;
     if retitles || hides || !super::may_write(repo, by) {
-        world.violation(format!("{by} touched pull request {number} of {}", pull.author));
+        world.record_violation(format!("{by} touched pull request {number} of {}", pull.author));
         return Err(EditRefusal::NotYours);
     }
     Ok(())
 }
 
 /// Checks that these accounts can review what the author opened.
-pub(super) fn admissible(
+pub(super) fn check_reviewers(
     repo: &StoredRepository,
     author: &str,
     reviewers: &[String],
@@ -82,7 +82,7 @@ pub(super) fn admissible(
 
 /// Makes the change, and records an event for each part that differs. Bots whose review is requested take
 /// their next step.
-pub(super) fn make(
+pub(super) fn apply_edit(
     world: &mut ForgeInstance,
     repo: &mut StoredRepository,
     number: u64,
@@ -90,7 +90,7 @@ pub(super) fn make(
     edit: PullEdit,
 ) -> Result<(), EditRefusal> {
     let failed = |error: FakeGitError| EditRefusal::Script(error.to_string());
-    let base = edit.base.and_then(|base| Some((tip(repo, &base).ok()?, base)));
+    let base = edit.base.and_then(|base| Some((branch_tip(repo, &base).ok()?, base)));
     let Some(pull) = repo.pulls.get_mut(&number) else { return Ok(()) };
     let replaced = |old: &mut String, new: Option<String>| {
         new.filter(|new| new != old).map(|new| std::mem::replace(old, new))
@@ -105,21 +105,21 @@ pub(super) fn make(
     });
     let now = pull.around.reviewers.clone();
     if title.is_some() || body.is_some() {
-        world.changed(repo, number, by, PullChange::Edited { title, body }).map_err(failed)?;
+        world.record_change(repo, number, by, PullChange::Edited { title, body }).map_err(failed)?;
     }
     if let Some(draft) = draft {
-        world.changed(repo, number, by, PullChange::Draft(draft)).map_err(failed)?;
+        world.record_change(repo, number, by, PullChange::Draft(draft)).map_err(failed)?;
     }
     if let Some((branch, commit)) = base {
-        world.changed(repo, number, by, PullChange::Retargeted { branch, commit }).map_err(failed)?;
+        world.record_change(repo, number, by, PullChange::Retargeted { branch, commit }).map_err(failed)?;
     }
     if let Some(before) = before {
         let added: Vec<String> = now.iter().filter(|login| !before.contains(login)).cloned().collect();
         let removed = before.into_iter().filter(|login| !now.contains(login)).collect();
         let change = PullChange::Reviewers { added: added.clone(), removed };
-        world.changed(repo, number, by, change).map_err(failed)?;
+        world.record_change(repo, number, by, change).map_err(failed)?;
         for login in added {
-            wake(world, repo, number, |bot| bot.login == login, None).map_err(EditRefusal::Script)?;
+            run_bots(world, repo, number, |bot| bot.login == login, None).map_err(EditRefusal::Script)?;
         }
     }
     Ok(())

@@ -19,7 +19,7 @@ pub(super) struct PullParticipant {
 }
 
 /// Returns reviewers first, then other accounts that gave a verdict or commented. The author is left out.
-pub(super) fn of(pull: &StoredPull) -> Vec<PullParticipant> {
+pub(super) fn list_participants(pull: &StoredPull) -> Vec<PullParticipant> {
     let mut logins: Vec<&str> = pull.around.reviewers.iter().map(String::as_str).collect();
     let notes = || pull.summary.iter().chain(pull.inline.iter().map(|comment| &comment.note));
     let judges = pull.reviews.iter().filter(|review| review.state != FakeReviewVerdict::Commented);
@@ -60,7 +60,7 @@ pub(super) fn want_changes(
     number: u64,
     by: &str,
 ) -> Result<(), FakeGitError> {
-    let (id, created) = (world.id(), world.now());
+    let (id, created) = (world.next_id(), world.now());
     let Some(pull) = repo.pulls.get_mut(&number) else { return Ok(()) };
     pull.reviews.retain(|review| review.author != by || review.state == FakeReviewVerdict::Commented);
     let (author, commit, state) = (by.to_owned(), pull.head.clone(), FakeReviewVerdict::ChangesRequested);
@@ -68,7 +68,7 @@ pub(super) fn want_changes(
     if !pull.around.reviewers.iter().any(|known| known == by) && repo.flavour.judges_are_reviewers() {
         pull.around.reviewers.push(by.to_owned());
     }
-    world.changed(repo, number, by, PullChange::WantsChanges)
+    world.record_change(repo, number, by, PullChange::WantsChanges)
 }
 
 /// Withdraws the account's own verdict. At a Data Center the account stays a reviewer if it had one.
@@ -80,5 +80,5 @@ pub(super) fn withdraw(
 ) -> Result<(), FakeGitError> {
     let Some(pull) = repo.pulls.get_mut(&number) else { return Ok(()) };
     pull.reviews.retain(|review| review.author != by || review.state == FakeReviewVerdict::Commented);
-    world.changed(repo, number, by, PullChange::WithdrewChanges)
+    world.record_change(repo, number, by, PullChange::WithdrewChanges)
 }

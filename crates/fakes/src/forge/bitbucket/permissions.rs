@@ -9,14 +9,14 @@ use serde::Deserialize;
 use crate::forge::state::apps::{FakeTokenScope, TokenKind};
 
 static CLOUD: LazyLock<Vec<BitbucketCallRow>> =
-    LazyLock::new(|| read(include_str!("../../../../contract/data/bitbucket-cloud-permissions.toml")));
+    LazyLock::new(|| parse_rows(include_str!("../../../../contract/data/bitbucket-cloud-permissions.toml")));
 static DATA_CENTER: LazyLock<Vec<BitbucketCallRow>> =
-    LazyLock::new(|| read(include_str!("../../../../contract/data/bitbucket-dc-permissions.toml")));
+    LazyLock::new(|| parse_rows(include_str!("../../../../contract/data/bitbucket-dc-permissions.toml")));
 
 /// Permissions of HTTP access tokens, each contained in the next.
 const LEVELS: [&str; 3] = ["REPO_READ", "REPO_WRITE", "REPO_ADMIN"];
 
-fn read(text: &str) -> Vec<BitbucketCallRow> {
+fn parse_rows(text: &str) -> Vec<BitbucketCallRow> {
     toml::from_str::<BitbucketPermissions>(text).map(|table| table.calls).unwrap_or_default()
 }
 
@@ -38,7 +38,7 @@ struct BitbucketCallRow {
 }
 
 impl BitbucketCallRow {
-    fn is(&self, verb: &str, path: &str) -> bool {
+    fn matches_call(&self, verb: &str, path: &str) -> bool {
         let Some((its_verb, its_path)) = self.call.split_once(' ') else { return false };
         let its: Vec<&str> = its_path.split('/').collect();
         let asked: Vec<&str> = path.split('/').collect();
@@ -51,10 +51,10 @@ impl BitbucketCallRow {
 
 /// Returns the scopes or the permission that a call needs from such a token; `None` if the table does not
 /// have the call.
-fn need(kind: TokenKind, verb: &str, path: &str) -> Option<&'static str> {
+fn required_permission(kind: TokenKind, verb: &str, path: &str) -> Option<&'static str> {
     let of = |table: &'static [BitbucketCallRow], root: &str| {
         let path = path.strip_prefix(root).unwrap_or(path);
-        table.iter().find(|row| row.is(verb, path))
+        table.iter().find(|row| row.matches_call(verb, path))
     };
     match kind {
         TokenKind::ApiToken => of(&CLOUD, "/2.0").map(|row| row.api_token.as_str()),
@@ -65,7 +65,7 @@ fn need(kind: TokenKind, verb: &str, path: &str) -> Option<&'static str> {
 }
 
 /// Returns true if this scope or permission is among those that a token has, or contained in one of them.
-fn holds(kind: TokenKind, permissions: &BTreeMap<String, String>, one: &str) -> bool {
+fn has_permission(kind: TokenKind, permissions: &BTreeMap<String, String>, one: &str) -> bool {
     match kind {
         // "This scope does not imply the read:repository:bitbucket scope".
         TokenKind::ApiToken => permissions.contains_key(one),
@@ -80,19 +80,25 @@ fn holds(kind: TokenKind, permissions: &BTreeMap<String, String>, one: &str) -> 
 
 /// Returns true if such a token may make this call. A call that is missing from the table is allowed here and
 /// reported elsewhere.
-pub(crate) fn may(kind: TokenKind, permissions: &BTreeMap<String, String>, verb: &str, path: &str) -> bool {
-    match need(kind, verb, path) {
+pub(crate) fn permits_call(
+    kind: TokenKind,
+    permissions: &BTreeMap<String, String>,
+    verb: &str,
+    path: &str,
+) -> bool {
+    match required_permission(kind, verb, path) {
         None | Some("any" | "open") => true,
-        Some(need) => need.split(" + ").all(|one| holds(kind, permissions, one)),
+        Some(need) => need.split(" + ").all(|one| has_permission(kind, permissions, one)),
     }
 }
 
 impl FakeTokenScope {
     /// Returns the scopes that a call needs from this token and those that it has, if one is missing.
-    pub(crate) fn lacking(&self, verb: &str, path: &str) -> Option<(Vec<&'static str>, Vec<String>)> {
+    pub(crate) fn missing_scopes(&self, verb: &str, path: &str) -> Option<(Vec<&'static str>, Vec<String>)> {
         match self {
-            Self::Installation { kind, permissions, .. } if !may(*kind, permissions, verb, path) => {
-                let required = need(*kind, verb, path).unwrap_or_default().split(" + ").collect();
+            Self::Installation { kind, permissions, .. } if !permits_call(*kind, permissions, verb, path) => {
+                let required =
+                    required_permission(*kind, verb, path).unwrap_or_default().split(" + ").collect();
                 Some((required, permissions.keys().cloned().collect()))
             }
             Self::Account | Self::Access | Self::App(_) | Self::Installation { .. } => None,
@@ -134,7 +140,10 @@ mod tests {
         {
             let served = served(protocol);
             for (verb, path) in &served {
-                assert!(need(kind, verb, path).is_some_and(|need| !need.is_empty()), "{verb} {path}");
+                assert!(
+                    required_permission(kind, verb, path).is_some_and(|need| !need.is_empty()),
+                    "{verb} {path}"
+                );
             }
             let of_git = table.iter().filter(|row| row.call.starts_with("git ")).count();
             assert_eq!((table.len(), of_git), (served.len() + 2, 2));
@@ -166,7 +175,7 @@ mod tests {
         ] {
             let held: BTreeMap<String, String> =
                 held.iter().map(|name| ((*name).into(), String::new())).collect();
-            assert_eq!(may(kind, &held, call.0, call.1), expected, "{kind:?} {held:?} {call:?}");
+            assert_eq!(permits_call(kind, &held, call.0, call.1), expected, "{kind:?} {held:?} {call:?}");
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Comments of a pull request: in its conversation, on files and on lines, in one sequence of numbers.
 
 use crate::forge::operations::comments::{CommentCommits, add_reply};
-use crate::forge::operations::reviewers::hear;
-use crate::forge::state::notes::{StoredComment, visible};
+use crate::forge::operations::reviewers::trigger_bots;
+use crate::forge::state::notes::{StoredComment, visible_ids};
 use crate::forge::state::pulls::{StoredInlineComment, StoredPull};
 use crate::forge::state::{ForgeInstance, StoredRepository};
 
@@ -15,7 +15,7 @@ pub(super) struct CommentRef<'a> {
 }
 
 /// Returns all comments, including deleted ones, oldest first.
-pub(super) fn all(pull: &StoredPull) -> Vec<CommentRef<'_>> {
+pub(super) fn all_comments(pull: &StoredPull) -> Vec<CommentRef<'_>> {
     let summary = pull.summary.iter().map(|note| CommentRef { note, inline: None });
     let inline = pull.inline.iter().map(|inline| CommentRef { note: &inline.note, inline: Some(inline) });
     let mut all: Vec<_> = summary.chain(inline).collect();
@@ -24,13 +24,13 @@ pub(super) fn all(pull: &StoredPull) -> Vec<CommentRef<'_>> {
 }
 
 /// Returns a comment, deleted or not.
-pub(super) fn any(pull: &StoredPull, id: u64) -> Option<CommentRef<'_>> {
-    all(pull).into_iter().find(|comment| comment.note.id == id)
+pub(super) fn find_any_comment(pull: &StoredPull, id: u64) -> Option<CommentRef<'_>> {
+    all_comments(pull).into_iter().find(|comment| comment.note.id == id)
 }
 
 /// Returns a comment that was not deleted.
-pub(super) fn find(pull: &StoredPull, id: u64) -> Option<CommentRef<'_>> {
-    any(pull, id).filter(|comment| !comment.note.deleted)
+pub(super) fn find_comment(pull: &StoredPull, id: u64) -> Option<CommentRef<'_>> {
+    find_any_comment(pull, id).filter(|comment| !comment.note.deleted)
 }
 
 /// Returns a comment that was not deleted, mutably.
@@ -45,10 +45,10 @@ pub(super) fn parent(comment: CommentRef<'_>) -> Option<u64> {
 }
 
 /// Returns the first comment of a comment's thread.
-pub(super) fn first(pull: &StoredPull, id: u64) -> u64 {
+pub(super) fn first_comment_id(pull: &StoredPull, id: u64) -> u64 {
     let mut at = id;
     // Numbers grow, so the chain of parents ends.
-    while let Some(before) = any(pull, at).and_then(parent).filter(|before| *before < at) {
+    while let Some(before) = find_any_comment(pull, at).and_then(parent).filter(|before| *before < at) {
         at = before;
     }
     at
@@ -56,21 +56,21 @@ pub(super) fn first(pull: &StoredPull, id: u64) -> u64 {
 
 /// Returns true if a comment was answered. Deleted answers do not count.
 pub(super) fn is_answered(pull: &StoredPull, id: u64) -> bool {
-    all(pull).into_iter().any(|comment| !comment.note.deleted && parent(comment) == Some(id))
+    all_comments(pull).into_iter().any(|comment| !comment.note.deleted && parent(comment) == Some(id))
 }
 
 /// Returns the numbers of the comments that a list shows, oldest first. The list counts for comments whose
 /// appearance is delayed.
-pub(super) fn shown(pull: &mut StoredPull) -> Vec<u64> {
+pub(super) fn list_comment_ids(pull: &mut StoredPull) -> Vec<u64> {
     let inline = pull.inline.iter_mut().map(|comment| &mut comment.note);
-    let mut ids = visible(pull.summary.iter_mut().chain(inline));
+    let mut ids = visible_ids(pull.summary.iter_mut().chain(inline));
     ids.sort_unstable();
     ids
 }
 
 /// Comments on the pull request itself, or answers a comment there or on code; returns the number of the
 /// comment. The error is about a bot's script; `None` if there is no comment to answer.
-pub(super) fn say(
+pub(super) fn add_comment(
     world: &mut ForgeInstance,
     repo: &mut StoredRepository,
     number: u64,
@@ -80,20 +80,20 @@ pub(super) fn say(
 ) -> Result<Option<u64>, String> {
     let Some(pull) = repo.pulls.get(&number) else { return Ok(None) };
     if let Some(parent) = parent {
-        let Some(answered) = find(pull, parent) else { return Ok(None) };
+        let Some(answered) = find_comment(pull, parent) else { return Ok(None) };
         if answered.inline.is_some() {
-            let first = first(pull, parent);
+            let first = first_comment_id(pull, parent);
             return Ok(answer_on_code(world, repo, number, by, first, parent, text));
         }
     }
-    let mut note = world.note(by, text);
+    let mut note = world.new_comment(by, text);
     note.parent = parent;
     let id = note.id;
     if let Some(pull) = repo.pulls.get_mut(&number) {
         pull.updated = note.created;
         pull.summary.push(note);
     }
-    hear(world, repo, number, id)?;
+    trigger_bots(world, repo, number, id)?;
     Ok(Some(id))
 }
 
@@ -124,5 +124,5 @@ fn answer_on_code(
 
 /// Returns the commits of a comment on the head.
 pub(super) fn at_head(repo: &StoredRepository, number: u64) -> Result<CommentCommits, String> {
-    CommentCommits::of(repo, number, None)
+    CommentCommits::from_pull(repo, number, None)
 }

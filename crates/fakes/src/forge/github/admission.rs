@@ -15,10 +15,10 @@ impl FakeForgeState {
     ) -> Result<(&mut ForgeInstance, &mut StoredRepository), ApiReply> {
         let key = format!("{}/{}", call.param("owner"), call.param("repo")).to_lowercase();
         if let (Some(id), false) = (self.moved.get(&key), self.repos.contains_key(&key)) {
-            return Err(self.world.moved(*id, &key, call));
+            return Err(self.world.redirect_reply(*id, &key, call));
         }
         let repo = self.repos.get_mut(&key).ok_or_else(ApiReply::not_found)?;
-        repo.admits(call)?;
+        repo.check_access(call)?;
         Ok((&mut self.world, repo))
     }
 
@@ -27,7 +27,7 @@ impl FakeForgeState {
         &mut self,
         call: &ApiCall,
     ) -> Result<(&mut ForgeInstance, &mut StoredRepository, u64), ApiReply> {
-        let number = call.number("number")?;
+        let number = call.require_number("number")?;
         let (world, repo) = self.repo(call)?;
         if repo.pulls.contains_key(&number) { Ok((world, repo, number)) } else { Err(ApiReply::not_found()) }
     }
@@ -35,7 +35,7 @@ impl FakeForgeState {
 
 impl ForgeInstance {
     /// Returns the redirect of a repository that was renamed.
-    fn moved(&self, id: u64, key: &str, call: &ApiCall) -> ApiReply {
+    fn redirect_reply(&self, id: u64, key: &str, call: &ApiCall) -> ApiReply {
         let rest = call.path.get("/repos/".len() + key.len()..).unwrap_or_default();
         let to = format!("{}/repositories/{id}{rest}", self.base_url);
         let documentation =
@@ -48,14 +48,14 @@ impl ForgeInstance {
 }
 
 impl StoredRepository {
-    pub(crate) fn admits(&self, call: &ApiCall) -> Result<(), ApiReply> {
-        call.pass.admits(self, call)?;
+    pub(crate) fn check_access(&self, call: &ApiCall) -> Result<(), ApiReply> {
+        call.pass.check_access(self, call)?;
         let refused = |status, message| Err(ApiReply::error(status, message, Value::Null));
         match self.access {
             RepositoryAccess::Open => Ok(()),
             RepositoryAccess::Archived if call.method == "GET" => Ok(()),
             RepositoryAccess::Archived => refused(403, "Repository was archived so is read-only."),
-            RepositoryAccess::Forbidden => refused(403, call.pass.refusal()),
+            RepositoryAccess::Forbidden => refused(403, call.pass.refusal_message()),
             RepositoryAccess::Blocked => refused(451, "Repository access blocked"),
         }
     }
@@ -68,10 +68,11 @@ impl StoredRepository {
             }
             FakeTokenScope::App(_) => false,
             FakeTokenScope::Installation { kind: TokenKind::Installation | TokenKind::Actions, .. } => {
-                call.pass.may("git", "push")
+                call.pass.permits_call("git", "push")
             }
             FakeTokenScope::Installation { .. } => {
-                call.pass.may("git", "push") && ["admin", "write"].contains(&self.permission(&call.login).0)
+                call.pass.permits_call("git", "push")
+                    && ["admin", "write"].contains(&self.permission(&call.login).0)
             }
         }
     }
@@ -86,22 +87,22 @@ impl FakeTokenScope {
             Self::App(_) if as_app => Ok(()),
             Self::App(_) => Err(ApiReply::error(401, "Bad credentials", Value::Null)),
             Self::Account | Self::Access | Self::Installation { .. } if as_app => Err(no_json_web_token()),
-            Self::Installation { .. } if path.starts_with("/user") && !self.may("GET", path) => {
-                Err(self.forbidden("GET", path))
+            Self::Installation { .. } if path.starts_with("/user") && !self.permits_call("GET", path) => {
+                Err(self.forbidden_reply("GET", path))
             }
             Self::Account | Self::Access | Self::Installation { .. } => Ok(()),
         }
     }
 
     /// Returns an error if the token may not make this call for a repository that the path names.
-    pub(crate) fn admits(&self, repo: &StoredRepository, call: &ApiCall) -> Result<(), ApiReply> {
+    pub(crate) fn check_access(&self, repo: &StoredRepository, call: &ApiCall) -> Result<(), ApiReply> {
         if !self.sees(repo) {
             return Err(ApiReply::not_found());
         }
-        if self.may(&call.method, &call.path) {
+        if self.permits_call(&call.method, &call.path) {
             Ok(())
         } else {
-            Err(self.forbidden(&call.method, &call.path))
+            Err(self.forbidden_reply(&call.method, &call.path))
         }
     }
 }

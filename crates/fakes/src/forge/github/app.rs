@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha512};
 
 use crate::forge::github::call::{ApiCall, ApiReply, CallResult, PageRequest};
-use crate::forge::github::json::time;
+use crate::forge::github::json::format_time;
 use crate::forge::state::apps::{FakeTokenScope, IssuedToken, TokenKind};
 use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
 
@@ -21,7 +21,7 @@ const LOGIN_LIFE: i64 = 600;
 
 impl ForgeInstance {
     /// Returns the account and the scope of a token.
-    pub(crate) fn bearer(&self, token: &str) -> Option<(String, FakeTokenScope)> {
+    pub(crate) fn identify_token(&self, token: &str) -> Option<(String, FakeTokenScope)> {
         if let Some(login) = self.tokens.get(token) {
             return Some((login.clone(), FakeTokenScope::Account));
         }
@@ -51,7 +51,7 @@ impl ForgeInstance {
 }
 
 /// Returns the App that makes the call.
-fn caller(call: &ApiCall) -> Result<u64, ApiReply> {
+fn calling_app(call: &ApiCall) -> Result<u64, ApiReply> {
     match call.pass {
         FakeTokenScope::App(app) => Ok(app),
         FakeTokenScope::Account | FakeTokenScope::Access | FakeTokenScope::Installation { .. } => {
@@ -62,26 +62,26 @@ fn caller(call: &ApiCall) -> Result<u64, ApiReply> {
 
 /// Handles the call `GET /app`.
 pub(crate) fn app(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (id, world) = (caller(call)?, &state.world);
+    let (id, world) = (calling_app(call)?, &state.world);
     let app = world.apps.registered.get(&id).ok_or_else(ApiReply::not_found)?;
     Ok(ApiReply::json(200, world.one_app_json(id, app)))
 }
 
 /// Handles the call `GET /app/installations`.
 pub(crate) fn installations(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (app, world) = (caller(call)?, &state.world);
+    let (app, world) = (calling_app(call)?, &state.world);
     let all: Vec<_> = world.apps.installations.iter().filter(|(_, one)| one.app == app).collect();
-    let page = PageRequest::of(call);
-    let shown = page.cut(&all).iter().map(|(id, one)| world.installation_json(**id, one)).collect();
+    let page = PageRequest::from_call(call);
+    let shown = page.page_items(&all).iter().map(|(id, one)| world.installation_json(**id, one)).collect();
     Ok(page.reply(world, call, all.len(), shown))
 }
 
 /// Handles `GET /repos/{owner}/{repo}/installation`, also by the id of the repository.
 pub(crate) fn installation(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let app = caller(call)?;
+    let app = calling_app(call)?;
     let owner = match call.params.get("id") {
         Some(_) => {
-            let id = call.number("id")?;
+            let id = call.require_number("id")?;
             let repo = state.repos.values().find(|repo| repo.id == id).ok_or_else(ApiReply::not_found)?;
             repo.owner.clone()
         }
@@ -96,7 +96,7 @@ pub(crate) fn installation(state: &mut FakeForgeState, call: &ApiCall) -> CallRe
 /// Handles `POST /app/installations/{id}/access_tokens`: for the whole installation, or the part that the
 /// body names.
 pub(crate) fn access_token(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (app, id) = (caller(call)?, call.number("id")?);
+    let (app, id) = (calling_app(call)?, call.require_number("id")?);
     let world = &state.world;
     let found = world.apps.installations.get(&id).filter(|one| one.app == app);
     let one = found.ok_or_else(ApiReply::not_found)?;
@@ -152,7 +152,7 @@ pub(crate) fn access_token(state: &mut FakeForgeState, call: &ApiCall) -> CallRe
     let token = token_text(app, apps.tokens);
     apps.issued.insert(token.clone(), IssuedToken { login, pass, expires });
     let mut body = json!({
-        "token": token, "expires_at": time(expires), "permissions": permissions,
+        "token": token, "expires_at": format_time(expires), "permissions": permissions,
         "repository_selection": if only.is_some() { "selected" } else { "all" },
     });
     if let (Some(body), true) = (body.as_object_mut(), only.is_some()) {

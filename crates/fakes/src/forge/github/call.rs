@@ -13,8 +13,8 @@ const PAGE: (usize, usize) = (30, 100);
 
 impl ApiCall {
     /// Parses a part of the path that is a number. Anything else is answered with 404.
-    pub(crate) fn number(&self, name: &str) -> Result<u64, ApiReply> {
-        self.digits(name).ok_or_else(ApiReply::not_found)
+    pub(crate) fn require_number(&self, name: &str) -> Result<u64, ApiReply> {
+        self.number_param(name).ok_or_else(ApiReply::not_found)
     }
 }
 
@@ -46,14 +46,14 @@ pub(crate) struct PageRequest {
 }
 
 impl PageRequest {
-    pub(crate) fn of(call: &ApiCall) -> Self {
+    pub(crate) fn from_call(call: &ApiCall) -> Self {
         let ask = |name: &str| {
             call.query.get(name).and_then(|value| value.parse::<usize>().ok()).filter(|n| *n > 0)
         };
         Self { number: ask("page").unwrap_or(1), size: ask("per_page").unwrap_or(PAGE.0).min(PAGE.1) }
     }
 
-    pub(crate) fn cut<'a, T>(&self, all: &'a [T]) -> &'a [T] {
+    pub(crate) fn page_items<'a, T>(&self, all: &'a [T]) -> &'a [T] {
         let from = (self.number - 1).saturating_mul(self.size).min(all.len());
         all.get(from..from.saturating_add(self.size).min(all.len())).unwrap_or_default()
     }

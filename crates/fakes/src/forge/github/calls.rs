@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::forge::diff::FakeDiffSide;
 use crate::forge::github::call::{ApiCall, ApiReply, CallResult, PageRequest};
 use crate::forge::operations::comments::{CommentCommits, add_inline, add_reply};
-use crate::forge::state::notes::visible;
+use crate::forge::state::notes::visible_ids;
 use crate::forge::state::pulls::{
     FakeReviewVerdict, InlinePlace, StoredInlineComment, StoredPull, StoredReview,
 };
@@ -58,9 +58,9 @@ pub(crate) fn pulls(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     if asked("direction").unwrap_or("desc") == "desc" {
         numbers.reverse();
     }
-    let page = PageRequest::of(call);
+    let page = PageRequest::from_call(call);
     let mut shown = Vec::new();
-    for number in page.cut(&numbers) {
+    for number in page.page_items(&numbers) {
         let Some(pull) = repo.pulls.get_mut(number) else { continue };
         let head = pull.read_head();
         shown.extend(repo.pulls.get(number).map(|pull| world.pull_json(repo, pull, &head, None)));
@@ -72,7 +72,7 @@ pub(crate) fn pulls(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
 pub(crate) fn pull(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = state.pull(call)?;
     let head = repo.pulls.get_mut(&number).map(StoredPull::read_head).unwrap_or_default();
-    let stats = repo.stats(number, &head)?;
+    let stats = repo.pull_sizes(number, &head)?;
     let pull = repo.pulls.get(&number).ok_or_else(ApiReply::not_found)?;
     Ok(ApiReply::json(200, world.pull_json(repo, pull, &head, Some(stats))))
 }
@@ -84,7 +84,7 @@ pub(crate) fn inline_comments(state: &mut FakeForgeState, call: &ApiCall) -> Cal
 
 /// Handles `GET …/pulls/{number}/reviews/{id}/comments`, in the older form, without lines.
 pub(crate) fn review_comments(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let review = call.number("id")?;
+    let review = call.require_number("id")?;
     let (_, repo, number) = state.pull(call)?;
     if !repo.pulls.get(&number).is_some_and(|pull| pull.reviews.iter().any(|known| known.id == review)) {
         return Err(ApiReply::not_found());
@@ -96,11 +96,11 @@ fn list_inline(state: &mut FakeForgeState, call: &ApiCall, review: Option<u64>) 
     let (world, repo, number) = state.pull(call)?;
     let of_review = |comment: &&mut StoredInlineComment| review.is_none_or(|review| comment.review == review);
     let pull = repo.pulls.get_mut(&number).ok_or_else(ApiReply::not_found)?;
-    let ids = visible(pull.inline.iter_mut().filter(of_review).map(|comment| &mut comment.note));
+    let ids = visible_ids(pull.inline.iter_mut().filter(of_review).map(|comment| &mut comment.note));
     let lines = repo.lines_now(number)?;
     let pull = repo.pulls.get(&number).ok_or_else(ApiReply::not_found)?;
-    let page = PageRequest::of(call);
-    let shown = page.cut(&ids).iter().filter_map(|id| {
+    let page = PageRequest::from_call(call);
+    let shown = page.page_items(&ids).iter().filter_map(|id| {
         let comment = pull.inline.iter().find(|comment| comment.note.id == *id)?;
         let now = lines.get(id).copied().flatten();
         Some(match review {
@@ -117,8 +117,8 @@ pub(crate) fn statuses(state: &mut FakeForgeState, call: &ApiCall) -> CallResult
     let (world, repo) = state.repo(call)?;
     let all: Vec<&CommitStatus> =
         repo.statuses.iter().rev().filter(|status| status.sha == call.param("sha")).collect();
-    let page = PageRequest::of(call);
-    let shown = page.cut(&all).iter().map(|status| world.status_json(repo, status)).collect();
+    let page = PageRequest::from_call(call);
+    let shown = page.page_items(&all).iter().map(|status| world.status_json(repo, status)).collect();
     Ok(page.reply(world, call, all.len(), shown))
 }
 
@@ -131,12 +131,12 @@ pub(crate) fn create_review(state: &mut FakeForgeState, call: &ApiCall) -> CallR
     match call.body["event"].as_str() {
         Some("COMMENT" | "REQUEST_CHANGES") => {}
         Some(event @ "APPROVE") => {
-            world.violation(format!("{event} of {}#{number} by {}", repo.full_name(), call.login));
+            world.record_violation(format!("{event} of {}#{number} by {}", repo.full_name(), call.login));
             return Err(ApiReply::error(403, "Resource not accessible by integration", Value::Null));
         }
         other => {
-            world.violation(format!("a review of {}#{number} with event {other:?}", repo.full_name()));
-            return Err(refused(vec!["Event is invalid".into()]));
+            world.record_violation(format!("a review of {}#{number} with event {other:?}", repo.full_name()));
+            return Err(review_error(vec!["Event is invalid".into()]));
         }
     }
     let state = if call.body["event"] == "COMMENT" {
@@ -146,13 +146,13 @@ pub(crate) fn create_review(state: &mut FakeForgeState, call: &ApiCall) -> CallR
     };
     let own = repo.pulls.get(&number).is_some_and(|pull| pull.author == call.login);
     if own && state == FakeReviewVerdict::ChangesRequested {
-        return Err(refused(vec!["Review Can not request changes on your own pull request".into()]));
+        return Err(review_error(vec!["Review Can not request changes on your own pull request".into()]));
     }
     let text = call.body["body"].as_str().unwrap_or_default();
     let mut errors = Vec::new();
     check_body(text).unwrap_or_else(|error| errors.push(error));
-    let spot =
-        CommentCommits::of(repo, number, commit_of(&call.body)).map_err(|error| refused(vec![error]))?;
+    let spot = CommentCommits::from_pull(repo, number, commit_of(&call.body))
+        .map_err(|error| review_error(vec![error]))?;
     let none = Vec::new();
     let mut drafts = Vec::new();
     for comment in call.body["comments"].as_array().unwrap_or(&none) {
@@ -165,7 +165,7 @@ pub(crate) fn create_review(state: &mut FakeForgeState, call: &ApiCall) -> CallR
         let body = comment["body"].as_str().unwrap_or_default();
         let checked =
             check_body(body).and_then(|()| place_of(comment).map_err(str::to_owned)).and_then(|place| {
-                let hunk = spot.check(repo, number, &place)?;
+                let hunk = spot.check_place(repo, number, &place)?;
                 Ok((place, hunk))
             });
         match checked {
@@ -175,10 +175,10 @@ pub(crate) fn create_review(state: &mut FakeForgeState, call: &ApiCall) -> CallR
     }
     if !errors.is_empty() {
         errors.dedup();
-        return Err(refused(errors));
+        return Err(review_error(errors));
     }
     let review = StoredReview {
-        id: world.id(),
+        id: world.next_id(),
         author: call.login.clone(),
         body: text.to_owned(),
         state,
@@ -187,7 +187,9 @@ pub(crate) fn create_review(state: &mut FakeForgeState, call: &ApiCall) -> CallR
     };
     let notes: Vec<_> = drafts
         .into_iter()
-        .map(|(body, place, hunk)| spot.comment(world.note(&call.login, body), review.id, place, hunk))
+        .map(|(body, place, hunk)| {
+            spot.new_comment(world.new_comment(&call.login, body), review.id, place, hunk)
+        })
         .collect();
     let now = world.now();
     let pull = repo.pulls.get_mut(&number).ok_or_else(ApiReply::not_found)?;
@@ -212,7 +214,7 @@ pub(crate) fn create_inline(state: &mut FakeForgeState, call: &ApiCall) -> CallR
     if call.body["commit_id"].is_null() {
         return Err(ApiReply::invalid(resource, "commit_id", "missing_field", "commit_id is missing"));
     }
-    let spot = CommentCommits::of(repo, number, commit_of(&call.body))
+    let spot = CommentCommits::from_pull(repo, number, commit_of(&call.body))
         .map_err(|message| invalid("commit_id", message))?;
     let place = match call.body["subject_type"].as_str() {
         Some("file") => match call.body["path"].as_str() {
@@ -224,7 +226,7 @@ pub(crate) fn create_inline(state: &mut FakeForgeState, call: &ApiCall) -> CallR
     };
     let place = place.map_err(|message| invalid("pull_request_review_thread", message.to_owned()))?;
     let hunk = spot
-        .check(repo, number, &place)
+        .check_place(repo, number, &place)
         .map_err(|message| invalid("pull_request_review_thread.line", message))?;
     let comment = add_inline(world, repo, number, &call.login, body, (&spot, place, hunk));
     created_inline(world, repo, number, comment)
@@ -232,7 +234,7 @@ pub(crate) fn create_inline(state: &mut FakeForgeState, call: &ApiCall) -> CallR
 
 /// Handles `POST …/pulls/{number}/comments/{id}/replies`: only to a thread's first comment.
 pub(crate) fn reply(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let first = call.number("id")?;
+    let first = call.require_number("id")?;
     reply_to(state, call, first)
 }
 
@@ -295,7 +297,7 @@ pub(crate) fn check_body(body: &str) -> Result<(), String> {
 }
 
 /// Returns 422 in the form of reviews: strings.
-fn refused(errors: Vec<String>) -> ApiReply {
+fn review_error(errors: Vec<String>) -> ApiReply {
     ApiReply::error(422, "Unprocessable Entity", errors.into())
 }
 
@@ -303,15 +305,15 @@ fn refused(errors: Vec<String>) -> ApiReply {
 
 /// Handles the call `PATCH …/pulls/comments/{id}`.
 pub(crate) fn update_inline(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (number, id) = find(state, call)?;
+    let (number, id) = find_inline_comment(state, call)?;
     let (world, repo) = state.repo(call)?;
     let body = call.body["body"].as_str().unwrap_or_default();
     check_body(body)
         .map_err(|error| ApiReply::invalid("PullRequestReviewComment", "body", "custom", &error))?;
     let now = world.now();
     let pull = repo.pulls.get_mut(&number).ok_or_else(ApiReply::not_found)?;
-    let comment = pull.comment(id).ok_or_else(ApiReply::not_found)?;
-    comment.note.rewrite(body, now);
+    let comment = pull.comment_mut(id).ok_or_else(ApiReply::not_found)?;
+    comment.note.set_body(body, now);
     let mut reply = created_inline(world, repo, number, id)?;
     reply.status = 200;
     Ok(reply)
@@ -319,7 +321,7 @@ pub(crate) fn update_inline(state: &mut FakeForgeState, call: &ApiCall) -> CallR
 
 /// Handles the call `GET …/pulls/comments/{id}`.
 pub(crate) fn inline_comment(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let id = call.number("id")?;
+    let id = call.require_number("id")?;
     let (world, repo) = state.repo(call)?;
     let there =
         |pull: &StoredPull| pull.inline.iter().any(|comment| comment.note.id == id && !comment.note.deleted);
@@ -331,16 +333,16 @@ pub(crate) fn inline_comment(state: &mut FakeForgeState, call: &ApiCall) -> Call
 
 /// Handles `DELETE …/pulls/comments/{id}`: its answers stay.
 pub(crate) fn delete_inline(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (number, id) = find(state, call)?;
+    let (number, id) = find_inline_comment(state, call)?;
     let (_, repo) = state.repo(call)?;
     let pull = repo.pulls.get_mut(&number).ok_or_else(ApiReply::not_found)?;
-    pull.comment(id).ok_or_else(ApiReply::not_found)?.note.deleted = true;
-    Ok(ApiReply::done())
+    pull.comment_mut(id).ok_or_else(ApiReply::not_found)?.note.deleted = true;
+    Ok(ApiReply::no_content())
 }
 
 /// Returns the pull request and id of the comment on code that the path names. Only its author may change it.
-fn find(state: &mut FakeForgeState, call: &ApiCall) -> Result<(u64, u64), ApiReply> {
-    let id = call.number("id")?;
+fn find_inline_comment(state: &mut FakeForgeState, call: &ApiCall) -> Result<(u64, u64), ApiReply> {
+    let id = call.require_number("id")?;
     let (world, repo) = state.repo(call)?;
     let found = repo.pulls.values().find_map(|pull| {
         let mut notes = pull.inline.iter().map(|comment| &comment.note);
@@ -350,7 +352,7 @@ fn find(state: &mut FakeForgeState, call: &ApiCall) -> Result<(u64, u64), ApiRep
     if note.author == call.login {
         Ok((number, id))
     } else {
-        world.violation(format!("{} touched comment {id} of {}", call.login, note.author));
+        world.record_violation(format!("{} touched comment {id} of {}", call.login, note.author));
         Err(ApiReply::error(403, "Resource not accessible by integration", Value::Null))
     }
 }
@@ -377,7 +379,7 @@ pub(crate) fn create_status(state: &mut FakeForgeState, call: &ApiCall) -> CallR
         return Err(invalid("base", "This SHA and context has reached the maximum number of statuses."));
     }
     let status = CommitStatus {
-        id: world.id(),
+        id: world.next_id(),
         sha: sha.to_owned(),
         state: value,
         description,

@@ -19,11 +19,11 @@ const CONCLUSIONS: &[&str] =
 pub(crate) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = of_an_app(state, call)?;
     let text = |field: &str| call.body[field].as_str().map(str::to_owned);
-    let name = text("name").ok_or_else(|| invalid("name is missing"))?;
+    let name = text("name").ok_or_else(|| invalid_check_run("name is missing"))?;
     let sha = text("head_sha").filter(|sha| repo.git.contains(sha));
-    let sha = sha.ok_or_else(|| invalid("No commit found for SHA"))?;
+    let sha = sha.ok_or_else(|| invalid_check_run("No commit found for SHA"))?;
     let mut run = FakeCheckRun {
-        id: world.id(),
+        id: world.next_id(),
         sha,
         name,
         external_id: None,
@@ -36,7 +36,7 @@ pub(crate) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
         created: world.now(),
         asked: false,
     };
-    run.change(&call.body)?;
+    run.apply_body(&call.body)?;
     let reply = ApiReply::json(201, world.check_json(repo, &run));
     repo.checks.push(run);
     Ok(reply)
@@ -44,11 +44,11 @@ pub(crate) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
 
 /// Handles the call `PATCH …/check-runs/{id}`.
 pub(crate) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let id = call.number("id")?;
+    let id = call.require_number("id")?;
     let (world, repo) = of_an_app(state, call)?;
     let run = repo.checks.iter_mut().find(|run| run.id == id && run.creator == call.login);
     let run = run.ok_or_else(ApiReply::not_found)?;
-    run.change(&call.body)?;
+    run.apply_body(&call.body)?;
     let run = run.clone();
     Ok(ApiReply::json(200, world.check_json(repo, &run)))
 }
@@ -68,8 +68,8 @@ pub(crate) fn list(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
         let mut seen = std::collections::BTreeSet::new();
         found.retain(|run| seen.insert((run.name.clone(), run.creator.clone())));
     }
-    let page = PageRequest::of(call);
-    let shown: Vec<Value> = page.cut(&found).iter().map(|run| world.check_json(repo, run)).collect();
+    let page = PageRequest::from_call(call);
+    let shown: Vec<Value> = page.page_items(&found).iter().map(|run| world.check_json(repo, run)).collect();
     Ok(ApiReply::json(200, json!({"total_count": all, "check_runs": shown})))
 }
 
@@ -86,37 +86,38 @@ fn of_an_app<'a>(
     }
 }
 
-fn invalid(message: &str) -> ApiReply {
+fn invalid_check_run(message: &str) -> ApiReply {
     ApiReply::error(422, &format!("Invalid request.\n\n{message}"), Value::Null)
 }
 
 impl FakeCheckRun {
     /// Sets the fields in the body and adds its annotations; all of it or nothing.
-    fn change(&mut self, body: &Value) -> Result<(), ApiReply> {
+    fn apply_body(&mut self, body: &Value) -> Result<(), ApiReply> {
         let mut next = self.clone();
         let text = |value: &Value| value.as_str().map(str::to_owned);
         next.external_id = text(&body["external_id"]).or(next.external_id);
         next.status = text(&body["status"]).unwrap_or(next.status);
         if let Some(conclusion) = text(&body["conclusion"]) {
             if !CONCLUSIONS.contains(&conclusion.as_str()) {
-                return Err(invalid("conclusion is not in the list"));
+                return Err(invalid_check_run("conclusion is not in the list"));
             }
             (next.status, next.conclusion) = ("completed".into(), Some(conclusion));
         }
         if next.status == "completed" && next.conclusion.is_none() {
-            return Err(invalid("conclusion is missing"));
+            return Err(invalid_check_run("conclusion is missing"));
         }
         let output = &body["output"];
         if !output.is_null() {
-            let summary = text(&output["summary"]).ok_or_else(|| invalid("output.summary is missing"))?;
+            let summary =
+                text(&output["summary"]).ok_or_else(|| invalid_check_run("output.summary is missing"))?;
             if summary.chars().count() > MAX_TEXT {
-                return Err(invalid("output.summary exceeds a maximum of 65535 characters"));
+                return Err(invalid_check_run("output.summary exceeds a maximum of 65535 characters"));
             }
             next.title = text(&output["title"]).or(next.title);
             next.summary = Some(summary);
             let more = output["annotations"].as_array().cloned().unwrap_or_default();
             if more.len() > MAX_ANNOTATIONS {
-                return Err(invalid("No more than 50 items are allowed; 51 were supplied."));
+                return Err(invalid_check_run("No more than 50 items are allowed; 51 were supplied."));
             }
             let right = |one: &Value| {
                 let (start, end) = (one["start_line"].as_u64(), one["end_line"].as_u64());
@@ -128,7 +129,7 @@ impl FakeCheckRun {
                         .is_some_and(|level| matches!(level, "notice" | "warning" | "failure"))
             };
             if !more.iter().all(right) {
-                return Err(invalid("an annotation is not as it must be"));
+                return Err(invalid_check_run("an annotation is not as it must be"));
             }
             next.annotations.extend(more);
         }
@@ -163,10 +164,10 @@ mod tests {
         });
         let with =
             |count: usize| json!({"output": {"summary": "s", "annotations": vec![one.clone(); count]}});
-        assert_eq!(run.change(&with(51)).unwrap_err().status, 422);
+        assert_eq!(run.apply_body(&with(51)).unwrap_err().status, 422);
         assert_eq!((run.annotations.len(), &run.summary), (0, &None));
         for _ in 0..2 {
-            run.change(&with(50)).unwrap();
+            run.apply_body(&with(50)).unwrap();
         }
         assert_eq!(run.annotations.len(), 100);
         for wrong in [
@@ -176,7 +177,7 @@ mod tests {
             json!({"output": {"summary": "x".repeat(MAX_TEXT + 1)}}),
             json!({"output": {"summary": "s", "annotations": [{"path": "a.py"}]}}),
         ] {
-            assert_eq!(run.change(&wrong).unwrap_err().status, 422, "{wrong}");
+            assert_eq!(run.apply_body(&wrong).unwrap_err().status, 422, "{wrong}");
         }
     }
 }

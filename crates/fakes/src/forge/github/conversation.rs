@@ -2,9 +2,9 @@
 
 use crate::forge::github::call::{ApiCall, ApiReply, CallResult, PageRequest};
 use crate::forge::github::calls::{TOO_LONG, check_body};
-use crate::forge::github::reviewers::unplayable;
-use crate::forge::operations::reviewers::hear;
-use crate::forge::state::notes::visible;
+use crate::forge::github::reviewers::bot_failure;
+use crate::forge::operations::reviewers::trigger_bots;
+use crate::forge::state::notes::visible_ids;
 use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
 
 impl FakeForgeState {
@@ -13,7 +13,7 @@ impl FakeForgeState {
         &mut self,
         call: &ApiCall,
     ) -> Result<(&mut ForgeInstance, &mut StoredRepository, u64), ApiReply> {
-        let number = call.number("number")?;
+        let number = call.require_number("number")?;
         let (world, repo) = self.repo(call)?;
         let there = repo.pulls.contains_key(&number) || repo.issues.contains_key(&number);
         if there { Ok((world, repo, number)) } else { Err(ApiReply::not_found()) }
@@ -23,10 +23,10 @@ impl FakeForgeState {
 /// Handles `GET …/issues/{number}/comments`, oldest first.
 pub(crate) fn list(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = state.conversation(call)?;
-    let ids = visible(repo.notes_mut(number).into_iter().flatten());
-    let page = PageRequest::of(call);
-    let shown = page.cut(&ids).iter().filter_map(|id| {
-        let comment = repo.notes(number).iter().find(|comment| comment.id == *id)?;
+    let ids = visible_ids(repo.notes_mut(number).into_iter().flatten());
+    let page = PageRequest::from_call(call);
+    let shown = page.page_items(&ids).iter().filter_map(|id| {
+        let comment = repo.conversation_comments(number).iter().find(|comment| comment.id == *id)?;
         Some(world.summary_json(repo, number, comment))
     });
     let shown = shown.collect();
@@ -36,19 +36,19 @@ pub(crate) fn list(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
 /// Handles the call `POST …/issues/{number}/comments`.
 pub(crate) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = state.conversation(call)?;
-    let body = text(call)?;
+    let body = comment_body(call)?;
     if repo.issues.get(&number).is_some_and(|issue| issue.locked) && !repo.may_push(call) {
         let words = "Unable to create comment because issue is locked.";
         return Err(ApiReply::error(403, words, serde_json::Value::Null));
     }
-    let comment = world.note(&call.login, body);
+    let comment = world.new_comment(&call.login, body);
     repo.touch(number, comment.created);
     repo.notes_mut(number).into_iter().for_each(|notes| notes.push(comment.clone()));
-    hear(world, repo, number, comment.id).map_err(|words| unplayable(&words))?;
+    trigger_bots(world, repo, number, comment.id).map_err(|words| bot_failure(&words))?;
     Ok(ApiReply::json(201, world.summary_json(repo, number, &comment)))
 }
 
-fn text(call: &ApiCall) -> Result<&str, ApiReply> {
+fn comment_body(call: &ApiCall) -> Result<&str, ApiReply> {
     let body = call.body["body"].as_str().unwrap_or_default();
     check_body(body).map(|()| body).map_err(|error| {
         let (code, field) =
@@ -59,40 +59,40 @@ fn text(call: &ApiCall) -> Result<&str, ApiReply> {
 
 /// Handles the call `PATCH …/issues/comments/{id}`.
 pub(crate) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (number, id) = find(state, call)?;
+    let (number, id) = find_comment(state, call)?;
     let (world, repo) = state.repo(call)?;
-    let body = text(call)?.to_owned();
+    let body = comment_body(call)?.to_owned();
     let now = world.now();
     let mut notes = repo.notes_mut(number).into_iter().flatten();
     let comment = notes.find(|comment| comment.id == id).ok_or_else(ApiReply::not_found)?;
-    comment.rewrite(&body, now);
+    comment.set_body(&body, now);
     let comment = comment.clone();
     Ok(ApiReply::json(200, world.summary_json(repo, number, &comment)))
 }
 
 /// Handles the call `DELETE …/issues/comments/{id}`.
 pub(crate) fn delete(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (number, id) = find(state, call)?;
+    let (number, id) = find_comment(state, call)?;
     let (_, repo) = state.repo(call)?;
     let mut notes = repo.notes_mut(number).into_iter().flatten();
     notes.find(|comment| comment.id == id).ok_or_else(ApiReply::not_found)?.deleted = true;
-    Ok(ApiReply::done())
+    Ok(ApiReply::no_content())
 }
 
 /// Returns the number of the conversation, and the id of the comment that the path names. Only its author may
 /// change it.
-fn find(state: &mut FakeForgeState, call: &ApiCall) -> Result<(u64, u64), ApiReply> {
-    let id = call.number("id")?;
+fn find_comment(state: &mut FakeForgeState, call: &ApiCall) -> Result<(u64, u64), ApiReply> {
+    let id = call.require_number("id")?;
     let (world, repo) = state.repo(call)?;
     let found = repo.numbers().into_iter().find_map(|number| {
-        let mut notes = repo.notes(number).iter();
+        let mut notes = repo.conversation_comments(number).iter();
         notes.find(|note| note.id == id && !note.deleted).map(|note| (number, note))
     });
     let (number, note) = found.ok_or_else(ApiReply::not_found)?;
     if note.author == call.login {
         Ok((number, id))
     } else {
-        world.violation(format!("{} touched comment {id} of {}", call.login, note.author));
+        world.record_violation(format!("{} touched comment {id} of {}", call.login, note.author));
         Err(ApiReply::error(403, "Resource not accessible by integration", serde_json::Value::Null))
     }
 }

@@ -3,21 +3,21 @@
 use serde_json::{Value, json};
 
 use crate::forge::github::call::{ApiCall, ApiReply, CallResult, PageRequest};
-use crate::forge::operations::branches::tip;
-use crate::forge::state::notes::{StoredComment, visible};
+use crate::forge::operations::branches::branch_tip;
+use crate::forge::state::notes::{StoredComment, visible_ids};
 use crate::forge::state::{FakeForgeState, StoredRepository};
 
 /// Handles `GET /repositories/{id}`, the target of every redirect.
 pub(crate) fn repository_by_id(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let id = call.number("id")?;
+    let id = call.require_number("id")?;
     let repo = state.repos.values().find(|repo| repo.id == id).ok_or_else(ApiReply::not_found)?;
-    repo.admits(call)?;
+    repo.check_access(call)?;
     Ok(ApiReply::json(200, state.world.full_repository_json(repo, call.is_pusher(repo))))
 }
 
 /// Handles the call `GET /user/repos`.
 pub(crate) fn user_repositories(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (page, total, shown) = listed(state, call);
+    let (page, total, shown) = list_repositories(state, call);
     Ok(page.reply(&state.world, call, total, shown))
 }
 
@@ -27,19 +27,19 @@ pub(crate) fn installed_repositories(state: &mut FakeForgeState, call: &ApiCall)
         let words = "You must authenticate with an installation access token in order to list repositories for an installation.";
         return Err(ApiReply::error(403, words, Value::Null));
     }
-    let (page, total, shown) = listed(state, call);
+    let (page, total, shown) = list_repositories(state, call);
     let mut reply = page.reply(&state.world, call, total, Vec::new());
     reply.body = ApiReply::json(200, json!({"total_count": total, "repositories": shown})).body;
     Ok(reply)
 }
 
 /// Returns one page of the repositories that the token lists, most recently pushed first.
-fn listed(state: &FakeForgeState, call: &ApiCall) -> (PageRequest, usize, Vec<Value>) {
+fn list_repositories(state: &FakeForgeState, call: &ApiCall) -> (PageRequest, usize, Vec<Value>) {
     let mut all: Vec<&StoredRepository> =
         state.repos.values().filter(|repo| repo.listed && call.pass.sees(repo)).collect();
     all.sort_by_key(|repo| (std::cmp::Reverse(repo.pushed), repo.id));
-    let page = PageRequest::of(call);
-    let shown = page.cut(&all).iter().map(|repo| state.world.repository_json(repo)).collect();
+    let page = PageRequest::from_call(call);
+    let shown = page.page_items(&all).iter().map(|repo| state.world.repository_json(repo)).collect();
     (page, all.len(), shown)
 }
 
@@ -47,15 +47,15 @@ fn listed(state: &FakeForgeState, call: &ApiCall) -> (PageRequest, usize, Vec<Va
 /// updated, `direction`.
 pub(crate) fn repository_comments(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = state.repo(call)?;
-    let order = CommentListQuery::of(call, "IssueComment")?;
+    let order = CommentListQuery::from_call(call, "IssueComment")?;
     let mut found: Vec<(i64, u64, u64)> = Vec::new();
     for number in repo.numbers() {
-        order.collect(number, repo.notes_mut(number).into_iter().flatten(), &mut found);
+        order.collect_comments(number, repo.notes_mut(number).into_iter().flatten(), &mut found);
     }
     order.sort(&mut found);
-    let page = PageRequest::of(call);
-    let shown = page.cut(&found).iter().filter_map(|(_, id, number)| {
-        let comment = repo.notes(*number).iter().find(|comment| comment.id == *id)?;
+    let page = PageRequest::from_call(call);
+    let shown = page.page_items(&found).iter().filter_map(|(_, id, number)| {
+        let comment = repo.conversation_comments(*number).iter().find(|comment| comment.id == *id)?;
         Some(world.summary_json(repo, *number, comment))
     });
     let shown = shown.collect();
@@ -65,16 +65,16 @@ pub(crate) fn repository_comments(state: &mut FakeForgeState, call: &ApiCall) ->
 /// Handles `GET …/pulls/comments`: those on the diffs of all pull requests, with the same parameters.
 pub(crate) fn repository_inline(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = state.repo(call)?;
-    let order = CommentListQuery::of(call, "PullRequestReviewComment")?;
+    let order = CommentListQuery::from_call(call, "PullRequestReviewComment")?;
     let mut found: Vec<(i64, u64, u64)> = Vec::new();
     for pull in repo.pulls.values_mut() {
         let notes = pull.inline.iter_mut().map(|comment| &mut comment.note);
-        order.collect(pull.number, notes, &mut found);
+        order.collect_comments(pull.number, notes, &mut found);
     }
     order.sort(&mut found);
-    let page = PageRequest::of(call);
+    let page = PageRequest::from_call(call);
     let mut shown = Vec::new();
-    for (_, id, number) in page.cut(&found) {
+    for (_, id, number) in page.page_items(&found) {
         let lines = repo.lines_now(*number)?;
         let Some(pull) = repo.pulls.get(number) else { continue };
         let Some(comment) = pull.inline.iter().find(|comment| comment.note.id == *id) else { continue };
@@ -91,7 +91,7 @@ struct CommentListQuery {
 }
 
 impl CommentListQuery {
-    fn of(call: &ApiCall, resource: &str) -> Result<Self, ApiReply> {
+    fn from_call(call: &ApiCall, resource: &str) -> Result<Self, ApiReply> {
         let asked = |name: &str| call.query.get(name).map(String::as_str);
         let since = asked("since").map(|text| text.replace("%3A", ":"));
         let since = match since.map(|text| text.parse::<jiff::Timestamp>()).transpose() {
@@ -106,14 +106,14 @@ impl CommentListQuery {
         })
     }
 
-    fn collect<'a>(
+    fn collect_comments<'a>(
         &self,
         number: u64,
         notes: impl Iterator<Item = &'a mut StoredComment>,
         found: &mut Vec<(i64, u64, u64)>,
     ) {
         let mut notes: Vec<&mut StoredComment> = notes.collect();
-        let ids = visible(notes.iter_mut().map(|note| &mut **note));
+        let ids = visible_ids(notes.iter_mut().map(|note| &mut **note));
         for note in notes.iter().filter(|note| ids.contains(&note.id) && note.updated >= self.since) {
             let by = if self.by_update { note.updated } else { note.created };
             found.push((by, note.id, number));
@@ -130,10 +130,10 @@ impl CommentListQuery {
 
 /// Handles the call `GET …/issues/comments/{id}`.
 pub(crate) fn summary_comment(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let id = call.number("id")?;
+    let id = call.require_number("id")?;
     let (world, repo) = state.repo(call)?;
     let found = repo.numbers().into_iter().find_map(|number| {
-        let mut there = repo.notes(number).iter().filter(|comment| !comment.deleted);
+        let mut there = repo.conversation_comments(number).iter().filter(|comment| !comment.deleted);
         there.find(|comment| comment.id == id).map(|comment| (number, comment))
     });
     let (number, comment) = found.ok_or_else(ApiReply::not_found)?;
@@ -166,8 +166,8 @@ pub(crate) fn permission(state: &mut FakeForgeState, call: &ApiCall) -> CallResu
 pub(crate) fn branch(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = state.repo(call)?;
     let name = call.param("branch");
-    let tip = tip(repo, name).map_err(|_| ApiReply::error(404, "Branch not found", Value::Null))?;
-    let commit = repo.git.log(&format!("{tip}^"), &tip)?.pop().ok_or_else(ApiReply::not_found)?;
+    let tip = branch_tip(repo, name).map_err(|_| ApiReply::error(404, "Branch not found", Value::Null))?;
+    let commit = repo.git.commits_between(&format!("{tip}^"), &tip)?.pop().ok_or_else(ApiReply::not_found)?;
     let protected = name == repo.default_branch || repo.protected.contains(name);
     let url = format!("{}/repos/{}/branches/{name}", world.base_url, repo.full_name());
     let protection = format!("{url}/protection");

@@ -10,19 +10,21 @@ use crate::forge::state::{ForgeInstance, StoredRepository};
 use crate::repo::FakeGitError;
 
 /// Returns the delivery of an event; `None` if its object is gone.
-pub(crate) fn delivery(
+pub(crate) fn build_delivery(
     world: &ForgeInstance,
     repo: &mut StoredRepository,
     event: &FakeForgeEvent,
     serial: u64,
 ) -> Result<Option<FakeDelivery>, FakeGitError> {
     match event {
-        FakeForgeEvent::Pull { number, change, by } => pull(world, repo, *number, change, by, serial),
+        FakeForgeEvent::Pull { number, change, by } => {
+            pull_delivery(world, repo, *number, change, by, serial)
+        }
         FakeForgeEvent::Comment { number, id, is_edit } => {
-            Ok(comment(world, repo, *number, *id, action(*is_edit), serial))
+            Ok(comment_delivery(world, repo, *number, *id, comment_action(*is_edit), serial))
         }
         FakeForgeEvent::Inline { number, id, is_edit } => {
-            inline(world, repo, *number, *id, action(*is_edit), serial)
+            inline_delivery(world, repo, *number, *id, comment_action(*is_edit), serial)
         }
         // Truing does not subscribe to this event.
         FakeForgeEvent::Thread { .. } => Ok(None),
@@ -33,23 +35,23 @@ pub(crate) fn delivery(
             };
             let payload = json!({
                 "action": "rerequested", name: of, "repository": world.repository_json(repo),
-                "sender": world.user_json(by), "installation": installation(repo),
+                "sender": world.user_json(by), "installation": installation_json(repo),
             });
             Ok(Some(FakeDelivery::new(serial, name, "rerequested", 0, &payload)))
         }
     }
 }
 
-fn action(is_edit: bool) -> &'static str {
+fn comment_action(is_edit: bool) -> &'static str {
     if is_edit { "edited" } else { "created" }
 }
 
-fn installation(repo: &StoredRepository) -> Value {
+fn installation_json(repo: &StoredRepository) -> Value {
     json!({"id": repo.id, "node_id": node_id("Installation", repo.id)})
 }
 
 /// Returns the `pull_request` event of a change.
-fn pull(
+fn pull_delivery(
     world: &ForgeInstance,
     repo: &mut StoredRepository,
     number: u64,
@@ -59,7 +61,7 @@ fn pull(
 ) -> Result<Option<FakeDelivery>, FakeGitError> {
     let Some(pull) = repo.pulls.get(&number) else { return Ok(None) };
     let head = pull.head.clone();
-    let stats = repo.stats(number, &head)?;
+    let stats = repo.pull_sizes(number, &head)?;
     let Some(pull) = repo.pulls.get(&number) else { return Ok(None) };
     let (action, more) = of_change(world, repo, change);
     let mut payload = json!({
@@ -68,7 +70,7 @@ fn pull(
         "pull_request": world.pull_json(repo, pull, &head, Some(stats)),
         "repository": world.repository_json(repo),
         "sender": world.user_json(by),
-        "installation": installation(repo),
+        "installation": installation_json(repo),
     });
     if let (Some(payload), Value::Object(more)) = (payload.as_object_mut(), more) {
         payload.extend(more);
@@ -110,7 +112,7 @@ fn of_change(world: &ForgeInstance, repo: &StoredRepository, change: &PullChange
 }
 
 /// Returns the `issue_comment` event of a comment.
-fn comment(
+fn comment_delivery(
     world: &ForgeInstance,
     repo: &StoredRepository,
     number: u64,
@@ -118,20 +120,20 @@ fn comment(
     action: &str,
     serial: u64,
 ) -> Option<FakeDelivery> {
-    let comment = repo.notes(number).iter().find(|comment| comment.id == id)?;
+    let comment = repo.conversation_comments(number).iter().find(|comment| comment.id == id)?;
     let payload = json!({
         "action": action,
         "issue": world.conversation_json(repo, number),
         "comment": world.summary_json(repo, number, comment),
         "repository": world.repository_json(repo),
         "sender": world.user_json(&comment.author),
-        "installation": installation(repo),
+        "installation": installation_json(repo),
     });
     Some(FakeDelivery::new(serial, "issue_comment", action, number, &payload))
 }
 
 /// Returns the `pull_request_review_comment` event of a comment on the diff.
-fn inline(
+fn inline_delivery(
     world: &ForgeInstance,
     repo: &mut StoredRepository,
     number: u64,
@@ -148,7 +150,7 @@ fn inline(
         "comment": world.inline_json(repo, pull, comment, lines),
         "repository": world.repository_json(repo),
         "sender": world.user_json(&comment.note.author),
-        "installation": installation(repo),
+        "installation": installation_json(repo),
     });
     Ok(Some(FakeDelivery::new(serial, "pull_request_review_comment", action, number, &payload)))
 }

@@ -7,9 +7,9 @@ mod select;
 use serde_json::{Value, json};
 
 use crate::forge::github::call::{ApiCall, ApiReply};
-use crate::forge::github::json::{node_id, time};
+use crate::forge::github::json::{format_time, node_id};
 use crate::forge::github::pulls;
-use crate::forge::state::notes::visible;
+use crate::forge::state::notes::visible_ids;
 use crate::forge::state::pulls::{CurrentLines, StoredInlineComment, StoredPull};
 use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
 
@@ -34,16 +34,16 @@ const OPERATIONS: &[(&str, &str)] = &[
 ];
 
 /// Handles `POST /graphql`. Errors are in the body, with status 200, as at GitHub.
-pub(crate) fn graphql(state: &mut FakeForgeState, call: &ApiCall) -> Result<ApiReply, ApiReply> {
+pub(crate) fn answer_query(state: &mut FakeForgeState, call: &ApiCall) -> Result<ApiReply, ApiReply> {
     let (query, variables) = (call.body["query"].as_str().unwrap_or_default(), &call.body["variables"]);
-    let asks = |name: &str| names(query, name).next().is_some();
+    let asks = |name: &str| texts_after_name(query, name).next().is_some();
     let drafts = DRAFTS.iter().find(|(name, _)| asks(name));
-    let forbidden = || failed("FORBIDDEN", call.pass.refusal());
-    let is_refused = |(verb, name): &(&str, &str)| asks(name) && !call.pass.may(verb, name);
+    let forbidden = || error_json("FORBIDDEN", call.pass.refusal_message());
+    let is_refused = |(verb, name): &(&str, &str)| asks(name) && !call.pass.permits_call(verb, name);
     let data = if OPERATIONS.iter().any(is_refused) {
         forbidden()
     } else if FORBIDDEN.iter().any(|name| asks(name)) {
-        state.world.violation(format!("a forbidden GraphQL operation by {}", call.login));
+        state.world.record_violation(format!("a forbidden GraphQL operation by {}", call.login));
         forbidden()
     } else if asks("resolveReviewThread") {
         set_resolved(state, call, "resolveReviewThread", query, variables, true)
@@ -56,12 +56,12 @@ pub(crate) fn graphql(state: &mut FakeForgeState, call: &ApiCall) -> Result<ApiR
     } else if asks("reviewThreads") {
         review_threads(state, query, variables, call)?
     } else if asks("viewer") {
-        json!({"data": {"viewer": {"login": bare(&call.login)}}})
+        json!({"data": {"viewer": {"login": bare_login(&call.login)}}})
     } else {
-        state.world.violation(format!("an unknown GraphQL operation by {}", call.login));
-        failed("undefinedField", "Field doesn't exist on type 'Query'")
+        state.world.record_violation(format!("an unknown GraphQL operation by {}", call.login));
+        error_json("undefinedField", "Field doesn't exist on type 'Query'")
     };
-    Ok(ApiReply::json(200, select::only(query, data)))
+    Ok(ApiReply::json(200, select::select_fields(query, data)))
 }
 
 /// Returns the result that the merge of a pull request would have.
@@ -72,11 +72,11 @@ fn merge_state(state: &mut FakeForgeState, query: &str, variables: &Value, call:
     let repo = state.repos.get_mut(&format!("{owner}/{name}").to_lowercase());
     let Some(repo) = repo.filter(|repo| call.pass.sees(repo)) else {
         let message = format!("Could not resolve to a Repository with the name '{owner}/{name}'.");
-        return failed("NOT_FOUND", &message);
+        return error_json("NOT_FOUND", &message);
     };
     let told = repo.ask_merge_state(number);
     let Some((told, pull)) = told.zip(repo.pulls.get(&number)) else {
-        return failed(
+        return error_json(
             "NOT_FOUND",
             &format!("Could not resolve to a PullRequest with the number of {number}."),
         );
@@ -99,14 +99,14 @@ fn review_threads(
     let repo = repos.get_mut(&format!("{owner}/{name}").to_lowercase());
     let Some(repo) = repo.filter(|repo| call.pass.sees(repo)) else {
         let message = format!("Could not resolve to a Repository with the name '{owner}/{name}'.");
-        return Ok(failed("NOT_FOUND", &message));
+        return Ok(error_json("NOT_FOUND", &message));
     };
     let number = number.unwrap_or_default();
     let Some(pull) = repo.pulls.get_mut(&number) else {
         let message = format!("Could not resolve to a PullRequest with the number of {number}.");
-        return Ok(failed("NOT_FOUND", &message));
+        return Ok(error_json("NOT_FOUND", &message));
     };
-    let shown = visible(pull.inline.iter_mut().map(|comment| &mut comment.note));
+    let shown = visible_ids(pull.inline.iter_mut().map(|comment| &mut comment.note));
     let lines = repo.lines_now(number)?;
     let Some(pull) = repo.pulls.get(&number) else { return Ok(Value::Null) };
     // A thread is its first comment and the replies; the first may be deleted.
@@ -118,7 +118,8 @@ fn review_threads(
         .collect();
     threads.sort_unstable();
     threads.dedup();
-    let (own, inner) = (after(query, "reviewThreads"), after(after(query, "reviewThreads"), "comments"));
+    let (own, inner) =
+        (after_field(query, "reviewThreads"), after_field(after_field(query, "reviewThreads"), "comments"));
     let size = |text| {
         argument(text, variables, "first").and_then(|value| value.as_u64()).map_or(MAX_NODES, |n| n as usize)
     };
@@ -127,7 +128,7 @@ fn review_threads(
     let rest: Vec<u64> =
         threads.iter().copied().filter(|id| cursor.is_none_or(|cursor| *id > cursor)).collect();
     let page: Vec<u64> = rest.iter().copied().take(size_of_page).collect();
-    let may_change = call.pass.may("mutation", "resolveReviewThread");
+    let may_change = call.pass.permits_call("mutation", "resolveReviewThread");
     let nodes: Vec<Value> = page
         .iter()
         .map(|thread| {
@@ -162,7 +163,7 @@ fn review_threads(
         },
     });
     Ok(json!({"data": {
-        "viewer": {"login": bare(viewer)},
+        "viewer": {"login": bare_login(viewer)},
         "repository": {"pullRequest": {"id": node_id("PullRequest", pull.id), "number": number, "reviewThreads": connection}},
     }}))
 }
@@ -190,9 +191,9 @@ fn thread_json(
             let note = &comment.note;
             json!({
                 "id": node_id("PullRequestReviewComment", note.id), "databaseId": note.id,
-                "fullDatabaseId": note.id.to_string(), "body": note.body, "createdAt": time(note.created),
-                "updatedAt": time(note.updated), "path": comment.place.path, "outdated": on_line && now.is_none(),
-                "author": {"login": bare(&note.author), "__typename": if note.author == bare(&note.author) { "User" } else { "Bot" }},
+                "fullDatabaseId": note.id.to_string(), "body": note.body, "createdAt": format_time(note.created),
+                "updatedAt": format_time(note.updated), "path": comment.place.path, "outdated": on_line && now.is_none(),
+                "author": {"login": bare_login(&note.author), "__typename": if note.author == bare_login(&note.author) { "User" } else { "Bot" }},
                 "viewerDidAuthor": note.author == viewer, "isMinimized": false,
                 "replyTo": comment.in_reply_to.map(|id| json!({"databaseId": id})),
                 "url": format!("{}/{}/pull/{}#discussion_r{}", world.base_url, repo.full_name(), pull.number, note.id),
@@ -203,7 +204,7 @@ fn thread_json(
         "id": node_id("PullRequestReviewThread", thread), "isResolved": resolved.is_some(),
         "isOutdated": on_line && now.is_none(), "isCollapsed": resolved.is_some(),
         "viewerCanResolve": resolved.is_none(), "viewerCanUnresolve": resolved.is_some(),
-        "resolvedBy": resolved.map(|login| json!({"login": bare(login)})),
+        "resolvedBy": resolved.map(|login| json!({"login": bare_login(login)})),
         "path": place.map(|place| &place.path), "line": now.map(|(line, _)| line),
         "startLine": now.and_then(|(_, first)| first),
         "originalLine": place.and_then(|place| place.line).map(|(_, line)| line),
@@ -235,14 +236,14 @@ fn set_resolved(
             pull.inline.iter().filter(|c| c.in_reply_to.is_none()).map(|c| c.note.id).collect();
         for thread in threads {
             let id = node_id("PullRequestReviewThread", thread);
-            if strings.contains(&id) && pull.resolve(thread, by) {
-                let thread = json!({"id": id, "isResolved": by.is_some(), "resolvedBy": by.map(|login| json!({"login": bare(login)}))});
+            if strings.contains(&id) && pull.set_resolved(thread, by) {
+                let thread = json!({"id": id, "isResolved": by.is_some(), "resolvedBy": by.map(|login| json!({"login": bare_login(login)}))});
                 return json!({"data": {operation: {"clientMutationId": null, "thread": thread}}});
             }
         }
     }
     let id = strings.first().cloned().unwrap_or_default();
-    failed("NOT_FOUND", &format!("Could not resolve to a node with the global id of '{id}'."))
+    error_json("NOT_FOUND", &format!("Could not resolve to a node with the global id of '{id}'."))
 }
 
 /// Makes the pull request that the query or its variables name a draft, or ready.
@@ -262,25 +263,25 @@ fn set_draft(
         let pull = json!({"id": id, "isDraft": draft});
         return Ok(json!({"data": {operation: {"clientMutationId": null, "pullRequest": pull}}}));
     }
-    Ok(failed("NOT_FOUND", &format!("Could not resolve to a node with the global id of '{id}'.")))
+    Ok(error_json("NOT_FOUND", &format!("Could not resolve to a node with the global id of '{id}'.")))
 }
 
-fn failed(kind: &str, message: &str) -> Value {
+fn error_json(kind: &str, message: &str) -> Value {
     json!({"data": null, "errors": [{"type": kind, "path": [], "locations": [], "message": message}]})
 }
 
 /// Returns an app's login without `[bot]`, as GraphQL shows it.
-fn bare(login: &str) -> &str {
+fn bare_login(login: &str) -> &str {
     login.strip_suffix("[bot]").unwrap_or(login)
 }
 
 /// Returns the text after the first use of a field.
-fn after<'a>(query: &'a str, name: &str) -> &'a str {
-    names(query, name).next().unwrap_or_default()
+fn after_field<'a>(query: &'a str, name: &str) -> &'a str {
+    texts_after_name(query, name).next().unwrap_or_default()
 }
 
 /// Returns the text after each whole word `name` that is not a variable.
-fn names<'a>(query: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
+fn texts_after_name<'a>(query: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
     let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     query.match_indices(name).filter_map(move |(at, found)| {
         let (before, rest) = (query.get(..at)?, query.get(at + found.len()..)?);
@@ -291,7 +292,7 @@ fn names<'a>(query: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
 
 /// Returns the value of the first argument of this name: a literal, or the value of its variable.
 fn argument(query: &str, variables: &Value, name: &str) -> Option<Value> {
-    names(query, name).find_map(|rest| {
+    texts_after_name(query, name).find_map(|rest| {
         let value = rest.trim_start().strip_prefix(':')?.trim_start();
         let end = |rest: &str, more: &str| {
             rest.find(|c: char| !(c.is_ascii_alphanumeric() || more.contains(c))).unwrap_or(rest.len())
@@ -329,8 +330,8 @@ mod tests {
         assert_eq!(ask(query, "owner"), Some("acme".into()));
         assert_eq!(ask(query, "name"), Some("shop".into()));
         assert_eq!(ask(query, "number"), Some(7.into()));
-        assert_eq!(ask(after(query, "reviewThreads"), "first"), Some(50.into()));
-        assert_eq!(ask(after(query, "comments"), "first"), Some(1.into()));
+        assert_eq!(ask(after_field(query, "reviewThreads"), "first"), Some(50.into()));
+        assert_eq!(ask(after_field(query, "comments"), "first"), Some(1.into()));
         assert_eq!(ask(query, "after"), Some(Value::Null));
         assert_eq!(ask("mutation { unresolveReviewThread }", "resolveReviewThread"), None);
     }

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use crate::forge::github::call::{ApiCall, ApiReply, CallResult, PageRequest};
 use crate::forge::github::calls::check_body;
-use crate::forge::github::json::{node_id, time};
-use crate::forge::operations::issues::{make_labels, open, set_label};
+use crate::forge::github::json::{format_time, node_id};
+use crate::forge::operations::issues::{make_labels, open_issue, set_label};
 use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
 
 /// Maximum length of the title of an issue or a pull request, in characters.
@@ -17,7 +17,7 @@ impl FakeForgeState {
         &mut self,
         call: &ApiCall,
     ) -> Result<(&mut ForgeInstance, &mut StoredRepository, u64), ApiReply> {
-        let number = call.number("number")?;
+        let number = call.require_number("number")?;
         let (world, repo) = self.repo(call)?;
         if repo.issues.contains_key(&number) { Ok((world, repo, number)) } else { Err(ApiReply::not_found()) }
     }
@@ -44,7 +44,7 @@ pub(crate) fn check_text(resource: &str, body: &str) -> Result<(), ApiReply> {
     })
 }
 
-fn names(value: &Value) -> Vec<String> {
+fn label_names(value: &Value) -> Vec<String> {
     let all = value.as_array().into_iter().flatten();
     all.filter_map(|name| name.as_str().or_else(|| name["name"].as_str())).map(str::to_owned).collect()
 }
@@ -75,14 +75,15 @@ pub(crate) fn list(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     if asked("direction") != Some("asc") {
         numbers.reverse();
     }
-    let page = PageRequest::of(call);
-    let shown = page.cut(&numbers).iter().map(|number| world.conversation_json(repo, *number)).collect();
+    let page = PageRequest::from_call(call);
+    let shown =
+        page.page_items(&numbers).iter().map(|number| world.conversation_json(repo, *number)).collect();
     Ok(page.reply(world, call, numbers.len(), shown))
 }
 
 /// Handles `GET …/issues/{number}`: an issue, or a pull request as one.
-pub(crate) fn one(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let number = call.number("number")?;
+pub(crate) fn get(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
+    let number = call.require_number("number")?;
     let (world, repo) = state.repo(call)?;
     let found = world.conversation_json(repo, number);
     if found.is_null() { Err(ApiReply::not_found()) } else { Ok(ApiReply::json(200, found)) }
@@ -95,8 +96,8 @@ pub(crate) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     check_title("Issue", title)?;
     let body = call.body["body"].as_str().unwrap_or_default();
     check_text("Issue", body)?;
-    let labels = if may_label(repo, call) { names(&call.body["labels"]) } else { Vec::new() };
-    let number = open(world, repo, &call.login, title.unwrap_or_default(), body, labels);
+    let labels = if may_label(repo, call) { label_names(&call.body["labels"]) } else { Vec::new() };
+    let number = open_issue(world, repo, &call.login, title.unwrap_or_default(), body, labels);
     let issue = repo.issues.get(&number).ok_or_else(ApiReply::not_found)?;
     Ok(ApiReply::json(201, world.own_issue_json(repo, issue)))
 }
@@ -106,7 +107,7 @@ pub(crate) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = state.issue(call)?;
     let issue = repo.issues.get_mut(&number).ok_or_else(ApiReply::not_found)?;
     if issue.author != call.login {
-        world.violation(format!("{} touched issue {number} of {}", call.login, issue.author));
+        world.record_violation(format!("{} touched issue {number} of {}", call.login, issue.author));
         return Err(ApiReply::error(403, "Resource not accessible by integration", Value::Null));
     }
     let text = |field: &str| call.body[field].as_str();
@@ -138,7 +139,7 @@ pub(crate) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
 
 /// Handles `POST …/issues/{number}/labels` for an issue or a pull request; returns all of its labels.
 pub(crate) fn add_labels(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let number = call.number("number")?;
+    let number = call.require_number("number")?;
     let (world, repo) = state.repo(call)?;
     if !repo.pulls.contains_key(&number) && !repo.issues.contains_key(&number) {
         return Err(ApiReply::not_found());
@@ -146,7 +147,7 @@ pub(crate) fn add_labels(state: &mut FakeForgeState, call: &ApiCall) -> CallResu
     if !may_label(repo, call) {
         return Err(ApiReply::error(403, "Must have triage rights to Repository.", Value::Null));
     }
-    let added = names(&call.body["labels"]);
+    let added = label_names(&call.body["labels"]);
     make_labels(world, repo, &added);
     let labels = match (repo.pulls.get_mut(&number), repo.issues.get_mut(&number)) {
         (Some(pull), _) => {
@@ -172,13 +173,13 @@ pub(crate) fn add_labels(state: &mut FakeForgeState, call: &ApiCall) -> CallResu
 pub(crate) fn events(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = state.pull(call)?;
     let pull = repo.pulls.get(&number).ok_or_else(ApiReply::not_found)?;
-    let page = PageRequest::of(call);
-    let shown = page.cut(&pull.labelled).iter().map(|of| {
+    let page = PageRequest::from_call(call);
+    let shown = page.page_items(&pull.labelled).iter().map(|of| {
         json!({
             "id": of.id, "node_id": node_id("LabeledEvent", of.id),
             "url": format!("{}/repos/{}/issues/events/{}", world.base_url, repo.full_name(), of.id),
             "actor": world.user_json(&of.by), "event": if of.on { "labeled" } else { "unlabeled" },
-            "commit_id": null, "commit_url": null, "created_at": time(of.at),
+            "commit_id": null, "commit_url": null, "created_at": format_time(of.at),
             "label": {"name": of.label, "color": "ededed"}, "performed_via_github_app": null,
         })
     });

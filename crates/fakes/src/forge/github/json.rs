@@ -72,12 +72,12 @@ const REPOSITORY_URLS: &[(&str, &str)] = &[
 ];
 
 /// Formats an instant as GitHub does: RFC 3339, UTC, whole seconds.
-pub(crate) fn time(seconds: i64) -> String {
+pub(crate) fn format_time(seconds: i64) -> String {
     jiff::Timestamp::from_second(seconds).unwrap_or_default().to_string()
 }
 
 /// Returns `base` with the fields of `more` put over it.
-fn with(mut base: Value, more: Value) -> Value {
+fn merge_fields(mut base: Value, more: Value) -> Value {
     if let (Some(base), Value::Object(more)) = (base.as_object_mut(), more) {
         base.extend(more);
     }
@@ -111,7 +111,7 @@ impl ForgeInstance {
             "user_view_type": "public",
             "site_admin": false,
         });
-        with(urls(USER_URLS, &format!("{base}/users/{login}")), fields)
+        merge_fields(urls(USER_URLS, &format!("{base}/users/{login}")), fields)
     }
 
     /// Returns the user that makes the call (`private-user`, as far as an app sees it).
@@ -119,11 +119,11 @@ impl ForgeInstance {
         let more = json!({
             "name": login, "company": null, "blog": "", "location": null, "email": null, "hireable": null,
             "bio": null, "twitter_username": null, "public_repos": 0, "public_gists": 0,
-            "followers": 0, "following": 0, "created_at": time(0), "updated_at": time(self.now()),
+            "followers": 0, "following": 0, "created_at": format_time(0), "updated_at": format_time(self.now()),
             "private_gists": 0, "total_private_repos": 0, "owned_private_repos": 0, "disk_usage": 0,
             "collaborators": 0, "two_factor_authentication": true,
         });
-        with(self.user_json(login), more)
+        merge_fields(self.user_json(login), more)
     }
 
     /// Returns a repository as the response of its own call (`full-repository`). `push` is true if an account
@@ -135,7 +135,7 @@ impl ForgeInstance {
         let more = json!({
             "network_count": repo.forks.len(), "subscribers_count": 1, "permissions": permissions,
         });
-        with(self.repository_json(repo), more)
+        merge_fields(self.repository_json(repo), more)
     }
 
     /// Returns a repository as it appears inside other objects and in lists (`repository`).
@@ -151,7 +151,7 @@ impl ForgeInstance {
         let fields = json!({
             "id": id, "node_id": node_id("Repository", id), "name": repo.name, "full_name": full_name,
             "private": true, "owner": self.user_json(owner), "html_url": page, "description": null, "fork": fork,
-            "created_at": time(repo.created), "updated_at": time(repo.pushed), "pushed_at": time(repo.pushed),
+            "created_at": format_time(repo.created), "updated_at": format_time(repo.pushed), "pushed_at": format_time(repo.pushed),
             "git_url": format!("{page}.git"), "ssh_url": format!("git@127.0.0.1:{full_name}.git"),
             "clone_url": format!("{page}.git"), "svn_url": page, "mirror_url": null, "homepage": null, "size": 108,
             "stargazers_count": 0, "watchers_count": 0, "language": null, "has_issues": true, "has_projects": true,
@@ -162,7 +162,7 @@ impl ForgeInstance {
             "default_branch": repo.default_branch,
             "permissions": {"admin": false, "maintain": false, "push": true, "triage": true, "pull": true},
         });
-        with(urls(REPOSITORY_URLS, &format!("{base}/repos/{full_name}")), fields)
+        merge_fields(urls(REPOSITORY_URLS, &format!("{base}/repos/{full_name}")), fields)
     }
 
     /// Returns a pull request with this head: `pull-request` with sizes, `pull-request-simple` without.
@@ -192,8 +192,8 @@ impl ForgeInstance {
             "diff_url": format!("{page}.diff"), "patch_url": format!("{page}.patch"), "issue_url": issue,
             "number": number, "state": if pull.open { "open" } else { "closed" }, "locked": false,
             "title": pull.title, "user": self.user_json(&pull.author), "body": pull.body,
-            "created_at": time(pull.created), "updated_at": time(pull.updated),
-            "closed_at": pull.closed.map(time), "merged_at": merged.and(pull.closed).map(time),
+            "created_at": format_time(pull.created), "updated_at": format_time(pull.updated),
+            "closed_at": pull.closed.map(format_time), "merged_at": merged.and(pull.closed).map(format_time),
             "merge_commit_sha": merged.map(|_| head), "assignee": null, "assignees": [],
             "requested_reviewers": requested, "requested_teams": [], "labels": self.labels_json(repo, &pull.labels),
             "milestone": null, "draft": pull.draft,
@@ -226,7 +226,7 @@ impl ForgeInstance {
             "maintainer_can_modify": pull.around.modifiable, "commits": stats.commits, "additions": stats.additions,
             "deletions": stats.deletions, "changed_files": stats.changed_files,
         });
-        with(with(simple, more), repo.merge_json(pull))
+        merge_fields(merge_fields(simple, more), repo.merge_json(pull))
     }
 
     /// Returns a pull request in the form of an issue (`issue`, as in comment events).
@@ -242,15 +242,15 @@ impl ForgeInstance {
             "user": self.user_json(&pull.author), "labels": self.labels_json(repo, &pull.labels), "state": if pull.open { "open" } else { "closed" },
             "locked": false, "assignee": null, "assignees": [], "milestone": null,
             "comments": pull.summary.iter().filter(|comment| !comment.deleted).count(),
-            "created_at": time(pull.created), "updated_at": time(pull.updated), "closed_at": pull.closed.map(time),
+            "created_at": format_time(pull.created), "updated_at": format_time(pull.updated), "closed_at": pull.closed.map(format_time),
             "author_association": association(repo, &pull.author), "active_lock_reason": null, "draft": pull.draft,
             "pull_request": {
                 "url": format!("{api}/pulls/{number}"), "html_url": page, "diff_url": format!("{page}.diff"),
                 "patch_url": format!("{page}.patch"),
-                "merged_at": pull.merged_by.as_ref().and(pull.closed).map(time),
+                "merged_at": pull.merged_by.as_ref().and(pull.closed).map(format_time),
             },
             "body": pull.body, "timeline_url": format!("{own}/timeline"), "performed_via_github_app": null,
-            "state_reason": null, "reactions": counted(&own, &[]),
+            "state_reason": null, "reactions": reactions_json(&own, &[]),
         })
     }
 
@@ -258,9 +258,9 @@ impl ForgeInstance {
     fn note_json(&self, repo: &StoredRepository, note: &StoredComment, kind: &str, url: String) -> Value {
         json!({
             "url": url, "id": note.id, "node_id": node_id(kind, note.id), "user": self.user_json(&note.author),
-            "body": note.body, "created_at": time(note.created), "updated_at": time(note.updated),
+            "body": note.body, "created_at": format_time(note.created), "updated_at": format_time(note.updated),
             "author_association": association(repo, &note.author),
-            "reactions": counted(&url, &note.reactions),
+            "reactions": reactions_json(&url, &note.reactions),
         })
     }
 
@@ -274,7 +274,7 @@ impl ForgeInstance {
             "issue_url": format!("{base}/repos/{name}/issues/{number}"),
             "performed_via_github_app": null,
         });
-        with(self.note_json(repo, note, "IssueComment", url), more)
+        merge_fields(self.note_json(repo, note, "IssueComment", url), more)
     }
 
     /// Returns a comment on code without the fields about lines, as in the list of one review
@@ -304,7 +304,7 @@ impl ForgeInstance {
         if let (Some(first), Some(fields)) = (comment.in_reply_to, fields.as_object_mut()) {
             fields.insert("in_reply_to_id".into(), first.into());
         }
-        with(self.note_json(repo, note, "PullRequestReviewComment", own), fields)
+        merge_fields(self.note_json(repo, note, "PullRequestReviewComment", own), fields)
     }
 
     /// Returns a comment on code with its lines (`pull-request-review-comment`). `line` is null when
@@ -324,7 +324,7 @@ impl ForgeInstance {
             "start_side": place.start.map(|(side, _)| side.as_str()),
             "subject_type": if place.line.is_some() { "line" } else { "file" },
         });
-        with(self.review_comment_json(repo, pull, comment, lines), more)
+        merge_fields(self.review_comment_json(repo, pull, comment, lines), more)
     }
 
     /// Returns a review (`pull-request-review`).
@@ -342,7 +342,7 @@ impl ForgeInstance {
             "user": self.user_json(&review.author), "body": review.body, "state": review.state.as_str(), "html_url": page,
             "pull_request_url": pull_url, "author_association": association(repo, &review.author),
             "_links": {"html": href(&page), "pull_request": href(&pull_url)},
-            "submitted_at": time(review.created), "commit_id": review.commit,
+            "submitted_at": format_time(review.created), "commit_id": review.commit,
         })
     }
 
@@ -353,7 +353,7 @@ impl ForgeInstance {
             "url": format!("{}/repos/{}/statuses/{}", self.base_url, repo.full_name(), status.sha),
             "avatar_url": creator["avatar_url"], "id": status.id, "node_id": node_id("StatusContext", status.id),
             "state": status.state, "description": status.description, "target_url": status.target_url,
-            "context": status.context, "created_at": time(status.created), "updated_at": time(status.created),
+            "context": status.context, "created_at": format_time(status.created), "updated_at": format_time(status.created),
             "creator": creator,
         })
     }
@@ -371,7 +371,7 @@ pub(crate) fn association(repo: &StoredRepository, login: &str) -> &'static str 
 }
 
 /// Returns the number of reactions of each kind to an object with this address.
-pub(crate) fn counted(url: &str, all: &[FakeReaction]) -> Value {
+pub(crate) fn reactions_json(url: &str, all: &[FakeReaction]) -> Value {
     let of = |content: &str| all.iter().filter(|reaction| reaction.content == content).count();
     json!({
         "url": format!("{url}/reactions"), "total_count": all.len(), "+1": of("+1"), "-1": of("-1"),

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::forge::github::call::{ApiCall, ApiReply};
-use crate::forge::github::pulls::failed;
-use crate::forge::operations::branches::{pushed, refs_of, tip};
+use crate::forge::github::pulls::error_reply;
+use crate::forge::operations::branches::{branch_tip, record_push, refs_of};
 use crate::forge::state::FakeForgeState;
 
 /// Handles `PUT …/pulls/{number}/update-branch`: merges the base branch into the branch. GitHub responds
@@ -20,7 +20,7 @@ pub(crate) fn update_branch(state: &mut FakeForgeState, call: &ApiCall) -> Resul
     if call.body["expected_head_sha"].as_str().is_some_and(|expected| expected != head) {
         return refused("expected head sha didn\u{2019}t match current head ref.");
     }
-    let base = tip(repo, &onto).map_err(|error| failed(&error))?;
+    let base = branch_tip(repo, &onto).map_err(|error| error_reply(&error))?;
     if repo.git.merge_base(&base, &head).as_deref() == Some(base.as_str()) {
         return refused("There are no new commits on the base branch.");
     }
@@ -31,7 +31,7 @@ pub(crate) fn update_branch(state: &mut FakeForgeState, call: &ApiCall) -> Resul
         return refused("merge conflict between base and head");
     };
     let by = call.login.clone();
-    pushed(world, repo, &branch, &merged, &by).map_err(|error| failed(&error))?;
+    record_push(world, repo, &branch, &merged, &by).map_err(|error| error_reply(&error))?;
     let url = format!("{}/repos/{}/pulls/{number}", world.base_url, repo.full_name());
     Ok(ApiReply::json(202, json!({"message": "Updating pull request branch.", "url": url})))
 }

@@ -30,7 +30,7 @@ struct GitHubCallRow {
 }
 
 impl GitHubCallRow {
-    fn need(&self, kind: TokenKind) -> &str {
+    fn required_permission(&self, kind: TokenKind) -> &str {
         match kind {
             TokenKind::Installation => &self.app,
             TokenKind::FineGrained => &self.fine_grained,
@@ -42,7 +42,7 @@ impl GitHubCallRow {
 
 /// Returns the row of a call: `GET` and a path, `git` and its operation, `query` or `mutation` and the
 /// requested field. If several match, the one that names most parts.
-fn row(verb: &str, path: &str) -> Option<&'static GitHubCallRow> {
+fn find_call_row(verb: &str, path: &str) -> Option<&'static GitHubCallRow> {
     let parts: Vec<&str> = path.split('/').collect();
     let named = |row: &GitHubCallRow| {
         let (its_verb, its_path) = row.call.split_once(' ')?;
@@ -72,22 +72,21 @@ fn fulfils(need: &str, permissions: &BTreeMap<String, String>) -> bool {
 impl FakeTokenScope {
     /// Returns true if the token may make this call. A call that is missing from the table is rejected for
     /// tokens with permissions.
-    pub(crate) fn may(&self, verb: &str, path: &str) -> bool {
+    pub(crate) fn permits_call(&self, verb: &str, path: &str) -> bool {
         match self {
             Self::Account | Self::Access | Self::App(_) => true,
             Self::Installation {
                 kind: kind @ (TokenKind::ApiToken | TokenKind::AccessToken | TokenKind::HttpAccessToken),
                 permissions,
                 ..
-            } => bitbucket::permissions::may(*kind, permissions, verb, path),
-            Self::Installation { kind, permissions, .. } => {
-                row(verb, path).is_some_and(|row| fulfils(row.need(*kind), permissions))
-            }
+            } => bitbucket::permissions::permits_call(*kind, permissions, verb, path),
+            Self::Installation { kind, permissions, .. } => find_call_row(verb, path)
+                .is_some_and(|row| fulfils(row.required_permission(*kind), permissions)),
         }
     }
 
     /// Returns the message of GitHub's rejection.
-    pub(crate) fn refusal(&self) -> &'static str {
+    pub(crate) fn refusal_message(&self) -> &'static str {
         match self {
             Self::Account | Self::Access | Self::Installation { kind: TokenKind::FineGrained, .. } => {
                 "Resource not accessible by personal access token"
@@ -98,10 +97,11 @@ impl FakeTokenScope {
 
     /// Returns the rejection as a response, with the permission that the call needs.
     /// <https://docs.github.com/en/rest/using-the-rest-api/troubleshooting-the-rest-api>
-    pub(crate) fn forbidden(&self, verb: &str, path: &str) -> ApiReply {
-        let mut reply = ApiReply::error(403, self.refusal(), Value::Null);
-        if let (Self::Installation { kind, .. }, Some(row)) = (self, row(verb, path)) {
-            let need = row.need(*kind).replace(": ", "=").replace(" | ", "; ").replace(" + ", ",");
+    pub(crate) fn forbidden_reply(&self, verb: &str, path: &str) -> ApiReply {
+        let mut reply = ApiReply::error(403, self.refusal_message(), Value::Null);
+        if let (Self::Installation { kind, .. }, Some(row)) = (self, find_call_row(verb, path)) {
+            let need =
+                row.required_permission(*kind).replace(": ", "=").replace(" | ", "; ").replace(" + ", ",");
             if need.contains('=') {
                 reply.headers.push(("x-accepted-github-permissions", need));
             }
@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn a_call_has_the_row_that_names_most_of_it() {
-        let call = |verb, path| row(verb, path).map_or("", |row| row.call.as_str());
+        let call = |verb, path| find_call_row(verb, path).map_or("", |row| row.call.as_str());
         assert_eq!(call("GET", "/repos/a/b/pulls/comments"), "GET /repos/{owner}/{repo}/pulls/comments");
         assert_eq!(call("GET", "/repos/a/b/pulls/7"), "GET /repos/{owner}/{repo}/pulls/{number}");
         assert_eq!(call("git", "push"), "git push");
@@ -145,7 +145,7 @@ mod tests {
             (Installation, &[("contents", "write")], ("GET", "/user"), false),
             (FineGrained, &[], ("GET", "/user"), true),
         ] {
-            assert_eq!(holding(kind, held).may(verb, path), may, "{kind:?} {held:?} {verb} {path}");
+            assert_eq!(holding(kind, held).permits_call(verb, path), may, "{kind:?} {held:?} {verb} {path}");
         }
     }
 }

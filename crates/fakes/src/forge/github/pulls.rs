@@ -6,8 +6,8 @@ use crate::forge::error::FakeError;
 use crate::forge::github::call::{ApiCall, ApiReply, CallResult, PageRequest};
 use crate::forge::github::issues::{check_text, check_title};
 use crate::forge::github::json::node_id;
-use crate::forge::operations::branches::tip;
-use crate::forge::operations::pulls::{NewPull, close, is_there, open};
+use crate::forge::operations::branches::branch_tip;
+use crate::forge::operations::pulls::{NewPull, close_pull, is_there, open_pull};
 use crate::forge::state::event::PullChange;
 use crate::forge::state::pulls::StoredPull;
 use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
@@ -16,13 +16,13 @@ use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
 const MAX_COMMITS: usize = 250;
 
 /// Converts an error of the fake to GitHub's response.
-pub(crate) fn failed(error: &FakeError) -> ApiReply {
+pub(crate) fn error_reply(error: &FakeError) -> ApiReply {
     ApiReply::error(500, &format!("the fake forge failed: {error}"), Value::Null)
 }
 
 /// Returns the pull request that the path names, if the caller opened it. Of another account's pull request,
 /// this fake lets a caller with write access change only the description.
-fn own<'a>(
+fn own_pull<'a>(
     state: &'a mut FakeForgeState,
     call: &ApiCall,
 ) -> Result<(&'a mut ForgeInstance, &'a mut StoredRepository, u64), ApiReply> {
@@ -32,13 +32,13 @@ fn own<'a>(
     if author == call.login || (describes && (!call.pass.is_account() || repo.may_push(call))) {
         return Ok((world, repo, number));
     }
-    world.violation(format!("{} touched pull request {number} of {author}", call.login));
+    world.record_violation(format!("{} touched pull request {number} of {author}", call.login));
     Err(ApiReply::error(403, "Resource not accessible by integration", Value::Null))
 }
 
-fn shown(world: &ForgeInstance, repo: &mut StoredRepository, number: u64, status: u16) -> CallResult {
+fn pull_reply(world: &ForgeInstance, repo: &mut StoredRepository, number: u64, status: u16) -> CallResult {
     let head = repo.pulls.get(&number).map(|pull| pull.head.clone()).unwrap_or_default();
-    let stats = repo.stats(number, &head)?;
+    let stats = repo.pull_sizes(number, &head)?;
     let pull = repo.pulls.get(&number).ok_or_else(ApiReply::not_found)?;
     Ok(ApiReply::json(status, world.pull_json(repo, pull, &head, Some(stats))))
 }
@@ -54,10 +54,10 @@ pub(crate) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let own = format!("{}:", repo.owner);
     let (head, base) = (text("head").unwrap_or_default(), text("base").unwrap_or_default());
     let head = head.strip_prefix(&own).unwrap_or(head);
-    let base_tip = tip(repo, base).map_err(|_| invalid("base"))?;
-    let head_tip = tip(repo, head).map_err(|_| invalid("head"))?;
+    let base_tip = branch_tip(repo, base).map_err(|_| invalid("base"))?;
+    let head_tip = branch_tip(repo, head).map_err(|_| invalid("head"))?;
     let custom = |words: String| ApiReply::invalid("PullRequest", "", "custom", &words);
-    if repo.git.count(&base_tip, &head_tip) == 0 {
+    if repo.git.count_ahead(&base_tip, &head_tip) == 0 {
         return Err(custom(format!("No commits between {base} and {head}")));
     }
     if is_there(repo, head, base) {
@@ -71,13 +71,13 @@ pub(crate) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
         base: base.to_owned(),
         draft: call.body["draft"].as_bool().unwrap_or(false),
     };
-    let number = open(world, repo, new).map_err(|error| failed(&error))?;
-    shown(world, repo, number, 201)
+    let number = open_pull(world, repo, new).map_err(|error| error_reply(&error))?;
+    pull_reply(world, repo, number, 201)
 }
 
 /// Handles `PATCH …/pulls/{number}`: title, body, and closing without merging.
 pub(crate) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (world, repo, number) = own(state, call)?;
+    let (world, repo, number) = own_pull(state, call)?;
     let text = |field: &str| call.body[field].as_str();
     if text("title").is_some() {
         check_title("PullRequest", text("title"))?;
@@ -91,27 +91,29 @@ pub(crate) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (title, body) = (replaced("title", &mut pull.title), replaced("body", &mut pull.body));
     let is_open = pull.open;
     if title.is_some() || body.is_some() {
-        world.changed(repo, number, &call.login, PullChange::Edited { title, body })?;
+        world.record_change(repo, number, &call.login, PullChange::Edited { title, body })?;
     }
     match (text("state"), is_open) {
-        (Some("closed"), true) => close(world, repo, number, None).map_err(|error| failed(&error))?,
+        (Some("closed"), true) => {
+            close_pull(world, repo, number, None).map_err(|error| error_reply(&error))?;
+        }
         (Some("open"), false) => {
-            world.violation(format!("{} reopened pull request {number}", call.login));
+            world.record_violation(format!("{} reopened pull request {number}", call.login));
             return Err(ApiReply::error(403, "Resource not accessible by integration", Value::Null));
         }
         (Some(_) | None, _) => {}
     }
-    shown(world, repo, number, 200)
+    pull_reply(world, repo, number, 200)
 }
 
 /// Handles `GET …/pulls/{number}/commits`, oldest first, 250 at most.
 pub(crate) fn commits(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = state.pull(call)?;
     let pull = repo.pulls.get(&number).ok_or_else(ApiReply::not_found)?;
-    let mut all = repo.git.log(&pull.base, &pull.head)?;
+    let mut all = repo.git.commits_between(&pull.base, &pull.head)?;
     all.truncate(MAX_COMMITS);
-    let page = PageRequest::of(call);
-    let shown = page.cut(&all).iter().map(|commit| world.commit_json(repo, commit)).collect();
+    let page = PageRequest::from_call(call);
+    let shown = page.page_items(&all).iter().map(|commit| world.commit_json(repo, commit)).collect();
     Ok(page.reply(world, call, all.len(), shown))
 }
 
@@ -119,8 +121,9 @@ pub(crate) fn commits(state: &mut FakeForgeState, call: &ApiCall) -> CallResult 
 pub(crate) fn reviews(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = state.pull(call)?;
     let pull = repo.pulls.get(&number).ok_or_else(ApiReply::not_found)?;
-    let page = PageRequest::of(call);
-    let shown = page.cut(&pull.reviews).iter().map(|review| world.review_json(repo, pull, review)).collect();
+    let page = PageRequest::from_call(call);
+    let shown =
+        page.page_items(&pull.reviews).iter().map(|review| world.review_json(repo, pull, review)).collect();
     Ok(page.reply(world, call, pull.reviews.len(), shown))
 }
 
@@ -145,13 +148,15 @@ pub(crate) fn set_draft(
             return Ok(false);
         }
         if !own && draft {
-            world
-                .violation(format!("{} touched pull request {} of {}", call.login, pull.number, pull.author));
+            world.record_violation(format!(
+                "{} touched pull request {} of {}",
+                call.login, pull.number, pull.author
+            ));
             return Ok(false);
         }
         let (number, was) = (pull.number, std::mem::replace(&mut pull.draft, draft));
         if was != draft {
-            world.changed(repo, number, &call.login, PullChange::Draft(draft))?;
+            world.record_change(repo, number, &call.login, PullChange::Draft(draft))?;
         }
         return Ok(true);
     }

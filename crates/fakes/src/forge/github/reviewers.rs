@@ -3,24 +3,24 @@
 use serde_json::{Value, json};
 
 use crate::forge::github::call::{ApiCall, ApiReply, CallResult, PageRequest};
-use crate::forge::github::json::{node_id, time};
-use crate::forge::operations::reviewers::wake;
+use crate::forge::github::json::{format_time, node_id};
+use crate::forge::operations::reviewers::run_bots;
 use crate::forge::state::FakeForgeState;
 use crate::forge::state::notes::FakeReaction;
 
 /// Handles `GET …/issues/comments/{id}/reactions`, by `content`, oldest first.
 pub(crate) fn reactions(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let id = call.number("id")?;
+    let id = call.require_number("id")?;
     let (world, repo) = state.repo(call)?;
-    let mut notes = repo.numbers().into_iter().flat_map(|number| repo.notes(number));
+    let mut notes = repo.numbers().into_iter().flat_map(|number| repo.conversation_comments(number));
     let note = notes.find(|note| note.id == id && !note.deleted).ok_or_else(ApiReply::not_found)?;
     let wanted = |of: &&FakeReaction| call.query.get("content").is_none_or(|content| *content == of.content);
     let all: Vec<&FakeReaction> = note.reactions.iter().filter(wanted).collect();
-    let page = PageRequest::of(call);
-    let shown = page.cut(&all).iter().map(|of| {
+    let page = PageRequest::from_call(call);
+    let shown = page.page_items(&all).iter().map(|of| {
         json!({
             "id": of.id, "node_id": node_id("Reaction", of.id), "user": world.user_json(&of.by),
-            "content": of.content, "created_at": time(of.at),
+            "content": of.content, "created_at": format_time(of.at),
         })
     });
     let shown = shown.collect();
@@ -28,7 +28,7 @@ pub(crate) fn reactions(state: &mut FakeForgeState, call: &ApiCall) -> CallResul
 }
 
 /// Handles the call `POST …/pulls/{number}/requested_reviewers`.
-pub(crate) fn request(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
+pub(crate) fn request_reviewers(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = state.pull(call)?;
     let none = Vec::new();
     let asked: Vec<&str> =
@@ -62,7 +62,8 @@ pub(crate) fn request(state: &mut FakeForgeState, call: &ApiCall) -> CallResult 
         let around = &mut repo.pulls.get_mut(&number).ok_or_else(ApiReply::not_found)?.around;
         if !around.requested.contains(login) {
             around.requested.push(login.clone());
-            wake(world, repo, number, |bot| bot.login == *login, None).map_err(|words| unplayable(&words))?;
+            run_bots(world, repo, number, |bot| bot.login == *login, None)
+                .map_err(|words| bot_failure(&words))?;
         }
     }
     let pull = repo.pulls.get(&number).ok_or_else(ApiReply::not_found)?;
@@ -70,6 +71,6 @@ pub(crate) fn request(state: &mut FakeForgeState, call: &ApiCall) -> CallResult 
 }
 
 /// Returns 500: the test has scripted an impossible step of a bot.
-pub(crate) fn unplayable(words: &str) -> ApiReply {
+pub(crate) fn bot_failure(words: &str) -> ApiReply {
     ApiReply::error(500, &format!("the script is wrong: {words}"), Value::Null)
 }

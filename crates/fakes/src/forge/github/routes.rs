@@ -49,7 +49,7 @@ const ROUTES: &[ApiRoute] = {
         (GET, "/repos/{owner}/{repo}", Rest(calls::repository)),
         (GET, "/repos/{owner}/{repo}/issues", Rest(issues::list)),
         (POST, "/repos/{owner}/{repo}/issues", Rest(issues::create)),
-        (GET, "/repos/{owner}/{repo}/issues/{number}", Rest(issues::one)),
+        (GET, "/repos/{owner}/{repo}/issues/{number}", Rest(issues::get)),
         (PATCH, "/repos/{owner}/{repo}/issues/{number}", Rest(issues::update)),
         (POST, "/repos/{owner}/{repo}/issues/{number}/labels", Rest(issues::add_labels)),
         (GET, "/repos/{owner}/{repo}/issues/{number}/events", Rest(issues::events)),
@@ -65,7 +65,11 @@ const ROUTES: &[ApiRoute] = {
         (POST, "/repos/{owner}/{repo}/pulls/{number}/comments", Rest(calls::create_inline)),
         (POST, "/repos/{owner}/{repo}/pulls/{number}/comments/{id}/replies", Rest(calls::reply)),
         (POST, "/repos/{owner}/{repo}/pulls/{number}/reviews", Rest(calls::create_review)),
-        (POST, "/repos/{owner}/{repo}/pulls/{number}/requested_reviewers", Rest(reviewers::request)),
+        (
+            POST,
+            "/repos/{owner}/{repo}/pulls/{number}/requested_reviewers",
+            Rest(reviewers::request_reviewers),
+        ),
         (GET, "/repos/{owner}/{repo}/pulls/{number}/reviews/{id}/comments", Rest(calls::review_comments)),
         (GET, "/repos/{owner}/{repo}/pulls/comments/{id}", Rest(calls::inline_comment)),
         (PATCH, "/repos/{owner}/{repo}/pulls/comments/{id}", Rest(calls::update_inline)),
@@ -79,7 +83,7 @@ const ROUTES: &[ApiRoute] = {
         (POST, "/repos/{owner}/{repo}/check-runs", Rest(checks::create)),
         (PATCH, "/repos/{owner}/{repo}/check-runs/{id}", Rest(checks::update)),
         (GET, "/repos/{owner}/{repo}/commits/{sha}/check-runs", Rest(checks::list)),
-        (POST, "/graphql", Rest(graphql::graphql)),
+        (POST, "/graphql", Rest(graphql::answer_query)),
         (GET, "/{owner}/{repo}/pulls", Page(pages::pulls)),
         (GET, "/{owner}/{repo}/pull/{number}", Page(pages::pull)),
         (GET, "/{owner}/{repo}/info/refs", GitRefs),
@@ -93,26 +97,26 @@ const ROUTES: &[ApiRoute] = {
 /// GitHub's behaviour for all calls.
 pub(crate) static PROTOCOL: ForgeProtocol = ForgeProtocol {
     routes: ROUTES,
-    bearer,
-    enters,
-    refused,
+    bearer: authenticate_request,
+    enters: check_user_agent,
+    refused: refusal_reply,
     may_call: |call| call.pass.may_call(&call.path),
-    instead,
+    instead: fault_reply,
     circle: |reply, to| reply.headers.push(("link", format!("<{to}>; rel=\"next\""))),
-    finished,
+    finished: add_headers,
 };
 
 /// Returns the account of a token, and its scope.
-fn bearer(
+fn authenticate_request(
     world: &mut ForgeInstance,
     headers: &HeaderMap,
     _: &'static str,
 ) -> Option<(String, FakeTokenScope)> {
-    git_call::token(headers).and_then(|token| world.bearer(&token))
+    git_call::request_token(headers).and_then(|token| world.identify_token(&token))
 }
 
 /// Rejects a request without a User-Agent, which is required.
-fn enters(headers: &HeaderMap) -> Result<(), ApiReply> {
+fn check_user_agent(headers: &HeaderMap) -> Result<(), ApiReply> {
     if headers.contains_key(header::USER_AGENT) {
         return Ok(());
     }
@@ -121,7 +125,7 @@ fn enters(headers: &HeaderMap) -> Result<(), ApiReply> {
     Err(ApiReply::bytes(403, "text/plain", words))
 }
 
-fn refused(refusal: CallRefusal) -> ApiReply {
+fn refusal_reply(refusal: CallRefusal) -> ApiReply {
     let (status, words) = match refusal {
         CallRefusal::TooLarge => (413, "Payload Too Large"),
         CallRefusal::BadLogin => (401, "Bad credentials"),
@@ -148,7 +152,7 @@ fn unless_known(world: &mut ForgeInstance, mut reply: ApiReply, known: Option<&H
 }
 
 /// Adds GitHub's headers to a response.
-fn finished(world: &mut ForgeInstance, reply: ApiReply, asked: &HeaderContext<'_>) -> ApiReply {
+fn add_headers(world: &mut ForgeInstance, reply: ApiReply, asked: &HeaderContext<'_>) -> ApiReply {
     let known = asked.headers.get(header::IF_NONE_MATCH).filter(|_| asked.is_get);
     let reply = unless_known(world, reply, known);
     let (used, now) = (world.used, world.now());
@@ -171,7 +175,7 @@ fn finished(world: &mut ForgeInstance, reply: ApiReply, asked: &HeaderContext<'_
 }
 
 /// Returns the response of a fault that replaces the call.
-fn instead(kind: &ForgeFaultKind, now: i64) -> Option<ApiReply> {
+fn fault_reply(kind: &ForgeFaultKind, now: i64) -> Option<ApiReply> {
     let retry = |reply: ApiReply, after: &Option<u64>| match after {
         Some(seconds) => reply.header("retry-after", seconds),
         None => reply,

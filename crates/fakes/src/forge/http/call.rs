@@ -32,12 +32,12 @@ impl ApiCall {
     }
 
     /// Parses a part of the path as a number.
-    pub(crate) fn digits(&self, name: &str) -> Option<u64> {
+    pub(crate) fn number_param(&self, name: &str) -> Option<u64> {
         self.param(name).parse().ok()
     }
 
     /// Returns a field of the query.
-    pub(crate) fn asked(&self, name: &str) -> Option<&str> {
+    pub(crate) fn query_param(&self, name: &str) -> Option<&str> {
         self.query.get(name).map(String::as_str)
     }
 }
@@ -74,7 +74,7 @@ impl ApiReply {
     }
 
     /// Returns 204 with an empty body.
-    pub(crate) fn done() -> Self {
+    pub(crate) fn no_content() -> Self {
         Self { status: 204, headers: Vec::new(), body: ReplyBody::Empty }
     }
 
@@ -83,7 +83,7 @@ impl ApiReply {
     }
 
     /// Returns 500 with a message: the fake itself failed.
-    pub(crate) fn failed(why: impl std::fmt::Display) -> Self {
+    pub(crate) fn internal_error(why: impl std::fmt::Display) -> Self {
         Self::bytes(500, "text/plain", format!("the fake forge failed: {why}\n"))
     }
 
@@ -95,6 +95,6 @@ impl ApiReply {
 
 impl From<FakeGitError> for ApiReply {
     fn from(error: FakeGitError) -> Self {
-        Self::failed(error)
+        Self::internal_error(error)
     }
 }

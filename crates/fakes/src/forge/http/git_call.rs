@@ -15,7 +15,7 @@ use crate::forge::http::call::{ApiCall, ApiReply};
 const MAX_REQUEST: u64 = 64 * 1024 * 1024;
 
 /// Returns the token of a request: `Bearer`, GitHub's older `token`, or the password of `Basic`.
-pub(crate) fn token(headers: &HeaderMap) -> Option<String> {
+pub(crate) fn request_token(headers: &HeaderMap) -> Option<String> {
     let (scheme, value) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     match scheme.to_ascii_lowercase().as_str() {
         "bearer" | "token" => Some(value.trim().to_owned()),
@@ -28,7 +28,7 @@ pub(crate) fn token(headers: &HeaderMap) -> Option<String> {
 }
 
 /// Decompresses the body of a request.
-pub(crate) fn unpacked(headers: &HeaderMap, body: Bytes) -> Result<Bytes, ApiReply> {
+pub(crate) fn unpack_body(headers: &HeaderMap, body: Bytes) -> Result<Bytes, ApiReply> {
     let zipped =
         headers.get(header::CONTENT_ENCODING).is_some_and(|coding| coding == "gzip" || coding == "x-gzip");
     if !zipped {
@@ -42,7 +42,7 @@ pub(crate) fn unpacked(headers: &HeaderMap, body: Bytes) -> Result<Bytes, ApiRep
 }
 
 /// Marks a response that must not be cached.
-pub(crate) fn uncached(mut reply: ApiReply) -> ApiReply {
+pub(crate) fn with_no_cache(mut reply: ApiReply) -> ApiReply {
     reply.headers.push(("cache-control", "no-cache, max-age=0, must-revalidate".into()));
     reply
 }
@@ -56,7 +56,7 @@ pub(crate) fn who_are_you(flavour: ForgeFlavour) -> ApiReply {
 }
 
 /// Returns the key of the repository that a call names.
-pub(crate) fn key(call: &ApiCall) -> String {
+pub(crate) fn repository_key(call: &ApiCall) -> String {
     let name = call.param("repo").strip_suffix(".git").unwrap_or(call.param("repo"));
     format!("{}/{name}", call.param("owner")).to_lowercase()
 }

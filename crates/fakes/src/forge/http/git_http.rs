@@ -15,11 +15,11 @@ use tokio::io::AsyncWriteExt;
 
 use crate::forge::flavour::ForgeFlavour;
 use crate::forge::http::call::{ApiCall, ApiReply};
-use crate::forge::http::git_call::{key, uncached, unpacked, who_are_you};
+use crate::forge::http::git_call::{repository_key, unpack_body, who_are_you, with_no_cache};
 use crate::forge::http::push;
 use crate::forge::shared::FakeForgeShared;
 use crate::forge::state::{FakeForgeState, StoredRepository};
-use crate::repo::{hermetic, program};
+use crate::repo::{git_environment, git_program};
 
 const SERVICE: &str = "git-upload-pack";
 
@@ -39,11 +39,11 @@ pub(crate) async fn refs(shared: &Arc<FakeForgeShared>, headers: &HeaderMap, cal
         Some(push::SERVICE) => return push::refs(shared, call),
         Some(_) | None => return ApiReply::bytes(403, "text/plain", "only the smart protocol is served\n"),
     }
-    let served = match served(shared, headers, call) {
+    let served = match readable_repository(shared, headers, call) {
         Ok(served) => served,
         Err(refused) => return refused,
     };
-    let version = protocol(headers);
+    let version = git_protocol(headers);
     // Protocol 2 announces itself; the older ones begin with the service's name.
     let mut answer = Vec::new();
     if version.as_deref().is_none_or(|version| !version.contains("version=2")) {
@@ -53,45 +53,45 @@ pub(crate) async fn refs(shared: &Arc<FakeForgeShared>, headers: &HeaderMap, cal
     match upload_pack(&served, &["--http-backend-info-refs"], version, Bytes::new()).await {
         Ok(output) => {
             answer.extend(output);
-            uncached(ApiReply::bytes(200, "application/x-git-upload-pack-advertisement", answer))
+            with_no_cache(ApiReply::bytes(200, "application/x-git-upload-pack-advertisement", answer))
         }
         Err(error) => ApiReply::bytes(500, "text/plain", format!("git upload-pack: {error}\n")),
     }
 }
 
 /// Handles the call `POST /{owner}/{repo}.git/git-upload-pack`.
-pub(crate) async fn pack(
+pub(crate) async fn answer_upload_pack(
     shared: &Arc<FakeForgeShared>,
     headers: &HeaderMap,
     call: &ApiCall,
     body: Bytes,
 ) -> ApiReply {
-    let served = match served(shared, headers, call) {
+    let served = match readable_repository(shared, headers, call) {
         Ok(served) => served,
         Err(refused) => return refused,
     };
-    let body = match unpacked(headers, body) {
+    let body = match unpack_body(headers, body) {
         Ok(body) => body,
         Err(refused) => return refused,
     };
     let answer = match not_here(&served, &body).await {
         // The message has git's own wording.
         Ok(Some(commit)) => Ok(push::packet(format!("ERR upload-pack: not our ref {commit}").as_bytes())),
-        Ok(None) => upload_pack(&served, &[], protocol(headers), body).await,
+        Ok(None) => upload_pack(&served, &[], git_protocol(headers), body).await,
         Err(error) => Err(error),
     };
     match answer {
-        Ok(output) => uncached(ApiReply::bytes(200, "application/x-git-upload-pack-result", output)),
+        Ok(output) => with_no_cache(ApiReply::bytes(200, "application/x-git-upload-pack-result", output)),
         Err(error) => ApiReply::bytes(500, "text/plain", format!("git upload-pack: {error}\n")),
     }
 }
 
-fn protocol(headers: &HeaderMap) -> Option<String> {
+fn git_protocol(headers: &HeaderMap) -> Option<String> {
     headers.get("git-protocol").and_then(|value| value.to_str().ok()).map(str::to_owned)
 }
 
 /// Returns the repository that a call names, if the caller may read it.
-fn served(
+fn readable_repository(
     shared: &FakeForgeShared,
     headers: &HeaderMap,
     call: &ApiCall,
@@ -102,7 +102,7 @@ fn served(
         return Err(who_are_you(state.world.flavour));
     }
     let missing = || ApiReply::bytes(404, "text/plain", "Repository not found.\n");
-    let key = key(call);
+    let key = repository_key(call);
     let (repo, fork) = match state.repos.get(&key) {
         Some(repo) => (repo, None),
         None => fork_of(&state, &key).map(|(repo, owner)| (repo, Some(owner))).ok_or_else(missing)?,
@@ -111,7 +111,7 @@ fn served(
     if is_hidden || !call.pass.sees(repo) {
         return Err(missing());
     }
-    if !call.pass.may("git", "fetch") {
+    if !call.pass.permits_call("git", "fetch") {
         // github.com gives the same message for a clone: https://github.com/moghtech/komodo/issues/1482
         return Err(ApiReply::bytes(403, "text/plain", "Write access to repository not granted.\n"));
     }
@@ -140,8 +140,8 @@ fn fork_of<'a>(state: &'a FakeForgeState, key: &str) -> Option<(&'a StoredReposi
 /// Returns the first commit that a request wants and that is only at another address: no branch shown here
 /// has it. Git itself serves any object by its id, hidden or not.
 async fn not_here(served: &ServedRepository, request: &[u8]) -> std::io::Result<Option<String>> {
-    for want in wants(request).into_iter().filter(|want| served.elsewhere.contains(want)) {
-        let mut command = git(&served.dir);
+    for want in wanted_ids(request).into_iter().filter(|want| served.elsewhere.contains(want)) {
+        let mut command = async_git_command(&served.dir);
         command.args(["rev-list", "--max-count=1", &want, "--not", "--branches", "--tags"]);
         if let Some(owner) = &served.fork {
             command.arg(format!("--glob=refs/forks/{owner}"));
@@ -155,7 +155,7 @@ async fn not_here(served: &ServedRepository, request: &[u8]) -> std::io::Result<
 }
 
 /// Returns the ids that a request wants.
-fn wants(request: &[u8]) -> Vec<String> {
+fn wanted_ids(request: &[u8]) -> Vec<String> {
     let (mut wants, mut rest) = (Vec::new(), request);
     while let Some(digits) = rest.get(..push::LENGTH) {
         let length = std::str::from_utf8(digits).ok().and_then(|text| usize::from_str_radix(text, 16).ok());
@@ -171,9 +171,9 @@ fn wants(request: &[u8]) -> Vec<String> {
 }
 
 /// Returns a git command in a folder, without the environment of this process.
-fn git(dir: &Path) -> tokio::process::Command {
-    let mut command = tokio::process::Command::new(program());
-    command.current_dir(dir).env_clear().envs(hermetic(dir));
+fn async_git_command(dir: &Path) -> tokio::process::Command {
+    let mut command = tokio::process::Command::new(git_program());
+    command.current_dir(dir).env_clear().envs(git_environment(dir));
     command
 }
 
@@ -184,7 +184,7 @@ async fn upload_pack(
     protocol: Option<String>,
     input: Bytes,
 ) -> std::io::Result<Vec<u8>> {
-    let mut command = git(&served.dir);
+    let mut command = async_git_command(&served.dir);
     if let Some(owner) = &served.fork {
         command.args(["-c", &format!("transfer.hideRefs=!refs/forks/{owner}")]);
     }

@@ -8,8 +8,8 @@ use bytes::Bytes;
 
 use crate::forge::flavour::ForgeFlavour;
 use crate::forge::http::call::{ApiCall, ApiReply};
-use crate::forge::http::git_call::{key, uncached, unpacked, who_are_you};
-use crate::forge::operations::branches::{open_from, pushed};
+use crate::forge::http::git_call::{repository_key, unpack_body, who_are_you, with_no_cache};
+use crate::forge::operations::branches::{open_from, record_push};
 use crate::forge::shared::FakeForgeShared;
 use crate::forge::state::access::RepositoryAccess;
 use crate::forge::state::{FakeForgeState, StoredRepository};
@@ -30,52 +30,57 @@ struct RefUpdate {
 /// Handles the call `GET /{owner}/{repo}.git/info/refs?service=git-receive-pack`.
 pub(crate) fn refs(shared: &FakeForgeShared, call: &ApiCall) -> ApiReply {
     let state = &mut *shared.lock();
-    let advertised =
-        admitted(state, call).and_then(|repo| Ok(repo.git.receive(&["--http-backend-info-refs"], &[])?));
+    let advertised = writable_repository(state, call)
+        .and_then(|repo| Ok(repo.git.receive_push(&["--http-backend-info-refs"], &[])?));
     match advertised {
         Ok(refs) => {
             let mut answer = packet(format!("# service={SERVICE}\n").as_bytes());
             answer.extend(b"0000");
             answer.extend(refs);
-            uncached(ApiReply::bytes(200, "application/x-git-receive-pack-advertisement", answer))
+            with_no_cache(ApiReply::bytes(200, "application/x-git-receive-pack-advertisement", answer))
         }
         Err(refused) => refused,
     }
 }
 
 /// Handles `POST /{owner}/{repo}.git/git-receive-pack` with the lock held.
-pub(crate) async fn pack(
+pub(crate) async fn answer_receive_pack(
     shared: &Arc<FakeForgeShared>,
     headers: &HeaderMap,
     call: ApiCall,
     body: Bytes,
 ) -> ApiReply {
-    let body = match unpacked(headers, body) {
+    let body = match unpack_body(headers, body) {
         Ok(body) => body,
         Err(refused) => return refused,
     };
     let shared = Arc::clone(shared);
     // The lock is held while git runs, so pushes are processed one after another.
-    let done = tokio::task::spawn_blocking(move || receive(&mut shared.lock(), &call, &body)).await;
+    let done = tokio::task::spawn_blocking(move || receive_push(&mut shared.lock(), &call, &body)).await;
     match done {
-        Ok(Ok(answer)) => uncached(ApiReply::bytes(200, "application/x-git-receive-pack-result", answer)),
+        Ok(Ok(answer)) => {
+            with_no_cache(ApiReply::bytes(200, "application/x-git-receive-pack-result", answer))
+        }
         Ok(Err(refused)) => refused,
-        Err(error) => ApiReply::failed(error),
+        Err(error) => ApiReply::internal_error(error),
     }
 }
 
 /// Returns the repository, if the caller may push to it at all.
-fn admitted<'a>(state: &'a mut FakeForgeState, call: &ApiCall) -> Result<&'a mut StoredRepository, ApiReply> {
+fn writable_repository<'a>(
+    state: &'a mut FakeForgeState,
+    call: &ApiCall,
+) -> Result<&'a mut StoredRepository, ApiReply> {
     let refused = |status, words: String| Err(ApiReply::bytes(status, "text/plain", words));
     // Git first asks without the token, if the address contains one.
     if call.login.is_empty() {
         return Err(who_are_you(state.world.flavour));
     }
     let FakeForgeState { world, repos, moved: _ } = state;
-    let repo = repos.get_mut(&key(call)).filter(|repo| call.pass.sees(repo));
+    let repo = repos.get_mut(&repository_key(call)).filter(|repo| call.pass.sees(repo));
     let Some(repo) = repo else { return refused(404, "Repository not found.\n".into()) };
     if !repo.may_push(call) {
-        world.violation(format!("a push over git: {}", call.path));
+        world.record_violation(format!("a push over git: {}", call.path));
         return refused(403, format!("Permission to {}.git denied to {}.\n", repo.full_name(), call.login));
     }
     match repo.access {
@@ -89,36 +94,39 @@ fn admitted<'a>(state: &'a mut FakeForgeState, call: &ApiCall) -> Result<&'a mut
 }
 
 /// Accepts a push, or rejects all of it, and returns the report to git.
-fn receive(state: &mut FakeForgeState, call: &ApiCall, body: &[u8]) -> Result<Vec<u8>, ApiReply> {
-    let repo = admitted(state, call)?;
-    let (commands, side_band) = commands(body);
-    if let Some((why, words, violation)) = commands.iter().find_map(|command| refusal(repo, command)) {
+fn receive_push(state: &mut FakeForgeState, call: &ApiCall, body: &[u8]) -> Result<Vec<u8>, ApiReply> {
+    let repo = writable_repository(state, call)?;
+    let (commands, side_band) = parse_commands(body);
+    if let Some((why, words, violation)) = commands.iter().find_map(|command| update_rejection(repo, command))
+    {
         if violation {
-            state.world.violation(format!("a push over git: {} by {}: {words}", call.path, call.login));
+            state
+                .world
+                .record_violation(format!("a push over git: {} by {}: {words}", call.path, call.login));
         }
-        return Ok(report(&commands, side_band, why, &words));
+        return Ok(rejected_push_report(&commands, side_band, why, &words));
     }
     if let Some(words) = repo.declines.pop_front() {
-        return Ok(report(&commands, side_band, "pre-receive hook declined", &words));
+        return Ok(rejected_push_report(&commands, side_band, "pre-receive hook declined", &words));
     }
-    let answer = repo.git.receive(&[], body)?;
-    let key = key(call);
+    let answer = repo.git.receive_push(&[], body)?;
+    let key = repository_key(call);
     for command in commands {
         let FakeForgeState { world, repos, moved: _ } = &mut *state;
         let Some(repo) = repos.get_mut(&key) else { continue };
-        let Some(tip) = repo.git.learn(&command.name)? else { continue };
+        let Some(tip) = repo.git.reload_ref(&command.name)? else { continue };
         let branch = command.name.strip_prefix("refs/heads/").unwrap_or_default();
         for number in open_from(repo, branch) {
             repo.git.set_ref(&repo.flavour.pull_ref(number), &tip)?;
         }
-        pushed(world, repo, branch, &tip, &call.login).map_err(ApiReply::failed)?;
+        record_push(world, repo, branch, &tip, &call.login).map_err(ApiReply::internal_error)?;
     }
     Ok(answer)
 }
 
 /// Returns the reason why a ref must not be moved: the word of the report, the message for people, and true
 /// if Truing should never have tried.
-fn refusal(repo: &StoredRepository, command: &RefUpdate) -> Option<(&'static str, String, bool)> {
+fn update_rejection(repo: &StoredRepository, command: &RefUpdate) -> Option<(&'static str, String, bool)> {
     let Some(branch) = command.name.strip_prefix("refs/heads/") else {
         return Some(("deny updating a hidden ref", format!("{} is no branch", command.name), true));
     };
@@ -146,7 +154,7 @@ fn refusal(repo: &StoredRepository, command: &RefUpdate) -> Option<(&'static str
 }
 
 /// Parses the commands of a push. The flag is true if the response must be in a side band.
-fn commands(body: &[u8]) -> (Vec<RefUpdate>, bool) {
+fn parse_commands(body: &[u8]) -> (Vec<RefUpdate>, bool) {
     let (mut commands, mut side_band, mut rest) = (Vec::new(), false, body);
     while let Some((line, after)) = next_packet(rest) {
         rest = after;
@@ -175,7 +183,7 @@ pub(crate) fn packet(data: &[u8]) -> Vec<u8> {
 }
 
 /// Returns the report of a push that was rejected.
-fn report(commands: &[RefUpdate], side_band: bool, why: &str, words: &str) -> Vec<u8> {
+fn rejected_push_report(commands: &[RefUpdate], side_band: bool, why: &str, words: &str) -> Vec<u8> {
     let mut report = packet(b"unpack ok\n");
     for command in commands {
         report.extend(packet(format!("ng {} {why}\n", command.name).as_bytes()));

@@ -91,18 +91,18 @@ pub(crate) struct ForgeProtocol {
 }
 
 /// Returns the routes as a service.
-pub(crate) fn router(shared: &Arc<FakeForgeShared>, protocol: &'static ForgeProtocol) -> Router {
+pub(crate) fn forge_router(shared: &Arc<FakeForgeShared>, protocol: &'static ForgeProtocol) -> Router {
     let handler = |route: &'static str, action: RouteAction| {
         let shared = Arc::clone(shared);
         move |params: RawPathParams, request: Request| {
             let params = params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-            answer(shared, protocol, route, action, params, request)
+            answer_call(shared, protocol, route, action, params, request)
         }
     };
     let unknown = {
         let shared = Arc::clone(shared);
         move |request: Request| {
-            answer(shared, protocol, UNKNOWN, RouteAction::Unknown, HashMap::new(), request)
+            answer_call(shared, protocol, UNKNOWN, RouteAction::Unknown, HashMap::new(), request)
         }
     };
     protocol
@@ -116,7 +116,7 @@ pub(crate) fn router(shared: &Arc<FakeForgeShared>, protocol: &'static ForgeProt
 }
 
 /// Processes one call completely.
-async fn answer(
+async fn answer_call(
     shared: Arc<FakeForgeShared>,
     protocol: &'static ForgeProtocol,
     route: &'static str,
@@ -143,7 +143,7 @@ async fn answer(
         *world.calls.entry(format!("{method} {route}")).or_default() += 1;
         world.used += 1;
         let bearer = (protocol.bearer)(world, &parts.headers, resource);
-        let spent = resource == "core" && bearer.is_some() && !world.spend();
+        let spent = resource == "core" && bearer.is_some() && !world.spend_call();
         (world.faults.take(&method, &path, route), bearer, spent)
     };
     let (login, pass) = bearer.unzip();
@@ -152,7 +152,7 @@ async fn answer(
         spent.then(|| ForgeFaultKind::PrimaryLimit((3600 - now.rem_euclid(3600)).unsigned_abs()))
     });
     let fault = fault.or_else(|| {
-        let wait = shared.lock().world.crowded(&method, route)?;
+        let wait = shared.lock().world.secondary_limit_wait(&method, route)?;
         Some(ForgeFaultKind::SecondaryLimit(Some(wait)))
     });
     let replaced = fault.as_ref().and_then(|kind| (protocol.instead)(kind, shared.lock().world.now()));
@@ -164,9 +164,9 @@ async fn answer(
     let mut reply = match replaced {
         Some(reply) => reply,
         None => match fault {
-            Some(ForgeFaultKind::Drop) => ApiReply::done(),
+            Some(ForgeFaultKind::Drop) => ApiReply::no_content(),
             Some(_) | None => {
-                let fields = fields(parts.uri.query().unwrap_or_default());
+                let fields = parse_query(parts.uri.query().unwrap_or_default());
                 let call = ApiCall {
                     login: login.clone().unwrap_or_default(),
                     pass: pass.unwrap_or_default(),
@@ -193,7 +193,7 @@ async fn answer(
     }
     let review = parts.headers.get("x-review-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
     if review.is_none() && is_write(&method, route, asked.as_deref()) && is_ours(&parts.headers) {
-        shared.lock().world.violation(format!("{method} {route} without X-Review-Id"));
+        shared.lock().world.record_violation(format!("{method} {route} without X-Review-Id"));
     }
     let hang_up = matches!(fault, Some(ForgeFaultKind::Drop | ForgeFaultKind::LostAnswer));
     let about = HeaderContext {
@@ -214,15 +214,15 @@ async fn answer(
             request: request.as_ref(),
             answer: answers.then(|| (reply.status, reply.body.json())),
         };
-        let problems = witness.saw(&exchange);
+        let problems = witness.observe_exchange(&exchange);
         let world = &mut shared.lock().world;
-        problems.into_iter().for_each(|problem| world.violation(problem));
+        problems.into_iter().for_each(|problem| world.record_violation(problem));
     }
     if fault == Some(ForgeFaultKind::Circle) {
         let root = shared.lock().world.base_url.clone();
         (protocol.circle)(&mut reply, &format!("{root}{target}"));
     }
-    let mut response = respond(reply, fault == Some(ForgeFaultKind::Truncated));
+    let mut response = build_response(reply, fault == Some(ForgeFaultKind::Truncated));
     {
         let mut state = shared.lock();
         let status = (!hang_up).then_some(response.status().as_u16());
@@ -275,13 +275,13 @@ async fn carry_out(
     };
     let handler = match action {
         RouteAction::GitRefs => return git_http::refs(shared, headers, &call).await,
-        RouteAction::GitPack => return git_http::pack(shared, headers, &call, body).await,
-        RouteAction::GitPush => return push::pack(shared, headers, call, body).await,
+        RouteAction::GitPack => return git_http::answer_upload_pack(shared, headers, &call, body).await,
+        RouteAction::GitPush => return push::answer_receive_pack(shared, headers, call, body).await,
         RouteAction::GitFile => {
             return ApiReply::bytes(404, "text/plain", "only the smart protocol is served\n");
         }
         RouteAction::Page(handler) | RouteAction::Open(handler) => {
-            return handled(shared, handler, call).await;
+            return run_handler(shared, handler, call).await;
         }
         RouteAction::Rest(handler) => Some(handler),
         RouteAction::Unknown => None,
@@ -294,7 +294,7 @@ async fn carry_out(
         return refused;
     }
     let Some(handler) = handler else {
-        shared.lock().world.violation(format!("no such call: {} {}", call.method, call.path));
+        shared.lock().world.record_violation(format!("no such call: {} {}", call.method, call.path));
         return (protocol.refused)(CallRefusal::NoSuchCall);
     };
     if !body.is_empty() {
@@ -303,24 +303,24 @@ async fn carry_out(
             Err(_) => return (protocol.refused)(CallRefusal::BadJson),
         }
     }
-    let refusal = shared.lock().world.refused_files.iter().find_map(|file| file.answer(&call));
+    let refusal = shared.lock().world.refused_files.iter().find_map(|file| file.refusal_reply(&call));
     if let Some(refusal) = refusal {
         return refusal;
     }
-    handled(shared, handler, call).await
+    run_handler(shared, handler, call).await
 }
 
 /// Returns the response of a handler. It may run git for a diff, which blocks.
-async fn handled(shared: &Arc<FakeForgeShared>, handler: CallHandler, call: ApiCall) -> ApiReply {
+async fn run_handler(shared: &Arc<FakeForgeShared>, handler: CallHandler, call: ApiCall) -> ApiReply {
     let shared = Arc::clone(shared);
     tokio::task::spawn_blocking(move || handler(&mut shared.lock(), &call))
         .await
         .map(|reply| reply.unwrap_or_else(|refused| refused))
-        .unwrap_or_else(ApiReply::failed)
+        .unwrap_or_else(ApiReply::internal_error)
 }
 
 /// Converts the reply for the wire.
-fn respond(reply: ApiReply, truncated: bool) -> Response {
+fn build_response(reply: ApiReply, truncated: bool) -> Response {
     let (kind, mut bytes) = match reply.body {
         ReplyBody::Empty => (None, Bytes::new()),
         ReplyBody::Json(value) => {
@@ -360,7 +360,7 @@ pub(crate) fn http_date(seconds: i64) -> String {
 }
 
 /// Parses the fields of a query in their order.
-fn fields(text: &str) -> Vec<(String, String)> {
+fn parse_query(text: &str) -> Vec<(String, String)> {
     let url = reqwest::Url::parse(&format!("http://forge/?{text}"));
     url.map(|url| url.query_pairs().into_owned().collect()).unwrap_or_default()
 }

@@ -5,7 +5,7 @@ use crate::forge::state::event::PullChange;
 use crate::forge::state::{ForgeInstance, StoredRepository, ref_name};
 use crate::repo::CommitBuilder;
 
-pub(crate) fn tip(repo: &StoredRepository, branch: &str) -> Result<String, FakeError> {
+pub(crate) fn branch_tip(repo: &StoredRepository, branch: &str) -> Result<String, FakeError> {
     let missing = || FakeError::Missing(format!("branch {branch}"));
     repo.git.tip(&ref_name(branch)).map(str::to_owned).ok_or_else(missing)
 }
@@ -21,7 +21,7 @@ pub(crate) fn refs_of(repo: &StoredRepository, branch: &str) -> Vec<String> {
 }
 
 /// Commits to a branch, and to `refs/pull/{n}/head` of its pull requests.
-pub(crate) fn push(
+pub(crate) fn push_commit(
     world: &mut ForgeInstance,
     repo: &mut StoredRepository,
     branch: &str,
@@ -31,8 +31,8 @@ pub(crate) fn push(
     if let Some((owner, _)) = branch.split_once(':')
         && !repo.forks.contains_key(owner)
     {
-        world.account(owner);
-        repo.forks.insert(owner.to_owned(), Some(world.id()));
+        world.ensure_account(owner);
+        repo.forks.insert(owner.to_owned(), Some(world.next_id()));
     }
     let refs = refs_of(repo, branch);
     let refs: Vec<&str> = refs.iter().map(String::as_str).collect();
@@ -40,12 +40,12 @@ pub(crate) fn push(
     if let Some((owner, _)) = branch.split_once(':') {
         repo.fork_commits.insert(sha.clone(), owner.to_owned());
     }
-    pushed(world, repo, branch, &sha, commit.author())?;
+    record_push(world, repo, branch, &sha, commit.author())?;
     Ok(sha)
 }
 
 /// Updates the pull requests from and to a branch that has moved.
-pub(crate) fn pushed(
+pub(crate) fn record_push(
     world: &mut ForgeInstance,
     repo: &mut StoredRepository,
     branch: &str,
@@ -64,7 +64,7 @@ pub(crate) fn pushed(
         }
         let before = std::mem::replace(&mut pull.head, sha.to_owned());
         pull.stale = (stale > 0).then(|| (before.clone(), stale));
-        world.changed(repo, number, by, PullChange::Pushed { before, after: sha.to_owned() })?;
+        world.record_change(repo, number, by, PullChange::Pushed { before, after: sha.to_owned() })?;
     }
     Ok(())
 }

@@ -13,7 +13,11 @@ pub(crate) struct CommentCommits {
 
 impl CommentCommits {
     /// Returns the named commit, or the head if none is named.
-    pub(crate) fn of(repo: &StoredRepository, number: u64, commit: Option<&str>) -> Result<Self, String> {
+    pub(crate) fn from_pull(
+        repo: &StoredRepository,
+        number: u64,
+        commit: Option<&str>,
+    ) -> Result<Self, String> {
         let no_commit = || format!("No commit found for SHA: {}", commit.unwrap_or_default());
         let pull = repo.pulls.get(&number).ok_or_else(no_commit)?;
         let sha = commit.unwrap_or(&pull.head);
@@ -22,7 +26,7 @@ impl CommentCommits {
     }
 
     /// Checks a place against the diff as GitHub does, and returns the hunk to show.
-    pub(crate) fn check(
+    pub(crate) fn check_place(
         &self,
         repo: &mut StoredRepository,
         number: u64,
@@ -33,9 +37,9 @@ impl CommentCommits {
             repo.diffs.of_pull(&repo.git, &pull.base, &self.commit).map_err(|error| error.to_string())?;
         let thread = "Pull request review thread";
         match place.line {
-            None if diff.has(&place.path) => Ok(String::new()),
+            None if diff.has_file(&place.path) => Ok(String::new()),
             None => Err("Path could not be resolved".into()),
-            Some(line) => diff.place(&place.path, line, place.start).map_err(|bad| match bad {
+            Some(line) => diff.check_place(&place.path, line, place.start).map_err(|bad| match bad {
                 PlaceError::Path => "Path could not be resolved".to_owned(),
                 PlaceError::Line => format!("{thread} line must be part of the diff"),
                 PlaceError::Start => {
@@ -51,7 +55,7 @@ impl CommentCommits {
     }
 
     /// Returns a comment at this place.
-    pub(crate) fn comment(
+    pub(crate) fn new_comment(
         &self,
         note: StoredComment,
         review: u64,
@@ -81,17 +85,17 @@ pub(crate) fn add_inline(
     body: &str,
     (spot, place, hunk): (&CommentCommits, InlinePlace, String),
 ) -> u64 {
-    let note = world.note(author, body);
+    let note = world.new_comment(author, body);
     let commit = spot.commit.clone();
     let review = StoredReview {
-        id: world.id(),
+        id: world.next_id(),
         author: author.to_owned(),
         body: String::new(),
         state: FakeReviewVerdict::Commented,
         commit,
         created: note.created,
     };
-    let comment = spot.comment(note, review.id, place, hunk);
+    let comment = spot.new_comment(note, review.id, place, hunk);
     let id = comment.note.id;
     if let Some(pull) = repo.pulls.get_mut(&number) {
         pull.updated = comment.note.created;
@@ -111,9 +115,9 @@ pub(crate) fn add_reply(
     body: &str,
 ) -> Option<u64> {
     let pull = repo.pulls.get_mut(&number)?;
-    let began = pull.comment(first).filter(|comment| comment.in_reply_to.is_none())?.clone();
+    let began = pull.comment_mut(first).filter(|comment| comment.in_reply_to.is_none())?.clone();
     let spot = CommentCommits { commit: began.commit, merge_base: began.merge_base };
     let id = add_inline(world, repo, number, author, body, (&spot, began.place, began.diff_hunk));
-    repo.pulls.get_mut(&number)?.comment(id)?.in_reply_to = Some(first);
+    repo.pulls.get_mut(&number)?.comment_mut(id)?.in_reply_to = Some(first);
     Some(id)
 }

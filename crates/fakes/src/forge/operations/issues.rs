@@ -5,7 +5,7 @@ use crate::forge::state::pulls::StoredPull;
 use crate::forge::state::{ForgeInstance, StoredRepository};
 
 /// Opens an issue and returns its number.
-pub(crate) fn open(
+pub(crate) fn open_issue(
     world: &mut ForgeInstance,
     repo: &mut StoredRepository,
     author: &str,
@@ -13,9 +13,9 @@ pub(crate) fn open(
     body: &str,
     labels: Vec<String>,
 ) -> u64 {
-    world.account(author);
+    world.ensure_account(author);
     make_labels(world, repo, &labels);
-    let (id, number, now) = (world.id(), repo.next_number(), world.now());
+    let (id, number, now) = (world.next_id(), repo.next_number(), world.now());
     let issue = StoredIssue {
         id,
         number,
@@ -40,7 +40,7 @@ pub(crate) fn open(
 pub(crate) fn make_labels(world: &mut ForgeInstance, repo: &mut StoredRepository, names: &[String]) {
     for name in names {
         if !repo.labels.contains_key(name) {
-            repo.labels.insert(name.clone(), world.id());
+            repo.labels.insert(name.clone(), world.next_id());
         }
     }
 }
@@ -61,7 +61,7 @@ pub(crate) fn set_label(
     } else {
         pull.labels.retain(|name| name != label);
     }
-    let (id, at) = (world.id(), world.now());
+    let (id, at) = (world.next_id(), world.now());
     pull.labelled.push(LabelChange { id, by: by.to_owned(), label: label.to_owned(), on, at });
     true
 }

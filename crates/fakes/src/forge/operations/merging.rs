@@ -36,10 +36,10 @@ impl StoredRepository {
     }
 
     /// Returns true if a merge would conflict with the base.
-    pub(crate) fn conflicts(&self, pull: &StoredPull) -> Result<bool, FakeGitError> {
+    pub(crate) fn has_conflicts(&self, pull: &StoredPull) -> Result<bool, FakeGitError> {
         match pull.around.merge.front() {
             Some(told) => Ok(*told == MergeState::Dirty),
-            None => Ok(!self.git.conflicting(&pull.base, &pull.head)?.is_empty()),
+            None => Ok(!self.git.conflicting_files(&pull.base, &pull.head)?.is_empty()),
         }
     }
 

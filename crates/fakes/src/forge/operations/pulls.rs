@@ -1,7 +1,7 @@
 //! Opening and closing of pull requests.
 
 use crate::forge::error::FakeError;
-use crate::forge::operations::branches::tip;
+use crate::forge::operations::branches::branch_tip;
 use crate::forge::state::event::PullChange;
 use crate::forge::state::merging::MergeConditions;
 use crate::forge::state::pulls::StoredPull;
@@ -24,7 +24,7 @@ pub struct NewPull {
 
 impl NewPull {
     /// Returns a pull request from this branch to `main`, opened by `author`.
-    pub fn of(head: &str) -> Self {
+    pub fn from_branch(head: &str) -> Self {
         Self {
             title: format!("Change {head}"),
             body: "What it does.".into(),
@@ -36,26 +36,26 @@ impl NewPull {
     }
 }
 
-pub(crate) fn there(repo: &mut StoredRepository, number: u64) -> Result<&mut StoredPull, FakeError> {
+pub(crate) fn pull_mut(repo: &mut StoredRepository, number: u64) -> Result<&mut StoredPull, FakeError> {
     repo.pulls.get_mut(&number).ok_or_else(|| FakeError::Missing(format!("pull request {number}")))
 }
 
 /// Opens a pull request and returns its number.
-pub(crate) fn open(
+pub(crate) fn open_pull(
     world: &mut ForgeInstance,
     repo: &mut StoredRepository,
     new: NewPull,
 ) -> Result<u64, FakeError> {
-    let (head, base) = (tip(repo, &new.head)?, tip(repo, &new.base)?);
+    let (head, base) = (branch_tip(repo, &new.head)?, branch_tip(repo, &new.base)?);
     if is_there(repo, &new.head, &new.base) {
         return Err(FakeError::Refused(format!("a pull request already exists for {}", new.head)));
     }
-    world.account(&new.author);
+    world.ensure_account(&new.author);
     let number = repo.next_number();
     repo.git.set_ref(&world.flavour.pull_ref(number), &head)?;
     let now = world.now();
     let pull = StoredPull {
-        id: world.id(),
+        id: world.next_id(),
         number,
         title: new.title,
         body: new.body,
@@ -80,7 +80,7 @@ pub(crate) fn open(
         reviews: Vec::new(),
     };
     repo.pulls.insert(number, pull);
-    world.changed(repo, number, &new.author, PullChange::Opened)?;
+    world.record_change(repo, number, &new.author, PullChange::Opened)?;
     Ok(number)
 }
 
@@ -89,18 +89,18 @@ pub(crate) fn is_there(repo: &StoredRepository, head: &str, base: &str) -> bool 
     repo.pulls.values().any(|pull| pull.open && pull.head_ref == head && pull.base_ref == base)
 }
 
-pub(crate) fn close(
+pub(crate) fn close_pull(
     world: &mut ForgeInstance,
     repo: &mut StoredRepository,
     number: u64,
     merged_by: Option<String>,
 ) -> Result<(), FakeError> {
     let now = world.now();
-    let pull = there(repo, number)?;
+    let pull = pull_mut(repo, number)?;
     if !pull.open {
         return Err(FakeError::Refused(format!("pull request {number} is closed already")));
     }
     let sender = merged_by.clone().unwrap_or_else(|| pull.author.clone());
     (pull.open, pull.closed, pull.merged_by) = (false, Some(now), merged_by);
-    Ok(world.changed(repo, number, &sender, PullChange::Closed)?)
+    Ok(world.record_change(repo, number, &sender, PullChange::Closed)?)
 }

@@ -10,22 +10,22 @@ use crate::forge::state::pulls::{FakeReviewVerdict, InlinePlace, StoredReview};
 use crate::forge::state::{CommitStatus, ForgeInstance, StoredRepository};
 
 /// Triggers the bots that wait for a comment like this one. An error is about an invalid script.
-pub(crate) fn hear(
+pub(crate) fn trigger_bots(
     world: &mut ForgeInstance,
     repo: &mut StoredRepository,
     number: u64,
     comment: u64,
 ) -> Result<(), String> {
-    let said = repo.notes(number).iter().find(|note| note.id == comment);
+    let said = repo.conversation_comments(number).iter().find(|note| note.id == comment);
     let Some(said) = said.map(|note| note.body.trim().to_owned()) else { return Ok(()) };
     if !repo.pulls.contains_key(&number) {
         return Ok(());
     }
-    wake(world, repo, number, |bot| bot.trigger.as_deref() == Some(said.as_str()), Some(comment))
+    run_bots(world, repo, number, |bot| bot.trigger.as_deref() == Some(said.as_str()), Some(comment))
 }
 
 /// Lets the selected bots take their next step.
-pub(crate) fn wake(
+pub(crate) fn run_bots(
     world: &mut ForgeInstance,
     repo: &mut StoredRepository,
     number: u64,
@@ -40,22 +40,22 @@ pub(crate) fn wake(
         .collect();
     for (bot, step) in steps {
         if let (true, Some(comment)) = (step.eyes, comment) {
-            react(world, repo, number, comment, &bot.login, "eyes");
+            add_reaction(world, repo, number, comment, &bot.login, "eyes");
         }
         if let Some(review) = &step.review {
             let by = (bot.login.as_str(), bot.alias.as_deref().unwrap_or(&bot.login));
-            post(world, repo, number, by.0, by.1, None, review)?;
+            post_review(world, repo, number, by.0, by.1, None, review)?;
         }
         if let Some((name, conclusion)) = step.check {
             let sha = repo.pulls.get(&number).map(|pull| pull.head.clone()).unwrap_or_default();
-            check(world, repo, &sha, &bot.login, &name, conclusion);
+            create_check_run(world, repo, &sha, &bot.login, &name, conclusion);
         }
     }
     Ok(())
 }
 
 /// Reacts to a comment in a conversation.
-pub(crate) fn react(
+pub(crate) fn add_reaction(
     world: &mut ForgeInstance,
     repo: &mut StoredRepository,
     number: u64,
@@ -63,8 +63,8 @@ pub(crate) fn react(
     by: &str,
     content: &str,
 ) {
-    world.account(by);
-    let (id, at) = (world.id(), world.now());
+    world.ensure_account(by);
+    let (id, at) = (world.next_id(), world.now());
     let note = repo.notes_mut(number).into_iter().flatten().find(|note| note.id == comment);
     let Some(note) = note else { return };
     if !note.reactions.iter().any(|known| known.by == by && known.content == content) {
@@ -74,7 +74,7 @@ pub(crate) fn react(
 
 /// Posts a review by `by`, with comments on lines by the second name, on the given commit or the head.
 /// Returns its id.
-pub(crate) fn post(
+pub(crate) fn post_review(
     world: &mut ForgeInstance,
     repo: &mut StoredRepository,
     number: u64,
@@ -83,14 +83,14 @@ pub(crate) fn post(
     commit: Option<&str>,
     review: &BotReview,
 ) -> Result<u64, String> {
-    world.account(by);
-    let spot = CommentCommits::of(repo, number, commit)?;
-    let (id, created) = (world.id(), world.now());
+    world.ensure_account(by);
+    let spot = CommentCommits::from_pull(repo, number, commit)?;
+    let (id, created) = (world.next_id(), world.now());
     let mut comments = Vec::new();
     for (path, line, body) in &review.comments {
         let place = InlinePlace { path: path.clone(), line: Some((FakeDiffSide::Right, *line)), start: None };
-        let hunk = spot.check(repo, number, &place)?;
-        comments.push(spot.comment(world.note(by_lines, body), id, place, hunk));
+        let hunk = spot.check_place(repo, number, &place)?;
+        comments.push(spot.new_comment(world.new_comment(by_lines, body), id, place, hunk));
     }
     let pull = repo.pulls.get_mut(&number).ok_or("there is no such pull request")?;
     pull.updated = created;
@@ -108,14 +108,14 @@ pub(crate) fn post(
     pull.reviews.push(StoredReview { id, author, body, state, commit, created });
     // Neither Bitbucket has reviews: their text becomes a comment.
     if let Some(text) = text {
-        let note = world.note(by, &text);
+        let note = world.new_comment(by, &text);
         pull.summary.push(note);
     }
     Ok(id)
 }
 
 /// Creates a check run, at Bitbucket a status. Without a conclusion it is still running.
-pub(crate) fn check(
+pub(crate) fn create_check_run(
     world: &mut ForgeInstance,
     repo: &mut StoredRepository,
     sha: &str,
@@ -123,13 +123,13 @@ pub(crate) fn check(
     name: &str,
     conclusion: Option<String>,
 ) {
-    world.account(by);
+    world.ensure_account(by);
     if world.flavour != ForgeFlavour::GitHub {
-        return status(world, repo, sha, by, name, conclusion.as_deref());
+        return set_status(world, repo, sha, by, name, conclusion.as_deref());
     }
     let status = if conclusion.is_some() { "completed" } else { "in_progress" };
     let run = FakeCheckRun {
-        id: world.id(),
+        id: world.next_id(),
         sha: sha.to_owned(),
         name: name.to_owned(),
         external_id: None,
@@ -146,7 +146,7 @@ pub(crate) fn check(
 }
 
 /// Sets a status in place of a check run, which neither Bitbucket has.
-fn status(
+fn set_status(
     world: &mut ForgeInstance,
     repo: &mut StoredRepository,
     sha: &str,
@@ -160,7 +160,7 @@ fn status(
         Some("cancelled") => "error",
         Some(_) => "failure",
     };
-    let (id, created) = (world.id(), world.now());
+    let (id, created) = (world.next_id(), world.now());
     repo.statuses.retain(|known| known.sha != sha || known.context != name);
     repo.statuses.push(CommitStatus {
         id,

@@ -28,7 +28,7 @@ pub struct FakeApp {
 
 impl FakeForge {
     /// Registers an App with a new key.
-    pub fn app(&self, slug: &str) -> Result<FakeApp, FakeError> {
+    pub fn register_app(&self, slug: &str) -> Result<FakeApp, FakeError> {
         let failed = |_| FakeError::Refused("no key could be made for the App".into());
         let pair = KeyPair::generate(KeySize::Rsa2048).map_err(failed)?;
         let der: Pkcs8V1Der<'_> = pair.as_der().map_err(failed)?;
@@ -38,8 +38,8 @@ impl FakeForge {
         let private_key =
             format!("-----BEGIN RSA PRIVATE KEY-----\n{}\n-----END RSA PRIVATE KEY-----\n", lines.join("\n"));
         let world = &mut self.shared.lock().world;
-        world.account(&format!("{slug}[bot]"));
-        let (id, created) = (world.id(), world.now());
+        world.ensure_account(&format!("{slug}[bot]"));
+        let (id, created) = (world.next_id(), world.now());
         let public_key = pair.public_key().as_ref().to_vec();
         world.apps.registered.insert(id, RegisteredApp { slug: slug.to_owned(), public_key, created });
         Ok(FakeApp { id, slug: slug.to_owned(), private_key })
@@ -49,8 +49,8 @@ impl FakeForge {
     /// number of the installation.
     pub fn install(&self, app: &FakeApp, owner: &str) -> u64 {
         let world = &mut self.shared.lock().world;
-        world.account(owner);
-        let (id, created) = (world.id(), world.now());
+        world.ensure_account(owner);
+        let (id, created) = (world.next_id(), world.now());
         let permissions = GRANTED.iter().map(|(name, level)| ((*name).into(), (*level).into())).collect();
         let one =
             FakeInstallation { app: app.id, owner: owner.to_owned(), permissions, suspended: None, created };
@@ -85,7 +85,7 @@ impl FakeForge {
         permissions: &[(&str, &str)],
     ) {
         let world = &mut self.shared.lock().world;
-        world.account(login);
+        world.ensure_account(login);
         let permissions = permissions.iter().map(|(name, level)| ((*name).into(), (*level).into())).collect();
         let pass = FakeTokenScope::Installation { kind, owner: owner.to_owned(), only: None, permissions };
         let issued = IssuedToken { login: login.to_owned(), pass, expires: i64::MAX };

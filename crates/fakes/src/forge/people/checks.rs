@@ -9,13 +9,13 @@ impl FakeRepo {
     /// Requests a check run, or all of its suite, again, as this person.
     pub async fn rerun(&self, run: u64, by: &str, again: RerunButton) -> Result<(), FakeError> {
         let by = by.to_owned();
-        self.with(move |world, repo| {
-            world.account(&by);
+        self.with_repository(move |world, repo| {
+            world.ensure_account(&by);
             let known = repo.checks.iter_mut().find(|known| known.id == run);
             let known = known.ok_or_else(|| FakeError::Missing(format!("check run {run}")))?;
             known.asked = true;
             let run = Box::new(known.clone());
-            Ok(world.tell(repo, &FakeForgeEvent::Check { run, again, by })?)
+            Ok(world.deliver_event(repo, &FakeForgeEvent::Check { run, again, by })?)
         })
         .await
     }

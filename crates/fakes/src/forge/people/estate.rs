@@ -2,7 +2,7 @@
 
 use crate::forge::FakeForge;
 use crate::forge::error::FakeError;
-use crate::forge::people::{FakeRepo, run};
+use crate::forge::people::{FakeRepo, run_blocking};
 use crate::forge::state::access::RepositoryAccess;
 
 impl FakeForge {
@@ -18,7 +18,7 @@ impl FakeForge {
     /// reviewers that contain it.
     pub fn close_account(&self, login: &str) {
         let world = &mut self.shared.lock().world;
-        world.account(login);
+        world.ensure_account(login);
         world.closed_accounts.insert(login.to_owned());
     }
 
@@ -33,17 +33,17 @@ impl FakeRepo {
     /// Renames the repository, or moves it to another owner. The old name redirects until another repository
     /// takes it.
     pub async fn rename(&self, owner: &str, name: &str) -> Result<Self, FakeError> {
-        let new = self.called(owner, name);
+        let new = self.with_name(owner, name);
         let (from, to) = (self.key.clone(), new.key.clone());
         let (owner, name) = (owner.to_owned(), name.to_owned());
-        run(&self.shared, move |shared| {
+        run_blocking(&self.shared, move |shared| {
             let state = &mut *shared.lock();
             if state.repos.contains_key(&to) {
                 return Err(FakeError::Refused(format!("the repository {to} is there already")));
             }
             let mut repo =
                 state.repos.remove(&from).ok_or_else(|| FakeError::Missing(format!("repository {from}")))?;
-            state.world.account(&owner);
+            state.world.ensure_account(&owner);
             (repo.owner, repo.name) = (owner, name);
             state.moved.insert(from, repo.id);
             state.moved.remove(&to);
@@ -57,7 +57,7 @@ impl FakeRepo {
     /// Deletes the repository and frees its name.
     pub async fn delete(&self) -> Result<(), FakeError> {
         let key = self.key.clone();
-        run(&self.shared, move |shared| {
+        run_blocking(&self.shared, move |shared| {
             let removed = shared.lock().repos.remove(&key);
             removed.map(drop).ok_or_else(|| FakeError::Missing(format!("repository {key}")))
         })
@@ -66,7 +66,7 @@ impl FakeRepo {
 
     /// Changes the way in which the repository answers.
     pub async fn set_access(&self, access: RepositoryAccess) -> Result<(), FakeError> {
-        self.with(move |_, repo| {
+        self.with_repository(move |_, repo| {
             repo.access = access;
             Ok(())
         })
@@ -75,7 +75,7 @@ impl FakeRepo {
 
     /// Sets if tokens list the repository.
     pub async fn set_listed(&self, listed: bool) -> Result<(), FakeError> {
-        self.with(move |_, repo| {
+        self.with_repository(move |_, repo| {
             repo.listed = listed;
             Ok(())
         })
@@ -83,10 +83,10 @@ impl FakeRepo {
     }
 
     /// Gives an account a role: `admin`, `maintain`, `write`, `triage`, `read`, `none`.
-    pub async fn permit(&self, login: &str, role: &str) -> Result<(), FakeError> {
+    pub async fn set_role(&self, login: &str, role: &str) -> Result<(), FakeError> {
         let (login, role) = (login.to_owned(), role.to_owned());
-        self.with(move |world, repo| {
-            world.account(&login);
+        self.with_repository(move |world, repo| {
+            world.ensure_account(&login);
             repo.permissions.insert(login, role);
             Ok(())
         })

@@ -1,8 +1,8 @@
 //! Actions of people on issues and labels.
 
 use crate::forge::error::FakeError;
-use crate::forge::operations::issues::{make_labels, open, set_label};
-use crate::forge::operations::pulls::there;
+use crate::forge::operations::issues::{make_labels, open_issue, set_label};
+use crate::forge::operations::pulls::pull_mut;
 use crate::forge::people::FakeRepo;
 use crate::forge::state::event::PullChange;
 use crate::forge::state::issues::StoredIssue;
@@ -19,17 +19,18 @@ impl FakeRepo {
     ) -> Result<u64, FakeError> {
         let (author, title, body) = (author.to_owned(), title.to_owned(), body.to_owned());
         let labels = vec![label.to_owned()];
-        self.with(move |world, repo| Ok(open(world, repo, &author, &title, &body, labels))).await
+        self.with_repository(move |world, repo| Ok(open_issue(world, repo, &author, &title, &body, labels)))
+            .await
     }
 
     /// Sets or removes a label of a pull request as a person.
-    pub async fn label(&self, number: u64, label: &str, on: bool, by: &str) -> Result<(), FakeError> {
+    pub async fn set_label(&self, number: u64, label: &str, on: bool, by: &str) -> Result<(), FakeError> {
         let (label, by) = (label.to_owned(), by.to_owned());
-        self.with(move |world, repo| {
-            world.account(&by);
+        self.with_repository(move |world, repo| {
+            world.ensure_account(&by);
             make_labels(world, repo, std::slice::from_ref(&label));
-            if set_label(world, there(repo, number)?, &by, &label, on) {
-                world.changed(repo, number, &by, PullChange::Labelled { label, on })?;
+            if set_label(world, pull_mut(repo, number)?, &by, &label, on) {
+                world.record_change(repo, number, &by, PullChange::Labelled { label, on })?;
             }
             Ok(())
         })
@@ -66,7 +67,7 @@ impl FakeRepo {
     /// Deletes an issue, as an administrator can.
     pub async fn delete_issue(&self, number: u64) -> Result<(), FakeError> {
         let missing = move || FakeError::Missing(format!("issue {number}"));
-        self.with(move |_, repo| repo.issues.remove(&number).map(drop).ok_or_else(missing)).await
+        self.with_repository(move |_, repo| repo.issues.remove(&number).map(drop).ok_or_else(missing)).await
     }
 
     /// Returns an issue with all its comments.
@@ -78,7 +79,7 @@ impl FakeRepo {
 
     /// Returns every existing issue, oldest first.
     pub async fn issues(&self) -> Result<Vec<IssueView>, FakeError> {
-        self.with(|_, repo| Ok(repo.issues.values().map(issue_view).collect())).await
+        self.with_repository(|_, repo| Ok(repo.issues.values().map(issue_view).collect())).await
     }
 
     async fn with_issue(
@@ -86,7 +87,7 @@ impl FakeRepo {
         number: u64,
         change: impl FnOnce(i64, &mut StoredIssue) + Send + 'static,
     ) -> Result<(), FakeError> {
-        self.with(move |world, repo| {
+        self.with_repository(move |world, repo| {
             let missing = || FakeError::Missing(format!("issue {number}"));
             let issue = repo.issues.get_mut(&number).ok_or_else(missing)?;
             issue.updated = world.now();

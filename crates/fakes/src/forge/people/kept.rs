@@ -30,8 +30,8 @@ impl FakeRepo {
     ///
     /// # Errors
     /// There is no such repository.
-    pub async fn keep(&self) -> Result<FakeRepoSnapshot, FakeError> {
-        self.with(|_, repo| {
+    pub async fn take_snapshot(&self) -> Result<FakeRepoSnapshot, FakeError> {
+        self.with_repository(|_, repo| {
             Ok(FakeRepoSnapshot {
                 refs: repo.git.refs("").map(|(name, sha)| (name.to_owned(), sha.to_owned())).collect(),
                 pulls: repo.pulls.clone(),
@@ -53,7 +53,7 @@ impl FakeRepo {
     /// There is no such repository, or its branches cannot be written.
     pub async fn put_back(&self, kept: &FakeRepoSnapshot) -> Result<(), FakeError> {
         let kept = kept.clone();
-        self.with(move |_, repo| {
+        self.with_repository(move |_, repo| {
             let now: Vec<String> = repo.git.refs("").map(|(name, _)| name.to_owned()).collect();
             for name in now.iter().filter(|name| !kept.refs.contains_key(*name)) {
                 repo.git.delete_ref(name)?;

@@ -1,7 +1,7 @@
 //! States of merges, decisions of reviews and statuses, as a test sets them.
 
 use crate::forge::error::FakeError;
-use crate::forge::operations::pulls::there;
+use crate::forge::operations::pulls::pull_mut;
 use crate::forge::people::FakeRepo;
 use crate::forge::state::CommitStatus;
 use crate::forge::state::merging::{MergeState, ReviewDecision};
@@ -11,17 +11,21 @@ impl FakeRepo {
     /// stays. With none the actual state is returned.
     pub async fn set_merge(&self, number: u64, states: &[MergeState]) -> Result<(), FakeError> {
         let states = states.iter().copied().collect();
-        self.with(move |_, repo| {
-            there(repo, number)?.around.merge = states;
+        self.with_repository(move |_, repo| {
+            pull_mut(repo, number)?.around.merge = states;
             Ok(())
         })
         .await
     }
 
     /// Sets the decision of the reviews.
-    pub async fn decide(&self, number: u64, decision: Option<ReviewDecision>) -> Result<(), FakeError> {
-        self.with(move |_, repo| {
-            there(repo, number)?.around.decision = decision;
+    pub async fn set_review_decision(
+        &self,
+        number: u64,
+        decision: Option<ReviewDecision>,
+    ) -> Result<(), FakeError> {
+        self.with_repository(move |_, repo| {
+            pull_mut(repo, number)?.around.decision = decision;
             Ok(())
         })
         .await
@@ -29,8 +33,8 @@ impl FakeRepo {
 
     /// Allows or forbids accounts with write access to the repository to push to the branch of a fork.
     pub async fn let_modify(&self, number: u64, may: bool) -> Result<(), FakeError> {
-        self.with(move |_, repo| {
-            there(repo, number)?.around.modifiable = may;
+        self.with_repository(move |_, repo| {
+            pull_mut(repo, number)?.around.modifiable = may;
             Ok(())
         })
         .await
@@ -39,9 +43,9 @@ impl FakeRepo {
     /// Sets a status of a commit as an account.
     pub async fn set_status(&self, sha: &str, context: &str, state: &str, by: &str) -> Result<(), FakeError> {
         let (sha, context, state, by) = (sha.to_owned(), context.to_owned(), state.to_owned(), by.to_owned());
-        self.with(move |world, repo| {
-            world.account(&by);
-            let (id, created) = (world.id(), world.now());
+        self.with_repository(move |world, repo| {
+            world.ensure_account(&by);
+            let (id, created) = (world.next_id(), world.now());
             let (description, target_url) = (None, None);
             let creator = by;
             let (name, refname, parent) = (None, None, None);

@@ -7,7 +7,7 @@ impl FakeRepo {
     /// Protects a branch against every push. The default branch is always protected.
     pub async fn protect(&self, branch: &str) -> Result<(), FakeError> {
         let branch = branch.to_owned();
-        self.with(move |_, repo| {
+        self.with_repository(move |_, repo| {
             repo.protected.insert(branch);
             Ok(())
         })
@@ -16,9 +16,9 @@ impl FakeRepo {
 
     /// Adds a ruleset rule of this kind for a branch, such as `required_signatures`. Pushes are still
     /// accepted.
-    pub async fn rule(&self, branch: &str, kind: &str) -> Result<(), FakeError> {
+    pub async fn add_rule(&self, branch: &str, kind: &str) -> Result<(), FakeError> {
         let (branch, kind) = (branch.to_owned(), kind.to_owned());
-        self.with(move |_, repo| {
+        self.with_repository(move |_, repo| {
             repo.rules.entry(branch).or_default().insert(kind);
             Ok(())
         })
@@ -26,9 +26,9 @@ impl FakeRepo {
     }
 
     /// Makes a hook decline the next push with this message. Each call declines one more.
-    pub async fn decline(&self, words: &str) -> Result<(), FakeError> {
+    pub async fn decline_next_push(&self, words: &str) -> Result<(), FakeError> {
         let words = words.to_owned();
-        self.with(move |_, repo| {
+        self.with_repository(move |_, repo| {
             repo.declines.push_back(words);
             Ok(())
         })
@@ -38,7 +38,7 @@ impl FakeRepo {
     /// Removes the protection of a branch.
     pub async fn unprotect(&self, branch: &str) -> Result<(), FakeError> {
         let branch = branch.to_owned();
-        self.with(move |_, repo| {
+        self.with_repository(move |_, repo| {
             repo.protected.remove(&branch);
             Ok(())
         })

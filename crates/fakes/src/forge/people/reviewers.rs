@@ -1,8 +1,8 @@
 //! Reviews by people, and bots that review.
 
 use crate::forge::error::FakeError;
-use crate::forge::operations::pulls::there;
-use crate::forge::operations::reviewers::{check, post, react};
+use crate::forge::operations::pulls::pull_mut;
+use crate::forge::operations::reviewers::{add_reaction, create_check_run, post_review};
 use crate::forge::people::FakeRepo;
 use crate::forge::state::bots::{BotReview, FakeBot};
 use crate::forge::state::pulls::FakeReviewVerdict;
@@ -10,8 +10,8 @@ use crate::forge::state::pulls::FakeReviewVerdict;
 impl FakeRepo {
     /// Adds a bot that reviews in this repository.
     pub async fn add_bot(&self, bot: FakeBot) -> Result<(), FakeError> {
-        self.with(move |world, repo| {
-            world.account(&bot.login);
+        self.with_repository(move |world, repo| {
+            world.ensure_account(&bot.login);
             repo.bots.push(bot);
             Ok(())
         })
@@ -28,10 +28,11 @@ impl FakeRepo {
         review: BotReview,
     ) -> Result<u64, FakeError> {
         let (author, commit) = (author.to_owned(), commit.map(str::to_owned));
-        self.with(move |world, repo| {
-            there(repo, number)?;
+        self.with_repository(move |world, repo| {
+            pull_mut(repo, number)?;
             let by = (author.as_str(), author.as_str());
-            post(world, repo, number, by.0, by.1, commit.as_deref(), &review).map_err(FakeError::Refused)
+            post_review(world, repo, number, by.0, by.1, commit.as_deref(), &review)
+                .map_err(FakeError::Refused)
         })
         .await
     }
@@ -39,15 +40,15 @@ impl FakeRepo {
     /// Reacts to a comment in a conversation: `+1`, `eyes`, …
     pub async fn react(&self, number: u64, comment: u64, by: &str, content: &str) -> Result<(), FakeError> {
         let (by, content) = (by.to_owned(), content.to_owned());
-        self.with(move |world, repo| {
-            react(world, repo, number, comment, &by, &content);
+        self.with_repository(move |world, repo| {
+            add_reaction(world, repo, number, comment, &by, &content);
             Ok(())
         })
         .await
     }
 
     /// Creates a check run as an App's account; without a conclusion it is still running.
-    pub async fn check(
+    pub async fn create_check_run(
         &self,
         sha: &str,
         by: &str,
@@ -56,8 +57,8 @@ impl FakeRepo {
     ) -> Result<(), FakeError> {
         let (sha, by, name) = (sha.to_owned(), by.to_owned(), name.to_owned());
         let conclusion = conclusion.map(str::to_owned);
-        self.with(move |world, repo| {
-            check(world, repo, &sha, &by, &name, conclusion);
+        self.with_repository(move |world, repo| {
+            create_check_run(world, repo, &sha, &by, &name, conclusion);
             Ok(())
         })
         .await
@@ -76,10 +77,10 @@ impl FakeRepo {
     }
 
     /// Changes the description of a pull request.
-    pub async fn describe(&self, number: u64, body: &str) -> Result<(), FakeError> {
+    pub async fn set_description(&self, number: u64, body: &str) -> Result<(), FakeError> {
         let body = body.to_owned();
-        self.with(move |_, repo| {
-            let pull = there(repo, number)?;
+        self.with_repository(move |_, repo| {
+            let pull = pull_mut(repo, number)?;
             pull.body = body;
             pull.version += 1;
             Ok(())

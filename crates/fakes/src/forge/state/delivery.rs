@@ -15,7 +15,7 @@ pub struct DeliveryHook {
     /// Key that signs the deliveries.
     pub secret: String,
     /// True if deliveries are sent as changes happen. Otherwise they wait for
-    /// [`crate::forge::FakeForge::pending`].
+    /// [`crate::forge::FakeForge::take_deliveries`].
     pub automatic: bool,
 }
 
@@ -56,7 +56,7 @@ impl HookBreaker {
     }
 
     /// Records that a delivery succeeded or failed.
-    pub(crate) fn note(&mut self, done: bool, now: i64) {
+    pub(crate) fn record_delivery(&mut self, done: bool, now: i64) {
         if done {
             *self = Self::default();
             return;
@@ -77,19 +77,19 @@ mod tests {
     fn the_breaker_opens_after_five_failures_and_waits_longer_each_time() {
         let mut breaker = HookBreaker::default();
         for _ in 0..4 {
-            breaker.note(false, 100);
+            breaker.record_delivery(false, 100);
         }
         assert!(!breaker.leaves_out(100));
-        breaker.note(false, 100);
+        breaker.record_delivery(false, 100);
         assert!(breaker.leaves_out(109) && !breaker.leaves_out(110));
-        breaker.note(false, 110);
+        breaker.record_delivery(false, 110);
         assert!(breaker.leaves_out(129) && !breaker.leaves_out(130));
         for _ in 0..50 {
-            breaker.note(false, 130);
+            breaker.record_delivery(false, 130);
         }
         assert!(breaker.leaves_out(130 + 35_999) && !breaker.leaves_out(130 + 36_000));
-        breaker.note(true, 40_000);
-        breaker.note(false, 40_000);
+        breaker.record_delivery(true, 40_000);
+        breaker.record_delivery(false, 40_000);
         assert!(!breaker.leaves_out(40_000), "a success starts the count again");
     }
 }

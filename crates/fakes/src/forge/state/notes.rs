@@ -23,7 +23,7 @@ pub(crate) struct StoredComment {
 
 impl StoredComment {
     /// Replaces the text of the comment.
-    pub(crate) fn rewrite(&mut self, body: &str, now: i64) {
+    pub(crate) fn set_body(&mut self, body: &str, now: i64) {
         (self.body, self.updated) = (body.to_owned(), now);
         self.version += 1;
     }
@@ -40,7 +40,7 @@ pub(crate) struct FakeReaction {
 
 /// Returns the comments that a list request shows: those that exist and are old enough. The request counts
 /// for the others.
-pub(crate) fn visible<'a>(notes: impl Iterator<Item = &'a mut StoredComment>) -> Vec<u64> {
+pub(crate) fn visible_ids<'a>(notes: impl Iterator<Item = &'a mut StoredComment>) -> Vec<u64> {
     let mut shown = Vec::new();
     for note in notes.filter(|note| !note.deleted) {
         if note.hidden_for > 0 {

@@ -98,7 +98,7 @@ impl StoredPull {
     }
 
     /// Returns an inline comment that was not deleted.
-    pub(crate) fn comment(&mut self, id: u64) -> Option<&mut StoredInlineComment> {
+    pub(crate) fn comment_mut(&mut self, id: u64) -> Option<&mut StoredInlineComment> {
         self.inline.iter_mut().find(|comment| comment.note.id == id && !comment.note.deleted)
     }
 
@@ -108,7 +108,7 @@ impl StoredPull {
     }
 
     /// Resolves or reopens a thread. Returns false if there is no such thread.
-    pub(crate) fn resolve(&mut self, thread: u64, by: Option<&str>) -> bool {
+    pub(crate) fn set_resolved(&mut self, thread: u64, by: Option<&str>) -> bool {
         let there =
             self.inline.iter().any(|c| c.in_reply_to.unwrap_or(c.note.id) == thread && !c.note.deleted);
         match self.inline.iter_mut().find(|comment| comment.note.id == thread) {

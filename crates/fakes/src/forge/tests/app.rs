@@ -63,7 +63,7 @@ async fn only_a_login_that_the_app_signed_and_that_is_valid_now_is_the_apps() {
     let clock = Hand(Arc::new(AtomicI64::new(NOW)));
     let options = FakeForgeOptions { clock: Arc::new(clock.clone()), ..FakeForgeOptions::default() };
     let forge = FakeForge::start(options).await.unwrap();
-    let (app, other) = (forge.app("truing").unwrap(), forge.app("other").unwrap());
+    let (app, other) = (forge.register_app("truing").unwrap(), forge.register_app("other").unwrap());
     let claims = |from: i64, to: i64| json!({"iss": app.id, "iat": NOW + from, "exp": NOW + to});
     let good = valid(&app);
     for (what, token, status) in [
@@ -90,12 +90,12 @@ async fn a_token_is_for_its_repositories_its_permissions_and_an_hour() {
     let clock = Hand(Arc::new(AtomicI64::new(NOW)));
     let options = FakeForgeOptions { clock: Arc::new(clock.clone()), ..FakeForgeOptions::default() };
     let forge = FakeForge::start(options).await.unwrap();
-    let app = forge.app("truing").unwrap();
+    let app = forge.register_app("truing").unwrap();
     let mut repos = Vec::new();
     for (owner, name) in [("acme", "shop"), ("acme", "other"), ("mega", "store")] {
         let repo = forge.create_repository(owner, name, CommitBuilder::new("First")).await.unwrap();
         repo.push("feature", CommitBuilder::new("Change").write("a", "b")).await.unwrap();
-        repo.open(NewPull::of("feature")).await.unwrap();
+        repo.open_pull(NewPull::from_branch("feature")).await.unwrap();
         repos.push(repo);
     }
     let shop = repos[0].id().await.unwrap();
@@ -154,7 +154,7 @@ async fn whoever_may_not_is_refused_in_githubs_words_for_his_kind_of_token() {
     let forge = FakeForge::start(FakeForgeOptions::default()).await.unwrap();
     let repo = forge.create_repository("acme", "shop", CommitBuilder::new("First")).await.unwrap();
     repo.push("feature", CommitBuilder::new("Change").write("a", "b")).await.unwrap();
-    repo.open(NewPull::of("feature")).await.unwrap();
+    repo.open_pull(NewPull::from_branch("feature")).await.unwrap();
     let held = [("contents", "read"), ("metadata", "read"), ("pull_requests", "write")];
     let query =
         json!({"query": "mutation { resolveReviewThread(input: {threadId: \"T\"}) { thread { id } } }"});

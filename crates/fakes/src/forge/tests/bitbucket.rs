@@ -43,7 +43,7 @@ fn told(name: &str, contract: Option<ForgeContract>) -> Option<ForgeContract> {
 struct Published(ForgeFlavour);
 
 impl ExchangeObserver for Published {
-    fn saw(&self, exchange: &ApiExchange<'_>) -> Vec<String> {
+    fn observe_exchange(&self, exchange: &ApiExchange<'_>) -> Vec<String> {
         let ApiExchange { method, target, request, answer } = *exchange;
         let contract = if self.0 == ForgeFlavour::Cloud { &*CLOUD } else { &*DATA_CENTER };
         let Some(contract) = contract else { return Vec::new() };
@@ -85,17 +85,17 @@ impl Site {
         let options =
             FakeForgeOptions { witness: Some(Arc::new(Published(flavour))), ..FakeForgeOptions::default() };
         let forge = FakeForge::start_as(flavour, options).await.unwrap();
-        forge.token(TOKEN, REVIEWER);
+        forge.register_token(TOKEN, REVIEWER);
         let mut lines = super::numbered(40);
         let first =
             CommitBuilder::new("First").write("src/a.py", lines.join("\n")).write("README.md", "# Shop\n");
         let shop = forge.create_repository("acme", "shop", first).await.unwrap();
-        shop.permit(REVIEWER, "write").await.unwrap();
+        shop.set_role(REVIEWER, "write").await.unwrap();
         lines[9] = "changed".into();
         lines.insert(29, "new".into());
         shop.push("feature", CommitBuilder::new("Change").write("src/a.py", lines.join("\n"))).await.unwrap();
-        assert_eq!(shop.open(NewPull::of("feature")).await.unwrap(), 1);
-        forge.pending();
+        assert_eq!(shop.open_pull(NewPull::from_branch("feature")).await.unwrap(), 1);
+        forge.take_deliveries();
         let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
         let api = match flavour {
             ForgeFlavour::DataCenter => "/rest/api/latest/projects/acme/repos/shop",

@@ -64,7 +64,7 @@ async fn tokens_list_their_repositories() {
         .map(|repo| repo["full_name"].clone())
         .collect();
     assert_eq!(names, ["acme/shop"]);
-    stage.forge.token(TOKEN, "person");
+    stage.forge.register_token(TOKEN, "person");
     assert_eq!(stage.ask("GET", "/installation/repositories", Value::Null).await.0, 403, "no app");
 }
 
@@ -75,7 +75,7 @@ async fn permissions_are_roles_told_in_older_words() {
     for (role, word) in
         [("maintain", "write"), ("write", "write"), ("triage", "read"), ("read", "read"), ("admin", "admin")]
     {
-        stage.shop.permit("ada", role).await.unwrap();
+        stage.shop.set_role("ada", role).await.unwrap();
         let told = stage.get("/repos/acme/shop/collaborators/ada/permission").await;
         assert_eq!((told["permission"].as_str(), told["role_name"].as_str()), (Some(word), Some(role)));
         assert_eq!(told["user"]["login"], "ada");
@@ -101,11 +101,11 @@ async fn stage_at(clock: &Hand) -> Stage {
         FakeForge::start(FakeForgeOptions { clock: Arc::new(clock.clone()), ..FakeForgeOptions::default() })
             .await
             .unwrap();
-    forge.token(TOKEN, BOT);
+    forge.register_token(TOKEN, BOT);
     let shop =
         forge.create_repository("acme", "shop", CommitBuilder::new("First").write("a", "1\n")).await.unwrap();
     shop.push("feature", CommitBuilder::new("Change").write("a", "2\n")).await.unwrap();
-    shop.open(NewPull::of("feature")).await.unwrap();
+    shop.open_pull(NewPull::from_branch("feature")).await.unwrap();
     Stage { forge, shop, client: reqwest::Client::builder().no_proxy().build().unwrap() }
 }
 
@@ -131,8 +131,12 @@ async fn comments_of_a_repository_are_listed_by_change_since_an_instant() {
     let edited = stage.get(&format!("/repos/acme/shop/issues/comments/{}", ids[0])).await;
     assert_eq!(edited["body"], "one, edited");
     assert!(edited["created_at"].as_str() < edited["updated_at"].as_str());
-    let events: Vec<_> =
-        stage.forge.pending().iter().map(|event| format!("{} {}", event.event, event.action)).collect();
+    let events: Vec<_> = stage
+        .forge
+        .take_deliveries()
+        .iter()
+        .map(|event| format!("{} {}", event.event, event.action))
+        .collect();
     assert_eq!(
         events[1..],
         ["issue_comment created", "issue_comment created", "issue_comment created", "issue_comment edited"]

@@ -13,14 +13,14 @@ const ISSUE: &str = "/repos/acme/shop/issues/1/comments";
 async fn a_lost_answer_is_of_a_done_call_and_a_drop_of_one_that_was_not() {
     let stage = Stage::new().await;
     let body = json!({"body": "once"});
-    stage.forge.fault(ForgeFault::once("POST", ISSUE, ForgeFaultKind::Drop));
+    stage.forge.add_fault(ForgeFault::on_call("POST", ISSUE, ForgeFaultKind::Drop));
     assert!(stage.send("POST", ISSUE, body.clone()).await.is_err());
-    assert_eq!(stage.shop.pull(1).await.unwrap().summaries().count(), 0);
-    stage.forge.fault(ForgeFault::once("POST", ISSUE, ForgeFaultKind::LostAnswer));
+    assert_eq!(stage.shop.pull(1).await.unwrap().summary_comments().count(), 0);
+    stage.forge.add_fault(ForgeFault::on_call("POST", ISSUE, ForgeFaultKind::LostAnswer));
     assert!(stage.send("POST", ISSUE, body.clone()).await.is_err());
-    assert_eq!(stage.shop.pull(1).await.unwrap().summaries().count(), 1);
+    assert_eq!(stage.shop.pull(1).await.unwrap().summary_comments().count(), 1);
     assert_eq!(stage.ask("POST", ISSUE, body).await.0, 201, "the rule is used up");
-    let statuses: Vec<_> = stage.forge.log().iter().map(|logged| logged.status).collect();
+    let statuses: Vec<_> = stage.forge.request_log().iter().map(|logged| logged.status).collect();
     assert_eq!(statuses, [None, None, Some(201)], "no client of ours sends a POST twice");
 }
 
@@ -29,7 +29,7 @@ async fn statuses_and_limits_come_with_their_headers() {
     let stage = Stage::new().await;
     let path = "/repos/acme/shop";
     let ask = async |kind: ForgeFaultKind| {
-        stage.forge.fault(ForgeFault::once("GET", path, kind));
+        stage.forge.add_fault(ForgeFault::on_call("GET", path, kind));
         let response = stage.send("GET", path, Value::Null).await.unwrap();
         let header =
             |name: &str| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
@@ -60,9 +60,13 @@ async fn statuses_and_limits_come_with_their_headers() {
 #[tokio::test]
 async fn a_caller_that_gives_up_waiting_has_still_been_served() {
     let stage = Stage::new().await;
-    stage.forge.fault(ForgeFault::once("POST", ISSUE, ForgeFaultKind::Delay(Duration::from_secs(3600))));
+    stage.forge.add_fault(ForgeFault::on_call(
+        "POST",
+        ISSUE,
+        ForgeFaultKind::Delay(Duration::from_secs(3600)),
+    ));
     let call = stage.send("POST", ISSUE, json!({"body": "late"}));
-    let done = async { while stage.shop.pull(1).await.unwrap().summaries().count() == 0 {} };
+    let done = async { while stage.shop.pull(1).await.unwrap().summary_comments().count() == 0 {} };
     tokio::select! {
         _ = call => panic!("there should be no answer"),
         () = done => {}
@@ -73,8 +77,8 @@ async fn a_caller_that_gives_up_waiting_has_still_been_served() {
 #[tokio::test]
 async fn a_page_walk_can_fail_in_the_middle() {
     let stage = Stage::new().await;
-    stage.forge.fault(
-        ForgeFault::once(
+    stage.forge.add_fault(
+        ForgeFault::on_call(
             "GET",
             "/repos/{owner}/{repo}/issues/{number}/comments$",
             ForgeFaultKind::Status(502, None),

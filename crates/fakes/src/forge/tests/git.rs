@@ -9,11 +9,11 @@ use flate2::write::GzEncoder;
 
 use super::*;
 use crate::forge::{ForgeFault, ForgeFaultKind};
-use crate::repo::hermetic;
+use crate::repo::git_environment;
 
 pub(super) async fn git(dir: &Path, args: &[&str]) -> Output {
     let mut command = tokio::process::Command::new("git");
-    command.current_dir(dir).env_clear().envs(hermetic(dir)).args(args).output().await.unwrap()
+    command.current_dir(dir).env_clear().envs(git_environment(dir)).args(args).output().await.unwrap()
 }
 
 pub(super) async fn good(dir: &Path, args: &[&str]) -> String {
@@ -33,7 +33,7 @@ async fn a_clone_and_a_fetch_by_commit_id_work_in_every_protocol() {
     let main = stage.shop.tip("main").await.unwrap();
     let lost = stage.shop.tip("feature").await.unwrap();
     let fork = stage.shop.push("someone:fix", CommitBuilder::new("Fix").write("f", "1")).await.unwrap();
-    let number = stage.shop.open(NewPull::of("someone:fix")).await.unwrap();
+    let number = stage.shop.open_pull(NewPull::from_branch("someone:fix")).await.unwrap();
     stage.shop.force_push("feature", &main, CommitBuilder::new("Forced").write("z", "1")).await.unwrap();
     for version in ["0", "1", "2"] {
         let dir = tempfile::tempdir().unwrap();
@@ -101,7 +101,7 @@ async fn faults_reach_git_too() {
     let dir = tempfile::tempdir().unwrap();
     // A dropped connection does not work here: git's transport retries on a connection that it has used
     // before.
-    stage.forge.fault(ForgeFault::once(
+    stage.forge.add_fault(ForgeFault::on_call(
         "POST",
         "/{owner}/{repo}/git-upload-pack",
         ForgeFaultKind::Status(503, None),

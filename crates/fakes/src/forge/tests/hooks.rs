@@ -40,10 +40,10 @@ async fn every_change_makes_its_event_with_the_fields_that_receivers_need() {
     shop.push("release", CommitBuilder::new("Release").write("r", "1")).await.unwrap();
     shop.retarget(1, "release").await.unwrap();
     shop.retitle(1, "Better").await.unwrap();
-    shop.close(1).await.unwrap();
-    shop.reopen(1).await.unwrap();
-    shop.merge(1, "reader").await.unwrap();
-    let all = stage.forge.pending();
+    shop.close_pull(1).await.unwrap();
+    shop.reopen_pull(1).await.unwrap();
+    shop.merge_pull(1, "reader").await.unwrap();
+    let all = stage.forge.take_deliveries();
     let actions: Vec<_> = all.iter().map(|delivery| delivery.action.as_str()).collect();
     assert_eq!(
         actions,
@@ -93,7 +93,7 @@ async fn every_change_makes_its_event_with_the_fields_that_receivers_need() {
         (&payload(&all[6])["pull_request"]["merged"], &payload(&all[8])["pull_request"]["merged"]),
         (&json!(false), &json!(true))
     );
-    assert!(stage.forge.pending().is_empty(), "taken");
+    assert!(stage.forge.take_deliveries().is_empty(), "taken");
 }
 
 #[tokio::test]
@@ -101,10 +101,13 @@ async fn forks_force_pushes_and_deleted_branches_are_told_as_github_does() {
     let stage = Stage::new().await;
     let shop = &stage.shop;
     let first = shop
-        .push("someone:fix", CommitBuilder::new("Fix").by("someone").write("README.md", "# Shop!\n"))
+        .push("someone:fix", CommitBuilder::new("Fix").with_author("someone").write("README.md", "# Shop!\n"))
         .await
         .unwrap();
-    let number = shop.open(NewPull { author: "someone".into(), ..NewPull::of("someone:fix") }).await.unwrap();
+    let number = shop
+        .open_pull(NewPull { author: "someone".into(), ..NewPull::from_branch("someone:fix") })
+        .await
+        .unwrap();
     let pull = stage.get(&format!("{PULLS}/{number}")).await;
     let head = &pull["head"];
     assert_eq!((head["label"].as_str(), head["ref"].as_str()), (Some("someone:fix"), Some("fix")));
@@ -116,16 +119,16 @@ async fn forks_force_pushes_and_deleted_branches_are_told_as_github_does() {
     assert_eq!(stage.get(&format!("{PULLS}/{number}")).await["head"]["repo"], Value::Null);
 
     let main = shop.tip("main").await.unwrap();
-    stage.forge.pending();
+    stage.forge.take_deliveries();
     let forced = shop
         .force_push("someone:fix", &main, CommitBuilder::new("Again").write("README.md", "# SHOP\n"))
         .await
         .unwrap();
-    shop.reset("someone:fix", &first).await.unwrap();
+    shop.reset_branch("someone:fix", &first).await.unwrap();
     shop.delete_branch("someone:fix").await.unwrap();
     let told: Vec<_> = stage
         .forge
-        .pending()
+        .take_deliveries()
         .iter()
         .map(|d| (d.action.clone(), payload(d)["after"].as_str().map(str::to_owned)))
         .collect();
@@ -134,14 +137,14 @@ async fn forks_force_pushes_and_deleted_branches_are_told_as_github_does() {
 
     let moved = shop.push("main", CommitBuilder::new("Main").write("m", "1")).await.unwrap();
     assert_eq!(stage.get(&format!("{PULLS}/1")).await["base"]["sha"], moved, "the base follows its branch");
-    assert!(stage.forge.pending().is_empty(), "and no event tells it");
+    assert!(stage.forge.take_deliveries().is_empty(), "and no event tells it");
 }
 
 #[tokio::test]
 async fn deliveries_are_signed_and_arrive_as_the_network_likes() {
     let stage = Stage::new().await;
     let (url, mut arrived) = receiver().await;
-    stage.forge.hook(DeliveryHook { url: url.clone(), secret: "s".into(), automatic: false });
+    stage.forge.set_hook(DeliveryHook { url: url.clone(), secret: "s".into(), automatic: false });
     for n in 0..5 {
         stage.shop.push("feature", CommitBuilder::new("x").write("x", n.to_string())).await.unwrap();
     }
@@ -158,12 +161,12 @@ async fn deliveries_are_signed_and_arrive_as_the_network_likes() {
             ("pull_request", "GitHub-Hookshot/fake")
         );
     }
-    stage.forge.hook(DeliveryHook { url, secret: "s".into(), automatic: true });
+    stage.forge.set_hook(DeliveryHook { url, secret: "s".into(), automatic: true });
     stage.shop.push("feature", CommitBuilder::new("y").write("x", "auto")).await.unwrap();
     let (headers, body) = arrived.recv().await.unwrap();
     assert!(
         serde_json::from_slice::<Value>(&body).unwrap()["action"] == "synchronize"
             && headers.contains_key("x-github-delivery")
     );
-    assert!(stage.forge.pending().is_empty());
+    assert!(stage.forge.take_deliveries().is_empty());
 }

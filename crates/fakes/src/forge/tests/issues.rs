@@ -8,7 +8,7 @@ const ISSUES: &str = "/repos/acme/shop/issues";
 #[tokio::test]
 async fn issues_are_opened_found_by_label_answered_and_closed() {
     let stage = Stage::new().await;
-    stage.shop.permit(BOT, "triage").await.unwrap();
+    stage.shop.set_role(BOT, "triage").await.unwrap();
     let new = json!({"title": "Which?", "body": "One or two.", "labels": ["question"]});
     let (status, made) = stage.ask("POST", ISSUES, new).await;
     assert_eq!((status, made["number"].as_u64()), (201, Some(2)), "numbers are those of pull requests too");
@@ -85,12 +85,12 @@ async fn a_pull_request_is_opened_once_a_branch_and_changed_by_who_opened_it() {
         assert_eq!(done["data"][name]["pullRequest"]["isDraft"], draft, "{done}");
         assert_eq!(stage.get(&own).await["draft"], draft);
     }
-    stage.shop.permit(BOT, "write").await.unwrap();
+    stage.shop.set_role(BOT, "write").await.unwrap();
     let labels = format!("{ISSUES}/{}/labels", made["number"]);
     assert_eq!(stage.ask("POST", &labels, json!({"labels": ["sync"]})).await.0, 200);
     assert_eq!(stage.get(&own).await["labels"][0]["name"], "sync");
     assert_eq!(stage.ask("PATCH", &own, json!({"state": "closed"})).await.1["state"], "closed");
-    let events: Vec<_> = stage.forge.pending().into_iter().map(|told| told.action).collect();
+    let events: Vec<_> = stage.forge.take_deliveries().into_iter().map(|told| told.action).collect();
     assert_eq!(
         events[1..],
         ["opened", "edited", "converted_to_draft", "ready_for_review", "closed"].map(str::to_owned)
@@ -103,8 +103,8 @@ async fn a_pull_request_is_opened_once_a_branch_and_changed_by_who_opened_it() {
 #[tokio::test]
 async fn what_people_did_is_listed() {
     let stage = Stage::new().await;
-    stage.forge.token("t", "ann");
-    stage.shop.push("feature", CommitBuilder::new("More").write("m", "1").by("ann")).await.unwrap();
+    stage.forge.register_token("t", "ann");
+    stage.shop.push("feature", CommitBuilder::new("More").write("m", "1").with_author("ann")).await.unwrap();
     for state in
         [FakeReviewVerdict::Commented, FakeReviewVerdict::ChangesRequested, FakeReviewVerdict::Approved]
     {

@@ -10,7 +10,7 @@ async fn what_was_kept_is_there_again_and_what_came_since_is_gone() {
     stage.inline(10).await;
     let view = async || format!("{:?}", stage.shop.pull(1).await.unwrap());
     let (before, tip) = (view().await, stage.shop.tip("feature").await.unwrap());
-    let kept = stage.shop.keep().await.unwrap();
+    let kept = stage.shop.take_snapshot().await.unwrap();
 
     let later = stage.inline(30).await;
     let comment = json!({"body": "Hm."});
@@ -19,7 +19,7 @@ async fn what_was_kept_is_there_again_and_what_came_since_is_gone() {
     assert_eq!(stage.ask("POST", &format!("/repos/acme/shop/statuses/{tip}"), status).await.0, 201);
     stage.shop.push("feature", CommitBuilder::new("More").write("b", "b")).await.unwrap();
     stage.shop.push("other", CommitBuilder::new("Other").write("c", "c")).await.unwrap();
-    stage.shop.open(NewPull::of("other")).await.unwrap();
+    stage.shop.open_pull(NewPull::from_branch("other")).await.unwrap();
     assert_ne!(view().await, before);
 
     stage.shop.put_back(&kept).await.unwrap();

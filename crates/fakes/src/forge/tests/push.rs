@@ -23,7 +23,7 @@ async fn commit(clone: &Path, content: &str) -> String {
 #[tokio::test]
 async fn who_may_write_pushes_branches_and_their_pull_requests_move() {
     let stage = Stage::new().await;
-    stage.shop.permit(BOT, "write").await.unwrap();
+    stage.shop.set_role(BOT, "write").await.unwrap();
     let dir = tempfile::tempdir().unwrap();
     let one = clone(&stage, dir.path()).await;
     let clone = dir.path().join("shop");
@@ -39,19 +39,23 @@ async fn who_may_write_pushes_branches_and_their_pull_requests_move() {
         (status, made["draft"].as_bool(), made["head"]["sha"].as_str()),
         (201, Some(true), Some(&*one))
     );
-    stage.forge.pending();
+    stage.forge.take_deliveries();
 
     let two = commit(&clone, "again").await;
     good(&clone, &["push", "-q", "origin", "HEAD:refs/heads/ours-2"]).await;
     let number = made["number"].as_u64().unwrap();
     assert_eq!(stage.shop.pull(number).await.unwrap().head, two);
-    let told: Vec<_> = stage.forge.pending().into_iter().map(|told| (told.number, told.action)).collect();
+    let told: Vec<_> =
+        stage.forge.take_deliveries().into_iter().map(|told| (told.number, told.action)).collect();
     assert_eq!(told, [(number, "synchronize".to_owned())]);
     let ref_of_pull = good(&clone, &["ls-remote", "origin", &format!("refs/pull/{number}/head")]).await;
     assert!(ref_of_pull.starts_with(&two), "{ref_of_pull}");
     // A person pushes on top of it, and a push that does not contain that commit is rejected.
-    let theirs =
-        stage.shop.push("ours-2", CommitBuilder::new("Theirs").write("t", "1").by("ann")).await.unwrap();
+    let theirs = stage
+        .shop
+        .push("ours-2", CommitBuilder::new("Theirs").write("t", "1").with_author("ann"))
+        .await
+        .unwrap();
     commit(&clone, "late").await;
     assert!(!git(&clone, &["push", "-q", "origin", "HEAD:refs/heads/ours-2"]).await.status.success());
     assert_eq!(stage.shop.tip("ours-2").await.unwrap(), theirs);
@@ -66,7 +70,7 @@ async fn who_may_write_pushes_branches_and_their_pull_requests_move() {
 #[tokio::test]
 async fn the_default_branch_and_protected_ones_are_refused_in_githubs_words() {
     let stage = Stage::new().await;
-    stage.shop.permit(BOT, "admin").await.unwrap();
+    stage.shop.set_role(BOT, "admin").await.unwrap();
     stage.shop.protect("release").await.unwrap();
     let main = stage.shop.tip("main").await.unwrap();
     let dir = tempfile::tempdir().unwrap();
@@ -91,7 +95,7 @@ async fn the_default_branch_and_protected_ones_are_refused_in_githubs_words() {
 #[tokio::test]
 async fn an_installation_needs_contents_write_and_an_archive_takes_nothing() {
     let stage = Stage::new().await;
-    let app = stage.forge.app("pusher").unwrap();
+    let app = stage.forge.register_app("pusher").unwrap();
     let installation = stage.forge.install(&app, "acme");
     let dir = tempfile::tempdir().unwrap();
     clone(&stage, dir.path()).await;
@@ -110,7 +114,7 @@ async fn an_installation_needs_contents_write_and_an_archive_takes_nothing() {
         assert_eq!(done.status.success(), pushed, "{level}");
     }
     assert_eq!(stage.forge.violations().len(), 1);
-    stage.shop.permit(BOT, "write").await.unwrap();
+    stage.shop.set_role(BOT, "write").await.unwrap();
     stage.shop.set_access(crate::forge::RepositoryAccess::Archived).await.unwrap();
     let done = git(&clone, &["push", "-q", "origin", "HEAD:refs/heads/x"]).await;
     assert!(String::from_utf8_lossy(&done.stderr).contains("error: 403"));

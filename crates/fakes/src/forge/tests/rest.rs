@@ -98,7 +98,7 @@ async fn a_known_token_and_a_user_agent_are_compulsory() {
     stage.forge.revoke(TOKEN);
     assert_eq!(stage.ask("GET", "/user", Value::Null).await.0, 401);
     let bad_json = stage.client.post(format!("{}{PULLS}/1/reviews", stage.forge.base_url()));
-    stage.forge.token(TOKEN, BOT);
+    stage.forge.register_token(TOKEN, BOT);
     assert_eq!(status(bad_json.header("user-agent", "x").bearer_auth(TOKEN).body("{")).await, 400);
 }
 
@@ -133,7 +133,7 @@ async fn summaries_and_comments_are_changed_and_deleted_by_their_author_only() {
         view.comments.iter().map(|c| (c.body.as_str(), c.deleted)).collect::<Vec<_>>(),
         [("two", true), ("Thanks!", false), ("better", true)]
     );
-    assert_eq!((view.summaries().count(), view.inline().count()), (1, 0));
+    assert_eq!((view.summary_comments().count(), view.inline_comments().count()), (1, 0));
 }
 
 #[tokio::test]
@@ -160,7 +160,7 @@ async fn comments_on_files_and_answers_are_made_one_by_one() {
         stage.ask("POST", &format!("{comments}/{}/replies", answer["id"]), json!({"body": "x"})).await;
     assert_eq!(status, 404, "answers go to the first comment");
     assert_eq!(
-        stage.shop.pull(1).await.unwrap().inline().map(|c| c.in_reply_to).collect::<Vec<_>>(),
+        stage.shop.pull(1).await.unwrap().inline_comments().map(|c| c.in_reply_to).collect::<Vec<_>>(),
         [None, Some(first)]
     );
 }
@@ -199,12 +199,12 @@ async fn lists_come_in_pages_with_links() {
 async fn open_pulls_are_listed_newest_first() {
     let stage = Stage::new().await;
     stage.shop.push("other", CommitBuilder::new("x").write("x", "1")).await.unwrap();
-    stage.shop.open(NewPull { draft: true, ..NewPull::of("other") }).await.unwrap();
+    stage.shop.open_pull(NewPull { draft: true, ..NewPull::from_branch("other") }).await.unwrap();
     let numbers = |list: Value| {
         list.as_array().unwrap().iter().map(|pull| pull["number"].as_u64().unwrap()).collect::<Vec<_>>()
     };
     assert_eq!(numbers(stage.get(&format!("{PULLS}?state=open")).await), [2, 1]);
-    stage.shop.close(2).await.unwrap();
+    stage.shop.close_pull(2).await.unwrap();
     assert_eq!(numbers(stage.get(PULLS).await), [1]);
     assert_eq!(numbers(stage.get(&format!("{PULLS}?state=closed")).await), [2]);
     assert_eq!(numbers(stage.get(&format!("{PULLS}?state=all&sort=created&direction=asc")).await), [1, 2]);
@@ -354,8 +354,8 @@ async fn calls_are_counted_by_route_and_logged() {
     let stage = Stage::new().await;
     stage.get(&format!("{PULLS}?state=all")).await;
     stage.get(PULLS).await;
-    assert_eq!(stage.forge.calls()["GET /repos/{owner}/{repo}/pulls"], 2);
-    let log = stage.forge.log();
+    assert_eq!(stage.forge.call_counts()["GET /repos/{owner}/{repo}/pulls"], 2);
+    let log = stage.forge.request_log();
     assert_eq!(
         (log[0].path.as_str(), log[0].status, log[0].login.as_deref()),
         ("/repos/acme/shop/pulls?state=all", Some(200), Some(BOT))

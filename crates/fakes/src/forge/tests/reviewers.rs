@@ -80,7 +80,7 @@ async fn a_review_is_asked_of_who_can_give_one() {
     let bot =
         FakeBot { login: login.clone(), alias: Some("Copilot".into()), trigger: None, steps: steps.into() };
     stage.shop.add_bot(bot).await.unwrap();
-    stage.shop.permit("ann", "read").await.unwrap();
+    stage.shop.set_role("ann", "read").await.unwrap();
     let ask = async |login: &str| {
         let body = json!({"reviewers": [login]});
         stage.ask("POST", &format!("{PULLS}/1/requested_reviewers"), body).await
@@ -114,7 +114,7 @@ async fn what_a_merge_would_be_follows_from_how_things_are_unless_it_is_said() {
     stage.shop.set_draft(1, true).await.unwrap();
     assert_eq!((state().await, rest().await), ("DRAFT".into(), json!("draft")));
     stage.shop.set_merge(1, &[MergeState::Unknown, MergeState::Dirty]).await.unwrap();
-    stage.shop.decide(1, Some(ReviewDecision::ReviewRequired)).await.unwrap();
+    stage.shop.set_review_decision(1, Some(ReviewDecision::ReviewRequired)).await.unwrap();
     let asked = [merge(&stage).await, merge(&stage).await, merge(&stage).await];
     assert_eq!(asked.clone().map(|of| of["mergeable"].clone()), ["UNKNOWN", "CONFLICTING", "CONFLICTING"]);
     assert_eq!(asked[0]["reviewDecision"], "REVIEW_REQUIRED");
@@ -124,10 +124,10 @@ async fn what_a_merge_would_be_follows_from_how_things_are_unless_it_is_said() {
 async fn who_may_write_changes_the_description_of_others_and_makes_it_ready() {
     let stage = Stage::new().await;
     let pull = format!("{PULLS}/1");
-    stage.shop.permit(BOT, "read").await.unwrap();
+    stage.shop.set_role(BOT, "read").await.unwrap();
     assert_eq!(stage.ask("PATCH", &pull, json!({"body": "x"})).await.0, 403);
     assert_eq!(stage.forge.violations().len(), 1);
-    stage.shop.permit(BOT, "write").await.unwrap();
+    stage.shop.set_role(BOT, "write").await.unwrap();
     assert_eq!(stage.ask("PATCH", &pull, json!({"body": "Anew."})).await.1["body"], "Anew.");
     assert_eq!(
         stage.ask("PATCH", &pull, json!({"title": "x", "body": "x"})).await.0,
@@ -141,7 +141,7 @@ async fn who_may_write_changes_the_description_of_others_and_makes_it_ready() {
     stage.ask("POST", "/graphql", ready.clone()).await;
     assert!(!stage.shop.pull(1).await.unwrap().draft);
     stage.shop.set_draft(1, true).await.unwrap();
-    stage.shop.permit(BOT, "triage").await.unwrap();
+    stage.shop.set_role(BOT, "triage").await.unwrap();
     stage.ask("POST", "/graphql", ready).await;
     assert!(stage.shop.pull(1).await.unwrap().draft);
 }
@@ -150,9 +150,9 @@ async fn who_may_write_changes_the_description_of_others_and_makes_it_ready() {
 async fn labels_have_a_history_and_own_pull_requests_no_verdict() {
     let stage = Stage::new().await;
     for (on, by) in [(true, "ann"), (true, "eve"), (false, "eve"), (true, "eve")] {
-        stage.shop.label(1, "converge", on, by).await.unwrap();
+        stage.shop.set_label(1, "converge", on, by).await.unwrap();
     }
-    stage.shop.permit(BOT, "write").await.unwrap();
+    stage.shop.set_role(BOT, "write").await.unwrap();
     stage.ask("POST", &format!("{ISSUE}/labels"), json!({"labels": ["converge", "more"]})).await;
     let events = stage.get(&format!("{ISSUE}/events")).await;
     let seen: Vec<_> = events
@@ -168,7 +168,7 @@ async fn labels_have_a_history_and_own_pull_requests_no_verdict() {
         stage.ask("POST", &format!("{PULLS}/1/reviews"), verdict.clone()).await.1["state"],
         "CHANGES_REQUESTED"
     );
-    stage.forge.token("author", "author");
+    stage.forge.register_token("author", "author");
     let own = stage.client.post(format!("{}{PULLS}/1/reviews", stage.forge.base_url())).bearer_auth("author");
     let answer = own.header("user-agent", "x").json(&verdict).send().await.unwrap();
     assert_eq!(answer.status(), 422);

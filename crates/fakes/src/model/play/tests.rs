@@ -86,7 +86,7 @@ fn reported(mut calls: Vec<(String, Value)>) -> Value {
 }
 
 async fn playing(answers: impl IntoIterator<Item = ScriptedAnswer>) -> FakeModel {
-    FakeModel::start(ModelScript::of(answers)).await.unwrap()
+    FakeModel::start(ModelScript::from_answers(answers)).await.unwrap()
 }
 
 fn bug() -> KnownBug {
@@ -110,7 +110,7 @@ fn who_is_asked_is_known_by_the_prompts_that_are_sent() {
 
 #[tokio::test]
 async fn an_auditor_finds_a_planted_line_as_long_as_it_is_in_the_file() {
-    let model = playing(ScriptedAnswer::audits([bug()])).await;
+    let model = playing(ScriptedAnswer::for_auditors([bug()])).await;
     for (line, count) in [(BUG, 1), ("    return a + b", 0)] {
         for role in [PromptRole::Audit, PromptRole::Check] {
             let mut run = Run::new(&model, role, &[("diff", DIFF), ("not_shown", "")]);
@@ -136,7 +136,7 @@ async fn what_cannot_be_read_is_taken_from_the_change() {
     let mut any = bug();
     (any.path, any.line, any.category) = (None, None, "H".to_owned());
     let silent = ScriptedBehaviour::Audit { bugs: vec![bug(), any], silent: vec!["B".to_owned()] };
-    let model = playing([ScriptedAnswer::played(silent).times(0)]).await;
+    let model = playing([ScriptedAnswer::from_behaviour(silent).times(0)]).await;
     let mut run = Run::new(&model, PromptRole::Audit, &[("diff", DIFF), ("not_shown", "more.py")]);
     let read: Vec<Value> =
         run.next("no such file").await.unwrap().into_iter().map(|(_, input)| input).collect();
@@ -170,7 +170,7 @@ async fn a_fixer_makes_its_calls_one_by_one_and_answers_what_it_was_asked() {
             declined: Some("people decide".to_owned()),
         },
     ];
-    let model = playing([ScriptedAnswer::fixes(mends)]).await;
+    let model = playing([ScriptedAnswer::for_fixer(mends)]).await;
     let asked =
         "id: 1:0f3a-0\nplace: sum.py, lines 2 to 2\nIt subtracts\nWrong sums.\n\nid: 1:77-1\nWho may?\n";
     let mut run = Run::new(&model, PromptRole::Fix, &[("findings", asked), ("paths", "sum.py")]);
@@ -187,7 +187,8 @@ async fn a_fixer_makes_its_calls_one_by_one_and_answers_what_it_was_asked() {
 #[tokio::test]
 async fn a_writer_keeps_what_it_is_shown_or_loses_it() {
     let loses = ScriptedBehaviour::Describe { summary: "Sums.".to_owned(), loses: true };
-    let model = playing([ScriptedAnswer::played(loses), ScriptedAnswer::describes("Adds up.")]).await;
+    let model =
+        playing([ScriptedAnswer::from_behaviour(loses), ScriptedAnswer::for_describer("Adds up.")]).await;
     let kept = "Closes #12\n\n## Risk\nnone";
     for expected in ["## Summary\nSums.\n\n\n", "## Summary\nAdds up.\n\nCloses #12\n\n## Risk\nnone\n"] {
         let mut run = Run::new(&model, PromptRole::Describe, &[("kept", kept), ("diff", DIFF)]);

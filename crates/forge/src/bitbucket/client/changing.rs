@@ -5,12 +5,12 @@
 use truing_core::id::Topic;
 use truing_core::port::{BranchPull, EffectOutcome, ForgeError, PullDraft, PullState};
 
-use super::super::address::rejected;
+use super::super::address::rejected_error;
 use super::super::calls::{BitbucketApi, BitbucketPullRequest, PullRequestEdit};
 use super::BitbucketClient;
 use super::notes::{is_same, not_ours};
 use crate::body::with_marker;
-use crate::marker::{normal, split, strip};
+use crate::marker::{disable_markers, normalize_text, split_marker};
 
 /// Maximum number of tries of a change that conflicts with the changes of others.
 const MAX_TRIES: u32 = 3;
@@ -18,8 +18,8 @@ const MAX_TRIES: u32 = 3;
 impl<C: BitbucketApi> BitbucketClient<C> {
     /// Returns an error for a draft where the forge has no drafts.
     fn check_drafts(&self, what: &str) -> Result<(), ForgeError> {
-        let row = self.calls.row();
-        if row.drafts { Ok(()) } else { Err(rejected(what, &format!("{} has no drafts", row.name))) }
+        let row = self.calls.capability_row();
+        if row.drafts { Ok(()) } else { Err(rejected_error(what, &format!("{} has no drafts", row.name))) }
     }
 
     /// Reads a pull request and changes it, again if it was changed in between. `plan` returns the change for
@@ -47,30 +47,30 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     }
 
     pub(super) async fn make_ready(&self) -> Result<(), ForgeError> {
-        let what = self.what("making it ready for review");
+        let what = self.what_of_pull("making it ready for review");
         self.check_drafts(&what)?;
         let plan = |pull: &BitbucketPullRequest| match pull.state {
             PullState::Open => Ok(None),
             PullState::Draft => {
                 Ok(Some(PullRequestEdit { draft: Some(false), ..PullRequestEdit::default() }))
             }
-            PullState::Merged | PullState::Closed => Err(rejected(&what, "it is closed")),
+            PullState::Merged | PullState::Closed => Err(rejected_error(&what, "it is closed")),
         };
         self.change(&what, self.id.number, false, plan).await
     }
 
     pub(super) async fn redescribe(&self, read: &str, body: &str) -> Result<EffectOutcome, ForgeError> {
-        let what = self.what("changing its description");
+        let what = self.what_of_pull("changing its description");
         let accounts = self.accounts().await?;
         let mut tries = 0;
         loop {
             let pull = self.read_pull(&what, self.id.number).await?;
-            let (now, marker) = split(&pull.text);
-            let new = normal(&strip(body));
+            let (now, marker) = split_marker(&pull.text);
+            let new = normalize_text(&disable_markers(body));
             if now == new {
                 return Ok(EffectOutcome::Done);
             }
-            if now != normal(read) {
+            if now != normalize_text(read) {
                 return Ok(EffectOutcome::Superseded);
             }
             // A loop that opened the pull request recognises it by its marker. A marker in the text of
@@ -92,8 +92,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
 
     /// Returns true if the pull request has this description.
     pub(super) async fn is_described(&self, body: &str) -> Result<bool, ForgeError> {
-        let what = self.what("reading its description");
-        Ok(is_same(&split(&self.read_pull(&what, self.id.number).await?.text).0, body))
+        let what = self.what_of_pull("reading its description");
+        Ok(is_same(&split_marker(&self.read_pull(&what, self.id.number).await?.text).0, body))
     }
 
     /// Returns the open pull request from a branch to a base, no matter which account opened it.
@@ -113,7 +113,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         self.check_branch(&what, base)?;
         if *is_draft {
             // The limits stay at their narrowest until the version is known.
-            self.calls.own().await?;
+            self.calls.own_account().await?;
             self.check_drafts(&what)?;
         }
         let accounts = self.accounts().await?;
@@ -122,7 +122,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         if let Some(there) = self.opened_pull(branch, base).await? {
             return Ok(there);
         }
-        let text = self.marked(0, topic, body);
+        let text = self.add_topic_marker(0, topic, body);
         let refused = match self.calls.create_pull(&what, &self.repo, draft, &text).await {
             Ok(pull) => return Ok(self.branch_pull(&accounts, pull)),
             // If there is none, reading it again would not help.
@@ -153,7 +153,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         body: &str,
     ) -> Result<(), ForgeError> {
         let what = self.what_of_repository(&format!("rewriting pull request {number}"));
-        let text = self.marked(0, topic, body);
+        let text = self.add_topic_marker(0, topic, body);
         let plan = |_: &BitbucketPullRequest| {
             Ok(Some(PullRequestEdit { title: Some(title), text: Some(&text), draft: None }))
         };
@@ -178,7 +178,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let doing = if draft { "a draft" } else { "ready for review" };
         let what = self.what_of_repository(&format!("making pull request {number} {doing}"));
         // The limits stay at their narrowest until the version is known.
-        self.calls.own().await?;
+        self.calls.own_account().await?;
         self.check_drafts(&what)?;
         let change = PullRequestEdit { draft: Some(draft), ..PullRequestEdit::default() };
         let plan =
@@ -209,16 +209,16 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         }
     }
 
-    pub(super) async fn request(&self, login: &str) -> Result<(), ForgeError> {
-        let what = self.what(&format!("asking {login} for a review"));
+    pub(super) async fn request_review(&self, login: &str) -> Result<(), ForgeError> {
+        let what = self.what_of_pull(&format!("asking {login} for a review"));
         let mut tries = 0;
         loop {
             let pull = self.read_pull(&what, self.id.number).await?;
-            if is_asked(&pull, login, self.calls.row().unique_names) {
+            if is_asked(&pull, login, self.calls.capability_row().unique_names) {
                 return Ok(());
             }
             tries += 1;
-            match self.calls.ask(&what, &self.repo, &pull, login).await {
+            match self.calls.request_reviewer(&what, &self.repo, &pull, login).await {
                 Err(ForgeError::Stale { .. }) if tries < MAX_TRIES => {}
                 asked => return asked,
             }
@@ -227,9 +227,9 @@ impl<C: BitbucketApi> BitbucketClient<C> {
 
     /// Returns true if a review was requested from this account, or the account has reviewed.
     pub(super) async fn is_requested(&self, login: &str) -> Result<bool, ForgeError> {
-        let what = self.what(&format!("looking whether {login} is asked for a review"));
+        let what = self.what_of_pull(&format!("looking whether {login} is asked for a review"));
         let pull = self.read_pull(&what, self.id.number).await?;
-        Ok(is_asked(&pull, login, self.calls.row().unique_names))
+        Ok(is_asked(&pull, login, self.calls.capability_row().unique_names))
     }
 }
 

@@ -26,25 +26,25 @@ impl<C: BitbucketApi> ForgeWrite for BitbucketClient<C> {
             Effect::Reply { first, topic, body } => {
                 client.answer(first, topic, body).await.map(EffectOutcome::Comment)
             }
-            Effect::Resolve { thread } => client.settle_thread(thread, true).await.map(done),
+            Effect::Resolve { thread } => client.settle_thread(thread, true).await.map(done_outcome),
             Effect::Trigger { text, since } => {
                 client.say_exactly(text, *since).await.map(EffectOutcome::Said)
             }
-            Effect::RequestReview { login } => client.request(login).await.map(done),
+            Effect::RequestReview { login } => client.request_review(login).await.map(done_outcome),
             Effect::MarkReady => {
                 // The limits stay at their narrowest until the version is known.
-                client.calls.own().await?;
-                client.make_ready().await.map(done)
+                client.calls.own_account().await?;
+                client.make_ready().await.map(done_outcome)
             }
             Effect::Describe { read, body } => client.redescribe(read, body).await,
             Effect::OpenPull(draft) => {
                 client.open_pull(draft).await.map(|pull| EffectOutcome::Pull(Box::new(pull)))
             }
             Effect::EditPull { number, topic, title, body } => {
-                client.rewrite_pull(*number, topic, title, body).await.map(done)
+                client.rewrite_pull(*number, topic, title, body).await.map(done_outcome)
             }
-            Effect::SetDraft { number, draft } => client.set_draft(*number, *draft).await.map(done),
-            Effect::ClosePull { number } => client.close_pull(*number).await.map(done),
+            Effect::SetDraft { number, draft } => client.set_draft(*number, *draft).await.map(done_outcome),
+            Effect::ClosePull { number } => client.close_pull(*number).await.map(done_outcome),
             Effect::UpdateBranch { .. }
             | Effect::Label { .. }
             | Effect::OpenIssue { .. }
@@ -54,17 +54,19 @@ impl<C: BitbucketApi> ForgeWrite for BitbucketClient<C> {
                 client.say_newest(*number, topic, body).await.map(EffectOutcome::Comment)
             }
             Effect::DeleteComment { number, comment } => {
-                client.remove_comment(*number, comment).await.map(done)
+                client.remove_comment(*number, comment).await.map(done_outcome)
             }
             Effect::Summary { body } => client.create_summary(body).await,
             Effect::Findings { commit, comments } => client.create_findings(commit, comments).await,
             Effect::FileFinding { commit, comment } => client.create_on_file(commit, comment).await,
-            Effect::EditComment { item, comment, body } => client.update(item, comment, body).await.map(done),
-            Effect::DeleteDuplicate { comment, .. } => client.delete(comment).await.map(done),
-            Effect::Reopen { thread } => client.settle_thread(thread, false).await.map(done),
+            Effect::EditComment { item, comment, body } => {
+                client.update_comment(item, comment, body).await.map(done_outcome)
+            }
+            Effect::DeleteDuplicate { comment, .. } => client.delete_comment(comment).await.map(done_outcome),
+            Effect::Reopen { thread } => client.settle_thread(thread, false).await.map(done_outcome),
             Effect::Status(status) => {
-                let what = client.what(&format!("setting the status of {}", status.sha.short()));
-                client.calls.set_status(&what, &client.repo, client.id.number, status).await.map(done)
+                let what = client.what_of_pull(&format!("setting the status of {}", status.sha.short_sha()));
+                client.calls.set_status(&what, &client.repo, client.id.number, status).await.map(done_outcome)
             }
         }
     }
@@ -82,8 +84,8 @@ impl<C: BitbucketApi> ForgeWrite for BitbucketClient<C> {
                 return Ok(self.said_once_on(topic, body).await?.map(EffectOutcome::Comment));
             }
             Effect::Reply { first, topic, .. } => {
-                let what = self.what(&format!("looking for an answer to comment {first}"));
-                return Ok(self.answered(&what, first, topic).await?.map(EffectOutcome::Comment));
+                let what = self.what_of_pull(&format!("looking for an answer to comment {first}"));
+                return Ok(self.find_answer(&what, first, topic).await?.map(EffectOutcome::Comment));
             }
             Effect::Trigger { text, since } => {
                 return Ok(self.said_exactly(text, *since).await?.map(EffectOutcome::Said));
@@ -93,14 +95,14 @@ impl<C: BitbucketApi> ForgeWrite for BitbucketClient<C> {
                 return Ok(there.map(|pull| EffectOutcome::Pull(Box::new(pull))));
             }
             Effect::NewComment { number, topic, body } => {
-                return Ok(self.newest(*number, topic, body).await?.map(EffectOutcome::Comment));
+                return Ok(self.newest_comment(*number, topic, body).await?.map(EffectOutcome::Comment));
             }
-            Effect::Summary { .. } => return self.shown(&[&CommentSubject::Summary]).await,
+            Effect::Summary { .. } => return self.find_item_comments(&[&CommentSubject::Summary]).await,
             Effect::Findings { comments, .. } => {
                 let items: Vec<&CommentSubject> = comments.iter().map(|draft| &draft.item).collect();
-                return self.shown(&items).await;
+                return self.find_item_comments(&items).await;
             }
-            Effect::FileFinding { comment, .. } => return self.shown(&[&comment.item]).await,
+            Effect::FileFinding { comment, .. } => return self.find_item_comments(&[&comment.item]).await,
             Effect::Resolve { thread } => self.is_open(thread).await? == Some(false),
             Effect::Reopen { thread } => self.is_open(thread).await? == Some(true),
             Effect::RequestReview { login } => self.is_requested(login).await?,
@@ -122,25 +124,25 @@ impl<C: BitbucketApi> ForgeWrite for BitbucketClient<C> {
             | Effect::EditIssue { .. }
             | Effect::CloseIssue { .. } => false,
             Effect::DeleteComment { number, comment } => self.is_removed(*number, comment).await?,
-            Effect::EditComment { comment, body, .. } => self.says(comment, body).await?,
+            Effect::EditComment { comment, body, .. } => self.has_text(comment, body).await?,
             Effect::DeleteDuplicate { comment, .. } => self.is_gone(comment).await?,
             Effect::Status(status) => {
-                let what = self.what(&format!("reading the status of {}", status.sha.short()));
+                let what = self.what_of_pull(&format!("reading the status of {}", status.sha.short_sha()));
                 self.calls.has_status(&what, &self.repo, self.id.number, status).await?
             }
         };
         Ok(is_so.then_some(EffectOutcome::Done))
     }
 
-    fn settle(&self) -> TimeSpan {
+    fn settle_time(&self) -> TimeSpan {
         self.settle_delay()
     }
 
-    fn cannot(&self, kind: EffectKind) -> Option<&'static str> {
-        kind.lacking_at(self.calls.row().kind)
+    fn unsupported_reason(&self, kind: EffectKind) -> Option<&'static str> {
+        kind.lacking_at(self.calls.capability_row().kind)
     }
 }
 
-fn done((): ()) -> EffectOutcome {
+fn done_outcome((): ()) -> EffectOutcome {
     EffectOutcome::Done
 }

@@ -5,22 +5,22 @@ use truing_core::finding::CodeLocation;
 use truing_core::id::{CommentId, Sha, Topic};
 use truing_core::port::{ForgeError, LineComment, ReviewThread};
 
-use super::super::address::rejected;
+use super::super::address::rejected_error;
 use super::super::calls::{BitbucketApi, DiffPlace, NewBitbucketComment};
 use super::BitbucketClient;
 use super::notes::{comment_id, is_same, number_of};
 use crate::capability::AnchorCommit;
-use crate::http::unavailable;
+use crate::http::unavailable_error;
 use crate::marker::without_seed;
 
 /// Returns the error for places on a commit that is no longer the head.
-fn moved(what: &str) -> ForgeError {
-    rejected(what, "the head has moved on")
+fn head_moved_error(what: &str) -> ForgeError {
+    rejected_error(what, "the head has moved on")
 }
 
 /// Returns the error after a comment was made that may be on a line of another commit: the call is not surely
 /// undone.
-fn unsure(error: ForgeError) -> ForgeError {
+fn unsure_error(error: ForgeError) -> ForgeError {
     match error {
         ForgeError::Unavailable { .. } => error,
         ForgeError::Unauthorized { ref what }
@@ -35,7 +35,7 @@ fn unsure(error: ForgeError) -> ForgeError {
 }
 
 fn unsure_of(what: &str, error: &ForgeError) -> ForgeError {
-    unavailable(what, &format!("a comment was made, and may be on another line: {error}"))
+    unavailable_error(what, &format!("a comment was made, and may be on another line: {error}"))
 }
 
 /// Returns our comment on lines for this topic, if its lines still exist.
@@ -79,13 +79,13 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let threads = self.list_threads().await?;
         let found = own_line(&threads, topic).or_else(|| seeds_line(&threads, place, body));
         let Some(comment) = found.cloned() else {
-            let what = self.what("commenting on the diff");
+            let what = self.what_of_pull("commenting on the diff");
             let mut made = self.say_all_on(&what, commit, &[(place, topic, body)]).await?;
-            return made.pop().unwrap_or_else(|| Err(moved(&what)));
+            return made.pop().unwrap_or_else(|| Err(head_moved_error(&what)));
         };
         if comment.topic.is_none() || !is_same(&comment.body, body) {
-            let id = number_of(&self.what("rewriting a comment"), &comment.id)?;
-            self.rewrite(id, &self.marked(self.id.number, topic, body)).await?;
+            let id = number_of(&self.what_of_pull("rewriting a comment"), &comment.id)?;
+            self.rewrite(id, &self.add_topic_marker(self.id.number, topic, body)).await?;
         }
         Ok(comment.id)
     }
@@ -103,7 +103,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
             return Ok(Vec::new());
         }
         if !self.is_head(what, commit).await? {
-            return Ok(drafts.iter().map(|_| Err(moved(what))).collect());
+            return Ok(drafts.iter().map(|_| Err(head_moved_error(what))).collect());
         }
         let mut placed = Vec::with_capacity(drafts.len());
         for (place, topic, body) in drafts {
@@ -112,11 +112,11 @@ impl<C: BitbucketApi> BitbucketClient<C> {
                 Err(error) => return Err(error),
             }
         }
-        if placed.iter().any(Result::is_ok) && !self.is_head(what, commit).await.map_err(unsure)? {
+        if placed.iter().any(Result::is_ok) && !self.is_head(what, commit).await.map_err(unsure_error)? {
             for said in &mut placed {
                 if let Ok(comment) = said {
-                    self.delete(comment).await.map_err(unsure)?;
-                    *said = Err(moved(what));
+                    self.delete_comment(comment).await.map_err(unsure_error)?;
+                    *said = Err(head_moved_error(what));
                 }
             }
         }
@@ -125,7 +125,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
 
     /// Returns true if this commit is the head. Requested only where comments always go to the current head.
     async fn is_head(&self, what: &str, commit: &Sha) -> Result<bool, ForgeError> {
-        let follows_head = self.calls.row().anchored == AnchorCommit::Head;
+        let follows_head = self.calls.capability_row().anchored == AnchorCommit::Head;
         Ok(!follows_head || self.read_pull(what, self.id.number).await?.head.commit == *commit)
     }
 
@@ -136,7 +136,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         topic: &Topic,
         body: &str,
     ) -> Result<CommentId, ForgeError> {
-        let text = self.marked(self.id.number, topic, body);
+        let text = self.add_topic_marker(self.id.number, topic, body);
         let new = NewBitbucketComment { text: &text, parent: None, on: Some(on) };
         Ok(comment_id(self.calls.create_note(what, &self.repo, self.id.number, new).await?.id))
     }

@@ -10,12 +10,12 @@ use truing_core::publish::{
     CommentRights, CommentSubject, ForgeThread, ObservedComment, Producer, ThreadState,
 };
 
-use super::super::address::rejected;
+use super::super::address::rejected_error;
 use super::super::calls::{BitbucketApi, BitbucketComment, DiffPlace, NewBitbucketComment, ThreadResolution};
 use super::super::login::{BitbucketAccountKind, BitbucketAccounts, actor};
 use super::BitbucketClient;
 use crate::body::with_marker;
-use crate::marker::{MarkerMatch, normal, split, strip};
+use crate::marker::{MarkerMatch, disable_markers, normalize_text, split_marker};
 
 /// Returns the number of a comment as an id of the port.
 pub(super) fn comment_id(number: u64) -> CommentId {
@@ -24,7 +24,7 @@ pub(super) fn comment_id(number: u64) -> CommentId {
 
 /// Parses the number of a comment from its id.
 pub(super) fn number_of(what: &str, comment: &CommentId) -> Result<u64, ForgeError> {
-    let wrong = |_| rejected(what, "the comment id is not a number, so it is not from this forge");
+    let wrong = |_| rejected_error(what, "the comment id is not a number, so it is not from this forge");
     comment.as_str().parse().map_err(wrong)
 }
 
@@ -38,7 +38,9 @@ fn thread_of(accounts: &BitbucketAccounts<'_>, first: u64, settled: &ThreadResol
     let state = match settled {
         ThreadResolution::Open => ThreadState::Open,
         // A thread that a former account of ours resolved does not count as resolved by us.
-        ThreadResolution::By(Some(user)) if accounts.whose(user) == Some(BitbucketAccountKind::Present) => {
+        ThreadResolution::By(Some(user))
+            if accounts.account_kind(user) == Some(BitbucketAccountKind::Present) =>
+        {
             ThreadState::ResolvedByUs
         }
         ThreadResolution::By(_) => ThreadState::ResolvedByOthers,
@@ -48,18 +50,18 @@ fn thread_of(accounts: &BitbucketAccounts<'_>, first: u64, settled: &ThreadResol
 
 /// Returns true if a text as it was read equals a text as it was given.
 pub(super) fn is_same(read: &str, given: &str) -> bool {
-    normal(read) == normal(&strip(given))
+    normalize_text(read) == normalize_text(&disable_markers(given))
 }
 
 impl<C: BitbucketApi> BitbucketClient<C> {
     async fn notes_of(&self, what: &str, number: u64) -> Result<Vec<BitbucketComment>, ForgeError> {
-        self.calls.notes(what, &self.repo, number).await
+        self.calls.list_notes(what, &self.repo, number).await
     }
 
     /// Returns the item that a text of ours shows, if its marker is for this place and this producer. The
     /// flag is true if the marker was signed with our key.
     fn item_of(&self, text: &str) -> Option<(CommentSubject, String, bool)> {
-        match self.markers().find(&self.id, text) {
+        match self.markers().find_marker(&self.id, text) {
             MarkerMatch::Verified { producer, item, body } if producer == self.producer => {
                 Some((item, body, true))
             }
@@ -77,7 +79,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         &self,
         known: &[(CommentSubject, CommentId)],
     ) -> Result<Vec<ObservedComment>, ForgeError> {
-        let what = self.what("listing its comments");
+        let what = self.what_of_pull("listing its comments");
         let number =
             |(item, comment): &(CommentSubject, CommentId)| Ok((number_of(&what, comment)?, item.clone()));
         let known =
@@ -86,8 +88,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let mut notes = self.notes_of(&what, self.id.number).await?;
         let seen: HashSet<u64> = notes.iter().map(|note| note.id).collect();
         for id in known.keys().filter(|id| !seen.contains(id)) {
-            let what = self.what(&format!("reading comment {id}"));
-            match self.calls.note(&what, &self.repo, (self.id.number, *id)).await {
+            let what = self.what_of_pull(&format!("reading comment {id}"));
+            match self.calls.load_note(&what, &self.repo, (self.id.number, *id)).await {
                 Ok(note) => notes.push(note),
                 Err(ForgeError::NotFound { .. }) => {} // A person deleted it.
                 Err(error) => return Err(error),
@@ -96,12 +98,12 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let there = notes.iter().filter(|note| !note.is_deleted);
         let answered: HashSet<u64> = there.clone().filter_map(|note| note.parent).collect();
         let ours = there.filter(|note| note.parent.is_none()).filter_map(|note| {
-            let whose = accounts.whose(note.author.as_ref()?)?;
+            let whose = accounts.account_kind(note.author.as_ref()?)?;
             let (item, body, is_known) = match (self.item_of(&note.text), known.get(&note.id)) {
                 // The records name the subject, no matter which key has signed the marker.
                 (Some((_, body, false)), Some(item)) => (item.clone(), body, true),
                 // The marker of a known comment may have been removed by an edit.
-                (None, Some(item)) => (item.clone(), normal(&note.text), true),
+                (None, Some(item)) => (item.clone(), normalize_text(&note.text), true),
                 (marked, _) => marked?,
             };
             let hold = match (is_known, whose) {
@@ -127,15 +129,15 @@ impl<C: BitbucketApi> BitbucketClient<C> {
             return Ok(Some(item.clone()));
         }
         let accounts = self.accounts().await?;
-        let what = self.what(&format!("reading comment {comment}"));
+        let what = self.what_of_pull(&format!("reading comment {comment}"));
         let id = number_of(&what, comment)?;
-        let note = self.calls.note(&what, &self.repo, (self.id.number, id)).await?;
+        let note = self.calls.load_note(&what, &self.repo, (self.id.number, id)).await?;
         let is_ours = accounts.is_ours(note.author.as_ref());
         Ok(self.item_of(&note.text).filter(|_| is_ours).map(|(item, ..)| item))
     }
 
     pub(super) async fn list_threads(&self) -> Result<Vec<ReviewThread>, ForgeError> {
-        let what = self.what("reading its threads");
+        let what = self.what_of_pull("reading its threads");
         let accounts = self.accounts().await?;
         let notes = self.notes_of(&what, self.id.number).await?;
         Ok(self.threads_of(&accounts, &notes))
@@ -162,17 +164,17 @@ impl<C: BitbucketApi> BitbucketClient<C> {
                 thread.outdated = on.is_outdated;
             }
             if !note.is_deleted {
-                thread.comments.push(self.line(accounts, note));
+                thread.comments.push(self.convert_line_comment(accounts, note));
             }
         }
         threads.into_values().filter(|thread| !thread.comments.is_empty()).collect()
     }
 
-    fn line(&self, accounts: &BitbucketAccounts<'_>, note: &BitbucketComment) -> LineComment {
+    fn convert_line_comment(&self, accounts: &BitbucketAccounts<'_>, note: &BitbucketComment) -> LineComment {
         let author = actor(accounts, note.author.as_ref());
         let is_ours = author.as_ref().is_some_and(|author| author.ours);
-        let (topic, body) = self.verified(self.id.number, is_ours, &note.text);
-        let reviewed = match self.markers().find(&self.id, &note.text) {
+        let (topic, body) = self.read_verified_topic(self.id.number, is_ours, &note.text);
+        let reviewed = match self.markers().find_marker(&self.id, &note.text) {
             MarkerMatch::Verified {
                 producer: Producer::Review, item: CommentSubject::Finding(id), ..
             } if is_ours => Some(Topic::of_finding(&id)),
@@ -198,8 +200,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
 
     /// Returns a text with the marker of a topic, ready to post. `number` is the pull request that the
     /// comment is in; 0 stands for the description of a pull request itself.
-    pub(super) fn marked(&self, number: u64, topic: &Topic, text: &str) -> String {
-        with_marker(text, &self.markers().sign_topic(&self.place(number), self.producer, topic))
+    pub(super) fn add_topic_marker(&self, number: u64, topic: &Topic, text: &str) -> String {
+        with_marker(text, &self.markers().sign_topic(&self.marker_place(number), self.producer, topic))
     }
 
     /// Returns a text with the marker of an item, ready to post.
@@ -208,13 +210,13 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     }
 
     pub(super) async fn find_said(&self, text: &str) -> Result<Vec<ConversationComment>, ForgeError> {
-        let what = self.what("looking for what was said");
+        let what = self.what_of_pull("looking for what was said");
         let accounts = self.accounts().await?;
         let notes = self.notes_of(&what, self.id.number).await?.into_iter();
         let is = |note: &BitbucketComment| {
             note.on.is_none() && !note.is_deleted && note.text.trim() == text.trim()
         };
-        Ok(notes.filter(is).map(|note| said(&accounts, &note)).collect())
+        Ok(notes.filter(is).map(|note| conversation_comment(&accounts, &note)).collect())
     }
 
     /// Returns our comment with exactly this text, made at that time by the forge's clock or later.
@@ -242,15 +244,15 @@ impl<C: BitbucketApi> BitbucketClient<C> {
             return Ok(said);
         }
         let accounts = self.accounts().await?;
-        let what = self.what("waking a reviewer");
+        let what = self.what_of_pull("waking a reviewer");
         let new = NewBitbucketComment { text, parent: None, on: None };
         let note = self.calls.create_note(&what, &self.repo, self.id.number, new).await?;
-        Ok(said(&accounts, &note))
+        Ok(conversation_comment(&accounts, &note))
     }
 
     /// Returns our comment in the conversation on this topic, if it has this text.
     pub(super) async fn said_once(&self, topic: &Topic, body: &str) -> Result<Option<CommentId>, ForgeError> {
-        let what = self.what("looking for a comment of ours");
+        let what = self.what_of_pull("looking for a comment of ours");
         let found = self.own_on(&what, self.id.number, topic).await?;
         Ok(found.filter(|(_, text, _)| is_same(text, body)).map(|(id, ..)| comment_id(id)))
     }
@@ -267,40 +269,40 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let notes = self.notes_of(what, number).await?;
         let talk = notes.iter().filter(|note| note.on.is_none() && !note.is_deleted);
         let mut ours = talk.filter_map(|note| {
-            let whose = accounts.whose(note.author.as_ref()?)?;
-            let (about, text) = self.verified(number, true, &note.text);
+            let whose = accounts.account_kind(note.author.as_ref()?)?;
+            let (about, text) = self.read_verified_topic(number, true, &note.text);
             (about.as_ref() == Some(topic)).then_some((note.id, text, whose))
         });
         Ok(ours.next())
     }
 
     pub(super) async fn say_once(&self, topic: &Topic, body: &str) -> Result<CommentId, ForgeError> {
-        let what = self.what("looking for a comment of ours");
+        let what = self.what_of_pull("looking for a comment of ours");
         let Some((id, text, whose)) = self.own_on(&what, self.id.number, topic).await? else {
-            return self.say(self.id.number, topic, body).await;
+            return self.create_comment(self.id.number, topic, body).await;
         };
         // No other account can edit the comment of a former account of ours.
         if whose == BitbucketAccountKind::Present && !is_same(&text, body) {
-            self.rewrite(id, &self.marked(self.id.number, topic, body)).await?;
+            self.rewrite(id, &self.add_topic_marker(self.id.number, topic, body)).await?;
         }
         Ok(comment_id(id))
     }
 
     /// Creates a comment in a conversation.
-    async fn say(&self, number: u64, topic: &Topic, body: &str) -> Result<CommentId, ForgeError> {
+    async fn create_comment(&self, number: u64, topic: &Topic, body: &str) -> Result<CommentId, ForgeError> {
         let what = self.what_of_repository(&format!("commenting in {number}"));
-        let text = self.marked(number, topic, body);
+        let text = self.add_topic_marker(number, topic, body);
         let new = NewBitbucketComment { text: &text, parent: None, on: None };
         Ok(comment_id(self.calls.create_note(&what, &self.repo, number, new).await?.id))
     }
 
     pub(super) async fn rewrite(&self, id: u64, text: &str) -> Result<(), ForgeError> {
-        let what = self.what(&format!("rewriting comment {id}"));
+        let what = self.what_of_pull(&format!("rewriting comment {id}"));
         self.calls.edit_note(&what, &self.repo, (self.id.number, id), text).await
     }
 
     /// Returns our answer on this topic in the thread that this comment began.
-    pub(super) async fn answered(
+    pub(super) async fn find_answer(
         &self,
         what: &str,
         first: &CommentId,
@@ -312,7 +314,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let mut answers = notes.iter().filter(|note| note.first == first && note.id != first);
         let found = answers.find(|note| {
             let is_ours = accounts.is_ours(note.author.as_ref());
-            !note.is_deleted && self.verified(self.id.number, is_ours, &note.text).0.as_ref() == Some(topic)
+            !note.is_deleted
+                && self.read_verified_topic(self.id.number, is_ours, &note.text).0.as_ref() == Some(topic)
         });
         Ok(found.map(|note| comment_id(note.id)))
     }
@@ -323,17 +326,17 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         topic: &Topic,
         body: &str,
     ) -> Result<CommentId, ForgeError> {
-        let what = self.what(&format!("answering comment {first}"));
-        if let Some(comment) = self.answered(&what, first, topic).await? {
+        let what = self.what_of_pull(&format!("answering comment {first}"));
+        if let Some(comment) = self.find_answer(&what, first, topic).await? {
             return Ok(comment);
         }
-        let text = self.marked(self.id.number, topic, body);
+        let text = self.add_topic_marker(self.id.number, topic, body);
         let new = NewBitbucketComment { text: &text, parent: Some(number_of(&what, first)?), on: None };
         Ok(comment_id(self.calls.create_note(&what, &self.repo, self.id.number, new).await?.id))
     }
 
     pub(super) async fn create_summary(&self, body: &str) -> Result<EffectOutcome, ForgeError> {
-        let what = self.what("posting the summary");
+        let what = self.what_of_pull("posting the summary");
         let text = self.marked_item(&CommentSubject::Summary, body);
         let new = NewBitbucketComment { text: &text, parent: None, on: None };
         let made = self.calls.create_note(&what, &self.repo, self.id.number, new).await?;
@@ -347,7 +350,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         commit: &Sha,
         comments: &[InlineDraft],
     ) -> Result<EffectOutcome, ForgeError> {
-        let what = self.what("posting a comment on the diff");
+        let what = self.what_of_pull("posting a comment on the diff");
         let mut made = Vec::with_capacity(comments.len());
         for draft in comments {
             match self.create_inline(&what, DiffPlace::Lines(commit, &draft.place), draft).await {
@@ -364,7 +367,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         commit: &Sha,
         draft: &InlineDraft,
     ) -> Result<EffectOutcome, ForgeError> {
-        let what = self.what("posting a comment on a file");
+        let what = self.what_of_pull("posting a comment on a file");
         let made = self.create_inline(&what, DiffPlace::File(commit, &draft.place), draft).await?;
         Ok(EffectOutcome::Comments(vec![(draft.item.clone(), made)]))
     }
@@ -381,28 +384,31 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     }
 
     /// Returns our comments on these items; `None` if none of them exists.
-    pub(super) async fn shown(&self, items: &[&CommentSubject]) -> Result<Option<EffectOutcome>, ForgeError> {
+    pub(super) async fn find_item_comments(
+        &self,
+        items: &[&CommentSubject],
+    ) -> Result<Option<EffectOutcome>, ForgeError> {
         let seen = self.list_observed(&[]).await?.into_iter();
         let ours = seen.filter(|seen| seen.hold == CommentRights::Ours && items.contains(&&seen.item));
         let shown: Vec<_> = ours.map(|seen| (seen.item, seen.id)).collect();
         Ok((!shown.is_empty()).then_some(EffectOutcome::Comments(shown)))
     }
 
-    pub(super) async fn update(
+    pub(super) async fn update_comment(
         &self,
         item: &CommentSubject,
         comment: &CommentId,
         body: &str,
     ) -> Result<(), ForgeError> {
-        let id = number_of(&self.what("rewriting a comment"), comment)?;
+        let id = number_of(&self.what_of_pull("rewriting a comment"), comment)?;
         self.rewrite(id, &self.marked_item(item, body)).await
     }
 
     /// Returns the text of a comment, including its marker; `None` if the comment is gone.
     async fn text_of(&self, comment: &CommentId) -> Result<Option<String>, ForgeError> {
-        let what = self.what(&format!("reading comment {comment}"));
+        let what = self.what_of_pull(&format!("reading comment {comment}"));
         let id = number_of(&what, comment)?;
-        match self.calls.note(&what, &self.repo, (self.id.number, id)).await {
+        match self.calls.load_note(&what, &self.repo, (self.id.number, id)).await {
             Ok(note) => Ok(Some(note.text).filter(|_| !note.is_deleted)),
             Err(ForgeError::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
@@ -410,8 +416,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     }
 
     /// Returns true if this comment of ours has this text.
-    pub(super) async fn says(&self, comment: &CommentId, text: &str) -> Result<bool, ForgeError> {
-        Ok(self.text_of(comment).await?.is_some_and(|read| is_same(&split(&read).0, text)))
+    pub(super) async fn has_text(&self, comment: &CommentId, text: &str) -> Result<bool, ForgeError> {
+        Ok(self.text_of(comment).await?.is_some_and(|read| is_same(&split_marker(&read).0, text)))
     }
 
     /// Returns true if this comment is gone.
@@ -419,24 +425,24 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         Ok(self.text_of(comment).await?.is_none())
     }
 
-    pub(super) async fn delete(&self, comment: &CommentId) -> Result<(), ForgeError> {
-        let what = self.what(&format!("deleting comment {comment}"));
+    pub(super) async fn delete_comment(&self, comment: &CommentId) -> Result<(), ForgeError> {
+        let what = self.what_of_pull(&format!("deleting comment {comment}"));
         let id = number_of(&what, comment)?;
         self.calls.delete_note(&what, &self.repo, (self.id.number, id)).await
     }
 
     pub(super) async fn settle_thread(&self, thread: &ThreadId, resolved: bool) -> Result<(), ForgeError> {
         let doing = if resolved { "resolving" } else { "reopening" };
-        let what = self.what(&format!("{doing} the thread {thread}"));
+        let what = self.what_of_pull(&format!("{doing} the thread {thread}"));
         let first = first_of(&what, thread)?;
         self.calls.settle_thread(&what, &self.repo, (self.id.number, first), resolved).await
     }
 
     /// Returns true if this thread is open, and `None` if it does not exist.
     pub(super) async fn is_open(&self, thread: &ThreadId) -> Result<Option<bool>, ForgeError> {
-        let what = self.what(&format!("reading the thread {thread}"));
+        let what = self.what_of_pull(&format!("reading the thread {thread}"));
         let first = first_of(&what, thread)?;
-        match self.calls.note(&what, &self.repo, (self.id.number, first)).await {
+        match self.calls.load_note(&what, &self.repo, (self.id.number, first)).await {
             Ok(note) => Ok(Some(note.settled == ThreadResolution::Open)),
             Err(ForgeError::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
@@ -444,7 +450,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     }
 
     /// Returns our newest comment in a conversation, if it is on this topic and has this text.
-    pub(super) async fn newest(
+    pub(super) async fn newest_comment(
         &self,
         number: u64,
         topic: &Topic,
@@ -456,7 +462,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let talk = notes.iter().filter(|note| note.on.is_none() && !note.is_deleted);
         let newest = talk.filter_map(|note| {
             let is_ours = accounts.is_ours(note.author.as_ref());
-            let (about, text) = self.verified(number, is_ours, &note.text);
+            let (about, text) = self.read_verified_topic(number, is_ours, &note.text);
             Some((note.id, about?, text))
         });
         let newest = newest.last().filter(|(_, about, text)| about == topic && is_same(text, body));
@@ -470,9 +476,9 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         topic: &Topic,
         body: &str,
     ) -> Result<CommentId, ForgeError> {
-        match self.newest(number, topic, body).await? {
+        match self.newest_comment(number, topic, body).await? {
             Some(comment) => Ok(comment),
-            None => self.say(number, topic, body).await,
+            None => self.create_comment(number, topic, body).await,
         }
     }
 
@@ -486,14 +492,14 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     ) -> Result<Option<u64>, ForgeError> {
         let id = number_of(what, comment)?;
         let accounts = self.accounts().await?;
-        let note = match self.calls.note(what, &self.repo, (number, id)).await {
+        let note = match self.calls.load_note(what, &self.repo, (number, id)).await {
             Ok(note) if note.is_deleted => return Ok(None),
             Ok(note) => note,
             Err(ForgeError::NotFound { .. }) => return Ok(None),
             Err(error) => return Err(error),
         };
         // No other account can change the comment of a former account of ours.
-        let whose = note.author.as_ref().and_then(|user| accounts.whose(user));
+        let whose = note.author.as_ref().and_then(|user| accounts.account_kind(user));
         let (topic, _) = self.read_topic(number, whose == Some(BitbucketAccountKind::Present), &note.text);
         if topic.is_some() && note.on.is_none() { Ok(Some(id)) } else { Err(not_ours(what)) }
     }
@@ -511,7 +517,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     }
 }
 
-fn said(accounts: &BitbucketAccounts<'_>, note: &BitbucketComment) -> ConversationComment {
+fn conversation_comment(accounts: &BitbucketAccounts<'_>, note: &BitbucketComment) -> ConversationComment {
     ConversationComment {
         id: comment_id(note.id),
         author: actor(accounts, note.author.as_ref()),
@@ -521,5 +527,5 @@ fn said(accounts: &BitbucketAccounts<'_>, note: &BitbucketComment) -> Conversati
 
 /// Returns the error for a change of a comment or pull request that is not ours.
 pub(super) fn not_ours(what: &str) -> ForgeError {
-    rejected(what, "Truing did not write it: it has another author or lacks our marker")
+    rejected_error(what, "Truing did not write it: it has another author or lacks our marker")
 }

@@ -13,7 +13,7 @@ use truing_core::port::{
     PullState, ReviewState,
 };
 
-use super::super::address::rejected;
+use super::super::address::rejected_error;
 use super::super::calls::{BitbucketApi, BitbucketComment, BitbucketPullRequest, PullRequestEnd};
 use super::super::login::{BitbucketAccounts, actor};
 use super::BitbucketClient;
@@ -23,7 +23,7 @@ use crate::marker;
 
 impl<C: BitbucketApi> BitbucketClient<C> {
     pub(super) async fn read_request(&self) -> Result<PullRequest, ForgeError> {
-        let what = self.what("reading the pull request");
+        let what = self.what_of_pull("reading the pull request");
         let pull = self.read_pull(&what, self.id.number).await?;
         let state = match pull.state {
             PullState::Open => PrState::Open,
@@ -41,7 +41,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
             description: pull.text,
             author: pull.author.map(|user| user.author()),
             labels: None,
-            has_unique_names: self.calls.row().unique_names,
+            has_unique_names: self.calls.capability_row().unique_names,
             branch: pull.head.branch,
             head_repository,
         })
@@ -51,11 +51,16 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     fn head_repository(&self, head: &PullRequestEnd) -> Option<HeadRepository> {
         let (id, name) = head.repository.clone()?;
         let is_same = id == self.id.repository;
-        Some(HeadRepository { id, name, is_same, has_head_alone: !is_same && !self.calls.row().fork_heads })
+        Some(HeadRepository {
+            id,
+            name,
+            is_same,
+            has_head_alone: !is_same && !self.calls.capability_row().fork_heads,
+        })
     }
 
     pub(super) async fn read_now(&self) -> Result<PullDetails, ForgeError> {
-        let what = self.what("reading the pull request");
+        let what = self.what_of_pull("reading the pull request");
         let accounts = self.accounts().await?;
         let pull = self.read_pull(&what, self.id.number).await?;
         let author = actor(&accounts, pull.author.as_ref());
@@ -64,7 +69,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
             None => Some(false),
             Some(repository) if repository.is_same => {
                 let what = self.what_of_repository("asking for the repository");
-                let writable = self.calls.look(&what, &self.id.repository, &self.repo).await?.writable;
+                let writable =
+                    self.calls.load_repository(&what, &self.id.repository, &self.repo).await?.writable;
                 if writable.archived { Some(false) } else { writable.push }
             }
             // The head may be in a fork of our own.
@@ -74,7 +80,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         Ok(PullDetails {
             url: pull.url.clone(),
             title: pull.title.clone(),
-            body: marker::split(&pull.text).0,
+            body: marker::split_marker(&pull.text).0,
             state: pull.state,
             author,
             head: PullHead {
@@ -91,9 +97,9 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     }
 
     pub(super) async fn read_merge(&self) -> Result<MergeSummary, ForgeError> {
-        let what = self.what("asking what its merge would be");
+        let what = self.what_of_pull("asking what its merge would be");
         let pull = self.read_pull(&what, self.id.number).await?;
-        let merging = self.calls.merging(&what, &self.repo, &pull).await?;
+        let merging = self.calls.preview_merge(&what, &self.repo, &pull).await?;
         let state = if pull.state == PullState::Draft { Mergeable::Draft } else { merging.state };
         // Neither forge says which decision its rules derive from the reviews.
         Ok(MergeSummary { head: pull.head.commit, conflicts: merging.conflicts, state, decision: None })
@@ -109,8 +115,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     ) -> Vec<PullReview> {
         let audits = notes.iter().filter(|note| note.on.is_none() && !note.is_deleted).filter_map(|note| {
             let is_ours = accounts.is_ours(note.author.as_ref());
-            let (topic, body) = self.verified(pull.number, is_ours, &note.text);
-            let mark = AuditMark::read(topic.as_ref()?)?;
+            let (topic, body) = self.read_verified_topic(pull.number, is_ours, &note.text);
+            let mark = AuditMark::from_topic(topic.as_ref()?)?;
             Some(PullReview {
                 id: ReviewId::new(note.id.to_string()),
                 author: actor(accounts, note.author.as_ref()),
@@ -155,8 +161,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         if is_branch_name(branch) {
             Ok(())
         } else {
-            let branch = line::visible(branch);
-            Err(rejected(what, &format!("`{branch}` is not a valid branch name")))
+            let branch = line::visible_line(branch);
+            Err(rejected_error(what, &format!("`{branch}` is not a valid branch name")))
         }
     }
 
@@ -201,14 +207,14 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         // If a response names no commit for a comment or verdict, it counts as about the head if it is no
         // older than the head's commit. That time is set by the committer's clock: here we were the
         // committer, or the branch is the other party's already.
-        let no_commit = self.calls.row().anchored == AnchorCommit::Head;
+        let no_commit = self.calls.capability_row().anchored == AnchorCommit::Head;
         let newest = commits.iter().find(|commit| no_commit && commit.sha == *head);
         let since = newest.map(|commit| commit.committed).filter(|since| *since > UnixMillis(0));
         let on_head = |at: Option<UnixMillis>| {
             let is_since = at.zip(since).is_some_and(|(at, since)| at >= since);
             is_since.then(|| head.clone())
         };
-        let notes = self.calls.notes(&what, &self.repo, number).await?;
+        let notes = self.calls.list_notes(&what, &self.repo, number).await?;
         let mut reviews = self.reviews_of(&accounts, &pull, &notes);
         for review in reviews.iter_mut().filter(|review| review.commit.is_none()) {
             review.commit = on_head(review.at);
@@ -242,7 +248,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         // Later comments have greater numbers.
         let since = since.map(|since| number_of(&what, since)).transpose()?.unwrap_or(0);
         let accounts = self.accounts().await?;
-        let notes = self.calls.notes(&what, &self.repo, number).await?.into_iter();
+        let notes = self.calls.list_notes(&what, &self.repo, number).await?.into_iter();
         let notes = notes.filter(|note| note.on.is_none() && !note.is_deleted && note.id > since);
         let mut known: HashMap<AccountId, bool> = HashMap::new();
         let mut replies = Vec::new();
@@ -255,7 +261,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
                 Some(user) => match known.get(&user.id) {
                     Some(trusted) => *trusted,
                     None => {
-                        let trusted = self.calls.permits(&self.repo, &user.author()).await?;
+                        let trusted = self.calls.has_write_access(&self.repo, &user.author()).await?;
                         known.insert(user.id, trusted);
                         trusted
                     }
@@ -276,13 +282,19 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     /// Returns the topic of a text by this producer, if one of our accounts wrote it, and the text without
     /// the marker.
     pub(super) fn read_topic(&self, number: u64, is_ours: bool, text: &str) -> (Option<Topic>, String) {
-        let (topic, body) = self.markers().find_topic(&self.place(number), self.producer, text);
+        let (topic, body) = self.markers().find_topic(&self.marker_place(number), self.producer, text);
         (topic.filter(|_| is_ours), body)
     }
 
     /// Returns the topic and the text as `read_topic` does, but accepts only a marker that verifies.
-    pub(super) fn verified(&self, number: u64, is_ours: bool, text: &str) -> (Option<Topic>, String) {
-        let (topic, body) = self.markers().find_verified_topic(&self.place(number), self.producer, text);
+    pub(super) fn read_verified_topic(
+        &self,
+        number: u64,
+        is_ours: bool,
+        text: &str,
+    ) -> (Option<Topic>, String) {
+        let (topic, body) =
+            self.markers().find_verified_topic(&self.marker_place(number), self.producer, text);
         (topic.filter(|_| is_ours), body)
     }
 }

@@ -26,7 +26,7 @@ struct BitbucketOwnThread {
 }
 
 /// Returns our threads on the diff by topic: of several the newest open one, otherwise the newest.
-fn own(threads: &[ReviewThread]) -> HashMap<Topic, BitbucketOwnThread> {
+fn own_threads(threads: &[ReviewThread]) -> HashMap<Topic, BitbucketOwnThread> {
     let mut own: HashMap<Topic, BitbucketOwnThread> = HashMap::new();
     for thread in threads {
         let is_open = is_open(thread);
@@ -45,7 +45,7 @@ fn is_open(thread: &ReviewThread) -> bool {
 
 /// Returns the page of an open thread in which a review of ours shows the finding at its lines. The same
 /// words may stand in a file twice, so a thread on other lines is about another finding.
-fn shown<'a>(threads: &'a [ReviewThread], finding: &LineDraft) -> Option<&'a str> {
+fn open_thread_page<'a>(threads: &'a [ReviewThread], finding: &LineDraft) -> Option<&'a str> {
     let LineDraft { place, topic, .. } = finding;
     let is_here = |first: &&LineComment| {
         let is_there = |line: u32| (place.start_line..=place.end_line).contains(&line);
@@ -57,28 +57,28 @@ fn shown<'a>(threads: &'a [ReviewThread], finding: &LineDraft) -> Option<&'a str
 }
 
 /// Returns the comments of the findings of a draft, in its order.
-fn of(draft: &ReviewDraft, there: &HashMap<Topic, CommentId>) -> Vec<(Topic, CommentId)> {
+fn finding_comments(draft: &ReviewDraft, there: &HashMap<Topic, CommentId>) -> Vec<(Topic, CommentId)> {
     let topics = draft.findings.iter().map(|finding| &finding.topic);
     topics.filter_map(|topic| Some((topic.clone(), there.get(topic)?.clone()))).collect()
 }
 
 impl<C: BitbucketApi> BitbucketClient<C> {
     pub(super) async fn send_review(&self, draft: &ReviewDraft) -> Result<PostedReview, ForgeError> {
-        let what = self.what(&format!("posting the review of audit {}", draft.mark.audit));
+        let what = self.what_of_pull(&format!("posting the review of audit {}", draft.mark.audit));
         let accounts = self.accounts().await?;
-        let notes = self.calls.notes(&what, &self.repo, self.id.number).await?;
+        let notes = self.calls.list_notes(&what, &self.repo, self.id.number).await?;
         let threads = self.threads_of(&accounts, &notes);
-        let own = own(&threads);
+        let own = own_threads(&threads);
         let mut there: HashMap<Topic, CommentId> =
             own.iter().map(|(topic, own)| (topic.clone(), own.id.clone())).collect();
-        if let Some(posted) = self.posted(&accounts, &notes, draft, &there) {
+        if let Some(posted) = self.find_posted_review(&accounts, &notes, draft, &there) {
             return Ok(posted);
         }
         // A finding whose thread was resolved is shown again if it is found again. An open thread already
         // holds the discussion.
         let page = |finding: &LineDraft| {
             let own = own.get(&finding.topic).filter(|own| own.is_open).map(|own| own.url.as_str());
-            own.or_else(|| shown(&threads, finding))
+            own.or_else(|| open_thread_page(&threads, finding))
         };
         let open: Vec<(&LineDraft, &str)> =
             draft.findings.iter().filter_map(|finding| Some((finding, page(finding)?))).collect();
@@ -96,11 +96,14 @@ impl<C: BitbucketApi> BitbucketClient<C> {
             }
         }
         self.decide(&what, &accounts, draft).await?;
-        let text = draft.text(&refused, &open, self.most());
-        let text = self.marked(self.id.number, &draft.mark.topic(), &text);
+        let text = draft.render_text(&refused, &open, self.max_text_length());
+        let text = self.add_topic_marker(self.id.number, &draft.mark.topic(), &text);
         let new = NewBitbucketComment { text: &text, parent: None, on: None };
         let made = self.calls.create_note(&what, &self.repo, self.id.number, new).await?;
-        Ok(PostedReview::Review { id: ReviewId::new(made.id.to_string()), comments: of(draft, &there) })
+        Ok(PostedReview::Review {
+            id: ReviewId::new(made.id.to_string()),
+            comments: finding_comments(draft, &there),
+        })
     }
 
     /// Requests changes if the review does, and otherwise withdraws the request. Where the forge rejects a
@@ -126,7 +129,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
                 let pull = self.read_pull(what, number).await?;
                 let stands = pull.reviewers.iter().any(|one| {
                     one.state == Some(ReviewState::ChangesRequested)
-                        && accounts.whose(&one.user) == Some(BitbucketAccountKind::Present)
+                        && accounts.account_kind(&one.user) == Some(BitbucketAccountKind::Present)
                 });
                 // The verdict is not known for another head.
                 if !stands || pull.head.commit != *commit {
@@ -144,15 +147,15 @@ impl<C: BitbucketApi> BitbucketClient<C> {
 
     /// Returns the review, if it exists.
     pub(super) async fn sent_review(&self, draft: &ReviewDraft) -> Result<Option<PostedReview>, ForgeError> {
-        let what = self.what(&format!("looking for the review of audit {}", draft.mark.audit));
+        let what = self.what_of_pull(&format!("looking for the review of audit {}", draft.mark.audit));
         let accounts = self.accounts().await?;
-        let notes = self.calls.notes(&what, &self.repo, self.id.number).await?;
-        let own = own(&self.threads_of(&accounts, &notes));
+        let notes = self.calls.list_notes(&what, &self.repo, self.id.number).await?;
+        let own = own_threads(&self.threads_of(&accounts, &notes));
         let there = own.into_iter().map(|(topic, own)| (topic, own.id)).collect();
-        Ok(self.posted(&accounts, &notes, draft, &there))
+        Ok(self.find_posted_review(&accounts, &notes, draft, &there))
     }
 
-    fn posted(
+    fn find_posted_review(
         &self,
         accounts: &BitbucketAccounts<'_>,
         notes: &[BitbucketComment],
@@ -162,14 +165,14 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let talk = notes.iter().filter(|note| note.on.is_none() && !note.is_deleted);
         let mut marked = talk.filter(|note| {
             let is_ours = accounts.is_ours(note.author.as_ref());
-            let (topic, _) = self.verified(self.id.number, is_ours, &note.text);
+            let (topic, _) = self.read_verified_topic(self.id.number, is_ours, &note.text);
             topic
-                .and_then(|topic| AuditMark::read(&topic))
+                .and_then(|topic| AuditMark::from_topic(&topic))
                 .is_some_and(|mark| mark.is_same_audit(&draft.mark))
         });
         marked.next().map(|note| PostedReview::Review {
             id: ReviewId::new(note.id.to_string()),
-            comments: of(draft, there),
+            comments: finding_comments(draft, there),
         })
     }
 
@@ -190,12 +193,12 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         if let Some(posted) = self.said_review(draft).await? {
             return Ok(posted);
         }
-        let text = draft.whole(self.most());
+        let text = draft.render_as_comment(self.max_text_length());
         Ok(PostedReview::Comment(self.say_once(&draft.mark.topic(), &text).await?))
     }
 
     /// Returns the maximum length of a text.
-    fn most(&self) -> usize {
-        self.calls.row().bounds(self.settle_delay()).body
+    fn max_text_length(&self) -> usize {
+        self.calls.capability_row().publish_limits(self.settle_delay()).body
     }
 }

@@ -15,13 +15,13 @@ use truing_core::port::{
 use truing_core::publish::DesiredStatus;
 use url::Url;
 
-use super::super::address::{account, parts, quoted, rejected, with_query};
-use super::super::bounds::{instant, sha};
+use super::super::address::{account_id, quote_text, rejected_error, split_repository_name, with_query};
+use super::super::bounds::{parse_instant, parse_sha};
 use super::super::calls::{
     BitbucketApi, BitbucketComment, BitbucketCommit, BitbucketPullRequest, BitbucketUser, DiffPlace,
     MergePreview, NewBitbucketComment, PullRequestEdit,
 };
-use super::super::login::{OwnAccount, nobody};
+use super::super::login::{OwnAccount, no_account_error};
 use super::super::options::BitbucketOptions;
 use super::{BitbucketCloud, CloudInner, wire};
 use crate::capability::{BITBUCKET_CLOUD, ForgeCapability};
@@ -29,10 +29,10 @@ use crate::http::ForgeRequest;
 
 /// Returns the place of a comment. `to` and `start_to` are lines of the new side, `from` and `start_from` of
 /// the old side. The format has no field for a commit.
-fn inline(what: &str, on: DiffPlace<'_>) -> Result<Value, ForgeError> {
+fn inline_fields(what: &str, on: DiffPlace<'_>) -> Result<Value, ForgeError> {
     let (DiffPlace::Lines(_, place) | DiffPlace::File(_, place)) = on;
     let Some(path) = place.path.as_str() else {
-        return Err(rejected(what, "a path that is not UTF-8 cannot be named to Bitbucket"));
+        return Err(rejected_error(what, "a path that is not UTF-8 cannot be named to Bitbucket"));
     };
     let mut inline = json!({ "path": path });
     if let DiffPlace::Lines(_, CodeLocation { side, start_line, end_line, .. }) = on {
@@ -51,7 +51,7 @@ fn inline(what: &str, on: DiffPlace<'_>) -> Result<Value, ForgeError> {
 impl BitbucketCloud {
     /// Returns an error if a write has shown that the token belongs to an account other than the configured
     /// one.
-    fn stranger(&self, what: &str) -> Option<ForgeError> {
+    fn stranger_error(&self, what: &str) -> Option<ForgeError> {
         let CloudInner { options, learnt, .. } = &*self.inner;
         let (name, told, id) = (&options.name, options.account.as_ref()?, learnt.stranger.get()?);
         let message = format!("the token writes as {id}, and forge.{name}.account is {told}: put {id} there");
@@ -60,11 +60,11 @@ impl BitbucketCloud {
 
     /// Returns true if this login may push, as far as the forge reports it.
     async fn may_push(&self, what: &str, repo: &str, id: &str) -> Option<bool> {
-        let (workspace, slug) = parts(what, repo).ok()?;
+        let (workspace, slug) = split_repository_name(what, repo).ok()?;
         let url = self.root(["user", "workspaces", workspace, "permissions", "repositories"]);
-        let query = format!("repository.name={}", quoted(slug));
+        let query = format!("repository.name={}", quote_text(slug));
         let listed: Vec<wire::CloudPermission> =
-            self.all(what, with_query(url, &[("q", &query)])).await.ok()?;
+            self.get_all(what, with_query(url, &[("q", &query)])).await.ok()?;
         let is_here = |one: &&wire::CloudPermission| {
             one.repository.as_ref().and_then(|of| of.uuid.as_deref()) == Some(id)
         };
@@ -74,8 +74,9 @@ impl BitbucketCloud {
 
     /// Returns true if a merge conflicts. The call redirects by design. `None` if the login may not make the
     /// call.
-    async fn conflicts(&self, what: &str, repo: &str, number: u64) -> Result<Option<bool>, ForgeError> {
-        let first = ForgeRequest::get(what, self.of_pull(what, repo, number, &["conflicts"])?).redirected();
+    async fn has_conflicts(&self, what: &str, repo: &str, number: u64) -> Result<Option<bool>, ForgeError> {
+        let first =
+            ForgeRequest::get(what, self.of_pull(what, repo, number, &["conflicts"])?).allow_redirect();
         let below = self.url(what, repo, &["file-conflicts", ""])?;
         let asked = async {
             let answer = self.send(&first).await?;
@@ -86,7 +87,7 @@ impl BitbucketCloud {
                 }
                 Some(_) => return Err(ForgeError::Moved { what: what.to_owned() }),
             };
-            Ok(!super::page::<Value>(&answer)?.0.is_empty())
+            Ok(!super::parse_page::<Value>(&answer)?.0.is_empty())
         };
         match asked.await {
             Ok(conflicts) => Ok(Some(conflicts)),
@@ -117,28 +118,28 @@ impl BitbucketApi for BitbucketCloud {
         &self.inner.options
     }
 
-    fn row(&self) -> &'static ForgeCapability {
+    fn capability_row(&self) -> &'static ForgeCapability {
         &BITBUCKET_CLOUD
     }
 
     fn with_permit(&self, permit: &Arc<Permit>) -> Self {
-        self.by(self.inner.http.with_permit(permit.clone()))
+        self.with_http(self.inner.http.with_permit(permit.clone()))
     }
 
-    async fn own(&self) -> Result<OwnAccount, ForgeError> {
+    async fn own_account(&self) -> Result<OwnAccount, ForgeError> {
         let what = "asking who the token belongs to";
-        if let Some(stranger) = self.stranger(what) {
+        if let Some(stranger) = self.stranger_error(what) {
             return Err(stranger);
         }
         let ask = || async {
             if let Some(id) = &self.inner.options.account {
-                let id = account(id.to_ascii_lowercase());
+                let id = account_id(id.to_ascii_lowercase());
                 let user = BitbucketUser { id, login: String::new(), slug: String::new(), is_person: false };
                 return Ok(OwnAccount { user });
             }
             let asked: Result<wire::CloudAccount, _> = self.get(what, self.root(["user"])).await;
             let own = asked.map_err(|error| self.of_access_token(error, "account", "its UUID"))?;
-            own.user().map(|user| OwnAccount { user }).ok_or_else(|| nobody(what))
+            own.user().map(|user| OwnAccount { user }).ok_or_else(|| no_account_error(what))
         };
         self.inner.learnt.own.get_or_try_init(ask).await.cloned()
     }
@@ -154,12 +155,12 @@ impl BitbucketApi for BitbucketCloud {
         repo: &str,
         branch: &str,
     ) -> Result<Vec<BitbucketPullRequest>, ForgeError> {
-        let query = format!("source.branch.name={}", quoted(branch));
+        let query = format!("source.branch.name={}", quote_text(branch));
         let states = ["OPEN", "MERGED", "DECLINED", "SUPERSEDED"].map(|state| ("state", state));
         let url = with_query(self.url(what, repo, &["pullrequests"])?, &states);
         let url = with_query(url, &[("q", &query), ("sort", "-created_on"), ("pagelen", "50")]);
         let mut pulls = Vec::new();
-        let bodies: Vec<wire::CloudPull> = self.all(what, url).await?;
+        let bodies: Vec<wire::CloudPull> = self.get_all(what, url).await?;
         // Forks have branches with the same name.
         for body in bodies.into_iter().filter(wire::CloudPull::is_of_here) {
             pulls.extend(self.read_listed(what, repo, body, false).await?);
@@ -168,13 +169,23 @@ impl BitbucketApi for BitbucketCloud {
         Ok(pulls)
     }
 
-    async fn notes(&self, what: &str, repo: &str, number: u64) -> Result<Vec<BitbucketComment>, ForgeError> {
+    async fn list_notes(
+        &self,
+        what: &str,
+        repo: &str,
+        number: u64,
+    ) -> Result<Vec<BitbucketComment>, ForgeError> {
         self.read_notes(what, repo, number).await
     }
 
-    async fn note(&self, what: &str, repo: &str, of: (u64, u64)) -> Result<BitbucketComment, ForgeError> {
+    async fn load_note(
+        &self,
+        what: &str,
+        repo: &str,
+        of: (u64, u64),
+    ) -> Result<BitbucketComment, ForgeError> {
         let comment: wire::CloudComment = self.get(what, self.comment_url(what, repo, of.0, of.1)?).await?;
-        comment.note(what)
+        comment.into_note(what)
     }
 
     async fn create_note(
@@ -190,12 +201,12 @@ impl BitbucketApi for BitbucketCloud {
         }
         let is_on_diff = new.on.is_some();
         if let Some(on) = new.on {
-            body["inline"] = inline(what, on)?;
+            body["inline"] = inline_fields(what, on)?;
         }
         let url = self.of_pull(what, repo, number, &["comments"])?;
         let call = ForgeRequest::create(what, url, body);
         let call = if is_on_diff { call.on_diff() } else { call };
-        let made = self.send(&call).await?.json::<wire::CloudComment>()?.note(what)?;
+        let made = self.send(&call).await?.json::<wire::CloudComment>()?.into_note(what)?;
         let (Some(told), Some(author)) = (&self.inner.options.account, &made.author) else { return Ok(made) };
         if author.id.as_str().eq_ignore_ascii_case(told) {
             return Ok(made);
@@ -204,13 +215,13 @@ impl BitbucketApi for BitbucketCloud {
         // this.
         drop(self.inner.learnt.stranger.set(author.id.clone()));
         self.delete_note(what, repo, (number, made.id)).await?;
-        Err(self.stranger(what).unwrap_or_else(|| nobody(what)))
+        Err(self.stranger_error(what).unwrap_or_else(|| no_account_error(what)))
     }
 
     async fn edit_note(&self, what: &str, repo: &str, of: (u64, u64), text: &str) -> Result<(), ForgeError> {
         let body = json!({ "content": { "raw": text } });
         let url = self.comment_url(what, repo, of.0, of.1)?;
-        self.send(&ForgeRequest::set(what, Method::PUT, url, Some(body))).await?.done()
+        self.send(&ForgeRequest::set(what, Method::PUT, url, Some(body))).await?.check_body()
     }
 
     async fn delete_note(&self, what: &str, repo: &str, of: (u64, u64)) -> Result<(), ForgeError> {
@@ -232,11 +243,11 @@ impl BitbucketApi for BitbucketCloud {
         let url = self.of_pull(what, repo, number, &["comments", &first.to_string(), "resolve"])?;
         let method = if resolved { Method::POST } else { Method::DELETE };
         match self.send(&ForgeRequest::set(what, method, url, None)).await {
-            Ok(answer) => answer.done(),
+            Ok(answer) => answer.check_body(),
             Err(ForgeError::Stale { .. }) if resolved => Ok(()),
             // The thread is open already or the comment is gone; this call reports the latter.
             Err(ForgeError::NotFound { .. }) if !resolved => {
-                self.note(what, repo, (number, first)).await.map(drop)
+                self.load_note(what, repo, (number, first)).await.map(drop)
             }
             Err(error) => Err(error),
         }
@@ -249,7 +260,7 @@ impl BitbucketApi for BitbucketCloud {
         pull: &BitbucketPullRequest,
         change: PullRequestEdit<'_>,
     ) -> Result<(), ForgeError> {
-        self.put(what, repo, pull, change, None).await
+        self.put_pull(what, repo, pull, change, None).await
     }
 
     async fn create_pull(
@@ -275,10 +286,10 @@ impl BitbucketApi for BitbucketCloud {
     async fn decline(&self, what: &str, repo: &str, pull: &BitbucketPullRequest) -> Result<(), ForgeError> {
         let url = self.of_pull(what, repo, pull.number, &["decline"])?;
         // A second try would be rejected because the pull request is then declined.
-        self.send(&ForgeRequest::create(what, url, json!({})).without_body()).await?.done()
+        self.send(&ForgeRequest::create(what, url, json!({})).without_body()).await?.check_body()
     }
 
-    async fn ask(
+    async fn request_reviewer(
         &self,
         what: &str,
         repo: &str,
@@ -288,14 +299,14 @@ impl BitbucketApi for BitbucketCloud {
         // Any account can choose any login name.
         if !login.starts_with('{') {
             let message = "Bitbucket Cloud tells an account by its UUID alone: name it as {…}";
-            return Err(rejected(what, message));
+            return Err(rejected_error(what, message));
         }
-        self.put(what, repo, pull, PullRequestEdit::default(), Some(login)).await
+        self.put_pull(what, repo, pull, PullRequestEdit::default(), Some(login)).await
     }
 
     async fn want_changes(&self, what: &str, repo: &str, number: u64, _: &Sha) -> Result<(), ForgeError> {
         let url = self.changes_url(what, repo, number)?;
-        self.send(&ForgeRequest::set(what, Method::POST, url, None)).await?.done()
+        self.send(&ForgeRequest::set(what, Method::POST, url, None)).await?.check_body()
     }
 
     async fn withdraw_changes(&self, what: &str, repo: &str, number: u64, _: &Sha) -> Result<(), ForgeError> {
@@ -309,28 +320,28 @@ impl BitbucketApi for BitbucketCloud {
 
     async fn commits(&self, what: &str, repo: &str, number: u64) -> Result<Vec<BitbucketCommit>, ForgeError> {
         let url = with_query(self.of_pull(what, repo, number, &["commits"])?, &[("pagelen", "100")]);
-        let newest_first: Vec<wire::CloudCommit> = self.all(what, url).await?;
+        let newest_first: Vec<wire::CloudCommit> = self.get_all(what, url).await?;
         let read = |commit: wire::CloudCommit| {
             let (raw, user) = commit.author.map(|author| (author.raw, author.user)).unwrap_or_default();
             let (name, email) = raw.split_once('<').unwrap_or((&raw, ""));
             Ok(BitbucketCommit {
-                sha: sha(what, &commit.hash)?,
+                sha: parse_sha(what, &commit.hash)?,
                 user: user.and_then(wire::CloudAccount::user),
                 name: name.trim().to_owned(),
                 email: email.trim_end_matches('>').to_owned(),
-                committed: commit.date.map_or(Ok(UnixMillis(0)), |at| instant(what, &at))?,
+                committed: commit.date.map_or(Ok(UnixMillis(0)), |at| parse_instant(what, &at))?,
             })
         };
         newest_first.into_iter().rev().map(read).collect()
     }
 
-    async fn merging(
+    async fn preview_merge(
         &self,
         what: &str,
         repo: &str,
         pull: &BitbucketPullRequest,
     ) -> Result<MergePreview, ForgeError> {
-        let conflicts = self.conflicts(what, repo, pull.number).await?;
+        let conflicts = self.has_conflicts(what, repo, pull.number).await?;
         let state = match (conflicts, pull.is_mergeable) {
             (Some(true), _) => Mergeable::Dirty,
             (_, Some(true)) | (Some(false), None) => Mergeable::Clean,
@@ -342,7 +353,8 @@ impl BitbucketApi for BitbucketCloud {
 
     async fn checks(&self, what: &str, repo: &str, commit: &Sha) -> Result<Vec<CommitCheck>, ForgeError> {
         let url = self.url(what, repo, &["commit", commit.as_str(), "statuses"])?;
-        let statuses: Vec<wire::CloudStatus> = self.all(what, with_query(url, &[("pagelen", "100")])).await?;
+        let statuses: Vec<wire::CloudStatus> =
+            self.get_all(what, with_query(url, &[("pagelen", "100")])).await?;
         // One key has one status; a new status replaces the old one.
         let check = |status: wire::CloudStatus| CommitCheck {
             name: status.name.filter(|name| !name.is_empty()).unwrap_or(status.key),
@@ -377,7 +389,7 @@ impl BitbucketApi for BitbucketCloud {
         self.has_build(what, repo, number, status).await
     }
 
-    async fn look(&self, what: &str, id: &str, _: &str) -> Result<RepositoryDetails, ForgeError> {
+    async fn load_repository(&self, what: &str, id: &str, _: &str) -> Result<RepositoryDetails, ForgeError> {
         let body: wire::CloudRepository = self.get(what, self.by_id(id)).await?;
         let push = self.may_push(what, &body.full_name, id).await;
         Ok(RepositoryDetails {
@@ -389,13 +401,13 @@ impl BitbucketApi for BitbucketCloud {
         })
     }
 
-    async fn permits(&self, repo: &str, author: &AuthorAccount) -> Result<bool, ForgeError> {
+    async fn has_write_access(&self, repo: &str, author: &AuthorAccount) -> Result<bool, ForgeError> {
         let what = format!("{repo}: asking what {} may do", author.login);
-        let (workspace, slug) = parts(&what, repo)?;
+        let (workspace, slug) = split_repository_name(&what, repo)?;
         let url = self.root(["workspaces", workspace, "permissions", "repositories", slug]);
-        let query = format!("user.uuid={}", quoted(author.id.as_str()));
+        let query = format!("user.uuid={}", quote_text(author.id.as_str()));
         let listed: Vec<wire::CloudPermission> = match self
-            .all(&what, with_query(url, &[("q", &query)]))
+            .get_all(&what, with_query(url, &[("q", &query)]))
             .await
         {
             Ok(listed) => listed,

@@ -5,9 +5,9 @@ use truing_core::id::Sha;
 use truing_core::port::ForgeError;
 
 use super::super::address::with_query;
-use super::super::bounds::sha;
-use super::{BitbucketCloud, page, wire};
-use crate::http::{ForgeRequest, unavailable};
+use super::super::bounds::parse_sha;
+use super::{BitbucketCloud, parse_page, wire};
+use crate::http::{ForgeRequest, unavailable_error};
 
 /// Minimum number of digits that are looked up. The description of the API says 7 and more.
 const MIN_DIGITS: usize = 7;
@@ -20,7 +20,7 @@ fn head_key(repo: &str, number: u64, updated: &str, digits: &str) -> String {
 impl BitbucketCloud {
     /// Returns the commit that begins with these digits. A head that exists only in a fork is requested
     /// there.
-    pub(super) async fn full(
+    pub(super) async fn full_hash(
         &self,
         what: &str,
         repo: &str,
@@ -32,7 +32,7 @@ impl BitbucketCloud {
         }
         let right = digits.len() >= MIN_DIGITS && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
         if !right {
-            return Err(unavailable(what, "a commit's hash is no hexadecimal number"));
+            return Err(unavailable_error(what, "a commit's hash is no hexadecimal number"));
         }
         let key = format!("{repo}/{digits}");
         if let Some(known) = self.learnt_hash(&key) {
@@ -42,9 +42,9 @@ impl BitbucketCloud {
             (Err(ForgeError::NotFound { .. }), Some(fork)) => self.commit(what, fork, digits).await?,
             (read, _) => read?,
         };
-        let full = sha(what, &commit.hash)?;
+        let full = parse_sha(what, &commit.hash)?;
         if !full.as_str().starts_with(&digits.to_ascii_lowercase()) {
-            return Err(unavailable(what, "the forge names another commit than was asked for"));
+            return Err(unavailable_error(what, "the forge names another commit than was asked for"));
         }
         self.learn_hash(key, full.clone());
         Ok(full)
@@ -69,11 +69,13 @@ impl BitbucketCloud {
             return Ok(known);
         }
         let url = with_query(self.of_pull(what, repo, number, &["commits"])?, &[("pagelen", "1")]);
-        let (newest, _) = page::<wire::CloudCommitHash>(&self.send(&ForgeRequest::get(what, url)).await?)?;
-        let newest = newest.first().ok_or_else(|| unavailable(what, "the pull request has no commits"))?;
-        let full = sha(what, &newest.hash)?;
+        let (newest, _) =
+            parse_page::<wire::CloudCommitHash>(&self.send(&ForgeRequest::get(what, url)).await?)?;
+        let newest =
+            newest.first().ok_or_else(|| unavailable_error(what, "the pull request has no commits"))?;
+        let full = parse_sha(what, &newest.hash)?;
         if !full.as_str().starts_with(&digits.to_ascii_lowercase()) {
-            return Err(unavailable(what, "the pull request has moved on while it was read"));
+            return Err(unavailable_error(what, "the pull request has moved on while it was read"));
         }
         self.learn_hash(key, full.clone());
         Ok(full)

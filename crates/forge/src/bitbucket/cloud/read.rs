@@ -6,13 +6,13 @@ use truing_core::id::Sha;
 use truing_core::port::{ForgeError, PullState};
 
 use super::super::address::{is_repository_name, with_query};
-use super::super::bounds::instant;
+use super::super::bounds::parse_instant;
 use super::super::calls::{BitbucketComment, BitbucketPullRequest, CommentLines, PullRequestEnd};
 use super::{BitbucketCloud, wire};
 
 impl BitbucketCloud {
     /// Reads a pull request from a response. The full hash of the base costs a call if it is not cached.
-    /// Lists do not need it and get [`Sha::none`].
+    /// Lists do not need it and get [`Sha::null`].
     pub(super) async fn read_pull(
         &self,
         what: &str,
@@ -20,12 +20,12 @@ impl BitbucketCloud {
         body: wire::CloudPull,
         with_base: bool,
     ) -> Result<BitbucketPullRequest, ForgeError> {
-        let state = body.stands();
+        let state = body.pull_state();
         let is_open = matches!(state, PullState::Open | PullState::Draft);
         let base = if with_base {
-            self.end(what, repo, body.destination, is_open).await?
+            self.read_end(what, repo, body.destination, is_open).await?
         } else {
-            end(body.destination, Sha::none())
+            build_end(body.destination, Sha::null())
         };
         let asked = (body.id, body.updated_on.as_str());
         let head = match &body.source.commit {
@@ -36,8 +36,8 @@ impl BitbucketCloud {
             Some(_) | None => None,
         };
         let head = match head {
-            Some(commit) => end(body.source, commit),
-            None => self.end(what, repo, body.source, is_open).await?,
+            Some(commit) => build_end(body.source, commit),
+            None => self.read_end(what, repo, body.source, is_open).await?,
         };
         Ok(BitbucketPullRequest {
             number: body.id,
@@ -46,7 +46,7 @@ impl BitbucketCloud {
             title: body.title,
             text: body.description.unwrap_or_default(),
             state,
-            created: instant(what, &body.created_on)?,
+            created: parse_instant(what, &body.created_on)?,
             author: body.author.and_then(wire::CloudAccount::user),
             head,
             base,
@@ -75,7 +75,7 @@ impl BitbucketCloud {
     }
 
     /// Reads the head or the base. In a closed pull request the commit may be gone.
-    async fn end(
+    async fn read_end(
         &self,
         what: &str,
         repo: &str,
@@ -85,13 +85,13 @@ impl BitbucketCloud {
         let fork = fork_of(repo, &body);
         let commit = match &body.commit {
             None if is_open => return Err(ForgeError::NotFound { what: format!("{what}, its commit") }),
-            None => Sha::none(),
-            Some(commit) => match (self.full(what, repo, &commit.hash, fork).await, fork) {
-                (Err(ForgeError::NotFound { .. }), _) if !is_open => Sha::none(),
+            None => Sha::null(),
+            Some(commit) => match (self.full_hash(what, repo, &commit.hash, fork).await, fork) {
+                (Err(ForgeError::NotFound { .. }), _) if !is_open => Sha::null(),
                 (read, fork) => read.map_err(|error| of_fork(error, fork))?,
             },
         };
-        Ok(end(body, commit))
+        Ok(build_end(body, commit))
     }
 
     pub(super) async fn read_notes(
@@ -101,17 +101,17 @@ impl BitbucketCloud {
         number: u64,
     ) -> Result<Vec<BitbucketComment>, ForgeError> {
         let url = with_query(self.of_pull(what, repo, number, &["comments"])?, &[("pagelen", "100")]);
-        let comments: Vec<wire::CloudComment> = self.all(what, url).await?;
+        let comments: Vec<wire::CloudComment> = self.get_all(what, url).await?;
         let seen = comments.into_iter().filter(|comment| !comment.pending);
         let mut notes =
-            seen.map(|comment| comment.note(what)).collect::<Result<Vec<BitbucketComment>, _>>()?;
+            seen.map(|comment| comment.into_note(what)).collect::<Result<Vec<BitbucketComment>, _>>()?;
         notes.sort_by_key(|note| note.id);
-        thread(&mut notes);
+        assign_threads(&mut notes);
         Ok(notes)
     }
 }
 
-fn end(body: wire::CloudEnd, commit: Sha) -> PullRequestEnd {
+fn build_end(body: wire::CloudEnd, commit: Sha) -> PullRequestEnd {
     PullRequestEnd {
         commit,
         branch: body.branch.map(|branch| branch.name).unwrap_or_default(),
@@ -138,7 +138,7 @@ fn of_fork(error: ForgeError, fork: Option<&str>) -> ForgeError {
 }
 
 /// Gives each answer the first comment of its thread and the lines of that comment.
-fn thread(notes: &mut [BitbucketComment]) {
+fn assign_threads(notes: &mut [BitbucketComment]) {
     let parents: HashMap<u64, u64> =
         notes.iter().filter_map(|note| note.parent.map(|parent| (note.id, parent))).collect();
     let lines: HashMap<u64, CommentLines> =

@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use truing_core::port::{ForgeError, PullState};
 
-use super::super::address::{parts, rejected};
+use super::super::address::{rejected_error, split_repository_name};
 use super::super::calls::{BitbucketApi as _, BitbucketPullRequest, BitbucketUser, PullRequestEdit};
 use super::{BitbucketCloud, wire};
 use crate::http::ForgeRequest;
@@ -20,7 +20,7 @@ impl BitbucketCloud {
     /// Changes a pull request. Every field that the call would otherwise clear is sent. If it is rejected
     /// because of its reviewers, it is sent once more without those who have surely left. All others stay,
     /// and so does a reviewer who is requested now.
-    pub(super) async fn put(
+    pub(super) async fn put_pull(
         &self,
         what: &str,
         repo: &str,
@@ -34,7 +34,7 @@ impl BitbucketCloud {
             Err(ForgeError::Rejected { message, .. }) if message.contains(ABOUT_REVIEWERS) => message,
             sent => return sent,
         };
-        let gone = self.gone(what, repo, &there).await?;
+        let gone = self.departed_reviewers(what, repo, &there).await?;
         if gone.is_empty() {
             return Err(of_reviewers(what, &refused, asked));
         }
@@ -73,19 +73,19 @@ impl BitbucketCloud {
             "reviewers": reviewers,
         });
         let url = self.of_pull(what, repo, pull.number, &[])?;
-        self.send(&ForgeRequest::set(what, Method::PUT, url, Some(body))).await?.done()
+        self.send(&ForgeRequest::set(what, Method::PUT, url, Some(body))).await?.check_body()
     }
 
     /// Returns the reviewers who have surely left: their account is closed, or they are not members of the
     /// workspace.
-    async fn gone<'a>(
+    async fn departed_reviewers<'a>(
         &self,
         what: &str,
         repo: &str,
         there: &[&'a BitbucketUser],
     ) -> Result<Vec<&'a BitbucketUser>, ForgeError> {
-        let (workspace, _) = parts(what, repo)?;
-        let own = self.own().await?.user;
+        let (workspace, _) = split_repository_name(what, repo)?;
+        let own = self.own_account().await?.user;
         // If even our own membership is not visible, the absence of another account proves nothing.
         let tells = self.is_member(what, workspace, &own).await? == Some(true);
         let mut gone = Vec::new();
@@ -137,5 +137,5 @@ fn of_reviewers(what: &str, refused: &str, asked: Option<&str>) -> ForgeError {
              a member (docs/bitbucket.md)"
         }
     };
-    rejected(what, &format!("{refused}{hint}"))
+    rejected_error(what, &format!("{refused}{hint}"))
 }

@@ -11,13 +11,15 @@ use truing_core::publish::Producer;
 use truing_git::Remote;
 use url::Url;
 
-use super::super::address::{append, is_repository_name, parts, quoted, with_query};
-use super::super::bounds::{MAX_PULL_PAGES, MAX_REPOSITORY_PAGES, instant, spelled};
+use super::super::address::{
+    append_segments, is_repository_name, quote_text, split_repository_name, with_query,
+};
+use super::super::bounds::{MAX_PULL_PAGES, MAX_REPOSITORY_PAGES, format_instant, parse_instant};
 use super::super::calls::BitbucketApi as _;
 use super::super::client::BitbucketClient;
 use super::super::lists::{is_of_here, know_comments, new_comments, open_pull, pull_comment, pull_line};
 use super::super::login::remote;
-use super::{BitbucketCloud, page, wire};
+use super::{BitbucketCloud, parse_page, wire};
 use crate::capability::{BITBUCKET_CLOUD, ForgeCapability};
 use crate::forge_server::ForgeServer;
 use crate::http::{ForgeRequest, ForgeResponse};
@@ -35,7 +37,7 @@ const SETTLED: TimeSpan = TimeSpan::minutes(2);
 /// Filter for open pull requests, including drafts. The plain list once left drafts out (BCLOUD-23659).
 const OPEN: &str = "state=\"OPEN\" AND (draft=true OR draft=false)";
 
-fn seen(body: wire::CloudRepository) -> Option<ForgeRepository> {
+fn convert_repository(body: wire::CloudRepository) -> Option<ForgeRepository> {
     is_repository_name(&body.full_name).then_some(ForgeRepository {
         id: body.uuid,
         name: body.full_name,
@@ -50,9 +52,10 @@ impl BitbucketCloud {
         self.root(["repositories", "{}", id])
     }
 
-    async fn one(&self, what: &str, url: Url) -> Result<ForgeRepository, ForgeError> {
+    async fn read_repository(&self, what: &str, url: Url) -> Result<ForgeRepository, ForgeError> {
         let body: wire::CloudRepository = self.get(what, url).await?;
-        seen(body).ok_or_else(|| crate::http::unavailable(what, "the repository's name is not as expected"))
+        convert_repository(body)
+            .ok_or_else(|| crate::http::unavailable_error(what, "the repository's name is not as expected"))
     }
 
     fn pulls_url(&self, what: &str, repo: &str, query: &str) -> Result<Url, ForgeError> {
@@ -61,7 +64,7 @@ impl BitbucketCloud {
     }
 
     /// Reads pages of listed pull requests while calls are left. The flag is true if the list is complete.
-    async fn listed(
+    async fn list_pulls(
         &self,
         what: &str,
         first: Url,
@@ -76,7 +79,7 @@ impl BitbucketCloud {
             }
             *calls -= 1;
             let answer = self.send(&ForgeRequest::get(what, url)).await?;
-            let (items, following) = page::<wire::CloudPull>(&answer)?;
+            let (items, following) = parse_page::<wire::CloudPull>(&answer)?;
             all.extend(items);
             next = following;
         }
@@ -97,37 +100,41 @@ impl ForgeServer for BitbucketCloud {
     }
 
     fn for_review(&self, id: &str) -> Self {
-        self.by(self.inner.http.for_review(id))
+        self.with_http(self.inner.http.for_review(id))
     }
 
     fn client(&self, id: &PrId, repo: &str, producer: Producer) -> BitbucketClient<Self> {
         BitbucketClient::new(self, id, repo, producer)
     }
 
-    async fn remote(&self, _: &str, repo: &str, _: RemotePurpose) -> Result<Remote, RemoteError> {
-        let (workspace, slug) = parts("asking where git finds the repository", repo)?;
+    async fn resolve_remote(&self, _: &str, repo: &str, _: RemotePurpose) -> Result<Remote, RemoteError> {
+        let (workspace, slug) = split_repository_name("asking where git finds the repository", repo)?;
         let options = &self.inner.options;
-        let url = append(&options.git_url, [workspace, &format!("{slug}.git")]);
+        let url = append_segments(&options.git_url, [workspace, &format!("{slug}.git")]);
         let user = if options.email.is_some() { API_TOKEN } else { ACCESS_TOKEN };
         remote(&url, Some(user), &options.token)
     }
 
     async fn repository(&self, repo: &str) -> Result<ForgeRepository, ForgeError> {
         let what = format!("{repo}: asking for the repository");
-        let seen = self.one(&what, self.url(&what, repo, &[])?).await?;
+        let seen = self.read_repository(&what, self.url(&what, repo, &[])?).await?;
         // An old name may still redirect there.
         if seen.name.eq_ignore_ascii_case(repo) { Ok(seen) } else { Err(ForgeError::Moved { what }) }
     }
 
     async fn repository_by_id(&self, id: &str) -> Result<ForgeRepository, ForgeError> {
         let what = format!("asking for the repository with id {id}");
-        self.one(&what, self.by_id(id)).await
+        self.read_repository(&what, self.by_id(id)).await
     }
 
-    async fn repositories(&self, last: &mut RepositoryListing, calls: &mut u64) -> Result<(), ForgeError> {
+    async fn refresh_repositories(
+        &self,
+        last: &mut RepositoryListing,
+        calls: &mut u64,
+    ) -> Result<(), ForgeError> {
         let what = "listing the workspaces";
         let read = |answer: &ForgeResponse| {
-            let (all, next) = page::<wire::WorkspaceMembership>(answer)?;
+            let (all, next) = parse_page::<wire::WorkspaceMembership>(answer)?;
             let slugs = all.into_iter().filter_map(|one| one.workspace.map(|workspace| workspace.slug));
             Ok((slugs.collect(), next))
         };
@@ -152,8 +159,8 @@ impl ForgeServer for BitbucketCloud {
             let query: Vec<_> = role.into_iter().chain([("pagelen", "100")]).collect();
             let first = with_query(self.root(["repositories", &name]), &query);
             let read = |answer: &ForgeResponse| {
-                let (all, next) = page::<wire::CloudRepository>(answer)?;
-                Ok((all.into_iter().filter_map(seen).collect(), next))
+                let (all, next) = parse_page::<wire::CloudRepository>(answer)?;
+                Ok((all.into_iter().filter_map(convert_repository).collect(), next))
             };
             let list = last.lists.entry(name).or_default();
             let send = |call| self.send_owned(call);
@@ -175,9 +182,9 @@ impl ForgeServer for BitbucketCloud {
         calls: &mut u64,
     ) -> Result<(), ForgeError> {
         let what = format!("{repo}: listing its open pull requests");
-        last.begin();
+        last.mark_stale();
         let url = self.pulls_url(&what, repo, OPEN)?;
-        let (bodies, mut complete) = self.listed(&what, url.clone(), calls, usize::MAX).await?;
+        let (bodies, mut complete) = self.list_pulls(&what, url.clone(), calls, usize::MAX).await?;
         let mut pulls = Vec::with_capacity(bodies.len());
         for body in bodies {
             // A pull request that is read now is cached for the next call, which continues here.
@@ -198,8 +205,8 @@ impl ForgeServer for BitbucketCloud {
 
     async fn open_pulls_of(&self, repo: &str, branch: &str) -> Result<Vec<OpenPull>, ForgeError> {
         let what = format!("{repo}: looking for the pull request of {branch}");
-        let query = format!("{OPEN} AND source.branch.name={}", quoted(branch));
-        let bodies: Vec<wire::CloudPull> = self.all(&what, self.pulls_url(&what, repo, &query)?).await?;
+        let query = format!("{OPEN} AND source.branch.name={}", quote_text(branch));
+        let bodies: Vec<wire::CloudPull> = self.get_all(&what, self.pulls_url(&what, repo, &query)?).await?;
         let mut pulls = Vec::new();
         // Forks have branches with the same name.
         for body in bodies.into_iter().filter(wire::CloudPull::is_of_here) {
@@ -215,7 +222,7 @@ impl ForgeServer for BitbucketCloud {
     async fn pull_lines(&self, repo: &str, most: usize) -> Result<(Vec<PullListItem>, bool), ForgeError> {
         let what = format!("{repo}: listing its open pull requests");
         let url = self.pulls_url(&what, repo, OPEN)?;
-        let (bodies, complete) = self.listed(&what, url, &mut { u64::MAX }, most).await?;
+        let (bodies, complete) = self.list_pulls(&what, url, &mut { u64::MAX }, most).await?;
         let (mut is_all, mut lines) = (complete && bodies.len() <= most, Vec::new());
         for body in bodies.into_iter().take(most) {
             match self.read_listed(&what, repo, body, false).await? {
@@ -236,7 +243,7 @@ impl ForgeServer for BitbucketCloud {
         calls: &mut u64,
     ) -> Result<(), ForgeError> {
         let what = format!("{repo}: listing new comments");
-        last[0].begin();
+        last[0].mark_stale();
         if let Some(number) = number {
             *calls = calls.saturating_sub(1);
             let page = self.page_of(&what, repo, number)?;
@@ -246,15 +253,15 @@ impl ForgeServer for BitbucketCloud {
             return Ok(());
         }
         let now = self.inner.http.now();
-        let changed = format!("updated_on>={}", spelled(since));
+        let changed = format!("updated_on>={}", format_instant(since));
         let url = self.pulls_url(&what, repo, &changed)?;
-        let (bodies, mut complete) = self.listed(&what, url, calls, usize::MAX).await?;
+        let (bodies, mut complete) = self.list_pulls(&what, url, calls, usize::MAX).await?;
         let mut parts = Vec::with_capacity(bodies.len());
         for body in bodies {
             let (number, page) = (body.id, body.links.page());
             let url = self.of_pull(&what, repo, number, &["comments"])?;
             let part = with_query(url.clone(), &[("updated_on", &body.updated_on)]);
-            let is_settled = now - instant(&what, &body.updated_on)? >= SETTLED;
+            let is_settled = now - parse_instant(&what, &body.updated_on)? >= SETTLED;
             // Comments that were read are not read again until they change, so the next call continues where
             // the calls ran out.
             if let Some(known) = last[0].part(&part) {
@@ -291,18 +298,18 @@ impl ForgeServer for BitbucketCloud {
     }
 
     async fn may_write(&self, repo: &str, author: &AuthorAccount) -> Result<bool, ForgeError> {
-        self.permits(repo, author).await
+        self.has_write_access(repo, author).await
     }
 
     async fn is_own(&self, _: &str, author: &AuthorAccount) -> Result<bool, ForgeError> {
-        Ok(self.own().await?.user.id == author.id)
+        Ok(self.own_account().await?.user.id == author.id)
     }
 
     async fn protection(&self, repo: &str, branch: &str) -> Result<BranchProtection, ForgeError> {
         let what = format!("{repo}: asking what protects {branch}");
         let url = self.url(&what, repo, &["branch-restrictions"])?;
         let rules: Vec<wire::CloudRestriction> =
-            self.all(&what, with_query(url, &[("pattern", branch)])).await?;
+            self.get_all(&what, with_query(url, &[("pattern", branch)])).await?;
         let rules: Vec<String> = rules.into_iter().map(|rule| rule.kind).collect();
         Ok(BranchProtection { is_protected: !rules.is_empty(), rules })
     }

@@ -11,7 +11,7 @@ use url::Url;
 
 use super::super::address::{STATUS_NAME, status_key};
 use super::{BitbucketCloud, wire};
-use crate::body::cut;
+use crate::body::truncate_text;
 use crate::capability::BITBUCKET_CLOUD;
 use crate::http::ForgeRequest;
 
@@ -21,17 +21,17 @@ const MAX_DETAILS: usize = 2_000;
 const MAX_SUMMARY: usize = 450;
 
 /// Returns the state and description of a build status in Bitbucket's terms.
-fn told(status: &DesiredStatus) -> (&'static str, String) {
+fn status_fields(status: &DesiredStatus) -> (&'static str, String) {
     let state = match status.state {
         StatusState::Success => "SUCCESSFUL",
         StatusState::Failure => "FAILED",
         StatusState::Pending => "INPROGRESS",
     };
-    (state, cut(&status.description, BITBUCKET_CLOUD.status_text, "…"))
+    (state, truncate_text(&status.description, BITBUCKET_CLOUD.status_text, "…"))
 }
 
 /// Builds a note. `None` for lines that the head does not have, and for a path that JSON cannot represent.
-fn note(key: &str, at: usize, annotation: &CheckAnnotation) -> Option<Value> {
+fn annotation_json(key: &str, at: usize, annotation: &CheckAnnotation) -> Option<Value> {
     let place = &annotation.place;
     if place.side == DiffSide::Old {
         return None;
@@ -50,8 +50,8 @@ fn note(key: &str, at: usize, annotation: &CheckAnnotation) -> Option<Value> {
         "annotation_type": "BUG",
         "path": path,
         "line": place.end_line,
-        "summary": cut(&annotation.title, MAX_SUMMARY, "…"),
-        "details": cut(&annotation.message, MAX_DETAILS, "…"),
+        "summary": truncate_text(&annotation.title, MAX_SUMMARY, "…"),
+        "details": truncate_text(&annotation.message, MAX_DETAILS, "…"),
         "severity": if annotation.blocks { "HIGH" } else { "MEDIUM" },
     }))
 }
@@ -106,7 +106,7 @@ impl BitbucketCloud {
         let details = [&status.check.summary, &status.description].into_iter().find(|text| !text.is_empty());
         let report = json!({
             "title": STATUS_NAME,
-            "details": cut(details.map_or(STATUS_NAME, String::as_str), MAX_DETAILS, "…"),
+            "details": truncate_text(details.map_or(STATUS_NAME, String::as_str), MAX_DETAILS, "…"),
             "report_type": "BUG",
             "reporter": "Truing",
             "link": self.page_of(what, repo, number)?.as_str(),
@@ -118,10 +118,10 @@ impl BitbucketCloud {
             Ok(_) | Err(ForgeError::NotFound { .. }) => {}
             Err(error) => return Err(error),
         }
-        self.send(&ForgeRequest::set(what, Method::PUT, url, Some(report))).await?.done()?;
+        self.send(&ForgeRequest::set(what, Method::PUT, url, Some(report))).await?.check_body()?;
         let all = status.check.annotations.iter().enumerate();
         let all: Vec<Value> = all
-            .filter_map(|(at, annotation)| note(&key, at, annotation))
+            .filter_map(|(at, annotation)| annotation_json(&key, at, annotation))
             .take(BITBUCKET_CLOUD.report_annotations)
             .collect();
         for batch in all.chunks(BITBUCKET_CLOUD.annotations) {
@@ -140,7 +140,7 @@ impl BitbucketCloud {
         number: u64,
         status: &DesiredStatus,
     ) -> Result<(), ForgeError> {
-        let (state, description) = told(status);
+        let (state, description) = status_fields(status);
         let body = json!({
             "key": status_key(number),
             "state": state,
@@ -149,7 +149,7 @@ impl BitbucketCloud {
             "url": self.page_of(what, repo, number)?.as_str(),
         });
         let url = self.url(what, repo, &["commit", status.sha.as_str(), "statuses", "build"])?;
-        self.send(&ForgeRequest::set(what, Method::POST, url, Some(body))).await?.done()
+        self.send(&ForgeRequest::set(what, Method::POST, url, Some(body))).await?.check_body()
     }
 
     /// Returns true if the commit has this build status of ours.
@@ -167,7 +167,7 @@ impl BitbucketCloud {
             Err(ForgeError::NotFound { .. }) => return Ok(false),
             Err(error) => return Err(error),
         };
-        let (state, description) = told(status);
+        let (state, description) = status_fields(status);
         Ok(there.state == state && there.description == Some(description))
     }
 }

@@ -9,7 +9,10 @@ use truing_core::port::CommentKind;
 
 use super::super::address::is_repository_name;
 use super::super::bounds::MAX_COMMENT_CHARS;
-use crate::webhook::{DeliveryError, WebhookComment, WebhookEvent, is_page, missing, read, word, wrong};
+use crate::webhook::{
+    DeliveryError, WebhookComment, WebhookEvent, clean_word, invalid_field, is_page, missing_field,
+    parse_body,
+};
 
 /// Maximum length of an accepted UUID, with its braces, in bytes.
 const MAX_UUID_BYTES: usize = 64;
@@ -79,19 +82,19 @@ pub(crate) fn parse(event: &str, forge_name: &str, body: &[u8]) -> Result<Webhoo
         | "pullrequest:fulfilled"
         | "pullrequest:rejected" => parse_pull(forge_name, body),
         "pullrequest:comment_created" | "pullrequest:comment_updated" => parse_comment(forge_name, body),
-        other => Ok(WebhookEvent::Ignored { what: word(other) }),
+        other => Ok(WebhookEvent::Ignored { what: clean_word(other) }),
     }
 }
 
 fn parse_pull(forge_name: &str, body: &[u8]) -> Result<WebhookEvent, DeliveryError> {
-    let event: CloudEventPayload = read(body)?;
-    let (repository, repo) = repository(event.repository)?;
-    let pull = event.pullrequest.ok_or_else(|| missing("pullrequest"))?;
-    let number = pull.id.ok_or_else(|| missing("pullrequest.id"))?;
+    let event: CloudEventPayload = parse_body(body)?;
+    let (repository, repo) = parse_repository(event.repository)?;
+    let pull = event.pullrequest.ok_or_else(|| missing_field("pullrequest"))?;
+    let number = pull.id.ok_or_else(|| missing_field("pullrequest.id"))?;
     let url = pull.links.and_then(|links| links.html).and_then(|html| html.href);
-    let url = url.ok_or_else(|| missing("pullrequest.links.html.href"))?;
+    let url = url.ok_or_else(|| missing_field("pullrequest.links.html.href"))?;
     if !is_page(&url) {
-        return Err(wrong("pullrequest.links.html.href", "is not the address of a page"));
+        return Err(invalid_field("pullrequest.links.html.href", "is not the address of a page"));
     }
     let hash = pull.source.and_then(|source| source.commit).and_then(|commit| commit.hash);
     Ok(WebhookEvent::Pull {
@@ -105,12 +108,12 @@ fn parse_pull(forge_name: &str, body: &[u8]) -> Result<WebhookEvent, DeliveryErr
 }
 
 fn parse_comment(forge_name: &str, body: &[u8]) -> Result<WebhookEvent, DeliveryError> {
-    let event: CloudEventPayload = read(body)?;
-    let (repository, repo) = repository(event.repository)?;
-    let pull = event.pullrequest.ok_or_else(|| missing("pullrequest"))?;
-    let number = pull.id.ok_or_else(|| missing("pullrequest.id"))?;
-    let comment = event.comment.ok_or_else(|| missing("comment"))?;
-    let id = comment.id.ok_or_else(|| missing("comment.id"))?;
+    let event: CloudEventPayload = parse_body(body)?;
+    let (repository, repo) = parse_repository(event.repository)?;
+    let pull = event.pullrequest.ok_or_else(|| missing_field("pullrequest"))?;
+    let number = pull.id.ok_or_else(|| missing_field("pullrequest.id"))?;
+    let comment = event.comment.ok_or_else(|| missing_field("comment"))?;
+    let id = comment.id.ok_or_else(|| missing_field("comment.id"))?;
     let kind = if comment.inline.is_some() { CommentKind::Diff } else { CommentKind::Conversation };
     let text = comment.content.and_then(|content| content.raw).unwrap_or_default();
     let body = text.chars().take(MAX_COMMENT_CHARS).collect();
@@ -119,19 +122,19 @@ fn parse_comment(forge_name: &str, body: &[u8]) -> Result<WebhookEvent, Delivery
 }
 
 /// Returns the UUID and the name of the repository.
-fn repository(body: Option<CloudRepositoryPayload>) -> Result<(String, String), DeliveryError> {
-    let repository = body.ok_or_else(|| missing("repository"))?;
-    let id = repository.uuid.ok_or_else(|| missing("repository.uuid"))?;
+fn parse_repository(body: Option<CloudRepositoryPayload>) -> Result<(String, String), DeliveryError> {
+    let repository = body.ok_or_else(|| missing_field("repository"))?;
+    let id = repository.uuid.ok_or_else(|| missing_field("repository.uuid"))?;
     let is_uuid = id.len() <= MAX_UUID_BYTES
         && id.strip_prefix('{').and_then(|id| id.strip_suffix('}')).is_some_and(|inside| {
             !inside.is_empty() && inside.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
         });
     if !is_uuid {
-        return Err(wrong("repository.uuid", "is not a UUID in braces"));
+        return Err(invalid_field("repository.uuid", "is not a UUID in braces"));
     }
-    let name = repository.full_name.ok_or_else(|| missing("repository.full_name"))?;
+    let name = repository.full_name.ok_or_else(|| missing_field("repository.full_name"))?;
     if !is_repository_name(&name) {
-        return Err(wrong("repository.full_name", "is not `workspace/slug`"));
+        return Err(invalid_field("repository.full_name", "is not `workspace/slug`"));
     }
     Ok((id, name))
 }

@@ -4,8 +4,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use truing_core::port::{ForgeError, PullState, ReviewState};
 
-use super::super::address::account;
-use super::super::bounds::instant;
+use super::super::address::account_id;
+use super::super::bounds::parse_instant;
 use super::super::calls::{
     BitbucketComment, BitbucketReviewer, BitbucketUser, CommentLines, ThreadResolution,
 };
@@ -37,7 +37,7 @@ impl CloudAccount {
     /// Returns the account; `None` if it is gone and the response does not identify it.
     pub(super) fn user(self) -> Option<BitbucketUser> {
         Some(BitbucketUser {
-            id: account(self.uuid?),
+            id: account_id(self.uuid?),
             login: self.nickname.or(self.display_name).unwrap_or_default(),
             slug: String::new(),
             is_person: self.kind == "user",
@@ -137,7 +137,7 @@ impl CloudPull {
     }
 
     /// Returns the state. A superseded pull request counts as closed.
-    pub(super) fn stands(&self) -> PullState {
+    pub(super) fn pull_state(&self) -> PullState {
         match (self.state.as_str(), self.draft) {
             ("OPEN", true) => PullState::Draft,
             ("OPEN", false) => PullState::Open,
@@ -161,7 +161,7 @@ pub(super) fn reviewers(
             Some("changes_requested") => Some(ReviewState::ChangesRequested),
             Some(_) | None => None,
         };
-        let at = one.participated_on.map(|at| instant(what, &at)).transpose()?;
+        let at = one.participated_on.map(|at| parse_instant(what, &at)).transpose()?;
         let is_asked = one.role == "REVIEWER";
         all.push(BitbucketReviewer { user, is_asked, state, commit: None, at });
     }
@@ -221,8 +221,8 @@ pub(super) struct CloudComment {
 
 impl CloudComment {
     /// Returns the comment as it was read alone: its thread is that of the comment it answers.
-    pub(super) fn note(self, what: &str) -> Result<BitbucketComment, ForgeError> {
-        let created = instant(what, &self.created_on)?;
+    pub(super) fn into_note(self, what: &str) -> Result<BitbucketComment, ForgeError> {
+        let created = parse_instant(what, &self.created_on)?;
         let parent = self.parent.map(|parent| parent.id);
         Ok(BitbucketComment {
             id: self.id,
@@ -231,7 +231,7 @@ impl CloudComment {
             first: parent.unwrap_or(self.id),
             author: self.user.and_then(CloudAccount::user),
             created,
-            updated: self.updated_on.map_or(Ok(created), |at| instant(what, &at))?,
+            updated: self.updated_on.map_or(Ok(created), |at| parse_instant(what, &at))?,
             text: self.content.raw.unwrap_or_default(),
             url: self.links.page(),
             on: self.inline.map(|inline| CommentLines {

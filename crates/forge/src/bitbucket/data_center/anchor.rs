@@ -9,7 +9,7 @@ use truing_core::finding::{CodeLocation, DiffSide};
 use truing_core::id::Sha;
 use truing_core::port::ForgeError;
 
-use super::super::address::{rejected, with_query};
+use super::super::address::{rejected_error, with_query};
 use super::super::calls::{BitbucketApi as _, DiffPlace};
 use super::wire::path_text;
 use super::{BitbucketDataCenter, wire};
@@ -73,13 +73,13 @@ impl DataCenterFileDiff {
 
 impl PullDiff {
     /// Returns the diffs of a file: two for a file that became a link, otherwise one at most.
-    fn of(&self, path: &str) -> impl Iterator<Item = &DataCenterFileDiff> {
+    fn file_diffs(&self, path: &str) -> impl Iterator<Item = &DataCenterFileDiff> {
         self.diffs.iter().filter(move |file| file.is_of(path))
     }
 
     /// Returns true if lines of the file may be missing.
     fn is_cut(&self, path: &str) -> bool {
-        let mut files = self.of(path).peekable();
+        let mut files = self.file_diffs(path).peekable();
         match files.peek() {
             None => self.truncated,
             Some(_) => files.any(DataCenterFileDiff::is_cut),
@@ -88,7 +88,7 @@ impl PullDiff {
 
     /// Returns the kind of a line, or the most likely kind if the diff is truncated.
     fn kind(&self, what: &str, path: &str, side: DiffSide, number: u32) -> Result<&'static str, ForgeError> {
-        let hunks = self.of(path).flat_map(|file| &file.hunks);
+        let hunks = self.file_diffs(path).flat_map(|file| &file.hunks);
         for segment in hunks.flat_map(|hunk| &hunk.segments) {
             let kind = match (segment.kind.as_str(), side) {
                 ("ADDED", DiffSide::New) => "ADDED",
@@ -106,7 +106,7 @@ impl PullDiff {
         }
         match side {
             _ if !self.is_cut(path) => {
-                Err(rejected(what, "the line is not in the server's diff of the file"))
+                Err(rejected_error(what, "the line is not in the server's diff of the file"))
             }
             DiffSide::New => Ok("ADDED"),
             DiffSide::Old => Ok("REMOVED"),
@@ -115,7 +115,7 @@ impl PullDiff {
 
     /// Returns the previous path of the file, if it was another.
     fn source_path(&self, path: &str) -> Option<String> {
-        let sources = self.of(path).filter_map(|file| file.source.as_ref()).map(path_text);
+        let sources = self.file_diffs(path).filter_map(|file| file.source.as_ref()).map(path_text);
         let mut other = sources.filter(|source| !source.is_empty() && source != path);
         other.next()
     }
@@ -132,7 +132,7 @@ impl BitbucketDataCenter {
     ) -> Result<Value, ForgeError> {
         let (DiffPlace::Lines(commit, place) | DiffPlace::File(commit, place)) = on;
         let Some(path) = place.path.as_str() else {
-            return Err(rejected(what, "a path that is not UTF-8 cannot be named to Bitbucket"));
+            return Err(rejected_error(what, "a path that is not UTF-8 cannot be named to Bitbucket"));
         };
         let diff = self.diff_of(what, repo, number, commit, path).await?;
         let (from, to) = match (&diff.from_hash, &diff.to_hash) {
@@ -143,21 +143,21 @@ impl BitbucketDataCenter {
             }
         };
         if Sha::parse(&to).ok().as_ref() != Some(commit) {
-            return Err(rejected(what, "the head has moved on"));
+            return Err(rejected_error(what, "the head has moved on"));
         }
         let mut anchor = json!({ "path": path, "diffType": "EFFECTIVE", "fromHash": from, "toHash": to });
         if let Some(source) = diff.source_path(path) {
             anchor["srcPath"] = source.into();
         }
         if let DiffPlace::Lines(..) = on {
-            self.lines(what, &mut anchor, &diff, path, place)?;
+            self.set_anchor_lines(what, &mut anchor, &diff, path, place)?;
         }
         Ok(anchor)
     }
 
     /// Adds the lines to an anchor. Servers before 9.3 take one line only: there the comment is on the last
     /// line.
-    fn lines(
+    fn set_anchor_lines(
         &self,
         what: &str,
         anchor: &mut Value,
@@ -173,7 +173,7 @@ impl BitbucketDataCenter {
         anchor["line"] = (*end_line).into();
         anchor["lineType"] = diff.kind(what, path, *side, *end_line)?.into();
         anchor["fileType"] = file.into();
-        match self.narrowed().lines {
+        match self.version_capability().lines {
             CommentableLines::OneHunk if start_line < end_line => {
                 let first = diff.kind(what, path, *side, *start_line)?;
                 anchor["multilineMarker"] = json!({ "startLine": start_line, "startLineType": first });

@@ -17,8 +17,8 @@ use truing_core::port::{
 use truing_core::publish::DesiredStatus;
 use url::Url;
 
-use super::super::address::{parts, rejected, with_query};
-use super::super::bounds::sha;
+use super::super::address::{rejected_error, split_repository_name, with_query};
+use super::super::bounds::parse_sha;
 use super::super::calls::{
     BitbucketApi, BitbucketComment, BitbucketCommit, BitbucketPullRequest, MergePreview, NewBitbucketComment,
     PullRequestEdit, ThreadResolution,
@@ -28,7 +28,7 @@ use super::super::options::BitbucketOptions;
 use super::wire::{BRANCHES, millis};
 use super::{BitbucketDataCenter, wire};
 use crate::capability::ForgeCapability;
-use crate::http::{ForgeRequest, unavailable};
+use crate::http::{ForgeRequest, unavailable_error};
 
 /// Maximum number of tries of a change that conflicts with the changes of others.
 const MAX_TRIES: u32 = 3;
@@ -49,7 +49,7 @@ impl BitbucketDataCenter {
     }
 
     /// Gives our verdict on this commit. The server rejects it for another head.
-    async fn judge(
+    async fn set_verdict(
         &self,
         what: &str,
         repo: &str,
@@ -57,17 +57,17 @@ impl BitbucketDataCenter {
         verdict: ParticipantStatus,
         commit: &Sha,
     ) -> Result<(), ForgeError> {
-        let own = self.own().await?.user;
+        let own = self.own_account().await?.user;
         let url = self.of_pull(what, repo, number, &["participants", &own.slug])?;
         let body = json!({ "status": verdict, "lastReviewedCommit": commit.as_str() });
-        self.send(&ForgeRequest::set(what, Method::PUT, url, Some(body))).await?.done()
+        self.send(&ForgeRequest::set(what, Method::PUT, url, Some(body))).await?.check_body()
     }
 
     /// Returns true if the server lists the repository among those that this login may push to.
     async fn may_push(&self, what: &str, body: &wire::DataCenterRepository) -> Option<bool> {
         let url = self.root(["api", "latest", "repos"]);
         let url = with_query(url, &[("permission", "REPO_WRITE"), ("name", &body.name)]);
-        let listed: Vec<wire::DataCenterRepository> = self.all(what, url).await.ok()?;
+        let listed: Vec<wire::DataCenterRepository> = self.get_all(what, url).await.ok()?;
         Some(listed.iter().any(|one| one.id() == body.id()))
     }
 
@@ -87,8 +87,8 @@ impl BitbucketApi for BitbucketDataCenter {
         &self.inner.options
     }
 
-    fn row(&self) -> &'static ForgeCapability {
-        self.narrowed()
+    fn capability_row(&self) -> &'static ForgeCapability {
+        self.version_capability()
     }
 
     fn with_permit(&self, permit: &Arc<Permit>) -> Self {
@@ -98,8 +98,8 @@ impl BitbucketApi for BitbucketDataCenter {
         Self { inner: Arc::new(super::DataCenterInner { options, http, login, learnt, diff }) }
     }
 
-    async fn own(&self) -> Result<OwnAccount, ForgeError> {
-        self.learn().await
+    async fn own_account(&self) -> Result<OwnAccount, ForgeError> {
+        self.load_own_account().await
     }
 
     async fn pull(&self, what: &str, repo: &str, number: u64) -> Result<BitbucketPullRequest, ForgeError> {
@@ -116,18 +116,28 @@ impl BitbucketApi for BitbucketDataCenter {
         let at = format!("{BRANCHES}{branch}");
         let query = [("state", "ALL"), ("direction", "OUTGOING"), ("at", at.as_str())];
         let url = with_query(self.url(what, repo, &["pull-requests"])?, &query);
-        let bodies: Vec<wire::DataCenterPull> = self.all(what, url).await?;
+        let bodies: Vec<wire::DataCenterPull> = self.get_all(what, url).await?;
         let pulls = bodies.into_iter().map(|body| self.read_pull(what, repo, body));
         let mut pulls = pulls.collect::<Result<Vec<BitbucketPullRequest>, _>>()?;
         pulls.sort_by_key(|pull| std::cmp::Reverse((pull.created, pull.number)));
         Ok(pulls)
     }
 
-    async fn notes(&self, what: &str, repo: &str, number: u64) -> Result<Vec<BitbucketComment>, ForgeError> {
+    async fn list_notes(
+        &self,
+        what: &str,
+        repo: &str,
+        number: u64,
+    ) -> Result<Vec<BitbucketComment>, ForgeError> {
         self.read_notes(what, repo, number).await
     }
 
-    async fn note(&self, what: &str, repo: &str, of: (u64, u64)) -> Result<BitbucketComment, ForgeError> {
+    async fn load_note(
+        &self,
+        what: &str,
+        repo: &str,
+        of: (u64, u64),
+    ) -> Result<BitbucketComment, ForgeError> {
         let comment: wire::DataCenterComment =
             self.get(what, self.comment_url(what, repo, of.0, of.1)?).await?;
         self.read_note(what, repo, of.0, comment)
@@ -159,7 +169,7 @@ impl BitbucketApi for BitbucketDataCenter {
     }
 
     async fn edit_note(&self, what: &str, repo: &str, of: (u64, u64), text: &str) -> Result<(), ForgeError> {
-        let first = self.note(what, repo, of).await?;
+        let first = self.load_note(what, repo, of).await?;
         let (mut version, mut tries) = (first.version, 0);
         loop {
             let url = self.comment_url(what, repo, of.0, of.1)?;
@@ -167,9 +177,9 @@ impl BitbucketApi for BitbucketDataCenter {
             tries += 1;
             let stale = match self.send(&ForgeRequest::set(what, Method::PUT, url, Some(body))).await {
                 Err(stale @ ForgeError::Stale { .. }) => stale,
-                sent => return sent?.done(),
+                sent => return sent?.check_body(),
             };
-            let now = self.note(what, repo, of).await?;
+            let now = self.load_note(what, repo, of).await?;
             if now.text == text {
                 // An earlier try whose response was lost has done it.
                 return Ok(());
@@ -185,7 +195,7 @@ impl BitbucketApi for BitbucketDataCenter {
     async fn delete_note(&self, what: &str, repo: &str, of: (u64, u64)) -> Result<(), ForgeError> {
         let mut tries = 0;
         loop {
-            let version = match self.note(what, repo, of).await {
+            let version = match self.load_note(what, repo, of).await {
                 Ok(note) => note.version,
                 Err(ForgeError::NotFound { .. }) => return Ok(()),
                 Err(error) => return Err(error),
@@ -215,7 +225,7 @@ impl BitbucketApi for BitbucketDataCenter {
     ) -> Result<(), ForgeError> {
         let mut tries = 0;
         loop {
-            let note = self.note(what, repo, of).await?;
+            let note = self.load_note(what, repo, of).await?;
             if (note.settled != ThreadResolution::Open) == resolved {
                 return Ok(());
             }
@@ -230,7 +240,10 @@ impl BitbucketApi for BitbucketDataCenter {
                 }
                 // Older versions ignore the field.
                 Ok(_) => {
-                    return Err(unavailable(what, "the forge reports success, but the thread is as before"));
+                    return Err(unavailable_error(
+                        what,
+                        "the forge reports success, but the thread is as before",
+                    ));
                 }
                 Err(error) => return Err(error),
             }
@@ -253,11 +266,11 @@ impl BitbucketApi for BitbucketDataCenter {
             "description": change.text.unwrap_or(&pull.text),
             "reviewers": reviewers,
         });
-        if self.narrowed().drafts {
+        if self.version_capability().drafts {
             body["draft"] = change.draft.unwrap_or(pull.state == PullState::Draft).into();
         }
         let url = self.of_pull(what, repo, pull.number, &[])?;
-        self.send(&ForgeRequest::set(what, Method::PUT, url, Some(body))).await?.done()
+        self.send(&ForgeRequest::set(what, Method::PUT, url, Some(body))).await?.check_body()
     }
 
     async fn create_pull(
@@ -267,7 +280,7 @@ impl BitbucketApi for BitbucketDataCenter {
         draft: &PullDraft,
         text: &str,
     ) -> Result<BitbucketPullRequest, ForgeError> {
-        let (key, slug) = parts(what, repo)?;
+        let (key, slug) = split_repository_name(what, repo)?;
         let end = |branch: &str| {
             let repository = json!({ "slug": slug, "project": { "key": key } });
             json!({ "id": format!("{BRANCHES}{branch}"), "repository": repository })
@@ -292,10 +305,10 @@ impl BitbucketApi for BitbucketDataCenter {
         let url = with_query(url, &[("version", &version)]);
         // A second try would be rejected because the pull request is then declined.
         let call = ForgeRequest::create(what, url, json!({ "version": pull.version }));
-        self.send(&call).await?.done()
+        self.send(&call).await?.check_body()
     }
 
-    async fn ask(
+    async fn request_reviewer(
         &self,
         what: &str,
         repo: &str,
@@ -305,7 +318,7 @@ impl BitbucketApi for BitbucketDataCenter {
         let url = self.of_pull(what, repo, pull.number, &["participants"])?;
         // A reviewer who is requested already stays so.
         let body = json!({ "user": { "name": login }, "role": "REVIEWER" });
-        self.send(&ForgeRequest::set(what, Method::POST, url, Some(body))).await?.done()
+        self.send(&ForgeRequest::set(what, Method::POST, url, Some(body))).await?.check_body()
     }
 
     async fn want_changes(
@@ -315,7 +328,7 @@ impl BitbucketApi for BitbucketDataCenter {
         number: u64,
         commit: &Sha,
     ) -> Result<(), ForgeError> {
-        self.judge(what, repo, number, ParticipantStatus::NeedsWork, commit).await
+        self.set_verdict(what, repo, number, ParticipantStatus::NeedsWork, commit).await
     }
 
     async fn withdraw_changes(
@@ -325,12 +338,12 @@ impl BitbucketApi for BitbucketDataCenter {
         number: u64,
         commit: &Sha,
     ) -> Result<(), ForgeError> {
-        self.judge(what, repo, number, ParticipantStatus::Unapproved, commit).await
+        self.set_verdict(what, repo, number, ParticipantStatus::Unapproved, commit).await
     }
 
     async fn commits(&self, what: &str, repo: &str, number: u64) -> Result<Vec<BitbucketCommit>, ForgeError> {
         let url = self.of_pull(what, repo, number, &["commits"])?;
-        let newest_first: Vec<wire::DataCenterCommit> = self.all(what, url).await?;
+        let newest_first: Vec<wire::DataCenterCommit> = self.get_all(what, url).await?;
         let read = |commit: wire::DataCenterCommit| {
             let author = commit.author.map(|author| {
                 let (name, email) = (author.name(), author.email_address);
@@ -338,12 +351,12 @@ impl BitbucketApi for BitbucketDataCenter {
             });
             let (name, email, user) = author.unwrap_or_default();
             let committed = millis(commit.committer_timestamp);
-            Ok(BitbucketCommit { sha: sha(what, &commit.id)?, user, name, email, committed })
+            Ok(BitbucketCommit { sha: parse_sha(what, &commit.id)?, user, name, email, committed })
         };
         newest_first.into_iter().rev().map(read).collect()
     }
 
-    async fn merging(
+    async fn preview_merge(
         &self,
         what: &str,
         repo: &str,
@@ -394,7 +407,7 @@ impl BitbucketApi for BitbucketDataCenter {
         status: &DesiredStatus,
     ) -> Result<(), ForgeError> {
         // A status does not need our account, but it needs a supported version.
-        self.learn().await?;
+        self.load_own_account().await?;
         self.set_report(what, repo, number, status).await?;
         self.set_build(what, repo, number, status).await
     }
@@ -409,7 +422,12 @@ impl BitbucketApi for BitbucketDataCenter {
         self.has_build(what, repo, number, status).await
     }
 
-    async fn look(&self, what: &str, id: &str, repo: &str) -> Result<RepositoryDetails, ForgeError> {
+    async fn load_repository(
+        &self,
+        what: &str,
+        id: &str,
+        repo: &str,
+    ) -> Result<RepositoryDetails, ForgeError> {
         let body = self.repository_with(what, id, repo).await?;
         let (name, push) = (body.full_name(), self.may_push(what, &body).await);
         Ok(RepositoryDetails {
@@ -420,11 +438,11 @@ impl BitbucketApi for BitbucketDataCenter {
         })
     }
 
-    async fn permits(&self, repo: &str, author: &AuthorAccount) -> Result<bool, ForgeError> {
+    async fn has_write_access(&self, repo: &str, author: &AuthorAccount) -> Result<bool, ForgeError> {
         let what = format!("{repo}: asking what {} may do", author.login);
-        let (key, slug) = parts(&what, repo)?;
+        let (key, slug) = split_repository_name(&what, repo)?;
         if author.login.is_empty() {
-            return Err(rejected(&what, "the account has no name"));
+            return Err(rejected_error(&what, "the account has no name"));
         }
         let query = [
             ("filter", author.login.as_str()),
@@ -433,7 +451,7 @@ impl BitbucketApi for BitbucketDataCenter {
             ("permission.1.repositorySlug", slug),
         ];
         let url = with_query(self.root(["api", "latest", "users"]), &query);
-        let listed: Vec<wire::DataCenterUser> = self.all(&what, url).await?;
+        let listed: Vec<wire::DataCenterUser> = self.get_all(&what, url).await?;
         // The filter matches parts of names, so the id must match too.
         Ok(listed.into_iter().filter_map(wire::DataCenterUser::user).any(|user| user.id == author.id))
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use truing_core::id::Sha;
 use truing_core::port::{ForgeError, PullState};
 
-use super::super::bounds::sha;
+use super::super::bounds::parse_sha;
 use super::super::calls::{
     BitbucketComment, BitbucketPullRequest, CommentLines, PullRequestEnd, ThreadResolution,
 };
@@ -27,7 +27,7 @@ impl BitbucketDataCenter {
         repo: &str,
         body: wire::DataCenterPull,
     ) -> Result<BitbucketPullRequest, ForgeError> {
-        let state = body.stands();
+        let state = body.pull_state();
         let is_open = matches!(state, PullState::Open | PullState::Draft);
         let reviewers = body.reviewers.into_iter().filter_map(|one| one.reviewer(true));
         let others = body.participants.into_iter().filter_map(|one| one.reviewer(false));
@@ -40,8 +40,8 @@ impl BitbucketDataCenter {
             state,
             created: millis(body.created_date),
             author: body.author.and_then(|author| author.user.user()),
-            head: end(what, body.from_ref, is_open)?,
-            base: end(what, body.to_ref, is_open)?,
+            head: parse_end(what, body.from_ref, is_open)?,
+            base: parse_end(what, body.to_ref, is_open)?,
             is_mergeable: None,
             reviewers: reviewers.chain(others).collect(),
         })
@@ -57,7 +57,7 @@ impl BitbucketDataCenter {
     ) -> Result<Vec<BitbucketComment>, ForgeError> {
         let page = self.page_of(what, repo, number)?.to_string();
         let activities: Vec<DataCenterActivity> =
-            self.all(what, self.of_pull(what, repo, number, &["activities"])?).await?;
+            self.get_all(what, self.of_pull(what, repo, number, &["activities"])?).await?;
         let mut notes: BTreeMap<u64, BitbucketComment> = BTreeMap::new();
         // Newest first: the first activity about a comment has its current state.
         for activity in activities {
@@ -70,7 +70,10 @@ impl BitbucketDataCenter {
                 continue;
             }
             let is_gone = comment_action.as_deref() == Some(DELETED);
-            let on = comment_anchor.as_ref().or(comment.anchor.as_ref()).map(wire::DataCenterAnchor::on);
+            let on = comment_anchor
+                .as_ref()
+                .or(comment.anchor.as_ref())
+                .map(wire::DataCenterAnchor::to_comment_lines);
             collect(&mut notes, &page, comment, on, is_gone);
         }
         // Deleted comments appear in activities but no longer exist.
@@ -87,18 +90,18 @@ impl BitbucketDataCenter {
         comment: DataCenterComment,
     ) -> Result<BitbucketComment, ForgeError> {
         let page = self.page_of(what, repo, number)?.to_string();
-        let on = comment.anchor.as_ref().map(wire::DataCenterAnchor::on);
+        let on = comment.anchor.as_ref().map(wire::DataCenterAnchor::to_comment_lines);
         let parent = comment.parent.as_ref().map(|parent| parent.id);
         let first = parent.unwrap_or(comment.id);
-        Ok(note(&page, comment, parent, first, on))
+        Ok(build_note(&page, comment, parent, first, on))
     }
 }
 
 /// Parses the head or the base. In a closed pull request the commit may be gone.
-fn end(what: &str, body: wire::DataCenterEnd, is_open: bool) -> Result<PullRequestEnd, ForgeError> {
+fn parse_end(what: &str, body: wire::DataCenterEnd, is_open: bool) -> Result<PullRequestEnd, ForgeError> {
     let commit = match body.latest_commit {
-        None if !is_open => Sha::none(),
-        commit => sha(what, &commit.unwrap_or_default())?,
+        None if !is_open => Sha::null(),
+        commit => parse_sha(what, &commit.unwrap_or_default())?,
     };
     let branch = body.id.strip_prefix(BRANCHES).unwrap_or(&body.id).to_owned();
     Ok(PullRequestEnd { commit, branch, repository: body.repository.map(|of| (of.id(), of.full_name())) })
@@ -121,13 +124,13 @@ fn collect(
         if comment.state.as_deref() == Some(PENDING) {
             continue;
         }
-        let mut read = note(page, comment, parent, root, on.clone());
+        let mut read = build_note(page, comment, parent, root, on.clone());
         read.is_deleted = is_gone && parent.is_none();
         notes.insert(id, read);
     }
 }
 
-fn note(
+fn build_note(
     page: &str,
     comment: DataCenterComment,
     parent: Option<u64>,

@@ -11,21 +11,21 @@ use truing_core::publish::Producer;
 use truing_git::Remote;
 use url::Url;
 
-use super::super::address::{append, is_repository_name, parts, with_query};
-use super::super::bounds::{MAX_PULL_PAGES, MAX_REPOSITORY_PAGES, endless};
+use super::super::address::{append_segments, is_repository_name, split_repository_name, with_query};
+use super::super::bounds::{MAX_PULL_PAGES, MAX_REPOSITORY_PAGES, endless_list_error};
 use super::super::calls::{BitbucketApi as _, BitbucketPullRequest};
 use super::super::client::BitbucketClient;
 use super::super::lists::{is_of_here, know_comments, new_comments, open_pull, pull_comment, pull_line};
 use super::super::login::remote;
 use super::wire::BRANCHES;
-use super::{BitbucketDataCenter, paged, wire};
+use super::{BitbucketDataCenter, page_url, wire};
 use crate::capability::ForgeCapability;
 use crate::forge_server::ForgeServer;
 use crate::http::ForgeResponse;
 use crate::listing::{CachedListing, RepositoryListing};
 use crate::remote::{RemoteError, RemotePurpose};
 
-fn seen(body: &wire::DataCenterRepository) -> Option<ForgeRepository> {
+fn convert_repository(body: &wire::DataCenterRepository) -> Option<ForgeRepository> {
     let name = body.full_name();
     is_repository_name(&name).then(|| ForgeRepository { id: body.id(), name, archived: body.archived })
 }
@@ -52,7 +52,7 @@ impl BitbucketDataCenter {
         let mut start = 0;
         for _ in 0..MAX_REPOSITORY_PAGES {
             let page: wire::DataCenterPage<wire::DataCenterRepository> =
-                self.get(what, paged(&first, start)).await?;
+                self.get(what, page_url(&first, start)).await?;
             let next = page.next();
             if let Some(body) = page.values.into_iter().find(|body| body.id() == id) {
                 return Ok(body);
@@ -62,21 +62,26 @@ impl BitbucketDataCenter {
                 None => return Err(ForgeError::NotFound { what: what.to_owned() }),
             }
         }
-        Err(endless(what, MAX_REPOSITORY_PAGES))
+        Err(endless_list_error(what, MAX_REPOSITORY_PAGES))
     }
 
     /// Converts a repository and caches its name.
-    fn seen(&self, what: &str, body: &wire::DataCenterRepository) -> Result<ForgeRepository, ForgeError> {
-        let seen = seen(body);
-        let seen =
-            seen.ok_or_else(|| crate::http::unavailable(what, "the repository's name is not as expected"))?;
+    fn cache_repository(
+        &self,
+        what: &str,
+        body: &wire::DataCenterRepository,
+    ) -> Result<ForgeRepository, ForgeError> {
+        let seen = convert_repository(body);
+        let seen = seen.ok_or_else(|| {
+            crate::http::unavailable_error(what, "the repository's name is not as expected")
+        })?;
         self.remember_name(&seen.id, &seen.name);
         Ok(seen)
     }
 
     /// Lists the open pull requests, while calls are left and up to the number that the caller wants. The
     /// flag is true if the list is complete.
-    async fn listed(
+    async fn list_pulls(
         &self,
         what: &str,
         repo: &str,
@@ -91,7 +96,7 @@ impl BitbucketDataCenter {
             }
             *calls -= 1;
             let page: wire::DataCenterPage<wire::DataCenterPull> =
-                self.get(what, paged(first, start)).await?;
+                self.get(what, page_url(first, start)).await?;
             let next = page.next();
             for body in page.values {
                 all.push(self.read_pull(what, repo, body)?);
@@ -119,21 +124,21 @@ impl ForgeServer for BitbucketDataCenter {
     }
 
     fn capability(&self) -> &'static ForgeCapability {
-        self.narrowed()
+        self.version_capability()
     }
 
     fn for_review(&self, id: &str) -> Self {
-        self.by(self.inner.http.for_review(id))
+        self.with_http(self.inner.http.for_review(id))
     }
 
     fn client(&self, id: &PrId, repo: &str, producer: Producer) -> BitbucketClient<Self> {
         BitbucketClient::new(self, id, repo, producer)
     }
 
-    async fn remote(&self, _: &str, repo: &str, _: RemotePurpose) -> Result<Remote, RemoteError> {
-        let (key, slug) = parts("asking where git finds the repository", repo)?;
+    async fn resolve_remote(&self, _: &str, repo: &str, _: RemotePurpose) -> Result<Remote, RemoteError> {
+        let (key, slug) = split_repository_name("asking where git finds the repository", repo)?;
         let options = &self.inner.options;
-        let url = append(&options.git_url, [key, &format!("{slug}.git")]);
+        let url = append_segments(&options.git_url, [key, &format!("{slug}.git")]);
         // The token of a project or a repository is sent without a user name.
         remote(&url, None, &options.token)
     }
@@ -141,7 +146,7 @@ impl ForgeServer for BitbucketDataCenter {
     async fn repository(&self, repo: &str) -> Result<ForgeRepository, ForgeError> {
         let what = format!("{repo}: asking for the repository");
         let body: wire::DataCenterRepository = self.get(&what, self.url(&what, repo, &[])?).await?;
-        let seen = self.seen(&what, &body)?;
+        let seen = self.cache_repository(&what, &body)?;
         // An old name may still redirect there.
         if seen.name.eq_ignore_ascii_case(repo) { Ok(seen) } else { Err(ForgeError::Moved { what }) }
     }
@@ -152,17 +157,21 @@ impl ForgeServer for BitbucketDataCenter {
             Some(name) => self.repository_with(&what, id, &name).await?,
             None => self.find_by_id(&what, id).await?,
         };
-        self.seen(&what, &body)
+        self.cache_repository(&what, &body)
     }
 
-    async fn repositories(&self, last: &mut RepositoryListing, calls: &mut u64) -> Result<(), ForgeError> {
+    async fn refresh_repositories(
+        &self,
+        last: &mut RepositoryListing,
+        calls: &mut u64,
+    ) -> Result<(), ForgeError> {
         let what = "listing the repositories";
         let url = with_query(self.root(["api", "latest", "repos"]), &[("permission", "REPO_WRITE")]);
-        let first = paged(&url, 0);
+        let first = page_url(&url, 0);
         let read = |answer: &ForgeResponse| {
             let page: wire::DataCenterPage<wire::DataCenterRepository> = answer.json()?;
-            let next = page.next().map(|start| paged(&url, start));
-            Ok((page.values.iter().filter_map(seen).collect(), next))
+            let next = page.next().map(|start| page_url(&url, start));
+            Ok((page.values.iter().filter_map(convert_repository).collect(), next))
         };
         // The whole list is cached under one name.
         let list = last.lists.entry(String::new()).or_default();
@@ -179,9 +188,9 @@ impl ForgeServer for BitbucketDataCenter {
         calls: &mut u64,
     ) -> Result<(), ForgeError> {
         let what = format!("{repo}: listing its open pull requests");
-        last.begin();
+        last.mark_stale();
         let url = self.open_url(&what, repo)?;
-        let (pulls, complete) = self.listed(&what, repo, &url, calls, usize::MAX).await?;
+        let (pulls, complete) = self.list_pulls(&what, repo, &url, calls, usize::MAX).await?;
         last.replace(url, pulls.into_iter().map(|pull| open_pull(repo, pull)).collect(), complete);
         Ok(())
     }
@@ -191,7 +200,7 @@ impl ForgeServer for BitbucketDataCenter {
         let at = format!("{BRANCHES}{branch}");
         let query = [("state", "OPEN"), ("direction", "OUTGOING"), ("at", at.as_str())];
         let url = with_query(self.url(&what, repo, &["pull-requests"])?, &query);
-        let (pulls, _) = self.listed(&what, repo, &url, &mut { u64::MAX }, usize::MAX).await?;
+        let (pulls, _) = self.list_pulls(&what, repo, &url, &mut { u64::MAX }, usize::MAX).await?;
         // A forge ignores a filter that it does not understand, and forks have branches with the same name.
         let of_here = pulls.into_iter().filter(|pull| is_of_here(pull, branch));
         Ok(of_here.map(|pull| open_pull(repo, pull)).collect())
@@ -200,7 +209,7 @@ impl ForgeServer for BitbucketDataCenter {
     async fn pull_lines(&self, repo: &str, most: usize) -> Result<(Vec<PullListItem>, bool), ForgeError> {
         let what = format!("{repo}: listing its open pull requests");
         let url = self.open_url(&what, repo)?;
-        let (pulls, complete) = self.listed(&what, repo, &url, &mut { u64::MAX }, most).await?;
+        let (pulls, complete) = self.list_pulls(&what, repo, &url, &mut { u64::MAX }, most).await?;
         let is_all = complete && pulls.len() <= most;
         Ok((pulls.into_iter().take(most).map(pull_line).collect(), is_all))
     }
@@ -216,12 +225,12 @@ impl ForgeServer for BitbucketDataCenter {
         calls: &mut u64,
     ) -> Result<(), ForgeError> {
         let what = format!("{repo}: listing new comments");
-        last[0].begin();
+        last[0].mark_stale();
         let (numbers, mut complete) = match number {
             Some(number) => (vec![number], true),
             None => {
                 let url = self.open_url(&what, repo)?;
-                let (pulls, complete) = self.listed(&what, repo, &url, calls, usize::MAX).await?;
+                let (pulls, complete) = self.list_pulls(&what, repo, &url, calls, usize::MAX).await?;
                 (pulls.into_iter().map(|pull| pull.number).collect(), complete)
             }
         };
@@ -254,11 +263,11 @@ impl ForgeServer for BitbucketDataCenter {
     }
 
     async fn may_write(&self, repo: &str, author: &AuthorAccount) -> Result<bool, ForgeError> {
-        self.permits(repo, author).await
+        self.has_write_access(repo, author).await
     }
 
     async fn is_own(&self, _: &str, author: &AuthorAccount) -> Result<bool, ForgeError> {
-        Ok(self.own().await?.user.id == author.id)
+        Ok(self.own_account().await?.user.id == author.id)
     }
 
     async fn protection(&self, repo: &str, branch: &str) -> Result<BranchProtection, ForgeError> {
@@ -266,7 +275,7 @@ impl ForgeServer for BitbucketDataCenter {
         let at = format!("{BRANCHES}{branch}");
         let url = self.in_api(&what, "branch-permissions", repo, &["restrictions"])?;
         let url = with_query(url, &[("matcherType", "BRANCH"), ("matcherId", &at)]);
-        let rules: Vec<wire::DataCenterRestriction> = self.all(&what, url).await?;
+        let rules: Vec<wire::DataCenterRestriction> = self.get_all(&what, url).await?;
         let rules: Vec<String> = rules.into_iter().map(|rule| rule.kind).collect();
         Ok(BranchProtection { is_protected: !rules.is_empty(), rules })
     }

@@ -16,7 +16,7 @@ use url::Url;
 
 use super::super::address::{STATUS_NAME, number_in, status_key, with_query};
 use super::{BitbucketDataCenter, wire};
-use crate::body::cut;
+use crate::body::truncate_text;
 use crate::capability::BITBUCKET_DC;
 use crate::http::ForgeRequest;
 
@@ -30,17 +30,17 @@ const MAX_MESSAGE: usize = 2_000;
 const MAX_URL: usize = 450;
 
 /// Returns the state and description of a build status in Bitbucket's terms.
-fn told(status: &DesiredStatus) -> (&'static str, String) {
+fn status_fields(status: &DesiredStatus) -> (&'static str, String) {
     let state = match status.state {
         StatusState::Success => "SUCCESSFUL",
         StatusState::Failure => "FAILED",
         StatusState::Pending => "INPROGRESS",
     };
-    (state, cut(&status.description, BITBUCKET_DC.status_text, "…"))
+    (state, truncate_text(&status.description, BITBUCKET_DC.status_text, "…"))
 }
 
 /// Builds a note. `None` for lines that the head does not have, and for a path that JSON cannot represent.
-fn note(at: usize, annotation: &CheckAnnotation) -> Option<Value> {
+fn annotation_json(at: usize, annotation: &CheckAnnotation) -> Option<Value> {
     let place = &annotation.place;
     if place.side == DiffSide::Old {
         return None;
@@ -50,7 +50,7 @@ fn note(at: usize, annotation: &CheckAnnotation) -> Option<Value> {
         "externalId": format!("{REQUIRED_KEY}-{at}"),
         "path": place.path.as_str()?,
         "line": place.end_line,
-        "message": cut(message.trim(), MAX_MESSAGE, "…"),
+        "message": truncate_text(message.trim(), MAX_MESSAGE, "…"),
         "severity": if annotation.blocks { "HIGH" } else { "MEDIUM" },
         "type": "BUG",
     }))
@@ -100,38 +100,38 @@ impl BitbucketDataCenter {
         let (number, status) = of;
         let mut report = json!({
             "title": STATUS_NAME,
-            "details": cut(&status.check.summary, MAX_DETAILS, "…"),
+            "details": truncate_text(&status.check.summary, MAX_DETAILS, "…"),
             "reporter": "Truing",
             "link": self.page_of(what, repo, number)?.as_str(),
             "data": [],
         });
         // The API has no value for a neutral result.
-        match self.worst(what, repo, of.0, of.1).await? {
+        match self.worst_conclusion(what, repo, of.0, of.1).await? {
             CheckConclusion::Success => report["result"] = "PASS".into(),
             CheckConclusion::Failure => report["result"] = "FAIL".into(),
             CheckConclusion::Neutral => {}
         }
         let url = self.report_url(what, repo, status, &[])?;
-        self.send(&ForgeRequest::set(what, Method::PUT, url, Some(report))).await?.done()?;
+        self.send(&ForgeRequest::set(what, Method::PUT, url, Some(report))).await?.check_body()?;
         let url = self.report_url(what, repo, status, &["annotations"])?;
-        self.send(&ForgeRequest::set(what, Method::DELETE, url.clone(), None)).await?.done()?;
+        self.send(&ForgeRequest::set(what, Method::DELETE, url.clone(), None)).await?.check_body()?;
         let all = status.check.annotations.iter().enumerate();
         let all: Vec<Value> = all
-            .filter_map(|(at, annotation)| note(at, annotation))
+            .filter_map(|(at, annotation)| annotation_json(at, annotation))
             // A single annotation too many makes the server reject all of them.
             .take(BITBUCKET_DC.report_annotations)
             .collect();
         for batch in all.chunks(BITBUCKET_DC.annotations) {
             // A retry may post them twice; the next status deletes both.
             let call = ForgeRequest::create(what, url.clone(), json!({ "annotations": batch }));
-            self.send(&call).await?.done()?;
+            self.send(&call).await?.check_body()?;
         }
         Ok(())
     }
 
     /// Returns the worst conclusion of the repository's pull requests that have this commit. Without it, a
     /// second pull request onto a branch that already has the changes would make the first one pass.
-    async fn worst(
+    async fn worst_conclusion(
         &self,
         what: &str,
         repo: &str,
@@ -163,7 +163,7 @@ impl BitbucketDataCenter {
         what: &str,
         commit: &Sha,
     ) -> Result<Vec<wire::BuildStatus>, ForgeError> {
-        self.all(what, self.root(["build-status", "latest", "commits", commit.as_str()])).await
+        self.get_all(what, self.root(["build-status", "latest", "commits", commit.as_str()])).await
     }
 
     /// Returns the address that a build status links to.
@@ -183,7 +183,7 @@ impl BitbucketDataCenter {
         number: u64,
         status: &DesiredStatus,
     ) -> Result<(), ForgeError> {
-        let (state, description) = told(status);
+        let (state, description) = status_fields(status);
         let body = json!({
             "key": status_key(number),
             "parent": REQUIRED_KEY,
@@ -193,7 +193,7 @@ impl BitbucketDataCenter {
             "url": self.build_page(what, repo, number)?,
         });
         let url = self.builds_url(what, repo, status)?;
-        self.send(&ForgeRequest::set(what, Method::POST, url, Some(body))).await?.done()
+        self.send(&ForgeRequest::set(what, Method::POST, url, Some(body))).await?.check_body()
     }
 
     /// Returns true if the commit has this build status of ours.
@@ -210,7 +210,7 @@ impl BitbucketDataCenter {
             Err(ForgeError::NotFound { .. }) => return Ok(false),
             Err(error) => return Err(error),
         };
-        let (state, description) = told(status);
+        let (state, description) = status_fields(status);
         Ok(there.state == state && there.description == Some(description))
     }
 }

@@ -4,9 +4,9 @@ use std::fmt;
 
 use truing_core::port::ForgeError;
 
-use super::super::address::{rejected, with_query};
+use super::super::address::{rejected_error, with_query};
 use super::super::calls::BitbucketUser;
-use super::super::login::{OwnAccount, nobody};
+use super::super::login::{OwnAccount, no_account_error};
 use super::{BitbucketDataCenter, wire};
 use crate::capability::{ForgeCapability, data_center};
 use crate::http::ForgeRequest;
@@ -38,12 +38,12 @@ impl fmt::Display for DataCenterVersion {
 
 impl BitbucketDataCenter {
     /// Returns the capability row of this version, and the narrowest row before the version is known.
-    pub(super) fn narrowed(&self) -> &'static ForgeCapability {
+    pub(super) fn version_capability(&self) -> &'static ForgeCapability {
         data_center(self.inner.learnt.version.get().map(|version| (version.0, version.1)))
     }
 
     /// Reads our own account, and the version with it.
-    pub(super) async fn learn(&self) -> Result<OwnAccount, ForgeError> {
+    pub(super) async fn load_own_account(&self) -> Result<OwnAccount, ForgeError> {
         self.inner.learnt.own.get_or_try_init(|| self.ask_who()).await.cloned()
     }
 
@@ -56,7 +56,7 @@ impl BitbucketDataCenter {
                 let message = format!(
                     "it is Bitbucket {version}, and {OLDEST} is the oldest version that Truing supports"
                 );
-                return Err(rejected(what, &message));
+                return Err(rejected_error(what, &message));
             }
             // Another process may have set it; both read the same value.
             Some(version) => drop(self.inner.learnt.version.set(version)),
@@ -65,12 +65,12 @@ impl BitbucketDataCenter {
             }
         }
         let what = "asking who the token belongs to";
-        let Some(name) = answer.header(ACCOUNT).and_then(decoded) else {
+        let Some(name) = answer.header(ACCOUNT).and_then(decode_name) else {
             // The server gives its version even to a caller that is not logged in.
             return Err(ForgeError::Unauthorized { what: what.to_owned() });
         };
         let user = self.user_named(what, &name).await?;
-        user.map(|user| OwnAccount { user }).ok_or_else(|| nobody(what))
+        user.map(|user| OwnAccount { user }).ok_or_else(|| no_account_error(what))
     }
 
     /// Finds the account with this name. Its address contains the slug of the name, which is guessed first.
@@ -87,13 +87,13 @@ impl BitbucketDataCenter {
             Err(error) => return Err(error),
         }
         let like = with_query(self.root(["api", "latest", "users"]), &[("filter", name)]);
-        let all: Vec<wire::DataCenterUser> = self.all(what, like).await?;
+        let all: Vec<wire::DataCenterUser> = self.get_all(what, like).await?;
         Ok(all.into_iter().filter_map(wire::DataCenterUser::user).find(is_it))
     }
 }
 
 /// Percent-decodes the name in the header; `None` if it is empty.
-fn decoded(value: &str) -> Option<String> {
+fn decode_name(value: &str) -> Option<String> {
     let value = value.replace('+', "%2B");
     let (name, _) = url::form_urlencoded::parse(value.as_bytes()).next()?;
     (!name.is_empty()).then(|| name.into_owned())
@@ -118,10 +118,10 @@ mod tests {
             ("john%40ex.com", "john@ex.com", "john_ex.com"),
             ("A+B", "A+B", "a_b"),
         ] {
-            assert_eq!(decoded(header).as_deref(), Some(name));
+            assert_eq!(decode_name(header).as_deref(), Some(name));
             assert_eq!(slug_of(name), slug);
         }
-        assert_eq!(decoded(""), None);
+        assert_eq!(decode_name(""), None);
     }
 
     #[test]

@@ -9,7 +9,10 @@ use truing_core::port::CommentKind;
 
 use super::super::address::is_repository_name;
 use super::super::bounds::MAX_COMMENT_CHARS;
-use crate::webhook::{DeliveryError, WebhookComment, WebhookEvent, is_page, missing, read, word, wrong};
+use crate::webhook::{
+    DeliveryError, WebhookComment, WebhookEvent, clean_word, invalid_field, is_page, missing_field,
+    parse_body,
+};
 
 /// The fields that are read. All may be absent: the event decides which are required. Unknown fields are
 /// ignored.
@@ -83,25 +86,25 @@ pub(crate) fn parse(event: &str, forge_name: &str, body: &[u8]) -> Result<Webhoo
         | "pr:declined"
         | "pr:deleted" => parse_pull(forge_name, body),
         "pr:comment:added" | "pr:comment:edited" => parse_comment(forge_name, body),
-        other => Ok(WebhookEvent::Ignored { what: word(other) }),
+        other => Ok(WebhookEvent::Ignored { what: clean_word(other) }),
     }
 }
 
 fn parse_pull(forge_name: &str, body: &[u8]) -> Result<WebhookEvent, DeliveryError> {
-    let event: DataCenterEventPayload = read(body)?;
-    let pull = event.pull_request.ok_or_else(|| missing("pullRequest"))?;
-    let number = pull.id.ok_or_else(|| missing("pullRequest.id"))?;
-    let (repository, repo) = repository(pull.to_ref)?;
+    let event: DataCenterEventPayload = parse_body(body)?;
+    let pull = event.pull_request.ok_or_else(|| missing_field("pullRequest"))?;
+    let number = pull.id.ok_or_else(|| missing_field("pullRequest.id"))?;
+    let (repository, repo) = parse_repository(pull.to_ref)?;
     let links = pull.links.and_then(|links| links.own).unwrap_or_default();
     let url = links.into_iter().flatten().find_map(|link| link.href).unwrap_or_default();
     // A delivery need not contain the page: the pull request is read before anything is posted about it.
     if !url.is_empty() && !is_page(&url) {
-        return Err(wrong("pullRequest.links.self", "is not the address of a page"));
+        return Err(invalid_field("pullRequest.links.self", "is not the address of a page"));
     }
     let head = match pull.from_ref.and_then(|from| from.latest_commit) {
         None => None,
         Some(head) => {
-            let wrong = |_| wrong("pullRequest.fromRef.latestCommit", "is not a full commit id");
+            let wrong = |_| invalid_field("pullRequest.fromRef.latestCommit", "is not a full commit id");
             Some(Sha::parse(&head).map_err(wrong)?)
         }
     };
@@ -115,12 +118,12 @@ fn parse_pull(forge_name: &str, body: &[u8]) -> Result<WebhookEvent, DeliveryErr
 }
 
 fn parse_comment(forge_name: &str, body: &[u8]) -> Result<WebhookEvent, DeliveryError> {
-    let event: DataCenterEventPayload = read(body)?;
-    let pull = event.pull_request.ok_or_else(|| missing("pullRequest"))?;
-    let number = pull.id.ok_or_else(|| missing("pullRequest.id"))?;
-    let (repository, repo) = repository(pull.to_ref)?;
-    let comment = event.comment.ok_or_else(|| missing("comment"))?;
-    let id = comment.id.ok_or_else(|| missing("comment.id"))?;
+    let event: DataCenterEventPayload = parse_body(body)?;
+    let pull = event.pull_request.ok_or_else(|| missing_field("pullRequest"))?;
+    let number = pull.id.ok_or_else(|| missing_field("pullRequest.id"))?;
+    let (repository, repo) = parse_repository(pull.to_ref)?;
+    let comment = event.comment.ok_or_else(|| missing_field("comment"))?;
+    let id = comment.id.ok_or_else(|| missing_field("comment.id"))?;
     // Most deliveries do not contain the place of the comment; the comment itself, read later, does.
     let kind = if comment.anchor.is_some() { CommentKind::Diff } else { CommentKind::Conversation };
     let body = comment.text.unwrap_or_default().chars().take(MAX_COMMENT_CHARS).collect();
@@ -129,16 +132,16 @@ fn parse_comment(forge_name: &str, body: &[u8]) -> Result<WebhookEvent, Delivery
 }
 
 /// Returns the number and the name of the repository that a pull request goes to.
-fn repository(target: Option<DataCenterTargetPayload>) -> Result<(String, String), DeliveryError> {
+fn parse_repository(target: Option<DataCenterTargetPayload>) -> Result<(String, String), DeliveryError> {
     let field = |name: &str| format!("pullRequest.toRef.repository{name}");
-    let body = target.and_then(|target| target.repository).ok_or_else(|| missing(&field("")))?;
-    let id = body.id.ok_or_else(|| missing(&field(".id")))?;
-    let slug = body.slug.ok_or_else(|| missing(&field(".slug")))?;
+    let body = target.and_then(|target| target.repository).ok_or_else(|| missing_field(&field("")))?;
+    let id = body.id.ok_or_else(|| missing_field(&field(".id")))?;
+    let slug = body.slug.ok_or_else(|| missing_field(&field(".slug")))?;
     let key = body.project.and_then(|project| project.key);
-    let key = key.ok_or_else(|| missing(&field(".project.key")))?;
+    let key = key.ok_or_else(|| missing_field(&field(".project.key")))?;
     let name = format!("{key}/{slug}");
     if !is_repository_name(&name) {
-        return Err(wrong(&field(".slug"), "is not the slug of a repository"));
+        return Err(invalid_field(&field(".slug"), "is not the slug of a repository"));
     }
     Ok((id.to_string(), name))
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use truing_core::id::{Sha, UnixMillis};
 use truing_core::port::{PullState, ReviewState};
 
-use super::super::address::account;
+use super::super::address::account_id;
 use super::super::calls::{BitbucketReviewer, BitbucketUser as Account, CommentLines};
 
 /// Prefix of the full name of a branch.
@@ -50,7 +50,7 @@ impl DataCenterUser {
     /// is not known.
     pub(super) fn user(self) -> Option<Account> {
         Some(Account {
-            id: account(self.id?),
+            id: account_id(self.id?),
             login: self.name,
             slug: self.slug,
             is_person: self.kind == "NORMAL",
@@ -149,7 +149,7 @@ pub(super) struct DataCenterPull {
 }
 
 impl DataCenterPull {
-    pub(super) fn stands(&self) -> PullState {
+    pub(super) fn pull_state(&self) -> PullState {
         match (self.state.as_str(), self.draft) {
             ("OPEN", true) => PullState::Draft,
             ("OPEN", false) => PullState::Open,
@@ -185,7 +185,7 @@ pub(super) struct DataCenterAnchor {
 }
 
 impl DataCenterAnchor {
-    pub(super) fn on(&self) -> CommentLines {
+    pub(super) fn to_comment_lines(&self) -> CommentLines {
         CommentLines {
             path: self.path.as_ref().map(path_text).unwrap_or_default(),
             line: self.line.filter(|line| *line > 0),

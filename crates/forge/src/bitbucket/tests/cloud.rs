@@ -143,10 +143,11 @@ async fn a_name_that_means_another_repository_by_now_is_not_found() {
 async fn an_access_token_is_sent_as_bearer_and_an_api_token_as_basic() {
     use base64::Engine as _;
     let server = Server::new([me(), me()]).await;
-    let author = AuthorAccount { id: super::super::address::account(ME), login: "x".into(), is_person: true };
+    let author =
+        AuthorAccount { id: super::super::address::account_id(ME), login: "x".into(), is_person: true };
     assert!(cloud(&server).is_own("acme/demo", &author).await.unwrap());
     let with = BitbucketOptions { email: Some("me@example.com".into()), ..options(&server) };
-    let basic = BitbucketCloud::with_patience(with, patience(), Arc::new(hand())).unwrap();
+    let basic = BitbucketCloud::with_patience(with, test_timeouts(), Arc::new(hand())).unwrap();
     assert!(basic.is_own("acme/demo", &author).await.unwrap());
     let sent: Vec<String> = server
         .requests()
@@ -161,7 +162,8 @@ async fn an_access_token_is_sent_as_bearer_and_an_api_token_as_basic() {
 #[tokio::test]
 async fn git_logs_in_as_the_user_of_its_kind_of_token() {
     let server = Server::new([]).await;
-    let remote = cloud(&server).remote(UUID, "acme/demo", crate::remote::RemotePurpose::Push).await.unwrap();
+    let remote =
+        cloud(&server).resolve_remote(UUID, "acme/demo", crate::remote::RemotePurpose::Push).await.unwrap();
     assert_eq!(remote.url(), server.url("/git/acme/demo.git").as_str());
     assert!(!remote.url().contains(CANARY));
 }
@@ -208,7 +210,7 @@ async fn a_former_account_is_known_by_its_uuid_and_by_no_name() {
         let note = comment(21, Some("{abc}"), &marked(&CommentSubject::Summary, "made up"));
         let server = Server::new([me(), page(&json!([note]), None)]).await;
         let with = BitbucketOptions { accounts: vec![former.into()], ..options(&server) };
-        let cloud = BitbucketCloud::with_patience(with, patience(), Arc::new(hand())).unwrap();
+        let cloud = BitbucketCloud::with_patience(with, test_timeouts(), Arc::new(hand())).unwrap();
         let client = cloud.client(&pr(UUID), "acme/demo", Producer::Review).with_permit(&permit());
         assert_eq!(client.comments(&[]).await.unwrap().len(), expected, "{former}");
     }
@@ -343,7 +345,7 @@ async fn what_cloud_does_not_have_is_refused_before_any_call() {
         assert_eq!(client.observe(&effect).await, Ok(None));
     }
     assert_eq!(client.labels().await, Ok(Vec::new()));
-    assert_eq!(client.eyes(&CommentId::new("1")).await, Ok(Vec::new()));
+    assert_eq!(client.eye_reactions(&CommentId::new("1")).await, Ok(Vec::new()));
     assert_eq!(client.issues("l").await, Ok(Vec::new()));
     assert!(server.requests().is_empty());
 }
@@ -420,11 +422,11 @@ async fn conflicts_are_asked_for_where_the_forge_leads_to_on_this_host_alone() {
         (vec![Reply::new(403, "{}")], None),
     ] {
         let server = Server::new(read().into_iter().chain(replies)).await;
-        assert_eq!(pull(&server).merge().await.unwrap().conflicts, expected);
+        assert_eq!(pull(&server).merge_state().await.unwrap().conflicts, expected);
     }
     let away = to("https://elsewhere.example/base/repositories/acme/demo/file-conflicts/1");
     let server = Server::new(read().into_iter().chain([away])).await;
-    assert!(matches!(pull(&server).merge().await, Err(ForgeError::Unavailable { .. })));
+    assert!(matches!(pull(&server).merge_state().await, Err(ForgeError::Unavailable { .. })));
 }
 
 #[tokio::test]
@@ -530,7 +532,7 @@ async fn what_was_said_since_the_head_was_committed_is_of_the_head() {
 #[tokio::test]
 async fn nobody_is_obeyed_where_the_token_may_not_ask() {
     let author =
-        AuthorAccount { id: super::super::address::account("{9}"), login: "x".into(), is_person: true };
+        AuthorAccount { id: super::super::address::account_id("{9}"), login: "x".into(), is_person: true };
     let server = Server::new([Reply::new(403, "{}")]).await;
     assert_eq!(cloud(&server).may_write("acme/demo", &author).await, Ok(false));
     let listed = json!([{ "permission": "write", "user": user("{9}") }, { "permission": "admin", "user": user("{8}") }]);

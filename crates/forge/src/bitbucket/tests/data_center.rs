@@ -109,7 +109,7 @@ async fn a_former_account_is_known_by_its_number_or_its_name() {
         let notes = json!([commented(&comment(21, 0, 9, &marked(&CommentSubject::Summary, "old")), None)]);
         let server = Server::new(me("9.3.2").into_iter().chain([page(&notes, None)])).await;
         let with = BitbucketOptions { accounts: vec![former.into()], ..options(&server) };
-        let center = BitbucketDataCenter::with_patience(with, patience(), Arc::new(hand())).unwrap();
+        let center = BitbucketDataCenter::with_patience(with, test_timeouts(), Arc::new(hand())).unwrap();
         let client = center.client(&pr("101"), "ACME/demo", Producer::Review).with_permit(&permit());
         assert_eq!(client.comments(&[]).await.unwrap().len(), expected, "{former}");
     }
@@ -187,7 +187,7 @@ async fn a_comment_on_several_lines_has_the_names_of_9_3_and_before_is_on_the_la
         assert_eq!(anchor.get("multilineMarker"), is_long.then_some(&marker));
         let span = json!({ "dstSpanStart": 2, "dstSpanEnd": 4 });
         assert_eq!(anchor.get("multilineSpan"), is_long.then_some(&span));
-        assert_eq!(client.bounds().suggestions, is_long);
+        assert_eq!(client.publish_limits().suggestions, is_long);
     }
 }
 
@@ -462,7 +462,7 @@ async fn a_repository_is_found_by_its_number_where_it_was_last_or_page_by_page()
 #[tokio::test]
 async fn only_the_account_with_this_number_may_write() {
     let author =
-        AuthorAccount { id: super::super::address::account(9), login: "user9".into(), is_person: true };
+        AuthorAccount { id: super::super::address::account_id(9), login: "user9".into(), is_person: true };
     let server = Server::new([page(&json!([user(91)]), None), page(&json!([user(9)]), None)]).await;
     let client = center(&server);
     assert_eq!(client.may_write("ACME/demo", &author).await, Ok(false));

@@ -4,7 +4,7 @@ use super::*;
 
 /// Returns the errors of reading a pull request when Cloud and Data Center answer with this reply.
 async fn both(reply: &Reply) -> [ForgeError; 2] {
-    let always = reply.clone().always();
+    let always = reply.clone().repeat_always();
     let server = Server::new([always]).await;
     let cloud = pull(&server).pull_request().await.unwrap_err();
     [cloud, pull_dc(&server).pull_request().await.unwrap_err()]
@@ -106,7 +106,7 @@ async fn a_refusal_that_repeats_the_token_does_not_show_it() {
     let pair = base64::prelude::BASE64_STANDARD.encode(format!("me@example.com:{CANARY}"));
     let server = Server::new([Reply::new(400, cloud_body(&format!("{CANARY} and {pair}")))]).await;
     let with = BitbucketOptions { email: Some("me@example.com".into()), ..options(&server) };
-    let client = BitbucketCloud::with_patience(with, patience(), Arc::new(hand())).unwrap();
+    let client = BitbucketCloud::with_patience(with, test_timeouts(), Arc::new(hand())).unwrap();
     let error = client.repository("acme/demo").await.unwrap_err().to_string();
     assert!(!error.contains(CANARY) && !error.contains(&pair), "{error}");
 }

@@ -5,7 +5,7 @@ use reqwest::header::{HeaderMap, HeaderValue};
 use truing_core::port::ForgeKind;
 
 use super::*;
-use crate::delivery::parse;
+use crate::delivery::parse_delivery;
 use crate::webhook::{
     DeliveryError, DeliveryHeaders, HookSecret, SignatureError, WebhookComment, WebhookEvent,
 };
@@ -20,11 +20,11 @@ fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
 }
 
 fn cloud(event: &str, body: &Value) -> Result<WebhookEvent, DeliveryError> {
-    parse(ForgeKind::Bitbucket, event, "bitbucket", body.to_string().as_bytes())
+    parse_delivery(ForgeKind::Bitbucket, event, "bitbucket", body.to_string().as_bytes())
 }
 
 fn center(event: &str, body: &Value) -> Result<WebhookEvent, DeliveryError> {
-    parse(ForgeKind::BitbucketDc, event, "bitbucket", body.to_string().as_bytes())
+    parse_delivery(ForgeKind::BitbucketDc, event, "bitbucket", body.to_string().as_bytes())
 }
 
 fn cloud_event() -> Value {
@@ -146,16 +146,19 @@ fn other_events_are_ignored_without_reading_the_body() {
     for event in
         ["repo:push", "pullrequest:approved", "pullrequest:comment_deleted", "pr:opened", "", "\u{1b}[31m"]
     {
-        let hook = parse(ForgeKind::Bitbucket, event, "bitbucket", b"not JSON");
+        let hook = parse_delivery(ForgeKind::Bitbucket, event, "bitbucket", b"not JSON");
         assert!(matches!(hook, Ok(WebhookEvent::Ignored { .. })), "{event}");
     }
     for event in
         ["repo:refs_changed", "pr:reviewer:approved", "mirror:repo_synchronized", "pullrequest:created"]
     {
-        let hook = parse(ForgeKind::BitbucketDc, event, "bitbucket", b"not JSON");
+        let hook = parse_delivery(ForgeKind::BitbucketDc, event, "bitbucket", b"not JSON");
         assert!(matches!(hook, Ok(WebhookEvent::Ignored { .. })), "{event}");
     }
-    assert_eq!(parse(ForgeKind::BitbucketDc, "diagnostics:ping", "bitbucket", b"{}"), Ok(WebhookEvent::Ping));
+    assert_eq!(
+        parse_delivery(ForgeKind::BitbucketDc, "diagnostics:ping", "bitbucket", b"{}"),
+        Ok(WebhookEvent::Ping)
+    );
 }
 
 #[test]
@@ -194,6 +197,6 @@ fn a_field_that_is_missing_or_wrong_is_named() {
     }
     for kind in KINDS {
         let event = if kind == ForgeKind::Bitbucket { "pullrequest:created" } else { "pr:opened" };
-        assert!(matches!(parse(kind, event, "x", b"{"), Err(DeliveryError::NotJson(_))));
+        assert!(matches!(parse_delivery(kind, event, "x", b"{"), Err(DeliveryError::NotJson(_))));
     }
 }

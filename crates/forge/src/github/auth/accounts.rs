@@ -5,10 +5,10 @@ use serde_json::json;
 use truing_core::port::ForgeError;
 
 use super::{GitHubIdentity, GitHubLogin, TokenScope};
-use crate::github::address::append;
+use crate::github::address::append_segments;
 use crate::github::graphql::graphql_url;
 use crate::github::{GitHub, wire};
-use crate::http::{ForgeRequest, unavailable};
+use crate::http::{ForgeRequest, unavailable_error};
 
 /// Suffix of the name of an App's account.
 const BOT: &str = "[bot]";
@@ -32,7 +32,7 @@ pub(in crate::github) struct GitHubAccounts<'a> {
 
 impl GitHubAccounts<'_> {
     /// Returns which of our accounts this is; `None` if it is not ours.
-    pub(in crate::github) fn whose(&self, user: &wire::GitHubUser) -> Option<GitHubAccountKind> {
+    pub(in crate::github) fn account_kind(&self, user: &wire::GitHubUser) -> Option<GitHubAccountKind> {
         if user.id == self.own {
             return Some(GitHubAccountKind::Present);
         }
@@ -91,15 +91,20 @@ impl GitHub {
     }
 
     async fn identity_of_app(&self, scope: TokenScope<'_>) -> Result<GitHubIdentity, ForgeError> {
-        let call =
-            ForgeRequest::get("asking for the GitHub App's name", append(&self.inner.auth.api, ["app"]));
+        let call = ForgeRequest::get(
+            "asking for the GitHub App's name",
+            append_segments(&self.inner.auth.api, ["app"]),
+        );
         let app: AppSlug = self.inner.auth.ask_as_app(&self.inner.http, call).await?.json()?;
         self.bot(scope, &format!("{}{BOT}", app.slug)).await
     }
 
     async fn identity_of_token(&self, scope: TokenScope<'_>) -> Result<GitHubIdentity, ForgeError> {
         let what = "asking who the token belongs to";
-        match self.send(scope, &ForgeRequest::get(what, append(&self.inner.auth.api, ["user"]))).await {
+        match self
+            .send(scope, &ForgeRequest::get(what, append_segments(&self.inner.auth.api, ["user"])))
+            .await
+        {
             Ok(answer) => {
                 Ok(GitHubIdentity { id: answer.json::<wire::GitHubUser>()?.id, installation: false })
             }
@@ -110,7 +115,7 @@ impl GitHub {
                 let call = ForgeRequest::query(what, url, body);
                 let reply: ViewerReply = self.send(scope, &call).await?.json()?;
                 let viewer =
-                    reply.data.ok_or_else(|| unavailable(what, "the answer names no account"))?.viewer;
+                    reply.data.ok_or_else(|| unavailable_error(what, "the answer names no account"))?.viewer;
                 // Some responses contain the name without its suffix.
                 let name = viewer.login.strip_suffix(BOT).unwrap_or(&viewer.login);
                 self.bot(scope, &format!("{name}{BOT}")).await
@@ -122,7 +127,7 @@ impl GitHub {
     async fn bot(&self, scope: TokenScope<'_>, login: &str) -> Result<GitHubIdentity, ForgeError> {
         let call = ForgeRequest::get(
             format!("asking for the account of {login}"),
-            append(&self.inner.auth.api, ["users", login]),
+            append_segments(&self.inner.auth.api, ["users", login]),
         );
         let id = self.send(scope, &call).await?.json::<wire::GitHubUser>()?.id;
         Ok(GitHubIdentity { id, installation: true })

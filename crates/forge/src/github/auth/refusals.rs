@@ -25,7 +25,7 @@ pub(in crate::github) enum ExtraWrite {
 
 impl ExtraWrite {
     /// Returns the reason for readers of a summary.
-    pub(in crate::github) const fn why(self) -> &'static str {
+    pub(in crate::github) const fn reason(self) -> &'static str {
         match self {
             Self::Threads => {
                 "Threads of findings that are fixed stay open: Truing may not resolve them. For that GitHub asks for the \
@@ -47,40 +47,46 @@ pub(in crate::github) struct KnownRefusals {
 
 impl KnownRefusals {
     /// Records the forge's statement that the write is allowed or not.
-    pub(in crate::github) fn heard(&self, repository: &str, extra: ExtraWrite, may: bool, now: UnixMillis) {
+    pub(in crate::github) fn record_permission(
+        &self,
+        repository: &str,
+        extra: ExtraWrite,
+        may: bool,
+        now: UnixMillis,
+    ) {
         let key = (repository.to_owned(), extra);
         if may {
-            self.since().remove(&key);
+            self.lock_refusals().remove(&key);
         } else {
             self.with_room().entry(key).or_insert(now);
         }
     }
 
     /// Records that the forge has rejected the write.
-    pub(in crate::github) fn refused(&self, repository: &str, extra: ExtraWrite, now: UnixMillis) {
+    pub(in crate::github) fn record_refusal(&self, repository: &str, extra: ExtraWrite, now: UnixMillis) {
         self.with_room().insert((repository.to_owned(), extra), now);
     }
 
     /// Returns true if the write is known to be rejected.
-    pub(in crate::github) fn knows(&self, repository: &str, extra: ExtraWrite) -> bool {
-        self.since().contains_key(&(repository.to_owned(), extra))
+    pub(in crate::github) fn is_refused(&self, repository: &str, extra: ExtraWrite) -> bool {
+        self.lock_refusals().contains_key(&(repository.to_owned(), extra))
     }
 
     /// Returns true if the write may be tried at the forge.
     pub(in crate::github) fn may_try(&self, repository: &str, extra: ExtraWrite, now: UnixMillis) -> bool {
-        let since = self.since().get(&(repository.to_owned(), extra)).copied();
+        let since = self.lock_refusals().get(&(repository.to_owned(), extra)).copied();
         since.is_none_or(|since| since + TRY_AGAIN <= now)
     }
 
     fn with_room(&self) -> MutexGuard<'_, HashMap<(String, ExtraWrite), UnixMillis>> {
-        let mut since = self.since();
+        let mut since = self.lock_refusals();
         if since.len() >= MAX_HELD {
             since.clear();
         }
         since
     }
 
-    fn since(&self) -> MutexGuard<'_, HashMap<(String, ExtraWrite), UnixMillis>> {
+    fn lock_refusals(&self) -> MutexGuard<'_, HashMap<(String, ExtraWrite), UnixMillis>> {
         self.since.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -93,21 +99,21 @@ mod tests {
     #[test]
     fn a_refusal_lasts_a_day_or_until_the_forge_says_otherwise() {
         let refusals = KnownRefusals::default();
-        assert!(refusals.may_try("1", Threads, UnixMillis(0)) && !refusals.knows("1", Threads));
-        refusals.refused("1", Threads, UnixMillis(0));
-        refusals.heard("1", Threads, false, UnixMillis(5));
+        assert!(refusals.may_try("1", Threads, UnixMillis(0)) && !refusals.is_refused("1", Threads));
+        refusals.record_refusal("1", Threads, UnixMillis(0));
+        refusals.record_permission("1", Threads, false, UnixMillis(5));
         let day = UnixMillis(0) + TRY_AGAIN;
         assert!(!refusals.may_try("1", Threads, UnixMillis(day.0 - 1)));
         assert!(
             refusals.may_try("2", Threads, UnixMillis(0)) && refusals.may_try("1", Statuses, UnixMillis(0))
         );
         assert!(
-            refusals.may_try("1", Threads, day) && refusals.knows("1", Threads),
+            refusals.may_try("1", Threads, day) && refusals.is_refused("1", Threads),
             "tried once, and still said"
         );
-        refusals.refused("1", Threads, day);
+        refusals.record_refusal("1", Threads, day);
         assert!(!refusals.may_try("1", Threads, day));
-        refusals.heard("1", Threads, true, day);
-        assert!(refusals.may_try("1", Threads, day) && !refusals.knows("1", Threads));
+        refusals.record_permission("1", Threads, true, day);
+        assert!(refusals.may_try("1", Threads, day) && !refusals.is_refused("1", Threads));
     }
 }

@@ -14,7 +14,7 @@ use crate::github::tests::options;
 use crate::github::{GitHub, GitHubOptions};
 use crate::listing::{CachedListing, RepositoryListing};
 use crate::remote::RemotePurpose;
-use crate::testing::{CANARY, Hand, Reply, Request, Server, patience, permit};
+use crate::testing::{CANARY, Hand, Reply, Request, Server, permit, test_timeouts};
 
 const APP: u64 = 77;
 /// Start of the tests: 2026-11-20T08:00:00Z.
@@ -31,7 +31,7 @@ fn app_at(server: &Server, clock: &Hand) -> GitHub {
     let credentials = GitHubCredentials::App { id: APP, key: key() };
     let url = server.url("");
     let options = GitHubOptions { credentials, ..options(url.as_str(), url.as_str()) };
-    GitHub::with_patience(options, patience(), Arc::new(clock.clone())).unwrap()
+    GitHub::with_patience(options, test_timeouts(), Arc::new(clock.clone())).unwrap()
 }
 
 fn ok(body: &Value) -> Reply {
@@ -74,12 +74,12 @@ fn bearer(request: &Request) -> String {
 #[tokio::test]
 async fn an_app_gets_a_token_for_the_one_repository_and_what_reviews_need() {
     let server = Server::new([installed(9), minted("ghs_one", 5), pull_body(5), pull_body(5)]).await;
-    let github = app_at(&server, &Hand::at(NOW));
+    let github = app_at(&server, &Hand::new(NOW));
     assert_eq!(github.app(), Some(APP));
     let pull = github.client(&pr(), "octo/demo", Producer::Review).with_permit(&permit());
     pull.pull_request().await.unwrap();
     pull.pull_request().await.unwrap();
-    let remote = github.remote(&pr().repository, "octo/demo", RemotePurpose::Fetch).await.unwrap();
+    let remote = github.resolve_remote(&pr().repository, "octo/demo", RemotePurpose::Fetch).await.unwrap();
     assert!(!format!("{remote:?} {github:?}").contains("ghs_one"));
 
     let requests = server.requests();
@@ -104,7 +104,7 @@ async fn an_app_gets_a_token_for_the_one_repository_and_what_reviews_need() {
 
 #[tokio::test]
 async fn a_token_is_replaced_before_it_ends_and_when_it_is_refused() {
-    let clock = Hand::at(NOW);
+    let clock = Hand::new(NOW);
     let fresh = |token: &str| {
         let body = json!({ "token": token, "expires_at": "2026-11-20T10:00:00Z" });
         Reply::new(201, body.to_string())
@@ -143,7 +143,7 @@ async fn a_token_is_replaced_before_it_ends_and_when_it_is_refused() {
 #[tokio::test]
 async fn how_long_a_token_lasts_is_counted_by_the_forges_clock() {
     // The forge's clock is two hours behind ours.
-    let clock = Hand::at(NOW + TimeSpan::minutes(120));
+    let clock = Hand::new(NOW + TimeSpan::minutes(120));
     let token = minted("ghs_one", 5).header("date", "Fri, 20 Nov 2026 08:00:00 GMT");
     let server = Server::new([installed(9), token, pull_body(5), pull_body(5)]).await;
     let pull = app_at(&server, &clock).client(&pr(), "octo/demo", Producer::Review).with_permit(&permit());
@@ -154,8 +154,8 @@ async fn how_long_a_token_lasts_is_counted_by_the_forges_clock() {
 
 #[tokio::test]
 async fn workers_wait_for_one_token_instead_of_each_asking_for_its_own() {
-    let server = Server::new([installed(9), minted("ghs_one", 5), pull_body(5).always()]).await;
-    let github = app_at(&server, &Hand::at(NOW));
+    let server = Server::new([installed(9), minted("ghs_one", 5), pull_body(5).repeat_always()]).await;
+    let github = app_at(&server, &Hand::new(NOW));
     let pull = github.client(&pr(), "octo/demo", Producer::Review).with_permit(&permit());
     let (a, b, c) = tokio::join!(pull.pull_request(), pull.pull_request(), pull.pull_request());
     assert!(a.is_ok() && b.is_ok() && c.is_ok());
@@ -177,7 +177,7 @@ async fn a_name_and_an_id_of_one_repository_share_its_token() {
         ok(&json!([])),
     ])
     .await;
-    let github = app_at(&server, &Hand::at(NOW));
+    let github = app_at(&server, &Hand::new(NOW));
     let pulls = async || {
         let mut list = CachedListing::<OpenPull>::default();
         github.open_pulls("Octo/demo", &mut list, &mut 9).await
@@ -196,7 +196,7 @@ async fn a_name_and_an_id_of_one_repository_share_its_token() {
 async fn a_repository_is_found_by_its_id_alone() {
     let found = ok(&json!({ "id": 5, "full_name": "octo/new" }));
     let server = Server::new([installed(9), minted("ghs_one", 5), found]).await;
-    let seen = app_at(&server, &Hand::at(NOW)).repository_by_id("5").await.unwrap();
+    let seen = app_at(&server, &Hand::new(NOW)).repository_by_id("5").await.unwrap();
     assert_eq!(seen.name, "octo/new");
     let requests = server.requests();
     let expected = [
@@ -231,19 +231,19 @@ async fn an_apps_repositories_are_those_of_its_installations() {
         page(8, "hexa/new"),
     ])
     .await;
-    let github = app_at(&server, &Hand::at(NOW));
+    let github = app_at(&server, &Hand::new(NOW));
     let mut list = RepositoryListing::default();
-    github.repositories(&mut list, &mut 9).await.unwrap();
+    github.refresh_repositories(&mut list, &mut 9).await.unwrap();
     assert_eq!(list.items().map(|seen| seen.name.as_str()).collect::<Vec<_>>(), ["octo/demo", "hexa/demo"]);
     let requests = server.requests();
     assert_eq!(requests[1].json(), json!({ "permissions": { "metadata": "read" } }), "for its list alone");
     assert_eq!(requests[2].line, "GET /installation/repositories?per_page=100");
     assert_eq!(bearer(&requests[2]), "ghs_nine");
     // One installation was removed.
-    github.repositories(&mut list, &mut 9).await.unwrap();
+    github.refresh_repositories(&mut list, &mut 9).await.unwrap();
     assert_eq!(list.items().map(|seen| seen.name.as_str()).collect::<Vec<_>>(), ["hexa/demo"]);
     // The other installations are still listed when one rejects the request.
-    let error = github.repositories(&mut list, &mut 9).await.unwrap_err();
+    let error = github.refresh_repositories(&mut list, &mut 9).await.unwrap_err();
     assert!(error.to_string().starts_with("installation 7: getting a token"), "{error}");
     assert_eq!(list.items().map(|seen| seen.name.as_str()).collect::<Vec<_>>(), ["hexa/new"]);
 }
@@ -263,16 +263,16 @@ async fn an_app_writes_as_its_bot_and_knows_its_former_accounts() {
         accounts: vec!["Ada".into(), "17".into()],
         ..options(url.as_str(), url.as_str())
     };
-    let github = GitHub::with_patience(options, patience(), Arc::new(Hand::at(NOW))).unwrap();
+    let github = GitHub::with_patience(options, test_timeouts(), Arc::new(Hand::new(NOW))).unwrap();
     let accounts = github.accounts(TokenScope::Named("octo/demo")).await.unwrap();
     let whose = |id: u64, login: &str| {
-        accounts.whose(&wire::GitHubUser { id, login: Some(login.into()), kind: String::new() })
+        accounts.account_kind(&wire::GitHubUser { id, login: Some(login.into()), kind: String::new() })
     };
     assert_eq!(whose(42, "renamed"), Some(GitHubAccountKind::Present));
     assert_eq!(whose(1, "ada"), Some(GitHubAccountKind::Former));
     assert_eq!(whose(17, "anybody"), Some(GitHubAccountKind::Former));
     assert_eq!(whose(2, "17"), None, "digits are an id, not a name");
-    assert_eq!(accounts.whose(&wire::GitHubUser { id: 3, login: None, kind: String::new() }), None);
+    assert_eq!(accounts.account_kind(&wire::GitHubUser { id: 3, login: None, kind: String::new() }), None);
     github.accounts(TokenScope::Named("octo/demo")).await.unwrap();
     let requests = server.requests();
     let expected = [
@@ -301,7 +301,7 @@ async fn what_an_app_may_not_is_told_with_what_it_needs() {
     ];
     for (replies, expected) in cases {
         let server = Server::new(replies).await;
-        let github = app_at(&server, &Hand::at(NOW));
+        let github = app_at(&server, &Hand::new(NOW));
         let error = github
             .client(&pr(), "octo/demo", Producer::Review)
             .with_permit(&permit())
@@ -314,7 +314,7 @@ async fn what_an_app_may_not_is_told_with_what_it_needs() {
         assert!(error.surely_undone() || matches!(error, ForgeError::Unavailable { .. }));
     }
     let server = Server::new([installed(9), minted(&format!("{CANARY}\u{7f}"), 5)]).await;
-    let github = app_at(&server, &Hand::at(NOW));
+    let github = app_at(&server, &Hand::new(NOW));
     let error = github
         .client(&pr(), "octo/demo", Producer::Review)
         .with_permit(&permit())

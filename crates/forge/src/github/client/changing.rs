@@ -10,18 +10,18 @@ use super::GitHubClient;
 use super::looking::state_of;
 use crate::github::body::with_marker;
 use crate::http::ForgeRequest;
-use crate::marker::{normal, split, strip};
+use crate::marker::{disable_markers, normalize_text, split_marker};
 
 impl GitHubClient {
-    pub(super) async fn request(&self, login: &str) -> Result<(), ForgeError> {
-        let what = self.what(&format!("asking {login} for a review"));
+    pub(super) async fn request_review(&self, login: &str) -> Result<(), ForgeError> {
+        let what = self.what_of_pull(&format!("asking {login} for a review"));
         let url = self.url(&what, &["pulls", &self.number(), "requested_reviewers"])?;
         // An account that is requested already stays so.
-        self.set(what, Method::POST, url, Some(json!({ "reviewers": [login] }))).await
+        self.send_set(what, Method::POST, url, Some(json!({ "reviewers": [login] }))).await
     }
 
     pub(super) async fn merge_base_into(&self, head: &Sha) -> Result<(), ForgeError> {
-        let what = self.what("merging its base into its branch");
+        let what = self.what_of_pull("merging its base into its branch");
         let url = self.url(&what, &["pulls", &self.number(), "update-branch"])?;
         // GitHub rejects this for another head, so commits that others have pushed are kept.
         let call = ForgeRequest::set(what, Method::PUT, url, Some(json!({ "expected_head_sha": head })));
@@ -29,8 +29,8 @@ impl GitHubClient {
     }
 
     pub(super) async fn make_ready(&self) -> Result<(), ForgeError> {
-        let what = self.what("making it ready for review");
-        let pull = self.raw(&what).await?;
+        let what = self.what_of_pull("making it ready for review");
+        let pull = self.read_raw_pull(&what).await?;
         match state_of(&pull) {
             PullState::Open => Ok(()),
             PullState::Draft => self.send_draft(&what, &pull.node_id, false).await,
@@ -42,26 +42,26 @@ impl GitHubClient {
     }
 
     pub(super) async fn redescribe(&self, read: &str, body: &str) -> Result<EffectOutcome, ForgeError> {
-        let what = self.what("changing its description");
+        let what = self.what_of_pull("changing its description");
         let accounts = self.accounts().await?;
-        let pull = self.raw(&what).await?;
-        let (now, marker) = split(pull.body.as_deref().unwrap_or_default());
-        let new = normal(&strip(body));
+        let pull = self.read_raw_pull(&what).await?;
+        let (now, marker) = split_marker(pull.body.as_deref().unwrap_or_default());
+        let new = normalize_text(&disable_markers(body));
         if now == new {
             return Ok(EffectOutcome::Done);
         }
-        if now != normal(read) {
+        if now != normalize_text(read) {
             return Ok(EffectOutcome::Superseded);
         }
         // A loop that opened the pull request recognises it by its marker. A marker in the text of another
         // account means nothing.
-        let is_ours = pull.user.as_ref().is_some_and(|user| accounts.whose(user).is_some());
+        let is_ours = pull.user.as_ref().is_some_and(|user| accounts.account_kind(user).is_some());
         let new = match marker.filter(|_| is_ours) {
             Some(marker) => with_marker(body, &marker),
             None => new,
         };
         let url = self.url(&what, &["pulls", &self.number()])?;
-        self.set(what, Method::PATCH, url, Some(json!({ "body": new }))).await?;
+        self.send_set(what, Method::PATCH, url, Some(json!({ "body": new }))).await?;
         Ok(EffectOutcome::Done)
     }
 }

@@ -11,7 +11,7 @@ use truing_core::publish::{CommentSubject, ThreadState};
 use super::GitHubClient;
 use crate::github::auth::ExtraWrite;
 use crate::github::id::GitHubCommentId;
-use crate::marker::{normal, split, strip};
+use crate::marker::{disable_markers, normalize_text, split_marker};
 
 #[async_trait]
 impl ForgeWrite for GitHubClient {
@@ -33,7 +33,9 @@ impl ForgeWrite for GitHubClient {
             Effect::Trigger { text, since } => {
                 client.say_exactly(text, *since).await.map(EffectOutcome::Said)
             }
-            Effect::RequestReview { login } => client.request(login).await.map(|()| EffectOutcome::Done),
+            Effect::RequestReview { login } => {
+                client.request_review(login).await.map(|()| EffectOutcome::Done)
+            }
             Effect::UpdateBranch { head } => client.merge_base_into(head).await.map(|()| EffectOutcome::Done),
             Effect::MarkReady => client.make_ready().await.map(|()| EffectOutcome::Done),
             Effect::Describe { read, body } => client.redescribe(read, body).await,
@@ -48,7 +50,7 @@ impl ForgeWrite for GitHubClient {
             }
             Effect::ClosePull { number } => client.end_pull(*number).await.map(|()| EffectOutcome::Done),
             Effect::Label { number, labels } => {
-                client.label(*number, labels).await.map(|()| EffectOutcome::Done)
+                client.add_labels(*number, labels).await.map(|()| EffectOutcome::Done)
             }
             Effect::OpenIssue { topic, title, body, label } => {
                 let issue = client.create_issue(topic, title, body, label).await;
@@ -76,10 +78,10 @@ impl ForgeWrite for GitHubClient {
                 Ok(EffectOutcome::Comments(vec![(comment.item.clone(), made)]))
             }
             Effect::EditComment { item, comment, body } => {
-                client.update(item, comment, body).await.map(|()| EffectOutcome::Done)
+                client.update_comment(item, comment, body).await.map(|()| EffectOutcome::Done)
             }
             Effect::DeleteDuplicate { comment, .. } => {
-                client.delete(comment).await.map(|()| EffectOutcome::Done)
+                client.delete_comment(comment).await.map(|()| EffectOutcome::Done)
             }
             Effect::Reopen { thread } => {
                 client.set_resolved(thread, false).await.map(|()| EffectOutcome::Done)
@@ -101,11 +103,11 @@ impl ForgeWrite for GitHubClient {
                 return Ok(self.said_once_on(topic, body).await?.map(EffectOutcome::Comment));
             }
             Effect::Reply { first, topic, .. } => {
-                let what = self.what(&format!("looking for an answer to comment {first}"));
+                let what = self.what_of_pull(&format!("looking for an answer to comment {first}"));
                 let GitHubCommentId::Review(first) = GitHubCommentId::parse(&what, first)? else {
                     return Ok(None);
                 };
-                return Ok(self.answered(&what, first, topic).await?.map(EffectOutcome::Comment));
+                return Ok(self.find_answer(&what, first, topic).await?.map(EffectOutcome::Comment));
             }
             Effect::Trigger { text, since } => {
                 return Ok(self.said_exactly(text, *since).await?.map(EffectOutcome::Said));
@@ -117,14 +119,15 @@ impl ForgeWrite for GitHubClient {
                 known.is_some_and(|known| known.state != ThreadState::Open)
             }
             Effect::RequestReview { login } => {
-                let now = self.look().await?;
+                let now = self.read_pull_details().await?;
                 now.requested.iter().any(|asked| asked.login.eq_ignore_ascii_case(login))
             }
-            Effect::UpdateBranch { head } => self.look().await?.head.sha != *head,
-            Effect::MarkReady => self.look().await?.state == PullState::Open,
+            Effect::UpdateBranch { head } => self.read_pull_details().await?.head.sha != *head,
+            Effect::MarkReady => self.read_pull_details().await?.state == PullState::Open,
             Effect::Describe { body, .. } => {
-                let pull = self.raw(&self.what("reading its description")).await?;
-                split(pull.body.as_deref().unwrap_or_default()).0 == normal(&strip(body))
+                let pull = self.read_raw_pull(&self.what_of_pull("reading its description")).await?;
+                split_marker(pull.body.as_deref().unwrap_or_default()).0
+                    == normalize_text(&disable_markers(body))
             }
             Effect::OpenPull(PullDraft { branch, base, .. }) => {
                 let there = self.opened_pull(branch, base).await?;
@@ -148,13 +151,13 @@ impl ForgeWrite for GitHubClient {
                 return Ok(self.newest_comment(*number, topic, body).await?.map(EffectOutcome::Comment));
             }
             Effect::DeleteComment { number, comment } => self.is_deleted(*number, comment).await?,
-            Effect::Summary { .. } => return self.shown(&[&CommentSubject::Summary]).await,
+            Effect::Summary { .. } => return self.find_item_comments(&[&CommentSubject::Summary]).await,
             Effect::Findings { comments, .. } => {
                 let items: Vec<&CommentSubject> = comments.iter().map(|draft| &draft.item).collect();
-                return self.shown(&items).await;
+                return self.find_item_comments(&items).await;
             }
-            Effect::FileFinding { comment, .. } => return self.shown(&[&comment.item]).await,
-            Effect::EditComment { comment, body, .. } => self.says(comment, body).await?,
+            Effect::FileFinding { comment, .. } => return self.find_item_comments(&[&comment.item]).await,
+            Effect::EditComment { comment, body, .. } => self.has_text(comment, body).await?,
             Effect::DeleteDuplicate { comment, .. } => self.is_gone(comment).await?,
             Effect::Reopen { thread } => self.is_open(thread).await?,
             Effect::Status(status) => self.has_status(status).await?,
@@ -162,17 +165,20 @@ impl ForgeWrite for GitHubClient {
         Ok(is_so.then_some(EffectOutcome::Done))
     }
 
-    fn settle(&self) -> TimeSpan {
+    fn settle_time(&self) -> TimeSpan {
         self.settle_delay()
     }
 
-    fn cannot(&self, kind: EffectKind) -> Option<&'static str> {
-        self.denied(kind).filter(|_| !self.extras(kind).iter().any(|extra| self.may_try(*extra)))
+    fn unsupported_reason(&self, kind: EffectKind) -> Option<&'static str> {
+        self.denial_reason(kind).filter(|_| !self.extras(kind).iter().any(|extra| self.may_try(*extra)))
     }
 
-    fn denied(&self, kind: EffectKind) -> Option<&'static str> {
+    fn denial_reason(&self, kind: EffectKind) -> Option<&'static str> {
         let extras = self.extras(kind);
-        extras.first().filter(|_| extras.iter().all(|extra| self.is_refused(*extra))).map(|extra| extra.why())
+        extras
+            .first()
+            .filter(|_| extras.iter().all(|extra| self.is_refused(*extra)))
+            .map(|extra| extra.reason())
     }
 }
 
@@ -192,7 +198,10 @@ impl GitHubClient {
     }
 
     /// Returns our comments on these items; `None` if none of them exists.
-    async fn shown(&self, items: &[&CommentSubject]) -> Result<Option<EffectOutcome>, ForgeError> {
+    async fn find_item_comments(
+        &self,
+        items: &[&CommentSubject],
+    ) -> Result<Option<EffectOutcome>, ForgeError> {
         let shown = self.shown_items(items).await?;
         Ok((!shown.is_empty()).then_some(EffectOutcome::Comments(shown)))
     }

@@ -14,9 +14,9 @@ use truing_core::publish::{CommentSubject, ForgeThread, Producer};
 use super::{GitHubClient, bodies};
 use crate::github::auth::GitHubAccounts;
 use crate::github::id::GitHubCommentId;
-use crate::github::repository::{actor, bodies::GitHubReview, pulls::sha};
+use crate::github::repository::{actor, bodies::GitHubReview, pulls::parse_sha};
 use crate::github::{GITHUB, wire};
-use crate::http::{ForgeRequest, unavailable};
+use crate::http::{ForgeRequest, unavailable_error};
 use crate::marker::{self, MarkerMatch};
 
 /// Maximum number of pages of check runs that are read. GitHub keeps 1,000 check runs of a name, and few
@@ -32,7 +32,7 @@ query($owner: String!, $name: String!, $number: Int!) {
 
 impl GitHubClient {
     /// Reads the pull request in GitHub's own form.
-    pub(super) async fn raw(&self, what: &str) -> Result<bodies::GitHubPullDetails, ForgeError> {
+    pub(super) async fn read_raw_pull(&self, what: &str) -> Result<bodies::GitHubPullDetails, ForgeError> {
         let url = self.url(what, &["pulls", &self.number()])?;
         let pull: bodies::GitHubPullDetails = self.send(&ForgeRequest::get(what, url)).await?.json()?;
         // A name can pass to another repository; an id cannot.
@@ -44,10 +44,10 @@ impl GitHubClient {
         Ok(pull)
     }
 
-    pub(super) async fn look(&self) -> Result<PullDetails, ForgeError> {
-        let what = self.what("reading the pull request");
+    pub(super) async fn read_pull_details(&self) -> Result<PullDetails, ForgeError> {
+        let what = self.what_of_pull("reading the pull request");
         let accounts = self.accounts().await?;
-        let pull = self.raw(&what).await?;
+        let pull = self.read_raw_pull(&what).await?;
         let author = pull.user.as_ref().map(|user| actor(&accounts, user));
         let state = state_of(&pull);
         let head = self.head(&what, &pull, author.as_ref()).await?;
@@ -56,11 +56,11 @@ impl GitHubClient {
         Ok(PullDetails {
             url: pull.html_url,
             title: pull.title,
-            body: marker::split(pull.body.as_deref().unwrap_or_default()).0,
+            body: marker::split_marker(pull.body.as_deref().unwrap_or_default()).0,
             state,
             author,
             head,
-            base: sha(&what, &pull.base.sha)?,
+            base: parse_sha(&what, &pull.base.sha)?,
             base_branch: pull.base.branch,
             labels: pull.labels.into_iter().map(|label| label.name).collect(),
             requested,
@@ -79,32 +79,32 @@ impl GitHubClient {
         });
         let push = match &repository {
             None => Some(false),
-            Some(repository) if repository.is_same => self.push().await?,
+            Some(repository) if repository.is_same => self.can_push_repository().await?,
             // The token of an installation is for the repositories of one owner; a fork belongs to another.
             Some(_) if self.github.app().is_some() => Some(false),
-            Some(_) if pull.maintainer_can_modify => self.push().await?,
+            Some(_) if pull.maintainer_can_modify => self.can_push_repository().await?,
             // The head may be in a fork of our own.
             Some(_) => author.is_none_or(|author| !author.ours).then_some(false),
         };
-        let (sha, branch) = (sha(what, &pull.head.sha)?, pull.head.branch.clone());
+        let (sha, branch) = (parse_sha(what, &pull.head.sha)?, pull.head.branch.clone());
         Ok(PullHead { sha, branch, repository, push })
     }
 
     /// Returns true if we may push to the repository itself.
-    async fn push(&self) -> Result<Option<bool>, ForgeError> {
+    async fn can_push_repository(&self) -> Result<Option<bool>, ForgeError> {
         let writable = self.look_at_repository().await?.writable;
         Ok(if writable.archived { Some(false) } else { writable.push })
     }
 
     pub(super) async fn look_at_merge(&self) -> Result<MergeSummary, ForgeError> {
-        let what = self.what("asking what its merge would be");
+        let what = self.what_of_pull("asking what its merge would be");
         let (owner, name) = self.repo.split_once('/').unwrap_or_default();
         let variables = json!({ "owner": owner, "name": name, "number": self.id.number });
         let data: bodies::MergeData = self.github.graphql(self.scope(), &what, MERGE, variables).await?;
         let pull = data.repository.and_then(|repository| repository.pull_request);
         let Some(pull) = pull else { return Err(ForgeError::NotFound { what }) };
         Ok(MergeSummary {
-            head: sha(&what, &pull.head_ref_oid)?,
+            head: parse_sha(&what, &pull.head_ref_oid)?,
             conflicts: match pull.mergeable.as_str() {
                 "MERGEABLE" => Some(false),
                 "CONFLICTING" => Some(true),
@@ -131,7 +131,7 @@ impl GitHubClient {
     }
 
     pub(super) async fn list_checks(&self, commit: &Sha) -> Result<Vec<CommitCheck>, ForgeError> {
-        let what = self.what(&format!("reading the checks of {}", commit.short()));
+        let what = self.what_of_pull(&format!("reading the checks of {}", commit.short_sha()));
         let mut checks = Vec::new();
         for page in 1..=MAX_CHECK_PAGES {
             let mut url = self.list_url(&what, &["commits", commit.as_str(), "check-runs"], &[])?;
@@ -146,7 +146,7 @@ impl GitHubClient {
                 break;
             }
             if page == MAX_CHECK_PAGES {
-                return Err(unavailable(&what, "the commit has more check runs than are read"));
+                return Err(unavailable_error(&what, "the commit has more check runs than are read"));
             }
         }
         let url = self.list_url(&what, &["commits", commit.as_str(), "statuses"], &[])?;
@@ -162,14 +162,14 @@ impl GitHubClient {
                 checks.push(CommitCheck { name: status.context, app: None, state });
             }
         };
-        self.github.pages(self.scope(), &what, url, each).await?;
+        self.github.read_pages(self.scope(), &what, url, each).await?;
         Ok(checks)
     }
 
     pub(super) async fn list_labels(&self) -> Result<Vec<AppliedLabel>, ForgeError> {
-        let what = self.what("reading who set its labels");
+        let what = self.what_of_pull("reading who set its labels");
         let accounts = self.accounts().await?;
-        let pull = self.raw(&what).await?;
+        let pull = self.read_raw_pull(&what).await?;
         let mut set_by: HashMap<String, wire::GitHubUser> = HashMap::new();
         let url = self.list_url(&what, &["issues", &self.number(), "events"], &[])?;
         let each = |event: bodies::IssueEvent| {
@@ -180,7 +180,7 @@ impl GitHubClient {
                 };
             }
         };
-        self.github.pages(self.scope(), &what, url, each).await?;
+        self.github.read_pages(self.scope(), &what, url, each).await?;
         let (mut known, mut labels) = (HashMap::new(), Vec::new());
         for label in pull.labels {
             let user = set_by.remove(&label.name);
@@ -198,23 +198,26 @@ impl GitHubClient {
         let accounts = self.accounts().await?;
         let url = self.list_url(what, &["pulls", &self.number(), "reviews"], &[])?;
         let mut reviews: Vec<GitHubReview> = Vec::new();
-        self.github.pages(self.scope(), what, url, |review| reviews.push(review)).await?;
-        let read = |review| self.review(what, self.id.number, &accounts, review);
+        self.github.read_pages(self.scope(), what, url, |review| reviews.push(review)).await?;
+        let read = |review| self.convert_review(what, self.id.number, &accounts, review);
         reviews.into_iter().map(read).collect()
     }
 
     /// Lists all comments on the diff, oldest first, each with the number of the comment that began its
     /// thread.
-    pub(super) async fn lines(&self, what: &str) -> Result<Vec<(u64, String, LineComment)>, ForgeError> {
+    pub(super) async fn list_line_comments(
+        &self,
+        what: &str,
+    ) -> Result<Vec<(u64, String, LineComment)>, ForgeError> {
         let accounts = self.accounts().await?;
         let url = self.list_url(what, &["pulls", &self.number(), "comments"], &[])?;
         let mut comments: Vec<bodies::LineComment> = Vec::new();
-        self.github.pages(self.scope(), what, url, |comment| comments.push(comment)).await?;
+        self.github.read_pages(self.scope(), what, url, |comment| comments.push(comment)).await?;
         comments.sort_by_key(|comment| comment.id);
-        comments.into_iter().map(|comment| self.line(what, &accounts, comment)).collect()
+        comments.into_iter().map(|comment| self.convert_line_comment(what, &accounts, comment)).collect()
     }
 
-    fn line(
+    fn convert_line_comment(
         &self,
         what: &str,
         accounts: &GitHubAccounts<'_>,
@@ -222,16 +225,16 @@ impl GitHubClient {
     ) -> Result<(u64, String, LineComment), ForgeError> {
         let author = comment.user.as_ref().map(|user| actor(accounts, user));
         let is_ours = author.as_ref().is_some_and(|author| author.ours);
-        let (topic, body) = self.verified(self.id.number, is_ours, comment.body.as_deref());
-        let reviewed = self.reviewed(comment.body.as_deref()).filter(|_| is_ours);
+        let (topic, body) = self.read_verified_topic(self.id.number, is_ours, comment.body.as_deref());
+        let reviewed = self.reviewed_finding(comment.body.as_deref()).filter(|_| is_ours);
         let read = LineComment {
-            id: GitHubCommentId::Review(comment.id).text(),
+            id: GitHubCommentId::Review(comment.id).to_comment_id(),
             url: comment.html_url,
             review: comment.pull_request_review_id.map(|id| ReviewId::new(id.to_string())),
             author,
-            commit: comment.original_commit_id.map(|commit| sha(what, &commit)).transpose()?,
+            commit: comment.original_commit_id.map(|commit| parse_sha(what, &commit)).transpose()?,
             line: comment.line,
-            at: wire::instant(what, &comment.created_at)?,
+            at: wire::parse_instant(what, &comment.created_at)?,
             body,
             topic,
             reviewed,
@@ -240,8 +243,8 @@ impl GitHubClient {
     }
 
     /// Returns the topic of the finding of a review of ours that a text shows.
-    fn reviewed(&self, text: Option<&str>) -> Option<Topic> {
-        match self.markers().find(&self.place(self.id.number), text?) {
+    fn reviewed_finding(&self, text: Option<&str>) -> Option<Topic> {
+        match self.markers().find_marker(&self.marker_place(self.id.number), text?) {
             MarkerMatch::Verified {
                 producer: Producer::Review, item: CommentSubject::Finding(id), ..
             } => Some(Topic::of_finding(&id)),
@@ -253,9 +256,9 @@ impl GitHubClient {
     }
 
     pub(super) async fn list_threads(&self) -> Result<Vec<ReviewThread>, ForgeError> {
-        let what = self.what("reading its threads");
+        let what = self.what_of_pull("reading its threads");
         let mut groups: BTreeMap<u64, (String, Vec<LineComment>)> = BTreeMap::new();
-        for (first, path, comment) in self.lines(&what).await? {
+        for (first, path, comment) in self.list_line_comments(&what).await? {
             groups.entry(first).or_insert_with(|| (path, Vec::new())).1.push(comment);
         }
         if groups.is_empty() {
@@ -266,7 +269,7 @@ impl GitHubClient {
         let mut known: HashMap<CommentId, (bool, ForgeThread)> = HashMap::new();
         for of in self.thread_states().await? {
             if let Some(comment) = of.comment {
-                known.insert(GitHubCommentId::Review(comment).text(), (of.outdated, of.thread));
+                known.insert(GitHubCommentId::Review(comment).to_comment_id(), (of.outdated, of.thread));
             }
         }
         let threads = groups.into_values().map(|(path, comments)| {
@@ -279,7 +282,7 @@ impl GitHubClient {
     }
 
     pub(super) async fn list_eyes(&self, comment: &CommentId) -> Result<Vec<Actor>, ForgeError> {
-        let what = self.what(&format!("reading the reactions to comment {comment}"));
+        let what = self.what_of_pull(&format!("reading the reactions to comment {comment}"));
         let GitHubCommentId::Issue(id) = GitHubCommentId::parse(&what, comment)? else {
             let message = "it is not in the conversation".to_owned();
             return Err(ForgeError::Rejected { what, message });
@@ -293,7 +296,7 @@ impl GitHubClient {
                 eyes.push(actor(&accounts, &user));
             }
         };
-        self.github.pages(self.scope(), &what, url, each).await?;
+        self.github.read_pages(self.scope(), &what, url, each).await?;
         Ok(eyes)
     }
 }

@@ -13,7 +13,7 @@ use truing_core::publish::ThreadState;
 
 use super::{GitHubClient, bodies};
 use crate::github::id::GitHubCommentId;
-use crate::github::{placed, wire};
+use crate::github::{location_fields, wire};
 use crate::http::ForgeRequest;
 
 /// A thread that we began.
@@ -26,12 +26,12 @@ struct GitHubOwnThread {
 }
 
 /// Returns the comments that began the threads.
-fn comments(own: &HashMap<Topic, GitHubOwnThread>) -> HashMap<Topic, CommentId> {
+fn first_comments(own: &HashMap<Topic, GitHubOwnThread>) -> HashMap<Topic, CommentId> {
     own.iter().map(|(topic, own)| (topic.clone(), own.id.clone())).collect()
 }
 
 /// Returns our threads on the diff by topic: of several the newest open one, otherwise the newest.
-fn own(threads: &[ReviewThread]) -> HashMap<Topic, GitHubOwnThread> {
+fn own_threads(threads: &[ReviewThread]) -> HashMap<Topic, GitHubOwnThread> {
     let mut own: HashMap<Topic, GitHubOwnThread> = HashMap::new();
     for thread in threads {
         let is_open = is_open(thread);
@@ -52,7 +52,7 @@ fn is_open(thread: &ReviewThread) -> bool {
 
 /// Returns the page of an open thread in which a review of ours shows the finding at its lines. The same
 /// words may stand in a file twice, so a thread on other lines is about another finding.
-fn shown<'a>(threads: &'a [ReviewThread], finding: &LineDraft) -> Option<&'a str> {
+fn open_thread_page<'a>(threads: &'a [ReviewThread], finding: &LineDraft) -> Option<&'a str> {
     let LineDraft { place, topic, .. } = finding;
     let is_here = |first: &&LineComment| {
         let is_there = |line: u32| (place.start_line..=place.end_line).contains(&line);
@@ -65,11 +65,11 @@ fn shown<'a>(threads: &'a [ReviewThread], finding: &LineDraft) -> Option<&'a str
 
 impl GitHubClient {
     pub(super) async fn send_review(&self, draft: &ReviewDraft) -> Result<PostedReview, ForgeError> {
-        let what = self.what(&format!("posting the review of audit {}", draft.mark.audit));
+        let what = self.what_of_pull(&format!("posting the review of audit {}", draft.mark.audit));
         let threads = self.list_threads().await?;
-        let own = own(&threads);
-        let mut there = comments(&own);
-        if let Some(posted) = self.posted(&what, draft, &there).await? {
+        let own = own_threads(&threads);
+        let mut there = first_comments(&own);
+        if let Some(posted) = self.find_posted_review(&what, draft, &there).await? {
             return Ok(posted);
         }
         let event = self.event(&what, draft.event).await?;
@@ -77,13 +77,13 @@ impl GitHubClient {
         // holds the discussion.
         let page = |finding: &LineDraft| {
             let own = own.get(&finding.topic).filter(|own| own.is_open).map(|own| own.url.as_str());
-            own.or_else(|| shown(&threads, finding))
+            own.or_else(|| open_thread_page(&threads, finding))
         };
         let open: Vec<(&LineDraft, &str)> =
             draft.findings.iter().filter_map(|finding| Some((finding, page(finding)?))).collect();
         let new: Vec<&LineDraft> = draft.findings.iter().filter(|finding| page(finding).is_none()).collect();
-        let text = |refused: &[&LineDraft]| draft.text(refused, &open, self.most());
-        let refused = match self.create(&what, &draft.mark, event, &new, text(&[])).await {
+        let text = |refused: &[&LineDraft]| draft.render_text(refused, &open, self.max_text_length());
+        let refused = match self.post_review(&what, &draft.mark, event, &new, text(&[])).await {
             Err(refused @ ForgeError::Rejected { .. }) => refused,
             Ok(id) => return Ok(self.with_comments(&what, draft, id, there).await),
             Err(error) => return Err(error),
@@ -104,15 +104,15 @@ impl GitHubClient {
                 Err(error) => return Err(error),
             }
         }
-        let id = self.create(&what, &draft.mark, event, &[], text(&bad)).await?;
+        let id = self.post_review(&what, &draft.mark, event, &[], text(&bad)).await?;
         Ok(self.with_comments(&what, draft, id, there).await)
     }
 
     /// Returns the review, if it exists.
     pub(super) async fn sent_review(&self, draft: &ReviewDraft) -> Result<Option<PostedReview>, ForgeError> {
-        let what = self.what(&format!("looking for the review of audit {}", draft.mark.audit));
-        let there = comments(&own(&self.list_threads().await?));
-        self.posted(&what, draft, &there).await
+        let what = self.what_of_pull(&format!("looking for the review of audit {}", draft.mark.audit));
+        let there = first_comments(&own_threads(&self.list_threads().await?));
+        self.find_posted_review(&what, draft, &there).await
     }
 
     /// Returns the review, or the comment that holds a complete review, if one of them exists.
@@ -120,7 +120,7 @@ impl GitHubClient {
         if let Some(posted) = self.sent_review(draft).await? {
             return Ok(Some(posted));
         }
-        let text = draft.whole(self.most());
+        let text = draft.render_as_comment(self.max_text_length());
         Ok(self.said_once(&draft.mark.topic(), &text).await?.map(PostedReview::Comment))
     }
 
@@ -128,25 +128,27 @@ impl GitHubClient {
         if let Some(posted) = self.sent_review(draft).await? {
             return Ok(posted);
         }
-        let text = draft.whole(self.most());
+        let text = draft.render_as_comment(self.max_text_length());
         Ok(PostedReview::Comment(self.say_once(&draft.mark.topic(), &text).await?))
     }
 
     /// Returns the maximum length of a text.
-    fn most(&self) -> usize {
-        crate::capability::GITHUB.bounds(self.github.inner.options.settle).body
+    fn max_text_length(&self) -> usize {
+        crate::capability::GITHUB.publish_limits(self.github.inner.options.settle).body
     }
 
-    async fn posted(
+    async fn find_posted_review(
         &self,
         what: &str,
         draft: &ReviewDraft,
         there: &HashMap<Topic, CommentId>,
     ) -> Result<Option<PostedReview>, ForgeError> {
         let reviews = self.list_reviews(what).await?;
-        let is_it = |review: &PullReview| review.audit().is_some_and(|mark| mark.is_same_audit(&draft.mark));
+        let is_it =
+            |review: &PullReview| review.audit_mark().is_some_and(|mark| mark.is_same_audit(&draft.mark));
         let found = reviews.into_iter().find(is_it);
-        Ok(found.map(|review| PostedReview::Review { id: review.id, comments: of(draft, there) }))
+        Ok(found
+            .map(|review| PostedReview::Review { id: review.id, comments: finding_comments(draft, there) }))
     }
 
     /// Returns the event of a review. GitHub accepts no verdict of an account on its own pull request.
@@ -156,13 +158,16 @@ impl GitHubClient {
             ReviewEvent::Comment | ReviewEvent::Withdraw => true,
             ReviewEvent::RequestChanges => {
                 let accounts = self.accounts().await?;
-                self.raw(what).await?.user.is_some_and(|user| accounts.whose(&user).is_some())
+                self.read_raw_pull(what)
+                    .await?
+                    .user
+                    .is_some_and(|user| accounts.account_kind(&user).is_some())
             }
         };
         Ok(if own { "COMMENT" } else { "REQUEST_CHANGES" })
     }
 
-    async fn create(
+    async fn post_review(
         &self,
         what: &str,
         mark: &AuditMark,
@@ -170,7 +175,7 @@ impl GitHubClient {
         inline: &[&LineDraft],
         text: String,
     ) -> Result<ReviewId, ForgeError> {
-        let body = self.marked(self.id.number, &mark.topic(), &text);
+        let body = self.add_topic_marker(self.id.number, &mark.topic(), &text);
         let comments = inline.iter().map(|finding| self.comment(what, of_draft(finding)));
         let review = json!({
             "commit_id": mark.commit.as_str(), "event": event, "body": body,
@@ -195,7 +200,7 @@ impl GitHubClient {
         let url = self.url(what, &["pulls", &self.number(), "comments"])?;
         let made: wire::CreatedItem =
             self.send(&ForgeRequest::create(what, url, comment).on_diff()).await?.json()?;
-        Ok(GitHubCommentId::Review(made.id).text())
+        Ok(GitHubCommentId::Review(made.id).to_comment_id())
     }
 
     fn comment(
@@ -203,8 +208,8 @@ impl GitHubClient {
         what: &str,
         (place, topic, body): (&CodeLocation, &Topic, &str),
     ) -> Result<Value, ForgeError> {
-        let mut comment = placed(what, place)?;
-        comment["body"] = self.marked(self.id.number, topic, body).into();
+        let mut comment = location_fields(what, place)?;
+        comment["body"] = self.add_topic_marker(self.id.number, topic, body).into();
         Ok(comment)
     }
 
@@ -220,13 +225,13 @@ impl GitHubClient {
         let url = self.list_url(what, &["pulls", &self.number(), "reviews", id.as_str(), "comments"], &[]);
         if let Ok(url) = url {
             let each = |comment: bodies::ReviewComment| {
-                let (topic, _) = self.verified(self.id.number, true, comment.body.as_deref());
-                there.extend(topic.map(|topic| (topic, GitHubCommentId::Review(comment.id).text())));
+                let (topic, _) = self.read_verified_topic(self.id.number, true, comment.body.as_deref());
+                there.extend(topic.map(|topic| (topic, GitHubCommentId::Review(comment.id).to_comment_id())));
             };
             // The review exists: an error here would say that it may not.
-            let _ = self.github.pages(self.scope(), what, url, each).await;
+            let _ = self.github.read_pages(self.scope(), what, url, each).await;
         }
-        PostedReview::Review { id, comments: of(draft, &there) }
+        PostedReview::Review { id, comments: finding_comments(draft, &there) }
     }
 }
 
@@ -236,7 +241,7 @@ fn of_draft(finding: &LineDraft) -> (&CodeLocation, &Topic, &str) {
 }
 
 /// Returns the comments of the findings of a draft, in its order.
-fn of(draft: &ReviewDraft, there: &HashMap<Topic, CommentId>) -> Vec<(Topic, CommentId)> {
+fn finding_comments(draft: &ReviewDraft, there: &HashMap<Topic, CommentId>) -> Vec<(Topic, CommentId)> {
     let topics = draft.findings.iter().map(|finding| &finding.topic);
     topics.filter_map(|topic| Some((topic.clone(), there.get(topic)?.clone()))).collect()
 }

@@ -14,7 +14,7 @@ use crate::github::repository::actor;
 use crate::github::repository::bodies::GitHubCommentItem;
 use crate::github::wire;
 use crate::http::ForgeRequest;
-use crate::marker::normal;
+use crate::marker::normalize_text;
 
 impl GitHubClient {
     pub(super) async fn answer(
@@ -23,29 +23,29 @@ impl GitHubClient {
         topic: &Topic,
         body: &str,
     ) -> Result<CommentId, ForgeError> {
-        let what = self.what(&format!("answering comment {first}"));
+        let what = self.what_of_pull(&format!("answering comment {first}"));
         let GitHubCommentId::Review(id) = GitHubCommentId::parse(&what, first)? else {
             let message = "it began no thread".to_owned();
             return Err(ForgeError::Rejected { what, message });
         };
-        if let Some(comment) = self.answered(&what, id, topic).await? {
+        if let Some(comment) = self.find_answer(&what, id, topic).await? {
             return Ok(comment);
         }
         let tail = ["pulls", &self.number(), "comments", &id.to_string(), "replies"];
-        let new = json!({ "body": self.marked(self.id.number, topic, body) });
+        let new = json!({ "body": self.add_topic_marker(self.id.number, topic, body) });
         let url = self.url(&what, &tail)?;
         let made: wire::CreatedItem = self.send(&ForgeRequest::create(what, url, new)).await?.json()?;
-        Ok(GitHubCommentId::Review(made.id).text())
+        Ok(GitHubCommentId::Review(made.id).to_comment_id())
     }
 
     /// Returns our answer on this topic in the thread that this comment began.
-    pub(super) async fn answered(
+    pub(super) async fn find_answer(
         &self,
         what: &str,
         first: u64,
         topic: &Topic,
     ) -> Result<Option<CommentId>, ForgeError> {
-        let there = self.lines(what).await?.into_iter();
+        let there = self.list_line_comments(what).await?.into_iter();
         let mut ours =
             there.filter(|(began, _, comment)| *began == first && comment.topic.as_ref() == Some(topic));
         Ok(ours.next().map(|(_, _, comment)| comment.id))
@@ -53,15 +53,15 @@ impl GitHubClient {
 
     /// Returns our comment in the conversation on this topic, if it has this text.
     pub(super) async fn said_once(&self, topic: &Topic, body: &str) -> Result<Option<CommentId>, ForgeError> {
-        let what = self.what("looking for a comment of ours");
+        let what = self.what_of_pull("looking for a comment of ours");
         let accounts = self.accounts().await?;
         let is = |comment: &GitHubCommentItem| {
-            let is_ours = comment.user.as_ref().is_some_and(|user| accounts.whose(user).is_some());
-            let (about, text) = self.verified(self.id.number, is_ours, comment.body.as_deref());
-            about.as_ref() == Some(topic) && text == normal(&with_marker(body, ""))
+            let is_ours = comment.user.as_ref().is_some_and(|user| accounts.account_kind(user).is_some());
+            let (about, text) = self.read_verified_topic(self.id.number, is_ours, comment.body.as_deref());
+            about.as_ref() == Some(topic) && text == normalize_text(&with_marker(body, ""))
         };
         let comments = self.conversation_of(&what, self.id.number).await?;
-        Ok(comments.into_iter().find(is).map(|comment| GitHubCommentId::Issue(comment.id).text()))
+        Ok(comments.into_iter().find(is).map(|comment| GitHubCommentId::Issue(comment.id).to_comment_id()))
     }
 
     /// Returns our comment on the diff on this topic, if it has this text.
@@ -70,33 +70,34 @@ impl GitHubClient {
         topic: &Topic,
         body: &str,
     ) -> Result<Option<CommentId>, ForgeError> {
-        let what = self.what("looking for a comment of ours on the diff");
+        let what = self.what_of_pull("looking for a comment of ours on the diff");
         let is = |comment: &LineComment| {
             comment.topic.as_ref() == Some(topic)
                 && comment.line.is_some()
-                && comment.body == normal(&with_marker(body, ""))
+                && comment.body == normalize_text(&with_marker(body, ""))
         };
-        let mut there = self.lines(&what).await?.into_iter().map(|(_, _, comment)| comment);
+        let mut there = self.list_line_comments(&what).await?.into_iter().map(|(_, _, comment)| comment);
         Ok(there.find(is).map(|comment| comment.id))
     }
 
     pub(super) async fn say_once(&self, topic: &Topic, body: &str) -> Result<CommentId, ForgeError> {
-        let what = self.what("looking for a comment of ours");
+        let what = self.what_of_pull("looking for a comment of ours");
         let accounts = self.accounts().await?;
         for comment in self.conversation_of(&what, self.id.number).await? {
-            let whose = comment.user.as_ref().and_then(|user| accounts.whose(user));
-            let (about, text) = self.verified(self.id.number, whose.is_some(), comment.body.as_deref());
+            let whose = comment.user.as_ref().and_then(|user| accounts.account_kind(user));
+            let (about, text) =
+                self.read_verified_topic(self.id.number, whose.is_some(), comment.body.as_deref());
             if about.as_ref() != Some(topic) {
                 continue;
             }
             // No other account can edit the comment of a former account of ours.
-            if whose == Some(GitHubAccountKind::Present) && text != normal(&with_marker(body, "")) {
-                let what = self.what(&format!("rewriting comment {}", comment.id));
+            if whose == Some(GitHubAccountKind::Present) && text != normalize_text(&with_marker(body, "")) {
+                let what = self.what_of_pull(&format!("rewriting comment {}", comment.id));
                 let url = self.url(&what, &["issues", "comments", &comment.id.to_string()])?;
-                let new = json!({ "body": self.marked(self.id.number, topic, body) });
-                self.set(what, Method::PATCH, url, Some(new)).await?;
+                let new = json!({ "body": self.add_topic_marker(self.id.number, topic, body) });
+                self.send_set(what, Method::PATCH, url, Some(new)).await?;
             }
-            return Ok(GitHubCommentId::Issue(comment.id).text());
+            return Ok(GitHubCommentId::Issue(comment.id).to_comment_id());
         }
         self.create_comment(self.id.number, topic, body).await
     }
@@ -108,18 +109,18 @@ impl GitHubClient {
         topic: &Topic,
         body: &str,
     ) -> Result<CommentId, ForgeError> {
-        let what = self.what("looking for a comment of ours on the diff");
-        let there = self.lines(&what).await?.into_iter().map(|(_, _, comment)| comment);
+        let what = self.what_of_pull("looking for a comment of ours on the diff");
+        let there = self.list_line_comments(&what).await?.into_iter().map(|(_, _, comment)| comment);
         let Some(comment) =
             there.into_iter().find(|comment| comment.topic.as_ref() == Some(topic) && comment.line.is_some())
         else {
             return self.create_line(&what, commit, (place, topic, body)).await;
         };
-        if comment.body != normal(&with_marker(body, "")) {
-            let what = self.what(&format!("rewriting comment {}", comment.id));
+        if comment.body != normalize_text(&with_marker(body, "")) {
+            let what = self.what_of_pull(&format!("rewriting comment {}", comment.id));
             let url = self.comment_url(&what, &comment.id)?;
-            let new = json!({ "body": self.marked(self.id.number, topic, body) });
-            self.set(what, Method::PATCH, url, Some(new)).await?;
+            let new = json!({ "body": self.add_topic_marker(self.id.number, topic, body) });
+            self.send_set(what, Method::PATCH, url, Some(new)).await?;
         }
         Ok(comment.id)
     }
@@ -136,9 +137,9 @@ impl GitHubClient {
         let comments = self.conversation_of(what, self.id.number).await?.into_iter().filter(is);
         let read = |comment: GitHubCommentItem| {
             Ok(ConversationComment {
-                id: GitHubCommentId::Issue(comment.id).text(),
+                id: GitHubCommentId::Issue(comment.id).to_comment_id(),
                 author: comment.user.as_ref().map(|user| actor(&accounts, user)),
-                at: wire::instant(what, &comment.created_at)?,
+                at: wire::parse_instant(what, &comment.created_at)?,
             })
         };
         comments.map(read).collect()
@@ -152,7 +153,7 @@ impl GitHubClient {
     ) -> Result<Option<ConversationComment>, ForgeError> {
         // The forge's clock has whole seconds, so the time is rounded down to a second.
         let since = UnixMillis(since.0.div_euclid(1000) * 1000);
-        let mut said = self.find_said(&self.what("waking a reviewer"), text).await?.into_iter();
+        let mut said = self.find_said(&self.what_of_pull("waking a reviewer"), text).await?.into_iter();
         let ours = |said: &ConversationComment| {
             said.author.as_ref().is_some_and(|author| author.ours) && said.at >= since
         };
@@ -164,7 +165,7 @@ impl GitHubClient {
         text: &str,
         since: UnixMillis,
     ) -> Result<ConversationComment, ForgeError> {
-        let what = self.what("waking a reviewer");
+        let what = self.what_of_pull("waking a reviewer");
         if let Some(said) = self.said_exactly(text, since).await? {
             return Ok(said);
         }
@@ -173,9 +174,9 @@ impl GitHubClient {
         let call = ForgeRequest::create(what.as_str(), url, json!({ "body": text }));
         let made: GitHubCommentItem = self.send(&call).await?.json()?;
         Ok(ConversationComment {
-            id: GitHubCommentId::Issue(made.id).text(),
+            id: GitHubCommentId::Issue(made.id).to_comment_id(),
             author: made.user.as_ref().map(|user| actor(&accounts, user)),
-            at: wire::instant(&what, &made.created_at)?,
+            at: wire::parse_instant(&what, &made.created_at)?,
         })
     }
 }

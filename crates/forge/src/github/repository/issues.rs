@@ -6,7 +6,7 @@ use truing_core::id::Topic;
 use truing_core::port::{ForgeError, OwnIssue};
 
 use super::bodies::GitHubIssue;
-use super::{ForgeRequest, GitHubAccounts, GitHubClient, not_ours, unavailable, wire};
+use super::{ForgeRequest, GitHubAccounts, GitHubClient, not_ours, unavailable_error, wire};
 
 impl GitHubClient {
     pub(in crate::github) async fn list_issues(&self, label: &str) -> Result<Vec<OwnIssue>, ForgeError> {
@@ -19,7 +19,7 @@ impl GitHubClient {
         let query = [("labels", label), ("state", "all"), ("sort", "created"), ("direction", "desc")];
         let url = self.list_url(&what, &["issues"], &query)?;
         let mut issues: Vec<GitHubIssue> = Vec::new();
-        self.github.pages(self.scope(), &what, url, |issue| issues.push(issue)).await?;
+        self.github.read_pages(self.scope(), &what, url, |issue| issues.push(issue)).await?;
         let issues =
             issues.into_iter().filter_map(|issue| self.own_issue(&what, &accounts, issue).transpose());
         issues.collect()
@@ -37,11 +37,13 @@ impl GitHubClient {
         }
         let what = self.what_of_repository("opening an issue");
         let accounts = self.accounts().await?;
-        let new = json!({ "title": title, "body": self.marked(0, topic, body), "labels": [label] });
+        let new = json!({ "title": title, "body": self.add_topic_marker(0, topic, body), "labels": [label] });
         let call = ForgeRequest::create(what.as_str(), self.url(&what, &["issues"])?, new);
         let issue = self.github.send(self.scope(), &call).await?.json()?;
         let made = self.own_issue(&what, &accounts, issue)?;
-        made.ok_or_else(|| unavailable(&what, "the forge reports success, but the issue is not as written"))
+        made.ok_or_else(|| {
+            unavailable_error(&what, "the forge reports success, but the issue is not as written")
+        })
     }
 
     pub(in crate::github) async fn rewrite_issue(
@@ -54,8 +56,8 @@ impl GitHubClient {
         let what = self.what_of_repository(&format!("rewriting issue {number}"));
         self.one_issue(&what, number).await?;
         let url = self.url(&what, &["issues", &number.to_string()])?;
-        let new = json!({ "title": title, "body": self.marked(0, topic, body) });
-        self.set(what, Method::PATCH, url, Some(new)).await
+        let new = json!({ "title": title, "body": self.add_topic_marker(0, topic, body) });
+        self.send_set(what, Method::PATCH, url, Some(new)).await
     }
 
     pub(in crate::github) async fn end_issue(&self, number: u64) -> Result<(), ForgeError> {
@@ -65,10 +67,14 @@ impl GitHubClient {
         }
         let url = self.url(&what, &["issues", &number.to_string()])?;
         let closed = json!({ "state": "closed", "state_reason": "completed" });
-        self.set(what, Method::PATCH, url, Some(closed)).await
+        self.send_set(what, Method::PATCH, url, Some(closed)).await
     }
 
-    pub(in crate::github) async fn label(&self, number: u64, labels: &[String]) -> Result<(), ForgeError> {
+    pub(in crate::github) async fn add_labels(
+        &self,
+        number: u64,
+        labels: &[String],
+    ) -> Result<(), ForgeError> {
         if labels.is_empty() {
             return Ok(());
         }
@@ -94,8 +100,8 @@ impl GitHubClient {
         accounts: &GitHubAccounts<'_>,
         issue: GitHubIssue,
     ) -> Result<Option<OwnIssue>, ForgeError> {
-        let is_ours = issue.user.as_ref().is_some_and(|user| accounts.whose(user).is_some());
-        let (Some(topic), body) = self.read(0, is_ours, issue.body.as_deref()) else { return Ok(None) };
+        let is_ours = issue.user.as_ref().is_some_and(|user| accounts.account_kind(user).is_some());
+        let (Some(topic), body) = self.read_topic(0, is_ours, issue.body.as_deref()) else { return Ok(None) };
         if issue.pull_request.is_some() {
             return Ok(None);
         }
@@ -107,7 +113,7 @@ impl GitHubClient {
             topic,
             open: issue.state == "open",
             locked: issue.locked,
-            created: wire::instant(what, &issue.created_at)?,
+            created: wire::parse_instant(what, &issue.created_at)?,
         }))
     }
 }

@@ -7,7 +7,7 @@ use super::GitHubClient;
 use super::bodies::GitHubCommentItem;
 use crate::github::body::with_marker;
 use crate::github::id::GitHubCommentId;
-use crate::marker::normal;
+use crate::marker::normalize_text;
 
 impl GitHubClient {
     /// Returns the open pull request from a branch to a base, no matter which account opened it.
@@ -31,7 +31,7 @@ impl GitHubClient {
         let pull = self
             .own_pull(&self.what_of_repository(&format!("reading pull request {number}")), number)
             .await?;
-        let (about, text) = self.read(0, true, pull.body.as_deref());
+        let (about, text) = self.read_topic(0, true, pull.body.as_deref());
         Ok(pull.title == title && about.as_ref() == Some(topic) && is_same(&text, body))
     }
 
@@ -103,13 +103,13 @@ impl GitHubClient {
         let accounts = self.accounts().await?;
         let comments = self.conversation_of(&what, number).await?.into_iter();
         let read = |comment: GitHubCommentItem| {
-            let is_ours = comment.user.as_ref().is_some_and(|user| accounts.whose(user).is_some());
-            let (about, text) = self.verified(number, is_ours, comment.body.as_deref());
+            let is_ours = comment.user.as_ref().is_some_and(|user| accounts.account_kind(user).is_some());
+            let (about, text) = self.read_verified_topic(number, is_ours, comment.body.as_deref());
             about.map(|about| (comment.id, about, text))
         };
         let newest = comments.filter_map(read).next_back();
         let newest = newest.filter(|(_, about, text)| about == topic && is_same(text, body));
-        Ok(newest.map(|(id, ..)| GitHubCommentId::Issue(id).text()))
+        Ok(newest.map(|(id, ..)| GitHubCommentId::Issue(id).to_comment_id()))
     }
 
     /// Returns true if a comment of ours is gone.
@@ -129,5 +129,5 @@ impl GitHubClient {
 
 /// Returns true if a text as it was read equals a text as it was given.
 fn is_same(read: &str, given: &str) -> bool {
-    normal(read) == normal(&with_marker(given, ""))
+    normalize_text(read) == normalize_text(&with_marker(given, ""))
 }

@@ -12,7 +12,9 @@ use truing_core::port::{
 };
 
 use super::bodies::{CommitAccount, GitHubCommentItem, GitHubCommit, GitHubPullItem, GitHubReview};
-use super::{ForgeRequest, GitHubAccounts, GitHubClient, TokenScope, actor, not_ours, unavailable, wire};
+use super::{
+    ForgeRequest, GitHubAccounts, GitHubClient, TokenScope, actor, not_ours, unavailable_error, wire,
+};
 use crate::github::id::GitHubCommentId;
 
 const TO_DRAFT: &str = "
@@ -52,7 +54,7 @@ impl GitHubClient {
         let query = [("state", "all"), ("head", &head), ("sort", "created"), ("direction", "desc")];
         let url = self.list_url(&what, &["pulls"], &query)?;
         let mut pulls = Vec::new();
-        self.github.pages(self.scope(), &what, url, |pull: GitHubPullItem| pulls.push(pull)).await?;
+        self.github.read_pages(self.scope(), &what, url, |pull: GitHubPullItem| pulls.push(pull)).await?;
         // An owner may have forks of the repository, with branches of the same name.
         let of_here = |pull: &GitHubPullItem| {
             let repo = pull.head.repo.as_ref().map(|repo| repo.id.to_string());
@@ -69,7 +71,7 @@ impl GitHubClient {
         check_branch(&what, base)?;
         let accounts = self.accounts().await?;
         let new = json!({
-            "title": title, "head": branch, "base": base, "body": self.marked(0, topic, body), "draft": draft,
+            "title": title, "head": branch, "base": base, "body": self.add_topic_marker(0, topic, body), "draft": draft,
         });
         let call = ForgeRequest::create(what.as_str(), self.url(&what, &["pulls"])?, new);
         let refused = match self.github.send(self.scope(), &call).await {
@@ -91,8 +93,8 @@ impl GitHubClient {
         let what = self.what_of_repository(&format!("rewriting pull request {number}"));
         self.own_pull(&what, number).await?;
         let url = self.url(&what, &["pulls", &number.to_string()])?;
-        let new = json!({ "title": title, "body": self.marked(0, topic, body) });
-        self.set(what, Method::PATCH, url, Some(new)).await
+        let new = json!({ "title": title, "body": self.add_topic_marker(0, topic, body) });
+        self.send_set(what, Method::PATCH, url, Some(new)).await
     }
 
     pub(in crate::github) async fn change_draft(&self, number: u64, draft: bool) -> Result<(), ForgeError> {
@@ -115,7 +117,7 @@ impl GitHubClient {
         match data.change.and_then(|change| change.pull_request) {
             Some(pull) if pull.is_draft == draft => Ok(()),
             Some(_) | None => {
-                Err(unavailable(what, "the forge reports success, but the pull request is as before"))
+                Err(unavailable_error(what, "the forge reports success, but the pull request is as before"))
             }
         }
     }
@@ -124,7 +126,7 @@ impl GitHubClient {
     /// branch.
     pub(in crate::github) async fn send_ready(&self, call: &ForgeRequest) -> Result<(), ForgeError> {
         let scope = TokenScope::Changing(&self.id.repository, &self.repo);
-        self.github.send(scope, call).await?.done()
+        self.github.send(scope, call).await?.check_body()
     }
 
     pub(in crate::github) async fn end_pull(&self, number: u64) -> Result<(), ForgeError> {
@@ -134,7 +136,7 @@ impl GitHubClient {
             return Ok(());
         }
         let url = self.url(&what, &["pulls", &number.to_string()])?;
-        self.set(what, Method::PATCH, url, Some(json!({ "state": "closed" }))).await
+        self.send_set(what, Method::PATCH, url, Some(json!({ "state": "closed" }))).await
     }
 
     /// Lists the labels of a pull request of any account.
@@ -151,8 +153,8 @@ impl GitHubClient {
         let url = self.url(what, &["pulls", &number.to_string()])?;
         let pull: GitHubPullItem =
             self.github.send(self.scope(), &ForgeRequest::get(what, url)).await?.json()?;
-        let is_ours = pull.user.as_ref().is_some_and(|user| accounts.whose(user).is_some());
-        match self.read(0, is_ours, pull.body.as_deref()) {
+        let is_ours = pull.user.as_ref().is_some_and(|user| accounts.account_kind(user).is_some());
+        match self.read_topic(0, is_ours, pull.body.as_deref()) {
             (Some(_), _) => Ok(pull),
             (None, _) => Err(not_ours(what)),
         }
@@ -166,7 +168,7 @@ impl GitHubClient {
     ) -> Result<BranchPull, ForgeError> {
         let author = pull.user.as_ref().map(|user| actor(accounts, user));
         let is_ours = author.as_ref().is_some_and(|author| author.ours);
-        let (topic, body) = self.read(0, is_ours, pull.body.as_deref());
+        let (topic, body) = self.read_topic(0, is_ours, pull.body.as_deref());
         let state = match (pull.state.as_str(), pull.draft) {
             _ if pull.merged_at.is_some() => PullState::Merged,
             ("open", true) => PullState::Draft,
@@ -179,12 +181,12 @@ impl GitHubClient {
             title: pull.title,
             body,
             state,
-            head: sha(what, &pull.head.sha)?,
+            head: parse_sha(what, &pull.head.sha)?,
             branch: pull.head.branch,
             base: pull.base.branch,
             author,
             topic,
-            created: wire::instant(what, &pull.created_at)?,
+            created: wire::parse_instant(what, &pull.created_at)?,
             labels: pull.labels.into_iter().map(|label| label.name).collect(),
         })
     }
@@ -197,32 +199,44 @@ impl GitHubClient {
 
         let mut commits: Vec<GitHubCommit> = Vec::new();
         let url = self.list_url(&what, &["pulls", &of, "commits"], &[])?;
-        self.github.pages(self.scope(), &what, url, |commit| commits.push(commit)).await?;
+        self.github.read_pages(self.scope(), &what, url, |commit| commits.push(commit)).await?;
         for commit in commits {
             activity.commits.push(pull_commit(&what, &accounts, commit)?);
         }
 
         let mut reviews: Vec<GitHubReview> = Vec::new();
         let url = self.list_url(&what, &["pulls", &of, "reviews"], &[])?;
-        self.github.pages(self.scope(), &what, url, |review| reviews.push(review)).await?;
+        self.github.read_pages(self.scope(), &what, url, |review| reviews.push(review)).await?;
         for review in reviews {
-            activity.reviews.push(self.review(&what, number, &accounts, review)?);
+            activity.reviews.push(self.convert_review(&what, number, &accounts, review)?);
         }
 
         for comment in self.conversation_of(&what, number).await? {
-            activity.remarks.push(self.remark(&what, number, &accounts, GitHubCommentId::Issue, comment)?);
+            activity.remarks.push(self.convert_remark(
+                &what,
+                number,
+                &accounts,
+                GitHubCommentId::Issue,
+                comment,
+            )?);
         }
         let mut comments: Vec<GitHubCommentItem> = Vec::new();
         let url = self.list_url(&what, &["pulls", &of, "comments"], &[])?;
-        self.github.pages(self.scope(), &what, url, |comment| comments.push(comment)).await?;
+        self.github.read_pages(self.scope(), &what, url, |comment| comments.push(comment)).await?;
         for comment in comments {
-            activity.remarks.push(self.remark(&what, number, &accounts, GitHubCommentId::Review, comment)?);
+            activity.remarks.push(self.convert_remark(
+                &what,
+                number,
+                &accounts,
+                GitHubCommentId::Review,
+                comment,
+            )?);
         }
         Ok(activity)
     }
 
     /// Converts a review from a response.
-    pub(in crate::github) fn review(
+    pub(in crate::github) fn convert_review(
         &self,
         what: &str,
         number: u64,
@@ -235,23 +249,23 @@ impl GitHubClient {
             "COMMENTED" => ReviewState::Commented,
             "DISMISSED" => ReviewState::Dismissed,
             "PENDING" => ReviewState::Pending,
-            _ => return Err(unavailable(what, "a review is in a state that is not known")),
+            _ => return Err(unavailable_error(what, "a review is in a state that is not known")),
         };
         let author = review.user.as_ref().map(|user| actor(accounts, user));
         let is_ours = author.as_ref().is_some_and(|author| author.ours);
-        let (topic, body) = self.verified(number, is_ours, review.body.as_deref());
+        let (topic, body) = self.read_verified_topic(number, is_ours, review.body.as_deref());
         Ok(PullReview {
             id: ReviewId::new(review.id.to_string()),
             author,
             state,
-            commit: review.commit_id.map(|commit| sha(what, &commit)).transpose()?,
-            at: review.submitted_at.map(|at| wire::instant(what, &at)).transpose()?,
+            commit: review.commit_id.map(|commit| parse_sha(what, &commit)).transpose()?,
+            at: review.submitted_at.map(|at| wire::parse_instant(what, &at)).transpose()?,
             body,
             topic,
         })
     }
 
-    fn remark(
+    fn convert_remark(
         &self,
         what: &str,
         number: u64,
@@ -261,12 +275,12 @@ impl GitHubClient {
     ) -> Result<PullRemark, ForgeError> {
         let author = comment.user.as_ref().map(|user| actor(accounts, user));
         let is_ours = author.as_ref().is_some_and(|author| author.ours);
-        let (topic, body) = self.read(number, is_ours, comment.body.as_deref());
+        let (topic, body) = self.read_topic(number, is_ours, comment.body.as_deref());
         Ok(PullRemark {
-            id: id(comment.id).text(),
+            id: id(comment.id).to_comment_id(),
             author,
-            commit: comment.original_commit_id.map(|commit| sha(what, &commit)).transpose()?,
-            at: wire::instant(what, &comment.created_at)?,
+            commit: comment.original_commit_id.map(|commit| parse_sha(what, &commit)).transpose()?,
+            at: wire::parse_instant(what, &comment.created_at)?,
             body,
             topic,
         })
@@ -285,22 +299,22 @@ fn pull_commit(
     let committed = commit.commit.committer.and_then(|committer| committer.date);
     let (name, email) = commit.commit.author.map(|author| (author.name, author.email)).unwrap_or_default();
     Ok(PullCommit {
-        sha: sha(what, &commit.sha)?,
+        sha: parse_sha(what, &commit.sha)?,
         author: account.map(|user| actor(accounts, user)),
         name,
         email,
-        committed: committed.map_or(Ok(UnixMillis(0)), |at| wire::instant(what, &at))?,
+        committed: committed.map_or(Ok(UnixMillis(0)), |at| wire::parse_instant(what, &at))?,
     })
 }
 
-pub(in crate::github) fn sha(what: &str, text: &str) -> Result<Sha, ForgeError> {
-    Sha::parse(text).map_err(|error| unavailable(what, &error.to_string()))
+pub(in crate::github) fn parse_sha(what: &str, text: &str) -> Result<Sha, ForgeError> {
+    Sha::parse(text).map_err(|error| unavailable_error(what, &error.to_string()))
 }
 
 fn check_branch(what: &str, branch: &str) -> Result<(), ForgeError> {
     if is_branch_name(branch) {
         return Ok(());
     }
-    let message = format!("`{}` is not a valid branch name", line::visible(branch));
+    let message = format!("`{}` is not a valid branch name", line::visible_line(branch));
     Err(ForgeError::Rejected { what: what.to_owned(), message })
 }

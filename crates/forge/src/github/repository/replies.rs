@@ -10,7 +10,7 @@ use truing_core::port::{AuthorAccount, ConversationReply, ForgeError};
 use super::bodies::GitHubCommentItem;
 use super::{ForgeRequest, GitHubClient, actor, not_ours, wire};
 use crate::forge_server::ForgeServer as _;
-use crate::github::account;
+use crate::github::account_id;
 use crate::github::auth::GitHubAccountKind;
 use crate::github::id::GitHubCommentId;
 
@@ -23,7 +23,7 @@ impl GitHubClient {
     ) -> Result<Vec<GitHubCommentItem>, ForgeError> {
         let url = self.list_url(what, &["issues", &number.to_string(), "comments"], &[])?;
         let mut comments = Vec::new();
-        self.github.pages(self.scope(), what, url, |comment| comments.push(comment)).await?;
+        self.github.read_pages(self.scope(), what, url, |comment| comments.push(comment)).await?;
         Ok(comments)
     }
 
@@ -48,15 +48,15 @@ impl GitHubClient {
         for comment in self.conversation_of(&what, number).await?.into_iter().filter(|one| one.id > since) {
             let author = comment.user.as_ref().map(|user| actor(&accounts, user));
             let is_ours = author.as_ref().is_some_and(|author| author.ours);
-            let (topic, body) = self.read(number, is_ours, comment.body.as_deref());
+            let (topic, body) = self.read_topic(number, is_ours, comment.body.as_deref());
             let person = comment.user.filter(|user| !is_ours && user.kind == "User");
             let trusted = match person {
                 Some(user) => self.is_trusted(&mut known, user).await?,
                 None => false,
             };
-            let at = wire::instant(&what, &comment.created_at)?;
+            let at = wire::parse_instant(&what, &comment.created_at)?;
             replies.push(ConversationReply {
-                id: GitHubCommentId::Issue(comment.id).text(),
+                id: GitHubCommentId::Issue(comment.id).to_comment_id(),
                 author,
                 trusted,
                 at,
@@ -77,7 +77,7 @@ impl GitHubClient {
             return Ok(*trusted);
         }
         let author =
-            AuthorAccount { id: account(user.id), login: user.login.unwrap_or_default(), is_person: true };
+            AuthorAccount { id: account_id(user.id), login: user.login.unwrap_or_default(), is_person: true };
         let trusted = self.github.may_write(&self.repo, &author).await?;
         known.insert(user.id, trusted);
         Ok(trusted)
@@ -104,10 +104,10 @@ impl GitHubClient {
     ) -> Result<CommentId, ForgeError> {
         let what = self.what_of_repository(&format!("commenting in {number}"));
         let url = self.url(&what, &["issues", &number.to_string(), "comments"])?;
-        let new = json!({ "body": self.marked(number, topic, body) });
+        let new = json!({ "body": self.add_topic_marker(number, topic, body) });
         let made: wire::CreatedItem =
             self.github.send(self.scope(), &ForgeRequest::create(what, url, new)).await?.json()?;
-        Ok(GitHubCommentId::Issue(made.id).text())
+        Ok(GitHubCommentId::Issue(made.id).to_comment_id())
     }
 
     pub(in crate::github) async fn remove_comment(
@@ -122,7 +122,7 @@ impl GitHubClient {
             Err(error) => return Err(error),
         };
         let url = self.url(&what, &["issues", "comments", &id])?;
-        match self.set(what, Method::DELETE, url, None).await {
+        match self.send_set(what, Method::DELETE, url, None).await {
             // The comment is to be gone. A first try whose response was lost may have deleted it.
             Ok(()) | Err(ForgeError::NotFound { .. }) => Ok(()),
             Err(error) => Err(error),
@@ -144,8 +144,9 @@ impl GitHubClient {
         let read: GitHubCommentItem =
             self.github.send(self.scope(), &ForgeRequest::get(what, url)).await?.json()?;
         // No other account can edit the comment of a former account of ours.
-        let whose = read.user.as_ref().and_then(|user| accounts.whose(user));
-        let (topic, _) = self.read(number, whose == Some(GitHubAccountKind::Present), read.body.as_deref());
+        let whose = read.user.as_ref().and_then(|user| accounts.account_kind(user));
+        let (topic, _) =
+            self.read_topic(number, whose == Some(GitHubAccountKind::Present), read.body.as_deref());
         if topic.is_some() { Ok(id.to_string()) } else { Err(not_ours(what)) }
     }
 }

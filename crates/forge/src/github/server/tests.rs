@@ -113,7 +113,7 @@ async fn each_kind_of_token_has_its_own_list_of_repositories() {
     let listed = async |replies: Vec<Reply>| {
         let server = Server::new(replies).await;
         let mut list = RepositoryListing::default();
-        github(&server).repositories(&mut list, &mut 9).await.unwrap();
+        github(&server).refresh_repositories(&mut list, &mut 9).await.unwrap();
         assert_eq!(list.items().cloned().collect::<Vec<_>>(), expected);
         lines(&server)
     };

@@ -8,7 +8,7 @@ async fn list(replies: impl IntoIterator<Item = Reply>) -> (Vec<u64>, Result<(),
     let server = Server::new(replies).await;
     let mut items = Vec::new();
     let each = |item: u64| items.push(item);
-    let result = github(&server).pages(TokenScope::App, "listing", server.url("/x?page=1"), each).await;
+    let result = github(&server).read_pages(TokenScope::App, "listing", server.url("/x?page=1"), each).await;
     (items, result, server.requests().len())
 }
 

@@ -5,7 +5,7 @@ use super::*;
 #[tokio::test]
 async fn the_account_is_asked_for_once_and_threads_only_if_needed() {
     let empty = ok(&json!([]));
-    let server = Server::new([me(), empty.clone().always()]).await;
+    let server = Server::new([me(), empty.clone().repeat_always()]).await;
     let github = github(&server);
     for producer in [Producer::Review, Producer::Mcp] {
         let pull = github.client(&pr(7), "octo/demo", producer).with_permit(&permit());

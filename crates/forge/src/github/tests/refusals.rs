@@ -19,26 +19,29 @@ async fn a_refusal_to_resolve_is_kept_until_the_forge_says_that_it_may() {
     let server = Server::new([ok(&refused), may(false), may(true), changed("T2", true)]).await;
     let pull = pull(&server);
     assert_eq!(
-        (pull.denied(EffectKind::Resolve), pull.cannot(EffectKind::Resolve)),
+        (pull.denial_reason(EffectKind::Resolve), pull.unsupported_reason(EffectKind::Resolve)),
         (None, None),
         "nothing is known yet"
     );
     let refused = pull.perform(&Effect::Resolve { thread: ThreadId::new("T2") }, &permit()).await;
     assert!(matches!(refused, Err(ForgeError::Forbidden { .. })), "{refused:?}");
     for _ in 0..2 {
-        let why = pull.denied(EffectKind::Resolve).unwrap();
+        let why = pull.denial_reason(EffectKind::Resolve).unwrap();
         assert!(why.contains("`contents: write`"), "{why}");
         assert_eq!(
-            (pull.cannot(EffectKind::Resolve), pull.cannot(EffectKind::Reopen)),
+            (pull.unsupported_reason(EffectKind::Resolve), pull.unsupported_reason(EffectKind::Reopen)),
             (Some(why), Some(why))
         );
-        assert_eq!(pull.cannot(EffectKind::Comment), None);
+        assert_eq!(pull.unsupported_reason(EffectKind::Comment), None);
         if server.requests().len() == 1 {
             pull.thread_states().await.unwrap();
         }
     }
     pull.thread_states().await.unwrap();
-    assert_eq!((pull.denied(EffectKind::Resolve), pull.cannot(EffectKind::Resolve)), (None, None));
+    assert_eq!(
+        (pull.denial_reason(EffectKind::Resolve), pull.unsupported_reason(EffectKind::Resolve)),
+        (None, None)
+    );
     pull.perform(&Effect::Resolve { thread: ThreadId::new("T2") }, &permit()).await.unwrap();
 }
 
@@ -49,5 +52,8 @@ async fn a_refusal_for_another_reason_is_not_kept() {
     let pull = pull(&server);
     let refused = pull.perform(&Effect::Resolve { thread: ThreadId::new("T2") }, &permit()).await;
     assert!(matches!(refused, Err(ForgeError::Forbidden { .. })), "{refused:?}");
-    assert_eq!((pull.denied(EffectKind::Resolve), pull.cannot(EffectKind::Resolve)), (None, None));
+    assert_eq!(
+        (pull.denial_reason(EffectKind::Resolve), pull.unsupported_reason(EffectKind::Resolve)),
+        (None, None)
+    );
 }

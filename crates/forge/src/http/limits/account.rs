@@ -36,7 +36,7 @@ pub(super) enum RateResource {
 }
 
 impl RateResource {
-    pub(super) fn of(url: &Url) -> Self {
+    pub(super) fn from_url(url: &Url) -> Self {
         if url.path().ends_with("/graphql") { Self::GraphQl } else { Self::Core }
     }
 }
@@ -64,9 +64,9 @@ impl PayerLimits {
         creations: Option<&CreationLimits>,
         now: UnixMillis,
     ) -> Option<TimeSpan> {
-        let spent = self.spent.get(&resource).and_then(|until| left(*until, now));
+        let spent = self.spent.get(&resource).and_then(|until| remaining_wait(*until, now));
         let wait = self.pause(now).max(spent);
-        wait.or_else(|| creations.and_then(|creations| self.create(creations, now)))
+        wait.or_else(|| creations.and_then(|creations| self.count_creation(creations, now)))
     }
 
     /// Removes the last counted creation, because it was not sent.
@@ -75,7 +75,12 @@ impl PayerLimits {
     }
 
     /// Records a secondary limit: all calls wait. Returns the wait.
-    pub(super) fn hit(&mut self, brake: SecondaryLimit, wait: TimeSpan, now: UnixMillis) -> TimeSpan {
+    pub(super) fn record_secondary_limit(
+        &mut self,
+        brake: SecondaryLimit,
+        wait: TimeSpan,
+        now: UnixMillis,
+    ) -> TimeSpan {
         let wait = match brake {
             SecondaryLimit::Asked => wait,
             SecondaryLimit::Unasked => {
@@ -101,7 +106,7 @@ impl PayerLimits {
     }
 
     /// Records the time before which no calls of this kind are left; `None` if some are left.
-    pub(super) fn told(&mut self, resource: RateResource, spent: Option<UnixMillis>) {
+    pub(super) fn record_spent(&mut self, resource: RateResource, spent: Option<UnixMillis>) {
         match spent {
             Some(until) => self.spent.insert(resource, until),
             None => self.spent.remove(&resource),
@@ -109,7 +114,7 @@ impl PayerLimits {
     }
 
     /// Takes over the pauses of another state whose times are ahead by `ahead`.
-    pub(super) fn learn(&mut self, other: &Self, ahead: TimeSpan) {
+    pub(super) fn merge_pauses(&mut self, other: &Self, ahead: TimeSpan) {
         let here = |until: UnixMillis| until + TimeSpan(ahead.0.saturating_neg());
         self.strikes = other.strikes;
         self.paused = self.paused.max(other.paused.map(here));
@@ -120,24 +125,24 @@ impl PayerLimits {
     }
 
     /// Returns true if anything in the state applies now.
-    pub(super) fn matters(&self, now: UnixMillis) -> bool {
-        let ahead = |until: &UnixMillis| left(*until, now).is_some();
-        let last = self.created.back().is_some_and(|last| left(*last + MAX_WAIT, now).is_some());
+    pub(super) fn is_relevant(&self, now: UnixMillis) -> bool {
+        let ahead = |until: &UnixMillis| remaining_wait(*until, now).is_some();
+        let last = self.created.back().is_some_and(|last| remaining_wait(*last + MAX_WAIT, now).is_some());
         last || self.strikes > 0 || self.paused.iter().chain(self.spent.values()).any(ahead)
     }
 
     fn pause(&self, now: UnixMillis) -> Option<TimeSpan> {
-        self.paused.and_then(|until| left(until, now))
+        self.paused.and_then(|until| remaining_wait(until, now))
     }
 
     /// Counts a creating call, or returns the time until one is allowed.
-    fn create(&mut self, creations: &CreationLimits, now: UnixMillis) -> Option<TimeSpan> {
+    fn count_creation(&mut self, creations: &CreationLimits, now: UnixMillis) -> Option<TimeSpan> {
         let longest = creations.iter().map(|(_, window)| *window).max()?;
         self.created.retain(|at| (0..longest.0).contains(&(now - *at).0));
         let waits = creations.iter().filter_map(|(most, window)| {
             // The creation that many places back must be outside the window.
             let oldest = self.created.iter().rev().nth(most.checked_sub(1)?)?;
-            left(*oldest + *window, now)
+            remaining_wait(*oldest + *window, now)
         });
         let wait = waits.max();
         if wait.is_none() {
@@ -148,6 +153,6 @@ impl PayerLimits {
 }
 
 /// Returns the rest of a wait. A rest longer than any wait means that the clock was set back, and is ignored.
-fn left(until: UnixMillis, now: UnixMillis) -> Option<TimeSpan> {
+fn remaining_wait(until: UnixMillis, now: UnixMillis) -> Option<TimeSpan> {
     Some(until - now).filter(|left| (1..=MAX_WAIT.0).contains(&left.0))
 }

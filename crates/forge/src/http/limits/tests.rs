@@ -12,9 +12,9 @@ use crate::testing::Hand;
 const NOW: UnixMillis = UnixMillis(1_795_161_600_000);
 
 fn limits(api: &str) -> (RateLimits, Hand) {
-    let clock = Hand::at(NOW);
+    let clock = Hand::new(NOW);
     (
-        RateLimits::of(crate::github::wire_of(&Url::parse(api).unwrap()).creations, Arc::new(clock.clone())),
+        RateLimits::new(crate::github::wire_of(&Url::parse(api).unwrap()).creations, Arc::new(clock.clone())),
         clock,
     )
 }
@@ -61,13 +61,13 @@ async fn a_spent_primary_limit_is_not_tried_until_its_window_ends() {
         ("x-ratelimit-reset", "1795165800"),
         ("date", "Fri, 20 Nov 2026 09:00:00 GMT"),
     ];
-    limits.note(one, &headers(&spent)).await;
+    limits.record_headers(one, &headers(&spent)).await;
     assert_eq!(wait(&limits, one, &read()).await, Some(TimeSpan::minutes(10)));
     assert_eq!(wait(&limits, other, &read()).await, None, "each installation has its own");
     let graphql = ForgeRequest::get("asking x", url("/graphql"));
     assert_eq!(wait(&limits, one, &graphql).await, None, "GraphQL is counted apart");
     let of_graphql = [spent.as_slice(), &[("x-ratelimit-resource", "graphql")]].concat();
-    limits.note(other, &headers(&of_graphql)).await;
+    limits.record_headers(other, &headers(&of_graphql)).await;
     assert_eq!(wait(&limits, other, &graphql).await, Some(TimeSpan::minutes(10)));
     assert_eq!(wait(&limits, other, &read()).await, None);
     clock.pass(TimeSpan::minutes(10));
@@ -83,7 +83,7 @@ async fn whoever_has_the_fewest_calls_left_is_shown() {
     {
         let told =
             [("x-ratelimit-limit", "5000"), ("x-ratelimit-remaining", left), ("x-ratelimit-reset", reset)];
-        limits.note(QuotaPayer::Installation(installation), &headers(&told)).await;
+        limits.record_headers(QuotaPayer::Installation(installation), &headers(&told)).await;
     }
     let left = || limits.quota().map(|quota| quota.remaining);
     assert_eq!(left(), Some(4));
@@ -97,7 +97,10 @@ async fn whoever_has_the_fewest_calls_left_is_shown() {
 async fn a_secondary_limit_stops_all_calls_of_its_payer_and_the_wait_grows_until_one_goes_well() {
     let (limits, clock) = limits("https://api.github.com");
     let (one, other) = (QuotaPayer::Installation(3), QuotaPayer::Installation(4));
-    assert_eq!(limits.hit(one, SecondaryLimit::Asked, TimeSpan::seconds(17)).await, TimeSpan::seconds(17));
+    assert_eq!(
+        limits.record_secondary_limit(one, SecondaryLimit::Asked, TimeSpan::seconds(17)).await,
+        TimeSpan::seconds(17)
+    );
     assert_eq!(wait(&limits, one, &read()).await, Some(TimeSpan::seconds(17)));
     assert_eq!(wait(&limits, one, &create()).await, Some(TimeSpan::seconds(17)));
     assert_eq!(wait(&limits, other, &create()).await, None, "each installation has its own");
@@ -107,15 +110,18 @@ async fn a_secondary_limit_stops_all_calls_of_its_payer_and_the_wait_grows_until
     let mut waits = Vec::new();
     for _ in 0..8 {
         // Two calls that were in progress at the same time.
-        let hit = limits.hit(one, SecondaryLimit::Unasked, DEFAULT_WAIT).await;
-        assert_eq!(limits.hit(one, SecondaryLimit::Unasked, DEFAULT_WAIT).await, hit);
+        let hit = limits.record_secondary_limit(one, SecondaryLimit::Unasked, DEFAULT_WAIT).await;
+        assert_eq!(limits.record_secondary_limit(one, SecondaryLimit::Unasked, DEFAULT_WAIT).await, hit);
         limits.went_well(one).await; // a third call, sent earlier
         waits.push(hit.0 / 60_000);
         clock.pass(hit);
     }
     assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60]);
     limits.went_well(one).await;
-    assert_eq!(limits.hit(one, SecondaryLimit::Unasked, DEFAULT_WAIT).await, TimeSpan::minutes(1));
+    assert_eq!(
+        limits.record_secondary_limit(one, SecondaryLimit::Unasked, DEFAULT_WAIT).await,
+        TimeSpan::minutes(1)
+    );
     // Our clock is set back: the pause is not kept for a day.
     clock.pass(TimeSpan::minutes(-24 * 60));
     assert_eq!(wait(&limits, one, &read()).await, None);
@@ -151,7 +157,7 @@ async fn what_is_created_keeps_within_what_githubs_own_service_allows() {
 #[tokio::test]
 async fn a_call_that_is_not_sent_counts_as_none_created() {
     let (limits, clock) = limits("https://api.octo.ghe.com");
-    limits.hit(QuotaPayer::Token, SecondaryLimit::Asked, TimeSpan::seconds(10)).await;
+    limits.record_secondary_limit(QuotaPayer::Token, SecondaryLimit::Asked, TimeSpan::seconds(10)).await;
     for _ in 0..500 {
         assert!(wait(&limits, QuotaPayer::Token, &create()).await.is_some());
     }
@@ -187,7 +193,7 @@ async fn no_more_calls_are_under_way_than_there_are_places() {
         () = std::future::ready(()) => {}
     }
     // A call that waited for a place meets a limit that was hit in the meantime.
-    limits.hit(QuotaPayer::Token, SecondaryLimit::Asked, TimeSpan::seconds(5)).await;
+    limits.record_secondary_limit(QuotaPayer::Token, SecondaryLimit::Asked, TimeSpan::seconds(5)).await;
     places.pop();
     assert!(matches!(next.await, Err(ForgeError::RateLimited { .. })));
 }
@@ -195,12 +201,12 @@ async fn no_more_calls_are_under_way_than_there_are_places() {
 /// Returns two processes with one login, their shared state by a clock that is an hour ahead of theirs, and
 /// both clocks.
 fn two() -> (RateLimits, RateLimits, FakeSharedState, [Hand; 2]) {
-    let (ours, theirs) = (Hand::at(NOW), Hand::at(NOW + TimeSpan::minutes(60)));
+    let (ours, theirs) = (Hand::new(NOW), Hand::new(NOW + TimeSpan::minutes(60)));
     let common = FakeSharedState::new(Arc::new(theirs.clone()));
     let process = || {
         let creations = crate::github::wire_of(&url("")).creations;
-        let limits = RateLimits::of(creations, Arc::new(ours.clone()));
-        limits.sharing(Arc::new(common.clone()), "limits:here".to_owned())
+        let limits = RateLimits::new(creations, Arc::new(ours.clone()));
+        limits.with_shared_limits(Arc::new(common.clone()), "limits:here".to_owned())
     };
     (process(), process(), common, [ours, theirs])
 }
@@ -236,11 +242,11 @@ async fn processes_create_together_what_one_may_and_while_they_know_nothing_of_e
 #[tokio::test]
 async fn a_secondary_limit_that_one_process_met_stops_the_others_for_the_same_time() {
     let (one, other, common, clocks) = two();
-    one.hit(QuotaPayer::Token, SecondaryLimit::Asked, TimeSpan::seconds(90)).await;
+    one.record_secondary_limit(QuotaPayer::Token, SecondaryLimit::Asked, TimeSpan::seconds(90)).await;
     assert_eq!(wait(&other, QuotaPayer::Token, &read()).await, Some(TimeSpan::seconds(90)));
     assert_eq!(wait(&other, QuotaPayer::Token, &create()).await, Some(TimeSpan::seconds(90)));
     // A shorter wait changes nothing.
-    other.hit(QuotaPayer::Token, SecondaryLimit::Asked, TimeSpan::seconds(5)).await;
+    other.record_secondary_limit(QuotaPayer::Token, SecondaryLimit::Asked, TimeSpan::seconds(5)).await;
     assert_eq!(wait(&one, QuotaPayer::Token, &read()).await, Some(TimeSpan::seconds(90)));
     // The other process knows the limit by now.
     common.set_gone(true);
@@ -254,13 +260,17 @@ async fn a_secondary_limit_that_one_process_met_stops_the_others_for_the_same_ti
 async fn the_wait_grows_with_the_strikes_of_all_until_a_call_of_any_goes_well() {
     let (one, other, common, clocks) = two();
     for (limits, minutes) in [(&one, 1), (&other, 2), (&one, 4)] {
-        let hit = limits.hit(QuotaPayer::Token, SecondaryLimit::Unasked, DEFAULT_WAIT).await;
+        let hit =
+            limits.record_secondary_limit(QuotaPayer::Token, SecondaryLimit::Unasked, DEFAULT_WAIT).await;
         assert_eq!(hit, TimeSpan::minutes(minutes));
         pass(&clocks, hit);
     }
     assert_eq!(wait(&other, QuotaPayer::Token, &read()).await, None);
     other.went_well(QuotaPayer::Token).await;
-    assert_eq!(one.hit(QuotaPayer::Token, SecondaryLimit::Unasked, DEFAULT_WAIT).await, TimeSpan::minutes(1));
+    assert_eq!(
+        one.record_secondary_limit(QuotaPayer::Token, SecondaryLimit::Unasked, DEFAULT_WAIT).await,
+        TimeSpan::minutes(1)
+    );
     assert_eq!(common.names(), ["limits:here"]);
 }
 
@@ -273,7 +283,7 @@ async fn a_primary_limit_that_one_process_has_seen_used_up_is_not_tried_by_the_o
         ("x-ratelimit-reset", "1795162200"),
         ("date", "Fri, 20 Nov 2026 08:00:00 GMT"),
     ];
-    one.note(QuotaPayer::Installation(1), &headers(&told)).await;
+    one.record_headers(QuotaPayer::Installation(1), &headers(&told)).await;
     assert_eq!(wait(&other, QuotaPayer::Installation(1), &read()).await, Some(TimeSpan::minutes(10)));
     let graphql = ForgeRequest::get("asking x", url("/graphql"));
     assert_eq!(wait(&other, QuotaPayer::Installation(1), &graphql).await, None);
@@ -286,12 +296,12 @@ async fn whoever_only_reads_asks_the_others_once_a_second_and_whoever_creates_ea
     for _ in 0..9 {
         wait(&one, QuotaPayer::Token, &read()).await;
     }
-    assert_eq!(common.reads(), 1);
+    assert_eq!(common.read_count(), 1);
     pass(&clocks, TimeSpan::seconds(1));
     wait(&one, QuotaPayer::Token, &read()).await;
-    assert_eq!(common.reads(), 2);
+    assert_eq!(common.read_count(), 2);
     for _ in 0..3 {
         wait(&one, QuotaPayer::Token, &create()).await;
     }
-    assert_eq!(common.reads(), 5);
+    assert_eq!(common.read_count(), 5);
 }

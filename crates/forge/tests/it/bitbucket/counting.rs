@@ -14,7 +14,7 @@ const FINDINGS: u32 = 30;
 
 /// Returns the number of API calls so far.
 fn calls(site: &Site) -> usize {
-    site.forge.log().iter().filter(|call| !call.path.contains("/git-")).count()
+    site.forge.request_log().iter().filter(|call| !call.path.contains("/git-")).count()
 }
 
 async fn set_status(site: &Site, open: &RepositoryClient) {
@@ -55,7 +55,7 @@ async fn a_first_review_takes_a_call_for_each_finding_and_a_few_more() {
         assert_eq!(status, if site.is_cloud() { 4 } else { 5 });
         assert_eq!(calls(&site) - before, if site.is_cloud() { 40 } else { 41 });
         let view = site.shop.pull(number).await.unwrap();
-        assert_eq!((view.inline().count(), view.reports[0].annotations.len()), (30, 30));
+        assert_eq!((view.inline_comments().count(), view.reports[0].annotations.len()), (30, 30));
     }
 }
 

@@ -32,7 +32,7 @@ async fn a_refusal_of_a_read_is_what_it_says() {
             // A client that no limit holds back.
             let id = PrId { forge: "github".into(), repository: site.id.clone(), number };
             let fresh = server(&site.forge, TOKEN).client(&id, "acme/shop", Producer::Converge);
-            site.forge.fault(ForgeFault::once("GET", pull(&site), kind).times(times));
+            site.forge.add_fault(ForgeFault::on_call("GET", pull(&site), kind).times(times));
             let error = fresh.pull_request().await.unwrap_err();
             assert!(site.forge.is_faultless(), "{error}");
             error
@@ -95,7 +95,7 @@ async fn an_expired_token_and_a_missing_permission_are_told_apart() {
 async fn a_list_without_an_end_is_an_error() {
     for (site, _, open) in Site::bitbuckets().await {
         let path = if site.is_cloud() { comments(&site) } else { pull(&site).replace('$', "/activities") };
-        site.forge.fault(ForgeFault::once("GET", &path, ForgeFaultKind::Circle));
+        site.forge.add_fault(ForgeFault::on_call("GET", &path, ForgeFaultKind::Circle));
         let circle = open.comments(&[]).await.unwrap_err();
         assert!(matches!(circle, ForgeError::Unavailable { .. }), "{circle}");
     }
@@ -108,10 +108,10 @@ async fn a_text_that_is_too_long_is_refused_and_so_is_one_of_413() {
         let refused = open.make(&summary).await.unwrap_err();
         assert!(matches!(refused, ForgeError::Rejected { .. }), "{refused}");
         // A text of the maximum length of a plan is accepted with its marker.
-        make(&open, Effect::Summary { body: "x".repeat(open.bounds().body) }).await;
-        assert_eq!(site.shop.pull(number).await.unwrap().summaries().count(), 1);
+        make(&open, Effect::Summary { body: "x".repeat(open.publish_limits().body) }).await;
+        assert_eq!(site.shop.pull(number).await.unwrap().summary_comments().count(), 1);
         for kind in [ForgeFaultKind::Status(413, None), ForgeFaultKind::Html(413)] {
-            site.forge.fault(ForgeFault::once("POST", &comments(&site), kind));
+            site.forge.add_fault(ForgeFault::on_call("POST", &comments(&site), kind));
             let refused = open.make(&summary).await.unwrap_err();
             assert!(matches!(refused, ForgeError::Rejected { .. }), "{refused}");
         }
@@ -123,10 +123,10 @@ async fn what_may_be_done_is_not_sent_again_and_is_found_by_its_marker() {
     for (site, number, open) in Site::bitbuckets().await {
         let summary = Effect::Summary { body: "Done.".into() };
         for kind in [ForgeFaultKind::LostAnswer, ForgeFaultKind::DoneStatus(503), ForgeFaultKind::Truncated] {
-            site.forge.fault(ForgeFault::once("POST", &comments(&site), kind.clone()));
+            site.forge.add_fault(ForgeFault::on_call("POST", &comments(&site), kind.clone()));
             let error = open.make(&summary).await.unwrap_err();
             assert!(!error.surely_undone(), "{kind:?}: {error}");
-            let there = site.shop.pull(number).await.unwrap().summaries().count();
+            let there = site.shop.pull(number).await.unwrap().summary_comments().count();
             assert_eq!(there, 1, "{kind:?}");
             let seen = open.comments(&[]).await.unwrap().remove(0);
             assert!(seen.item == CommentSubject::Summary && open.observe(&summary).await.unwrap().is_some());
@@ -144,17 +144,17 @@ async fn what_was_changed_meanwhile_is_read_and_decided_again_at_data_center() {
     let edit = Effect::EditComment { item: CommentSubject::Summary, comment: seen.id, body: "Two.".into() };
     let comment = pull(&site).replace('$', "/comments/{id}$");
     // A single conflict is retried; a permanent one is returned.
-    site.forge.fault(ForgeFault::once("PUT", &comment, ForgeFaultKind::Status(409, None)));
+    site.forge.add_fault(ForgeFault::on_call("PUT", &comment, ForgeFaultKind::Status(409, None)));
     make(&open, edit.clone()).await;
-    let text = site.shop.pull(number).await.unwrap().summaries().next().unwrap().body.clone();
+    let text = site.shop.pull(number).await.unwrap().summary_comments().next().unwrap().body.clone();
     assert!(text.starts_with("Two."), "{text}");
-    site.forge.fault(ForgeFault::once("PUT", &comment, ForgeFaultKind::Status(409, None)).times(3));
+    site.forge.add_fault(ForgeFault::on_call("PUT", &comment, ForgeFaultKind::Status(409, None)).times(3));
     let Effect::EditComment { item, comment, .. } = edit else { panic!("it is an edit") };
     let again = Effect::EditComment { item, comment, body: "Three.".into() };
     let stale = open.make(&again).await.unwrap_err();
     assert!(matches!(stale, ForgeError::Stale { .. }) && site.forge.is_faultless(), "{stale}");
     // A description that another account has changed stays as it is.
-    site.shop.describe(number, "Theirs.").await.unwrap();
+    site.shop.set_description(number, "Theirs.").await.unwrap();
     let describe = Effect::Describe { read: "What it does.".into(), body: "Ours.".into() };
     make(&open, describe).await;
     assert_eq!(site.shop.pull(number).await.unwrap().body, "Theirs.");
@@ -164,7 +164,7 @@ async fn what_was_changed_meanwhile_is_read_and_decided_again_at_data_center() {
 async fn an_old_data_center_is_asked_for_no_drafts_and_one_line() {
     for (version, drafts) in [("8.17.4", false), ("8.18.0", true), ("9.2.0", true), ("of today", false)] {
         let [_, (site, number, open)] = Site::bitbuckets().await;
-        site.forge.version(version);
+        site.forge.set_version(version);
         site.shop.set_draft(number, true).await.unwrap();
         let ready = open.make(&Effect::MarkReady).await;
         assert_eq!(ready.is_ok(), drafts, "{version}: {ready:?}");
@@ -179,7 +179,7 @@ async fn an_old_data_center_is_asked_for_no_drafts_and_one_line() {
         let commit = tip(&site).await;
         make(&open, Effect::Findings { commit, comments: vec![finding] }).await;
         let view = site.shop.pull(number).await.unwrap();
-        let place = view.inline().next().unwrap().place.clone().unwrap();
+        let place = view.inline_comments().next().unwrap().place.clone().unwrap();
         assert_eq!((place.line.map(|(_, line)| line), place.start), (Some(4), None), "{version}");
     }
 }
@@ -192,7 +192,7 @@ async fn a_data_center_that_is_too_old_is_refused_by_its_version_and_gets_nothin
         ("7.14.0", None),
     ] {
         let [_, (site, number, open)] = Site::bitbuckets().await;
-        site.forge.version(version);
+        site.forge.set_version(version);
         let (sha, state, description) = (tip(&site).await, StatusState::Success, "x".into());
         let status = DesiredStatus { sha, state, description, check: CheckContent::default() };
         let set = open.make(&Effect::Status(status)).await;
@@ -221,9 +221,9 @@ async fn performed_amid_a_push(
 ) -> Result<EffectOutcome, ForgeError> {
     site.fault("POST", &comments(site), ForgeFaultKind::Held);
     let push = async {
-        site.forge.holds().await;
+        site.forge.wait_until_held().await;
         site.shop.push("feature", CommitBuilder::new("Meanwhile").write("b.txt", "b\n")).await.unwrap();
-        site.forge.release();
+        site.forge.release_held();
     };
     tokio::join!(open.make(effect), push).0
 }
@@ -233,7 +233,7 @@ async fn a_comment_that_a_push_put_on_another_head_does_not_stay_at_cloud() {
     let (site, number, open) = Site::with_pull_at(ForgeFlavour::Cloud).await;
     let lines = || async {
         let shown = site.shop.pull(number).await.unwrap();
-        shown.inline().filter(|comment| !comment.deleted).count()
+        shown.inline_comments().filter(|comment| !comment.deleted).count()
     };
     let draft = draft_of(&site, &[3]).await;
     let finding = &draft.findings[0];
@@ -255,5 +255,5 @@ async fn a_comment_that_a_push_put_on_another_head_does_not_stay_at_cloud() {
     performed_amid_a_push((&site, &open), &review).await.unwrap();
     assert_eq!(lines().await, 0);
     let shown = site.shop.pull(number).await.unwrap();
-    assert!(shown.summaries().any(|said| said.body.contains("Wrong")), "{shown:#?}");
+    assert!(shown.summary_comments().any(|said| said.body.contains("Wrong")), "{shown:#?}");
 }

@@ -46,14 +46,14 @@ async fn a_pull_request_is_read_with_whole_hashes() {
         );
         let author = request.author.unwrap();
         assert_eq!((author.login.as_str(), author.is_person, request.labels), ("author", true, None));
-        let now = open.now().await.unwrap();
+        let now = open.pull_details().await.unwrap();
         assert!(now.url.ends_with(&format!("/pull-requests/{number}")), "{}", now.url);
         assert_eq!(now.head.push, Some(true));
         assert_eq!((now.labels.len(), now.requested.len()), (0, 0));
         assert!(now.author.is_some_and(|author| author.person && !author.ours));
-        site.shop.permit(BOT, "read").await.unwrap();
-        assert_eq!(open.now().await.unwrap().head.push, Some(false));
-        site.shop.close(number).await.unwrap();
+        site.shop.set_role(BOT, "read").await.unwrap();
+        assert_eq!(open.pull_details().await.unwrap().head.push, Some(false));
+        site.shop.close_pull(number).await.unwrap();
         assert_eq!(open.pull_request().await.unwrap().state, PrState::Closed);
         assert_eq!(open.labels().await, Ok(Vec::new()));
         assert_eq!(open.issues("truing").await, Ok(Vec::new()));
@@ -65,9 +65,9 @@ async fn a_fork_is_named_where_nothing_else_has_the_head() {
     for (site, _, open) in Site::bitbuckets().await {
         assert_eq!(open.pull_request().await.unwrap().head_repository, None);
         site.shop.push("someone:fix", CommitBuilder::new("Fix").write("b.txt", "1")).await.unwrap();
-        let number = site.shop.open(NewPull::of("someone:fix")).await.unwrap();
+        let number = site.shop.open_pull(NewPull::from_branch("someone:fix")).await.unwrap();
         let client = site.conversation(number);
-        let told = client.now().await.unwrap().head.repository.unwrap();
+        let told = client.pull_details().await.unwrap().head.repository.unwrap();
         assert_eq!((told.name.as_str(), told.is_same), ("someone/shop", false));
         assert_eq!(told.has_head_alone, site.is_cloud());
         let named = client.pull_request().await.unwrap().head_repository;
@@ -80,10 +80,10 @@ async fn a_fork_is_named_where_nothing_else_has_the_head() {
 #[tokio::test]
 async fn a_repository_alone_has_no_pull_request_and_no_call_is_made() {
     for (site, ..) in Site::bitbuckets().await {
-        let calls = site.forge.log().len();
+        let calls = site.forge.request_log().len();
         assert!(matches!(site.hub.pull_request().await, Err(ForgeError::Rejected { .. })));
         assert!(matches!(site.hub.comments(&[]).await, Err(ForgeError::Rejected { .. })));
-        assert_eq!(site.forge.log().len(), calls);
+        assert_eq!(site.forge.request_log().len(), calls);
         let repository = site.hub.repository().await.unwrap();
         assert_eq!((repository.name.as_str(), repository.default_branch.as_str()), ("acme/shop", "main"));
         assert!(!repository.is_fork && !repository.writable.issues && !repository.writable.archived);
@@ -102,11 +102,11 @@ async fn comments_of_ours_are_those_with_our_marker() {
         make(&open, Effect::Findings { commit: commit.clone(), comments: vec![finding("a", 3)] }).await;
         make(&open, Effect::FileFinding { commit, comment: finding("b", 5) }).await;
         let view = site.shop.pull(number).await.unwrap();
-        let marked = view.summaries().next().unwrap().body.clone();
+        let marked = view.summary_comments().next().unwrap().body.clone();
         assert!(marked.contains("[//]: # ("), "{marked}");
         // A person copies our marker; another answers.
         site.shop.comment(number, "ann", &marked).await.unwrap();
-        let first = view.inline().next().unwrap().id;
+        let first = view.inline_comments().next().unwrap().id;
         site.shop.reply(number, "ann", first, "Why?").await.unwrap();
         site.shop.resolve(number, first, "ann").await.unwrap();
         let seen = open.comments(&[]).await.unwrap();
@@ -130,7 +130,7 @@ async fn comments_of_ours_are_those_with_our_marker() {
         assert_eq!(sizes, [("a.txt", 2), ("a.txt", 1)]);
         assert_eq!((threads[0].comments[0].line, threads[1].comments[0].line), (Some(3), None));
         // A person who deletes one of them removes it from the list.
-        site.shop.delete_comment(number, view.summaries().next().unwrap().id).await.unwrap();
+        site.shop.delete_comment(number, view.summary_comments().next().unwrap().id).await.unwrap();
         let known = [(summary.clone(), seen[0].id.clone())];
         assert_eq!(open.comments(&known).await.unwrap().len(), 2);
     }
@@ -147,7 +147,7 @@ async fn lists_are_read_to_their_end() {
         assert_eq!(said, (0..120).map(|at| at.to_string()).collect::<Vec<_>>());
         let late = site.hub.replies(number, Some(&replies[117].id)).await.unwrap();
         assert_eq!(late.len(), 2);
-        assert_eq!(open.said("119").await.unwrap().len(), 1);
+        assert_eq!(open.matching_comments("119").await.unwrap().len(), 1);
     }
 }
 
@@ -173,7 +173,7 @@ async fn a_comment_stays_with_its_lines_or_is_outdated() {
 #[tokio::test]
 async fn verdicts_of_people_are_reviews() {
     for (site, number, open) in Site::bitbuckets().await {
-        site.shop.permit("ann", "write").await.unwrap();
+        site.shop.set_role("ann", "write").await.unwrap();
         site.shop.review(number, "ann", FakeReviewVerdict::ChangesRequested, "").await.unwrap();
         let reviews = open.reviews().await.unwrap();
         let told: Vec<_> = reviews.iter().map(|review| review.state).collect();
@@ -224,7 +224,11 @@ async fn a_report_at_a_data_center_is_as_bad_as_the_worst_pull_request_of_its_co
     use CheckConclusion::{Failure, Neutral, Success};
     let [_, (site, number, first)] = Site::bitbuckets().await;
     site.shop.push("release", CommitBuilder::new("Release").write("r.txt", "r\n")).await.unwrap();
-    let other = site.shop.open(NewPull { base: "release".into(), ..NewPull::of("feature") }).await.unwrap();
+    let other = site
+        .shop
+        .open_pull(NewPull { base: "release".into(), ..NewPull::from_branch("feature") })
+        .await
+        .unwrap();
     let second = site.conversation(other);
     for (open, conclusion, expected) in [
         (&first, Failure, Some("FAIL")),
@@ -254,13 +258,13 @@ async fn a_report_at_a_data_center_is_as_bad_as_the_worst_pull_request_of_its_co
 #[tokio::test]
 async fn a_merge_that_conflicts_is_told() {
     for (site, number, open) in Site::bitbuckets().await {
-        let clean = open.merge().await.unwrap();
+        let clean = open.merge_state().await.unwrap();
         assert_eq!((clean.conflicts, clean.state), (Some(false), Mergeable::Clean));
         site.shop.set_draft(number, true).await.unwrap();
-        assert_eq!(open.merge().await.unwrap().state, Mergeable::Draft);
+        assert_eq!(open.merge_state().await.unwrap().state, Mergeable::Draft);
         site.shop.set_draft(number, false).await.unwrap();
         site.shop.push("main", CommitBuilder::new("Else").write("a.txt", "else\n")).await.unwrap();
-        let conflict = open.merge().await.unwrap();
+        let conflict = open.merge_state().await.unwrap();
         assert_eq!((conflict.conflicts, conflict.state), (Some(true), Mergeable::Dirty));
     }
 }
@@ -289,7 +293,7 @@ async fn comments_on_a_renamed_file_are_on_lines_that_changed_and_on_those_aroun
         site.shop.push("main", CommitBuilder::new("Long").write("long.txt", lines("line 20"))).await.unwrap();
         let moved = CommitBuilder::new("Move").delete("long.txt").write("src/moved.txt", lines("changed"));
         let head = Sha::parse(&site.shop.push("moved", moved).await.unwrap()).unwrap();
-        let number = site.shop.open(NewPull::of("moved")).await.unwrap();
+        let number = site.shop.open_pull(NewPull::from_branch("moved")).await.unwrap();
         let open = site.conversation(number);
         let comment = |id: &str, line: u32| {
             let mut comment = finding(id, line);
@@ -302,7 +306,7 @@ async fn comments_on_a_renamed_file_are_on_lines_that_changed_and_on_those_aroun
         }
         make(&open, Effect::FileFinding { commit: head.clone(), comment: comment("c", 1) }).await;
         let shown = site.shop.pull(number).await.unwrap();
-        let lines: Vec<_> = shown.inline().map(|comment| comment.line).collect();
+        let lines: Vec<_> = shown.inline_comments().map(|comment| comment.line).collect();
         assert_eq!(lines, [Some(20), Some(18), None], "{:?}", site.forge.flavour());
     }
 }

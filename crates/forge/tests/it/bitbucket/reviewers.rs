@@ -13,7 +13,7 @@ use crate::repository::site::{BOT, Calls as _, Site, refused, with_access_token}
 async fn asked() -> (Site, u64, RepositoryClient) {
     let (site, number, pull) = Site::with_pull_at(ForgeFlavour::Cloud).await;
     for login in ["ann", "bob"] {
-        site.shop.permit(login, "write").await.unwrap();
+        site.shop.set_role(login, "write").await.unwrap();
         pull.request_review(&site.forge.account_id(login)).await.unwrap();
     }
     site.shop.set_draft(number, true).await.unwrap();
@@ -32,16 +32,16 @@ async fn a_reviewer_who_has_left_is_left_out_and_the_others_stay() {
         if is_closed {
             site.forge.close_account("bob");
         } else {
-            site.shop.permit("bob", "none").await.unwrap();
+            site.shop.set_role("bob", "none").await.unwrap();
         }
         pull.mark_ready().await.unwrap();
         let view = site.shop.pull(number).await.unwrap();
         assert!(!view.draft, "closed: {is_closed}");
         assert_eq!(view.reviewers, ["ann"], "closed: {is_closed}");
         // No account is looked up if the call is accepted.
-        let before = site.forge.log().len();
+        let before = site.forge.request_log().len();
         pull.describe("What it does.", "It adds lines.").await.unwrap();
-        let log = site.forge.log();
+        let log = site.forge.request_log();
         assert!(log[before..].iter().all(|call| !call.path.contains("/members/")), "{log:#?}");
         assert_eq!(site.shop.pull(number).await.unwrap().body, "It adds lines.");
         assert_eq!(reviewers(&site, number).await, ["ann"]);
@@ -51,7 +51,7 @@ async fn a_reviewer_who_has_left_is_left_out_and_the_others_stay() {
 #[tokio::test]
 async fn where_the_token_may_not_ask_who_has_left_no_reviewer_is_lost() {
     let (site, number, _) = asked().await;
-    site.shop.permit("bob", "none").await.unwrap();
+    site.shop.set_role("bob", "none").await.unwrap();
     let told = with_access_token(&site.forge, Some(site.forge.account_id(BOT)), &["acme"]);
     let id = PrId { forge: "bitbucket".into(), repository: site.id.clone(), number };
     let pull = told.client(&id, "acme/shop", Producer::Converge);
@@ -70,10 +70,10 @@ async fn whoever_cannot_be_asked_for_a_review_costs_nobody_theirs() {
     refused(pull.request_review(&site.forge.account_id("stranger")).await);
     assert_eq!(reviewers(&site, number).await, ["ann", "bob"]);
     // The same applies if one of the others has left.
-    site.shop.permit("bob", "none").await.unwrap();
+    site.shop.set_role("bob", "none").await.unwrap();
     refused(pull.request_review(&site.forge.account_id("stranger")).await);
     assert_eq!(reviewers(&site, number).await, ["ann", "bob"]);
-    site.shop.permit("cid", "write").await.unwrap();
+    site.shop.set_role("cid", "write").await.unwrap();
     pull.request_review(&site.forge.account_id("cid")).await.unwrap();
     assert_eq!(reviewers(&site, number).await, ["ann", "cid"]);
 }

@@ -30,7 +30,7 @@ async fn repositories_are_found_by_name_and_by_id_and_listed() {
         assert_eq!(site.server.repository_by_id(&site.id).await.unwrap(), seen);
         let mut listed = RepositoryListing::default();
         let mut calls = 10;
-        site.server.repositories(&mut listed, &mut calls).await.unwrap();
+        site.server.refresh_repositories(&mut listed, &mut calls).await.unwrap();
         // Only repositories that we may write to are listed.
         let names: Vec<_> = listed.items().map(|seen| seen.name.clone()).collect();
         assert_eq!(names, ["acme/shop"]);
@@ -51,14 +51,14 @@ async fn open_pull_requests_are_listed_page_by_page_with_drafts() {
         for at in 0..55 {
             let branch = format!("b{at}");
             site.shop.push(&branch, CommitBuilder::new("x").write("x", branch.as_str())).await.unwrap();
-            let new = NewPull { draft: at == 0, ..NewPull::of(&branch) };
-            site.shop.open(new).await.unwrap();
+            let new = NewPull { draft: at == 0, ..NewPull::from_branch(&branch) };
+            site.shop.open_pull(new).await.unwrap();
         }
         let (mut listed, mut calls) = (CachedListing::default(), 100);
-        let before = site.forge.log().len();
+        let before = site.forge.request_log().len();
         site.server.open_pulls("acme/shop", &mut listed, &mut calls).await.unwrap();
         assert!(listed.is_complete());
-        let sent = u64::try_from(site.forge.log().len() - before).unwrap();
+        let sent = u64::try_from(site.forge.request_log().len() - before).unwrap();
         assert_eq!((listed.items().count(), 100 - calls), (56, sent));
         // Two pages; at Cloud also the full hash of each head.
         assert!(if site.is_cloud() { sent > 55 } else { sent == 2 }, "{sent}");
@@ -118,16 +118,16 @@ async fn new_comments_are_found_by_kind_and_each_by_its_number() {
 #[tokio::test]
 async fn who_may_write_is_asked_as_each_forge_tells_it() {
     for (site, ..) in Site::bitbuckets().await {
-        site.shop.permit("ann", "write").await.unwrap();
+        site.shop.set_role("ann", "write").await.unwrap();
         // The login is part of the name of an account with permission.
-        site.shop.permit("an", "read").await.unwrap();
+        site.shop.set_role("an", "read").await.unwrap();
         let may =
             async |login: &str| site.server.may_write("acme/shop", &author(&site, login)).await.unwrap();
         // Cloud gives permissions only to administrators.
         assert_eq!(may("ann").await, !site.is_cloud());
-        site.shop.permit(BOT, "admin").await.unwrap();
+        site.shop.set_role(BOT, "admin").await.unwrap();
         assert!(may("ann").await && !may("an").await);
-        site.shop.permit("ann", "read").await.unwrap();
+        site.shop.set_role("ann", "read").await.unwrap();
         assert!(!may("ann").await);
         assert!(site.server.is_own("acme/shop", &author(&site, BOT)).await.unwrap());
         assert!(!site.server.is_own("acme/shop", &author(&site, "ann")).await.unwrap());
@@ -140,7 +140,7 @@ async fn a_protected_branch_is_told_to_administrators() {
     for (site, ..) in Site::bitbuckets().await {
         let hidden = site.server.protection("acme/shop", "main").await;
         assert!(matches!(hidden, Err(ForgeError::Forbidden { .. })), "{hidden:?}");
-        site.shop.permit(BOT, "admin").await.unwrap();
+        site.shop.set_role(BOT, "admin").await.unwrap();
         assert!(site.server.protection("acme/shop", "main").await.unwrap().is_protected);
         assert!(!site.server.protection("acme/shop", "feature").await.unwrap().is_protected);
     }
@@ -150,7 +150,7 @@ async fn a_protected_branch_is_told_to_administrators() {
 async fn an_access_token_of_cloud_is_told_who_it_is_and_where_its_repositories_are() {
     let site = Site::of(ForgeFlavour::Cloud).await;
     site.shop.push("feature", CommitBuilder::new("Change").write("a.txt", "one\ntwo\n")).await.unwrap();
-    let number = site.shop.open(NewPull::of("feature")).await.unwrap();
+    let number = site.shop.open_pull(NewPull::from_branch("feature")).await.unwrap();
     let id = PrId { forge: "bitbucket".into(), repository: site.id.clone(), number };
     let open_of = |server: &AnyForgeServer| server.client(&id, "acme/shop", Producer::Review);
 
@@ -158,14 +158,17 @@ async fn an_access_token_of_cloud_is_told_who_it_is_and_where_its_repositories_a
     let unknown = with_access_token(&site.forge, None, &[]);
     let refused = open_of(&unknown).comments(&[]).await.unwrap_err().to_string();
     assert!(refused.contains("put its UUID into forge.bitbucket.account"), "{refused}");
-    let refused =
-        unknown.repositories(&mut RepositoryListing::default(), &mut 10).await.unwrap_err().to_string();
+    let refused = unknown
+        .refresh_repositories(&mut RepositoryListing::default(), &mut 10)
+        .await
+        .unwrap_err()
+        .to_string();
     assert!(refused.contains("put `WORKSPACE/*` into forge.bitbucket.repositories"), "{refused}");
 
     let account = site.forge.account_id(BOT);
     let told = with_access_token(&site.forge, Some(account.to_uppercase()), &["acme"]);
     let mut listed = RepositoryListing::default();
-    told.repositories(&mut listed, &mut 10).await.unwrap();
+    told.refresh_repositories(&mut listed, &mut 10).await.unwrap();
     assert_eq!(listed.items().map(|seen| seen.name.as_str()).collect::<Vec<_>>(), ["acme/shop"]);
     let client = open_of(&told);
     let head = client.pull_request().await.unwrap().revision.head;
@@ -182,12 +185,13 @@ async fn an_access_token_of_cloud_is_told_who_it_is_and_where_its_repositories_a
     let refused = client.make(&effect("b")).await.unwrap_err().to_string();
     assert!(refused.contains(&format!("put {account} there")), "{refused}");
     let shown = || async { site.shop.pull(number).await.unwrap() };
-    assert_eq!(shown().await.inline().filter(|comment| !comment.deleted).count(), 1);
-    let before = site.forge.log().len();
+    assert_eq!(shown().await.inline_comments().filter(|comment| !comment.deleted).count(), 1);
+    let before = site.forge.request_log().len();
     assert!(matches!(client.comments(&[]).await, Err(ForgeError::Forbidden { .. })));
-    assert_eq!(site.forge.log().len(), before);
+    assert_eq!(site.forge.request_log().len(), before);
     // It also may not request who may write, so no account's commands are obeyed.
     assert_eq!(told.may_write("acme/shop", &author(&site, "ada")).await, Ok(false));
-    let asked = |path: &str| site.forge.log().iter().filter(|call| call.path.starts_with(path)).count();
+    let asked =
+        |path: &str| site.forge.request_log().iter().filter(|call| call.path.starts_with(path)).count();
     assert_eq!(asked("/2.0/user"), 2, "each question was asked once, by the one that was told nothing");
 }

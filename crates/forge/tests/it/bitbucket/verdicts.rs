@@ -54,11 +54,11 @@ async fn a_request_for_changes_is_taken_back_by_an_audit_that_finds_nothing() {
         assert!(site.forge.is_faultless());
 
         // A repeated verdict, or the withdrawal of none, is not sent.
-        let before = site.forge.log().len();
+        let before = site.forge.request_log().len();
         assert_eq!(open.post_review(&clean).await.unwrap(), posted);
         clean.mark.audit = 5;
         open.post_review(&clean).await.unwrap();
-        let log = site.forge.log();
+        let log = site.forge.request_log();
         let is_verdict = |path: &str| path.contains("/request-changes") || path.contains("/participants/");
         assert!(log[before..].iter().all(|call| !is_verdict(&call.path)), "{log:#?}");
         assert!(log.iter().all(|call| !call.path.ends_with("/approve")), "{log:#?}");

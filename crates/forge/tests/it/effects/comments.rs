@@ -67,14 +67,14 @@ pub(super) async fn effect(
 /// Returns how many results of this kind exist.
 pub(super) fn count(kind: EffectKind, view: &PullView, batch: usize) -> usize {
     match kind {
-        EffectKind::Summary => view.summaries().count(),
-        EffectKind::Findings => view.inline().count().div_ceil(batch.min(2)),
-        EffectKind::FileFinding => view.inline().count(),
+        EffectKind::Summary => view.summary_comments().count(),
+        EffectKind::Findings => view.inline_comments().count().div_ceil(batch.min(2)),
+        EffectKind::FileFinding => view.inline_comments().count(),
         EffectKind::EditComment => {
-            view.summaries().filter(|comment| comment.body.starts_with("Anew.")).count()
+            view.summary_comments().filter(|comment| comment.body.starts_with("Anew.")).count()
         }
-        EffectKind::DeleteDuplicate => usize::from(view.summaries().count() == 0),
-        EffectKind::Reopen => view.inline().filter(|comment| !comment.resolved).count(),
+        EffectKind::DeleteDuplicate => usize::from(view.summary_comments().count() == 0),
+        EffectKind::Reopen => view.inline_comments().filter(|comment| !comment.resolved).count(),
         // Each call adds one to the history of the commit.
         EffectKind::Status => usize::from(view.statuses.values().flatten().count() > 0),
         other => panic!("{other:?}"),

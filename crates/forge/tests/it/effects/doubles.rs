@@ -18,7 +18,7 @@ pub(super) struct Switch(pub(super) AtomicBool);
 
 #[async_trait]
 impl WriteGate for Switch {
-    async fn ask(&self) -> Result<(), HaltReason> {
+    async fn permit_write(&self) -> Result<(), HaltReason> {
         let shut = self.0.load(Ordering::SeqCst);
         if shut { Err(HaltReason::KillSwitch) } else { Ok(()) }
     }

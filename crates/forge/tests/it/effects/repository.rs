@@ -17,7 +17,7 @@ const LABEL: &str = "truing";
 
 /// Opens a pull request of ours.
 async fn pull(site: &Site, open: &RepositoryClient) -> BranchPull {
-    site.shop.push(OURS, CommitBuilder::new("Follow").write("b.txt", "b\n").by(BOT)).await.unwrap();
+    site.shop.push(OURS, CommitBuilder::new("Follow").write("b.txt", "b\n").with_author(BOT)).await.unwrap();
     let performed = open.make(&Effect::OpenPull(draft(OURS))).await.unwrap();
     let EffectOutcome::Pull(pull) = performed else { panic!("{performed:?}") };
     *pull
@@ -50,7 +50,10 @@ pub(super) async fn effect(
 ) -> (Effect, u64) {
     match kind {
         EffectKind::OpenPull => {
-            site.shop.push(OURS, CommitBuilder::new("Follow").write("b.txt", "b\n").by(BOT)).await.unwrap();
+            site.shop
+                .push(OURS, CommitBuilder::new("Follow").write("b.txt", "b\n").with_author(BOT))
+                .await
+                .unwrap();
             (Effect::OpenPull(draft(OURS)), 0)
         }
         EffectKind::EditPull => {
@@ -131,15 +134,15 @@ async fn what_was_begun_is_looked_for_and_not_made() {
     for (fault, there) in [(ForgeFaultKind::LostAnswer, true), (ForgeFaultKind::Drop, false)] {
         let scene = Scene::of(EffectKind::OpenIssue).await;
         let effects = scene.effects();
-        assert_eq!(effects.unfinished(&question()).await.unwrap(), None, "nothing was begun");
+        assert_eq!(effects.recover_unfinished(&question()).await.unwrap(), None, "nothing was begun");
         scene.fault(EffectKind::OpenIssue, fault);
         scene.perform().await.unwrap_err();
-        let early = effects.unfinished(&question()).await.unwrap_err();
+        let early = effects.recover_unfinished(&question()).await.unwrap_err();
         assert!(matches!(early, EffectError::Settling { .. }), "{early:?}");
         scene.pass(SETTLE);
-        let found = effects.unfinished(&question()).await.unwrap();
+        let found = effects.recover_unfinished(&question()).await.unwrap();
         assert_eq!(matches!(found, Some(EffectOutcome::Issue(_))), there, "{found:?}");
-        assert_eq!(effects.unfinished(&question()).await.unwrap(), None, "its end is known");
+        assert_eq!(effects.recover_unfinished(&question()).await.unwrap(), None, "its end is known");
         assert_eq!(scene.count(EffectKind::OpenIssue).await, usize::from(there));
     }
 }

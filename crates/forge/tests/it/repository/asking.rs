@@ -76,9 +76,9 @@ async fn what_is_not_ours_is_not_touched() {
 async fn only_the_answers_of_those_who_may_write_are_trusted() {
     let site = Site::new().await;
     let (hub, shop) = (&site.hub, &site.shop);
-    shop.permit("ann", "maintain").await.unwrap();
-    shop.permit("eve", "triage").await.unwrap();
-    shop.permit("other[bot]", "write").await.unwrap();
+    shop.set_role("ann", "maintain").await.unwrap();
+    shop.set_role("eve", "triage").await.unwrap();
+    shop.set_role("other[bot]", "write").await.unwrap();
     let made = hub.open_issue(&topic("t"), "Which?", "x", LABEL).await.unwrap();
     let first = hub.comment(made.number, &topic("q1"), "First of all: which?").await.unwrap();
     for (author, body) in [("eve", "Two."), ("other[bot]", "Three."), ("ann", "One.\r\n"), ("ann", "Really.")]
@@ -110,9 +110,9 @@ async fn only_the_answers_of_those_who_may_write_are_trusted() {
     assert!(matches!(hub.replies(99, None).await, Err(ForgeError::NotFound { .. })));
     // Each person is looked up once per call.
     let route = "GET /repos/{owner}/{repo}/collaborators/{login}/permission";
-    let before = site.forge.calls()[route];
+    let before = site.forge.call_counts()[route];
     hub.replies(made.number, None).await.unwrap();
-    assert_eq!(site.forge.calls()[route], before + 2);
+    assert_eq!(site.forge.call_counts()[route], before + 2);
 }
 
 #[tokio::test]
@@ -142,7 +142,7 @@ async fn a_locked_issue_takes_no_comment_of_those_who_may_not_write() {
     let made = site.hub.open_issue(&topic("t"), "Which?", "x", LABEL).await.unwrap();
     site.shop.lock_issue(made.number).await.unwrap();
     site.hub.comment(made.number, &topic("q"), "Hm?").await.unwrap();
-    site.shop.permit(super::site::BOT, "read").await.unwrap();
+    site.shop.set_role(super::site::BOT, "read").await.unwrap();
     let error = site.hub.comment(made.number, &topic("q"), "Well?").await.unwrap_err();
     assert!(matches!(&error, ForgeError::Forbidden { message, .. } if message.contains("locked")), "{error}");
     assert!(error.surely_undone());

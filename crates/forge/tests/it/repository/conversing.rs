@@ -25,7 +25,7 @@ fn sha(text: &str) -> Sha {
 async fn a_pull_request_is_seen_as_it_stands() {
     let (site, number, pull) = Site::with_pull().await;
     let shop = &site.shop;
-    let now = pull.now().await.unwrap();
+    let now = pull.pull_details().await.unwrap();
     assert_eq!(
         (now.state, now.base_branch.as_str(), now.head.branch.as_str()),
         (PullState::Open, "main", "feature")
@@ -36,45 +36,45 @@ async fn a_pull_request_is_seen_as_it_stands() {
     assert!(now.head.repository.unwrap().is_same);
 
     shop.set_draft(number, true).await.unwrap();
-    assert_eq!(pull.now().await.unwrap().state, PullState::Draft);
-    shop.permit(BOT, "read").await.unwrap();
-    assert_eq!(pull.now().await.unwrap().head.push, Some(false));
-    shop.permit(BOT, "write").await.unwrap();
+    assert_eq!(pull.pull_details().await.unwrap().state, PullState::Draft);
+    shop.set_role(BOT, "read").await.unwrap();
+    assert_eq!(pull.pull_details().await.unwrap().head.push, Some(false));
+    shop.set_role(BOT, "write").await.unwrap();
     let tip = shop
         .force_push("feature", &shop.tip("main").await.unwrap(), CommitBuilder::new("x").write("b", "1"))
         .await;
-    assert_eq!(pull.now().await.unwrap().head.sha, sha(&tip.unwrap()));
-    shop.close(number).await.unwrap();
-    assert_eq!(pull.now().await.unwrap().state, PullState::Closed);
-    shop.reopen(number).await.unwrap();
-    shop.merge(number, "ann").await.unwrap();
-    assert_eq!(pull.now().await.unwrap().state, PullState::Merged);
-    assert!(matches!(site.conversation(99).now().await, Err(ForgeError::NotFound { .. })));
+    assert_eq!(pull.pull_details().await.unwrap().head.sha, sha(&tip.unwrap()));
+    shop.close_pull(number).await.unwrap();
+    assert_eq!(pull.pull_details().await.unwrap().state, PullState::Closed);
+    shop.reopen_pull(number).await.unwrap();
+    shop.merge_pull(number, "ann").await.unwrap();
+    assert_eq!(pull.pull_details().await.unwrap().state, PullState::Merged);
+    assert!(matches!(site.conversation(99).pull_details().await, Err(ForgeError::NotFound { .. })));
 }
 
 #[tokio::test]
 async fn a_fork_is_pushed_to_only_if_it_lets_us() {
     let site = Site::new().await;
     site.shop.push("someone:fix", CommitBuilder::new("x").write("b", "1")).await.unwrap();
-    let number = site.shop.open(NewPull::of("someone:fix")).await.unwrap();
+    let number = site.shop.open_pull(NewPull::from_branch("someone:fix")).await.unwrap();
     let pull = site.conversation(number);
-    let head = pull.now().await.unwrap().head;
+    let head = pull.pull_details().await.unwrap().head;
     let repository = head.repository.unwrap();
     assert_eq!(
         (repository.name.as_str(), repository.is_same, head.push),
         ("someone/shop", false, Some(false))
     );
     site.shop.let_modify(number, true).await.unwrap();
-    assert_eq!(pull.now().await.unwrap().head.push, Some(true));
+    assert_eq!(pull.pull_details().await.unwrap().head.push, Some(true));
     site.shop.delete_fork("someone").await.unwrap();
-    let head = pull.now().await.unwrap().head;
+    let head = pull.pull_details().await.unwrap().head;
     assert_eq!((head.repository, head.push), (None, Some(false)));
 }
 
 #[tokio::test]
 async fn what_a_merge_would_be_and_why_not() {
     let (site, number, pull) = Site::with_pull().await;
-    let merge = pull.merge().await.unwrap();
+    let merge = pull.merge_state().await.unwrap();
     assert_eq!((merge.state, merge.conflicts, merge.decision), (Mergeable::Clean, Some(false), None));
     use fake::MergeState as Said;
     let said = [
@@ -87,13 +87,13 @@ async fn what_a_merge_would_be_and_why_not() {
         Said::Draft,
     ];
     site.shop.set_merge(number, &said).await.unwrap();
-    site.shop.decide(number, Some(fake::ReviewDecision::ReviewRequired)).await.unwrap();
+    site.shop.set_review_decision(number, Some(fake::ReviewDecision::ReviewRequired)).await.unwrap();
     let mut seen = Vec::new();
     for _ in said {
-        let merge = pull.merge().await.unwrap();
+        let merge = pull.merge_state().await.unwrap();
         assert_eq!(
             (merge.decision, &merge.head),
-            (Some(PullReviewDecision::Required), &pull.now().await.unwrap().head.sha)
+            (Some(PullReviewDecision::Required), &pull.pull_details().await.unwrap().head.sha)
         );
         seen.push((merge.state, merge.conflicts));
     }
@@ -107,7 +107,7 @@ async fn what_a_merge_would_be_and_why_not() {
 async fn every_check_is_seen_once_at_its_newest() {
     let (site, _, pull) = Site::with_pull().await;
     let (shop, head) = (&site.shop, site.shop.tip("feature").await.unwrap());
-    let app = site.forge.app("cursor").unwrap();
+    let app = site.forge.register_app("cursor").unwrap();
     for (name, conclusion) in [
         ("Bugbot", None),
         ("Bugbot", Some("success")),
@@ -117,10 +117,10 @@ async fn every_check_is_seen_once_at_its_newest() {
         ("slow", None),
         ("odd", Some("action_required")),
     ] {
-        shop.check(&head, &format!("{}[bot]", app.slug), name, conclusion).await.unwrap();
+        shop.create_check_run(&head, &format!("{}[bot]", app.slug), name, conclusion).await.unwrap();
     }
     for n in 0..250 {
-        shop.check(&head, "many[bot]", &format!("job {n}"), Some("success")).await.unwrap();
+        shop.create_check_run(&head, "many[bot]", &format!("job {n}"), Some("success")).await.unwrap();
     }
     for (context, state) in [("ci", "pending"), ("ci", "failure"), ("deploy", "pending"), ("ok", "success")] {
         shop.set_status(&head, context, state, "ci[bot]").await.unwrap();
@@ -151,17 +151,17 @@ async fn every_check_is_seen_once_at_its_newest() {
 async fn a_label_is_obeyed_if_who_set_it_last_may_write() {
     let (site, number, pull) = Site::with_pull().await;
     let shop = &site.shop;
-    shop.permit("ann", "maintain").await.unwrap();
-    shop.permit("eve", "triage").await.unwrap();
-    shop.permit("robot[bot]", "write").await.unwrap();
+    shop.set_role("ann", "maintain").await.unwrap();
+    shop.set_role("eve", "triage").await.unwrap();
+    shop.set_role("robot[bot]", "write").await.unwrap();
     // More than a page of history.
     for _ in 0..60 {
-        shop.label(number, "converge", true, "ann").await.unwrap();
-        shop.label(number, "converge", false, "ann").await.unwrap();
+        shop.set_label(number, "converge", true, "ann").await.unwrap();
+        shop.set_label(number, "converge", false, "ann").await.unwrap();
     }
-    shop.label(number, "converge", true, "eve").await.unwrap();
-    shop.label(number, "mine", true, "ann").await.unwrap();
-    shop.label(number, "bots", true, "robot[bot]").await.unwrap();
+    shop.set_label(number, "converge", true, "eve").await.unwrap();
+    shop.set_label(number, "mine", true, "ann").await.unwrap();
+    shop.set_label(number, "bots", true, "robot[bot]").await.unwrap();
     let seen = async || {
         let labels = pull.labels().await.unwrap();
         labels
@@ -174,8 +174,8 @@ async fn a_label_is_obeyed_if_who_set_it_last_may_write() {
         seen().await,
         [of("converge", "eve", false), of("mine", "ann", true), of("bots", "robot[bot]", false)]
     );
-    shop.label(number, "converge", false, "eve").await.unwrap();
-    shop.label(number, "converge", true, "ann").await.unwrap();
+    shop.set_label(number, "converge", false, "eve").await.unwrap();
+    shop.set_label(number, "converge", true, "ann").await.unwrap();
     assert_eq!(seen().await[2], of("converge", "ann", true));
     let request = pull.pull_request().await.unwrap();
     assert_eq!(request.labels.unwrap(), ["mine", "bots", "converge"]);
@@ -208,7 +208,7 @@ async fn reviews_and_comments_of_anybody_are_seen_whole() {
         (last.to_string().as_str(), &Some(sha(&second)))
     );
     assert_eq!(
-        (reviews[0].commit.clone(), reviews[0].topic.clone(), reviews[0].audit()),
+        (reviews[0].commit.clone(), reviews[0].topic.clone(), reviews[0].audit_mark()),
         (Some(sha(&first)), None, None)
     );
 
@@ -256,16 +256,16 @@ async fn a_bot_is_woken_once_in_its_own_words() {
     site.shop.add_bot(bot).await.unwrap();
     // Another account's comment is not ours; a text that only contains the words does not count either.
     let theirs = site.shop.comment(number, "ann", "Please: bugbot run").await.unwrap();
-    assert_eq!(pull.said("bugbot run").await.unwrap(), []);
+    assert_eq!(pull.matching_comments("bugbot run").await.unwrap(), []);
     let said = pull.trigger("bugbot run", UnixMillis(0)).await.unwrap();
     assert_eq!(pull.trigger("bugbot run", said.at).await.unwrap(), said);
-    assert_eq!(pull.said("bugbot run\n").await.unwrap(), std::slice::from_ref(&said));
-    let eyes = pull.eyes(&said.id).await.unwrap();
+    assert_eq!(pull.matching_comments("bugbot run\n").await.unwrap(), std::slice::from_ref(&said));
+    let eyes = pull.eye_reactions(&said.id).await.unwrap();
     assert_eq!(eyes.iter().map(|by| by.login.as_str()).collect::<Vec<_>>(), ["cursor[bot]"]);
     let theirs = CommentId::new(format!("issue:{theirs}"));
-    assert_eq!(pull.eyes(&theirs).await.unwrap(), []);
+    assert_eq!(pull.eye_reactions(&theirs).await.unwrap(), []);
     let comment = site.shop.pull(number).await.unwrap();
-    assert_eq!(comment.summaries().last().unwrap().body, "bugbot run", "and no marker");
+    assert_eq!(comment.summary_comments().last().unwrap().body, "bugbot run", "and no marker");
     // Later it is posted again, and only once even if a response is lost.
     let later = UnixMillis(said.at.0 + 1000);
     for kind in [ForgeFaultKind::Drop, ForgeFaultKind::Status(502, None), ForgeFaultKind::LostAnswer] {
@@ -274,10 +274,10 @@ async fn a_bot_is_woken_once_in_its_own_words() {
         assert!(error.is_ok() || !error.unwrap_err().surely_undone());
     }
     pull.trigger("other run", UnixMillis(0)).await.unwrap();
-    assert_eq!(pull.said("other run").await.unwrap().len(), 1);
+    assert_eq!(pull.matching_comments("other run").await.unwrap().len(), 1);
     pull.trigger("bugbot run", later).await.unwrap();
-    assert_eq!(pull.said("bugbot run").await.unwrap().len(), 2);
-    refused(pull.eyes(&CommentId::new("review:1")).await);
+    assert_eq!(pull.matching_comments("bugbot run").await.unwrap().len(), 2);
+    refused(pull.eye_reactions(&CommentId::new("review:1")).await);
     site.forge.clear_faults();
 }
 
@@ -298,7 +298,7 @@ async fn a_review_is_asked_for_as_often_as_one_likes() {
     );
     pull.request_review(login).await.unwrap();
     pull.request_review("Copilot").await.unwrap();
-    let requested = pull.now().await.unwrap().requested;
+    let requested = pull.pull_details().await.unwrap().requested;
     assert_eq!(requested.iter().map(|asked| asked.login.as_str()).collect::<Vec<_>>(), [login]);
     refused(pull.request_review("copilot-pull-request-reviewer").await);
     refused(pull.request_review("author").await);
@@ -315,10 +315,10 @@ async fn it_is_made_ready_whoever_opened_it() {
         assert!(!site.shop.pull(number).await.unwrap().draft);
     }
     site.shop.set_draft(number, true).await.unwrap();
-    site.shop.permit(BOT, "triage").await.unwrap();
+    site.shop.set_role(BOT, "triage").await.unwrap();
     assert!(pull.mark_ready().await.is_err());
-    site.shop.permit(BOT, "write").await.unwrap();
-    site.shop.close(number).await.unwrap();
+    site.shop.set_role(BOT, "write").await.unwrap();
+    site.shop.close_pull(number).await.unwrap();
     refused(pull.mark_ready().await);
     let closed = site.shop.pull(number).await.unwrap();
     assert!(closed.draft && !closed.open);
@@ -327,14 +327,14 @@ async fn it_is_made_ready_whoever_opened_it() {
 #[tokio::test]
 async fn an_app_makes_ready_with_a_token_that_may() {
     let (site, number, _) = Site::with_pull().await;
-    let app = site.forge.app("pusher").unwrap();
+    let app = site.forge.register_app("pusher").unwrap();
     let installation = site.forge.install(&app, "acme");
     let key = AppKey::from_pem(&app.private_key).unwrap();
     let as_app = github(&site.forge, GitHubCredentials::App { id: app.id, key });
     let id = truing_core::id::PrId { forge: "github".into(), repository: site.id.clone(), number };
     let pull = as_app.client(&id, "acme/shop", truing_core::publish::Producer::Converge);
     site.shop.set_draft(number, true).await.unwrap();
-    assert_eq!(pull.now().await.unwrap().head.push, Some(false));
+    assert_eq!(pull.pull_details().await.unwrap().head.push, Some(false));
     assert!(matches!(pull.mark_ready().await, Err(ForgeError::Forbidden { .. })));
     site.forge.grant(installation, "contents", "write");
     pull.mark_ready().await.unwrap();
@@ -347,28 +347,28 @@ async fn an_app_makes_ready_with_a_token_that_may() {
 async fn a_description_is_replaced_only_if_it_is_the_one_that_was_read() {
     let (site, number, pull) = Site::with_pull().await;
     let body = async || site.shop.pull(number).await.unwrap().body;
-    let read = pull.now().await.unwrap().body;
+    let read = pull.pull_details().await.unwrap().body;
     site.fault("PATCH", "/repos/{owner}/{repo}/pulls/{number}", ForgeFaultKind::LostAnswer);
     assert_eq!(pull.describe(&read, "New.\r\n<!-- truing:1 x -->").await.unwrap(), EffectOutcome::Done);
     assert_eq!(body().await, "New.\n&lt;!-- truing:1 x -->");
     let same = pull.describe(&read, "New.\r\n<!-- truing:1 x -->").await;
     assert_eq!(same.unwrap(), EffectOutcome::Done);
-    site.shop.describe(number, "By hand.").await.unwrap();
+    site.shop.set_description(number, "By hand.").await.unwrap();
     assert_eq!(pull.describe(&read, "Newer.").await.unwrap(), EffectOutcome::Superseded);
     assert_eq!(body().await, "By hand.");
 
     // A pull request of ours is still recognised by its marker; another account's marker means nothing.
-    site.shop.push("ours", CommitBuilder::new("x").write("a.txt", "two\n").by(BOT)).await.unwrap();
+    site.shop.push("ours", CommitBuilder::new("x").write("a.txt", "two\n").with_author(BOT)).await.unwrap();
     let ours = site.open("ours").await;
     let conversation = site.conversation(ours.number);
-    let read = conversation.now().await.unwrap().body;
+    let read = conversation.pull_details().await.unwrap().body;
     assert_eq!(read, ours.body);
     assert_eq!(conversation.describe(&read, "Ours, anew.").await.unwrap(), EffectOutcome::Done);
     use truing_core::port::ForgeRead as _;
     let again = site.hub.pulls_from("ours").await.unwrap().remove(0);
     assert_eq!((again.topic, again.body.as_str()), (ours.topic, "Ours, anew."));
     let marked = site.shop.pull(ours.number).await.unwrap().body;
-    site.shop.describe(number, &marked).await.unwrap();
+    site.shop.set_description(number, &marked).await.unwrap();
     assert_eq!(pull.describe("Ours, anew.", "Theirs.").await.unwrap(), EffectOutcome::Done);
     assert_eq!(body().await, "Theirs.");
 }

@@ -22,7 +22,7 @@ struct Few(AtomicUsize);
 
 #[async_trait]
 impl WriteGate for Few {
-    async fn ask(&self) -> Result<(), HaltReason> {
+    async fn permit_write(&self) -> Result<(), HaltReason> {
         let left = self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
         left.map(drop).map_err(|_| HaltReason::KillSwitch)
     }
@@ -41,7 +41,7 @@ fn behind(site: &Site, number: u64, gate: &Arc<dyn WriteGate>) -> (GatedClient, 
 
 /// Returns the number of calls that wrote. A GraphQL query is not a write; a mutation is one.
 fn writes(site: &Site) -> usize {
-    let log = site.forge.log();
+    let log = site.forge.request_log();
     log.iter().filter(|call| call.method != "GET" && call.path != "/graphql").count()
 }
 
@@ -98,7 +98,7 @@ async fn behind_a_shut_gate_no_call_writes() {
     pull.put_line_comment(&there.mark.commit, &place(5), &topic("on"), "before").await.unwrap();
     let threads = pull.threads().await.unwrap();
     let (first, thread) = (&threads[0].comments[0], threads[0].thread.as_ref().unwrap());
-    let read = pull.now().await.unwrap();
+    let read = pull.pull_details().await.unwrap();
     let before = seen(&site, number, own.number).await;
 
     let (pull, hub) = behind(&site, number, &few(0));

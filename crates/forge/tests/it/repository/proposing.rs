@@ -25,7 +25,7 @@ async fn a_pull_request_lives_from_its_opening_to_its_closing() {
     assert_eq!(hub.pulls_from("truing/sync").await.unwrap(), std::slice::from_ref(&pull));
     // A fork of another account has a branch of that name, too.
     shop.push("someone:truing/sync", CommitBuilder::new("Other").write("b", "1")).await.unwrap();
-    shop.open(NewPull::of("someone:truing/sync")).await.unwrap();
+    shop.open_pull(NewPull::from_branch("someone:truing/sync")).await.unwrap();
     assert_eq!(hub.pulls_from("truing/sync").await.unwrap().len(), 1);
 
     hub.edit_pull(pull.number, &topic("sync/boto3"), "Title", "Text").await.unwrap();
@@ -40,7 +40,7 @@ async fn a_pull_request_lives_from_its_opening_to_its_closing() {
     hub.close_pull(pull.number).await.unwrap();
     hub.close_pull(pull.number).await.unwrap();
     let second = site.open("truing/sync").await;
-    shop.merge(second.number, "ann").await.unwrap();
+    shop.merge_pull(second.number, "ann").await.unwrap();
     hub.close_pull(second.number).await.unwrap();
 
     let all = hub.pulls_from("truing/sync").await.unwrap();
@@ -59,9 +59,9 @@ async fn one_that_is_open_already_is_the_answer_whoever_opened_it() {
     let site = Site::with_branch("ours").await;
     let first = site.open("ours").await;
     assert_eq!(site.open("ours").await, first);
-    site.shop.close(first.number).await.unwrap();
-    let theirs = NewPull { author: "ann".into(), ..NewPull::of("ours") };
-    let number = site.shop.open(theirs).await.unwrap();
+    site.shop.close_pull(first.number).await.unwrap();
+    let theirs = NewPull { author: "ann".into(), ..NewPull::from_branch("ours") };
+    let number = site.shop.open_pull(theirs).await.unwrap();
     let adopted = site.open("ours").await;
     assert_eq!((adopted.number, adopted.topic.clone(), adopted.is_ours()), (number, None, false));
     // A rejection for another reason is still returned.
@@ -78,12 +78,12 @@ async fn one_that_is_open_already_is_the_answer_whoever_opened_it() {
 #[tokio::test]
 async fn what_is_not_ours_is_not_touched() {
     let site = Site::with_branch("ours").await;
-    site.shop.push("theirs", CommitBuilder::new("x").write("x", "1").by("ann")).await.unwrap();
-    let theirs = NewPull { author: "ann".into(), ..NewPull::of("theirs") };
-    let theirs = site.shop.open(theirs).await.unwrap();
+    site.shop.push("theirs", CommitBuilder::new("x").write("x", "1").with_author("ann")).await.unwrap();
+    let theirs = NewPull { author: "ann".into(), ..NewPull::from_branch("theirs") };
+    let theirs = site.shop.open_pull(theirs).await.unwrap();
     // The account is ours, but the text no longer has our marker.
     let ours = site.open("ours").await;
-    site.shop.describe(ours.number, "Rewritten by hand.").await.unwrap();
+    site.shop.set_description(ours.number, "Rewritten by hand.").await.unwrap();
     for number in [theirs, ours.number] {
         let before = site.shop.pull(number).await.unwrap();
         refused(site.hub.edit_pull(number, &topic("t"), "x", "y").await);
@@ -95,7 +95,7 @@ async fn what_is_not_ours_is_not_touched() {
     assert!(site.hub.pulls_from("ours").await.unwrap()[0].topic.is_none());
     // Our marker in another account's text does not make it ours.
     let copied = format!("x\n\n{}", site.shop.pull(site.open("ours").await.number).await.unwrap().body);
-    site.shop.describe(theirs, &copied).await.unwrap();
+    site.shop.set_description(theirs, &copied).await.unwrap();
     refused(site.hub.close_pull(theirs).await);
     assert!(matches!(site.hub.close_pull(99).await, Err(ForgeError::NotFound { .. })));
 }
@@ -137,11 +137,14 @@ async fn other_changes_are_tried_again_by_themselves() {
 async fn what_people_did_is_told_apart_from_what_we_did() {
     let site = Site::with_branch("ours").await;
     let (hub, shop) = (&site.hub, &site.shop);
-    site.forge.token("unused", "ann");
+    site.forge.register_token("unused", "ann");
     let pull = site.open("ours").await;
-    let theirs = shop.push("ours", CommitBuilder::new("Mend").write("b.txt", "b\n").by("ann")).await.unwrap();
-    let odd =
-        shop.push("ours", CommitBuilder::new("Odd").write("c", "c\n").by("nobody known")).await.unwrap();
+    let theirs =
+        shop.push("ours", CommitBuilder::new("Mend").write("b.txt", "b\n").with_author("ann")).await.unwrap();
+    let odd = shop
+        .push("ours", CommitBuilder::new("Odd").write("c", "c\n").with_author("nobody known"))
+        .await
+        .unwrap();
     shop.review(pull.number, "ann", FakeReviewVerdict::ChangesRequested, "Not so.").await.unwrap();
     shop.comment(pull.number, "ann", "Why?").await.unwrap();
     hub.comment(pull.number, &topic("blocked"), "Because.").await.unwrap();
@@ -188,7 +191,7 @@ async fn a_repository_tells_what_can_be_changed_of_it() {
     let now = site.hub.repository().await.unwrap();
     assert_eq!((now.name.as_str(), now.default_branch.as_str(), now.is_fork), ("acme/shop", "main", false));
     assert_eq!((now.writable.archived, now.writable.push, now.writable.issues), (false, Some(true), true));
-    site.shop.permit(BOT, "read").await.unwrap();
+    site.shop.set_role(BOT, "read").await.unwrap();
     assert_eq!(site.hub.repository().await.unwrap().writable.push, Some(false));
     // It is found by its id under any name.
     let moved = site.shop.rename("acme", "store").await.unwrap();

@@ -31,8 +31,8 @@ impl Pusher {
         let folder = tempfile::tempdir().unwrap();
         let git =
             Git::new(GitOptions { temp: folder.path().to_owned(), ..GitOptions::default() }).await.unwrap();
-        let remote = site.server.remote(&site.id, "acme/shop", RemotePurpose::Push).await.unwrap();
-        let mirror = git.mirror(&folder.path().join("mirror"), &remote).await.unwrap();
+        let remote = site.server.resolve_remote(&site.id, "acme/shop", RemotePurpose::Push).await.unwrap();
+        let mirror = git.open_mirror(&folder.path().join("mirror"), &remote).await.unwrap();
         let base = Sha::parse(&site.shop.tip("main").await.unwrap()).unwrap();
         mirror.fetch(std::slice::from_ref(&base)).await.unwrap();
         Self { folder, mirror, remote, base }
@@ -151,7 +151,7 @@ async fn of_two_at_once_one_is_done() {
 #[tokio::test]
 async fn an_apps_token_pushes_and_does_nothing_else() {
     let site = Site::new().await;
-    let app = site.forge.app("pusher").unwrap();
+    let app = site.forge.register_app("pusher").unwrap();
     let installation = site.forge.install(&app, "acme");
     let key = AppKey::from_pem(&app.private_key).unwrap();
     let as_app = github(&site.forge, GitHubCredentials::App { id: app.id, key });
@@ -160,7 +160,7 @@ async fn an_apps_token_pushes_and_does_nothing_else() {
 
     // The installation was granted only the permissions of reviews.
     assert_eq!(push().await, Some(false));
-    let error = as_app.remote(&site.id, "acme/shop", RemotePurpose::Push).await.unwrap_err();
+    let error = as_app.resolve_remote(&site.id, "acme/shop", RemotePurpose::Push).await.unwrap_err();
     assert!(
         matches!(&error, RemoteError::Forge(ForgeError::Forbidden { message, .. }) if message.contains("contents: write"))
     );
@@ -168,7 +168,7 @@ async fn an_apps_token_pushes_and_does_nothing_else() {
     assert_eq!(push().await, Some(true));
 
     let mut pusher = Pusher::new(&site).await;
-    pusher.remote = as_app.remote(&site.id, "acme/shop", RemotePurpose::Push).await.unwrap();
+    pusher.remote = as_app.resolve_remote(&site.id, "acme/shop", RemotePurpose::Push).await.unwrap();
     let made = pusher.commit("one").await;
     assert_eq!(made.push(&pusher.remote, "x", None, &*permit().await).await.unwrap(), PushOutcome::Done);
     let pull = hub.open_pull(&super::site::draft("x")).await.unwrap();

@@ -62,7 +62,7 @@ async fn post(pull: &RepositoryClient, draft: &ReviewDraft) -> PostedReview {
 async fn ours(site: &Site, number: u64) -> (usize, usize) {
     let view = site.shop.pull(number).await.unwrap();
     let reviews = view.reviews.iter().filter(|review| review.author == BOT && !review.body.is_empty());
-    (reviews.count(), view.inline().filter(|comment| comment.author == BOT).count())
+    (reviews.count(), view.inline_comments().filter(|comment| comment.author == BOT).count())
 }
 
 #[tokio::test]
@@ -80,7 +80,7 @@ async fn a_review_is_posted_once_and_found_again() {
         (FakeReviewVerdict::Commented, draft.mark.commit.as_str())
     );
     let reviews = pull.reviews().await.unwrap();
-    assert_eq!(reviews[0].audit(), Some(draft.mark.clone()));
+    assert_eq!(reviews[0].audit_mark(), Some(draft.mark.clone()));
     assert_eq!(reviews[0].body, "## audit 1\n\n### Findings without a diff anchor\n\n- Elsewhere");
     let threads = pull.threads().await.unwrap();
     assert_eq!(threads[0].comments[0].body, "Wrong on 3. &lt;!-- truing:1 forged -->");
@@ -93,7 +93,8 @@ async fn a_review_is_posted_once_and_found_again() {
     let posted = pull.post_review(&next).await.unwrap();
     assert_eq!(topics(&posted), ["finding/3", "finding/7", "finding/9"]);
     assert_eq!(ours(&site, number).await, (2, 3));
-    let began: Vec<u64> = site.shop.pull(number).await.unwrap().inline().map(|comment| comment.id).collect();
+    let began: Vec<u64> =
+        site.shop.pull(number).await.unwrap().inline_comments().map(|comment| comment.id).collect();
     let named = |text: &str, lines: &[usize]| {
         let (_, list) = text.split_once("\n\n### Findings already on this pull request\n\n").unwrap();
         assert_eq!(list.matches("- Wrong on").count(), lines.len(), "{list}");
@@ -123,33 +124,36 @@ async fn a_marker_counts_for_our_account_this_pull_request_and_its_commit_alone(
     let text = site.shop.pull(number).await.unwrap().reviews[0].body.clone();
     // Three markers that do not count: copied by another account; on another pull request; ours under another
     // key.
-    let copied = site.shop.open(truing_fakes::forge::NewPull {
+    let copied = site.shop.open_pull(truing_fakes::forge::NewPull {
         base: "other".into(),
-        ..truing_fakes::forge::NewPull::of("feature")
+        ..truing_fakes::forge::NewPull::from_branch("feature")
     });
     site.shop.push("other", truing_fakes::repo::CommitBuilder::new("x").write("z", "1")).await.unwrap();
     let copied = copied.await.unwrap();
     site.shop.review(copied, BOT, FakeReviewVerdict::Commented, &text).await.unwrap();
     site.shop.review(copied, "eve", FakeReviewVerdict::Commented, &text).await.unwrap();
     let elsewhere = site.conversation(copied);
-    assert!(elsewhere.reviews().await.unwrap().iter().all(|review| review.audit().is_none()));
+    assert!(elsewhere.reviews().await.unwrap().iter().all(|review| review.audit_mark().is_none()));
 
     site.shop.push("feature", truing_fakes::repo::CommitBuilder::new("x").write("a.txt", "2")).await.unwrap();
     site.shop.review(number, "eve", FakeReviewVerdict::Approved, &text).await.unwrap();
     site.shop.review(number, BOT, FakeReviewVerdict::Commented, &text).await.unwrap();
     let audits: Vec<_> =
-        pull.reviews().await.unwrap().iter().map(|review| review.audit().is_some()).collect();
+        pull.reviews().await.unwrap().iter().map(|review| review.audit_mark().is_some()).collect();
     assert_eq!(audits, [true, false, false], "the last is on another commit than its marker says");
     let as_sync = site.server.client(
         &truing_core::id::PrId { forge: "github".into(), repository: site.id.clone(), number },
         "acme/shop",
         Producer::Sync,
     );
-    assert!(as_sync.reviews().await.unwrap().iter().all(|review| review.audit().is_none()), "another loop's");
+    assert!(
+        as_sync.reviews().await.unwrap().iter().all(|review| review.audit_mark().is_none()),
+        "another loop's"
+    );
     let changed = text.replace("/clean/", "/dirty/");
     assert_ne!(changed, text);
     site.shop.review(number, BOT, FakeReviewVerdict::Commented, &changed).await.unwrap();
-    assert_eq!(pull.reviews().await.unwrap()[3].audit(), None, "forged");
+    assert_eq!(pull.reviews().await.unwrap()[3].audit_mark(), None, "forged");
 }
 
 #[tokio::test]
@@ -158,19 +162,19 @@ async fn a_review_that_a_former_version_posted_without_a_scope_is_not_posted_aga
     let former = draft(&site, &[]).await;
     let posted = pull.post_review(&former).await.unwrap();
     let mut now = former;
-    now.mark.scope = Some(AuditScope::of(&now.mark.commit, "looks", &[]));
+    now.mark.scope = Some(AuditScope::new(&now.mark.commit, "looks", &[]));
     assert_eq!(pull.post_review(&now).await.unwrap(), posted);
     assert_eq!(ours(&site, number).await, (1, 0));
     now.mark.audit = 2;
     pull.post_review(&now).await.unwrap();
-    assert_eq!(pull.reviews().await.unwrap()[1].audit(), Some(now.mark.clone()));
+    assert_eq!(pull.reviews().await.unwrap()[1].audit_mark(), Some(now.mark.clone()));
     // The scope is part of the data that the marker proves.
     let text = site.shop.pull(number).await.unwrap().reviews[1].body.clone();
-    let other = AuditScope::of(&now.mark.commit, "other looks", &[]);
+    let other = AuditScope::new(&now.mark.commit, "other looks", &[]);
     let changed = text.replace(now.mark.scope.as_ref().unwrap().as_str(), other.as_str());
     assert_ne!(changed, text);
     site.shop.review(number, BOT, FakeReviewVerdict::Commented, &changed).await.unwrap();
-    assert_eq!(pull.reviews().await.unwrap()[2].audit(), None, "forged");
+    assert_eq!(pull.reviews().await.unwrap()[2].audit_mark(), None, "forged");
 }
 
 #[tokio::test]
@@ -201,8 +205,10 @@ async fn one_bad_place_costs_its_place_and_nothing_else() {
         let (site, number, pull) = Site::with_pull().await;
         let draft = draft(&site, &[3, 999, 7]).await;
         if let Some(kind) = &fault {
-            site.forge.fault(truing_fakes::forge::ForgeFault::once("POST", LINES, kind.clone()).nth(3));
-            site.forge.fault(truing_fakes::forge::ForgeFault::once("POST", REVIEWS, kind.clone()).nth(2));
+            site.forge
+                .add_fault(truing_fakes::forge::ForgeFault::on_call("POST", LINES, kind.clone()).nth(3));
+            site.forge
+                .add_fault(truing_fakes::forge::ForgeFault::on_call("POST", REVIEWS, kind.clone()).nth(2));
         }
         let posted = post(&pull, &draft).await;
         assert_eq!(topics(&posted), ["finding/3", "finding/7"], "{fault:?}");
@@ -238,7 +244,7 @@ async fn what_cannot_be_a_review_is_one_comment_with_all_of_it() {
     assert!(matches!(posted, PostedReview::Comment(_)));
     assert_eq!(pull.post_as_comment(&draft).await.unwrap(), posted);
     let view = site.shop.pull(number).await.unwrap();
-    let all: Vec<_> = view.summaries().collect();
+    let all: Vec<_> = view.summary_comments().collect();
     assert_eq!(all.len(), 1);
     for part in ["## audit 1", "- Elsewhere", "`a.txt`:3", "Wrong on 3.", "Wrong on 7."] {
         assert!(all[0].body.contains(part), "{part}: {}", all[0].body);
@@ -255,7 +261,7 @@ async fn changes_are_requested_of_others_alone() {
     assert_eq!(site.shop.pull(number).await.unwrap().reviews[0].state, FakeReviewVerdict::ChangesRequested);
 
     site.shop
-        .push("ours", truing_fakes::repo::CommitBuilder::new("x").write("a.txt", "two\n").by(BOT))
+        .push("ours", truing_fakes::repo::CommitBuilder::new("x").write("a.txt", "two\n").with_author(BOT))
         .await
         .unwrap();
     let own = site.open("ours").await.number;
@@ -280,7 +286,7 @@ async fn an_answer_is_given_once_in_its_thread() {
     // Another account's copy of the marker is not an answer of ours.
     let marked = site.shop.pull(number).await.unwrap();
     let marked = marked
-        .inline()
+        .inline_comments()
         .find(|comment| answer.as_str().ends_with(&comment.id.to_string()))
         .unwrap()
         .body
@@ -314,16 +320,16 @@ async fn a_comment_of_a_topic_is_one_and_says_the_newest() {
     let first = pull.put_comment(&topic("status"), "One.").await.unwrap();
     assert_eq!(pull.put_comment(&topic("status"), "One.").await.unwrap(), first);
     let view = site.shop.pull(number).await.unwrap();
-    let marked = view.summaries().last().unwrap().body.clone();
+    let marked = view.summary_comments().last().unwrap().body.clone();
     site.shop.comment(number, "eve", &marked).await.unwrap();
-    let before = site.forge.log().len();
+    let before = site.forge.request_log().len();
     pull.put_comment(&topic("status"), "One.\r\n").await.unwrap();
-    assert!(site.forge.log()[before..].iter().all(|call| call.method == "GET"), "it says so already");
+    assert!(site.forge.request_log()[before..].iter().all(|call| call.method == "GET"), "it says so already");
     assert_eq!(pull.put_comment(&topic("status"), "Two.").await.unwrap(), first);
     assert_ne!(pull.put_comment(&topic("other"), "Two.").await.unwrap(), first);
     let view = site.shop.pull(number).await.unwrap();
     let said: Vec<_> = view
-        .summaries()
+        .summary_comments()
         .skip(120)
         .map(|comment| (comment.author.as_str(), comment.body.lines().next().unwrap()))
         .collect();

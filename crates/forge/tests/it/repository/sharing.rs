@@ -19,21 +19,22 @@ fn is_limited(error: &ForgeError) -> bool {
 async fn a_secondary_limit_that_one_process_has_met_is_obeyed_by_the_other_without_a_call() {
     for flavour in [ForgeFlavour::GitHub, ForgeFlavour::Cloud, ForgeFlavour::DataCenter] {
         let site = Site::of(flavour).await;
-        site.forge.token("ghs_canary_other", "ann");
+        site.forge.register_token("ghs_canary_other", "ann");
         let common = FakeSharedState::new(Arc::new(Wall));
-        let process = |token: &str| server(&site.forge, token).sharing(Some(Arc::new(common.clone())));
+        let process =
+            |token: &str| server(&site.forge, token).with_shared_limits(Some(Arc::new(common.clone())));
         let (one, other, stranger) = (process(TOKEN), process(TOKEN), process("ghs_canary_other"));
         site.fault("", "", ForgeFaultKind::SecondaryLimit(Some(90)));
         let met = one.repository("acme/shop").await.unwrap_err();
         assert!(is_limited(&met), "{met}");
 
-        let calls = site.forge.log().len();
+        let calls = site.forge.request_log().len();
         let met = other.repository("acme/shop").await.unwrap_err();
         assert!(is_limited(&met), "{met}");
-        assert_eq!(site.forge.log().len(), calls, "{flavour:?}");
+        assert_eq!(site.forge.request_log().len(), calls, "{flavour:?}");
         // With any response, this call is not held back.
         let _ = stranger.repository("acme/shop").await;
-        assert!(site.forge.log().len() > calls, "{flavour:?}");
+        assert!(site.forge.request_log().len() > calls, "{flavour:?}");
         let names = common.names();
         assert!(names.iter().all(|name| !name.contains("canary")), "{names:?}");
     }

@@ -44,7 +44,7 @@ static DATA_CENTER: LazyLock<Option<ForgeContract>> =
 struct Published(ForgeFlavour);
 
 impl ExchangeObserver for Published {
-    fn saw(&self, exchange: &ApiExchange<'_>) -> Vec<String> {
+    fn observe_exchange(&self, exchange: &ApiExchange<'_>) -> Vec<String> {
         let ApiExchange { method, target, request, answer } = *exchange;
         let contract = match self.0 {
             ForgeFlavour::GitHub => Some(&*GITHUB),
@@ -70,7 +70,7 @@ pub(crate) struct Open;
 
 #[async_trait]
 impl WriteGate for Open {
-    async fn ask(&self) -> Result<(), HaltReason> {
+    async fn permit_write(&self) -> Result<(), HaltReason> {
         Ok(())
     }
 }
@@ -81,7 +81,7 @@ pub(crate) fn open() -> Arc<dyn WriteGate> {
 
 /// Returns the permit of an open gate.
 pub(crate) async fn permit() -> Arc<Permit> {
-    Permit::ask(&open(), Wall.now()).await.unwrap()
+    Permit::request_from(&open(), Wall.now()).await.unwrap()
 }
 
 pub(crate) struct Wall;
@@ -120,10 +120,10 @@ impl Site {
         let options =
             FakeForgeOptions { witness: Some(Arc::new(Published(flavour))), ..FakeForgeOptions::default() };
         let forge = FakeForge::start_as(flavour, options).await.unwrap();
-        forge.token(TOKEN, BOT);
+        forge.register_token(TOKEN, BOT);
         let shop = CommitBuilder::new("First").write("a.txt", "one\n");
         let shop = forge.create_repository("acme", "shop", shop).await.unwrap();
-        shop.permit(BOT, "write").await.unwrap();
+        shop.set_role(BOT, "write").await.unwrap();
         let server = server(&forge, TOKEN);
         let id = shop.shown_id().await.unwrap();
         let hub = Ours::new(&server, &id, &open());
@@ -150,7 +150,10 @@ impl Site {
     /// Builds a GitHub with a branch of ours.
     pub(crate) async fn with_branch(branch: &str) -> Self {
         let site = Self::new().await;
-        site.shop.push(branch, CommitBuilder::new("Follow").write("a.txt", "two\n").by(BOT)).await.unwrap();
+        site.shop
+            .push(branch, CommitBuilder::new("Follow").write("a.txt", "two\n").with_author(BOT))
+            .await
+            .unwrap();
         site
     }
 
@@ -165,7 +168,7 @@ impl Site {
         let site = Self::of(flavour).await;
         let lines: String = (1..=40).map(|n| format!("line {n}\n")).collect();
         site.shop.push("feature", CommitBuilder::new("Change").write("a.txt", lines)).await.unwrap();
-        let number = site.shop.open(NewPull::of("feature")).await.unwrap();
+        let number = site.shop.open_pull(NewPull::from_branch("feature")).await.unwrap();
         let conversation = site.conversation(number);
         (site, number, conversation)
     }
@@ -181,7 +184,7 @@ impl Site {
 
     /// Makes the next such call fail in this way.
     pub(crate) fn fault(&self, method: &str, route: &str, kind: ForgeFaultKind) {
-        self.forge.fault(ForgeFault::once(method, route, kind));
+        self.forge.add_fault(ForgeFault::on_call(method, route, kind));
     }
 }
 
@@ -291,8 +294,8 @@ pub(crate) struct GatedClient {
 
 impl GatedClient {
     async fn perform(&self, effect: &Effect) -> Result<EffectOutcome, ForgeError> {
-        let permit = Permit::ask(&self.gate, Wall.now()).await;
-        let permit = permit.map_err(|reason| GateHalt::before(&effect.intended().what, reason))?;
+        let permit = Permit::request_from(&self.gate, Wall.now()).await;
+        let permit = permit.map_err(|reason| GateHalt::before_write(&effect.intent().what, reason))?;
         self.client.perform(effect, &permit).await
     }
 }

@@ -6,20 +6,20 @@ use truing_core::finding::{DefectCategory, Finding};
 use truing_core::id::Sha;
 use truing_core::{line, markdown};
 
-use super::super::words::{origin, short};
+use super::super::words::{line_origin, short_sha};
 use super::{FIXED, MAX_LINE};
 
 /// Renders a finding's comment. Its texts come from a model and are data.
 pub(super) fn comment(record: &ConvergeRecord, finding: &Finding) -> String {
     let raw = &finding.raw;
-    let origin = origin(record, finding).map(|words| format!(" — {words}")).unwrap_or_default();
+    let origin = line_origin(record, finding).map(|words| format!(" — {words}")).unwrap_or_default();
     format!(
         "**[{}] {}**\nCategory: {:?} ({}){origin}\n\n{}\n\n_From converge: audit of loop {}._",
         raw.severity.as_str(),
-        markdown::titled(&line::clean(&raw.title, MAX_LINE)),
+        markdown::render_title(&line::clean_line(&raw.title, MAX_LINE)),
         raw.category,
         category(raw.category),
-        markdown::block(&raw.body),
+        markdown::sanitize_markdown(&raw.body),
         record.detail.state.audits,
     )
 }
@@ -27,27 +27,27 @@ pub(super) fn comment(record: &ConvergeRecord, finding: &Finding) -> String {
 pub(super) fn one_line(record: &ConvergeRecord, finding: &Finding) -> String {
     let raw = &finding.raw;
     let first = raw.body.lines().next().unwrap_or_default();
-    let origin = origin(record, finding).map(|words| format!(" ({words})")).unwrap_or_default();
+    let origin = line_origin(record, finding).map(|words| format!(" ({words})")).unwrap_or_default();
     format!(
         "**[{}] {}** — {}{origin} — {}",
         raw.severity.as_str(),
-        markdown::titled(&line::clean(&raw.title, MAX_LINE)),
-        named(finding),
-        markdown::plain(&line::clean(first, MAX_LINE))
+        markdown::render_title(&line::clean_line(&raw.title, MAX_LINE)),
+        finding_place(finding),
+        markdown::escape_text(&line::clean_line(first, MAX_LINE))
     )
 }
 
-pub(super) fn named(finding: &Finding) -> String {
+pub(super) fn finding_place(finding: &Finding) -> String {
     let place = &finding.raw.place;
-    format!("{}:{}", markdown::code(&place.path.to_string()), place.start_line)
+    format!("{}:{}", markdown::code_span(&place.path.to_string()), place.start_line)
 }
 
 /// Returns the answer to a finding in this loop, and `true` if it is fixed.
-pub(super) fn answer(record: &ConvergeRecord, finding: &Finding) -> (String, bool) {
+pub(super) fn render_answer(record: &ConvergeRecord, finding: &Finding) -> (String, bool) {
     let state = &record.detail.state;
     if let Some(words) = &state.hook {
-        let last = line::clean(words.lines().last().unwrap_or_default(), MAX_LINE);
-        return (format!("Hook blocked the fix commit: {}", markdown::plain(&last)), false);
+        let last = line::clean_line(words.lines().last().unwrap_or_default(), MAX_LINE);
+        return (format!("Hook blocked the fix commit: {}", markdown::escape_text(&last)), false);
     }
     // The commit that was pushed for this; a loop that pushed nothing has no line yet.
     let pushed = match state.log.last() {
@@ -61,9 +61,9 @@ pub(super) fn answer(record: &ConvergeRecord, finding: &Finding) -> (String, boo
         | None => None,
     };
     match (state.words.get(&finding.id), pushed) {
-        (Some(FixerVerdict::Fixed), Some(commit)) => (fixed(commit), true),
+        (Some(FixerVerdict::Fixed), Some(commit)) => (fixed_text(commit), true),
         (Some(FixerVerdict::Declined(why)), _) => {
-            let why = markdown::plain(&line::clean(why, MAX_LINE));
+            let why = markdown::escape_text(&line::clean_line(why, MAX_LINE));
             (format!("Could not address this loop: {why}"), false)
         }
         (Some(FixerVerdict::Fixed), None) => {
@@ -73,8 +73,8 @@ pub(super) fn answer(record: &ConvergeRecord, finding: &Finding) -> (String, boo
     }
 }
 
-pub(super) fn fixed(commit: &Sha) -> String {
-    format!("{FIXED} in {}", short(commit))
+pub(super) fn fixed_text(commit: &Sha) -> String {
+    format!("{FIXED} in {}", short_sha(commit))
 }
 
 /// Describes a category in words.

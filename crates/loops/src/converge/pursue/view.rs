@@ -13,10 +13,10 @@ use truing_core::port::{CheckState, CommitCheck, LineComment, PullReview, Review
 use truing_core::publish::ThreadState;
 
 use super::super::pull::{ANSWER, FINDING, FIXED};
-use super::{counts, is_named};
+use super::{is_named, is_relevant_comment};
 
 /// Summarises a reviewer's feedback on the head.
-pub(super) fn view(
+pub(super) fn summarise_feedback(
     other: &ReviewerConfig,
     review: Option<&PullReview>,
     threads: &[ReviewThread],
@@ -73,7 +73,7 @@ pub(super) fn is_ours(comment: &LineComment) -> bool {
 }
 
 /// Converts an unresolved thread.
-pub(super) fn talked(
+pub(super) fn unresolved_thread(
     thread: &ReviewThread,
     others: &[&ReviewerConfig],
     unique: bool,
@@ -92,7 +92,8 @@ pub(super) fn talked(
         None => ThreadAuthor::Person,
     };
     // In a thread of a reviewer, or of ours, comments of others are for people.
-    let last = thread.comments.iter().rfind(|comment| counts(comment, others, unique)).unwrap_or(last);
+    let last =
+        thread.comments.iter().rfind(|comment| is_relevant_comment(comment, others, unique)).unwrap_or(last);
     let is_answer = last.topic.as_ref().is_some_and(|topic| topic.as_str().starts_with(ANSWER));
     let said = match (is_ours(last), is_answer) {
         (false, _) => LastWord::Theirs,

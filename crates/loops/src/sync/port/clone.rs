@@ -14,7 +14,7 @@ use truing_core::policy::{AgentAction, AgentPolicy};
 use truing_git::{Mirror, PrivateFolder};
 
 use super::CodeMigrationError;
-use crate::files::{FileContentChange, named, put, taken};
+use crate::files::{FileContentChange, read_changes, summarise_paths, write_changes};
 use crate::sync::news;
 
 /// The files that a port may change.
@@ -33,9 +33,9 @@ impl MigrationPathPolicy {
     pub(super) fn new(job: &JobConfig, policy: Arc<AgentPolicy>) -> Result<Self, CodeMigrationError> {
         let own = [&job.constraint_file, &job.manifest].map(|path| RepoPath::from(path.as_str())).into_iter();
         Ok(Self {
-            globs: value::globs(&job.ports)?,
+            globs: value::compile_globs(&job.ports)?,
             policy,
-            locks: value::globs(&job.lock_files)?,
+            locks: value::compile_globs(&job.lock_files)?,
             own: own.chain(news::paths(job)).collect(),
         })
     }
@@ -63,9 +63,9 @@ pub(super) async fn changes(
     let paths = staged.paths.iter().map(|(path, _)| path).chain(&staged.left_out);
     let refused: Vec<&RepoPath> = paths.filter(|path| !allowed.admits(path)).collect();
     if !refused.is_empty() {
-        return Err(CodeMigrationError::Paths(named(&refused)));
+        return Err(CodeMigrationError::Paths(summarise_paths(&refused)));
     }
-    Ok(taken(folder, staged.paths).await?)
+    Ok(read_changes(folder, staged.paths).await?)
 }
 
 /// Applies the changes that an earlier run has saved at `head` to a clone of `tip`. Returns the files that
@@ -85,8 +85,9 @@ pub(super) async fn lay_over(
     // Range and digests are written anew.
     staged.paths.retain(|(path, _)| allowed.admits(path));
     let (mut changes, mut left) = (Vec::new(), Vec::new());
-    for saved in taken(theirs.path(), staged.paths).await? {
-        let (was, is) = (mirror.read(&base, &saved.path).await?, mirror.read(tip, &saved.path).await?);
+    for saved in read_changes(theirs.path(), staged.paths).await? {
+        let (was, is) =
+            (mirror.read_file(&base, &saved.path).await?, mirror.read_file(tip, &saved.path).await?);
         if is == saved.content {
             continue;
         }
@@ -99,6 +100,6 @@ pub(super) async fn lay_over(
             (false, ..) => left.push(saved.path),
         }
     }
-    put(folder, &changes).await?;
+    write_changes(folder, &changes).await?;
     Ok(left)
 }

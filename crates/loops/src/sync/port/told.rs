@@ -11,14 +11,14 @@ use truing_core::sync::classify::FunctionJudgement;
 
 use super::{CodeMigration, CodeMigrationError};
 use crate::agent::BuiltPrompt;
-use crate::sync::material::{cut, files_of, patches};
+use crate::sync::material::{files_of, release_patches, truncate_with_note};
 
 /// Maximum number of unpinned definitions in the prompt.
 const MAX_NAMED: usize = 200;
 
 /// Returns the handover of an earlier run, and the list of files that could not be carried over.
 pub(super) fn handover(words: &str, left: &[RepoPath]) -> String {
-    let mut text = cut(words);
+    let mut text = truncate_with_note(words);
     for path in left {
         text += &format!("\nnot brought over, since the file has changed meanwhile: {path}");
     }
@@ -33,7 +33,7 @@ pub(super) async fn prompt(
     let (agent, decided, job) = (&port.porter.agent, port.decided, port.job);
     let mirror: Vec<String> = job.mirror.iter().map(|(theirs, ours)| format!("{theirs} = {ours}")).collect();
     let unguarded = decided.decision.unguarded.iter().take(MAX_NAMED);
-    let unguarded = unguarded.map(|one| format!("{}: {}", one.name(), one.words()));
+    let unguarded = unguarded.map(|one| format!("{}: {}", one.name(), one.change_text()));
     let looked = decided.classification.iter().flat_map(|said| &said.functions);
     let looked = looked.map(|one| {
         let FunctionJudgement { function, verdict, reason, .. } = one;
@@ -58,8 +58,8 @@ pub(super) async fn prompt(
         ("handover", handover.unwrap_or_default().to_owned()),
         ("answers", answers.collect::<Vec<_>>().join("\n\n")),
     ];
-    let system = PromptValues::default().with("max_turns", job.turns.to_string());
-    Ok(agent.told(SYNC_BUMP.system, &system, SYNC_BUMP.task, &values)?)
+    let system = PromptValues::default().with_value("max_turns", job.turns.to_string());
+    Ok(agent.build_prompt(SYNC_BUMP.system, &system, SYNC_BUMP.task, &values)?)
 }
 
 /// Lists the definitions that changed, and the changes of the files that contain them.
@@ -82,6 +82,6 @@ async fn definitions(port: &CodeMigration<'_>) -> Result<String, CodeMigrationEr
     let files: Vec<String> = files.into_iter().collect();
     let before = files_of(port.job, port.tools.0, port.tools.1, port.tools.2, &decided.from, &files).await?;
     let after = files_of(port.job, port.tools.0, port.tools.1, port.tools.2, &decided.to, &files).await?;
-    text += &patches(&files, &decided.from, &before, &decided.to, &after);
-    Ok(cut(&text))
+    text += &release_patches(&files, &decided.from, &before, &decided.to, &after);
+    Ok(truncate_with_note(&text))
 }

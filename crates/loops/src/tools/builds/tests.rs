@@ -35,10 +35,10 @@ fn cache(folder: &tempfile::TempDir) -> BuildCache {
 
 /// Writes a file of `kib` KiB in a folder, and releases the folder after runs with this end.
 async fn leave(cache: &BuildCache, name: &str, kib: usize, end: CommandEnd) -> PathBuf {
-    let held = cache.hold(name, &[]).unwrap().unwrap();
+    let held = cache.acquire(name, &[]).unwrap().unwrap();
     let built = held.builds().folder.clone();
     std::fs::write(built.join("file"), vec![1; kib << 10]).unwrap();
-    held.end(vec![end]).await;
+    held.release(vec![end]).await;
     built
 }
 
@@ -47,7 +47,7 @@ fn whatever_decides_whether_code_is_trusted_has_a_folder_of_its_own() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("cargo");
     std::fs::write(&file, "a program").unwrap();
-    let program = ProgramIdentity::of(&file).unwrap();
+    let program = ProgramIdentity::from_path(&file).unwrap();
     let (tool, below) = (clippy(""), clippy("below"));
     assert_eq!(tool.builds_of().unwrap().builds, ["CARGO_TARGET_DIR"]);
     let (version, newer) = (printed("clippy 1"), printed("clippy 2"));
@@ -61,7 +61,7 @@ fn whatever_decides_whether_code_is_trusted_has_a_folder_of_its_own() {
     };
     assert_eq!(own.name(), own.clone().name());
     std::fs::write(&file, "another program").unwrap();
-    let replaced = ProgramIdentity::of(&file).unwrap();
+    let replaced = ProgramIdentity::from_path(&file).unwrap();
     let others = [
         BuildOrigin { trust: "acme/shop", ..own.clone() },
         BuildOrigin { trust: "acme/shop pull request 7", ..own.clone() },
@@ -81,17 +81,17 @@ fn whatever_decides_whether_code_is_trusted_has_a_folder_of_its_own() {
 async fn one_run_uses_a_folder_at_a_time_and_the_next_finds_what_it_left() {
     let folder = tempfile::tempdir().unwrap();
     let cache = cache(&folder);
-    let held = cache.hold("a", &["GOCACHE".to_owned()]).unwrap().unwrap();
+    let held = cache.acquire("a", &["GOCACHE".to_owned()]).unwrap().unwrap();
     assert_eq!(held.builds().variables, ["GOCACHE"]);
-    assert!(cache.hold("a", &[]).unwrap().is_none(), "it is in use");
-    assert!(cache.hold("b", &[]).unwrap().is_some());
+    assert!(cache.acquire("a", &[]).unwrap().is_none(), "it is in use");
+    assert!(cache.acquire("b", &[]).unwrap().is_some());
     let built = held.builds().folder.clone();
     for folder in [&built, built.parent().unwrap()] {
         assert_eq!(folder.metadata().unwrap().permissions().mode() & 0o777, 0o700);
     }
     std::fs::write(built.join("file"), "").unwrap();
     drop(held);
-    let next = cache.hold("a", &[]).unwrap().unwrap();
+    let next = cache.acquire("a", &[]).unwrap().unwrap();
     assert!(next.builds().folder.join("file").exists());
 }
 
@@ -105,8 +105,8 @@ fn a_link_or_a_folder_that_others_may_open_is_not_used() {
         std::fs::set_permissions(place, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
     symlink(&elsewhere, cache.folder.join("link")).unwrap();
-    assert!(cache.hold("link", &[]).is_err());
-    assert!(cache.hold("open", &[]).is_err());
+    assert!(cache.acquire("link", &[]).is_err());
+    assert!(cache.acquire("open", &[]).is_err());
     assert_eq!(std::fs::read_dir(&elsewhere).unwrap().count(), 0);
 }
 
@@ -131,7 +131,7 @@ async fn what_is_old_or_too_much_goes_and_what_a_link_leads_to_stays() {
     cache.tidy();
     assert_eq!(there(&cache), [true, true, false]);
     cache.bytes = 150 << 10;
-    let held = cache.hold("b", &[]).unwrap().unwrap();
+    let held = cache.acquire("b", &[]).unwrap().unwrap();
     cache.tidy();
     assert_eq!(there(&cache), [false, true, false], "what was used last stays");
     cache.bytes = 0;
@@ -147,7 +147,8 @@ async fn what_is_old_or_too_much_goes_and_what_a_link_leads_to_stays() {
 async fn a_run_has_room_for_what_it_adds_and_one_that_wrote_too_much_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let cache = BuildCache { bytes: 200 << 10, ..cache(&folder) };
-    let is_there = |name: &str| cache.hold(name, &[]).unwrap().unwrap().builds().folder.join("file").exists();
+    let is_there =
+        |name: &str| cache.acquire(name, &[]).unwrap().unwrap().builds().folder.join("file").exists();
     leave(&cache, "a", 100, CommandEnd::Exit { code: 0 }).await;
     assert!(is_there("a"));
     leave(&cache, "a", 180, CommandEnd::Time).await;

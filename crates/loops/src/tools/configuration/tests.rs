@@ -1,13 +1,13 @@
 use std::os::unix::fs::MetadataExt as _;
 
 use truing_core::port::{ChangedFile, UsedTool};
-use truing_reader::output::known::find;
+use truing_reader::output::known::find_tool;
 
 use super::super::select::select;
 use super::*;
 
 fn data_of(tool: &str, path: &str) -> bool {
-    is_data_of(find(tool).unwrap(), path)
+    is_data_of(find_tool(tool).unwrap(), path)
 }
 
 #[test]
@@ -43,8 +43,9 @@ fn files_of_the_table_configure_a_linter_and_what_it_looks_at_or_what_only_names
 
 #[test]
 fn tables_of_others_are_no_part_of_a_linter() {
-    let ruff = find("ruff").unwrap();
-    let is_same = |before: &str, after: &str| part(ruff, before.as_bytes()) == part(ruff, after.as_bytes());
+    let ruff = find_tool("ruff").unwrap();
+    let is_same =
+        |before: &str, after: &str| tool_lines(ruff, before.as_bytes()) == tool_lines(ruff, after.as_bytes());
     let before =
         "[project]\nname = \"a\"\n[tool.ruff.lint]\nselect = [\"E\"]\n[tool.black]\nline-length = 9\n";
     for (of, by, same) in [
@@ -72,8 +73,8 @@ fn tables_of_others_are_no_part_of_a_linter() {
     ] {
         assert_eq!(is_same(before, &before.replacen(of, by, 1)), same, "{by}");
     }
-    let codespell = find("codespell").unwrap();
-    let ini = |text: &str| part(codespell, text.as_bytes()).unwrap().join("\n");
+    let codespell = find_tool("codespell").unwrap();
+    let ini = |text: &str| tool_lines(codespell, text.as_bytes()).unwrap().join("\n");
     assert_eq!(ini("[metadata]\nname = a\n[codespell]\nskip = b\n"), "[codespell]\nskip = b");
     let before = "[codespell]\nskip =\n  b\n";
     let hidden = "[codespell]\nskip =\n  b\n  [metadata]\nignore-words-list = teh\n";
@@ -168,7 +169,7 @@ fn what_counts_of_the_base_is_noted_with_each_linter() {
     by_base.insert("shellcheck".to_owned(), BaseFiles::of_sign(".pre-commit-config.yaml"));
     let run = |name: &str| ToolRun { name: name.into(), findings: 1, ..ToolRun::default() };
     let mut runs = vec![run("ruff"), run("codespell")];
-    BaseFiles::note(by_base, &mut runs);
+    BaseFiles::record_in_runs(by_base, &mut runs);
     let [ruff, codespell] = runs.as_slice() else { panic!("{runs:?}") };
     assert_eq!((ruff.findings, ruff.base_configuration.len(), &ruff.keeps_open), (1, 2, &None));
     assert_eq!(

@@ -24,10 +24,10 @@ async fn outage(place: &Place) -> (String, usize) {
 }
 
 async fn any_fault(place: &Place) -> (KeyFault, usize) {
-    let before = place.aws.log().len();
+    let before = place.aws.request_log().len();
     let fault = keys(&place.chain(), SystemTime::now()).await.unwrap_err();
     assert_clean(&fault.words);
-    (fault, place.aws.log().len() - before)
+    (fault, place.aws.request_log().len() - before)
 }
 
 fn assert_says(fault: &str, all: &[&str]) {
@@ -86,7 +86,7 @@ async fn a_token_that_is_of_no_use_is_named_by_its_file() {
 #[tokio::test]
 async fn a_denied_role_is_named() {
     let place = Place::new().await.with_web_identity();
-    place.aws.behave(|aws| aws.denied = vec![ROLE.to_owned()]);
+    place.aws.change_behaviour(|aws| aws.denied = vec![ROLE.to_owned()]);
     let (said, asked) = fault(&place).await;
     assert_says(&said, &[ROLE, "AccessDenied", "trust policy"]);
     assert_eq!(asked, 1);
@@ -95,7 +95,7 @@ async fn a_denied_role_is_named() {
 #[tokio::test]
 async fn a_service_that_is_down_is_named_by_its_address_and_asked_twice_at_most() {
     let place = Place::new().await.with_web_identity();
-    place.aws.behave(|aws| aws.status = Some(503));
+    place.aws.change_behaviour(|aws| aws.status = Some(503));
     let (said, asked) = outage(&place).await;
     assert_says(&said, &["AWS STS", place.aws.url(), "503"]);
     assert_eq!(asked, 2);
@@ -106,7 +106,7 @@ async fn a_service_that_is_down_is_named_by_its_address_and_asked_twice_at_most(
     assert_says(&fault(&place).await.0, &["http://sts.example.org", "https://"]);
 
     for place in [Place::new().await.with_container(), Place::new().await.with_metadata()] {
-        place.aws.behave(|aws| aws.status = Some(503));
+        place.aws.change_behaviour(|aws| aws.status = Some(503));
         let (said, asked) = outage(&place).await;
         assert_says(&said, &[place.aws.url(), "503"]);
         assert_eq!(asked, 2, "{said}");
@@ -120,7 +120,7 @@ async fn a_service_that_answers_with_an_error_under_the_status_of_a_success_is_n
         (Place::new().await.with_metadata(), "the metadata service of this instance"),
     ];
     for (place, service) in places {
-        place.aws.behave(|aws| aws.error = Some("AssumeRoleUnauthorizedAccess".to_owned()));
+        place.aws.change_behaviour(|aws| aws.error = Some("AssumeRoleUnauthorizedAccess".to_owned()));
         let (said, _) = fault(&place).await;
         assert_says(&said, &[service, place.aws.url(), "AssumeRoleUnauthorizedAccess"]);
         assert!(!said.contains("profile"), "{said}");
@@ -130,7 +130,7 @@ async fn a_service_that_answers_with_an_error_under_the_status_of_a_success_is_n
 #[tokio::test]
 async fn keys_that_came_too_late_are_of_no_use() {
     let place = Place::new().await.with_web_identity();
-    place.aws.behave(|aws| aws.ends = later(SystemTime::UNIX_EPOCH, 60));
+    place.aws.change_behaviour(|aws| aws.ends = later(SystemTime::UNIX_EPOCH, 60));
     assert_says(&fault(&place).await.0, &["ended already"]);
 }
 
@@ -141,7 +141,7 @@ async fn a_wrong_clock_is_named_by_how_much() {
     let keys = format!("aws_access_key_id = {AWS_KEY_ID}\naws_secret_access_key = {}\n", aws_secret_key());
     place.write(".aws/config", &format!("{role}{keys}"));
     let place = place.with("AWS_PROFILE", "role");
-    place.aws.behave(|aws| aws.ahead = SignedDuration::from_mins(17));
+    place.aws.change_behaviour(|aws| aws.ahead = SignedDuration::from_mins(17));
     let (said, asked) = fault(&place).await;
     assert_says(&said, &["this machine's clock is 17 minutes behind"]);
     assert!(asked <= 2, "{asked}");

@@ -12,13 +12,13 @@ use super::{Place, ROLE, STS_LOGGED, given, keys, later};
 async fn keys_are_fetched_anew_before_they_end() {
     let place = Place::new().await.with_web_identity();
     let (chain, now) = (place.chain(), SystemTime::now());
-    place.aws.behave(|aws| aws.ends = later(now, 60));
+    place.aws.change_behaviour(|aws| aws.ends = later(now, 60));
     assert_eq!(keys(&chain, now).await, Ok(given(1)));
     assert_eq!(keys(&chain, later(now, 54)).await, Ok(given(1)));
-    place.aws.behave(|aws| aws.ends = later(now, 120));
+    place.aws.change_behaviour(|aws| aws.ends = later(now, 120));
     assert_eq!(keys(&chain, later(now, 56)).await, Ok(given(2)));
     assert_eq!(keys(&chain, later(now, 114)).await, Ok(given(2)));
-    assert_eq!(place.aws.log().len(), 2);
+    assert_eq!(place.aws.request_log().len(), 2);
 }
 
 #[tokio::test]
@@ -35,34 +35,34 @@ async fn many_calls_at_once_fetch_once() {
     };
     assert_eq!(ask(now).await, vec![Ok(given(1)); 20]);
     // During an early renewal the other calls use the current keys.
-    place.aws.behave(|aws| aws.ends = later(now, 120));
+    place.aws.change_behaviour(|aws| aws.ends = later(now, 120));
     let all = ask(later(now, 56)).await;
     assert!(all.iter().all(|keys| [Ok(given(1)), Ok(given(2))].contains(keys)), "{all:?}");
-    assert_eq!(place.aws.log(), [STS_LOGGED; 2]);
+    assert_eq!(place.aws.request_log(), [STS_LOGGED; 2]);
     // A failing service also gets only one request.
-    place.aws.behave(|aws| aws.denied = vec![ROLE.to_owned()]);
+    place.aws.change_behaviour(|aws| aws.denied = vec![ROLE.to_owned()]);
     assert!(ask(later(now, 121)).await.iter().all(Result::is_err));
-    assert_eq!(place.aws.log().len(), 3);
+    assert_eq!(place.aws.request_log().len(), 3);
 }
 
 #[tokio::test]
 async fn keys_that_are_still_valid_outlast_a_failed_fetch() {
     let place = Place::new().await.with_web_identity();
     let (chain, now) = (place.chain(), SystemTime::now());
-    place.aws.behave(|aws| aws.ends = later(now, 60));
+    place.aws.change_behaviour(|aws| aws.ends = later(now, 60));
     assert_eq!(keys(&chain, now).await, Ok(given(1)));
     // The role is revoked in the middle of a run.
-    place.aws.behave(|aws| aws.denied = vec![ROLE.to_owned()]);
+    place.aws.change_behaviour(|aws| aws.denied = vec![ROLE.to_owned()]);
     for seconds in [0, 1, 30] {
         assert_eq!(keys(&chain, later(now, 56) + Duration::from_secs(seconds)).await, Ok(given(1)));
     }
-    assert_eq!(place.aws.log().len(), 2, "it is not asked again at once");
+    assert_eq!(place.aws.request_log().len(), 2, "it is not asked again at once");
     let fault = keys(&chain, later(now, 61)).await.unwrap_err();
     assert!(fault.words.contains(ROLE), "{fault:?}");
     assert_eq!(keys(&chain, later(now, 61)).await, Err(fault));
-    assert_eq!(place.aws.log().len(), 3);
+    assert_eq!(place.aws.request_log().len(), 3);
     // The role is granted again.
-    place.aws.behave(|aws| (aws.denied, aws.ends) = (Vec::new(), later(now, 200)));
+    place.aws.change_behaviour(|aws| (aws.denied, aws.ends) = (Vec::new(), later(now, 200)));
     assert_eq!(keys(&chain, later(now, 62)).await, Ok(given(2)));
 }
 
@@ -70,11 +70,11 @@ async fn keys_that_are_still_valid_outlast_a_failed_fetch() {
 async fn keys_that_end_soon_after_a_failed_fetch_are_not_missed_for_the_rest_of_its_pause() {
     let place = Place::new().await.with_web_identity();
     let (chain, now) = (place.chain(), SystemTime::now());
-    place.aws.behave(|aws| aws.ends = later(now, 60));
+    place.aws.change_behaviour(|aws| aws.ends = later(now, 60));
     assert_eq!(keys(&chain, now).await, Ok(given(1)));
-    place.aws.behave(|aws| aws.status = Some(503));
+    place.aws.change_behaviour(|aws| aws.status = Some(503));
     assert_eq!(keys(&chain, later(now, 59) + Duration::from_secs(30)).await, Ok(given(1)));
-    place.aws.behave(|aws| (aws.status, aws.ends) = (None, later(now, 120)));
+    place.aws.change_behaviour(|aws| (aws.status, aws.ends) = (None, later(now, 120)));
     assert_eq!(keys(&chain, later(now, 60)).await, Ok(given(2)));
 }
 
@@ -87,13 +87,13 @@ async fn a_token_is_read_at_each_fetch() {
     let path = place.write("token", &web_identity("pod-1", AUDIENCE, -1));
     assert!(keys(&place.chain(), now).await.is_err());
     place.write("token", &web_identity("pod-1", AUDIENCE, 3600));
-    place.aws.behave(|aws| aws.ends = later(now, 180));
+    place.aws.change_behaviour(|aws| aws.ends = later(now, 180));
     assert_eq!(keys(&chain, later(now, 70)).await, Ok(given(2)));
     // The file is then removed.
     std::fs::remove_file(&path).unwrap();
     let fault = keys(&chain, later(now, 181)).await.unwrap_err();
     assert!(fault.words.contains(path.to_str().unwrap()), "{fault:?}");
-    assert_eq!(place.aws.log().len(), 3, "without a token nobody is asked");
+    assert_eq!(place.aws.request_log().len(), 3, "without a token nobody is asked");
 }
 
 #[tokio::test]
@@ -104,7 +104,7 @@ async fn keys_that_a_service_calls_expired_are_replaced_once() {
     assert_eq!(chain.instead_of(&first, &|| now).await, Ok(Some(given(2))));
     // Another call that used the first keys gets the second ones.
     assert_eq!(chain.instead_of(&first, &|| now).await, Ok(Some(given(2))));
-    assert_eq!(place.aws.log().len(), 2);
+    assert_eq!(place.aws.request_log().len(), 2);
     // If the chain returns the same keys, there is nothing to retry.
     let place = place.with("AWS_ACCESS_KEY_ID", "AKIDFIRST").with("AWS_SECRET_ACCESS_KEY", "a-fixed-secret");
     let chain = place.chain();
@@ -116,9 +116,9 @@ async fn keys_that_a_service_calls_expired_are_replaced_once() {
 async fn a_clock_that_is_set_back_ends_the_pause_after_a_failure() {
     let place = Place::new().await.with_web_identity();
     let (chain, now) = (place.chain(), SystemTime::now());
-    place.aws.behave(|aws| aws.denied = vec![ROLE.to_owned()]);
+    place.aws.change_behaviour(|aws| aws.denied = vec![ROLE.to_owned()]);
     assert!(keys(&chain, later(now, 180)).await.is_err());
-    place.aws.behave(|aws| aws.denied = Vec::new());
+    place.aws.change_behaviour(|aws| aws.denied = Vec::new());
     assert!(keys(&chain, later(now, 180)).await.is_err(), "it is paused");
     assert_eq!(keys(&chain, now).await, Ok(given(1)));
 }
@@ -127,13 +127,13 @@ async fn a_clock_that_is_set_back_ends_the_pause_after_a_failure() {
 async fn the_time_is_read_after_keys_came_and_after_another_call_had_its_turn() {
     let place = Place::new().await.with_web_identity();
     let (chain, now) = (place.chain(), SystemTime::now());
-    let late = || if place.aws.log().is_empty() { now } else { later(now, 56) };
+    let late = || if place.aws.request_log().is_empty() { now } else { later(now, 56) };
     // The second call waits for the first one, and gets keys that must be renewed.
     let (first, second) = tokio::join!(keys(&chain, now), chain.keys(&late));
     assert_eq!((first, second), (Ok(given(1)), Ok(given(2))));
 
     let place = Place::new().await.with_web_identity();
-    let late = || if place.aws.log().is_empty() { now } else { later(now, 61) };
+    let late = || if place.aws.request_log().is_empty() { now } else { later(now, 61) };
     let fault = place.chain().keys(&late).await.unwrap_err();
     assert!(fault.words.contains("ended already"), "{fault:?}");
 }
@@ -142,10 +142,10 @@ async fn the_time_is_read_after_keys_came_and_after_another_call_had_its_turn() 
 async fn a_service_that_was_away_is_asked_again_after_a_second() {
     let place = Place::new().await.with_web_identity();
     let (chain, now) = (place.chain(), SystemTime::now());
-    place.aws.behave(|aws| aws.status = Some(503));
+    place.aws.change_behaviour(|aws| aws.status = Some(503));
     let fault = keys(&chain, now).await.unwrap_err();
     assert!(fault.is_passing, "{fault:?}");
-    place.aws.behave(|aws| aws.status = None);
+    place.aws.change_behaviour(|aws| aws.status = None);
     assert_eq!(keys(&chain, now).await, Err(fault));
     assert_eq!(keys(&chain, now + Duration::from_secs(1)).await, Ok(given(1)));
 }

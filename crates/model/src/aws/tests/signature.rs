@@ -74,7 +74,7 @@ fn a_request_names_its_workspace_and_its_temporary_key_and_shows_no_secret() {
     )]);
     let url = Url::parse(&(AwsLogin::address("eu-central-1").unwrap() + "/v1/messages")).unwrap();
     assert_eq!(url.host_str(), Some("aws-external-anthropic.eu-central-1.api.aws"));
-    login.open(keys(&login), &url, &mut headers, b"{}", then()).unwrap();
+    login.authorize_headers(keys(&login), &url, &mut headers, b"{}", then()).unwrap();
     let opened = headers["authorization"].to_str().unwrap();
     let all = "anthropic-version;anthropic-workspace-id;host;x-amz-date;x-amz-security-token";
     assert!(opened.contains(&format!("SignedHeaders={all},")) && opened.contains("/us-east-1/"), "{opened}");
@@ -86,7 +86,7 @@ fn a_request_names_its_workspace_and_its_temporary_key_and_shows_no_secret() {
     assert!(!shown.contains("canary") && !shown.contains("wJalr"), "{shown}");
     // Another body gets another signature.
     let mut other = HeaderMap::new();
-    login.open(keys(&login), &url, &mut other, b"[]", then()).unwrap();
+    login.authorize_headers(keys(&login), &url, &mut other, b"[]", then()).unwrap();
     assert_ne!(other["authorization"], headers["authorization"]);
     for wrong in ["", "eu central", "evil.example/", "EU"] {
         assert_eq!(AwsLogin::address(wrong), None, "{wrong}");

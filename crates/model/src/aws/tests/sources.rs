@@ -18,19 +18,19 @@ async fn variables_come_first() {
     let place = place.with("AWS_ACCESS_KEY_ID", "AKIDFIRST").with("AWS_SECRET_ACCESS_KEY", "a-fixed-secret");
     let found = keys(&place.chain(), SystemTime::now()).await.unwrap();
     assert_eq!((found.key_id.as_str(), found.secret_key.expose()), ("AKIDFIRST", "a-fixed-secret"));
-    assert_eq!(place.aws.log(), [""; 0]);
+    assert_eq!(place.aws.request_log(), [""; 0]);
 }
 
 #[tokio::test]
 async fn a_web_identity_is_exchanged_for_keys() {
     let place = Place::new().await.with_web_identity().with("AWS_ROLE_SESSION_NAME", "truing");
     // Other tests in the same process forget their own secrets.
-    place.aws.behave(|aws| aws.session = "web-canary".to_owned());
+    place.aws.change_behaviour(|aws| aws.session = "web-canary".to_owned());
     let chain = place.chain();
     assert!(keys(&chain, SystemTime::now()).await.is_ok());
-    assert_eq!(place.aws.log(), [STS_LOGGED]);
+    assert_eq!(place.aws.request_log(), [STS_LOGGED]);
     // The fetched secrets are hidden in all texts, and never shown.
-    assert!(given_secrets::values().contains("web-canary-1"));
+    assert!(given_secrets::secret_values().contains("web-canary-1"));
     assert!(chain.secrets().iter().any(|secret| secret.expose() == "web-canary-1"));
     assert_clean(&format!("{chain:?}"));
 }
@@ -42,7 +42,7 @@ async fn a_container_gives_keys_for_the_token_in_its_file_or_variable() {
     let mut place = place.with("AWS_CONTAINER_AUTHORIZATION_TOKEN", CONTAINER_TOKEN);
     place.variables.retain(|(name, _)| name != "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE");
     assert_eq!(keys(&place.chain(), SystemTime::now()).await, Ok(given(2)));
-    assert_eq!(place.aws.log(), ["GET /v1/credentials"; 2]);
+    assert_eq!(place.aws.request_log(), ["GET /v1/credentials"; 2]);
 }
 
 #[tokio::test]
@@ -51,7 +51,7 @@ async fn an_instance_gives_keys_by_its_metadata() {
     assert_eq!(keys(&place.chain(), SystemTime::now()).await, Ok(given(1)));
     let path = "/latest/meta-data/iam/security-credentials/";
     assert_eq!(
-        place.aws.log(),
+        place.aws.request_log(),
         ["PUT /latest/api/token".to_owned(), format!("GET {path}"), format!("GET {path}instance-role")]
     );
 }
@@ -80,11 +80,11 @@ async fn a_profile_gives_keys_as_it_says() {
     assert_eq!((found.key_id.as_str(), found.session_token), (AWS_KEY_ID, None));
     let place = place.with("AWS_PROFILE", "program");
     assert_eq!(keys(&place.chain(), SystemTime::now()).await.unwrap().key_id, "AKIDPROGRAM");
-    assert_eq!(place.aws.log(), [""; 0]);
+    assert_eq!(place.aws.request_log(), [""; 0]);
     // The keys of the other profile sign the role's request.
     let place = place.with("AWS_PROFILE", "role");
     assert_eq!(keys(&place.chain(), SystemTime::now()).await, Ok(given(1)));
     let place = place.with("AWS_PROFILE", "web");
     assert_eq!(keys(&place.chain(), SystemTime::now()).await, Ok(given(2)));
-    assert_eq!(place.aws.log(), ["POST / AssumeRole", STS_LOGGED]);
+    assert_eq!(place.aws.request_log(), ["POST / AssumeRole", STS_LOGGED]);
 }

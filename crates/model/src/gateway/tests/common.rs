@@ -22,7 +22,7 @@ struct Fleet {
 
 impl Fleet {
     async fn new(says: Says) -> Self {
-        let stage = Stage::new(ModelScript::of([says.times(0)])).await;
+        let stage = Stage::new(ModelScript::from_answers([says.times(0)])).await;
         // The shared clock is an hour ahead of ours.
         let theirs = Wall::at(stage.wall.now().0 + 3_600_000);
         let common = FakeSharedState::new(theirs.clone());
@@ -31,7 +31,7 @@ impl Fleet {
     }
 
     async fn ask(&self, by: &ModelGateway) -> Result<ModelAnswer, ModelError> {
-        self.stage.session_by(by).ask(&request(&[user("hello")])).await
+        self.stage.session_by(by).request_answer(&request(&[user("hello")])).await
     }
 
     fn later(&self, millis: i64) {
@@ -58,7 +58,7 @@ async fn failures_of_all_processes_open_the_circuit_and_a_trial_of_one_closes_it
     assert_eq!(fleet.stage.requests(), 3, "nothing more was sent");
 
     fleet.later(SHORTEST.0);
-    fleet.stage.model.play(ModelScript::of([Says::text("x").times(0)]));
+    fleet.stage.model.set_script(ModelScript::from_answers([Says::text("x").times(0)]));
     fleet.ask(&fleet.other).await.unwrap();
     fleet.ask(&fleet.one).await.unwrap();
     assert!(fleet.common.names().is_empty(), "nothing is kept of a closed one");
@@ -81,7 +81,10 @@ async fn a_trial_that_is_given_up_leaves_its_place_to_another_process() {
     let fleet = Fleet::new(Says::status(402)).await;
     assert!(fleet.ask(&fleet.one).await.is_err());
     fleet.later(TRIAL.0);
-    fleet.stage.model.play(ModelScript::of([Says::fault(ModelFault::Slow { millis: 600_000 }).times(0)]));
+    fleet
+        .stage
+        .model
+        .set_script(ModelScript::from_answers([Says::fault(ModelFault::Slow { millis: 600_000 }).times(0)]));
     let sent = fleet.stage.requests();
     tokio::select! {
         _ = fleet.ask(&fleet.one) => panic!("it hangs"),
@@ -91,9 +94,9 @@ async fn a_trial_that_is_given_up_leaves_its_place_to_another_process() {
             }
         } => {}
     }
-    fleet.stage.model.play(ModelScript::of([Says::text("x").times(0)]));
+    fleet.stage.model.set_script(ModelScript::from_answers([Says::text("x").times(0)]));
     // The result is reported before the process ends.
-    fleet.one.quiet().await;
+    fleet.one.wait_until_idle().await;
     fleet.ask(&fleet.other).await.unwrap();
 }
 

@@ -36,8 +36,8 @@ impl Two {
         second: impl IntoIterator<Item = Says>,
     ) -> Self {
         let once = ProviderTimeouts { tries: 1, ..patience() };
-        let first = Stage::with(ModelScript::of(first), limit, once).await;
-        let second = FakeModel::start(ModelScript::of(second)).await.unwrap();
+        let first = Stage::with(ModelScript::from_answers(first), limit, once).await;
+        let second = FakeModel::start(ModelScript::from_answers(second)).await.unwrap();
         let (book, wall) = (first.book.clone(), first.wall.clone());
         let other = ModelGateway::new(way.to(&second), prices(), Arc::new(book), wall, None, once).unwrap();
         let gateway = first.gateway.clone().with_fallback("backup", other, OTHER);
@@ -50,7 +50,7 @@ impl Two {
 
     /// Returns the number of requests to each provider.
     fn requests(&self) -> (usize, usize) {
-        (self.first.requests(), self.second.log().len())
+        (self.first.requests(), self.second.request_log().len())
     }
 
     fn check(&self) {
@@ -74,20 +74,24 @@ async fn a_provider_that_is_down_from_the_start_is_replaced_and_the_answer_says_
         )
         .await;
         let session = two.session();
-        let answer = session.ask(&request(&[user("hello")])).await.unwrap();
+        let answer = session.request_answer(&request(&[user("hello")])).await.unwrap();
         assert_eq!(
             (text(&answer), answer.served_by.as_deref()),
             (json!("backup"), Some("backup")),
             "{way:?}"
         );
-        assert!(answer.served().contains(OTHER) && answer.served().contains("backup"), "{}", answer.served());
+        assert!(
+            answer.serving_model().contains(OTHER) && answer.serving_model().contains("backup"),
+            "{}",
+            answer.serving_model()
+        );
         // The price is that of the model and the provider that answered.
         let wire = way.to(&two.second);
         let price = wire.wire().price(&prices(), OTHER).unwrap().clone();
         assert_eq!((answer.cost, two.first.book.spent()), (price.cost(&answer.usage), answer.cost.0));
         assert_eq!(session.cost().await, answer.cost);
         // The session stays there: a conversation does not change its provider without need.
-        session.ask(&request(&[user("and?")])).await.unwrap();
+        session.request_answer(&request(&[user("and?")])).await.unwrap();
         assert_eq!(two.requests(), (1, 2));
         two.check();
     }
@@ -101,16 +105,16 @@ async fn one_that_goes_down_in_mid_run_leaves_the_conversation_without_its_think
     let two = Two::new([first, lost], [Says::text("backup").usage(200, 10)]).await;
     let session = two.session();
     let mut said = vec![user("hello")];
-    let answer = session.ask(&request(&said)).await.unwrap();
+    let answer = session.request_answer(&request(&said)).await.unwrap();
     assert_eq!(answer.served_by, None);
     let call = serde_json::to_value(&answer.message.content).unwrap()[1]["id"].clone();
     let result = json!({"type": "tool_result", "tool_use_id": call, "content": "text"});
     let result = serde_json::from_value(json!({"role": "user", "content": [result]})).unwrap();
     said.extend([answer.message, result]);
 
-    let answer = session.ask(&request(&said)).await.unwrap();
+    let answer = session.request_answer(&request(&said)).await.unwrap();
     assert_eq!(answer.served_by.as_deref(), Some("backup"));
-    let sent = &two.second.log()[0].body;
+    let sent = &two.second.request_log()[0].body;
     assert_eq!((&sent["model"], sent["messages"].as_array().unwrap().len()), (&json!(OTHER), 3));
     assert!(!sent.to_string().contains("c2ln"), "{sent}");
     // The interrupted call was paid as well, before the fallback was asked.
@@ -124,12 +128,12 @@ async fn a_cap_sends_every_run_to_the_fallback_until_it_is_over() {
     let two =
         Two::new([Says::status(402), Says::text("first").times(0)], [Says::text("backup").times(0)]).await;
     for _ in 0..3 {
-        let answer = two.session().ask(&request(&[user("hello")])).await.unwrap();
+        let answer = two.session().request_answer(&request(&[user("hello")])).await.unwrap();
         assert_eq!(text(&answer), json!("backup"));
     }
     assert_eq!(two.requests(), (1, 3), "its circuit is open");
     two.first.wall.later(CAPPED.0);
-    let answer = two.session().ask(&request(&[user("hello")])).await.unwrap();
+    let answer = two.session().request_answer(&request(&[user("hello")])).await.unwrap();
     assert_eq!((text(&answer), answer.served_by), (json!("first"), None));
     two.check();
 }
@@ -144,7 +148,7 @@ async fn a_fallback_that_goes_down_leaves_it_to_the_first_again() {
     let session = two.session();
     let mut by = Vec::new();
     for _ in 0..3 {
-        by.push(session.ask(&request(&[user("hello")])).await.unwrap().served_by);
+        by.push(session.request_answer(&request(&[user("hello")])).await.unwrap().served_by);
     }
     assert_eq!(by, [Some("backup".to_owned()), None, None]);
     assert_eq!(two.requests(), (3, 2));
@@ -154,7 +158,7 @@ async fn a_fallback_that_goes_down_leaves_it_to_the_first_again() {
 #[tokio::test]
 async fn two_that_are_down_are_told_together() {
     let two = Two::new([Says::status(529).times(0)], [Says::status(402).times(0)]).await;
-    let told = two.session().ask(&request(&[user("hello")])).await.unwrap_err();
+    let told = two.session().request_answer(&request(&[user("hello")])).await.unwrap_err();
     assert!(matches!(told, ModelError::Unavailable { .. }), "{told}");
     let told = told.to_string();
     assert!(told.contains("529") && told.contains("402") && told.contains("fallback"), "{told}");
@@ -166,12 +170,12 @@ async fn two_that_are_down_are_told_together() {
 async fn what_another_provider_would_not_change_is_not_asked_of_it() {
     for says in [Says::status(400), Says::status(401), Says::status(413), Says::fault(ModelFault::Html)] {
         let two = Two::new([says.times(0)], [Says::text("backup").times(0)]).await;
-        two.session().ask(&request(&[user("hello")])).await.unwrap_err();
+        two.session().request_answer(&request(&[user("hello")])).await.unwrap_err();
         assert_eq!(two.requests(), (1, 0));
     }
     let two = Two::new([Says::text("x").times(0)], [Says::text("backup").times(0)]).await;
     let other = ModelRequest { model: OTHER.into(), ..request(&[user("hello")]) };
-    let told = two.session().ask(&other).await;
+    let told = two.session().request_answer(&other).await;
     assert!(matches!(told, Err(ModelError::NotAllowed(_))), "{told:?}");
     assert_eq!(two.requests(), (0, 0));
 }
@@ -180,11 +184,11 @@ async fn what_another_provider_would_not_change_is_not_asked_of_it() {
 async fn a_purse_that_is_too_small_for_the_fallback_ends_it() {
     // Enough for a response of the first provider, and too little for the shortest one of the second.
     let wants = ModelRequest { max_tokens: 1024, ..request(&[user("hello")]) };
-    let limit = prices().of(MODEL).unwrap().most(150, 1024).0;
+    let limit = prices().find_price(MODEL).unwrap().max_cost(150, 1024).0;
     let two = Two::by(Way::Messages, limit, [Says::status(529).times(0)], [Says::text("x").times(0)]).await;
-    let told = two.session().ask(&wants).await;
+    let told = two.session().request_answer(&wants).await;
     assert!(matches!(told, Err(ModelError::Budget { .. })), "{told:?}");
-    let is_asked = two.second.log().iter().any(|logged| logged.path == "/v1/messages");
+    let is_asked = two.second.request_log().iter().any(|logged| logged.path == "/v1/messages");
     assert!(!is_asked && two.first.requests() == 1, "nothing is begun that is not paid");
     assert_eq!(two.first.book.spent(), 0);
     two.check();
@@ -194,10 +198,10 @@ async fn a_purse_that_is_too_small_for_the_fallback_ends_it() {
 async fn the_kill_switch_stops_the_fallback_too() {
     let two = Two::new([Says::status(529).times(0)], [Says::text("x").times(0)]).await;
     let session = two.session();
-    let answer = session.ask(&request(&[user("hello")])).await;
+    let answer = session.request_answer(&request(&[user("hello")])).await;
     assert!(answer.is_ok());
     two.first.switch.0.store(false, Ordering::SeqCst);
-    let told = session.ask(&request(&[user("hello")])).await;
+    let told = session.request_answer(&request(&[user("hello")])).await;
     assert!(matches!(told, Err(ModelError::Halted(_))), "{told:?}");
     assert_eq!(two.requests(), (1, 1));
     two.check();

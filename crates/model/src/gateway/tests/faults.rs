@@ -54,8 +54,8 @@ fn tool(fault: ModelFault) -> Says {
 
 /// Asks once, with at most three requests, and returns the result.
 async fn ask(way: Way, says: Says, patience: ProviderTimeouts) -> (Stage, Result<ModelAnswer, ModelError>) {
-    let stage = Stage::by(way, ModelScript::of([says.times(0)]), 10_000_000, patience).await;
-    let result = stage.session().ask(&request(&[user("hello")])).await;
+    let stage = Stage::by(way, ModelScript::from_answers([says.times(0)]), 10_000_000, patience).await;
+    let result = stage.session().request_answer(&request(&[user("hello")])).await;
     assert_eq!(stage.book.open(), 0, "everything is settled");
     assert_eq!(stage.model.violations(), [""; 0]);
     (stage, result)
@@ -107,8 +107,8 @@ async fn every_fault_has_one_outcome_and_its_number_of_requests() {
         ("bad JSON", Says::fault(ModelFault::BadJson { after: StreamPlace::Start }), "nonsense", 1),
         ("empty", Says::fault(ModelFault::Empty), "nonsense", 1),
         ("HTML", Says::fault(ModelFault::Html), "nonsense", 1),
-        ("unknown reason to stop", Says::text("x").stop("lunch"), "nonsense", 1),
-        ("a stop for no tool", Says::text("x").stop("tool_use"), "nonsense", 1),
+        ("unknown reason to stop", Says::text("x").with_stop_reason("lunch"), "nonsense", 1),
+        ("a stop for no tool", Says::text("x").with_stop_reason("tool_use"), "nonsense", 1),
         ("slow", Says::fault(ModelFault::Slow { millis: 5 }), "answer", 1),
         ("drip", Says::fault(ModelFault::Drip { millis: 1 }), "answer", 1),
     ];
@@ -229,10 +229,13 @@ async fn what_never_ends_is_ended() {
 async fn every_known_reason_to_stop_is_an_answer() {
     for (says, stop) in [
         (Says::text("x"), StopReason::EndTurn),
-        (Says::text("x").stop("max_tokens"), StopReason::MaxTokens),
-        (Says::text("x").stop("refusal"), StopReason::Refusal),
-        (Says::text("x").stop("pause_turn"), StopReason::PauseTurn),
-        (Says::text("").stop("model_context_window_exceeded"), StopReason::ModelContextWindowExceeded),
+        (Says::text("x").with_stop_reason("max_tokens"), StopReason::MaxTokens),
+        (Says::text("x").with_stop_reason("refusal"), StopReason::Refusal),
+        (Says::text("x").with_stop_reason("pause_turn"), StopReason::PauseTurn),
+        (
+            Says::text("").with_stop_reason("model_context_window_exceeded"),
+            StopReason::ModelContextWindowExceeded,
+        ),
         (Says::tool("read", json!({})), StopReason::ToolUse),
     ] {
         for way in Way::ALL {
@@ -245,9 +248,13 @@ async fn every_known_reason_to_stop_is_an_answer() {
 #[tokio::test]
 async fn a_provider_that_recovers_is_asked_until_it_does() {
     for way in Way::ALL {
-        let script = ModelScript::of([Says::status(529), Says::fault(ModelFault::Reset), Says::text("well")]);
+        let script = ModelScript::from_answers([
+            Says::status(529),
+            Says::fault(ModelFault::Reset),
+            Says::text("well"),
+        ]);
         let stage = Stage::by(*way, script, 10_000_000, patience()).await;
-        let answer = stage.session().ask(&request(&[user("hello")])).await.unwrap();
+        let answer = stage.session().request_answer(&request(&[user("hello")])).await.unwrap();
         assert_eq!(
             (serde_json::to_value(&answer.message).unwrap()["content"][0]["text"].clone(), stage.requests()),
             (json!("well"), 3)
@@ -289,8 +296,8 @@ async fn a_provider_that_is_not_there_is_down() {
         patience(),
     );
     let purse = truing_core::ledger::RunBudget { run: truing_core::id::RunId::new("r"), levels: Vec::new() };
-    let session = gateway.unwrap().session(purse, [MODEL.to_owned()], Arc::new(stage.switch.clone()));
-    let result = session.ask(&request(&[user("hello")])).await;
+    let session = gateway.unwrap().open_session(purse, [MODEL.to_owned()], Arc::new(stage.switch.clone()));
+    let result = session.request_answer(&request(&[user("hello")])).await;
     assert_eq!(name(&result), "down", "{result:?}");
     // Nothing was sent, and nothing is owed.
     assert_eq!(stage.book.settled(), [(0, truing_core::ledger::CostBasis::Metered); 3]);
@@ -298,9 +305,13 @@ async fn a_provider_that_is_not_there_is_down() {
 
 #[tokio::test]
 async fn a_cap_opens_the_circuit_for_every_run_and_one_call_tries_again() {
-    let stage =
-        Stage::new(ModelScript::of([Says::status(402), Says::status(402), Says::text("x").times(0)])).await;
-    let ask = async || name(&stage.session().ask(&request(&[user("hello")])).await);
+    let stage = Stage::new(ModelScript::from_answers([
+        Says::status(402),
+        Says::status(402),
+        Says::text("x").times(0),
+    ]))
+    .await;
+    let ask = async || name(&stage.session().request_answer(&request(&[user("hello")])).await);
     assert_eq!([ask().await, ask().await], ["cap", "cap"]);
     assert_eq!(stage.requests(), 1, "the second was not sent");
     assert_eq!(stage.book.settled().len(), 1, "nor was money set aside for it");
@@ -315,22 +326,23 @@ async fn a_cap_opens_the_circuit_for_every_run_and_one_call_tries_again() {
 #[tokio::test]
 async fn calls_that_fail_one_after_another_open_the_circuit() {
     let patience = ProviderTimeouts { tries: 1, ..patience() };
-    let stage = Stage::with(ModelScript::of([Says::status(529).times(0)]), 10_000_000, patience).await;
+    let stage =
+        Stage::with(ModelScript::from_answers([Says::status(529).times(0)]), 10_000_000, patience).await;
     for _ in 0..5 {
-        assert_eq!(name(&stage.session().ask(&request(&[user("hello")])).await), "down");
+        assert_eq!(name(&stage.session().request_answer(&request(&[user("hello")])).await), "down");
     }
     assert_eq!(stage.requests(), 3);
     stage.wall.later(SHORTEST.0);
-    stage.model.play(ModelScript::of([Says::text("x").times(0)]));
-    assert_eq!(name(&stage.session().ask(&request(&[user("hello")])).await), "answer");
+    stage.model.set_script(ModelScript::from_answers([Says::text("x").times(0)]));
+    assert_eq!(name(&stage.session().request_answer(&request(&[user("hello")])).await), "answer");
 }
 
 #[tokio::test]
 async fn only_allowed_models_with_a_price_are_asked() {
-    let stage = Stage::new(ModelScript::of([Says::text("x").times(0)])).await;
+    let stage = Stage::new(ModelScript::from_answers([Says::text("x").times(0)])).await;
     for model in ["claude-unpriced", "claude-haiku-5-5"] {
         let other = crate::messages::ModelRequest { model: model.into(), ..request(&[user("hello")]) };
-        let result = stage.session().ask(&other).await;
+        let result = stage.session().request_answer(&other).await;
         assert!(result.as_ref().is_err_and(|refused| refused.to_string().contains(model)), "{result:?}");
         assert_eq!(name(&result), "not allowed");
     }
@@ -343,7 +355,7 @@ struct After(Arc<AtomicU32>);
 
 #[async_trait]
 impl WriteGate for After {
-    async fn ask(&self) -> Result<(), HaltReason> {
+    async fn permit_write(&self) -> Result<(), HaltReason> {
         let left = self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
         left.map(drop).map_err(|_| HaltReason::KillSwitch)
     }
@@ -352,12 +364,12 @@ impl WriteGate for After {
 #[tokio::test]
 async fn the_kill_switch_is_asked_before_each_try() {
     for looks in 0..3 {
-        let stage = Stage::new(ModelScript::of([Says::status(529).times(0)])).await;
+        let stage = Stage::new(ModelScript::from_answers([Says::status(529).times(0)])).await;
         let purse =
             truing_core::ledger::RunBudget { run: truing_core::id::RunId::new("r"), levels: Vec::new() };
         let gate = After(Arc::new(AtomicU32::new(looks)));
-        let session = stage.gateway.session(purse, [MODEL.to_owned()], Arc::new(gate));
-        let result = session.ask(&request(&[user("hello")])).await;
+        let session = stage.gateway.open_session(purse, [MODEL.to_owned()], Arc::new(gate));
+        let result = session.request_answer(&request(&[user("hello")])).await;
         assert_eq!((name(&result), stage.requests()), ("switch", looks as usize));
     }
 }

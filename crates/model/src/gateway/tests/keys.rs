@@ -24,7 +24,7 @@ async fn process(
     says: Vec<Says>,
     patience: ProviderTimeouts,
 ) -> (Stage, ModelGateway, TempDir) {
-    let stage = Stage::by(Way::Signed, ModelScript::of(says), 10_000_000, patience).await;
+    let stage = Stage::by(Way::Signed, ModelScript::from_answers(says), 10_000_000, patience).await;
     let folder = tempfile::tempdir().unwrap();
     let token = folder.path().join("token");
     std::fs::write(&token, web_identity("pod-1", AUDIENCE, 3600)).unwrap();
@@ -44,7 +44,7 @@ async fn process(
 /// Asks once in such a process.
 async fn ask(aws: &FakeAws, says: Vec<Says>) -> (Stage, ModelGateway, Result<ModelAnswer, ModelError>) {
     let (stage, gateway, _folder) = process(aws, says, patience()).await;
-    let result = stage.session_by(&gateway).ask(&request(&[user("hello")])).await;
+    let result = stage.session_by(&gateway).request_answer(&request(&[user("hello")])).await;
     assert_eq!(stage.book.open(), 0, "everything is settled");
     assert_eq!(stage.model.violations(), [""; 0]);
     let shown = format!("{gateway:?} {result:?}");
@@ -63,8 +63,8 @@ async fn one_fetch_opens_many_calls() {
     let aws = FakeAws::start().await.unwrap();
     let (stage, gateway, result) = ask(&aws, vec![Says::text("yes").times(0)]).await;
     assert!(result.is_ok(), "{result:?}");
-    assert!(stage.session_by(&gateway).ask(&request(&[user("again")])).await.is_ok());
-    assert_eq!((stage.requests(), aws.log().len()), (2, 1));
+    assert!(stage.session_by(&gateway).request_answer(&request(&[user("again")])).await.is_ok());
+    assert_eq!((stage.requests(), aws.request_log().len()), (2, 1));
 }
 
 #[tokio::test]
@@ -74,40 +74,40 @@ async fn keys_that_the_provider_calls_expired_are_replaced_and_the_call_is_repea
     let aws = FakeAws::start().await.unwrap();
     let (stage, _, result) = ask(&aws, vec![expired(), Says::text("yes")]).await;
     assert!(result.is_ok(), "{result:?}");
-    assert_eq!((stage.requests(), aws.log().len()), (2, 2));
+    assert_eq!((stage.requests(), aws.request_log().len()), (2, 2));
 
     let aws = FakeAws::start().await.unwrap();
     let (stage, _, result) = ask(&aws, vec![expired().times(0)]).await;
     assert!(matches!(result, Err(ModelError::Unauthorized { .. })), "{result:?}");
-    assert_eq!((stage.requests(), aws.log().len()), (2, 2));
+    assert_eq!((stage.requests(), aws.request_log().len()), (2, 2));
     assert_eq!(stage.book.spent(), 0);
 }
 
 #[tokio::test]
 async fn without_keys_nothing_is_sent_and_nothing_is_paid() {
     let aws = FakeAws::start().await.unwrap();
-    aws.behave(|aws| aws.denied = vec![ROLE.to_owned()]);
+    aws.change_behaviour(|aws| aws.denied = vec![ROLE.to_owned()]);
     let (stage, gateway, result) = ask(&aws, vec![Says::text("yes")]).await;
     let words = result.unwrap_err().to_string();
     assert!(words.starts_with("no access to the provider: AWS STS (http://127.0.0.1"), "{words}");
     assert!(words.contains(ROLE), "{words}");
     // Another run gets the same error, without another request to STS.
-    assert!(stage.session_by(&gateway).ask(&request(&[user("hello")])).await.is_err());
-    assert_eq!((stage.requests(), aws.log().len(), stage.book.spent()), (0, 1, 0));
+    assert!(stage.session_by(&gateway).request_answer(&request(&[user("hello")])).await.is_err());
+    assert_eq!((stage.requests(), aws.request_log().len(), stage.book.spent()), (0, 1, 0));
 }
 
 #[tokio::test]
 async fn a_service_of_keys_that_is_away_is_tried_again_and_leads_to_the_fallback() {
     let aws = FakeAws::start().await.unwrap();
-    aws.behave(|aws| aws.status = Some(503));
+    aws.change_behaviour(|aws| aws.status = Some(503));
     let (stage, gateway, result) = ask(&aws, vec![Says::text("first").times(0)]).await;
     let Err(ModelError::Unavailable { what, .. }) = result else { panic!("{result:?}") };
     assert!(what.contains("AWS STS (http://127.0.0.1") && what.contains("503"), "{what}");
-    assert_eq!((gateway.retries(), stage.requests(), stage.book.spent()), (2, 0, 0));
+    assert_eq!((gateway.retry_count(), stage.requests(), stage.book.spent()), (2, 0, 0));
 
-    let second = Stage::new(ModelScript::of([Says::text("second")])).await;
+    let second = Stage::new(ModelScript::from_answers([Says::text("second")])).await;
     let gateway = gateway.with_fallback("second", second.gateway.clone(), MODEL);
-    let answer = stage.session_by(&gateway).ask(&request(&[user("hello")])).await.unwrap();
+    let answer = stage.session_by(&gateway).request_answer(&request(&[user("hello")])).await.unwrap();
     assert!(answer.served_by.is_some(), "{answer:?}");
     assert_eq!((stage.requests(), second.requests()), (0, 1));
 }
@@ -119,13 +119,13 @@ async fn keys_are_waited_for_no_longer_than_the_beginning_of_an_answer() {
     let patience = ProviderTimeouts { begin: Duration::from_secs(2), ..patience() };
     let (stage, gateway, _folder) =
         process(&aws, vec![Says::text("yes"), expired().times(0)], patience).await;
-    assert!(stage.session_by(&gateway).ask(&request(&[user("hello")])).await.is_ok());
+    assert!(stage.session_by(&gateway).request_answer(&request(&[user("hello")])).await.is_ok());
     // The next keys of this process, and the first ones of another, do not arrive.
-    aws.behave(|aws| aws.is_silent = true);
+    aws.change_behaviour(|aws| aws.is_silent = true);
     let (other, first, _folder) = process(&aws, vec![Says::text("yes")], patience).await;
     for (stage, gateway) in [(&stage, gateway), (&other, first)] {
         let begun = Instant::now();
-        let result = stage.session_by(&gateway).ask(&request(&[user("hello")])).await;
+        let result = stage.session_by(&gateway).request_answer(&request(&[user("hello")])).await;
         assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
         let Err(ModelError::Unavailable { what, .. }) = result else { panic!("{result:?}") };
         assert!(what.contains("did not come in time"), "{what}");
@@ -136,18 +136,18 @@ async fn keys_are_waited_for_no_longer_than_the_beginning_of_an_answer() {
 #[tokio::test]
 async fn a_call_that_is_given_up_before_its_keys_came_costs_nothing() {
     let aws = FakeAws::start().await.unwrap();
-    aws.behave(|aws| aws.is_silent = true);
+    aws.change_behaviour(|aws| aws.is_silent = true);
     let (stage, gateway, _folder) = process(&aws, vec![Says::text("yes")], patience()).await;
     let (session, request) = (stage.session_by(&gateway), request(&[user("hello")]));
     tokio::select! {
-        _ = session.ask(&request) => panic!("there are no keys"),
+        _ = session.request_answer(&request) => panic!("there are no keys"),
         () = async {
-            while aws.log().is_empty() {
+            while aws.request_log().is_empty() {
                 tokio::task::yield_now().await;
             }
         } => {}
     }
-    gateway.quiet().await;
+    gateway.wait_until_idle().await;
     assert_eq!((stage.requests(), stage.book.settled()), (0, vec![(0, CostBasis::Metered)]));
 }
 

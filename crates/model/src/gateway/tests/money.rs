@@ -23,19 +23,19 @@ async fn whole_answers_cost_what_the_provider_bills() {
 async fn whole_answers_cost_what_is_billed(way: Way) {
     let counted =
         ScriptedUsage { input: 900, output: 310, cache_read: 5000, cache_write_5m: 70, cache_write_1h: 11 };
-    let script = ModelScript::of([
+    let script = ModelScript::from_answers([
         Says { usage: Some(counted), ..Says::text("one") },
         Says::tool("read", json!({"path": "a"})).usage(7, 3),
         Says::text("three"),
         // Responses with unknown stop reasons are errors, but they are billed.
-        Says::text("four").stop("lunch"),
+        Says::text("four").with_stop_reason("lunch"),
         Says::text("five").usage(10, 999_999),
     ]);
     let stage = Stage::by(way, script, 10_000_000, patience()).await;
     let session = stage.session();
     let mut cost = 0;
     for turn in 0..5 {
-        match session.ask(&request(&[user("hello")])).await {
+        match session.request_answer(&request(&[user("hello")])).await {
             Ok(answer) => cost += answer.cost.0,
             Err(error) => {
                 assert!(turn == 3 && matches!(error, ModelError::Nonsense { .. }), "{turn} {error}");
@@ -51,17 +51,19 @@ async fn whole_answers_cost_what_is_billed(way: Way) {
 /// The provider bills what it generated; a provider that exceeds one limit may exceed any.
 #[tokio::test]
 async fn an_answer_of_more_tokens_than_were_asked_for_is_paid_told_and_the_last() {
-    let stage = Stage::new(ModelScript::of([Says::text("much").overrun(9000), Says::text("more")])).await;
+    let stage =
+        Stage::new(ModelScript::from_answers([Says::text("much").with_overrun(9000), Says::text("more")]))
+            .await;
     let session = stage.session();
     let asked = request(&[user("hello")]);
-    let told = session.ask(&asked).await.unwrap_err();
+    let told = session.request_answer(&asked).await.unwrap_err();
     assert!(matches!(told, ModelError::Nonsense { .. }), "{told}");
     assert!(told.to_string().contains("9000 tokens of an answer of at most 4000"), "{told}");
     assert_eq!(stage.book.settled().len(), 1, "it is not tried again");
     let (cost, known) = stage.book.settled()[0];
     assert!(known == CostBasis::Metered && cost >= 9000 * OUTPUT, "{cost}");
     assert_eq!(session.cost().await.0, cost);
-    assert_eq!(stage.model.log().len(), 1);
+    assert_eq!(stage.model.request_log().len(), 1);
 }
 
 #[tokio::test]
@@ -69,8 +71,8 @@ async fn each_cut_answer_costs_between_its_prompt_and_its_reservation() {
     let places = [StreamPlace::Start, StreamPlace::Text, StreamPlace::Block, StreamPlace::Stop];
     for (way, after) in Way::ALL.iter().flat_map(|way| places.map(|after| (*way, after))) {
         let says = Says::fault(ModelFault::Cut { after }).usage(2000, 50);
-        let stage = Stage::by(way, ModelScript::of([says.times(0)]), 10_000_000, patience()).await;
-        let result = stage.session().ask(&request(&[user(&"x".repeat(9000))])).await;
+        let stage = Stage::by(way, ModelScript::from_answers([says.times(0)]), 10_000_000, patience()).await;
+        let result = stage.session().request_answer(&request(&[user(&"x".repeat(9000))])).await;
         assert!(matches!(result, Err(ModelError::Unavailable { .. })), "{result:?}");
         let asked = stage.book.read(|pages| pages.asked.clone());
         let prompt = 2000 * 4;
@@ -86,10 +88,12 @@ async fn each_cut_answer_costs_between_its_prompt_and_its_reservation() {
 #[tokio::test]
 async fn an_answer_is_no_longer_than_its_money() {
     // The prompt of a request of some hundred bytes is bounded by some thousand tokens, at 8 each.
-    let stage = Stage::with(ModelScript::of([Says::text("x").usage(100, 90_000)]), 50_000, patience()).await;
+    let stage =
+        Stage::with(ModelScript::from_answers([Says::text("x").usage(100, 90_000)]), 50_000, patience())
+            .await;
     let wants = ModelRequest { max_tokens: 100_000, ..request(&[user("hello")]) };
-    let answer = stage.session().ask(&wants).await.unwrap();
-    let sent = stage.model.log()[0].body["max_tokens"].as_u64().unwrap();
+    let answer = stage.session().request_answer(&wants).await.unwrap();
+    let sent = stage.model.request_log()[0].body["max_tokens"].as_u64().unwrap();
     assert!((u64::from(LEAST_TOKENS)..50_000 / OUTPUT).contains(&sent), "{sent}");
     assert_eq!(answer.usage.output, sent);
     assert!(answer.cost.0 <= 50_000 && stage.book.spent() == answer.cost.0);
@@ -97,8 +101,8 @@ async fn an_answer_is_no_longer_than_its_money() {
 
 #[tokio::test]
 async fn too_little_money_begins_nothing() {
-    let stage = Stage::with(ModelScript::of([Says::text("x")]), 20_000, patience()).await;
-    let result = stage.session().ask(&request(&[user("hello")])).await;
+    let stage = Stage::with(ModelScript::from_answers([Says::text("x")]), 20_000, patience()).await;
+    let result = stage.session().request_answer(&request(&[user("hello")])).await;
     assert!(matches!(&result, Err(ModelError::Budget { level }) if level.key == "k"), "{result:?}");
     assert_eq!((stage.requests(), stage.book.settled().len()), (0, 0));
 }
@@ -107,9 +111,9 @@ async fn too_little_money_begins_nothing() {
 async fn a_long_prompt_is_counted_before_it_is_called_too_dear() {
     // 100,000 bytes would be 800,000 millionths of a dollar; a fourth of that many tokens are 200,000.
     for way in Way::ALL {
-        let stage = Stage::by(*way, ModelScript::of([Says::text("x")]), 400_000, patience()).await;
-        let answer = stage.session().ask(&request(&[user(&"long ".repeat(20_000))])).await;
-        let paths: Vec<String> = stage.model.log().into_iter().map(|logged| logged.path).collect();
+        let stage = Stage::by(*way, ModelScript::from_answers([Says::text("x")]), 400_000, patience()).await;
+        let answer = stage.session().request_answer(&request(&[user(&"long ".repeat(20_000))])).await;
+        let paths: Vec<String> = stage.model.request_log().into_iter().map(|logged| logged.path).collect();
         if *way != Way::Messages {
             // This service does not count the tokens of this model.
             assert!(
@@ -125,21 +129,22 @@ async fn a_long_prompt_is_counted_before_it_is_called_too_dear() {
 
 #[tokio::test]
 async fn a_ledger_that_cannot_be_asked_begins_nothing() {
-    let stage = Stage::new(ModelScript::of([Says::text("x")])).await;
+    let stage = Stage::new(ModelScript::from_answers([Says::text("x")])).await;
     stage.book.read(|pages| pages.is_broken = true);
-    let result = stage.session().ask(&request(&[user("hello")])).await;
+    let result = stage.session().request_answer(&request(&[user("hello")])).await;
     assert!(matches!(&result, Err(ModelError::Ledger(what)) if what.contains("no disk")), "{result:?}");
     assert_eq!(stage.requests(), 0);
 }
 
 #[tokio::test]
 async fn what_was_counted_is_not_set_aside_twice() {
-    let stage = Stage::new(ModelScript::of([Says::text("ok").usage(2500, 3), Says::text("ok")])).await;
+    let stage =
+        Stage::new(ModelScript::from_answers([Says::text("ok").usage(2500, 3), Says::text("ok")])).await;
     let session = stage.session();
     let mut said = vec![user(&"long ".repeat(2000))];
-    let answer = session.ask(&request(&said)).await.unwrap();
+    let answer = session.request_answer(&request(&said)).await.unwrap();
     said.extend([answer.message, user("and?")]);
-    session.ask(&request(&said)).await.unwrap();
+    session.request_answer(&request(&said)).await.unwrap();
     let most: Vec<u64> = stage.book.read(|pages| pages.asked.iter().map(|ask| ask.most.0).collect());
     let answer = 4000 * OUTPUT;
     // The first time 10,000 bytes at 8 each; then their actual 2,500 tokens, and the new bytes.
@@ -149,10 +154,10 @@ async fn what_was_counted_is_not_set_aside_twice() {
 
 #[tokio::test]
 async fn thinking_has_its_own_tokens_above_the_least() {
-    let stage = Stage::new(ModelScript::of([Says::text("x")])).await;
+    let stage = Stage::new(ModelScript::from_answers([Says::text("x")])).await;
     let thinking = Some(json!({"type": "enabled", "budget_tokens": 2000}));
     let wants = ModelRequest { thinking, max_tokens: 8000, ..request(&[user("hello")]) };
-    stage.session().ask(&wants).await.unwrap();
+    stage.session().request_answer(&wants).await.unwrap();
     let ask = stage.book.read(|pages| pages.asked[0]);
     assert_eq!(ask.most.0 - ask.least.0, (8000 - 2000 - u64::from(LEAST_TOKENS)) * OUTPUT);
 }
@@ -167,7 +172,7 @@ async fn leave(stage: &Stage, until: impl Fn(&Stage) -> bool) {
         }
     };
     tokio::select! {
-        result = session.ask(&wants) => panic!("it ended: {result:?}"),
+        result = session.request_answer(&wants) => panic!("it ended: {result:?}"),
         () = condition => {}
     }
 }
@@ -175,15 +180,15 @@ async fn leave(stage: &Stage, until: impl Fn(&Stage) -> bool) {
 #[tokio::test]
 async fn who_goes_away_in_the_middle_of_an_answer_pays_for_it() {
     let says = Says::fault(ModelFault::Stall { after: StreamPlace::Text }).usage(300, 20);
-    let stage = Stage::new(ModelScript::of([says])).await;
+    let stage = Stage::new(ModelScript::from_answers([says])).await;
     // All data that has arrived is read each time.
     let reads = std::cell::Cell::new(0);
     let has_read = |stage: &Stage| {
-        reads.set(reads.get() + u32::from(stage.model.hung() == 1));
+        reads.set(reads.get() + u32::from(stage.model.hung_answer_count() == 1));
         reads.get() > 1000
     };
     leave(&stage, has_read).await;
-    stage.gateway.quiet().await;
+    stage.gateway.wait_until_idle().await;
     // The reported prompt, one token of the response, and the tokens that a model generates in a second.
     let cost = 300 * 4 + (1 + 300) * OUTPUT;
     assert_eq!((stage.book.settled(), stage.book.open()), (vec![(cost, CostBasis::Estimated)], 0));
@@ -192,9 +197,9 @@ async fn who_goes_away_in_the_middle_of_an_answer_pays_for_it() {
 #[tokio::test]
 async fn who_goes_away_before_the_stream_has_told_anything_pays_for_the_prompt_by_its_text() {
     let says = Says::fault(ModelFault::Stall { after: StreamPlace::Headers }).usage(300, 20);
-    let stage = Stage::new(ModelScript::of([says])).await;
-    leave(&stage, |stage| stage.model.hung() == 1).await;
-    stage.gateway.quiet().await;
+    let stage = Stage::new(ModelScript::from_answers([says])).await;
+    leave(&stage, |stage| stage.model.hung_answer_count() == 1).await;
+    stage.gateway.wait_until_idle().await;
     // At most a third of its bytes, and the frame, at the rate of a one-hour cache; and no response.
     let settled = stage.book.settled();
     assert!(matches!(settled.as_slice(), [(1..6000, CostBasis::Estimated)]), "{settled:?}");
@@ -204,37 +209,42 @@ async fn who_goes_away_before_the_stream_has_told_anything_pays_for_the_prompt_b
 #[tokio::test]
 async fn who_goes_away_between_two_tries_pays_nothing_more() {
     let patience = ProviderTimeouts { wait: Duration::from_secs(5), ..patience() };
-    let stage = Stage::with(ModelScript::of([Says::status(529).times(0)]), 1_000_000, patience).await;
+    let stage =
+        Stage::with(ModelScript::from_answers([Says::status(529).times(0)]), 1_000_000, patience).await;
     leave(&stage, |stage| !stage.book.settled().is_empty()).await;
-    stage.gateway.quiet().await;
+    stage.gateway.wait_until_idle().await;
     assert_eq!((stage.book.settled(), stage.book.open()), (vec![(0, CostBasis::Metered)], 0));
 }
 
 #[tokio::test]
 async fn another_model_that_answers_is_paid_at_its_own_price() {
     let prices = prices();
-    assert!(prices.of(MODEL).is_some());
-    let stage = Stage::new(ModelScript::of([Says::text("x").usage(1000, 10)])).await;
-    let answer = stage.session().ask(&request(&[user("hello")])).await.unwrap();
+    assert!(prices.find_price(MODEL).is_some());
+    let stage = Stage::new(ModelScript::from_answers([Says::text("x").usage(1000, 10)])).await;
+    let answer = stage.session().request_answer(&request(&[user("hello")])).await.unwrap();
     assert_eq!((answer.model.as_str(), answer.cost.0), (MODEL, 1000 * 4 + 10 * OUTPUT));
 }
 
 #[tokio::test]
 async fn parallel_calls_of_a_run_share_its_money() {
-    let stage =
-        Stage::with(ModelScript::of([Says::text("x").usage(900, 1500).times(0)]), 250_000, patience()).await;
+    let stage = Stage::with(
+        ModelScript::from_answers([Says::text("x").usage(900, 1500).times(0)]),
+        250_000,
+        patience(),
+    )
+    .await;
     let session = stage.session();
     let wants: Vec<ModelRequest> = (0..8).map(|n| request(&[user(&format!("question {n}"))])).collect();
     let mut results = Vec::new();
     let (a, b, c, d) = tokio::join!(
-        session.ask(&wants[0]),
-        session.ask(&wants[1]),
-        session.ask(&wants[2]),
-        session.ask(&wants[3])
+        session.request_answer(&wants[0]),
+        session.request_answer(&wants[1]),
+        session.request_answer(&wants[2]),
+        session.request_answer(&wants[3])
     );
     results.extend([a, b, c, d]);
     for wants in &wants[4..] {
-        results.push(session.ask(wants).await);
+        results.push(session.request_answer(wants).await);
     }
     let answered = results.iter().filter(|result| result.is_ok()).count();
     assert!((1..8).contains(&answered), "{answered}");

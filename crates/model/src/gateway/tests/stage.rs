@@ -185,7 +185,7 @@ impl Ledger for Book {
         })
     }
 
-    async fn settle(
+    async fn settle_reservation(
         &self,
         id: ReservationId,
         cost: MicroUsd,
@@ -200,11 +200,11 @@ impl Ledger for Book {
         })
     }
 
-    async fn look(&self, _: &[BudgetLevel]) -> Result<Vec<BudgetUsage>, StoreError> {
+    async fn budget_usage(&self, _: &[BudgetLevel]) -> Result<Vec<BudgetUsage>, StoreError> {
         Err(StoreError::Unavailable("the gateway does not look".into()))
     }
 
-    async fn drawn(&self) -> Result<Vec<BudgetUsage>, StoreError> {
+    async fn current_usage(&self) -> Result<Vec<BudgetUsage>, StoreError> {
         Err(StoreError::Unavailable("the gateway does not look".into()))
     }
 }
@@ -235,7 +235,7 @@ pub(super) struct Switch(pub(super) Arc<AtomicBool>);
 
 #[async_trait]
 impl WriteGate for Switch {
-    async fn ask(&self) -> Result<(), HaltReason> {
+    async fn permit_write(&self) -> Result<(), HaltReason> {
         if self.0.load(Ordering::SeqCst) { Ok(()) } else { Err(HaltReason::KillSwitch) }
     }
 }
@@ -305,7 +305,7 @@ impl Stage {
             limit: MicroUsd(self.book.read(|pages| pages.limit)),
         };
         let purse = RunBudget { run: RunId::new("run-1"), levels: vec![level] };
-        gateway.session(
+        gateway.open_session(
             purse,
             [MODEL.to_owned(), "claude-unpriced".to_owned()],
             Arc::new(self.switch.clone()),
@@ -325,7 +325,7 @@ impl Stage {
                 cache_write_5m: bill.usage.cache_write_5m,
                 cache_write_1h: bill.usage.cache_write_1h,
             };
-            let cost = prices.of(&bill.model).unwrap().cost(&usage).0;
+            let cost = prices.find_price(&bill.model).unwrap().cost(&usage).0;
             *(if bill.is_complete { &mut whole } else { &mut cut }) += cost;
         }
         (whole, cut)
@@ -334,7 +334,7 @@ impl Stage {
     pub(super) fn requests(&self) -> usize {
         let ends = ["/v1/messages", "/invoke-with-response-stream", "/v1/chat/completions"];
         let asks = |path: &str| ends.iter().any(|end| path.ends_with(end));
-        self.model.log().iter().filter(|logged| asks(&logged.path)).count()
+        self.model.request_log().iter().filter(|logged| asks(&logged.path)).count()
     }
 }
 

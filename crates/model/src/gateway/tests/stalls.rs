@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use crate::client::{ChunkStream, ProviderTimeouts, read};
+use crate::client::{ChunkStream, ProviderTimeouts, read_answer};
 use crate::retry::{FailedTry, FailureCause};
 use crate::stream::CompleteAnswer;
 use crate::wire::WireFormat;
@@ -60,9 +60,14 @@ async fn play(pieces: Vec<(u64, String)>) -> (Result<CompleteAnswer, FailedTry>,
         ..ProviderTimeouts::default()
     };
     let began = Instant::now();
-    let result =
-        read(&mut Late(pieces.into()), &WireFormat::Messages, &patience, began + patience.begin, |_| ())
-            .await;
+    let result = read_answer(
+        &mut Late(pieces.into()),
+        &WireFormat::Messages,
+        &patience,
+        began + patience.begin,
+        |_| (),
+    )
+    .await;
     (result, began.elapsed().as_secs())
 }
 

@@ -88,18 +88,18 @@ struct RustcExpansion {
 
 impl RustcSpan {
     fn start(&self) -> (u32, u32) {
-        (self.line_start.count(), self.column_start.count())
+        (self.line_start.to_count(), self.column_start.to_count())
     }
 
     fn end(&self) -> (u32, u32) {
-        (self.line_end.count(), self.column_end.count())
+        (self.line_end.to_count(), self.column_end.to_count())
     }
 }
 
 /// Reads the output of `cargo clippy --message-format=json`, `cargo check` and `cargo build`: an object on
 /// each line. Only compiler messages are read. A message that Cargo repeats because it built a file twice
 /// counts once. A suggestion becomes a fix if every part of it is marked as machine-applicable.
-pub(crate) fn cargo(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
+pub(crate) fn read_cargo(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("clippy", input);
     let text = decode::lines(bytes, &mut reading.collected);
     let mut seen = HashSet::new();
@@ -112,10 +112,10 @@ pub(crate) fn cargo(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport
         objects += 1;
         match serde_json::from_str::<CargoLine>(line) {
             Ok(CargoLine { reason, message: Some(message) }) if reason == "compiler-message" => {
-                take(&mut reading, message, &mut seen);
+                read_message(&mut reading, message, &mut seen);
             }
             Ok(CargoLine { reason, .. }) => is_finished |= reason == "build-finished",
-            Err(error) => reading.entry(&format!("a message: {error}")),
+            Err(error) => reading.add_malformed_entry(&format!("a message: {error}")),
         }
     }
     if objects > 0 && !is_finished {
@@ -133,11 +133,11 @@ fn is_progress(line: &str) -> bool {
 /// Places and messages by which repeated diagnostics are recognised.
 type SeenDiagnostics = HashSet<(String, (u32, u32), (u32, u32), String)>;
 
-fn take(reading: &mut OutputReader<'_>, message: RustcMessage, seen: &mut SeenDiagnostics) {
+fn read_message(reading: &mut OutputReader<'_>, message: RustcMessage, seen: &mut SeenDiagnostics) {
     let Some(span) = message.spans.iter().find(|span| span.is_primary) else {
         // An error without a place ends the build; a warning without one counts the others.
         if message.level.starts_with("error") && !message.message.starts_with("aborting due to ") {
-            reading.failed(&message.message);
+            reading.add_tool_failure(&message.message);
         }
         return;
     };
@@ -145,7 +145,7 @@ fn take(reading: &mut OutputReader<'_>, message: RustcMessage, seen: &mut SeenDi
     if !seen.insert((span.file_name.clone(), span.start(), span.end(), message.message.clone())) {
         return;
     }
-    let range = DiagnosticRange::between(span.start(), span.end(), ColumnUnit::CodePoint);
+    let range = DiagnosticRange::from_positions(span.start(), span.end(), ColumnUnit::CodePoint);
     let Some(mut diagnostic) = reading.diagnostic(&span.file_name, range, &message.message) else { return };
     // An internal compiler error also begins with this word.
     diagnostic.level = if message.level.starts_with("error") {
@@ -153,11 +153,11 @@ fn take(reading: &mut OutputReader<'_>, message: RustcMessage, seen: &mut SeenDi
     } else {
         level_or_warning(Some(&message.level))
     };
-    diagnostic.fixes = message.children.iter().filter_map(|child| fix(reading, child)).collect();
+    diagnostic.fixes = message.children.iter().filter_map(|child| child_fix(reading, child)).collect();
     let has_replacement =
         |child: &RustcChild| child.spans.iter().any(|span| span.suggested_replacement.is_some());
     diagnostic.has_unsafe_fix = diagnostic.fixes.is_empty() && message.children.iter().any(has_replacement);
-    diagnostic.help = help(&message.children);
+    diagnostic.help = help_text(&message.children);
     diagnostic.rule = message.code.map(|code| code.code);
     let told = message.children.iter().find_map(|child| child.message.strip_prefix(PAGE));
     diagnostic.rule_page =
@@ -186,7 +186,7 @@ fn error_page(code: &str) -> Option<String> {
 
 /// Returns the fix that a message below another one proposes. Alternatives are in one list at one place; none
 /// of them is used as the fix.
-fn fix(reading: &OutputReader<'_>, child: &RustcChild) -> Option<ToolFix> {
+fn child_fix(reading: &OutputReader<'_>, child: &RustcChild) -> Option<ToolFix> {
     let mut parts: Vec<&RustcSpan> =
         child.spans.iter().filter(|span| span.suggested_replacement.is_some()).collect();
     let is_sure = |span: &&RustcSpan| {
@@ -204,7 +204,7 @@ fn fix(reading: &OutputReader<'_>, child: &RustcChild) -> Option<ToolFix> {
         return None;
     }
     let edits = parts.into_iter().map(|span| {
-        let range = DiagnosticRange::exact(span.start(), span.end(), ColumnUnit::CodePoint);
+        let range = DiagnosticRange::from_exact(span.start(), span.end(), ColumnUnit::CodePoint);
         reading.edit(&span.file_name, range, span.suggested_replacement.as_deref()?)
     });
     Some(ToolFix { message: Some(child.message.clone()), edits: edits.collect::<Option<Vec<_>>>()? })
@@ -212,7 +212,7 @@ fn fix(reading: &OutputReader<'_>, child: &RustcChild) -> Option<ToolFix> {
 
 /// Returns the notes below a message, without those that name a page or the reason for which a lint is
 /// enabled.
-fn help(children: &BoundedList<RustcChild, MAX_SPANS>) -> Option<String> {
+fn help_text(children: &BoundedList<RustcChild, MAX_SPANS>) -> Option<String> {
     let is_help = |child: &&RustcChild| {
         !child.message.starts_with(PAGE)
             && !child.message.starts_with("`#[")

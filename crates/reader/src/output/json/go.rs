@@ -8,8 +8,8 @@ use serde_json::value::RawValue;
 use crate::output::diagnostic::DiagnosticLevel;
 use crate::output::entries::{BoundedList, WholeNumber};
 use crate::output::format::OutputContext;
-use crate::output::json::reading::{OutputReader, begins};
-use crate::output::level::level;
+use crate::output::json::reading::{OutputReader, begins_with_marks};
+use crate::output::level::parse_level;
 use crate::output::range::{ColumnUnit, DiagnosticRange};
 use crate::output::report::DiagnosticReport;
 
@@ -66,26 +66,26 @@ struct GoLines {
 /// Reads the JSON of golangci-lint 1 (`--out-format json`) and 2 (`--output.json.path stdout`). Columns are
 /// bytes from 1, and 0 means no column. Fixes are not read, because version 2 counts their places across
 /// files.
-pub(crate) fn golangci(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
+pub(crate) fn read_golangci(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("golangci-lint", input);
     let text = reading.document(bytes);
     let Some(document) = reading.object::<GolangciDocument<'_>>(&text) else { return reading.finish() };
     if let Some(report) = document.report {
         let warnings = report.warnings.iter().map(|warning| &warning.text);
         for failure in warnings.chain(report.error.as_ref().filter(|error| !error.is_empty())) {
-            reading.failed(failure);
+            reading.add_tool_failure(failure);
         }
     }
-    reading.each(document.issues, "issue", |reading, entry: GolangciIssue| {
-        let (line, column) = (entry.pos.line.count(), entry.pos.column.map_or(0, WholeNumber::count));
+    reading.for_each_entry(document.issues, "issue", |reading, entry: GolangciIssue| {
+        let (line, column) = (entry.pos.line.to_count(), entry.pos.column.map_or(0, WholeNumber::to_count));
         let last = entry
             .line_range
-            .filter(|lines| lines.from.count() == line)
-            .map_or(line, |lines| lines.to.count());
+            .filter(|lines| lines.from.to_count() == line)
+            .map_or(line, |lines| lines.to.to_count());
         let range = if column == 0 {
-            DiagnosticRange::lines(line, last)
+            DiagnosticRange::from_lines(line, last)
         } else {
-            DiagnosticRange::at(line, column, ColumnUnit::Byte)
+            DiagnosticRange::from_position(line, column, ColumnUnit::Byte)
         };
         let Some(mut diagnostic) = reading.diagnostic(&entry.pos.filename, range, &entry.text) else {
             return;
@@ -93,7 +93,7 @@ pub(crate) fn golangci(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticRep
         // This linter reports code that does not compile.
         let unnamed =
             if entry.from_linter == "typecheck" { DiagnosticLevel::Error } else { DiagnosticLevel::Warning };
-        diagnostic.level = entry.severity.as_deref().and_then(level).unwrap_or(unnamed);
+        diagnostic.level = entry.severity.as_deref().and_then(parse_level).unwrap_or(unnamed);
         diagnostic.rule = Some(entry.from_linter);
         reading.collected.push(diagnostic);
     });
@@ -102,7 +102,7 @@ pub(crate) fn golangci(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticRep
 
 /// Returns true for JSON of golangci-lint. Without findings it names the linters that ran.
 pub(crate) fn is_golangci(bytes: &[u8]) -> bool {
-    ["\"FromLinter\"", "\"Linters\""].iter().any(|mark| begins(bytes, b'{', &["\"Issues\"", mark]))
+    ["\"FromLinter\"", "\"Linters\""].iter().any(|mark| begins_with_marks(bytes, b'{', &["\"Issues\"", mark]))
 }
 
 /// Result of one analyzer on one package: findings, or an object with the reason of its failure.
@@ -122,7 +122,7 @@ struct VetDiagnostic {
 /// Reads the output of `go vet -json` (on standard error before Go 1.25): an object for each package, between
 /// lines that name the packages. Columns are bytes from 1. For a package that does not compile, the
 /// compiler's lines replace the object.
-pub(crate) fn govet(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
+pub(crate) fn read_govet(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("go vet", input);
     let text = reading.document(bytes);
     let kept = |line: &&str| !line.starts_with('#') && !line.starts_with("vet: ");
@@ -133,11 +133,11 @@ pub(crate) fn govet(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport
         match document {
             Ok(packages) => {
                 for (analyzer, analyzed) in packages.into_values().flatten() {
-                    vetted(&mut reading, &analyzer, analyzed);
+                    read_vet_result(&mut reading, &analyzer, analyzed);
                 }
             }
             Err(error) => {
-                reading.entry(&format!("a package: {error}"));
+                reading.add_malformed_entry(&format!("a package: {error}"));
                 break;
             }
         }
@@ -152,20 +152,20 @@ pub(crate) fn is_govet(bytes: &[u8]) -> bool {
         let line = memchr::memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
         rest = rest.get(line..).unwrap_or_default();
     }
-    begins(rest, b'{', &["\"posn\"", "\"message\""])
+    begins_with_marks(rest, b'{', &["\"posn\"", "\"message\""])
 }
 
-fn vetted(reading: &mut OutputReader<'_>, analyzer: &str, analyzed: VetResult) {
+fn read_vet_result(reading: &mut OutputReader<'_>, analyzer: &str, analyzed: VetResult) {
     let found = match analyzed {
         VetResult::Found(found) => found,
-        VetResult::Failed { error } => return reading.failed(&format!("{analyzer}: {error}")),
+        VetResult::Failed { error } => return reading.add_tool_failure(&format!("{analyzer}: {error}")),
     };
     for entry in found {
-        let Some((path, line, column)) = position(&entry.posn) else {
-            reading.entry(&format!("{analyzer}: no place"));
+        let Some((path, line, column)) = parse_position(&entry.posn) else {
+            reading.add_malformed_entry(&format!("{analyzer}: no place"));
             continue;
         };
-        let range = DiagnosticRange::at(line, column, ColumnUnit::Byte);
+        let range = DiagnosticRange::from_position(line, column, ColumnUnit::Byte);
         let Some(mut diagnostic) = reading.diagnostic(path, range, &entry.message) else { continue };
         diagnostic.rule_page =
             Some(format!("https://pkg.go.dev/golang.org/x/tools/go/analysis/passes/{analyzer}"));
@@ -175,7 +175,7 @@ fn vetted(reading: &mut OutputReader<'_>, analyzer: &str, analyzed: VetResult) {
 }
 
 /// Parses a position as Go prints it: `path:line:column`, or `path:line`.
-fn position(text: &str) -> Option<(&str, u32, u32)> {
+fn parse_position(text: &str) -> Option<(&str, u32, u32)> {
     let (before, last) = text.rsplit_once(':')?;
     let last = last.parse().ok()?;
     match before.rsplit_once(':').and_then(|(path, line)| Some((path, line.parse().ok()?))) {

@@ -56,22 +56,25 @@ struct RuffEdit {
 }
 
 impl RuffPosition {
-    fn pair(self) -> (u32, u32) {
-        (self.row.count(), self.column.count())
+    fn line_column(self) -> (u32, u32) {
+        (self.row.to_count(), self.column.to_count())
     }
 }
 
 /// Reads the output of `ruff check --output-format json`. Ends are exclusive. Only fixes that Ruff calls safe
 /// are read. A place in a notebook becomes the whole notebook, because the lines are those of a cell.
-pub(crate) fn ruff(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
+pub(crate) fn read_ruff(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("ruff", input);
     let text = reading.document(bytes);
     reading.each_of(&text, "entry", |reading, entry: RuffDiagnostic| {
         let in_file = entry.cell.is_none();
-        let range =
-            DiagnosticRange::between(entry.location.pair(), entry.end_location.pair(), ColumnUnit::CodePoint);
+        let range = DiagnosticRange::from_positions(
+            entry.location.line_column(),
+            entry.end_location.line_column(),
+            ColumnUnit::CodePoint,
+        );
         let range = if in_file { range } else { DiagnosticRange::File };
-        let message = told(entry.code.as_deref(), &entry.message);
+        let message = message_without_secret(entry.code.as_deref(), &entry.message);
         let Some(mut diagnostic) = reading.diagnostic(&entry.filename, range, message) else { return };
         let fix = entry.fix.filter(|_| in_file);
         diagnostic.has_unsafe_fix = fix.as_ref().is_some_and(|fix| fix.applicability != "safe");
@@ -88,15 +91,18 @@ pub(crate) fn ruff(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport 
 
 fn ruff_fix(reading: &OutputReader<'_>, path: &str, fix: RuffFix) -> Option<ToolFix> {
     let edits = fix.edits.iter().map(|edit| {
-        let range =
-            DiagnosticRange::exact(edit.location.pair(), edit.end_location.pair(), ColumnUnit::CodePoint);
+        let range = DiagnosticRange::from_exact(
+            edit.location.line_column(),
+            edit.end_location.line_column(),
+            ColumnUnit::CodePoint,
+        );
         reading.edit(path, range, &edit.content)
     });
     Some(ToolFix { edits: edits.collect::<Option<Vec<_>>>()?, message: fix.message })
 }
 
 /// Returns the message without the secret that rules about passwords put into it.
-fn told<'a>(rule: Option<&str>, message: &'a str) -> &'a str {
+fn message_without_secret<'a>(rule: Option<&str>, message: &'a str) -> &'a str {
     if rule.is_some_and(|rule| TELL_SECRETS.contains(&rule)) { without_value(message) } else { message }
 }
 
@@ -121,7 +127,7 @@ struct MypyDiagnostic {
 ///
 /// Mypy 2.4 with its own parser reports columns that are too small after letters beyond ASCII. Its places are
 /// exact only in ASCII lines.
-pub(crate) fn mypy(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
+pub(crate) fn read_mypy(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("mypy", input);
     let text = decode::lines(bytes, &mut reading.collected);
     let mut objects = 0;
@@ -131,11 +137,11 @@ pub(crate) fn mypy(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport 
             Ok(entry) => entry,
             // Mypy reports its own failures as plain text.
             Err(_) if line.starts_with("mypy: ") => {
-                reading.failed(line);
+                reading.add_tool_failure(line);
                 continue;
             }
             Err(error) if line.starts_with('{') => {
-                reading.entry(&format!("an entry: {error}"));
+                reading.add_malformed_entry(&format!("an entry: {error}"));
                 continue;
             }
             Err(_) => {
@@ -147,12 +153,16 @@ pub(crate) fn mypy(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport 
                 continue;
             }
         };
-        let from_one = |column: WholeNumber| WholeNumber(column.0.saturating_add(1)).count();
-        let (first, column) = (entry.line.count(), from_one(entry.column));
-        let end = entry.end_line.zip(entry.end_column).map(|(line, column)| (line.count(), from_one(column)));
+        let from_one = |column: WholeNumber| WholeNumber(column.0.saturating_add(1)).to_count();
+        let (first, column) = (entry.line.to_count(), from_one(entry.column));
+        let end =
+            entry.end_line.zip(entry.end_column).map(|(line, column)| (line.to_count(), from_one(column)));
         let end = end.filter(|(last, _)| *last == first);
-        let range =
-            DiagnosticRange::between((first, column), end.unwrap_or((first, column)), ColumnUnit::Byte);
+        let range = DiagnosticRange::from_positions(
+            (first, column),
+            end.unwrap_or((first, column)),
+            ColumnUnit::Byte,
+        );
         let Some(mut diagnostic) = reading.diagnostic(&entry.file, range, &entry.message) else { continue };
         diagnostic.level = level_or_warning(Some(&entry.severity));
         diagnostic.help = entry.hint;
@@ -193,19 +203,23 @@ struct PyrightPosition {
 }
 
 impl PyrightPosition {
-    fn pair(&self) -> (u32, u32) {
-        (self.line.count().saturating_add(1), self.character.count().saturating_add(1))
+    fn line_column(&self) -> (u32, u32) {
+        (self.line.to_count().saturating_add(1), self.character.to_count().saturating_add(1))
     }
 }
 
 /// Reads the output of `pyright --outputjson` and of basedpyright. Ends are exclusive.
-pub(crate) fn pyright(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
+pub(crate) fn read_pyright(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("pyright", input);
     let text = reading.document(bytes);
     let Some(document) = reading.object::<PyrightDocument<'_>>(&text) else { return reading.finish() };
-    reading.each(document.diagnostics, "diagnostic", |reading, entry: PyrightDiagnostic| {
+    reading.for_each_entry(document.diagnostics, "diagnostic", |reading, entry: PyrightDiagnostic| {
         let range = entry.range.as_ref().map_or(DiagnosticRange::File, |range| {
-            DiagnosticRange::between(range.start.pair(), range.end.pair(), ColumnUnit::Utf16)
+            DiagnosticRange::from_positions(
+                range.start.line_column(),
+                range.end.line_column(),
+                ColumnUnit::Utf16,
+            )
         });
         let Some(mut diagnostic) = reading.diagnostic(&entry.file, range, &entry.message) else { return };
         diagnostic.level = level_or_warning(Some(&entry.severity));
@@ -242,26 +256,26 @@ struct PylintMessage {
 }
 
 /// Reads the output of Pylint's formats `json2` and `json`. Columns are bytes from 0, and ends are exclusive.
-pub(crate) fn pylint(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
+pub(crate) fn read_pylint(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("pylint", input);
     let text = reading.document(bytes);
     if text.trim_start().starts_with('[') {
         reading.each_of(&text, "message", pylint_message);
     } else if let Some(document) = reading.object::<PylintDocument<'_>>(&text) {
-        reading.each(document.messages, "message", pylint_message);
+        reading.for_each_entry(document.messages, "message", pylint_message);
     }
     reading.finish()
 }
 
 fn pylint_message(reading: &mut OutputReader<'_>, entry: PylintMessage) {
-    let from_one = |column: WholeNumber| column.count().saturating_add(1);
-    let start = (entry.line.count(), from_one(entry.column));
-    let end = entry.end_line.zip(entry.end_column).map(|(line, column)| (line.count(), from_one(column)));
+    let from_one = |column: WholeNumber| column.to_count().saturating_add(1);
+    let start = (entry.line.to_count(), from_one(entry.column));
+    let end = entry.end_line.zip(entry.end_column).map(|(line, column)| (line.to_count(), from_one(column)));
     // Messages about a whole module or line have no end and the column 0.
     let range = match end {
-        Some(end) => DiagnosticRange::between(start, end, ColumnUnit::Byte),
-        None if entry.column.0 <= 0 => DiagnosticRange::lines(start.0, start.0),
-        None => DiagnosticRange::at(start.0, start.1, ColumnUnit::Byte),
+        Some(end) => DiagnosticRange::from_positions(start, end, ColumnUnit::Byte),
+        None if entry.column.0 <= 0 => DiagnosticRange::from_lines(start.0, start.0),
+        None => DiagnosticRange::from_position(start.0, start.1, ColumnUnit::Byte),
     };
     let Some(mut diagnostic) = reading.diagnostic(&entry.path, range, &entry.message) else { return };
     diagnostic.level = level_or_warning(Some(&entry.kind));
@@ -312,15 +326,15 @@ struct BanditWeakness {
 
 /// Reads the output of `bandit -f json`. Columns are bytes from 0; the end is exclusive and on the last line
 /// of the range. The quoted code and a password in a message are left out.
-pub(crate) fn bandit(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
+pub(crate) fn read_bandit(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("bandit", input);
     let text = reading.document(bytes);
     let Some(document) = reading.object::<BanditDocument<'_>>(&text) else { return reading.finish() };
     for error in document.errors.iter() {
-        reading.failed(&format!("{}: {}", error.filename, error.reason));
+        reading.add_tool_failure(&format!("{}: {}", error.filename, error.reason));
     }
-    reading.each(document.results, "result", |reading, entry: BanditIssue| {
-        let message = told(Some(&entry.test_id), &entry.issue_text);
+    reading.for_each_entry(document.results, "result", |reading, entry: BanditIssue| {
+        let message = message_without_secret(Some(&entry.test_id), &entry.issue_text);
         let Some(mut diagnostic) = reading.diagnostic(&entry.filename, bandit_range(&entry), message) else {
             return;
         };
@@ -337,15 +351,15 @@ pub(crate) fn bandit(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticRepor
 }
 
 fn bandit_range(entry: &BanditIssue) -> DiagnosticRange {
-    let line = entry.line_number.count();
-    let last = entry.line_range.last().map_or(line, |last| last.count().max(line));
-    let from_one = |column: WholeNumber| column.count().saturating_add(1);
+    let line = entry.line_number.to_count();
+    let last = entry.line_range.last().map_or(line, |last| last.to_count().max(line));
+    let from_one = |column: WholeNumber| column.to_count().saturating_add(1);
     match (entry.col_offset, entry.end_col_offset) {
         (Some(start), Some(end)) => {
-            DiagnosticRange::between((line, from_one(start)), (last, from_one(end)), ColumnUnit::Byte)
+            DiagnosticRange::from_positions((line, from_one(start)), (last, from_one(end)), ColumnUnit::Byte)
         }
-        (Some(start), None) => DiagnosticRange::at(line, from_one(start), ColumnUnit::Byte),
-        (None, _) => DiagnosticRange::lines(line, last),
+        (Some(start), None) => DiagnosticRange::from_position(line, from_one(start), ColumnUnit::Byte),
+        (None, _) => DiagnosticRange::from_lines(line, last),
     }
 }
 

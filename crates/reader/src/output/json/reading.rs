@@ -47,12 +47,12 @@ impl<'a> OutputReader<'a> {
     /// Parses a document as an object. Returns `None`, with a problem, for anything else.
     pub(crate) fn object<'b, T: Deserialize<'b>>(&mut self, text: &'b str) -> Option<T> {
         let read = entries::document(text, &mut self.collected);
-        read.map_err(|error| self.unreadable(&error)).ok()
+        read.map_err(|error| self.add_unreadable(&error)).ok()
     }
 
     /// Returns the well-formed entries of a document that is an array; `null` is an empty one. `what` names
     /// an entry in a problem.
-    pub(crate) fn each<'b, T: Deserialize<'b>>(
+    pub(crate) fn for_each_entry<'b, T: Deserialize<'b>>(
         &mut self,
         array: &'b RawValue,
         what: &str,
@@ -70,15 +70,15 @@ impl<'a> OutputReader<'a> {
         what: &str,
         mut take: impl FnMut(&mut Self, T),
     ) {
-        let read = entries::each(text, |index, entry| {
+        let read = entries::for_each_entry(text, |index, entry| {
             match serde_json::from_str(entry.get()) {
                 Ok(entry) => take(self, entry),
-                Err(error) => self.entry(&format!("{what} {}: {error}", index + 1)),
+                Err(error) => self.add_malformed_entry(&format!("{what} {}: {error}", index + 1)),
             }
             if self.collected.is_full() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
         if let Err(error) = read {
-            self.unreadable(&error);
+            self.add_unreadable(&error);
         }
     }
 
@@ -89,25 +89,25 @@ impl<'a> OutputReader<'a> {
         range: DiagnosticRange,
         message: &str,
     ) -> Option<Diagnostic> {
-        match self.paths.path(path) {
+        match self.paths.resolve(path) {
             Ok(path) => Some(Diagnostic::new(self.tool, path, range, message)),
             Err(error) => {
-                self.collected.unplaced(&error, &error.to_string());
+                self.collected.add_unplaced(&error, &error.to_string());
                 None
             }
         }
     }
 
     /// Records a file that the tool has not examined. A file outside of the tree is ignored.
-    pub(crate) fn ignored(&mut self, path: &str) {
-        if let Ok(path) = self.paths.path(path) {
-            self.collected.ignored(path);
+    pub(crate) fn add_ignored(&mut self, path: &str) {
+        if let Ok(path) = self.paths.resolve(path) {
+            self.collected.add_ignored(path);
         }
     }
 
     /// Returns true if the path is in the tree.
     pub(crate) fn is_in_tree(&self, path: &str) -> bool {
-        self.paths.path(path).is_ok()
+        self.paths.resolve(path).is_ok()
     }
 
     /// Creates an edit. Returns `None` if the path is not in the tree, or the place is not exact.
@@ -117,11 +117,11 @@ impl<'a> OutputReader<'a> {
         range: Option<DiagnosticRange>,
         new_text: &str,
     ) -> Option<ToolEdit> {
-        Some(ToolEdit { path: self.paths.path(path).ok()?, range: range?, new_text: new_text.to_owned() })
+        Some(ToolEdit { path: self.paths.resolve(path).ok()?, range: range?, new_text: new_text.to_owned() })
     }
 
     /// Adds a problem for a malformed entry.
-    pub(crate) fn entry(&mut self, text: &str) {
+    pub(crate) fn add_malformed_entry(&mut self, text: &str) {
         self.collected.leave_out(ProblemKind::Entry, text);
     }
 
@@ -134,16 +134,16 @@ impl<'a> OutputReader<'a> {
     }
 
     /// Adds a problem for a failure that the tool reports about itself.
-    pub(crate) fn failed(&mut self, text: &str) {
-        self.collected.problem(ProblemKind::Tool, text);
+    pub(crate) fn add_tool_failure(&mut self, text: &str) {
+        self.collected.add_problem(ProblemKind::Tool, text);
     }
 
     pub(crate) fn finish(self) -> DiagnosticReport {
         self.collected.finish()
     }
 
-    fn unreadable(&mut self, error: &serde_json::Error) {
-        self.collected.problem(ProblemKind::Unreadable, &error.to_string());
+    fn add_unreadable(&mut self, error: &serde_json::Error) {
+        self.collected.add_problem(ProblemKind::Unreadable, &error.to_string());
     }
 }
 
@@ -164,7 +164,7 @@ fn from_json(text: &str) -> &str {
 }
 
 /// Returns true if a document begins with this bracket and contains all of these marks in its first 4 KiB.
-pub(crate) fn begins(bytes: &[u8], bracket: u8, marks: &[&str]) -> bool {
+pub(crate) fn begins_with_marks(bytes: &[u8], bracket: u8, marks: &[&str]) -> bool {
     let beginning = bytes.get(..BEGINNING).unwrap_or(bytes);
     let first = beginning.iter().find(|byte| !byte.is_ascii_whitespace());
     first == Some(&bracket)
@@ -195,8 +195,8 @@ mod tests {
         assert_eq!(from_json("a warning\n[1]\n"), "[1]\n");
         assert_eq!(from_json("  {}"), "  {}");
         assert_eq!(from_json("no json\nat all"), "no json\nat all");
-        assert!(begins(b" \n[{\"code\": 1}]", b'[', &["\"code\""]));
-        assert!(!begins(b"{\"code\": 1}", b'[', &["\"code\""]));
+        assert!(begins_with_marks(b" \n[{\"code\": 1}]", b'[', &["\"code\""]));
+        assert!(!begins_with_marks(b"{\"code\": 1}", b'[', &["\"code\""]));
     }
 
     #[test]

@@ -53,41 +53,41 @@ struct RubocopLocation {
 
 /// Reads the output of `rubocop --format json`. It has no fixes; offenses that RuboCop corrected already are
 /// left out.
-pub(crate) fn rubocop(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
+pub(crate) fn read_rubocop(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("rubocop", input);
     let text = reading.document(bytes);
     let Some(document) = reading.object::<RubocopDocument<'_>>(&text) else { return reading.finish() };
-    reading.each(document.files, "file", |reading, file: RubocopFile| {
+    reading.for_each_entry(document.files, "file", |reading, file: RubocopFile| {
         for offense in &file.offenses.0 {
             match offense {
                 Some(offense) if offense.corrected => {}
-                Some(offense) => take(reading, &file.path, offense),
-                None => reading.entry(&format!("{}: an offense is malformed", file.path)),
+                Some(offense) => read_offense(reading, &file.path, offense),
+                None => reading.add_malformed_entry(&format!("{}: an offense is malformed", file.path)),
             }
         }
     });
     reading.finish()
 }
 
-fn take(reading: &mut OutputReader<'_>, path: &str, offense: &RubocopOffense) {
+fn read_offense(reading: &mut OutputReader<'_>, path: &str, offense: &RubocopOffense) {
     let place = &offense.location;
     let start = (place.start_line.unwrap_or(place.line), place.start_column.unwrap_or(place.column));
-    let start = (start.0.count(), start.1.count());
+    let start = (start.0.to_count(), start.1.to_count());
     let end = place.last_line.zip(place.last_column);
-    let end = end.map(|(line, column)| (line.count(), column.count().saturating_add(1)));
-    let range = DiagnosticRange::between(start, end.unwrap_or(start), ColumnUnit::CodePoint);
+    let end = end.map(|(line, column)| (line.to_count(), column.to_count().saturating_add(1)));
+    let range = DiagnosticRange::from_positions(start, end.unwrap_or(start), ColumnUnit::CodePoint);
     // With an option the message begins with the rule's name.
     let named = format!("{}: ", offense.cop_name);
     let message = offense.message.strip_prefix(&named).unwrap_or(&offense.message);
     let Some(mut diagnostic) = reading.diagnostic(path, range, message) else { return };
     diagnostic.level = level_or_warning(Some(&offense.severity));
-    diagnostic.rule_page = page(&offense.cop_name);
+    diagnostic.rule_page = rule_page(&offense.cop_name);
     diagnostic.rule = Some(offense.cop_name.clone());
     reading.collected.push(diagnostic);
 }
 
 /// Returns the page of a rule: `Style/NilComparison` is `cops_style.html#stylenilcomparison`.
-fn page(rule: &str) -> Option<String> {
+fn rule_page(rule: &str) -> Option<String> {
     let (department, name) = rule.split_once('/')?;
     let is_own = DEPARTMENTS.contains(&department) && name.bytes().all(|byte| byte.is_ascii_alphanumeric());
     let (department, name) = (department.to_ascii_lowercase(), name.to_ascii_lowercase());

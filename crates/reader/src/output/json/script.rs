@@ -55,13 +55,13 @@ struct OffsetFix {
 impl OffsetFix {
     /// Returns the range, or `None` for the place before the text, where ESLint removes a byte order mark.
     fn range(&self) -> Option<DiagnosticRange> {
-        DiagnosticRange::offsets(self.range.0.offset()?, self.range.1.offset()?, ColumnUnit::Utf16)
+        DiagnosticRange::from_offsets(self.range.0.to_offset()?, self.range.1.to_offset()?, ColumnUnit::Utf16)
     }
 }
 
 /// Reads the output of `eslint --format json`. Columns are in UTF-16 units from 1, and ends are exclusive. A
 /// message's `fix` is read; its `suggestions`, which ESLint never applies by itself, are not.
-pub(crate) fn eslint(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
+pub(crate) fn read_eslint(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("eslint", input);
     let text = reading.document(bytes);
     reading.each_of(&text, "file", |reading, file: EslintFile| {
@@ -69,7 +69,9 @@ pub(crate) fn eslint(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticRepor
             for message in &list.0 {
                 match message {
                     Some(message) => eslint_message(reading, &file.file_path, message, suppressed),
-                    None => reading.entry(&format!("{}: a message is malformed", file.file_path)),
+                    None => {
+                        reading.add_malformed_entry(&format!("{}: a message is malformed", file.file_path));
+                    }
                 }
             }
         }
@@ -82,15 +84,16 @@ fn eslint_message(reading: &mut OutputReader<'_>, path: &str, message: &EslintMe
         let is_ignored =
             !message.fatal && message.rule_id.is_none() && message.message.starts_with(ESLINT_IGNORED);
         if is_ignored {
-            reading.ignored(path);
+            reading.add_ignored(path);
         } else {
-            reading.failed(&format!("{path}: {}", message.message));
+            reading.add_tool_failure(&format!("{path}: {}", message.message));
         }
         return;
     };
-    let start = (line.count(), message.column.map_or(0, WholeNumber::count));
-    let end = message.end_line.zip(message.end_column).map(|(line, column)| (line.count(), column.count()));
-    let range = DiagnosticRange::between(start, end.unwrap_or(start), ColumnUnit::Utf16);
+    let start = (line.to_count(), message.column.map_or(0, WholeNumber::to_count));
+    let end =
+        message.end_line.zip(message.end_column).map(|(line, column)| (line.to_count(), column.to_count()));
+    let range = DiagnosticRange::from_positions(start, end.unwrap_or(start), ColumnUnit::Utf16);
     let Some(mut diagnostic) = reading.diagnostic(path, range, &message.message) else { return };
     diagnostic.level = if message.fatal || message.severity.0 >= 2 {
         DiagnosticLevel::Error
@@ -157,21 +160,21 @@ struct StylelintOption {
 
 /// Reads the output of `stylelint --formatter json` (on standard error since version 16). Columns are in
 /// UTF-16 units from 1, and ends are exclusive. The rule's name is removed from the end of the message.
-pub(crate) fn stylelint(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
+pub(crate) fn read_stylelint(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("stylelint", input);
     let text = reading.document(bytes);
     reading.each_of(&text, "file", |reading, file: StylelintFile| {
         let path = file.source.unwrap_or_default();
         if file.ignored {
-            reading.ignored(&path);
+            reading.add_ignored(&path);
         }
         for option in file.invalid_option_warnings.iter() {
-            reading.failed(&option.text);
+            reading.add_tool_failure(&option.text);
         }
         for warning in file.warnings.0.iter().chain(&file.parse_errors.0) {
             match warning {
                 Some(warning) => stylelint_warning(reading, &path, warning),
-                None => reading.entry(&format!("{path}: a warning is malformed")),
+                None => reading.add_malformed_entry(&format!("{path}: a warning is malformed")),
             }
         }
     });
@@ -179,9 +182,10 @@ pub(crate) fn stylelint(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticRe
 }
 
 fn stylelint_warning(reading: &mut OutputReader<'_>, path: &str, warning: &StylelintWarning) {
-    let start = (warning.line.count(), warning.column.count());
-    let end = warning.end_line.zip(warning.end_column).map(|(line, column)| (line.count(), column.count()));
-    let range = DiagnosticRange::between(start, end.unwrap_or(start), ColumnUnit::Utf16);
+    let start = (warning.line.to_count(), warning.column.to_count());
+    let end =
+        warning.end_line.zip(warning.end_column).map(|(line, column)| (line.to_count(), column.to_count()));
+    let range = DiagnosticRange::from_positions(start, end.unwrap_or(start), ColumnUnit::Utf16);
     let rule = warning.rule.as_deref().unwrap_or_default();
     let message = warning.text.trim_end().strip_suffix(&format!(" ({rule})")).unwrap_or(&warning.text);
     let Some(mut diagnostic) = reading.diagnostic(path, range, message) else { return };
@@ -245,8 +249,8 @@ struct BiomePosition {
 }
 
 impl BiomePosition {
-    fn pair(self) -> (u32, u32) {
-        (self.line.count(), self.column.count())
+    fn line_column(self) -> (u32, u32) {
+        (self.line.to_count(), self.column.to_count())
     }
 }
 
@@ -254,11 +258,11 @@ impl BiomePosition {
 /// characters; before, a span of bytes. Ends are exclusive. The format is experimental, and has no fixes.
 /// (The reporter `rdjson` has some, but does not mark the safe ones, and counts characters where that format
 /// counts bytes.)
-pub(crate) fn biome(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
+pub(crate) fn read_biome(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("biome", input);
     let text = reading.document(bytes);
     let Some(document) = reading.object::<BiomeDocument<'_>>(&text) else { return reading.finish() };
-    reading.each(document.diagnostics, "diagnostic", |reading, entry: BiomeDiagnostic| {
+    reading.for_each_entry(document.diagnostics, "diagnostic", |reading, entry: BiomeDiagnostic| {
         let message = match (entry.message, entry.description) {
             (BiomeText::Text(message), _) | (BiomeText::Markup | BiomeText::Other(_), Some(message)) => {
                 message
@@ -269,7 +273,7 @@ pub(crate) fn biome(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport
             BiomePath::Text(path) | BiomePath::File { file: path } => Some(path.clone()),
             BiomePath::Other(_) => None,
         });
-        let Some(path) = path else { return reading.failed(&message) };
+        let Some(path) = path else { return reading.add_tool_failure(&message) };
         let range = entry.location.as_ref().map_or(DiagnosticRange::File, biome_range);
         let Some(mut diagnostic) = reading.diagnostic(&path, range, &message) else { return };
         diagnostic.level = level_or_warning(Some(&entry.severity));
@@ -282,13 +286,15 @@ pub(crate) fn biome(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport
 
 fn biome_range(location: &BiomeLocation) -> DiagnosticRange {
     match (location.start, location.end, location.span) {
-        (Some(start), end, _) => {
-            DiagnosticRange::between(start.pair(), end.unwrap_or(start).pair(), ColumnUnit::CodePoint)
-        }
+        (Some(start), end, _) => DiagnosticRange::from_positions(
+            start.line_column(),
+            end.unwrap_or(start).line_column(),
+            ColumnUnit::CodePoint,
+        ),
         (None, _, Some((start, end))) => {
-            let offsets = start.offset().zip(end.offset());
+            let offsets = start.to_offset().zip(end.to_offset());
             offsets
-                .and_then(|(start, end)| DiagnosticRange::offsets(start, end, ColumnUnit::Byte))
+                .and_then(|(start, end)| DiagnosticRange::from_offsets(start, end, ColumnUnit::Byte))
                 .unwrap_or(DiagnosticRange::File)
         }
         (None, _, None) => DiagnosticRange::File,
@@ -341,16 +347,20 @@ struct OxlintSpan {
 }
 
 /// Reads the output of `oxlint --format json`. The first label is the place; its offset and length are bytes.
-pub(crate) fn oxlint(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
+pub(crate) fn read_oxlint(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("oxlint", input);
     let text = reading.document(bytes);
     let Some(document) = reading.object::<OxlintDocument<'_>>(&text) else { return reading.finish() };
-    reading.each(document.diagnostics, "diagnostic", |reading, entry: OxlintDiagnostic| {
+    reading.for_each_entry(document.diagnostics, "diagnostic", |reading, entry: OxlintDiagnostic| {
         let range = entry.labels.iter().next().and_then(|label| {
-            let start = label.span.offset.offset()?;
-            DiagnosticRange::offsets(start, start.checked_add(label.span.length.offset()?)?, ColumnUnit::Byte)
+            let start = label.span.offset.to_offset()?;
+            DiagnosticRange::from_offsets(
+                start,
+                start.checked_add(label.span.length.to_offset()?)?,
+                ColumnUnit::Byte,
+            )
         });
-        let Some(path) = entry.filename else { return reading.failed(&entry.message) };
+        let Some(path) = entry.filename else { return reading.add_tool_failure(&entry.message) };
         let Some(mut diagnostic) =
             reading.diagnostic(&path, range.unwrap_or(DiagnosticRange::File), &entry.message)
         else {

@@ -46,8 +46,8 @@ struct SemgrepPosition {
 }
 
 impl SemgrepPosition {
-    fn pair(&self) -> (u32, u32) {
-        (self.line.count(), self.col.count())
+    fn line_column(&self) -> (u32, u32) {
+        (self.line.to_count(), self.col.to_count())
     }
 }
 
@@ -81,21 +81,21 @@ enum OneOrMore {
 
 /// Reads the output of `semgrep scan --json` and of Opengrep. Columns are bytes from 1, and ends are
 /// exclusive. A rule's `fix` is the text that `--autofix` would write in place of the whole match.
-pub(crate) fn semgrep(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
+pub(crate) fn read_semgrep(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("semgrep", input);
     let text = reading.document(bytes);
     let Some(document) = reading.object::<SemgrepDocument<'_>>(&text) else { return reading.finish() };
     for error in document.errors.iter() {
         let path = error.path.as_ref().map(|path| format!("{path}: ")).unwrap_or_default();
-        reading.failed(&format!("{path}{}", error.message.as_deref().unwrap_or("an error")));
+        reading.add_tool_failure(&format!("{path}{}", error.message.as_deref().unwrap_or("an error")));
     }
-    reading.each(document.results, "result", |reading, entry: SemgrepResult| {
-        let (start, end) = (entry.start.pair(), entry.end.pair());
-        let range = DiagnosticRange::between(start, end, ColumnUnit::Byte);
+    reading.for_each_entry(document.results, "result", |reading, entry: SemgrepResult| {
+        let (start, end) = (entry.start.line_column(), entry.end.line_column());
+        let range = DiagnosticRange::from_positions(start, end, ColumnUnit::Byte);
         let SemgrepExtra { message, severity, fix, fingerprint, is_ignored, metadata } = entry.extra;
         let Some(mut diagnostic) = reading.diagnostic(&entry.path, range, &message) else { return };
         diagnostic.level = level_or_warning(Some(&severity));
-        let exact = DiagnosticRange::exact(start, end, ColumnUnit::Byte);
+        let exact = DiagnosticRange::from_exact(start, end, ColumnUnit::Byte);
         let edit = fix.and_then(|text| reading.edit(&entry.path, exact, &text));
         diagnostic.fixes =
             edit.map(|edit| ToolFix { message: None, edits: vec![edit] }).into_iter().collect();
@@ -143,7 +143,7 @@ struct StartEnd {
 
 impl StartEnd {
     fn range(&self) -> Option<DiagnosticRange> {
-        DiagnosticRange::offsets(self.start.offset()?, self.end.offset()?, ColumnUnit::Byte)
+        DiagnosticRange::from_offsets(self.start.to_offset()?, self.end.to_offset()?, ColumnUnit::Byte)
     }
 }
 
@@ -166,7 +166,7 @@ pub(crate) fn ast_grep(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticRep
         objects += 1;
         match serde_json::from_str(line) {
             Ok(entry) => ast_grep_match(&mut reading, entry),
-            Err(error) => reading.entry(&format!("a match: {error}")),
+            Err(error) => reading.add_malformed_entry(&format!("a match: {error}")),
         }
     }
     reading.finish_lines(objects)

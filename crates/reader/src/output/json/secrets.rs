@@ -34,7 +34,7 @@ struct GitleaksFinding {
 /// end can be one line too far. A secret of an older commit is left out, because its line refers to that
 /// commit; scan the tree (`gitleaks dir`) instead. The fingerprint of a finding contains no secret, but
 /// refers to a commit too.
-pub(crate) fn gitleaks(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
+pub(crate) fn read_gitleaks(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("gitleaks", input);
     let text = reading.document(bytes);
     reading.each_of(&text, "finding", |reading, entry: GitleaksFinding| {
@@ -48,9 +48,9 @@ pub(crate) fn gitleaks(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticRep
         };
         let description = entry.description.filter(|text| !text.trim().is_empty() && !tells(text));
         let message = description.unwrap_or_else(|| "A secret is in the file.".to_owned());
-        let line = entry.start_line.count();
+        let line = entry.start_line.to_count();
         let Some(mut diagnostic) =
-            reading.diagnostic(&entry.file, DiagnosticRange::lines(line, line), &message)
+            reading.diagnostic(&entry.file, DiagnosticRange::from_lines(line, line), &message)
         else {
             return;
         };
@@ -91,13 +91,13 @@ pub(crate) fn detect_secrets(bytes: &[u8], input: &OutputContext<'_>) -> Diagnos
     for (path, found) in document.results.0 {
         for entry in found.0 {
             let Some(entry) = entry else {
-                reading.entry(&format!("{path}: an entry is malformed"));
+                reading.add_malformed_entry(&format!("{path}: an entry is malformed"));
                 continue;
             };
-            let line = entry.line_number.map_or(0, WholeNumber::count);
+            let line = entry.line_number.map_or(0, WholeNumber::to_count);
             let message = format!("Possible secret: {}", entry.kind);
             let Some(mut diagnostic) =
-                reading.diagnostic(&path, DiagnosticRange::lines(line, line), &message)
+                reading.diagnostic(&path, DiagnosticRange::from_lines(line, line), &message)
             else {
                 continue;
             };

@@ -49,12 +49,12 @@ struct ShellcheckReplacement {
 /// Reads the output of `shellcheck -f json1`. Columns are characters from 1, a tab counts as one, and ends
 /// are exclusive. The format `json`, an array, counts a tab up to the next stop of 8 columns; only its lines
 /// are read.
-pub(crate) fn shellcheck(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
+pub(crate) fn read_shellcheck(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("shellcheck", input);
     let text = reading.document(bytes);
     if text.trim_start().starts_with('[') {
         reading.each_of(&text, "comment", |reading, entry: ShellcheckComment| {
-            let lines = DiagnosticRange::lines(entry.line.count(), entry.end_line.count());
+            let lines = DiagnosticRange::from_lines(entry.line.to_count(), entry.end_line.to_count());
             if let Some(diagnostic) = shellcheck_comment(reading, &entry, lines) {
                 reading.collected.push(diagnostic);
             }
@@ -62,11 +62,11 @@ pub(crate) fn shellcheck(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticR
         return reading.finish();
     }
     let Some(document) = reading.object::<ShellcheckDocument<'_>>(&text) else { return reading.finish() };
-    reading.each(document.comments, "comment", |reading, entry: ShellcheckComment| {
-        let start = (entry.line.count(), entry.column.count());
-        let range = DiagnosticRange::between(
+    reading.for_each_entry(document.comments, "comment", |reading, entry: ShellcheckComment| {
+        let start = (entry.line.to_count(), entry.column.to_count());
+        let range = DiagnosticRange::from_positions(
             start,
-            (entry.end_line.count(), entry.end_column.count()),
+            (entry.end_line.to_count(), entry.end_column.to_count()),
             ColumnUnit::CodePoint,
         );
         let Some(mut diagnostic) = shellcheck_comment(reading, &entry, range) else { return };
@@ -96,10 +96,10 @@ fn shellcheck_fix(
     replacements: &[ShellcheckReplacement],
 ) -> Option<ToolFix> {
     let edits = replacements.iter().map(|part| {
-        let start = (part.line.count(), part.column.count());
-        let range = DiagnosticRange::exact(
+        let start = (part.line.to_count(), part.column.to_count());
+        let range = DiagnosticRange::from_exact(
             start,
-            (part.end_line.count(), part.end_column.count()),
+            (part.end_line.to_count(), part.end_column.to_count()),
             ColumnUnit::CodePoint,
         );
         reading.edit(path, range, &part.replacement)
@@ -119,15 +119,15 @@ struct HadolintDiagnostic {
 
 /// Reads the output of `hadolint -f json`. The column is always 1, except where the file cannot be parsed,
 /// therefore a place is a line.
-pub(crate) fn hadolint(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
+pub(crate) fn read_hadolint(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("hadolint", input);
     let text = reading.document(bytes);
     reading.each_of(&text, "entry", |reading, entry: HadolintDiagnostic| {
-        let (line, column) = (entry.line.count(), entry.column.count());
+        let (line, column) = (entry.line.to_count(), entry.column.to_count());
         let range = if column <= 1 {
-            DiagnosticRange::lines(line, line)
+            DiagnosticRange::from_lines(line, line)
         } else {
-            DiagnosticRange::at(line, column, ColumnUnit::CodePoint)
+            DiagnosticRange::from_position(line, column, ColumnUnit::CodePoint)
         };
         let Some(mut diagnostic) = reading.diagnostic(&entry.file, range, &entry.message) else { return };
         diagnostic.level = level_or_warning(Some(&entry.level));

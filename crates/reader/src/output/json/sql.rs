@@ -50,15 +50,15 @@ struct SqlfluffEdit {
 /// Reads the output of `sqlfluff lint --format json`. Positions are characters from 1, and ends are
 /// exclusive. The edits of a violation are one fix. SQLFluff does not fix a file that it could not parse,
 /// therefore no fix is read for one.
-pub(crate) fn sqlfluff(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
+pub(crate) fn read_sqlfluff(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("sqlfluff", input);
     let text = reading.document(bytes);
     reading.each_of(&text, "file", |reading, file: SqlfluffFile| {
         let is_parsed = !file.violations.iter().any(SqlfluffViolation::is_failure);
         for violation in &file.violations.0 {
             match violation {
-                Some(violation) => take(reading, &file.filepath, violation, is_parsed),
-                None => reading.entry(&format!("{}: a violation is malformed", file.filepath)),
+                Some(violation) => read_violation(reading, &file.filepath, violation, is_parsed),
+                None => reading.add_malformed_entry(&format!("{}: a violation is malformed", file.filepath)),
             }
         }
     });
@@ -71,15 +71,20 @@ impl SqlfluffViolation {
     }
 }
 
-fn take(reading: &mut OutputReader<'_>, path: &str, violation: &SqlfluffViolation, is_parsed: bool) {
-    let start = (violation.start_line_no.count(), violation.start_line_pos.count());
+fn read_violation(
+    reading: &mut OutputReader<'_>,
+    path: &str,
+    violation: &SqlfluffViolation,
+    is_parsed: bool,
+) {
+    let start = (violation.start_line_no.to_count(), violation.start_line_pos.to_count());
     let end = violation.end_line_no.zip(violation.end_line_pos);
-    let end = end.map(|(line, column)| (line.count(), column.count()));
-    let range = DiagnosticRange::between(start, end.unwrap_or(start), ColumnUnit::CodePoint);
+    let end = end.map(|(line, column)| (line.to_count(), column.to_count()));
+    let range = DiagnosticRange::from_positions(start, end.unwrap_or(start), ColumnUnit::CodePoint);
     let Some(mut diagnostic) = reading.diagnostic(path, range, &violation.description) else { return };
     diagnostic.level = if violation.is_failure() { DiagnosticLevel::Error } else { DiagnosticLevel::Warning };
     if is_parsed {
-        diagnostic.fixes = fix(reading, path, &violation.fixes).into_iter().collect();
+        diagnostic.fixes = violation_fix(reading, path, &violation.fixes).into_iter().collect();
     }
     // Each group of rules has a page; a rule's name begins with its group.
     let group = violation.name.as_deref().and_then(|name| name.split_once('.'));
@@ -92,12 +97,12 @@ fn take(reading: &mut OutputReader<'_>, path: &str, violation: &SqlfluffViolatio
     reading.collected.push(diagnostic);
 }
 
-fn fix(reading: &OutputReader<'_>, path: &str, edits: &[SqlfluffEdit]) -> Option<ToolFix> {
+fn violation_fix(reading: &OutputReader<'_>, path: &str, edits: &[SqlfluffEdit]) -> Option<ToolFix> {
     let edits = edits.iter().map(|edit| {
-        let start = (edit.start_line_no.count(), edit.start_line_pos.count());
-        let range = DiagnosticRange::exact(
+        let start = (edit.start_line_no.to_count(), edit.start_line_pos.to_count());
+        let range = DiagnosticRange::from_exact(
             start,
-            (edit.end_line_no.count(), edit.end_line_pos.count()),
+            (edit.end_line_no.to_count(), edit.end_line_pos.to_count()),
             ColumnUnit::CodePoint,
         );
         reading.edit(path, range, &edit.edit)

@@ -65,9 +65,9 @@ pub fn left_out<'a>(
         let Some(bytes) = read(&place.file).filter(|bytes| bytes.len() <= MAX_BYTES) else { continue };
         let Some(values) = place.values(&String::from_utf8_lossy(&bytes)) else { continue };
         counts = Some(&place.file);
-        patterns.extend(compiled(place.form, &values));
+        patterns.extend(compile_patterns(place.form, &values));
     }
-    files.iter().copied().filter(|file| patterns.iter().any(|pattern| pattern.takes(file))).collect()
+    files.iter().copied().filter(|file| patterns.iter().any(|pattern| pattern.excludes(file))).collect()
 }
 
 impl ExcludeRule {
@@ -77,7 +77,7 @@ impl ExcludeRule {
             (Some(key), ..) => {
                 let (table, name) = key.rsplit_once('.').unwrap_or(("", key));
                 let table = table_of(&self.file, text, table)?;
-                Some(table.get(name).map(texts).unwrap_or_default())
+                Some(table.get(name).map(string_values).unwrap_or_default())
             }
             (None, Some(section), Some(option)) => {
                 let value = option_of(text, section, option)?;
@@ -106,7 +106,7 @@ fn table_of(file: &str, text: &str, name: &str) -> Option<serde_json::Value> {
     table.is_object().then_some(table)
 }
 
-fn texts(value: &serde_json::Value) -> Vec<String> {
+fn string_values(value: &serde_json::Value) -> Vec<String> {
     let one = |value: &serde_json::Value| value.as_str().map(str::to_owned);
     match value.as_array() {
         Some(all) => all.iter().filter_map(one).collect(),
@@ -150,7 +150,7 @@ enum ExcludePattern {
 }
 
 /// Compiles the patterns in these values. A malformed one excludes nothing.
-fn compiled(form: ExcludeForm, values: &[String]) -> Vec<ExcludePattern> {
+fn compile_patterns(form: ExcludeForm, values: &[String]) -> Vec<ExcludePattern> {
     let pieces = || values.iter().flat_map(|value| value.split([',', '\n'])).map(str::trim);
     let pieces = || pieces().filter(|piece| !piece.is_empty()).take(MAX_PATTERNS);
     match form {
@@ -163,15 +163,15 @@ fn compiled(form: ExcludeForm, values: &[String]) -> Vec<ExcludePattern> {
         ExcludeForm::Paths => pieces()
             .filter_map(|piece| {
                 let plain = piece.strip_prefix("./").unwrap_or(piece).trim_end_matches('/');
-                Some(ExcludePattern::Paths(glob(plain)?, piece.contains('/')))
+                Some(ExcludePattern::Paths(compile_path_glob(plain)?, piece.contains('/')))
             })
             .collect(),
         ExcludeForm::Globs => {
-            pieces().filter_map(|piece| Some(ExcludePattern::Globs(glob(piece)?))).collect()
+            pieces().filter_map(|piece| Some(ExcludePattern::Globs(compile_path_glob(piece)?))).collect()
         }
         ExcludeForm::Negated => {
             let negated = values.iter().filter_map(|value| value.strip_prefix('!')).take(MAX_PATTERNS);
-            let globs = negated.filter_map(|value| sign::compiled(value.trim_end_matches('/')));
+            let globs = negated.filter_map(|value| sign::compile_glob(value.trim_end_matches('/')));
             globs.map(|glob| ExcludePattern::Paths(glob, true)).collect()
         }
         ExcludeForm::Gitignore => {
@@ -187,14 +187,14 @@ fn compiled(form: ExcludeForm, values: &[String]) -> Vec<ExcludePattern> {
 }
 
 /// Compiles a glob in which `*` matches slashes, too.
-fn glob(text: &str) -> Option<GlobMatcher> {
+fn compile_path_glob(text: &str) -> Option<GlobMatcher> {
     is_bounded(text).ok()?;
     Some(GlobBuilder::new(text).literal_separator(false).build().ok()?.compile_matcher())
 }
 
 impl ExcludePattern {
     /// Returns true if the pattern excludes the file or a folder above it.
-    fn takes(&self, path: &str) -> bool {
+    fn excludes(&self, path: &str) -> bool {
         let ends = path.match_indices('/').map(|(at, _)| at);
         let mut all = ends.filter_map(|at| path.get(..at)).chain(std::iter::once(path));
         let name = |part: &str| part.rsplit('/').next().unwrap_or_default().to_owned();
@@ -218,12 +218,12 @@ impl ExcludePattern {
 
 #[cfg(test)]
 mod tests {
-    use crate::output::known::find;
+    use crate::output::known::find_tool;
 
     /// Returns the files that one configuration file excludes from this tool.
     fn kept_from<'a>(tool: &str, file: &str, text: &str, files: &[&'a str]) -> Vec<&'a str> {
         let read = |path: &str| (path == file).then(|| text.as_bytes().to_vec());
-        super::left_out(&find(tool).unwrap().excludes, &read, files)
+        super::left_out(&find_tool(tool).unwrap().excludes, &read, files)
     }
 
     #[test]
@@ -255,7 +255,7 @@ mod tests {
             ".flake8" => Some(b"[flake8]\nexclude = src\n".to_vec()),
             _ => None,
         };
-        let flake8 = find("flake8").unwrap();
+        let flake8 = find_tool("flake8").unwrap();
         assert_eq!(
             super::left_out(&flake8.excludes, &read, &files),
             [""; 0],

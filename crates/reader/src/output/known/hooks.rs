@@ -1,14 +1,14 @@
 //! Hooks of pre-commit: the way in which a project runs a tool, with the arguments and the excluded files of
 //! the hook.
 //!
-//! Only arguments in an allow-list are used ([`kept`]): they select rules, words, severities, lengths and
+//! Only arguments in an allow-list are used ([`filter_args`]): they select rules, words, severities, lengths and
 //! configuration files. Others change files, print in another form, or load code.
 
 use std::collections::BTreeSet;
 
 use regex::{Regex, RegexBuilder};
 use serde::Deserialize;
-use truing_core::line::clean;
+use truing_core::line::clean_line;
 
 use crate::output::known::sign::MAX_BYTES;
 
@@ -72,11 +72,11 @@ impl PreCommitHooks {
             return Err(format!("it has more than {MAX_BYTES} bytes"));
         }
         let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
-        serde_saphyr::from_str(text).map_err(|error| clean(&error.to_string(), MAX_REASON))
+        serde_saphyr::from_str(text).map_err(|error| clean_line(&error.to_string(), MAX_REASON))
     }
 
     /// Returns true if one of the hooks has this id.
-    pub(super) fn have(&self, id: &str) -> bool {
+    pub(super) fn has_hook(&self, id: &str) -> bool {
         self.repos.iter().flat_map(|repository| &repository.hooks).any(|hook| hook.id == id)
     }
 
@@ -86,7 +86,7 @@ impl PreCommitHooks {
     pub fn usage(&self, ids: &[&str], keeps: &[String], files: &[&str]) -> HookUsage {
         let all = self.repos.iter().flat_map(|repository| &repository.hooks);
         let hooks: Vec<&PreCommitHook> = all.filter(|hook| ids.contains(&hook.id.as_str())).collect();
-        let mut options = hooks.iter().map(|hook| options(keeps, &hook.args));
+        let mut options = hooks.iter().map(|hook| allowed_options(keeps, &hook.args));
         let Some(mut common) = options.next() else { return HookUsage::default() };
         for other in options {
             common.retain(|option| other.contains(option));
@@ -100,7 +100,9 @@ impl PreCommitHooks {
             })
             .collect();
         let is_told = |path: &str| {
-            own.iter().any(|own| own.as_ref().is_none_or(|own| own.takes(path) && everywhere.takes(path)))
+            own.iter().any(|own| {
+                own.as_ref().is_none_or(|own| own.matches_path(path) && everywhere.matches_path(path))
+            })
         };
         let left_out = files.iter().filter(|path| !is_told(path)).map(|path| (*path).to_owned()).collect();
         HookUsage { args: common.concat(), left_out }
@@ -121,7 +123,7 @@ impl HookFilter {
         Self { files: files.and_then(compiled), exclude: exclude.and_then(compiled) }
     }
 
-    fn takes(&self, path: &str) -> bool {
+    fn matches_path(&self, path: &str) -> bool {
         self.files.as_ref().is_none_or(|files| files.is_match(path))
             && !self.exclude.as_ref().is_some_and(|exclude| exclude.is_match(path))
     }
@@ -130,12 +132,12 @@ impl HookFilter {
 /// Returns the arguments that an allow-list contains. An entry that ends with `=` is an option with a value,
 /// which may be the next word; any other entry is an option without a value. Applied to its own result, it
 /// keeps all of it.
-pub fn kept(keeps: &[String], args: &[String]) -> Vec<String> {
-    options(keeps, args).concat()
+pub fn filter_args(keeps: &[String], args: &[String]) -> Vec<String> {
+    allowed_options(keeps, args).concat()
 }
 
 /// Returns the allowed arguments as a list of options, each with its value.
-fn options(keeps: &[String], args: &[String]) -> Vec<Vec<String>> {
+fn allowed_options(keeps: &[String], args: &[String]) -> Vec<Vec<String>> {
     let mut found: Vec<Vec<String>> = Vec::new();
     let mut count = 0;
     let mut words = args.iter().peekable();
@@ -143,7 +145,7 @@ fn options(keeps: &[String], args: &[String]) -> Vec<Vec<String>> {
         if word == "--" {
             break;
         }
-        let option = match form(keeps, word) {
+        let option = match option_form(keeps, word) {
             OptionForm::Other => continue,
             OptionForm::Whole => vec![word.clone()],
             OptionForm::Valued => match words.next_if(|next| !next.starts_with('-') || *next == "-") {
@@ -169,7 +171,7 @@ enum OptionForm {
     Other,
 }
 
-fn form(keeps: &[String], word: &str) -> OptionForm {
+fn option_form(keeps: &[String], word: &str) -> OptionForm {
     for keep in keeps {
         let Some(name) = keep.strip_suffix('=') else {
             if keep == word {
@@ -196,7 +198,7 @@ fn is_plain(word: &str) -> bool {
 
 /// Returns true if hooks can have produced these arguments and excluded these files.
 pub fn is_possible(args: &[String], left_out: &[String], keeps: &[String], files: &BTreeSet<&str>) -> bool {
-    kept(keeps, args) == args && left_out.iter().all(|path| files.contains(path.as_str()))
+    filter_args(keeps, args) == args && left_out.iter().all(|path| files.contains(path.as_str()))
 }
 
 #[cfg(test)]
@@ -217,17 +219,20 @@ mod tests {
         let keeps = words("--select= -L= --strict -ignore=");
         let same = ["--select=E,F", "--select E,F", "-L te", "-Lte", "--strict -ignore x", "-L -"];
         for args in same {
-            assert_eq!(kept(&keeps, &words(args)), words(args), "{args}");
+            assert_eq!(filter_args(&keeps, &words(args)), words(args), "{args}");
         }
-        assert_eq!(kept(&keeps, &words("--fix --select E --strict=1 src -w -q 3")), words("--select E"));
-        assert_eq!(kept(&keeps, &words("--select --fix")), words(""), "its value is missing");
-        assert_eq!(kept(&keeps, &words("--selected=E --strictest")), words(""));
-        assert_eq!(kept(&keeps, &words("--strict -- --select E")), words("--strict"), "files follow");
-        assert_eq!(kept(&keeps, &["--select".into(), "a\nb".into()]), words(""));
-        assert_eq!(kept(&keeps, &[format!("--select={}", "x".repeat(MAX_ARGUMENT_BYTES))]), words(""));
-        let many = kept(&keeps, &words(&"-L a --strict ".repeat(50)));
+        assert_eq!(
+            filter_args(&keeps, &words("--fix --select E --strict=1 src -w -q 3")),
+            words("--select E")
+        );
+        assert_eq!(filter_args(&keeps, &words("--select --fix")), words(""), "its value is missing");
+        assert_eq!(filter_args(&keeps, &words("--selected=E --strictest")), words(""));
+        assert_eq!(filter_args(&keeps, &words("--strict -- --select E")), words("--strict"), "files follow");
+        assert_eq!(filter_args(&keeps, &["--select".into(), "a\nb".into()]), words(""));
+        assert_eq!(filter_args(&keeps, &[format!("--select={}", "x".repeat(MAX_ARGUMENT_BYTES))]), words(""));
+        let many = filter_args(&keeps, &words(&"-L a --strict ".repeat(50)));
         assert_eq!(many.len(), MAX_ARGUMENTS);
-        assert_eq!(kept(&keeps, &many), many);
+        assert_eq!(filter_args(&keeps, &many), many);
     }
 
     #[test]

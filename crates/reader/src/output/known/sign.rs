@@ -99,9 +99,9 @@ impl TryFrom<SignEntry> for ToolSign {
 
 impl ToolSign {
     /// Returns the file or folder that shows the sign, among the tracked files.
-    pub fn found(&self, tracked: &[&str], read: &dyn Fn(&str) -> Option<Vec<u8>>) -> Option<String> {
+    pub fn find_path(&self, tracked: &[&str], read: &dyn Fn(&str) -> Option<Vec<u8>>) -> Option<String> {
         match self {
-            Self::File(file) => matching(file, tracked).next().map(str::to_owned),
+            Self::File(file) => matching_paths(file, tracked).next().map(str::to_owned),
             Self::Folder(folder) => {
                 let is_in = |path: &&&str| {
                     path.strip_prefix(folder.as_str()).is_some_and(|rest| rest.starts_with('/'))
@@ -113,7 +113,7 @@ impl ToolSign {
                     let text = read(path).filter(|bytes| bytes.len() <= MAX_BYTES);
                     text.is_some_and(|bytes| what.is_in(path, &String::from_utf8_lossy(&bytes)))
                 };
-                matching(file, tracked).take(MAX_FILES).find(shows).map(str::to_owned)
+                matching_paths(file, tracked).take(MAX_FILES).find(shows).map(str::to_owned)
             }
         }
     }
@@ -164,9 +164,9 @@ impl SignTarget {
 }
 
 /// Returns the tracked files that a glob matches, in their order.
-fn matching<'a>(glob: &str, tracked: &'a [&'a str]) -> impl Iterator<Item = &'a str> {
+fn matching_paths<'a>(glob: &str, tracked: &'a [&'a str]) -> impl Iterator<Item = &'a str> {
     let has_pattern = glob.contains(['*', '?', '{', '[']);
-    let matcher = if has_pattern { compiled(glob) } else { None };
+    let matcher = if has_pattern { compile_glob(glob) } else { None };
     let name = glob.to_owned();
     tracked.iter().copied().filter(move |path| match &matcher {
         Some(matcher) => matcher.is_match(path),
@@ -175,7 +175,7 @@ fn matching<'a>(glob: &str, tracked: &'a [&'a str]) -> impl Iterator<Item = &'a 
 }
 
 /// Compiles a glob in which `*` stays within a folder. Returns `None` for one that is malformed or too large.
-pub fn compiled(glob: &str) -> Option<GlobMatcher> {
+pub fn compile_glob(glob: &str) -> Option<GlobMatcher> {
     is_bounded(glob).ok()?;
     let glob = GlobBuilder::new(glob).literal_separator(true).empty_alternates(true).build().ok()?;
     Some(glob.compile_matcher())
@@ -279,7 +279,7 @@ fn has_hook(text: &str, id: &str) -> bool {
         return false;
     }
     match PreCommitHooks::parse(text.as_bytes()) {
-        Ok(hooks) => hooks.have(id),
+        Ok(hooks) => hooks.has_hook(id),
         Err(_) => text.lines().any(|line| is_hook(line, id)),
     }
 }
@@ -378,11 +378,14 @@ mod tests {
     fn files_are_matched_from_the_root() {
         let tracked = ["a/ruff.toml", "eslint.config.mjs", ".eslintrc", ".semgrep/a.yml"];
         let none = |_: &str| None;
-        assert_eq!(ToolSign::File("ruff.toml".into()).found(&tracked, &none), None);
-        let found = |glob: &str| ToolSign::File(glob.into()).found(&tracked, &none);
+        assert_eq!(ToolSign::File("ruff.toml".into()).find_path(&tracked, &none), None);
+        let found = |glob: &str| ToolSign::File(glob.into()).find_path(&tracked, &none);
         assert_eq!(found("eslint.config.{js,mjs}").as_deref(), Some("eslint.config.mjs"));
         assert_eq!(found(".eslintrc{,.js}").as_deref(), Some(".eslintrc"));
-        assert_eq!(ToolSign::Folder(".semgrep".into()).found(&tracked, &none).as_deref(), Some(".semgrep"));
-        assert_eq!(ToolSign::Folder(".sem".into()).found(&tracked, &none), None);
+        assert_eq!(
+            ToolSign::Folder(".semgrep".into()).find_path(&tracked, &none).as_deref(),
+            Some(".semgrep")
+        );
+        assert_eq!(ToolSign::Folder(".sem".into()).find_path(&tracked, &none), None);
     }
 }

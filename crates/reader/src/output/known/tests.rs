@@ -8,9 +8,9 @@ use truing_core::linter::{ALIASES, FORMATS, LINTERS, format_named, is_known};
 use crate::output::diagnostic::DiagnosticLevel;
 use crate::output::format::OutputFormat;
 use crate::output::known::hooks;
-use crate::output::known::sign::{ToolSign, compiled};
-use crate::output::known::tool::{FILES, KnownTool, RULE, SIGN, arguments};
-use crate::output::known::{NAMED, TOOLS, all, find, parse};
+use crate::output::known::sign::{ToolSign, compile_glob};
+use crate::output::known::tool::{FILES, KnownTool, RULE, SIGN, fill_arguments};
+use crate::output::known::{NAMED, TOOLS, find_tool, known_tools, parse};
 use crate::output::patterns::table;
 
 fn files(tool: &KnownTool) -> bool {
@@ -21,13 +21,13 @@ fn files(tool: &KnownTool) -> bool {
 fn the_table_is_read() {
     let tools = parse(TOOLS).unwrap();
     assert!(tools.len() >= 30, "{}", tools.len());
-    assert_eq!(tools.len(), all().len());
+    assert_eq!(tools.len(), known_tools().len());
     assert!(tools.is_sorted_by(|one, two| one.name < two.name));
 }
 
 #[test]
 fn each_tool_is_whole() {
-    for tool in all() {
+    for tool in known_tools() {
         let name = &tool.name;
         assert!(OutputFormat::parse(&tool.format).is_some(), "{name}: {}", tool.format);
         assert_eq!(tool.per_file, files(tool), "{name}");
@@ -43,7 +43,7 @@ fn each_tool_is_whole() {
         for glob in
             tool.paths.iter().map(String::as_str).chain(tool.recognised.iter().filter_map(|sign| sign.glob()))
         {
-            assert!(compiled(glob).is_some(), "{name}: {glob}");
+            assert!(compile_glob(glob).is_some(), "{name}: {glob}");
         }
         for path in &tool.installed {
             assert!(!path.starts_with('/') && path.ends_with(&tool.program), "{name}: {path}");
@@ -84,7 +84,7 @@ fn no_option_of_a_hook_changes_files_prints_otherwise_or_loads_code() {
         "-load",
         "--ruleset",
     ];
-    for tool in all() {
+    for tool in known_tools() {
         let name = &tool.name;
         assert!(tool.keeps.is_empty() || !tool.hook_ids().is_empty(), "{name}: no hook gives it options");
         for keep in &tool.keeps {
@@ -101,7 +101,7 @@ fn no_option_of_a_hook_changes_files_prints_otherwise_or_loads_code() {
 
 #[test]
 fn a_configuration_that_chooses_files_is_told_of_none() {
-    for tool in all() {
+    for tool in known_tools() {
         let name = &tool.name;
         assert_eq!(tool.selects.is_empty(), tool.whole.is_empty(), "{name}");
         assert!(!tool.whole.iter().any(|word| word == FILES), "{name}");
@@ -114,10 +114,10 @@ fn a_configuration_that_chooses_files_is_told_of_none() {
 
 #[test]
 fn options_for_a_file_are_those_that_a_hook_may_give() {
-    for tool in all() {
+    for tool in known_tools() {
         for given in &tool.options {
-            let args = arguments(&given.args, &[], &[], "a");
-            assert_eq!(hooks::kept(&tool.keeps, &args), args, "{}", tool.name);
+            let args = fill_arguments(&given.args, &[], &[], "a");
+            assert_eq!(hooks::filter_args(&tool.keeps, &args), args, "{}", tool.name);
             assert!(tool.recognised.contains(&given.shown), "{}: {:?}", tool.name, given.shown);
         }
     }
@@ -125,7 +125,7 @@ fn options_for_a_file_are_those_that_a_hook_may_give() {
 
 #[test]
 fn findings_are_kept_of_tools_that_are_told_of_files() {
-    for tool in all().iter().filter(|tool| !tool.alone.is_empty()) {
+    for tool in known_tools().iter().filter(|tool| !tool.alone.is_empty()) {
         let name = &tool.name;
         assert!(tool.per_file && !tool.needs_setup && !tool.network && tool.starts.is_empty(), "{name}");
         assert!(!tool.command.iter().any(|part| part == SIGN), "{name}: what a sign names may be a folder");
@@ -133,11 +133,11 @@ fn findings_are_kept_of_tools_that_are_told_of_files() {
         assert!(names.all(|name| !name.contains(['/', '*', '{'])), "{name}");
         for file in tool.recognised.iter().filter(|sign| sign.hook().is_none()).filter_map(ToolSign::glob) {
             // A file that shows the use of a tool need not configure it.
-            let is_known = tool.alone.iter().any(|name| compiled(file).unwrap().is_match(name));
+            let is_known = tool.alone.iter().any(|name| compile_glob(file).unwrap().is_match(name));
             assert!(is_known || file.starts_with(".github/") || file.starts_with("build."), "{name}: {file}");
         }
     }
-    for tool in all() {
+    for tool in known_tools() {
         let together = tool.together.as_deref().unwrap_or_default();
         assert!(regex::Regex::new(together).is_ok(), "{}: {together}", tool.name);
         assert!(tool.together.is_none() || !tool.alone.is_empty(), "{}", tool.name);
@@ -147,7 +147,7 @@ fn findings_are_kept_of_tools_that_are_told_of_files() {
 
 #[test]
 fn rules_of_two_tools_that_mean_the_same_have_one_name() {
-    let meaning = |tool: &str, rule: &str| find(tool).unwrap().meaning(rule);
+    let meaning = |tool: &str, rule: &str| find_tool(tool).unwrap().canonical_rule(rule);
     assert_eq!(meaning("pylint", "W0611"), meaning("ruff", "F401"));
     assert_eq!(meaning("flake8", "F401"), "F401");
     assert_eq!(meaning("bandit", "B602"), meaning("ruff", "S602"));
@@ -157,10 +157,10 @@ fn rules_of_two_tools_that_mean_the_same_have_one_name() {
 
 #[test]
 fn rules_that_a_tool_replaces_are_there() {
-    let packs = crate::pack::RulePacks::embedded().unwrap();
-    let listed = packs.list().unwrap();
+    let packs = crate::pack::RulePacks::load_embedded().unwrap();
+    let listed = packs.list_rules().unwrap();
     let names: BTreeSet<&str> = listed.iter().map(|rule| rule.rule).collect();
-    for tool in all() {
+    for tool in known_tools() {
         for rule in &tool.replaces {
             assert!(names.contains(rule.as_str()), "{}: {rule}", tool.name);
         }
@@ -170,7 +170,7 @@ fn rules_that_a_tool_replaces_are_there() {
 #[test]
 fn options_of_a_hook_come_before_the_files() {
     let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<String>>();
-    let line = |template: &str| arguments(&words(template), &words("-L te"), &["a.py"], "s").join(" ");
+    let line = |template: &str| fill_arguments(&words(template), &words("-L te"), &["a.py"], "s").join(" ");
     assert_eq!(line("check --config {sign} {files} -q"), "check --config s -L te a.py -q");
     assert_eq!(line("check -- {files}"), "check -L te -- a.py");
     assert_eq!(line("vet ./..."), "vet ./... -L te");
@@ -178,10 +178,10 @@ fn options_of_a_hook_come_before_the_files() {
 
 #[test]
 fn a_configuration_knows_each_format_and_tool_by_its_name() {
-    assert!(OutputFormat::all().map(OutputFormat::as_str).eq(FORMATS.iter().copied()));
-    assert!(all().iter().map(|tool| tool.name.as_str()).eq(LINTERS.iter().copied()));
-    assert!(all().iter().flat_map(|tool| &tool.aliases).eq(ALIASES));
-    for format in OutputFormat::all() {
+    assert!(OutputFormat::all_formats().map(OutputFormat::as_str).eq(FORMATS.iter().copied()));
+    assert!(known_tools().iter().map(|tool| tool.name.as_str()).eq(LINTERS.iter().copied()));
+    assert!(known_tools().iter().flat_map(|tool| &tool.aliases).eq(ALIASES));
+    for format in OutputFormat::all_formats() {
         assert_eq!(format_named(&format.as_str().to_uppercase()), Some(format.as_str()));
     }
     assert!(is_known(" Ruff ") && is_known("semgrep oss") && !is_known("mine"));
@@ -205,7 +205,7 @@ fn every_pattern_is_a_format_and_compiles() {
         let named = NAMED.iter().find(|named| named.name == row.name).unwrap();
         assert_eq!(named.tool, row.tool, "{}", row.name);
         assert_eq!(row.expressions().len(), row.lines.len(), "{}", row.name);
-        assert_eq!(row.failing().is_none(), row.failure.is_empty(), "{}", row.name);
+        assert_eq!(row.failure_expression().is_none(), row.failure.is_empty(), "{}", row.name);
         for expression in row.expressions() {
             let groups: Vec<&str> = expression.capture_names().flatten().collect();
             assert!(groups.contains(&"path") && groups.contains(&"message"), "{}", row.name);
@@ -226,8 +226,9 @@ fn a_repository_shows_its_tools() {
         };
         Some(text.as_bytes().to_vec())
     };
-    let shown =
-        |name: &str| find(name).unwrap().sign(&tracked, &read).map(|(_, path)| path).unwrap_or_default();
+    let shown = |name: &str| {
+        find_tool(name).unwrap().find_sign(&tracked, &read).map(|(_, path)| path).unwrap_or_default()
+    };
     assert_eq!(shown("ruff"), "pyproject.toml");
     assert_eq!(shown("mypy"), ".pre-commit-config.yaml");
     assert_eq!(shown("clippy"), ".github/workflows/ci.yml");
@@ -238,8 +239,9 @@ fn a_repository_shows_its_tools() {
 
 #[test]
 fn commands_take_files_and_signs() {
-    let run =
-        |name: &str, files: &[&str], sign: &str| arguments(&find(name).unwrap().command, &[], files, sign);
+    let run = |name: &str, files: &[&str], sign: &str| {
+        fill_arguments(&find_tool(name).unwrap().command, &[], files, sign)
+    };
     let semgrep = run("semgrep", &["a.py", "-b.py"], ".semgrep");
     assert_eq!(semgrep.get(1..3).unwrap(), ["--config", ".semgrep"]);
     assert_eq!(semgrep.get(semgrep.len() - 2..).unwrap(), ["a.py", "./-b.py"]);
@@ -249,21 +251,21 @@ fn commands_take_files_and_signs() {
 
 #[test]
 fn rules_have_a_severity_a_category_and_a_page() {
-    let ruff = find("ruff").unwrap();
+    let ruff = find_tool("ruff").unwrap();
     assert_eq!(ruff.severity(Some("F821"), DiagnosticLevel::Error), Severity::P1);
     assert_eq!(ruff.severity(Some("S101"), DiagnosticLevel::Error), Severity::P2);
     assert_eq!(ruff.severity(Some("E501"), DiagnosticLevel::Error), Severity::P2);
     assert_eq!(ruff.category(Some("F401")), DefectCategory::E);
     assert_eq!(ruff.category(Some("S602")), DefectCategory::H);
     assert_eq!(ruff.category(None), DefectCategory::J);
-    let phpstan = find("phpstan").unwrap();
+    let phpstan = find_tool("phpstan").unwrap();
     assert_eq!(
         phpstan.page("argument.type").as_deref(),
         Some("https://phpstan.org/error-identifiers/argument.type")
     );
     assert_eq!(phpstan.page("no such rule"), None);
-    let clippy = find("clippy").unwrap().page("clippy::len_zero");
+    let clippy = find_tool("clippy").unwrap().page("clippy::len_zero");
     assert_eq!(clippy.as_deref(), Some("https://rust-lang.github.io/rust-clippy/stable/index.html#len_zero"));
-    assert_eq!(find("clippy").unwrap().page("unused_variables"), None);
-    assert!(!find("eslint").unwrap().page.values().any(|page| page.contains(RULE)));
+    assert_eq!(find_tool("clippy").unwrap().page("unused_variables"), None);
+    assert!(!find_tool("eslint").unwrap().page.values().any(|page| page.contains(RULE)));
 }

@@ -213,18 +213,18 @@ pub struct ToolSeverities {
 
 impl KnownTool {
     /// Returns the first sign that a repository shows, and its file or folder.
-    pub fn sign(
+    pub fn find_sign(
         &self,
         tracked: &[&str],
         read: &dyn Fn(&str) -> Option<Vec<u8>>,
     ) -> Option<(&ToolSign, String)> {
-        self.recognised.iter().find_map(|sign| Some((sign, sign.found(tracked, read)?)))
+        self.recognised.iter().find_map(|sign| Some((sign, sign.find_path(tracked, read)?)))
     }
 
     /// Returns the options for the file that the tool was recognised by.
     pub fn options(&self, sign: &str, read: &dyn Fn(&str) -> Option<Vec<u8>>) -> Vec<String> {
-        let given = self.options.iter().find(|given| given.shown.found(&[sign], read).is_some());
-        given.map(|given| arguments(&given.args, &[], &[], sign)).unwrap_or_default()
+        let given = self.options.iter().find(|given| given.shown.find_path(&[sign], read).is_some());
+        given.map(|given| fill_arguments(&given.args, &[], &[], sign)).unwrap_or_default()
     }
 
     /// Returns the options from the table that the tool does not read by itself, limited to options with a
@@ -245,7 +245,7 @@ impl KnownTool {
     /// Returns true if the configuration that the tool was recognised by selects the files itself. Its other
     /// configuration is then ignored.
     pub fn chooses_files(&self, sign: &str, read: &dyn Fn(&str) -> Option<Vec<u8>>) -> bool {
-        self.selects.iter().any(|chooses| chooses.found(&[sign], read).is_some())
+        self.selects.iter().any(|chooses| chooses.find_path(&[sign], read).is_some())
     }
 
     /// Returns the ids of the pre-commit hooks that run the tool.
@@ -256,7 +256,7 @@ impl KnownTool {
 
     /// Returns the severity of a diagnostic of this rule and level.
     pub fn severity(&self, rule: Option<&str>, level: DiagnosticLevel) -> Severity {
-        longest(&self.severity, rule).copied().unwrap_or(match level {
+        longest_prefix_value(&self.severity, rule).copied().unwrap_or(match level {
             DiagnosticLevel::Error => self.levels.error,
             DiagnosticLevel::Warning => self.levels.warning,
             DiagnosticLevel::Note => self.levels.note,
@@ -265,11 +265,11 @@ impl KnownTool {
 
     /// Returns the defect category of this rule.
     pub fn category(&self, rule: Option<&str>) -> DefectCategory {
-        longest(&self.category, rule).copied().unwrap_or(DefectCategory::J)
+        longest_prefix_value(&self.category, rule).copied().unwrap_or(DefectCategory::J)
     }
 
     /// Returns the name that all tools with the same rule share.
-    pub fn meaning(&self, rule: &str) -> String {
+    pub fn canonical_rule(&self, rule: &str) -> String {
         let begins = self
             .same
             .iter()
@@ -280,7 +280,7 @@ impl KnownTool {
 
     /// Returns the page of a rule, if the table has one and the rule's name is valid in an address.
     pub fn page(&self, rule: &str) -> Option<String> {
-        let page = longest(&self.page, Some(rule))?;
+        let page = longest_prefix_value(&self.page, Some(rule))?;
         let last = rule.rsplit(['/', ':']).next().unwrap_or(rule);
         let is_plain = |text: &str| {
             !text.is_empty()
@@ -300,7 +300,7 @@ pub fn is_silent(format: &str) -> bool {
 /// Returns the arguments with these files in the place of [`FILES`], and this path in the place of [`SIGN`].
 /// A file whose name begins with a dash is written in a form that no program reads as an option. `more` is
 /// inserted before the first file and before a `--`, otherwise at the end.
-pub fn arguments(template: &[String], more: &[String], files: &[&str], sign: &str) -> Vec<String> {
+pub fn fill_arguments(template: &[String], more: &[String], files: &[&str], sign: &str) -> Vec<String> {
     // Programs read a dash as an option, and some read `@` as a file of arguments.
     let path = |path: &str| if path.starts_with(['-', '@']) { format!("./{path}") } else { path.to_owned() };
     let part = |part: &String| match part.as_str() {
@@ -329,7 +329,7 @@ fn value_of(value: &toml::Value) -> Option<String> {
 
 /// Returns the value of the longest key that a rule's name begins with. The empty key matches every rule, and
 /// a missing rule.
-fn longest<'a, T>(table: &'a BTreeMap<String, T>, rule: Option<&str>) -> Option<&'a T> {
+fn longest_prefix_value<'a, T>(table: &'a BTreeMap<String, T>, rule: Option<&str>) -> Option<&'a T> {
     let rule = rule.unwrap_or_default();
     let begins = table.iter().filter(|(key, _)| rule.starts_with(key.as_str()));
     begins.max_by_key(|(key, _)| key.len()).map(|(_, value)| value)

@@ -15,7 +15,7 @@ macro_rules! path {
 }
 
 /// Creates a row with only a name, a tool, expressions and a unit.
-const fn plain(
+const fn line_pattern(
     name: &'static str,
     tool: &'static str,
     lines: &'static [&'static str],
@@ -58,7 +58,7 @@ pub static GCC: LinePattern = LinePattern {
     quotes: &[r"^\s"],
     units: &[("SC", CodePoint)],
     notes_are_context: true,
-    ..plain(
+    ..line_pattern(
         "gcc",
         "",
         &[path!(
@@ -70,12 +70,12 @@ pub static GCC: LinePattern = LinePattern {
 
 /// Lines `path:line:column: message`, with or without the column, of any tool.
 pub static UNIX: LinePattern =
-    plain("unix", "", &[path!(r":(?P<line>\d+):(?:(?P<column>\d+):)?\s*(?P<message>\S.*)$")], Byte);
+    line_pattern("unix", "", &[path!(r":(?P<line>\d+):(?:(?P<column>\d+):)?\s*(?P<message>\S.*)$")], Byte);
 
 /// ESLint's formatter `unix`, and Stylelint's, which names the rule before the level.
 pub static ESLINT_UNIX: LinePattern = LinePattern {
     others: &[r"^(?P<total>\d+) problems?$"],
-    ..plain(
+    ..line_pattern(
         "eslint-unix",
         "eslint",
         &[
@@ -93,7 +93,7 @@ pub static ESLINT_UNIX: LinePattern = LinePattern {
 /// ESLint's formatter `compact`, and Stylelint's.
 pub static ESLINT_COMPACT: LinePattern = LinePattern {
     others: &[r"^(?P<total>\d+) problems?$"],
-    ..plain(
+    ..line_pattern(
         "eslint-compact",
         "eslint",
         &[
@@ -114,7 +114,7 @@ pub static TSC: LinePattern = LinePattern {
     quotes: &[r"^\s", r"^\d+ "],
     failure: r"^error TS\d+: ",
     level: DiagnosticLevel::Error,
-    ..plain(
+    ..line_pattern(
         "tsc",
         "tsc",
         &[
@@ -137,7 +137,7 @@ pub static MSBUILD: LinePattern = LinePattern {
     ],
     quotes: &[r"^\s"],
     failure: r"^\s*(?:MSBUILD|CSC)\s*: (?:fatal )?error ",
-    ..plain(
+    ..line_pattern(
         "msbuild",
         "msbuild",
         &[
@@ -152,7 +152,7 @@ pub static MSBUILD: LinePattern = LinePattern {
 pub static FLAKE8: LinePattern = LinePattern {
     others: &[r"^(?P<total>\d+)$", r"^\d+ +[A-Z]{1,4}\d{1,5} "],
     units: &[("E", CodePoint), ("W", CodePoint)],
-    ..plain(
+    ..line_pattern(
         "flake8",
         "flake8",
         &[path!(r":(?P<line>\d+):(?P<column>\d+): (?P<rule>[A-Z]{1,4}\d{1,5}) (?P<message>.*)$")],
@@ -164,7 +164,7 @@ pub static FLAKE8: LinePattern = LinePattern {
 pub static PYLINT: LinePattern = LinePattern {
     others: &[r"^\*{5,} Module ", r"^-{3,}$", r"^Your code has been rated at "],
     level_in_rule: true,
-    ..plain(
+    ..line_pattern(
         "pylint",
         "pylint",
         &[
@@ -187,7 +187,7 @@ pub static MYPY: LinePattern = LinePattern {
     end_is_in: true,
     failure: r"^mypy: ",
     notes_are_context: true,
-    ..plain(
+    ..line_pattern(
         "mypy",
         "mypy",
         &[path!(
@@ -201,7 +201,7 @@ pub static MYPY: LinePattern = LinePattern {
 pub static GOVET: LinePattern = LinePattern {
     others: &[r"^# \S", r"^exit status \d+$"],
     quotes: &[r"^\s"],
-    ..plain(
+    ..line_pattern(
         "govet",
         "go vet",
         &[
@@ -215,7 +215,7 @@ pub static GOVET: LinePattern = LinePattern {
 pub static GOLANGCI: LinePattern = LinePattern {
     others: &[r"^(?P<total>\d+) issues?[.:]", r"^\* [\w-]+: \d+$", r"^level=(?:warning|info) "],
     failure: r"^(?:level=error|Error: )",
-    ..plain(
+    ..line_pattern(
         "golangci",
         "golangci-lint",
         &[path!(r":(?P<line>\d+):(?:(?P<column>\d+):)? (?P<message>.*) \((?P<rule>[a-z][a-z0-9_-]*)\)$")],
@@ -228,7 +228,7 @@ pub static ACTIONLINT: LinePattern = LinePattern {
     others: &[],
     quotes: &[r"^\s+\|", r"^\s*\d+ \|"],
     level: DiagnosticLevel::Error,
-    ..plain(
+    ..line_pattern(
         "actionlint",
         "actionlint",
         &[path!(r":(?P<line>\d+):(?P<column>\d+): (?P<message>.*) \[(?P<rule>[a-z][a-z0-9_-]*)\]$")],
@@ -237,7 +237,7 @@ pub static ACTIONLINT: LinePattern = LinePattern {
 };
 
 /// yamllint's format `parsable`, in characters.
-pub static YAMLLINT: LinePattern = plain(
+pub static YAMLLINT: LinePattern = line_pattern(
     "yamllint",
     "yamllint",
     &[path!(
@@ -253,7 +253,7 @@ pub static RUBOCOP: LinePattern = LinePattern {
         r"^\d+ files? inspected, (?P<total>\d+) offenses? ",
         r"^Inspecting \d+ files?$",
     ],
-    ..plain(
+    ..line_pattern(
         "rubocop",
         "rubocop",
         &[path!(
@@ -267,7 +267,12 @@ pub static RUBOCOP: LinePattern = LinePattern {
 pub static CODESPELL: LinePattern = LinePattern {
     others: &[r"^Used config files:$", r"^ +\d+: "],
     level: DiagnosticLevel::Note,
-    ..plain("codespell", "codespell", &[path!(r":(?P<line>\d+): (?P<message>\S+ ==> \S.*)$")], CodePoint)
+    ..line_pattern(
+        "codespell",
+        "codespell",
+        &[path!(r":(?P<line>\d+): (?P<message>\S+ ==> \S.*)$")],
+        CodePoint,
+    )
 };
 
 /// PHPStan's format `raw`, without columns. It contains the rule's name only with `-v`.
@@ -275,7 +280,7 @@ pub static PHPSTAN: LinePattern = LinePattern {
     others: &[r"^Note: Using configuration file "],
     failure: r"^\?:\?:",
     level: DiagnosticLevel::Error,
-    ..plain(
+    ..line_pattern(
         "phpstan",
         "phpstan",
         &[path!(r":(?P<line>\d+):(?P<message>.*?)(?: \[identifier=(?P<rule>[A-Za-z0-9.]+)\])?$")],
@@ -291,7 +296,7 @@ pub static MARKDOWNLINT: LinePattern = LinePattern {
         r"^(?P<none>Summary: 0 (?:error|issue)\(s\))",
         r"^Summary: (?P<total>\d+) (?:error|issue)\(s\)",
     ],
-    ..plain(
+    ..line_pattern(
         "markdownlint",
         "markdownlint",
         &[path!(
@@ -302,7 +307,7 @@ pub static MARKDOWNLINT: LinePattern = LinePattern {
 };
 
 /// hadolint's format `tty`, which has no columns.
-pub static HADOLINT: LinePattern = plain(
+pub static HADOLINT: LinePattern = line_pattern(
     "hadolint",
     "hadolint",
     &[path!(r":(?P<line>\d+) (?P<rule>(?:DL|SC)\d+) (?P<level>error|warning|info|style): (?P<message>.*)$")],
@@ -313,7 +318,7 @@ pub static HADOLINT: LinePattern = plain(
 /// and logged, each is printed twice; the one with `PHP ` before it is from the log.
 pub static PHP: LinePattern = LinePattern {
     others: &[r"^(?P<none>No syntax errors detected in )", r"^Errors parsing "],
-    ..plain(
+    ..line_pattern(
         "php",
         "php",
         &[
@@ -331,7 +336,7 @@ pub static RUFF: LinePattern = LinePattern {
         r"^\[\*\] \d+ ",
         r"^No fixes available ",
     ],
-    ..plain(
+    ..line_pattern(
         "ruff",
         "ruff",
         &[path!(

@@ -57,7 +57,7 @@ impl<'a> SarifPlaces<'a> {
         let bases = &self.run.original_uri_base_ids.0;
         let mut bases = bases.iter().filter_map(|(_, location)| absolute(location));
         let first = bases.next()?;
-        bases.try_fold(first, |common, base| common.common(&base))
+        bases.try_fold(first, |common, base| common.common_prefix(&base))
     }
 
     /// Resolves an address through its bases.
@@ -99,20 +99,22 @@ impl<'a> SarifPlaces<'a> {
         if uri.len() > MAX_PATH_BYTES {
             return Err(PathError::TooLong);
         }
-        if let Some(path) = self.paths.unusual(&percent_decoded(uri.as_bytes())) {
+        if let Some(path) = self.paths.find_unusual(&percent_decoded(uri.as_bytes())) {
             return Ok(path);
         }
-        let (Some(base), None) = (base, AbsolutePath::of_uri(uri)) else { return self.paths.uri(uri) };
+        let (Some(base), None) = (base, AbsolutePath::of_uri(uri)) else {
+            return self.paths.resolve_uri(uri);
+        };
         let relative = percent_decoded(uri.as_bytes());
         match self.address(base).ok_or_else(|| PathError::Outside(uri.to_owned()))? {
-            UriBase::Absolute(base) => self.paths.below(&base, &relative, uri),
-            UriBase::Relative(base) => self.paths.relative(&base, &relative, uri),
+            UriBase::Absolute(base) => self.paths.resolve_below(&base, &relative, uri),
+            UriBase::Relative(base) => self.paths.resolve_relative(&base, &relative, uri),
         }
     }
 
     /// Returns the location of an artifact by its index, if it is a file and not a part of one.
     fn artifact(&self, index: Option<WholeNumber>) -> Result<&ArtifactLocation, PathError> {
-        let artifact = index.and_then(|index| self.run.artifacts.at(index.0)).ok_or(PathError::Missing)?;
+        let artifact = index.and_then(|index| self.run.artifacts.get(index.0)).ok_or(PathError::Missing)?;
         let location = artifact.location.as_ref().filter(|location| location.uri.is_some());
         let is_nested = artifact.parent_index.is_some_and(|parent| parent.0 >= 0);
         location.filter(|_| !is_nested).ok_or(PathError::Missing)
@@ -135,17 +137,17 @@ impl<'a> SarifPlaces<'a> {
     /// Returns the range of a region for a diagnostic, with malformed parts ignored. Returns `None` for an
     /// empty region.
     fn region(&self, region: &SarifRegion) -> Option<DiagnosticRange> {
-        let exact = self.exact(region);
-        let count = |whole: Option<WholeNumber>| whole.map_or(0, WholeNumber::count);
+        let exact = self.exact_range(region);
+        let count = |whole: Option<WholeNumber>| whole.map_or(0, WholeNumber::to_count);
         let line = count(region.start_line);
-        exact.or_else(|| (line > 0).then(|| DiagnosticRange::lines(line, count(region.end_line))))
+        exact.or_else(|| (line > 0).then(|| DiagnosticRange::from_lines(line, count(region.end_line))))
     }
 
     /// Returns the range of a region as the standard defines it: lines take precedence over offsets in
     /// characters, and these over offsets in bytes. Returns `None` for a malformed region.
-    pub(super) fn exact(&self, region: &SarifRegion) -> Option<DiagnosticRange> {
-        let given = |whole: Option<WholeNumber>| whole.filter(|whole| whole.0 > 0).map(WholeNumber::count);
-        let offset = |whole: Option<WholeNumber>| whole.and_then(WholeNumber::offset);
+    pub(super) fn exact_range(&self, region: &SarifRegion) -> Option<DiagnosticRange> {
+        let given = |whole: Option<WholeNumber>| whole.filter(|whole| whole.0 > 0).map(WholeNumber::to_count);
+        let offset = |whole: Option<WholeNumber>| whole.and_then(WholeNumber::to_offset);
         let is_set = |whole: Option<WholeNumber>| whole.is_some_and(|whole| whole.0 >= 0);
         if let Some(line) = given(region.start_line) {
             let is_wrong = |whole: Option<WholeNumber>| whole.is_some() && given(whole).is_none();
@@ -162,7 +164,7 @@ impl<'a> SarifPlaces<'a> {
         } else {
             (region.byte_offset, region.byte_length, ColumnUnit::Byte)
         };
-        let (start, length) = (offset(start)?, length.map_or(Some(0), WholeNumber::offset)?);
-        DiagnosticRange::offsets(start, start.checked_add(length)?, unit)
+        let (start, length) = (offset(start)?, length.map_or(Some(0), WholeNumber::to_offset)?);
+        DiagnosticRange::from_offsets(start, start.checked_add(length)?, unit)
     }
 }

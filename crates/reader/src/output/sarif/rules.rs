@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use super::log::{ComponentReference, SarifComponent, SarifDescriptor, SarifResult, SarifRun, SarifText};
 use crate::output::diagnostic::MAX_HELP_BYTES;
-use crate::output::text::start;
+use crate::output::text::text_start;
 
 /// Rules of one run.
 pub(super) struct SarifRules<'a> {
@@ -41,12 +41,12 @@ impl<'a> SarifRules<'a> {
     /// Returns the rule of a result. The index applies if the rule there has the result's name or the name's
     /// first parts, or if the result has no name. Otherwise the name applies, because logs merged from
     /// several have wrong indices.
-    pub(super) fn of(&self, result: &SarifResult<'_>) -> SarifRule<'a> {
+    pub(super) fn rule_for(&self, result: &SarifResult<'_>) -> SarifRule<'a> {
         let reference = result.rule.as_ref();
         let component = self.component(reference.and_then(|rule| rule.tool_component.as_ref()));
         let index = reference.and_then(|rule| rule.index).filter(|index| index.0 >= 0).or(result.rule_index);
-        let name = name(result);
-        let by_index = index.and_then(|index| component.rules.at(index.0));
+        let name = rule_name(result);
+        let by_index = index.and_then(|index| component.rules.get(index.0));
         if let Some(rule) = by_index.filter(|rule| name.is_none_or(|name| is_of(name, &rule.id))) {
             return SarifRule { component, descriptor: Some(rule) };
         }
@@ -68,7 +68,7 @@ impl<'a> SarifRules<'a> {
     fn component(&self, reference: Option<&ComponentReference>) -> &'a SarifComponent {
         let tool = &self.run.tool;
         let found = reference.and_then(|reference| {
-            let by_index = reference.index.and_then(|index| tool.extensions.at(index.0));
+            let by_index = reference.index.and_then(|index| tool.extensions.get(index.0));
             by_index.or_else(|| {
                 let same = |one: &Option<String>, two: &Option<String>| one.is_some() && one == two;
                 let is_it = |known: &&SarifComponent| {
@@ -85,7 +85,7 @@ impl<'a> SarifRules<'a> {
 const MAX_NAME_BYTES: usize = 1 << 10;
 
 /// Returns the name of a result's rule.
-pub(super) fn name<'r>(result: &'r SarifResult<'_>) -> Option<&'r str> {
+pub(super) fn rule_name<'r>(result: &'r SarifResult<'_>) -> Option<&'r str> {
     let name = result.rule_id.as_deref().or_else(|| result.rule.as_ref()?.id.as_deref());
     // The parts of a longer name would be looked up one by one.
     name.filter(|name| !name.is_empty() && name.len() <= MAX_NAME_BYTES)
@@ -113,6 +113,6 @@ impl<'a> SarifRule<'a> {
             text.markdown.as_ref().or(text.text.as_ref()).filter(|text| !text.trim().is_empty())
         };
         let help = some(&rule.help).or_else(|| some(&rule.full_description))?;
-        Some(start(help, MAX_HELP_BYTES / 4).to_owned())
+        Some(text_start(help, MAX_HELP_BYTES / 4).to_owned())
     }
 }

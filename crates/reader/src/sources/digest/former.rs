@@ -8,9 +8,9 @@ use super::python::{LAYOUT, SAME};
 use crate::syntax::{ComplexityError, MAX_DEPTH};
 
 /// Computes the digest in the former form.
-pub(super) fn tree(node: Node<'_>, text: &str) -> Result<String, ComplexityError> {
+pub(super) fn digest_tree(node: Node<'_>, text: &str) -> Result<String, ComplexityError> {
     let mut tree = FormerTreeHasher { hash: Sha256::new(), text };
-    tree.node(node, 0)?;
+    tree.add_node(node, 0)?;
     Ok(hex::encode(tree.hash.finalize()))
 }
 
@@ -21,7 +21,7 @@ struct FormerTreeHasher<'a> {
 }
 
 impl<'a> FormerTreeHasher<'a> {
-    fn piece(&mut self, piece: &str) {
+    fn add_piece(&mut self, piece: &str) {
         self.hash.update((piece.len() as u64).to_le_bytes());
         self.hash.update(piece.as_bytes());
     }
@@ -30,16 +30,16 @@ impl<'a> FormerTreeHasher<'a> {
         self.text.get(node.byte_range()).unwrap_or_default()
     }
 
-    fn node(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
+    fn add_node(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
         if depth > MAX_DEPTH {
             return Err(ComplexityError::OverLimit);
         }
         match node.kind() {
             "comment" | "line_continuation" => Ok(()),
-            "parenthesized_expression" => self.children(node, depth),
-            "string" | "concatenated_string" => self.string(node, depth),
+            "parenthesized_expression" => self.add_children(node, depth),
+            "string" | "concatenated_string" => self.add_string(node, depth),
             "integer" | "float" => {
-                self.piece(&self.text_of(node).to_lowercase().replace('_', ""));
+                self.add_piece(&self.text_of(node).to_lowercase().replace('_', ""));
                 Ok(())
             }
             // A class without bases has the same digest with or without parentheses.
@@ -52,52 +52,57 @@ impl<'a> FormerTreeHasher<'a> {
             kind if node.child_count() == 0 => {
                 let colon = kind == ":" && node.parent().is_none_or(|parent| parent.kind() != "slice");
                 if !colon && !LAYOUT.contains(&kind) {
-                    self.piece(self.text_of(node));
+                    self.add_piece(self.text_of(node));
                 }
                 Ok(())
             }
             kind => {
                 let kind = SAME.iter().find(|(same, _)| *same == kind).map_or(kind, |(_, as_)| as_);
-                self.piece("(");
-                self.piece(kind);
-                if kind == "subscript" && commas(node) == 1 && node.named_child_count() == 2 {
-                    self.piece("tuple"); // `a[1,]`
+                self.add_piece("(");
+                self.add_piece(kind);
+                if kind == "subscript" && count_commas(node) == 1 && node.named_child_count() == 2 {
+                    self.add_piece("tuple"); // `a[1,]`
                 }
-                self.children(node, depth)?;
-                self.piece(")");
+                self.add_children(node, depth)?;
+                self.add_piece(")");
                 Ok(())
             }
         }
     }
 
-    fn children(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
+    fn add_children(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
         let docstring = docstring(node);
         let mut cursor = node.walk();
         for child in node.children(&mut cursor) {
             let is_bracket = node.kind() == "parenthesized_expression" && !child.is_named();
             if !is_bracket && Some(child.id()) != docstring {
-                self.node(child, depth + 1)?;
+                self.add_node(child, depth + 1)?;
             }
         }
         Ok(())
     }
 
     /// Adds a string by its content; adjacent strings are one.
-    fn string(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
-        self.piece("(");
+    fn add_string(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
+        self.add_piece("(");
         let mut so_far = String::new();
-        self.parts(node, &mut so_far, depth)?;
-        self.piece(&so_far);
-        self.piece(")");
+        self.read_string_parts(node, &mut so_far, depth)?;
+        self.add_piece(&so_far);
+        self.add_piece(")");
         Ok(())
     }
 
-    fn parts(&mut self, node: Node<'_>, so_far: &mut String, depth: usize) -> Result<(), ComplexityError> {
+    fn read_string_parts(
+        &mut self,
+        node: Node<'_>,
+        so_far: &mut String,
+        depth: usize,
+    ) -> Result<(), ComplexityError> {
         let mut prefix = String::new();
         let mut cursor = node.walk();
         for child in node.children(&mut cursor) {
             match child.kind() {
-                "string" => self.parts(child, so_far, depth + 1)?,
+                "string" => self.read_string_parts(child, so_far, depth + 1)?,
                 "string_start" => {
                     let start = self.text_of(child).to_lowercase();
                     prefix = start.chars().filter(|letter| matches!(letter, 'b' | 'r' | 't')).collect();
@@ -105,11 +110,11 @@ impl<'a> FormerTreeHasher<'a> {
                         so_far.insert_str(0, "b:");
                     }
                 }
-                "string_content" => self.content(child, prefix.contains('r'), so_far),
+                "string_content" => self.read_content(child, prefix.contains('r'), so_far),
                 "interpolation" => {
-                    self.piece(so_far);
+                    self.add_piece(so_far);
                     so_far.clear();
-                    self.node(child, depth + 1)?;
+                    self.add_node(child, depth + 1)?;
                 }
                 _ => {}
             }
@@ -119,7 +124,7 @@ impl<'a> FormerTreeHasher<'a> {
 
     /// Adds the text between quotes. Escapes of quotes and line ends, `\n` and `\t` are decoded; other
     /// escapes stay as they are written. A backslash in a raw string is doubled.
-    fn content(&self, node: Node<'_>, is_raw: bool, so_far: &mut String) {
+    fn read_content(&self, node: Node<'_>, is_raw: bool, so_far: &mut String) {
         let mut rest = self.text_of(node);
         while let Some(at) = rest.find('\\').filter(|_| !is_raw) {
             so_far.push_str(rest.get(..at).unwrap_or_default());
@@ -141,7 +146,7 @@ impl<'a> FormerTreeHasher<'a> {
     }
 }
 
-fn commas(node: Node<'_>) -> usize {
+fn count_commas(node: Node<'_>) -> usize {
     let mut cursor = node.walk();
     node.children(&mut cursor).filter(|child| child.kind() == ",").count()
 }

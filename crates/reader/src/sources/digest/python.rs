@@ -24,17 +24,17 @@ pub(super) const SAME: [(&str, &str); 5] = [
 ];
 
 /// Computes the digest of nodes after words for their position.
-pub(in crate::sources) fn tree(
+pub(in crate::sources) fn digest_tree(
     words: &[&str],
     nodes: &[Node<'_>],
     text: &str,
 ) -> Result<String, ComplexityError> {
     let mut tree = PythonTreeHasher { hash: Sha256::new(), text };
     for word in words {
-        tree.piece(DigestPiece::Token, word);
+        tree.add_piece(DigestPiece::Token, word);
     }
     for node in nodes {
-        tree.node(*node, 0)?;
+        tree.add_node(*node, 0)?;
     }
     Ok(format!("{TREE_FORM}{}", hex::encode(tree.hash.finalize())))
 }
@@ -55,21 +55,21 @@ struct PythonTreeHasher<'a> {
 }
 
 impl<'a> PythonTreeHasher<'a> {
-    fn piece(&mut self, sort: DigestPiece, piece: &str) {
+    fn add_piece(&mut self, sort: DigestPiece, piece: &str) {
         self.hash.update([sort as u8]);
         self.hash.update((piece.len() as u64).to_le_bytes());
         self.hash.update(piece.as_bytes());
     }
 
     /// Adds a node of this kind with its children.
-    fn within(
+    fn add_enclosed(
         &mut self,
         kind: &str,
         inside: impl FnOnce(&mut Self) -> Result<(), ComplexityError>,
     ) -> Result<(), ComplexityError> {
-        self.piece(DigestPiece::Open, kind);
+        self.add_piece(DigestPiece::Open, kind);
         inside(self)?;
-        self.piece(DigestPiece::Close, "");
+        self.add_piece(DigestPiece::Close, "");
         Ok(())
     }
 
@@ -77,63 +77,65 @@ impl<'a> PythonTreeHasher<'a> {
         self.text.get(node.byte_range()).unwrap_or_default()
     }
 
-    fn node(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
+    fn add_node(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
         if depth > MAX_DEPTH {
             return Err(ComplexityError::OverLimit);
         }
         match node.kind() {
             "comment" | "line_continuation" => Ok(()),
-            "parenthesized_expression" | "case_pattern" => self.children(node, depth),
-            "string" | "concatenated_string" => self.string(node, depth),
+            "parenthesized_expression" | "case_pattern" => self.add_children(node, depth),
+            "string" | "concatenated_string" => self.add_string(node, depth),
             "integer" | "float" => {
-                self.piece(DigestPiece::Token, &text::number(self.text_of(node)));
+                self.add_piece(DigestPiece::Token, &text::normalize_number(self.text_of(node)));
                 Ok(())
             }
             // The number of dots is the level of a relative import.
             "import_prefix" => {
                 let dots: String = self.text_of(node).chars().filter(|dot| *dot == '.').collect();
-                self.piece(DigestPiece::Token, &dots);
+                self.add_piece(DigestPiece::Token, &dots);
                 Ok(())
             }
-            "argument_list" => self.arguments(node, depth),
-            "call" => self.call(node, depth),
-            "if_statement" => self.branches(node, &alternatives(node), depth),
-            "slice" => self.slice(node, depth),
-            "subscript" => self.subscript(node, depth),
+            "argument_list" => self.add_arguments(node, depth),
+            "call" => self.add_call(node, depth),
+            "if_statement" => self.add_branches(node, &alternatives(node), depth),
+            "slice" => self.add_slice(node, depth),
+            "subscript" => self.add_subscript(node, depth),
             "expression_statement" if has_comma(node) => {
-                self.within("tuple", |tree| tree.children(node, depth))
+                self.add_enclosed("tuple", |tree| tree.add_children(node, depth))
             }
-            "type_parameter" if has_comma(node) => self.within("tuple", |tree| tree.children(node, depth)),
-            "delete_statement" => self.deletion(node, depth),
-            "match_statement" | "case_clause" => self.matching(node, depth),
+            "type_parameter" if has_comma(node) => {
+                self.add_enclosed("tuple", |tree| tree.add_children(node, depth))
+            }
+            "delete_statement" => self.add_deletion(node, depth),
+            "match_statement" | "case_clause" => self.add_match(node, depth),
             "tuple_pattern" | "list_pattern" if is_of_match(node) => {
                 let is_group = node.kind() == "tuple_pattern" && node.named_child_count() == 1;
                 if is_group && !has_comma(node) {
-                    return self.children(node, depth);
+                    return self.add_children(node, depth);
                 }
-                self.within("sequence", |tree| tree.children(node, depth))
+                self.add_enclosed("sequence", |tree| tree.add_children(node, depth))
             }
             kind if node.child_count() == 0 => {
                 let colon = kind == ":" && node.parent().is_none_or(|parent| parent.kind() != "slice");
                 if !colon && !LAYOUT.contains(&kind) {
-                    self.piece(DigestPiece::Token, self.text_of(node));
+                    self.add_piece(DigestPiece::Token, self.text_of(node));
                 }
                 Ok(())
             }
             kind => {
                 let kind = SAME.iter().find(|(same, _)| *same == kind).map_or(kind, |(_, as_)| as_);
-                self.within(kind, |tree| tree.children(node, depth))
+                self.add_enclosed(kind, |tree| tree.add_children(node, depth))
             }
         }
     }
 
-    fn children(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
+    fn add_children(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
         let docstring = docstring(node, self.text);
         let mut cursor = node.walk();
         for child in node.children(&mut cursor) {
             let is_bracket = node.kind() == "parenthesized_expression" && !child.is_named();
             if !is_bracket && Some(child.id()) != docstring {
-                self.node(child, depth + 1)?;
+                self.add_node(child, depth + 1)?;
             }
         }
         Ok(())
@@ -141,7 +143,7 @@ impl<'a> PythonTreeHasher<'a> {
 
     /// Adds arguments with the positional ones first. A class without arguments has the same digest with or
     /// without brackets.
-    fn arguments(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
+    fn add_arguments(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
         let is_of_class = node.parent().is_some_and(|parent| parent.kind() == "class_definition");
         let mut cursor = node.walk();
         let arguments: Vec<_> =
@@ -153,44 +155,51 @@ impl<'a> PythonTreeHasher<'a> {
             |argument: &&Node<'_>| matches!(argument.kind(), "keyword_argument" | "dictionary_splat");
         let named = arguments.iter().filter(is_named);
         let all: Vec<_> = arguments.iter().filter(|argument| !is_named(argument)).chain(named).collect();
-        self.within("argument_list", |tree| all.into_iter().try_for_each(|one| tree.node(*one, depth + 1)))
+        self.add_enclosed("argument_list", |tree| {
+            all.into_iter().try_for_each(|one| tree.add_node(*one, depth + 1))
+        })
     }
 
     /// Adds a call. A generator that is the only argument needs no brackets of its own.
-    fn call(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
+    fn add_call(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
         let parts = node.child_by_field_name("function").zip(node.child_by_field_name("arguments"));
         let Some((function, arguments)) = parts.filter(|(_, of)| of.kind() == "generator_expression") else {
-            return self.within("call", |tree| tree.children(node, depth));
+            return self.add_enclosed("call", |tree| tree.add_children(node, depth));
         };
-        self.within("call", |tree| {
-            tree.node(function, depth + 1)?;
-            tree.within("argument_list", |tree| tree.node(arguments, depth + 1))
+        self.add_enclosed("call", |tree| {
+            tree.add_node(function, depth + 1)?;
+            tree.add_enclosed("argument_list", |tree| tree.add_node(arguments, depth + 1))
         })
     }
 
     /// Adds an `if` with its remaining branches: `elif` is an `if` alone in an `else`.
-    fn branches(&mut self, node: Node<'_>, left: &[Node<'_>], depth: usize) -> Result<(), ComplexityError> {
+    fn add_branches(
+        &mut self,
+        node: Node<'_>,
+        left: &[Node<'_>],
+        depth: usize,
+    ) -> Result<(), ComplexityError> {
         if depth > MAX_DEPTH {
             return Err(ComplexityError::OverLimit);
         }
         let parts = [node.child_by_field_name("condition"), node.child_by_field_name("consequence")];
-        self.within("if", |tree| {
-            parts.into_iter().flatten().try_for_each(|part| tree.node(part, depth + 1))?;
+        self.add_enclosed("if", |tree| {
+            parts.into_iter().flatten().try_for_each(|part| tree.add_node(part, depth + 1))?;
             match left.split_first() {
                 None => Ok(()),
                 Some((next, left)) if next.kind() == "elif_clause" => {
-                    tree.within("else", |tree| tree.branches(*next, left, depth + 1))
+                    tree.add_enclosed("else", |tree| tree.add_branches(*next, left, depth + 1))
                 }
                 Some((last, _)) => {
                     let body = last.child_by_field_name("body").unwrap_or(*last);
-                    tree.within("else", |tree| tree.children(body, depth + 1))
+                    tree.add_enclosed("else", |tree| tree.add_children(body, depth + 1))
                 }
             }
         })
     }
 
     /// Adds a slice such as `a[1:]`, with each bound at its place. The colon of an omitted step is optional.
-    fn slice(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
+    fn add_slice(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
         let mut bounds = [None; 3];
         let mut at = 0;
         let mut cursor = node.walk();
@@ -205,32 +214,34 @@ impl<'a> PythonTreeHasher<'a> {
                 }
             }
         }
-        self.within("slice", |tree| {
+        self.add_enclosed("slice", |tree| {
             bounds.into_iter().try_for_each(|bound| {
-                tree.within("bound", |tree| bound.map_or(Ok(()), |bound| tree.node(bound, depth + 1)))
+                tree.add_enclosed("bound", |tree| {
+                    bound.map_or(Ok(()), |bound| tree.add_node(bound, depth + 1))
+                })
             })
         })
     }
 
     /// Adds a subscript: `a[1, 2]` equals `a[(1, 2)]`.
-    fn subscript(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
+    fn add_subscript(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
         let mut cursor = node.walk();
         let keys: Vec<_> = node.children_by_field_name("subscript", &mut cursor).collect();
-        self.within("subscript", |tree| {
-            node.child_by_field_name("value").map_or(Ok(()), |value| tree.node(value, depth + 1))?;
-            let all = |tree: &mut Self| keys.iter().try_for_each(|key| tree.node(*key, depth + 1));
-            if has_comma(node) { tree.within("tuple", all) } else { all(tree) }
+        self.add_enclosed("subscript", |tree| {
+            node.child_by_field_name("value").map_or(Ok(()), |value| tree.add_node(value, depth + 1))?;
+            let all = |tree: &mut Self| keys.iter().try_for_each(|key| tree.add_node(*key, depth + 1));
+            if has_comma(node) { tree.add_enclosed("tuple", all) } else { all(tree) }
         })
     }
 
     /// Adds a deletion: `del a, b` deletes two values, `del (a, b)` a tuple.
-    fn deletion(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
+    fn add_deletion(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
         let list = node.named_child(0).filter(|list| list.kind() == "expression_list");
-        self.within("delete_statement", |tree| tree.children(list.unwrap_or(node), depth))
+        self.add_enclosed("delete_statement", |tree| tree.add_children(list.unwrap_or(node), depth))
     }
 
     /// Adds a `match a, b:` as that of a tuple, and a `case a, b:` as that of a sequence.
-    fn matching(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
+    fn add_match(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
         let is_part = |child: &Node<'_>| match node.kind() {
             "case_clause" => child.kind() == "case_pattern",
             _ => !matches!(child.kind(), "block" | "comment" | "line_continuation"),
@@ -238,28 +249,28 @@ impl<'a> PythonTreeHasher<'a> {
         let kind = if node.kind() == "case_clause" { "sequence" } else { "tuple" };
         let mut cursor = node.walk();
         let (parts, rest): (Vec<_>, Vec<_>) = node.named_children(&mut cursor).partition(is_part);
-        self.within(node.kind(), |tree| {
-            let all = |tree: &mut Self| parts.iter().try_for_each(|part| tree.node(*part, depth + 1));
+        self.add_enclosed(node.kind(), |tree| {
+            let all = |tree: &mut Self| parts.iter().try_for_each(|part| tree.add_node(*part, depth + 1));
             if has_comma(node) {
-                tree.within(kind, all)?;
+                tree.add_enclosed(kind, all)?;
             } else {
                 all(tree)?;
             }
-            rest.into_iter().try_for_each(|part| tree.node(part, depth + 1))
+            rest.into_iter().try_for_each(|part| tree.add_node(part, depth + 1))
         })
     }
 
     /// Adds a string by its content; adjacent strings are one.
-    fn string(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
+    fn add_string(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
         let prefixes = prefixes(node, self.text);
         let kind = match () {
             () if prefixes.contains(['f', 't']) => "f-string",
             () if prefixes.contains('b') => "bytes",
             () => "string",
         };
-        self.within(kind, |tree| {
+        self.add_enclosed(kind, |tree| {
             let mut so_far = String::new();
-            tree.parts(node, &mut so_far, depth)?;
+            tree.read_string_parts(node, &mut so_far, depth)?;
             tree.flush(&mut so_far);
             Ok(())
         })
@@ -267,20 +278,25 @@ impl<'a> PythonTreeHasher<'a> {
 
     fn flush(&mut self, so_far: &mut String) {
         if !so_far.is_empty() {
-            self.piece(DigestPiece::Text, so_far);
+            self.add_piece(DigestPiece::Text, so_far);
             so_far.clear();
         }
     }
 
-    fn parts(&mut self, node: Node<'_>, so_far: &mut String, depth: usize) -> Result<(), ComplexityError> {
+    fn read_string_parts(
+        &mut self,
+        node: Node<'_>,
+        so_far: &mut String,
+        depth: usize,
+    ) -> Result<(), ComplexityError> {
         let mut form = text::StringPrefix::default();
         let mut cursor = node.walk();
         for child in node.children(&mut cursor) {
             match child.kind() {
-                "string" => self.parts(child, so_far, depth + 1)?,
-                "string_start" => form = text::StringPrefix::of(self.text_of(child)),
+                "string" => self.read_string_parts(child, so_far, depth + 1)?,
+                "string_start" => form = text::StringPrefix::parse(self.text_of(child)),
                 "string_content" => form.read(self.text_of(child), so_far),
-                "interpolation" => self.interpolation(child, form, so_far, depth + 1)?,
+                "interpolation" => self.add_interpolation(child, form, so_far, depth + 1)?,
                 _ => {}
             }
         }
@@ -288,7 +304,7 @@ impl<'a> PythonTreeHasher<'a> {
     }
 
     /// Adds an interpolation such as `{a!r:>{width}}`. `{a=}` equals `a={a!r}`.
-    fn interpolation(
+    fn add_interpolation(
         &mut self,
         node: Node<'_>,
         form: text::StringPrefix,
@@ -310,20 +326,20 @@ impl<'a> PythonTreeHasher<'a> {
             }
         }
         self.flush(so_far);
-        self.within("interpolation", |tree| {
-            expression.map_or(Ok(()), |expression| tree.node(expression, depth + 1))?;
+        self.add_enclosed("interpolation", |tree| {
+            expression.map_or(Ok(()), |expression| tree.add_node(expression, depth + 1))?;
             if let Some(conversion) = conversion {
-                tree.piece(DigestPiece::Token, conversion);
+                tree.add_piece(DigestPiece::Token, conversion);
             }
             let Some(specifier) = specifier else { return Ok(()) };
-            tree.within("format", |tree| {
+            tree.add_enclosed("format", |tree| {
                 let mut text = String::new();
                 // The text between interpolations is not in a node.
                 let mut at = specifier.start_byte() + 1;
                 let mut cursor = specifier.walk();
                 for child in specifier.named_children(&mut cursor) {
                     form.read(tree.text.get(at..child.start_byte()).unwrap_or_default(), &mut text);
-                    tree.interpolation(child, form, &mut text, depth + 1)?;
+                    tree.add_interpolation(child, form, &mut text, depth + 1)?;
                     at = child.end_byte();
                 }
                 form.read(tree.text.get(at..specifier.end_byte()).unwrap_or_default(), &mut text);

@@ -10,7 +10,7 @@ pub(super) struct StringPrefix {
 
 impl StringPrefix {
     /// Parses the opening quotes and the prefix before them.
-    pub(super) fn of(start: &str) -> Self {
+    pub(super) fn parse(start: &str) -> Self {
         let has = |letter: char| start.to_lowercase().contains(letter);
         Self { is_raw: has('r'), is_bytes: has('b'), has_places: has('f') || has('t') }
     }
@@ -56,11 +56,11 @@ impl StringPrefix {
             'v' => one('\u{b}'),
             '0'..='7' => {
                 let digits = after.chars().take(3).take_while(|digit| digit.is_digit(8)).count();
-                value(after, 0, digits, 8)
+                escape_value(after, 0, digits, 8)
             }
-            'x' => value(after, 1, 2, 16),
-            'u' if !self.is_bytes => value(after, 1, 4, 16),
-            'U' if !self.is_bytes => value(after, 1, 8, 16),
+            'x' => escape_value(after, 1, 2, 16),
+            'u' if !self.is_bytes => escape_value(after, 1, 4, 16),
+            'U' if !self.is_bytes => escape_value(after, 1, 8, 16),
             'N' if !self.is_bytes => (1, "\\N".to_owned()),
             // This is not an escape.
             _ => (0, "\\\\".to_owned()),
@@ -72,7 +72,7 @@ impl StringPrefix {
 const MAX_ESCAPE: usize = 9;
 
 /// Returns the letter for a number of digits after a number of skipped letters.
-fn value(after: &str, skipped: usize, digits: usize, radix: u32) -> (usize, String) {
+fn escape_value(after: &str, skipped: usize, digits: usize, radix: u32) -> (usize, String) {
     let text: String = after.chars().skip(skipped).take(digits).collect();
     let number = u32::from_str_radix(&text, radix).ok();
     let told = match number.and_then(char::from_u32) {
@@ -85,7 +85,7 @@ fn value(after: &str, skipped: usize, digits: usize, radix: u32) -> (usize, Stri
 }
 
 /// Returns a number by its value.
-pub(super) fn number(text: &str) -> String {
+pub(super) fn normalize_number(text: &str) -> String {
     let text = text.to_lowercase().replace('_', "");
     if let Some(imaginary) = text.strip_suffix('j') {
         return imaginary.parse::<f64>().map_or_else(|_| text.clone(), |value| format!("{value:?}j"));
@@ -114,10 +114,10 @@ mod tests {
         for (one, two) in
             [("0XFF", "255"), ("1_000", "1000"), ("1e3", "1000.0"), ("1.", "1.0"), ("1J", "1.0j")]
         {
-            assert_eq!(number(one), number(two));
+            assert_eq!(normalize_number(one), normalize_number(two));
         }
         for (one, two) in [("1", "1.0"), ("1", "1j"), ("1e3", "1000"), ("0x1e3", "1e3")] {
-            assert_ne!(number(one), number(two));
+            assert_ne!(normalize_number(one), normalize_number(two));
         }
     }
 
@@ -125,7 +125,7 @@ mod tests {
     fn a_text_is_what_it_says() {
         let read = |start: &str, text: &str| {
             let mut to = String::new();
-            StringPrefix::of(start).read(text, &mut to);
+            StringPrefix::parse(start).read(text, &mut to);
             to
         };
         for ((start, text), (other, same)) in [

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use truing_core::sync::{DefinitionDigests, NamesakeDefinition, SymbolDefinition};
 
-use super::super::digest::joined;
+use super::super::digest::join_digests;
 
 #[derive(Default)]
 pub(super) struct PythonScope {
@@ -76,7 +76,7 @@ impl PythonScope {
         self.names.entry(name.to_owned()).or_default().push(ScopeBinding { to, branch });
     }
 
-    pub(super) fn has(&self, name: &str) -> bool {
+    pub(super) fn has_name(&self, name: &str) -> bool {
         self.names.contains_key(name)
     }
 
@@ -123,17 +123,17 @@ impl PythonScope {
         }
     }
 
-    pub(super) fn functions(&self, into: &mut BTreeMap<String, DefinitionDigests>) {
+    pub(super) fn collect_functions(&self, into: &mut BTreeMap<String, DefinitionDigests>) {
         for bound in self.names.values() {
             for bound in bound {
                 match &bound.to {
                     BindingTarget::Function(role, definition) => {
                         let of = &definition.digests;
                         into.entry(format!("{}{}", definition.name, role.suffix()))
-                            .and_modify(|known| *known = joined(known, of))
+                            .and_modify(|known| *known = join_digests(known, of))
                             .or_insert_with(|| of.clone());
                     }
-                    BindingTarget::Class(class) => class.scope.functions(into),
+                    BindingTarget::Class(class) => class.scope.collect_functions(into),
                     BindingTarget::Alias(_) | BindingTarget::Import { .. } => {}
                 }
             }

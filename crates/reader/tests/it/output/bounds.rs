@@ -5,7 +5,8 @@ use truing_reader::output::report::{
     MAX_DIAGNOSTICS, MAX_INPUT_BYTES, MAX_PROBLEM_CHARS, MAX_PROBLEMS, MAX_TEXT_BYTES,
 };
 use truing_reader::output::{
-    DiagnosticMapping, FileText, OutputContext, OutputFormat, ProblemKind, finding, read, recognize,
+    DiagnosticMapping, FileText, OutputContext, OutputFormat, ProblemKind, map_diagnostic, read_output,
+    recognize_format,
 };
 
 use super::{problems, report, told};
@@ -62,7 +63,7 @@ fn an_output_beyond_the_bound_is_named_and_of_lines_the_whole_ones_before_it_are
             "{format:?}"
         );
     }
-    assert_eq!(recognize(text.as_bytes()), None);
+    assert_eq!(recognize_format(text.as_bytes()), None);
     const { assert!(MAX_INPUT_BYTES == 64 << 20) };
 }
 
@@ -99,7 +100,7 @@ fn deep_nesting_is_no_danger() {
         for format in OutputFormat::OWN {
             assert!(report(format, &text).diagnostics.is_empty(), "{format:?}");
         }
-        recognize(text.as_bytes());
+        recognize_format(text.as_bytes());
     }
     let nested = "<x>".repeat(200) + &"</x>".repeat(200);
     let shown = report(OutputFormat::Checkstyle, &format!("<checkstyle>{nested}</checkstyle>"));
@@ -233,14 +234,14 @@ fn the_sound_outputs_are_sound() {
 
 /// Reads bytes in every format, and converts each diagnostic to a finding of a small file.
 fn all_of(bytes: &[u8]) {
-    recognize(bytes);
-    let (file, mapping) = (FileText::of("é = 1\n".as_bytes()), DiagnosticMapping::default());
-    for format in OutputFormat::all() {
-        let report = read(format, bytes, &OutputContext::default());
+    recognize_format(bytes);
+    let (file, mapping) = (FileText::new("é = 1\n".as_bytes()), DiagnosticMapping::default());
+    for format in OutputFormat::all_formats() {
+        let report = read_output(format, bytes, &OutputContext::default());
         assert!(report.problems.len() <= MAX_PROBLEMS);
         for found in report.diagnostics.iter().take(3) {
             assert!(found.path.may_be_written() && !found.message.is_empty());
-            let _ = finding(found, &file, &mapping);
+            let _ = map_diagnostic(found, &file, &mapping);
         }
     }
 }

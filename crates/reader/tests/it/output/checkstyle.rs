@@ -25,10 +25,10 @@ fn an_error_is_a_diagnostic_of_the_file_around_it() {
         (one.tool.as_str(), one.rule.as_deref(), one.level),
         ("checkstyle", Some("no-undef"), DiagnosticLevel::Error)
     );
-    assert_eq!(one.range, DiagnosticRange::at(3, 7, ColumnUnit::CodePoint));
+    assert_eq!(one.range, DiagnosticRange::from_position(3, 7, ColumnUnit::CodePoint));
     assert_eq!(
         (two.rule.as_deref(), two.level, two.range),
-        (None, DiagnosticLevel::Note, DiagnosticRange::lines(1, 1))
+        (None, DiagnosticLevel::Note, DiagnosticRange::from_lines(1, 1))
     );
 }
 

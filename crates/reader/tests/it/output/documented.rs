@@ -2,7 +2,7 @@
 //! according to the tools' documentation.
 
 use truing_reader::output::{
-    Diagnostic, DiagnosticLevel, DiagnosticReport, OutputFormat, ProblemKind, choose,
+    Diagnostic, DiagnosticLevel, DiagnosticReport, OutputFormat, ProblemKind, choose_format,
 };
 
 use super::real::read_in;
@@ -74,12 +74,16 @@ fn totals_of_golangci_behind_a_document_are_known_and_checked() {
         (issue, "2 issues:\n* errcheck: 2\n", 1),
     ] {
         let json = format!("{{\"Issues\":[{issues}],\"Report\":{{\"Linters\":[]}}}}\n{behind}");
-        assert_eq!(choose(None, json.as_bytes()).map(OutputFormat::as_str), Some("golangci-json"), "{json}");
+        assert_eq!(
+            choose_format(None, json.as_bytes()).map(OutputFormat::as_str),
+            Some("golangci-json"),
+            "{json}"
+        );
         let report = read_in("x", "golangci-json", json.as_bytes());
         assert_eq!((report.problems.len(), report.other_lines.len()), (problems, 0), "{json}");
     }
     let sarif = "{\"version\":\"2.1.0\",\"runs\":[{\"tool\":{\"driver\":{\"name\":\"x\"}},\"results\":[]}]}\n0 issues.\n";
-    assert_eq!(choose(None, sarif.as_bytes()).map(OutputFormat::as_str), Some("sarif"));
+    assert_eq!(choose_format(None, sarif.as_bytes()).map(OutputFormat::as_str), Some("sarif"));
     assert_eq!(whole("sarif", sarif), Vec::<String>::new());
 }
 
@@ -88,7 +92,7 @@ fn shellcheck_is_read_in_each_of_its_formats() {
     let comment = r#"{"file":"a.sh","line":3,"endLine":3,"column":9,"endColumn":12,"level":"info","code":2086,
         "message":"Double quote to prevent globbing.","fix":null}"#;
     let told = |text: &str| {
-        let format = choose(Some("shellcheck"), text.as_bytes()).unwrap();
+        let format = choose_format(Some("shellcheck"), text.as_bytes()).unwrap();
         let report = read_in("x", format.as_str(), text.as_bytes());
         assert_eq!((report.left_out, report.problems.len(), report.other_lines.len()), (0, 0, 0), "{text}");
         told(&report)

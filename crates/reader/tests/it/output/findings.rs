@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use truing_core::finding::{DefectCategory, DiffSide, FindingSource, Severity};
 use truing_reader::output::{
     ColumnUnit, Diagnostic, DiagnosticLevel, DiagnosticMapping, DiagnosticRange, FileText, LevelSeverities,
-    RangeError, ToolEdit, ToolFix, finding, rule_name,
+    RangeError, ToolEdit, ToolFix, map_diagnostic, rule_name,
 };
 
 fn diagnostic(range: DiagnosticRange) -> Diagnostic {
@@ -20,12 +20,13 @@ type Edit<'a> = ((u32, u32), (u32, u32), &'a str);
 fn suggested(lines: (u32, u32), text: &str, edits: &[Edit<'_>]) -> Option<String> {
     let edit = |(start, end, new): &Edit<'_>| ToolEdit {
         path: "a.py".into(),
-        range: DiagnosticRange::exact(*start, *end, ColumnUnit::CodePoint).unwrap(),
+        range: DiagnosticRange::from_exact(*start, *end, ColumnUnit::CodePoint).unwrap(),
         new_text: (*new).to_owned(),
     };
     let fixes = vec![ToolFix { message: None, edits: edits.iter().map(edit).collect() }];
-    let found = Diagnostic { fixes, ..diagnostic(DiagnosticRange::lines(lines.0, lines.1)) };
-    let found = finding(&found, &FileText::of(text.as_bytes()), &DiagnosticMapping::default()).unwrap();
+    let found = Diagnostic { fixes, ..diagnostic(DiagnosticRange::from_lines(lines.0, lines.1)) };
+    let found =
+        map_diagnostic(&found, &FileText::new(text.as_bytes()), &DiagnosticMapping::default()).unwrap();
     found.suggestion.map(|suggestion| suggestion.replacement)
 }
 
@@ -35,10 +36,11 @@ fn a_finding_is_the_lines_of_its_diagnostic_with_its_rule() {
         help: Some("Do *this*.".to_owned()),
         rule_page: Some("https://lint.example/R1".to_owned()),
         title: Some("No x".to_owned()),
-        ..diagnostic(DiagnosticRange::between((2, 3), (3, 2), ColumnUnit::Byte))
+        ..diagnostic(DiagnosticRange::from_positions((2, 3), (3, 2), ColumnUnit::Byte))
     };
     let found =
-        finding(&found, &FileText::of(b"a = 1\r\n  b = 2\r\nc\r\n"), &DiagnosticMapping::default()).unwrap();
+        map_diagnostic(&found, &FileText::new(b"a = 1\r\n  b = 2\r\nc\r\n"), &DiagnosticMapping::default())
+            .unwrap();
     assert_eq!((found.place.start_line, found.place.end_line, found.place.side), (2, 3, DiffSide::New));
     assert_eq!((found.place.path.as_str(), found.rule.as_str()), (Some("a.py"), "lint/R1"));
     assert_eq!((found.title.as_str(), found.snippet.as_str()), ("wrong", "  b = 2\nc"));
@@ -52,13 +54,16 @@ fn a_finding_is_the_lines_of_its_diagnostic_with_its_rule() {
 
 #[test]
 fn a_finding_of_the_file_as_a_whole_is_on_its_first_line_and_shows_none() {
-    let found =
-        finding(&diagnostic(DiagnosticRange::File), &FileText::of(b"a\nb\n"), &DiagnosticMapping::default())
-            .unwrap();
+    let found = map_diagnostic(
+        &diagnostic(DiagnosticRange::File),
+        &FileText::new(b"a\nb\n"),
+        &DiagnosticMapping::default(),
+    )
+    .unwrap();
     assert_eq!((found.place.start_line, found.place.end_line, found.snippet.as_str()), (1, 1, ""));
-    let beyond = finding(
-        &diagnostic(DiagnosticRange::lines(9, 9)),
-        &FileText::of(b"a\n"),
+    let beyond = map_diagnostic(
+        &diagnostic(DiagnosticRange::from_lines(9, 9)),
+        &FileText::new(b"a\n"),
         &DiagnosticMapping::default(),
     );
     assert_eq!(beyond, Err(RangeError::Line { line: 9, count: 1 }));
@@ -67,13 +72,13 @@ fn a_finding_of_the_file_as_a_whole_is_on_its_first_line_and_shows_none() {
 #[test]
 fn a_long_message_is_a_short_title_and_a_whole_paragraph_in_which_nothing_acts() {
     let message = format!("{} @someone <b>", "word ".repeat(60));
-    let found = Diagnostic { message, ..diagnostic(DiagnosticRange::lines(1, 1)) };
-    let found = finding(&found, &FileText::of(b"a\n"), &DiagnosticMapping::default()).unwrap();
+    let found = Diagnostic { message, ..diagnostic(DiagnosticRange::from_lines(1, 1)) };
+    let found = map_diagnostic(&found, &FileText::new(b"a\n"), &DiagnosticMapping::default()).unwrap();
     assert!(found.title.len() < 250 && found.title.ends_with('…'), "{}", found.title);
     assert!(found.body.contains("someone") && !found.body.contains("@someone"), "{}", found.body);
     assert!(!found.body.contains("<b>"), "{}", found.body);
-    let wide = Diagnostic { message: "漢".repeat(190), ..diagnostic(DiagnosticRange::lines(1, 1)) };
-    let wide = finding(&wide, &FileText::of(b"a\n"), &DiagnosticMapping::default()).unwrap();
+    let wide = Diagnostic { message: "漢".repeat(190), ..diagnostic(DiagnosticRange::from_lines(1, 1)) };
+    let wide = map_diagnostic(&wide, &FileText::new(b"a\n"), &DiagnosticMapping::default()).unwrap();
     assert!(wide.title.len() < 500 && wide.title.ends_with('…') && wide.body.contains(&"漢".repeat(190)));
 }
 
@@ -84,8 +89,8 @@ fn a_severity_is_of_the_rule_or_of_the_tool_or_of_the_level() {
             severities.iter().map(|(name, is)| ((*name).to_owned(), *is)).collect();
         let levels = LevelSeverities { error: Severity::P0, ..LevelSeverities::default() };
         let mapping = DiagnosticMapping { severities, levels, ..DiagnosticMapping::default() };
-        let found = Diagnostic { level, ..diagnostic(DiagnosticRange::lines(1, 1)) };
-        finding(&found, &FileText::of(b"a\n"), &mapping).unwrap().severity
+        let found = Diagnostic { level, ..diagnostic(DiagnosticRange::from_lines(1, 1)) };
+        map_diagnostic(&found, &FileText::new(b"a\n"), &mapping).unwrap().severity
     };
     assert_eq!(
         [DiagnosticLevel::Error, DiagnosticLevel::Warning, DiagnosticLevel::Note]
@@ -108,8 +113,8 @@ fn a_category_is_of_the_rule_or_of_a_tag_or_of_the_tool() {
         let mut mapping = DiagnosticMapping::default();
         mapping.categories.extend(own);
         let tags = tags.iter().map(|tag| (*tag).to_owned()).collect();
-        let found = Diagnostic { tags, ..diagnostic(DiagnosticRange::lines(1, 1)) };
-        finding(&found, &FileText::of(b"a\n"), &mapping).unwrap().category
+        let found = Diagnostic { tags, ..diagnostic(DiagnosticRange::from_lines(1, 1)) };
+        map_diagnostic(&found, &FileText::new(b"a\n"), &mapping).unwrap().category
     };
     assert_eq!(category(&[], &["style", "security"]), DefectCategory::H);
     assert_eq!(category(&[("lint", DefectCategory::D)], &[]), DefectCategory::D);
@@ -173,15 +178,15 @@ fn of_several_fixes_the_first_that_can_be_applied_is_suggested() {
         message: None,
         edits: vec![ToolEdit {
             path: "a.py".into(),
-            range: DiagnosticRange::exact((1, column), (1, column + 1), ColumnUnit::Byte).unwrap(),
+            range: DiagnosticRange::from_exact((1, column), (1, column + 1), ColumnUnit::Byte).unwrap(),
             new_text: text.to_owned(),
         }],
     };
     let found = Diagnostic {
         fixes: vec![fix(99, "x"), fix(1, "y"), fix(1, "z")],
-        ..diagnostic(DiagnosticRange::lines(1, 1))
+        ..diagnostic(DiagnosticRange::from_lines(1, 1))
     };
-    let found = finding(&found, &FileText::of(b"ab\n"), &DiagnosticMapping::default()).unwrap();
+    let found = map_diagnostic(&found, &FileText::new(b"ab\n"), &DiagnosticMapping::default()).unwrap();
     assert_eq!(found.suggestion.map(|suggestion| suggestion.replacement).as_deref(), Some("yb"));
 }
 
@@ -193,7 +198,7 @@ fn no_text_of_a_finding_holds_a_secret_of_its_file() {
         message: None,
         edits: vec![ToolEdit {
             path: "a.py".into(),
-            range: DiagnosticRange::exact((1, 1), (1, 4), ColumnUnit::Byte).unwrap(),
+            range: DiagnosticRange::from_exact((1, 1), (1, 4), ColumnUnit::Byte).unwrap(),
             new_text: "name".to_owned(),
         }],
     }];
@@ -201,9 +206,10 @@ fn no_text_of_a_finding_holds_a_secret_of_its_file() {
         message: format!("found {secret}"),
         help: Some(format!("It is `{secret}`.")),
         fixes,
-        ..diagnostic(DiagnosticRange::lines(1, 1))
+        ..diagnostic(DiagnosticRange::from_lines(1, 1))
     };
-    let found = finding(&found, &FileText::of(text.as_bytes()), &DiagnosticMapping::default()).unwrap();
+    let found =
+        map_diagnostic(&found, &FileText::new(text.as_bytes()), &DiagnosticMapping::default()).unwrap();
     for shown in [&found.title, &found.body, &found.snippet] {
         assert!(shown.contains("AKIA…") && !shown.contains(&secret), "{shown}");
     }
@@ -213,9 +219,9 @@ fn no_text_of_a_finding_holds_a_secret_of_its_file() {
 #[test]
 fn a_snippet_is_a_few_bounded_lines_without_control_characters() {
     let text = format!("\u{feff}a\u{1b}[31m\r{}\n", "x".repeat(5000)) + &"line\n".repeat(100);
-    let found = finding(
-        &diagnostic(DiagnosticRange::lines(1, 90)),
-        &FileText::of(text.as_bytes()),
+    let found = map_diagnostic(
+        &diagnostic(DiagnosticRange::from_lines(1, 90)),
+        &FileText::new(text.as_bytes()),
         &DiagnosticMapping::default(),
     )
     .unwrap();

@@ -5,7 +5,8 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 use truing_reader::output::report::{MAX_DIAGNOSTICS, MAX_PROBLEMS};
 use truing_reader::output::{
-    DiagnosticMapping, DiagnosticReport, FileText, OutputContext, OutputFormat, finding, read, recognize,
+    DiagnosticMapping, DiagnosticReport, FileText, OutputContext, OutputFormat, map_diagnostic, read_output,
+    recognize_format,
 };
 
 use super::real::{OUTPUTS, bytes};
@@ -69,11 +70,11 @@ fn with(value: Value, at: &mut usize, new: &Value) -> Value {
 /// Checks the bounds of a report.
 fn within_bounds(report: &DiagnosticReport) {
     assert!(report.problems.len() <= MAX_PROBLEMS && report.diagnostics.len() <= MAX_DIAGNOSTICS);
-    let (file, mapping) = (FileText::of("é = 1\r\n\u{feff}x\n".as_bytes()), DiagnosticMapping::default());
+    let (file, mapping) = (FileText::new("é = 1\r\n\u{feff}x\n".as_bytes()), DiagnosticMapping::default());
     for found in report.diagnostics.iter().take(20) {
         assert!(found.path.may_be_written() && !found.message.is_empty(), "{found:?}");
         assert!(!found.message.chars().any(char::is_control), "{found:?}");
-        if let Ok(raw) = finding(found, &file, &mapping) {
+        if let Ok(raw) = map_diagnostic(found, &file, &mapping) {
             assert!((1..=raw.place.end_line).contains(&raw.place.start_line), "{raw:?}");
             assert!(!raw.title.is_empty() && !raw.title.chars().any(char::is_control), "{raw:?}");
         }
@@ -84,9 +85,9 @@ fn read_damaged(format: &str, bytes: &[u8]) {
     let roots = ["/build/tree".to_owned()];
     let input = OutputContext { roots: &roots, ..OutputContext::default() };
     let named = OutputFormat::parse(format).unwrap();
-    within_bounds(&read(named, bytes, &input));
-    if let Some(other) = recognize(bytes).filter(|other| *other != named) {
-        within_bounds(&read(other, bytes, &input));
+    within_bounds(&read_output(named, bytes, &input));
+    if let Some(other) = recognize_format(bytes).filter(|other| *other != named) {
+        within_bounds(&read_output(other, bytes, &input));
     }
 }
 

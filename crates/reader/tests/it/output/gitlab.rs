@@ -47,7 +47,7 @@ fn severities_are_three_levels() {
 
 #[test]
 fn a_place_is_lines_or_positions_or_the_file() {
-    let file = FileText::of(b"1\n2\n3\n4\n");
+    let file = FileText::new(b"1\n2\n3\n4\n");
     for (location, lines) in [
         (json!({ "path": "a", "lines": { "begin": 2, "end": 3 } }), (2, 3)),
         (json!({ "path": "a", "lines": { "begin": 3, "end": 1 } }), (3, 3)),
@@ -58,7 +58,7 @@ fn a_place_is_lines_or_positions_or_the_file() {
         (json!({ "path": "a" }), (1, 1)),
     ] {
         let report = read(json!([entry(json!({ "location": location }))]));
-        assert_eq!(file.lines(&report.diagnostics[0].range), Ok(lines), "{location}");
+        assert_eq!(file.range_lines(&report.diagnostics[0].range), Ok(lines), "{location}");
     }
 }
 

@@ -93,7 +93,7 @@ fn what_is_no_report_is_one_problem() {
 fn read_with(files: &[&str], text: &str) -> DiagnosticReport {
     let files: Vec<RepoPath> = files.iter().copied().map(RepoPath::from_text).collect();
     let roots = ["/build/t".to_owned()];
-    output::read(
+    output::read_output(
         OutputFormat::Junit,
         text.as_bytes(),
         &OutputContext { roots: &roots, files: &files, ..OutputContext::default() },

@@ -81,7 +81,7 @@ fn an_output_under_the_name_of_another_format_is_understood_or_not_trusted() {
     for (name, format, folder) in OUTPUTS {
         let text = text_of(name);
         let right = tree.read(given(format, folder, &text)).unwrap();
-        for other in OutputFormat::all().map(OutputFormat::as_str).filter(|other| other != format) {
+        for other in OutputFormat::all_formats().map(OutputFormat::as_str).filter(|other| other != format) {
             tried += 1;
             let Ok(found) = tree.read(given(other, folder, &text)) else { continue };
             // GCC's notes and Mypy's are lines of the same form.
@@ -160,7 +160,7 @@ fn a_text_without_a_line_that_is_understood_is_a_problem_that_names_it() {
         "sh: 1: flake8: not found\n",
         "   indented words, as of another tool\n",
     ] {
-        for format in OutputFormat::all().filter(|format| format.is_lines()) {
+        for format in OutputFormat::all_formats().filter(|format| format.is_lines()) {
             let found = tree.read(given(format.as_str(), "", text)).unwrap();
             let is_named = found.problems.iter().any(|problem| problem.contains("none of"));
             // A word before a number and a colon is read as a place if nothing else marks places.

@@ -15,7 +15,7 @@ fn both(roots: &[&str], folder: Option<&str>, text: &str) -> [Result<String, Pat
         folder: folder.as_ref(),
         ..OutputContext::default()
     });
-    [paths.path(text), paths.uri(text)]
+    [paths.resolve(text), paths.resolve_uri(text)]
         .map(|path| path.map(|path| String::from_utf8_lossy(path.as_bytes()).into_owned()))
 }
 
@@ -56,7 +56,7 @@ fn a_uri_is_decoded_and_a_path_is_not() {
     assert_eq!(both(&[], None, "a%20b/%41.py"), [Ok("a%20b/%41.py".to_owned()), Ok("a b/A.py".to_owned())]);
     assert_eq!(both(&[], None, "100%.py")[1], Ok("100%.py".to_owned()));
     let paths = PathResolver::new(&OutputContext::default());
-    assert_eq!(paths.uri("caf%E9.py").unwrap().as_bytes(), b"caf\xe9.py");
+    assert_eq!(paths.resolve_uri("caf%E9.py").unwrap().as_bytes(), b"caf\xe9.py");
 }
 
 #[test]
@@ -124,7 +124,7 @@ proptest! {
     ) {
         let (roots, folder) = ([root.to_owned()], folder.map(RepoPath::from));
         let paths = PathResolver::new(&OutputContext { roots: &roots, folder: folder.as_ref(), ..OutputContext::default() });
-        for path in [paths.path(&text), paths.uri(&text)].into_iter().flatten() {
+        for path in [paths.resolve(&text), paths.resolve_uri(&text)].into_iter().flatten() {
             prop_assert!(path.may_be_written(), "{text:?} is {path}");
         }
     }

@@ -9,36 +9,39 @@ use truing_reader::output::{
 const UNITS: [ColumnUnit; 3] = [ColumnUnit::Byte, ColumnUnit::Utf16, ColumnUnit::CodePoint];
 
 fn exact(start: (u32, u32), end: (u32, u32), unit: ColumnUnit) -> DiagnosticRange {
-    DiagnosticRange::exact(start, end, unit).unwrap()
+    DiagnosticRange::from_exact(start, end, unit).unwrap()
 }
 
 fn text_of<'a>(text: &'a str, range: &DiagnosticRange) -> Result<&'a str, RangeError> {
-    FileText::of(text.as_bytes()).range(range).map(|found| &text[found])
+    FileText::new(text.as_bytes()).byte_range(range).map(|found| &text[found])
 }
 
 #[test]
 fn whatever_a_tool_prints_is_a_range() {
     let unit = ColumnUnit::Byte;
     for (range, first) in [
-        (DiagnosticRange::lines(0, 7), None),
-        (DiagnosticRange::lines(3, 0), Some(3)),
-        (DiagnosticRange::lines(3, 2), Some(3)),
-        (DiagnosticRange::at(0, 4, unit), None),
-        (DiagnosticRange::at(4, 0, unit), Some(4)),
-        (DiagnosticRange::between((2, 5), (2, 3), unit), Some(2)),
-        (DiagnosticRange::between((2, 5), (0, 0), unit), Some(2)),
+        (DiagnosticRange::from_lines(0, 7), None),
+        (DiagnosticRange::from_lines(3, 0), Some(3)),
+        (DiagnosticRange::from_lines(3, 2), Some(3)),
+        (DiagnosticRange::from_position(0, 4, unit), None),
+        (DiagnosticRange::from_position(4, 0, unit), Some(4)),
+        (DiagnosticRange::from_positions((2, 5), (2, 3), unit), Some(2)),
+        (DiagnosticRange::from_positions((2, 5), (0, 0), unit), Some(2)),
     ] {
         assert_eq!(range.first_line(), first, "{range:?}");
     }
-    assert_eq!(DiagnosticRange::lines(3, 2), DiagnosticRange::lines(3, 3));
-    assert_eq!(DiagnosticRange::at(4, 0, unit), DiagnosticRange::lines(4, 4));
-    assert_eq!(DiagnosticRange::between((2, 5), (2, 3), unit), DiagnosticRange::at(2, 5, unit));
+    assert_eq!(DiagnosticRange::from_lines(3, 2), DiagnosticRange::from_lines(3, 3));
+    assert_eq!(DiagnosticRange::from_position(4, 0, unit), DiagnosticRange::from_lines(4, 4));
+    assert_eq!(
+        DiagnosticRange::from_positions((2, 5), (2, 3), unit),
+        DiagnosticRange::from_position(2, 5, unit)
+    );
     for (start, end) in
         [((0, 1), (1, 1)), ((1, 0), (1, 2)), ((1, 2), (1, 0)), ((1, 2), (1, 1)), ((2, 1), (1, 9))]
     {
-        assert_eq!(DiagnosticRange::exact(start, end, unit), None, "{start:?} {end:?}");
+        assert_eq!(DiagnosticRange::from_exact(start, end, unit), None, "{start:?} {end:?}");
     }
-    assert_eq!(DiagnosticRange::offsets(3, 2, unit), None);
+    assert_eq!(DiagnosticRange::from_offsets(3, 2, unit), None);
 }
 
 #[test]
@@ -62,7 +65,7 @@ fn columns_count_in_their_unit() {
 fn lines_end_with_lf_or_crlf_and_a_column_may_be_behind_the_line_break() {
     let text = "ab\r\ncd\n";
     for unit in UNITS {
-        assert_eq!(text_of(text, &DiagnosticRange::lines(1, 2)), Ok("ab\r\ncd"));
+        assert_eq!(text_of(text, &DiagnosticRange::from_lines(1, 2)), Ok("ab\r\ncd"));
         assert_eq!(text_of(text, &exact((1, 2), (1, 3), unit)), Ok("b"));
         assert_eq!(text_of(text, &exact((1, 3), (2, 1), unit)), Ok("\r\n"));
         assert_eq!(text_of(text, &exact((1, 3), (1, 5), unit)), Ok("\r\n"));
@@ -84,57 +87,60 @@ fn a_byte_order_mark_counts_in_offsets_of_bytes_alone() {
     for unit in UNITS {
         assert_eq!(text_of(text, &exact((1, 1), (1, 2), unit)), Ok("a"), "{unit:?}");
     }
-    assert_eq!(text_of(text, &DiagnosticRange::lines(1, 1)), Ok("ab"));
-    assert_eq!(text_of(text, &DiagnosticRange::offsets(3, 4, ColumnUnit::Byte).unwrap()), Ok("a"));
-    assert_eq!(text_of(text, &DiagnosticRange::offsets(0, 1, ColumnUnit::Utf16).unwrap()), Ok("a"));
-    assert_eq!(text_of(text, &DiagnosticRange::offsets(0, 1, ColumnUnit::CodePoint).unwrap()), Ok("a"));
+    assert_eq!(text_of(text, &DiagnosticRange::from_lines(1, 1)), Ok("ab"));
+    assert_eq!(text_of(text, &DiagnosticRange::from_offsets(3, 4, ColumnUnit::Byte).unwrap()), Ok("a"));
+    assert_eq!(text_of(text, &DiagnosticRange::from_offsets(0, 1, ColumnUnit::Utf16).unwrap()), Ok("a"));
+    assert_eq!(text_of(text, &DiagnosticRange::from_offsets(0, 1, ColumnUnit::CodePoint).unwrap()), Ok("a"));
     assert_eq!(
-        text_of(text, &DiagnosticRange::offsets(0, 4, ColumnUnit::CodePoint).unwrap()),
+        text_of(text, &DiagnosticRange::from_offsets(0, 4, ColumnUnit::CodePoint).unwrap()),
         Err(RangeError::Offset(4))
     );
 }
 
 #[test]
 fn the_lines_of_a_diagnostic_are_found_whatever_its_columns() {
-    let file = FileText::of(b"a\nb\nc\n");
+    let file = FileText::new(b"a\nb\nc\n");
     let unit = ColumnUnit::Byte;
     for (range, lines) in [
         (DiagnosticRange::File, Ok((1, 1))),
-        (DiagnosticRange::lines(2, 3), Ok((2, 3))),
-        (DiagnosticRange::lines(2, 99), Ok((2, 3))),
-        (DiagnosticRange::at(2, 99, unit), Ok((2, 2))),
-        (DiagnosticRange::between((1, 1), (3, 1), unit), Ok((1, 2))),
-        (DiagnosticRange::between((3, 1), (3, 1), unit), Ok((3, 3))),
-        (DiagnosticRange::at(4, 1, unit), Ok((3, 3))),
-        (DiagnosticRange::at(5, 1, unit), Err(RangeError::Line { line: 5, count: 3 })),
-        (DiagnosticRange::offsets(2, 4, unit).unwrap(), Ok((2, 2))),
-        (DiagnosticRange::offsets(2, 5, unit).unwrap(), Ok((2, 3))),
-        (DiagnosticRange::offsets(6, 6, unit).unwrap(), Ok((3, 3))),
-        (DiagnosticRange::offsets(6, 7, unit).unwrap(), Err(RangeError::Offset(7))),
+        (DiagnosticRange::from_lines(2, 3), Ok((2, 3))),
+        (DiagnosticRange::from_lines(2, 99), Ok((2, 3))),
+        (DiagnosticRange::from_position(2, 99, unit), Ok((2, 2))),
+        (DiagnosticRange::from_positions((1, 1), (3, 1), unit), Ok((1, 2))),
+        (DiagnosticRange::from_positions((3, 1), (3, 1), unit), Ok((3, 3))),
+        (DiagnosticRange::from_position(4, 1, unit), Ok((3, 3))),
+        (DiagnosticRange::from_position(5, 1, unit), Err(RangeError::Line { line: 5, count: 3 })),
+        (DiagnosticRange::from_offsets(2, 4, unit).unwrap(), Ok((2, 2))),
+        (DiagnosticRange::from_offsets(2, 5, unit).unwrap(), Ok((2, 3))),
+        (DiagnosticRange::from_offsets(6, 6, unit).unwrap(), Ok((3, 3))),
+        (DiagnosticRange::from_offsets(6, 7, unit).unwrap(), Err(RangeError::Offset(7))),
     ] {
-        assert_eq!(file.lines(&range), lines, "{range:?}");
+        assert_eq!(file.range_lines(&range), lines, "{range:?}");
     }
-    let empty = FileText::of(b"");
-    assert_eq!((empty.lines(&DiagnosticRange::lines(1, 1)), empty.line_count()), (Ok((1, 1)), 0));
-    assert_eq!(empty.lines(&DiagnosticRange::lines(3, 3)), Err(RangeError::Line { line: 3, count: 0 }));
+    let empty = FileText::new(b"");
+    assert_eq!((empty.range_lines(&DiagnosticRange::from_lines(1, 1)), empty.line_count()), (Ok((1, 1)), 0));
+    assert_eq!(
+        empty.range_lines(&DiagnosticRange::from_lines(3, 3)),
+        Err(RangeError::Line { line: 3, count: 0 })
+    );
 }
 
 #[test]
 fn characters_of_a_file_that_is_not_utf_8_cannot_be_counted() {
-    let file = FileText::of(b"caf\xe9 = 1\nb\n");
-    assert_eq!(file.lines(&DiagnosticRange::at(2, 1, ColumnUnit::Utf16)), Ok((2, 2)));
-    assert_eq!(file.range(&exact((1, 6), (1, 7), ColumnUnit::Byte)), Ok(5..6));
-    assert_eq!(file.range(&exact((1, 6), (1, 7), ColumnUnit::CodePoint)), Err(RangeError::NotUtf8));
-    assert_eq!(file.range(&DiagnosticRange::File), Err(RangeError::WholeFile));
+    let file = FileText::new(b"caf\xe9 = 1\nb\n");
+    assert_eq!(file.range_lines(&DiagnosticRange::from_position(2, 1, ColumnUnit::Utf16)), Ok((2, 2)));
+    assert_eq!(file.byte_range(&exact((1, 6), (1, 7), ColumnUnit::Byte)), Ok(5..6));
+    assert_eq!(file.byte_range(&exact((1, 6), (1, 7), ColumnUnit::CodePoint)), Err(RangeError::NotUtf8));
+    assert_eq!(file.byte_range(&DiagnosticRange::File), Err(RangeError::WholeFile));
 }
 
 #[test]
 fn far_columns_of_a_long_line_are_found_as_fast_as_near_ones() {
     let text = format!("{}x\n", "é😀".repeat(700_000));
-    let file = FileText::of(text.as_bytes());
+    let file = FileText::new(text.as_bytes());
     for near in (0..20_000_u32).rev() {
         let column = 2_100_001 - 3 * near;
-        let found = file.range(&exact((1, column), (1, column), ColumnUnit::Utf16)).unwrap();
+        let found = file.byte_range(&exact((1, column), (1, column), ColumnUnit::Utf16)).unwrap();
         assert_eq!(found.start, text.len() - 2 - 6 * near as usize);
     }
 }
@@ -149,11 +155,11 @@ fn fix(edits: &[(DiagnosticRange, &str)]) -> ToolFix {
 }
 
 fn resolved(text: &str, edits: &[(DiagnosticRange, &str)]) -> Result<Vec<ByteEdit>, ToolFixError> {
-    resolve_fix(&fix(edits), &"a".into(), &FileText::of(text.as_bytes()))
+    resolve_fix(&fix(edits), &"a".into(), &FileText::new(text.as_bytes()))
 }
 
 fn at(start: u64, end: u64) -> DiagnosticRange {
-    DiagnosticRange::offsets(start, end, ColumnUnit::Byte).unwrap()
+    DiagnosticRange::from_offsets(start, end, ColumnUnit::Byte).unwrap()
 }
 
 fn edit(range: std::ops::Range<usize>, text: &str) -> ByteEdit {
@@ -187,7 +193,7 @@ fn a_fix_that_cannot_be_applied_exactly_is_refused() {
         (vec![(at(0, 1), "a"), (at(2, 2), "")], ToolFixError::NoChange),
         (vec![(at(0, 7), "x")], ToolFixError::Unresolved(RangeError::Offset(7))),
         (
-            vec![(DiagnosticRange::lines(9, 9), "x")],
+            vec![(DiagnosticRange::from_lines(9, 9), "x")],
             ToolFixError::Unresolved(RangeError::Line { line: 9, count: 1 }),
         ),
         (vec![(DiagnosticRange::File, "x")], ToolFixError::Unresolved(RangeError::WholeFile)),
@@ -196,10 +202,10 @@ fn a_fix_that_cannot_be_applied_exactly_is_refused() {
     }
     let mut two = fix(&[(at(0, 1), "x"), (at(1, 2), "y")]);
     two.edits[1].path = "b".into();
-    let file = FileText::of(text.as_bytes());
+    let file = FileText::new(text.as_bytes());
     assert_eq!(resolve_fix(&two, &"a".into(), &file), Err(ToolFixError::OtherFile("b".into())));
     assert_eq!(resolve_fix(&two, &"b".into(), &file), Err(ToolFixError::OtherFile("a".into())));
-    let latin = FileText::of(b"caf\xe9\n");
+    let latin = FileText::new(b"caf\xe9\n");
     let refused = resolve_fix(&fix(&[(at(0, 1), "x")]), &"a".into(), &latin);
     assert_eq!(refused, Err(ToolFixError::Unresolved(RangeError::NotUtf8)));
 }
@@ -209,28 +215,28 @@ proptest! {
     fn a_range_of_any_file_is_of_its_characters_or_an_error(
         text in "[ab\r\né😀\u{feff}]{0,12}", start in (0..6_u32, 0..9_u32), end in (0..6_u32, 0..9_u32), unit in 0..3_usize,
     ) {
-        let (unit, file) = (UNITS[unit], FileText::of(text.as_bytes()));
-        for range in [DiagnosticRange::between(start, end, unit), DiagnosticRange::lines(start.0, end.0)] {
-            if let Ok(found) = file.range(&range) {
+        let (unit, file) = (UNITS[unit], FileText::new(text.as_bytes()));
+        for range in [DiagnosticRange::from_positions(start, end, unit), DiagnosticRange::from_lines(start.0, end.0)] {
+            if let Ok(found) = file.byte_range(&range) {
                 prop_assert!(text.get(found.clone()).is_some(), "{range:?} is {found:?} of {text:?}");
             }
-            if let Ok((first, last)) = file.lines(&range) {
+            if let Ok((first, last)) = file.range_lines(&range) {
                 prop_assert!((1..=last).contains(&first) && last <= file.line_count().max(1));
             }
         }
-        if let Some(Ok(found)) = DiagnosticRange::offsets(start.0.into(), end.1.into(), unit).map(|range| file.range(&range)) {
+        if let Some(Ok(found)) = DiagnosticRange::from_offsets(start.0.into(), end.1.into(), unit).map(|range| file.byte_range(&range)) {
             prop_assert!(text.get(found).is_some());
         }
     }
 
     #[test]
     fn any_bytes_are_a_file(bytes: Vec<u8>, line in 0..5_u32, column in 0..9_u32, unit in 0..3_usize) {
-        let file = FileText::of(&bytes);
-        let range = DiagnosticRange::at(line, column, UNITS[unit]);
-        if let Ok(found) = file.range(&range) {
+        let file = FileText::new(&bytes);
+        let range = DiagnosticRange::from_position(line, column, UNITS[unit]);
+        if let Ok(found) = file.byte_range(&range) {
             prop_assert!(bytes.get(found).is_some());
         }
-        let _ = file.lines(&range);
+        let _ = file.range_lines(&range);
     }
 
     #[test]
@@ -244,7 +250,7 @@ proptest! {
             (ColumnUnit::CodePoint, before.chars().count()),
         ] {
             let column = count as u32 + 1;
-            let found = FileText::of(text.as_bytes()).range(&exact((2, column), (2, column), unit));
+            let found = FileText::new(text.as_bytes()).byte_range(&exact((2, column), (2, column), unit));
             prop_assert_eq!(found, Ok(2 + offset..2 + offset));
         }
     }
@@ -270,5 +276,5 @@ proptest! {
 fn a_path_is_compared_by_its_bytes() {
     let fix = fix(&[(at(0, 1), "x")]);
     let other: RepoPath = "A".into();
-    assert!(resolve_fix(&fix, &other, &FileText::of(b"abc")).is_err());
+    assert!(resolve_fix(&fix, &other, &FileText::new(b"abc")).is_err());
 }

@@ -42,11 +42,11 @@ fn a_range_is_the_text_that_the_format_says() {
         ),
     ] {
         let found = read(json!([diagnostic(range.clone())]));
-        let range_found = FileText::of(text.as_bytes()).range(&found.diagnostics[0].range).unwrap();
+        let range_found = FileText::new(text.as_bytes()).byte_range(&found.diagnostics[0].range).unwrap();
         assert_eq!(&text[range_found], bytes, "{range}");
     }
     let within = read(json!([diagnostic(json!({ "start": at(1, 3), "end": at(1, 4) }))]));
-    let wrong = FileText::of("a𐐀b\n".as_bytes()).range(&within.diagnostics[0].range);
+    let wrong = FileText::new("a𐐀b\n".as_bytes()).byte_range(&within.diagnostics[0].range);
     assert_eq!(wrong, Err(RangeError::Column { line: 1, column: 3 }), "within a character");
 }
 
@@ -107,7 +107,7 @@ fn a_suggestion_is_a_fix_by_itself_and_one_without_sound_range_is_left_out() {
     );
     let text = "hayabusa\r\nb\r\n";
     let applied = |index: usize| {
-        let edits = resolve_fix(&found.fixes[index], &found.path, &FileText::of(text.as_bytes())).unwrap();
+        let edits = resolve_fix(&found.fixes[index], &found.path, &FileText::new(text.as_bytes())).unwrap();
         let mut applied = text.to_owned();
         applied.replace_range(edits[0].range.clone(), &edits[0].new_text);
         applied

@@ -7,11 +7,11 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use truing_diff::RepoPath;
-use truing_reader::output::known::find;
-use truing_reader::output::recognize::recognize;
+use truing_reader::output::known::find_tool;
+use truing_reader::output::recognize::recognize_format;
 use truing_reader::output::{
-    Diagnostic, DiagnosticLevel, DiagnosticReport, FileText, OutputContext, OutputFormat, ProblemKind, read,
-    resolve_fix,
+    Diagnostic, DiagnosticLevel, DiagnosticReport, FileText, OutputContext, OutputFormat, ProblemKind,
+    read_output, resolve_fix,
 };
 
 /// Outputs: the file, the format, and the folder of the tree in which the tool ran.
@@ -78,7 +78,7 @@ pub(super) fn read_in(folder: &str, format: &str, bytes: &[u8]) -> DiagnosticRep
     let folder = RepoPath::from_text(folder);
     let roots = ["/build/tree".to_owned()];
     let input = OutputContext { roots: &roots, folder: Some(&folder), ..OutputContext::default() };
-    read(OutputFormat::parse(format).unwrap(), bytes, &input)
+    read_output(OutputFormat::parse(format).unwrap(), bytes, &input)
 }
 
 fn read_real(name: &str) -> DiagnosticReport {
@@ -96,8 +96,8 @@ fn shown(found: &Diagnostic, tree: &BTreeMap<String, String>) -> String {
     };
     let path = found.path.to_string();
     let text = tree.get(&path).unwrap_or_else(|| panic!("{path} is no file of the tree"));
-    let file = FileText::of(text.as_bytes());
-    let place = match file.range(&found.range) {
+    let file = FileText::new(text.as_bytes());
+    let place = match file.byte_range(&found.range) {
         Ok(range) => {
             let line_start = text[..range.start].rfind('\n').map_or(0, |at| at + 1);
             let line = text[..range.start].matches('\n').count() + 1;
@@ -112,7 +112,7 @@ fn shown(found: &Diagnostic, tree: &BTreeMap<String, String>) -> String {
             format!("{path}:{line}:{} {at:?}{more}", range.start - line_start + 1)
         }
         Err(error) => {
-            let (first, last) = file.lines(&found.range).unwrap();
+            let (first, last) = file.range_lines(&found.range).unwrap();
             format!("{path}:{first}-{last} ({error})")
         }
     };
@@ -148,8 +148,8 @@ fn every_output_is_read_whole_and_exactly() {
 fn starts(name: &str, tree: &BTreeMap<String, String>) -> Vec<(String, usize, String)> {
     let start = |found: &Diagnostic| {
         let path = found.path.to_string();
-        let file = FileText::of(tree[&path].as_bytes());
-        (path, file.range(&found.range).unwrap().start, found.rule.clone().unwrap_or_default())
+        let file = FileText::new(tree[&path].as_bytes());
+        (path, file.byte_range(&found.range).unwrap().start, found.rule.clone().unwrap_or_default())
     };
     let mut starts: Vec<_> = read_real(name).diagnostics.iter().map(start).collect();
     starts.sort();
@@ -199,7 +199,7 @@ fn places_agree_with_another_tool_that_found_the_same() {
 #[test]
 fn outputs_in_a_format_of_their_own_are_recognised() {
     for (name, format, _) in OUTPUTS {
-        let found = recognize(&bytes(name)).map(OutputFormat::as_str);
+        let found = recognize_format(&bytes(name)).map(OutputFormat::as_str);
         let is_text = name.ends_with(".txt");
         assert_eq!(found, (!is_text).then_some(*format), "{name}");
     }
@@ -211,7 +211,7 @@ fn known_tools_print_formats_that_were_read() {
     for (name, format, _) in OUTPUTS.iter().filter(|output| output.1.ends_with("-json")) {
         let tool = OutputFormat::parse(format).unwrap();
         let OutputFormat::Named(named) = tool else { panic!("{name}") };
-        assert_eq!(find(named.tool).unwrap().format, *format, "{name}");
+        assert_eq!(find_tool(named.tool).unwrap().format, *format, "{name}");
     }
 }
 
@@ -258,7 +258,7 @@ fn a_damaged_output_gives_no_other_diagnostics() {
         for at in (0..bytes.len()).step_by(bytes.len() / 50 + 1) {
             let mut damaged = bytes.clone();
             damaged[at] = 0xFF;
-            let report = read(own, &damaged, &OutputContext::default());
+            let report = read_output(own, &damaged, &OutputContext::default());
             assert!(report.diagnostics.len() <= whole.diagnostics.len() + 1, "{name}");
         }
     }

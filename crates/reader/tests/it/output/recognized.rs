@@ -1,14 +1,14 @@
 //! Tests of the selection of formats by name and by content.
 
-use truing_reader::output::{OutputContext, OutputFormat, read, recognize};
+use truing_reader::output::{OutputContext, OutputFormat, read_output, recognize_format};
 
 fn name(content: &str) -> Option<&'static str> {
-    recognize(content.as_bytes()).map(OutputFormat::as_str)
+    recognize_format(content.as_bytes()).map(OutputFormat::as_str)
 }
 
 #[test]
 fn every_format_is_found_by_its_name_and_names_are_unique() {
-    let names: Vec<&str> = OutputFormat::all().map(OutputFormat::as_str).collect();
+    let names: Vec<&str> = OutputFormat::all_formats().map(OutputFormat::as_str).collect();
     let mut unique = names.clone();
     unique.sort_unstable();
     unique.dedup();
@@ -82,8 +82,8 @@ fn text_in_utf_16_is_recognised_and_read() {
     let little: Vec<u8> =
         [0xFF, 0xFE].into_iter().chain(text.encode_utf16().flat_map(u16::to_le_bytes)).collect();
     for bytes in [big, little] {
-        assert_eq!(recognize(&bytes), Some(OutputFormat::Gitlab));
-        let report = read(OutputFormat::Gitlab, &bytes, &OutputContext::default());
+        assert_eq!(recognize_format(&bytes), Some(OutputFormat::Gitlab));
+        let report = read_output(OutputFormat::Gitlab, &bytes, &OutputContext::default());
         assert_eq!(report.diagnostics[0].message, "d é");
     }
 }
@@ -91,8 +91,9 @@ fn text_in_utf_16_is_recognised_and_read() {
 #[test]
 fn the_given_name_of_the_tool_counts_where_the_output_names_none() {
     let input = OutputContext { tool: "eslint", ..OutputContext::default() };
-    let tool =
-        |format: OutputFormat, text: &str| read(format, text.as_bytes(), &input).diagnostics[0].tool.clone();
+    let tool = |format: OutputFormat, text: &str| {
+        read_output(format, text.as_bytes(), &input).diagnostics[0].tool.clone()
+    };
     let file = r#"<file name="a"><error line="1" message="m"/></file>"#;
     assert_eq!(tool(OutputFormat::Checkstyle, &format!("<checkstyle>{file}</checkstyle>")), "eslint");
     assert_eq!(tool(OutputFormat::Rdjsonl, r#"{"message": "m", "location": {"path": "a"}}"#), "eslint");

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use truing_reader::output::{
     Diagnostic, DiagnosticLevel, DiagnosticReport, FileText, OutputFormat, ProblemKind, RangeError, ToolFix,
-    recognize,
+    recognize_format,
 };
 
 use super::{problems, report, report_at, told};
@@ -97,19 +97,19 @@ fn a_region_is_the_text_that_the_standard_says() {
         (json!({ "byteOffset": 11, "byteLength": 6 }), "hijk\r\n", (3, 3)),
         (json!({ "startLine": 3, "charOffset": -1, "byteOffset": -1 }), "hijk", (3, 3)),
     ];
-    let file = FileText::of(text.as_bytes());
+    let file = FileText::new(text.as_bytes());
     for (region, bytes, lines) in cases {
         let place = json!([{ "physicalLocation": { "artifactLocation": { "uri": "a" }, "region": region } }]);
         let found = one(json!({}), with(result("a", 1), json!({ "locations": place })));
-        let range = file.range(&found.range).unwrap();
-        assert_eq!((&text[range], file.lines(&found.range)), (bytes, Ok(lines)), "{region}");
+        let range = file.byte_range(&found.range).unwrap();
+        assert_eq!((&text[range], file.range_lines(&found.range)), (bytes, Ok(lines)), "{region}");
     }
 }
 
 #[test]
 fn columns_count_in_the_units_that_the_run_names_and_else_in_utf_16() {
     let text = "é😀x = 1\n";
-    let file = FileText::of(text.as_bytes());
+    let file = FileText::new(text.as_bytes());
     for (kind, column) in [
         (json!({}), 4),
         (json!({ "columnKind": "utf16CodeUnits" }), 4),
@@ -118,7 +118,7 @@ fn columns_count_in_the_units_that_the_run_names_and_else_in_utf_16() {
         let region = json!({ "startLine": 1, "startColumn": column, "endColumn": column + 1 });
         let place = json!([{ "physicalLocation": { "artifactLocation": { "uri": "a" }, "region": region } }]);
         let found = one(kind.clone(), with(result("a", 1), json!({ "locations": place })));
-        assert_eq!(&text[file.range(&found.range).unwrap()], "x", "{kind}");
+        assert_eq!(&text[file.byte_range(&found.range).unwrap()], "x", "{kind}");
     }
 }
 
@@ -405,8 +405,11 @@ fn a_fix_has_all_of_its_edits_or_it_is_left_out() {
     let [ToolFix { message, edits }] = &found.fixes[..] else { panic!("{:?}", found.fixes) };
     assert_eq!((message.as_deref(), edits.len()), (Some("Use y"), 2));
     assert_eq!((edits[0].new_text.as_str(), edits[1].new_text.as_str()), ("y", ""));
-    let file = FileText::of(b"abc def\nghi\n");
-    assert_eq!(edits.iter().map(|edit| file.range(&edit.range)).collect::<Vec<_>>(), [Ok(0..3), Ok(8..11)]);
+    let file = FileText::new(b"abc def\nghi\n");
+    assert_eq!(
+        edits.iter().map(|edit| file.byte_range(&edit.range)).collect::<Vec<_>>(),
+        [Ok(0..3), Ok(8..11)]
+    );
     assert_eq!((report.problems.len(), report.left_out), (5, 0), "{:?}", report.problems);
     assert!(problems(&report)[0].starts_with("result 0 (R1): fix 1: ../up"), "{:?}", report.problems);
 }
@@ -432,8 +435,8 @@ fn a_fingerprint_is_the_whole_one_of_the_highest_version_or_made_of_the_partial_
 #[test]
 fn a_line_beyond_the_file_is_told_where_the_file_is_known() {
     let found = one(json!({}), result("a", 9));
-    let file = FileText::of(b"a\nb\n");
-    assert_eq!(file.lines(&found.range), Err(RangeError::Line { line: 9, count: 2 }));
+    let file = FileText::new(b"a\nb\n");
+    assert_eq!(file.range_lines(&found.range), Err(RangeError::Line { line: 9, count: 2 }));
 }
 
 #[test]
@@ -454,7 +457,7 @@ fn former_versions_are_recognised_and_refused_by_their_names() {
     for version in ["1.0.0", "2.0.0", "2.0.0-csd.2.beta.2019-01-24"] {
         let text =
             json!({ "version": version, "runs": [{ "tool": { "name": "x" }, "results": [{}] }] }).to_string();
-        assert_eq!(recognize(text.as_bytes()), Some(OutputFormat::Sarif), "{version}");
+        assert_eq!(recognize_format(text.as_bytes()), Some(OutputFormat::Sarif), "{version}");
         let report = report(OutputFormat::Sarif, &text);
         assert_eq!(
             problems(&report),

@@ -7,7 +7,7 @@ use truing_reader::output::diagnostic::{
 use truing_reader::output::{Diagnostic, DiagnosticRange, ToolEdit, ToolFix, text};
 
 fn plain() -> Diagnostic {
-    Diagnostic::new("lint", "a".into(), DiagnosticRange::lines(1, 1), "m")
+    Diagnostic::new("lint", "a".into(), DiagnosticRange::from_lines(1, 1), "m")
 }
 
 #[test]
@@ -25,21 +25,21 @@ fn a_terminal_escape_goes_as_a_whole() {
         ("\u{1b}é", "é"),
         ("a\u{202e}b\u{200b}c\0d\r\n e", "a b c d e"),
     ] {
-        assert_eq!(text::line(written, 100), shown, "{written:?}");
+        assert_eq!(text::line_without_escapes(written, 100), shown, "{written:?}");
     }
 }
 
 #[test]
 fn text_without_an_end_of_its_escapes_takes_time_in_its_length() {
     let hostile = "\u{1b}]".repeat(1 << 20);
-    assert_eq!(text::line(&hostile, 1000), "");
-    assert_eq!(text::markdown(&"\u{1b}[".repeat(1 << 20)), "");
+    assert_eq!(text::line_without_escapes(&hostile, 1000), "");
+    assert_eq!(text::clean_markdown(&"\u{1b}[".repeat(1 << 20)), "");
 }
 
 #[test]
 fn help_keeps_its_lines_and_loses_what_cannot_be_seen() {
-    assert_eq!(text::markdown("\u{1b}[1m# A\u{1b}[0m\r\n\n\tb\u{202e}c\rd \n"), "# A\n\n\tb c\nd");
-    let long = text::markdown(&"é".repeat(MAX_HELP_BYTES));
+    assert_eq!(text::clean_markdown("\u{1b}[1m# A\u{1b}[0m\r\n\n\tb\u{202e}c\rd \n"), "# A\n\n\tb c\nd");
+    let long = text::clean_markdown(&"é".repeat(MAX_HELP_BYTES));
     assert!(long.len() <= MAX_HELP_BYTES && long.ends_with("é…"), "{}", long.len());
 }
 
@@ -58,7 +58,7 @@ fn every_text_of_a_diagnostic_is_bounded() {
         tags,
         ..plain()
     };
-    let found = text::cleaned(found);
+    let found = text::clean_diagnostic(found);
     let chars = |text: &str| text.chars().count();
     assert_eq!(chars(&found.message), MAX_MESSAGE_CHARS + 1);
     assert!(found.tags.len() == MAX_TAGS && found.tags[3].starts_with("tag 3 x"), "{:?}", found.tags);
@@ -69,7 +69,7 @@ fn every_text_of_a_diagnostic_is_bounded() {
     assert_eq!((found.rule_page, found.help.map(|help| help.len())), (None, Some(MAX_HELP_BYTES)));
     assert!(found.title.is_some_and(|title| title.starts_with("a x") && title.ends_with('…')));
     let digest = found.fingerprint.unwrap();
-    let other = text::cleaned(Diagnostic { fingerprint: Some(long + "y"), ..plain() });
+    let other = text::clean_diagnostic(Diagnostic { fingerprint: Some(long + "y"), ..plain() });
     assert!(digest.len() == 64 && other.fingerprint != Some(digest), "long ones stay apart");
 }
 
@@ -89,15 +89,18 @@ fn a_page_is_an_https_address_of_a_host_without_a_user() {
         (" https://x.example", false),
         ("https://exämple.example/", false),
     ] {
-        let found = text::cleaned(Diagnostic { rule_page: Some(page.to_owned()), ..plain() });
+        let found = text::clean_diagnostic(Diagnostic { rule_page: Some(page.to_owned()), ..plain() });
         assert_eq!(found.rule_page.is_some(), kept, "{page}");
     }
 }
 
 #[test]
 fn a_fix_beyond_a_bound_is_left_out_whole() {
-    let edit =
-        |text: String| ToolEdit { path: "a".into(), range: DiagnosticRange::lines(1, 1), new_text: text };
+    let edit = |text: String| ToolEdit {
+        path: "a".into(),
+        range: DiagnosticRange::from_lines(1, 1),
+        new_text: text,
+    };
     let fix = |edits: Vec<ToolEdit>| ToolFix { message: Some("\u{1b}[1mfix\nit".to_owned()), edits };
     let fixes = vec![
         fix(vec![edit("a\u{1b}b".to_owned())]),
@@ -106,29 +109,30 @@ fn a_fix_beyond_a_bound_is_left_out_whole() {
         fix(vec![edit("x".repeat(MAX_NEW_TEXT_BYTES / 2)), edit("x".repeat(MAX_NEW_TEXT_BYTES / 2 + 1))]),
         fix(vec![ToolEdit { path: ".git/config".into(), ..edit(String::new()) }]),
     ];
-    let found = text::cleaned(Diagnostic { fixes, ..plain() });
+    let found = text::clean_diagnostic(Diagnostic { fixes, ..plain() });
     assert_eq!(found.fixes.len(), 1);
     assert_eq!(
         (found.fixes[0].message.as_deref(), found.fixes[0].edits[0].new_text.as_str()),
         (Some("fix it"), "a\u{1b}b")
     );
-    let many = text::cleaned(Diagnostic { fixes: vec![fix(vec![edit(String::new())]); 50], ..plain() });
+    let many =
+        text::clean_diagnostic(Diagnostic { fixes: vec![fix(vec![edit(String::new())]); 50], ..plain() });
     assert_eq!(many.fixes.len(), MAX_FIXES);
 }
 
 proptest! {
     #[test]
     fn any_text_is_one_visible_bounded_line(written in "(\\PC|\u{1b}|\\[|\\]|[0-9;m\n\r\u{7}\u{9b}\u{202e}\u{0}]){0,60}", most in 1..30_usize) {
-        let line = text::line(&written, most);
+        let line = text::line_without_escapes(&written, most);
         prop_assert!(!line.chars().any(char::is_control), "{line:?}");
         prop_assert!(line.chars().count() <= most + 1, "{line:?}");
-        let help = text::markdown(&written);
+        let help = text::clean_markdown(&written);
         prop_assert!(!help.chars().any(|letter| letter.is_control() && letter != '\n' && letter != '\t'), "{help:?}");
     }
 
     #[test]
     fn text_without_escapes_stays(words in "[a-z\\[\\]();,.é ]{0,40}") {
         let expected = words.split_whitespace().collect::<Vec<_>>().join(" ");
-        prop_assert_eq!(text::line(&words, 100), expected);
+        prop_assert_eq!(text::line_without_escapes(&words, 100), expected);
     }
 }

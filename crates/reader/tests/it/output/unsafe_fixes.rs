@@ -15,7 +15,11 @@ fn suggestions(path: &str, text: &str, format: &str, output: &Value) -> Vec<Opti
     let found: ToolFindings = tree.read(given(format, "", &output.to_string())).unwrap();
     assert_eq!(found.findings.len(), 1, "{format}: {found:?}");
     let raw = found.findings.into_iter().next().unwrap();
-    assert_eq!(raw.suggestion.is_some(), WithheldFix::of(&raw).is_none(), "why there is none: {raw:?}");
+    assert_eq!(
+        raw.suggestion.is_some(),
+        WithheldFix::from_finding(&raw).is_none(),
+        "why there is none: {raw:?}"
+    );
     vec![raw.suggestion.map(|suggestion| suggestion.replacement)]
 }
 

@@ -3,7 +3,7 @@
 
 use std::fmt::{Display, Write as _};
 
-use crate::report::run::web;
+use crate::report::run::parse_web_url;
 
 /// Escaped markup of a part of a page.
 #[derive(Clone, Default, Debug)]
@@ -14,7 +14,7 @@ pub(super) type HtmlAttributes<'a> = &'a [(&'static str, &'a dyn Display)];
 
 /// Escapes a text as markup.
 pub(super) fn text(text: impl Display) -> HtmlMarkup {
-    HtmlMarkup(escaped(&text.to_string()))
+    HtmlMarkup(escape_html(&text.to_string()))
 }
 
 /// Makes an element with its content.
@@ -23,7 +23,7 @@ pub(super) fn element(
     attributes: HtmlAttributes<'_>,
     content: impl IntoIterator<Item = HtmlMarkup>,
 ) -> HtmlMarkup {
-    let mut markup = opened(name, attributes);
+    let mut markup = open_tag(name, attributes);
     markup.push('>');
     for part in content {
         markup.push_str(&part.0);
@@ -34,7 +34,7 @@ pub(super) fn element(
 
 /// Makes an element without content.
 pub(super) fn void(name: &'static str, attributes: HtmlAttributes<'_>) -> HtmlMarkup {
-    HtmlMarkup(opened(name, attributes) + "/>")
+    HtmlMarkup(open_tag(name, attributes) + "/>")
 }
 
 /// Makes the style rules of a page, which are part of the program.
@@ -44,7 +44,7 @@ pub(super) fn style(rules: &'static str) -> HtmlMarkup {
 
 /// Makes a link if the address is a web address, else only the text.
 pub(super) fn link(address: &str, shown: HtmlMarkup) -> HtmlMarkup {
-    match web(address) {
+    match parse_web_url(address) {
         Some(url) => element("a", &[("href", &url), ("rel", &"noreferrer")], [shown]),
         None => shown,
     }
@@ -57,15 +57,15 @@ impl HtmlMarkup {
     }
 }
 
-fn opened(name: &str, attributes: HtmlAttributes<'_>) -> String {
+fn open_tag(name: &str, attributes: HtmlAttributes<'_>) -> String {
     let mut markup = format!("<{name}");
     for (name, value) in attributes {
-        let _ = write!(markup, " {name}=\"{}\"", escaped(&value.to_string()));
+        let _ = write!(markup, " {name}=\"{}\"", escape_html(&value.to_string()));
     }
     markup
 }
 
-fn escaped(text: &str) -> String {
+fn escape_html(text: &str) -> String {
     let mut markup = String::with_capacity(text.len());
     for letter in text.chars() {
         match letter {

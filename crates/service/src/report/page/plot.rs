@@ -1,16 +1,16 @@
 //! Plots of a report as SVG. They are only a few hundred units wide, so that their labels are legible in
 //! columns on a desktop and in one column on a phone. Colours come from the page, by class.
 
-use truing_core::line::counted;
+use truing_core::line::format_count;
 use truing_core::run::RunOutcome;
 use truing_core::slot::LoopKind;
-use truing_loops::text::instant;
+use truing_loops::text::format_instant;
 
 use super::markup::{HtmlMarkup, element, text, void};
-use crate::report::amount::{dollars, percent, short};
+use crate::report::amount::{format_dollars, format_percent, short_hash};
 use crate::report::figures::{LoopFigures, PeriodFigures};
 use crate::report::loops::{DAY, date};
-use crate::report::run::{ReportedRun, word, words_of};
+use crate::report::run::{ReportedRun, outcome_word, words_of};
 
 /// Width of most plots, in SVG units.
 const WIDTH: f64 = 400.0;
@@ -33,28 +33,33 @@ const IN_A_ROW: usize = 30;
 
 /// Makes a picture with a title that describes it to readers who cannot see it.
 fn picture(width: f64, height: f64, told: &str, parts: Vec<HtmlMarkup>) -> HtmlMarkup {
-    let view = format!("0 0 {} {}", at(width), at(height));
+    let view = format!("0 0 {} {}", format_coordinate(width), format_coordinate(height));
     let parts = [element("title", &[], [text(told)])].into_iter().chain(parts);
     element("svg", &[("viewBox", &view), ("role", &"img"), ("xmlns", &"http://www.w3.org/2000/svg")], parts)
 }
 
 /// Formats a coordinate to the tenth.
-fn at(value: f64) -> String {
+fn format_coordinate(value: f64) -> String {
     format!("{:.1}", if value.is_finite() { value } else { 0.0 })
 }
 
 #[expect(clippy::cast_precision_loss, reason = "places in a picture")]
-fn real(count: u64) -> f64 {
+fn count_to_f64(count: u64) -> f64 {
     count as f64
 }
 
-fn index(count: usize) -> f64 {
-    real(u64::try_from(count).unwrap_or(u64::MAX))
+fn index_to_f64(count: usize) -> f64 {
+    count_to_f64(u64::try_from(count).unwrap_or(u64::MAX))
 }
 
 /// Makes a rectangle with a tooltip.
 fn bar(class: &str, x: f64, y: f64, width: f64, height: f64, told: &str) -> HtmlMarkup {
-    let (x, y, width, height) = (at(x), at(y), at(width.max(0.0)), at(height.max(0.0)));
+    let (x, y, width, height) = (
+        format_coordinate(x),
+        format_coordinate(y),
+        format_coordinate(width.max(0.0)),
+        format_coordinate(height.max(0.0)),
+    );
     element(
         "rect",
         &[("class", &class), ("x", &x), ("y", &y), ("width", &width), ("height", &height), ("rx", &"1")],
@@ -63,12 +68,17 @@ fn bar(class: &str, x: f64, y: f64, width: f64, height: f64, told: &str) -> Html
 }
 
 fn label(class: &str, anchor: &str, x: f64, y: f64, words: &str) -> HtmlMarkup {
-    let (x, y) = (at(x), at(y));
+    let (x, y) = (format_coordinate(x), format_coordinate(y));
     element("text", &[("class", &class), ("text-anchor", &anchor), ("x", &x), ("y", &y)], [text(words)])
 }
 
 fn line(class: &str, from: (f64, f64), to: (f64, f64)) -> HtmlMarkup {
-    let (x1, y1, x2, y2) = (at(from.0), at(from.1), at(to.0), at(to.1));
+    let (x1, y1, x2, y2) = (
+        format_coordinate(from.0),
+        format_coordinate(from.1),
+        format_coordinate(to.0),
+        format_coordinate(to.1),
+    );
     void("line", &[("class", &class), ("x1", &x1), ("y1", &y1), ("x2", &x2), ("y2", &y2)])
 }
 
@@ -94,30 +104,30 @@ struct TimePlot<'a> {
 
 impl TimePlot<'_> {
     /// Returns the width of a period.
-    fn step(&self) -> f64 {
-        (WIDTH - LEFT - RIGHT) / index(self.figures.periods.len().max(1))
+    fn period_width(&self) -> f64 {
+        (WIDTH - LEFT - RIGHT) / index_to_f64(self.figures.periods.len().max(1))
     }
 
     /// Returns the width of a period's bars, which is limited so that a few days do not fill the plot.
-    fn wide(&self) -> f64 {
-        (self.step() * 0.76).min(WIDEST)
+    fn bar_width(&self) -> f64 {
+        (self.period_width() * 0.76).min(WIDEST)
     }
 
     /// Returns the position at which a period begins.
     fn x(&self, period: usize) -> f64 {
-        LEFT + index(period) * self.step()
+        LEFT + index_to_f64(period) * self.period_width()
     }
 
     /// Returns the height of a value in SVG units.
-    fn high(&self, value: u64) -> f64 {
-        (HEIGHT - TOP - BOTTOM) * real(value) / real(self.most.max(1))
+    fn bar_height(&self, value: u64) -> f64 {
+        (HEIGHT - TOP - BOTTOM) * count_to_f64(value) / count_to_f64(self.most.max(1))
     }
 
     /// Draws horizontal lines with their values, and the days below.
     fn axes(&self, shown: impl Fn(u64) -> String) -> Vec<HtmlMarkup> {
         let mut parts = Vec::new();
         for value in [0, self.most / 2, self.most] {
-            let y = HEIGHT - BOTTOM - self.high(value);
+            let y = HEIGHT - BOTTOM - self.bar_height(value);
             parts.push(line("grid", (LEFT, y), (WIDTH - RIGHT, y)));
             parts.push(label("", "end", LEFT - 5.0, y + 3.5, &shown(value)));
         }
@@ -125,23 +135,26 @@ impl TimePlot<'_> {
         let every = periods.len().div_ceil(LABELS).max(1);
         for (place, period) in periods.iter().enumerate().step_by(every) {
             let day: String = date(period.from).chars().skip(5).collect();
-            let x = self.x(place) + self.step() / 2.0;
+            let x = self.x(place) + self.period_width() / 2.0;
             parts.push(label("", "middle", x, HEIGHT - 5.0, &day));
         }
         parts
     }
 
     /// Draws a line at each change of the prompt.
-    fn changes(&self) -> Vec<HtmlMarkup> {
+    fn prompt_change_lines(&self) -> Vec<HtmlMarkup> {
         let figures = self.figures;
         let Some(first) = figures.periods.first() else { return vec![] };
-        let all = index(figures.periods.len()) * real(u64::try_from(figures.period_days).unwrap_or(1));
+        let all = index_to_f64(figures.periods.len())
+            * count_to_f64(u64::try_from(figures.period_days).unwrap_or(1));
         let mut parts = Vec::new();
         let changes = figures.prompts.iter().skip(1);
         for prompt in changes.skip(figures.prompts.len().saturating_sub(MARKS + 1)) {
             let since = prompt.first.0.saturating_sub(first.from.saturating_mul(DAY));
             let Ok(since) = u64::try_from(since) else { continue };
-            let x = LEFT + (WIDTH - LEFT - RIGHT) * (real(since) / real(DAY.unsigned_abs()) / all).min(1.0);
+            let x = LEFT
+                + (WIDTH - LEFT - RIGHT)
+                    * (count_to_f64(since) / count_to_f64(DAY.unsigned_abs()) / all).min(1.0);
             let anchor = if x > WIDTH * 0.7 { "end" } else { "start" };
             parts.push(line("mark", (x, TOP - 8.0), (x, HEIGHT - BOTTOM)));
             let aside = if anchor == "end" { x - 3.0 } else { x + 3.0 };
@@ -151,7 +164,7 @@ impl TimePlot<'_> {
         parts
     }
 
-    fn named(&self, period: &PeriodFigures) -> String {
+    fn period_name(&self, period: &PeriodFigures) -> String {
         let of = if self.figures.period_days == 1 { "" } else { "week of " };
         format!("{of}{}", date(period.from))
     }
@@ -165,42 +178,49 @@ pub(super) fn trend(figures: &LoopFigures, of: LoopKind) -> HtmlMarkup {
     for (rate, y) in [(0, HEIGHT - BOTTOM), (50, (HEIGHT - BOTTOM + TOP) / 2.0), (100, TOP)] {
         parts.push(label("", "start", WIDTH - RIGHT + 5.0, y + 3.5, &format!("{rate} %")));
     }
-    let (step, wide, floor) = (time.step(), time.wide(), HEIGHT - BOTTOM);
+    let (step, wide, floor) = (time.period_width(), time.bar_width(), HEIGHT - BOTTOM);
     for (place, period) in figures.periods.iter().enumerate() {
         let mut below = 0;
         for kind in RunOutcome::ALL {
             let runs = period.tally.get(kind);
             if runs > 0 {
-                let corner = (time.x(place) + (step - wide) / 2.0, floor - time.high(below + runs));
-                let told = format!("{}: {runs} {}", time.named(period), word(of, kind));
-                parts.push(bar(kind.as_str(), corner.0, corner.1, wide, time.high(runs), &told));
+                let corner = (time.x(place) + (step - wide) / 2.0, floor - time.bar_height(below + runs));
+                let told = format!("{}: {runs} {}", time.period_name(period), outcome_word(of, kind));
+                parts.push(bar(kind.as_str(), corner.0, corner.1, wide, time.bar_height(runs), &told));
             }
             below += runs;
         }
     }
-    parts.extend(time.changes());
+    parts.extend(time.prompt_change_lines());
     let rates = figures.periods.iter().enumerate().filter_map(|(place, period)| {
-        let rate = period.tally.success()?;
+        let rate = period.tally.success_rate()?;
         let x = time.x(place) + step / 2.0;
-        let y = floor - (floor - TOP) * real(rate) / 1000.0;
-        Some((x, y, format!("{}: {} of {}", time.named(period), percent(rate), period.tally.attempts())))
+        let y = floor - (floor - TOP) * count_to_f64(rate) / 1000.0;
+        Some((
+            x,
+            y,
+            format!("{}: {} of {}", time.period_name(period), format_percent(rate), period.tally.attempts()),
+        ))
     });
     let rates: Vec<(f64, f64, String)> = rates.collect();
-    let points: Vec<String> = rates.iter().map(|(x, y, _)| format!("{},{}", at(*x), at(*y))).collect();
+    let points: Vec<String> = rates
+        .iter()
+        .map(|(x, y, _)| format!("{},{}", format_coordinate(*x), format_coordinate(*y)))
+        .collect();
     parts.push(void("polyline", &[("class", &"rate"), ("points", &points.join(" "))]));
     for (x, y, told) in &rates {
-        let (x, y) = (at(*x), at(*y));
+        let (x, y) = (format_coordinate(*x), format_coordinate(*y));
         parts.push(element(
             "circle",
             &[("class", &"dot"), ("cx", &x), ("cy", &y), ("r", &"3")],
             [element("title", &[], [text(told)])],
         ));
     }
-    let rate = figures.tally.success().map_or_else(|| "none".to_owned(), percent);
+    let rate = figures.tally.success_rate().map_or_else(|| "none".to_owned(), format_percent);
     picture(
         WIDTH,
         HEIGHT,
-        &format!("{} over time; rate of success {rate}", counted(figures.tally.runs(), "run")),
+        &format!("{} over time; rate of success {rate}", format_count(figures.tally.runs(), "run")),
         parts,
     )
 }
@@ -209,22 +229,27 @@ pub(super) fn trend(figures: &LoopFigures, of: LoopKind) -> HtmlMarkup {
 pub(super) fn cost(figures: &LoopFigures) -> HtmlMarkup {
     let most = figures.periods.iter().map(|period| period.cost_micro_usd).max().unwrap_or(0);
     let time = TimePlot { figures, most: ceiling(most.div_ceil(10_000)).saturating_mul(10_000) };
-    let mut parts = time.axes(dollars);
-    let (step, wide, floor) = (time.step(), time.wide(), HEIGHT - BOTTOM);
+    let mut parts = time.axes(format_dollars);
+    let (step, wide, floor) = (time.period_width(), time.bar_width(), HEIGHT - BOTTOM);
     for (place, period) in figures.periods.iter().enumerate().filter(|(_, period)| period.cost_micro_usd > 0)
     {
-        let high = time.high(period.cost_micro_usd);
+        let high = time.bar_height(period.cost_micro_usd);
         let corner = (time.x(place) + (step - wide) / 2.0, floor - high);
         let told = format!(
             "{}: {}, {}",
-            time.named(period),
-            dollars(period.cost_micro_usd),
-            counted(period.turns, "turn")
+            time.period_name(period),
+            format_dollars(period.cost_micro_usd),
+            format_count(period.turns, "turn")
         );
         parts.push(bar("bar", corner.0, corner.1, wide, high, &told));
     }
-    parts.extend(time.changes());
-    picture(WIDTH, HEIGHT, &format!("cost over time, {} in all", dollars(figures.cost_micro_usd)), parts)
+    parts.extend(time.prompt_change_lines());
+    picture(
+        WIDTH,
+        HEIGHT,
+        &format!("cost over time, {} in all", format_dollars(figures.cost_micro_usd)),
+        parts,
+    )
 }
 
 /// Draws one bar for each step, with the mean of the runs that had it.
@@ -236,14 +261,14 @@ pub(super) fn by_step(rows: &[(&str, u64, String)], told: &str) -> HtmlMarkup {
     let most = rows.iter().map(|(_, value, _)| *value).max().unwrap_or(0).max(1);
     let mut parts = Vec::new();
     for (place, (name, value, shown)) in rows.iter().enumerate() {
-        let y = index(place) * ROW + 4.0;
-        let width = (WHOLE - NAMES - VALUES) * real(*value) / real(most);
+        let y = index_to_f64(place) * ROW + 4.0;
+        let width = (WHOLE - NAMES - VALUES) * count_to_f64(*value) / count_to_f64(most);
         parts.push(label("strong", "end", NAMES - 8.0, y + 11.5, name));
         // A value of zero still gets a thin line, so that its row is visible.
         parts.push(bar("bar", NAMES, y, width.max(1.0), ROW - 7.0, &format!("{name}: {shown}")));
         parts.push(label("", "start", NAMES + width + 6.0, y + 11.5, shown));
     }
-    picture(WHOLE, index(rows.len()) * ROW + 6.0, told, parts)
+    picture(WHOLE, index_to_f64(rows.len()) * ROW + 6.0, told, parts)
 }
 
 /// Draws the last runs, oldest first, each with a sign of its end, and a line at each change of the prompt.
@@ -254,11 +279,11 @@ pub(super) fn strip(runs: &[ReportedRun]) -> HtmlMarkup {
     let mut prompt: Option<&str> = None;
     let mut parts = Vec::new();
     for (place, run) in shown.iter().enumerate() {
-        let (x, y) = (index(place % IN_A_ROW) * CELL, index(place / IN_A_ROW) * ROW + 4.0);
-        let result = words_of(run.result.as_deref().unwrap_or(run.word()));
-        let why: String = run.why().chars().take(160).collect();
+        let (x, y) = (index_to_f64(place % IN_A_ROW) * CELL, index_to_f64(place / IN_A_ROW) * ROW + 4.0);
+        let result = words_of(run.result.as_deref().unwrap_or(run.outcome_word()));
+        let why: String = run.reason_line().chars().take(160).collect();
         let release = run.to.as_deref().unwrap_or_default();
-        let told = format!("{} {} {release}: {result}\n{why}", instant(run.ended), run.name);
+        let told = format!("{} {} {release}: {result}\n{why}", format_instant(run.ended), run.name);
         parts.push(bar(run.kind.as_str(), x + 0.8, y, CELL - 1.6, CELL - 1.6, &told));
         parts.push(glyph(run.kind, x + 0.8, y, CELL - 1.6));
         if let Some(hash) = run.prompt_hash.as_deref() {
@@ -269,12 +294,19 @@ pub(super) fn strip(runs: &[ReportedRun]) -> HtmlMarkup {
         }
     }
     let rows = shown.len().div_ceil(IN_A_ROW).max(1);
-    picture(WIDTH, index(rows) * ROW + 4.0, &format!("the last {} runs, oldest first", shown.len()), parts)
+    picture(
+        WIDTH,
+        index_to_f64(rows) * ROW + 4.0,
+        &format!("the last {} runs, oldest first", shown.len()),
+        parts,
+    )
 }
 
 /// Draws a sign of an end, so that no reader has to distinguish colours.
 fn glyph(kind: RunOutcome, x: f64, y: f64, size: f64) -> HtmlMarkup {
-    let place = |across: f64, down: f64| format!("{} {}", at(x + across * size), at(y + down * size));
+    let place = |across: f64, down: f64| {
+        format!("{} {}", format_coordinate(x + across * size), format_coordinate(y + down * size))
+    };
     let path = match kind {
         RunOutcome::Done => format!("M{} L{} L{}", place(0.26, 0.52), place(0.44, 0.7), place(0.76, 0.32)),
         RunOutcome::Partial => {
@@ -308,7 +340,7 @@ pub(super) fn swatch(kind: RunOutcome) -> HtmlMarkup {
 
 /// Draws a bar inside a table.
 pub(super) fn share(of: u64, most: u64) -> HtmlMarkup {
-    let width = at(100.0 * real(of) / real(most.max(1)));
+    let width = format_coordinate(100.0 * count_to_f64(of) / count_to_f64(most.max(1)));
     let bar = void("rect", &[("class", &"bar"), ("width", &width), ("height", &"8"), ("rx", &"1")]);
     let view = [
         ("viewBox", &"0 0 100 8" as &dyn std::fmt::Display),
@@ -320,7 +352,7 @@ pub(super) fn share(of: u64, most: u64) -> HtmlMarkup {
 
 /// Renders a prompt with the short digest that the plots use.
 pub(super) fn prompt(hash: &str) -> HtmlMarkup {
-    element("code", &[("title", &hash)], [text(short(hash))])
+    element("code", &[("title", &hash)], [text(short_hash(hash))])
 }
 
 #[cfg(test)]

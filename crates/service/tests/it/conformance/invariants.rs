@@ -191,7 +191,7 @@ fn calls(stage: &Stage, view: &PullView, runs: usize, wrong: &mut Vec<String>) {
     if made > allowed as u64 {
         wrong.push(format!(
             "{made} calls in {runs} runs, and {allowed} should do: {:#?}",
-            stage.site.forge.calls()
+            stage.site.forge.call_counts()
         ));
     }
 }

@@ -101,7 +101,7 @@ async fn once(forge: Forge, scenario: &Scenario, nth: u32) -> Result<(Played, bo
             shown = stage.answered(*by, told, *step).await?;
             continue;
         } else if let Act::Interrupted(kind) = act {
-            Some(ForgeFault::write(nth, kind.clone()))
+            Some(ForgeFault::nth_write(nth, kind.clone()))
         } else if let Act::PushedAmid(change) = act {
             came |= stage.pushed_amid(nth, *change).await?;
             shown = check(&stage).await?;
@@ -171,7 +171,7 @@ impl Stage {
 
     /// Returns the number of API calls so far, without git's.
     pub(crate) fn calls(&self) -> u64 {
-        let calls = self.site.forge.calls();
+        let calls = self.site.forge.call_counts();
         calls
             .iter()
             .filter(|(route, _)| !route.contains("/git-") && !route.contains("/info/"))
@@ -185,11 +185,11 @@ impl Stage {
         self.before = self.view().await.comments;
         (self.calls_before, self.runs_before) = (self.calls(), self.runs().await);
         self.faulty = fault.is_some();
-        self.queue.extend(self.site.forge.pending());
+        self.queue.extend(self.site.forge.take_deliveries());
         if let Some(fault) = fault {
-            self.site.forge.fault(fault);
+            self.site.forge.add_fault(fault);
         }
-        let struck = || self.site.forge.log().iter().filter(|logged| logged.status.is_none()).count();
+        let struck = || self.site.forge.request_log().iter().filter(|logged| logged.status.is_none()).count();
         let mut deliveries = std::mem::take(&mut self.queue);
         loop {
             let store = self.store();
@@ -227,12 +227,12 @@ impl Stage {
         let (repo, commit) = (self.repo.clone(), head.commit_after(&self.head, "Change"));
         let (forge, branch) = (self.site.forge.clone(), self.branch);
         let push = async move {
-            forge.holds().await;
+            forge.wait_until_held().await;
             repo.push(branch, commit).await.unwrap();
-            forge.release();
+            forge.release_held();
         };
         let pushing = tokio::spawn(push);
-        let came = self.rest(Some(ForgeFault::write(nth, ForgeFaultKind::Held))).await?;
+        let came = self.rest(Some(ForgeFault::nth_write(nth, ForgeFaultKind::Held))).await?;
         pushing.abort();
         if came {
             pushing.await.unwrap();
@@ -256,7 +256,7 @@ impl Stage {
         let address = format!("http://{}/", elsewhere.local_addr().unwrap());
         for nth in (1..MAX_CALLS).step_by(step) {
             self.push(|tree| tree.add(2, &format!("w{nth}"))).await;
-            let came = self.rest(Some(ForgeFault::call(nth, by(&address)))).await?;
+            let came = self.rest(Some(ForgeFault::nth_call(nth, by(&address)))).await?;
             let shown = check(self).await.map_err(|problems| format!("call {nth}: {problems}"))?;
             if elsewhere.accept().is_ok() {
                 return Err(format!("call {nth}: another server was called"));
@@ -278,7 +278,7 @@ impl Stage {
 
     /// Returns our existing comments on code, oldest first.
     async fn ours(&self) -> Vec<CommentView> {
-        self.view().await.inline().filter(|comment| comment.author == BOT).cloned().collect()
+        self.view().await.inline_comments().filter(|comment| comment.author == BOT).cloned().collect()
     }
 
     /// Pushes the head with this change.
@@ -328,7 +328,7 @@ impl Stage {
                 for n in 0..pushes {
                     self.push(|tree| tree.add(2, &format!("s{n}"))).await;
                 }
-                self.queue = STORM.apply(self.site.forge.pending());
+                self.queue = STORM.apply(self.site.forge.take_deliveries());
             }
             Act::Forge => {
                 for comment in self.view().await.comments.iter().filter(|comment| comment.author == BOT) {
@@ -369,7 +369,7 @@ impl Stage {
             }
             Act::Close => {
                 self.open = false;
-                self.repo.close(self.number).await.unwrap();
+                self.repo.close_pull(self.number).await.unwrap();
             }
             Act::DeleteBase => {
                 self.open = false;
@@ -385,6 +385,6 @@ impl Stage {
     async fn open(&mut self, branch: &'static str, change: fn(&mut Tree)) {
         self.branch = branch;
         self.push(change).await;
-        self.number = self.repo.open(NewPull::of(branch)).await.unwrap();
+        self.number = self.repo.open_pull(NewPull::from_branch(branch)).await.unwrap();
     }
 }

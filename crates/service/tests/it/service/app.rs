@@ -31,7 +31,7 @@ async fn an_app_reviews_with_tokens_for_the_one_repository() {
     let tokens = site.forge.issued_tokens();
     assert_eq!(tokens.len(), 1, "one for all calls and for git");
     let bot = format!("{}[bot]", app.slug);
-    let log = site.forge.log();
+    let log = site.forge.request_log();
     assert!(log.iter().all(|call| call.login.as_deref() == Some(bot.as_str())), "{log:#?}");
     no_violations(&site);
 
@@ -64,7 +64,7 @@ async fn a_token_that_ends_in_mid_run_is_replaced_and_nothing_fails() {
     .enumerate()
     {
         let opened = site.open(&format!("change-{index}")).await;
-        site.forge.fault(ForgeFault::once(method, route, ForgeFaultKind::Status(401, None)));
+        site.forge.add_fault(ForgeFault::on_call(method, route, ForgeFaultKind::Status(401, None)));
         site.deliver().await;
         service.rest(&site.clock).await;
         site.forge.clear_faults();
@@ -103,7 +103,7 @@ async fn an_app_sweeps_what_it_is_installed_for_and_finds_what_was_renamed() {
     let service = site.serve_with(once()).await;
     let mut first = first;
     site.push_second(&mut first).await;
-    let deliveries = site.forge.pending();
+    let deliveries = site.forge.take_deliveries();
     site.repo.rename("acme", "store").await.unwrap();
     for delivery in &deliveries {
         site.forge.deliver(delivery).await.unwrap();
@@ -148,12 +148,12 @@ async fn what_a_former_account_wrote_is_ours_and_is_not_said_again() {
     site.deliver().await;
     service.rest(&site.clock).await;
     let view = site.view(&opened).await;
-    let by = |login: &str| view.inline().filter(|comment| comment.author == login).count();
+    let by = |login: &str| view.inline_comments().filter(|comment| comment.author == login).count();
     assert_eq!(
         (by("truing[bot]"), by("truing-acme[bot]")),
         (crate::service::change::FOUND, crate::service::change::NEW)
     );
-    let summaries: Vec<&str> = view.summaries().map(|comment| comment.author.as_str()).collect();
+    let summaries: Vec<&str> = view.summary_comments().map(|comment| comment.author.as_str()).collect();
     assert_eq!(summaries, ["truing[bot]", "truing-acme[bot]"], "the old one could never be rewritten");
     no_violations(&site);
     service.stop().await;
@@ -208,7 +208,7 @@ async fn every_wrong_answer_has_its_words_its_end_and_a_hint_and_no_secret() {
         let key = site.key(opened.number).await;
         let path = format!("/repos/acme/shop/pulls/{}$", opened.number);
         let times = if comes { 1 } else { 99 };
-        site.forge.fault(ForgeFault::once("GET", &path, kind.clone()).times(times));
+        site.forge.add_fault(ForgeFault::on_call("GET", &path, kind.clone()).times(times));
         site.deliver().await;
         if comes {
             service.rest(&site.clock).await;

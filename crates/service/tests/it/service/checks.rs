@@ -20,7 +20,7 @@ fn file(first: &str, count: usize) -> CommitBuilder {
 
 async fn opened(site: &Site, count: usize) -> Opened {
     let first = site.repo.push("many", file("a", count)).await.unwrap();
-    let number = site.repo.open(NewPull::of("many")).await.unwrap();
+    let number = site.repo.open_pull(NewPull::from_branch("many")).await.unwrap();
     Opened { number, branch: "many".into(), first, second: None }
 }
 
@@ -54,7 +54,7 @@ async fn every_finding_is_on_its_lines_once_whatever_answer_is_lost() {
         for kind in [ForgeFaultKind::LostAnswer, ForgeFaultKind::Drop] {
             let name = format!("change_{at}_{}", if kind == ForgeFaultKind::Drop { "drop" } else { "lost" });
             site.repo.push("many", file(&name, MANY)).await.unwrap();
-            site.forge.fault(ForgeFault::once(method, route, kind).nth(nth));
+            site.forge.add_fault(ForgeFault::on_call(method, route, kind).nth(nth));
             let view = reviewed(&site, &service, &opened).await;
             let run = only(&view);
             assert_eq!(lines(run), all, "{name}");
@@ -95,8 +95,8 @@ async fn our_own_failure_is_never_red_and_becomes_what_was_found() {
     site.log_in_as_app("truing");
     let service = site.serve_with(limits()).await;
     let opened = opened(&site, 1).await;
-    let fetch = ForgeFault::once("GET", "/{owner}/{repo}/info/refs", ForgeFaultKind::Status(500, None));
-    site.forge.fault(fetch.times(1000));
+    let fetch = ForgeFault::on_call("GET", "/{owner}/{repo}/info/refs", ForgeFaultKind::Status(500, None));
+    site.forge.add_fault(fetch.times(1000));
     site.deliver().await;
     let key = site.key(opened.number).await;
     service.state(&key, "held (parked)").await;
@@ -125,15 +125,15 @@ async fn the_buttons_of_our_check_review_again_for_those_who_may_write() {
     let mut site = Site::new().await;
     let (app, _) = site.log_in_as_app("truing");
     let service = site.serve_with(limits()).await;
-    site.repo.permit("ada", "write").await.unwrap();
-    site.repo.permit("rea", "read").await.unwrap();
+    site.repo.set_role("ada", "write").await.unwrap();
+    site.repo.set_role("rea", "read").await.unwrap();
     let opened = opened(&site, 1).await;
     let key = site.key(opened.number).await;
     reviewed(&site, &service, &opened).await;
-    let acts = async || service.store.audited(9).await.unwrap();
+    let acts = async || service.store.audit_entries(9).await.unwrap();
     let served = async || {
         crate::service::site::until("all are served", async || {
-            service.store.unserved(FORGE, 9).await.unwrap().is_empty()
+            service.store.unserved_requests(FORGE, 9).await.unwrap().is_empty()
         })
         .await;
     };
@@ -155,14 +155,14 @@ async fn the_buttons_of_our_check_review_again_for_those_who_may_write() {
     press(&site, &opened, "rea", RerunButton::Run).await;
     served().await;
     site.repo.rerun(only(&site.view(&opened).await).id, "ada", RerunButton::Suite).await.unwrap();
-    let mut other = site.forge.pending().remove(0);
+    let mut other = site.forge.take_deliveries().remove(0);
     let body = std::str::from_utf8(&other.body).unwrap();
     let own = format!("\"id\":{},", app.id);
     assert!(body.contains(&own), "{body}");
     other.body = body.replace(&own, "\"id\":1,").into_bytes().into();
     assert_eq!(site.forge.deliver(&other).await.unwrap(), 202);
-    assert!(service.store.unserved(FORGE, 9).await.unwrap().is_empty(), "not even looked at");
-    site.repo.close(opened.number).await.unwrap();
+    assert!(service.store.unserved_requests(FORGE, 9).await.unwrap().is_empty(), "not even looked at");
+    site.repo.close_pull(opened.number).await.unwrap();
     press(&site, &opened, "ada", RerunButton::Run).await;
     served().await;
     service.rest_as_it_is().await;

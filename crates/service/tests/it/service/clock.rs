@@ -48,7 +48,7 @@ async fn an_unseen_head_is_waited_for_once_though_the_clock_is_set_back() {
     assert_eq!(site.forge.deliver(&late).await.unwrap(), 202);
     service.rest(&site.clock).await;
     site.push_second(&mut opened).await;
-    site.forge.pending();
+    site.forge.take_deliveries();
     site.clock.skip(TimeSpan(-HOUR.0));
     // By then its clock leads by a minute, and stands still; the next write sees that hour and leads by a
     // minute again.
@@ -67,11 +67,11 @@ async fn an_unseen_head_is_waited_for_once_though_the_clock_is_set_back() {
 async fn a_run_that_loses_its_lease_to_a_clock_set_forward_posts_nothing_twice() {
     let site = Site::new().await;
     let service = site.serve().await;
-    site.forge.fault(ForgeFault::once("POST", REVIEWS, ForgeFaultKind::Delay(Duration::from_secs(1))));
+    site.forge.add_fault(ForgeFault::on_call("POST", REVIEWS, ForgeFaultKind::Delay(Duration::from_secs(1))));
     let opened = site.open("change").await;
     site.deliver().await;
     until("the review is being posted", async || {
-        site.forge.calls().contains_key("POST /repos/{owner}/{repo}/pulls/{number}/reviews")
+        site.forge.call_counts().contains_key("POST /repos/{owner}/{repo}/pulls/{number}/reviews")
     })
     .await;
     site.clock.skip(TimeSpan(24 * HOUR.0));

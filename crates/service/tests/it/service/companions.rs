@@ -16,11 +16,11 @@ async fn a_companion_that_did_not_change_is_seen() {
         "class AioEndpointDiscoveryManager(EndpointDiscoveryManager):\n    pass\n",
     );
     site.repo.push("patch", patch).await.unwrap();
-    let number = site.repo.open(NewPull::of("patch")).await.unwrap();
+    let number = site.repo.open_pull(NewPull::from_branch("patch")).await.unwrap();
     site.deliver().await;
     service.rest(&site.clock).await;
     let view = site.repo.pull(number).await.unwrap();
-    let bodies: Vec<_> = view.inline().map(|comment| comment.body.clone()).collect();
+    let bodies: Vec<_> = view.inline_comments().map(|comment| comment.body.clone()).collect();
     let [body] = bodies.as_slice() else { panic!("{bodies:?}") };
     assert!(body.contains("`aiobotocore/patch-hashes`"), "{body}");
     service.stop().await;

@@ -27,14 +27,14 @@ async fn mark(store: &dyn RecordStore, owner: &str, repository: usize, pulls: us
         of: LoopKind::Review,
     };
     let marks: Vec<SlotMark> = (1..=pulls).map(mark).collect();
-    store.mark(&marks, &limits(), HaltPolicy::Refused).await.unwrap();
+    store.mark_slots(&marks, &limits(), HaltPolicy::Refused).await.unwrap();
 }
 
 /// Counts the leases of each repository.
 fn by_repository(leases: &[Lease]) -> BTreeMap<&str, usize> {
     let mut counts = BTreeMap::new();
     for lease in leases {
-        *counts.entry(lease.key.repository()).or_default() += 1;
+        *counts.entry(lease.key.repository_prefix()).or_default() += 1;
     }
     counts
 }
@@ -47,15 +47,15 @@ async fn a_repository_with_a_thousand_due_pull_requests_takes_turns_with_one_tha
     site.clock.skip(TimeSpan::seconds(1));
     mark(&*context.store, "calm", 2, 2).await;
     site.clock.skip(TimeSpan::seconds(60));
-    let mut scheduler = Scheduler::new(LeaseLimits::of(3));
-    let first = scheduler.look(&context).await.unwrap();
+    let mut scheduler = Scheduler::new(LeaseLimits::new(3));
+    let first = scheduler.lease_due_slots(&context).await.unwrap();
     assert_eq!(by_repository(&first), BTreeMap::from([("pr/fake/1/", 2), ("pr/fake/2/", 1)]));
-    assert_eq!(scheduler.look(&context).await.unwrap(), [], "all places are taken");
+    assert_eq!(scheduler.lease_due_slots(&context).await.unwrap(), [], "all places are taken");
     for lease in &first {
-        scheduler.ended(lease.token);
+        scheduler.release_place(lease.token);
     }
     site.clock.skip(TimeSpan::seconds(1));
-    let second = scheduler.look(&context).await.unwrap();
+    let second = scheduler.lease_due_slots(&context).await.unwrap();
     assert_eq!(by_repository(&second), BTreeMap::from([("pr/fake/1/", 2), ("pr/fake/2/", 1)]));
     assert!(second.iter().all(|lease| first.iter().all(|former| former.key != lease.key)));
 }
@@ -71,11 +71,13 @@ async fn an_owner_with_hundreds_of_repositories_leaves_places_to_others() {
     mark(&*context.store, "small", 1, 3).await;
     site.clock.skip(TimeSpan::seconds(60));
     let mut scheduler = Scheduler::new(LeaseLimits { all: 4, per_owner: 2 });
-    let leases = scheduler.look(&context).await.unwrap();
-    let small = leases.iter().filter(|lease| lease.key.repository() == "pr/fake/1/").count();
+    let leases = scheduler.lease_due_slots(&context).await.unwrap();
+    let small = leases.iter().filter(|lease| lease.key.repository_prefix() == "pr/fake/1/").count();
     assert_eq!((leases.len(), small), (4, 2), "{leases:?}");
-    scheduler.ended(leases.iter().find(|lease| lease.key.repository() == "pr/fake/1/").unwrap().token);
-    let next = scheduler.look(&context).await.unwrap();
+    scheduler.release_place(
+        leases.iter().find(|lease| lease.key.repository_prefix() == "pr/fake/1/").unwrap().token,
+    );
+    let next = scheduler.lease_due_slots(&context).await.unwrap();
     assert_eq!(by_repository(&next), BTreeMap::from([("pr/fake/1/", 1)]), "the large one has its two");
 }
 

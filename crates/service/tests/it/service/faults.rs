@@ -54,7 +54,7 @@ async fn a_first_review_ends_well_whatever_the_forge_does_at_one_call() {
             let opened = site.open(&format!("change-{}", pulls.len())).await;
             let of = if sets { &opened.first } else { &opened.number.to_string() };
             let path = format!("/repos/acme/shop/{}", route.replace("{}", of));
-            site.forge.fault(ForgeFault::once(method, &path, kind.clone()).times(times));
+            site.forge.add_fault(ForgeFault::on_call(method, &path, kind.clone()).times(times));
             pulls.push((format!("{method} {route}: {kind:?}"), opened));
         }
     }
@@ -91,7 +91,7 @@ async fn a_second_review_ends_well_whatever_the_forge_does_at_one_call() {
             .into_iter()
             .filter(|kind| *kind != ForgeFaultKind::Status(404, None) || method == "POST");
         for kind in kinds.filter(|kind| path != "/graphql" || *kind != ForgeFaultKind::Status(404, None)) {
-            site.forge.fault(ForgeFault::once(method, path, kind).times(times));
+            site.forge.add_fault(ForgeFault::on_call(method, path, kind).times(times));
         }
     }
     for pull in &mut pulls {
@@ -122,7 +122,7 @@ async fn a_rate_limit_is_waited_for_and_counts_as_no_failure() {
     .into_iter()
     .enumerate()
     {
-        site.forge.fault(ForgeFault::once(method, path, kind.clone()));
+        site.forge.add_fault(ForgeFault::on_call(method, path, kind.clone()));
         let opened = site.open(&format!("change-{index}")).await;
         let key = site.key(opened.number).await;
         site.deliver().await;
@@ -139,7 +139,7 @@ async fn findings_whose_place_is_refused_go_to_the_file_or_the_summary() {
     let site = Site::new().await;
     let service = site.serve().await;
     let refused =
-        |path, times| ForgeFault::once("POST", path, ForgeFaultKind::Status(422, None)).times(times);
+        |path, times| ForgeFault::on_call("POST", path, ForgeFaultKind::Status(422, None)).times(times);
     for (name, reviews, files, inline, on_files) in [
         ("one of the halves' halves", 4, 0, FOUND - 1, 1),
         ("and its file, too", 4, 1, FOUND - 1, 0),
@@ -147,8 +147,8 @@ async fn findings_whose_place_is_refused_go_to_the_file_or_the_summary() {
         ("all of them, and all files", 1000, 1000, 0, 0),
     ] {
         site.forge.clear_faults();
-        site.forge.fault(refused(REVIEWS, reviews));
-        site.forge.fault(refused(INLINE, files));
+        site.forge.add_fault(refused(REVIEWS, reviews));
+        site.forge.add_fault(refused(INLINE, files));
         let opened = site.open(&name.replace([' ', ',', '\''], "-")).await;
         site.deliver().await;
         service.rest(&site.clock).await;
@@ -187,8 +187,8 @@ async fn comments_that_show_later_than_promised_are_made_twice_and_deleted_once(
     site.forge.stale_lists(1);
     let opened = site.open("change").await;
     // The call gets no response, and its comment is in no list when the settle delay has passed.
-    site.forge.fault(ForgeFault::once("POST", SUMMARY, ForgeFaultKind::LostAnswer));
-    site.forge.fault(ForgeFault::once("POST", REVIEWS, ForgeFaultKind::LostAnswer));
+    site.forge.add_fault(ForgeFault::on_call("POST", SUMMARY, ForgeFaultKind::LostAnswer));
+    site.forge.add_fault(ForgeFault::on_call("POST", REVIEWS, ForgeFaultKind::LostAnswer));
     site.deliver().await;
     service.rest(&site.clock).await;
     let picture = site.picture(&opened).await;
@@ -244,8 +244,8 @@ async fn what_fails_too_often_is_parked_told_and_retried() {
     let site = Site::new().await;
     let service = site.serve_with(SlotLimits { attempts: 3, ..limits() }).await;
     // Two attempts cannot reach the forge; for the third its API is back, but its git is not.
-    site.forge.fault(ForgeFault::once("GET", PULL, ForgeFaultKind::Status(503, None)).times(6));
-    site.forge.fault(ForgeFault::once("GET", GIT, ForgeFaultKind::Status(503, None)).times(1000));
+    site.forge.add_fault(ForgeFault::on_call("GET", PULL, ForgeFaultKind::Status(503, None)).times(6));
+    site.forge.add_fault(ForgeFault::on_call("GET", GIT, ForgeFaultKind::Status(503, None)).times(1000));
     let opened = site.open("change").await;
     let key = site.key(opened.number).await;
     site.deliver().await;
@@ -279,7 +279,7 @@ async fn what_fails_too_often_is_parked_told_and_retried() {
 async fn what_was_computed_and_could_not_be_shown_is_shown_after_a_retry() {
     let site = Site::new().await;
     let service = site.serve_with(SlotLimits { attempts: 2, ..limits() }).await;
-    site.forge.fault(ForgeFault::once("POST", REVIEWS, ForgeFaultKind::Status(403, None)).times(1000));
+    site.forge.add_fault(ForgeFault::on_call("POST", REVIEWS, ForgeFaultKind::Status(403, None)).times(1000));
     let opened = site.open("change").await;
     let key = site.key(opened.number).await;
     site.deliver().await;
@@ -300,7 +300,7 @@ async fn a_forge_that_is_wholly_down_parks_and_the_next_push_brings_back() {
     let service = site.serve_with(SlotLimits { attempts: 2, ..limits() }).await;
     let mut opened = site.open("change").await;
     let key = site.key(opened.number).await;
-    site.forge.fault(ForgeFault::once("", "/", ForgeFaultKind::Drop).times(100_000));
+    site.forge.add_fault(ForgeFault::on_call("", "/", ForgeFaultKind::Drop).times(100_000));
     site.deliver().await;
     service.state(&key, "held (parked)").await;
     // The failures and their number are visible without the log.

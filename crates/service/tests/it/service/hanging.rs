@@ -12,7 +12,7 @@ use truing_git::{Git, GitOptions};
 use truing_loops::reader::ChildReader;
 use truing_service::ServiceContext;
 use truing_service::scheduler::Scheduler;
-use truing_service::worker::work;
+use truing_service::worker::drive_lease;
 
 use crate::service::ports::{FaultyStore, Script};
 use crate::service::site::{Site, limits, until};
@@ -58,16 +58,21 @@ async fn worked(site: &Site, branch: &str, context: ServiceContext) -> Slot {
     let name = format!("acme/shop#{}", opened.number);
     let described =
         truing_core::port::SlotDescription { name, url: "https://example.com/".into(), head: None };
-    context.store.describe(&[(key.clone(), described)]).await.unwrap();
-    truing_loops::slots::step(&*context.store, &key, SlotCommand::Event(LoopKind::Review), &context.limits)
-        .await
-        .unwrap();
+    context.store.store_descriptions(&[(key.clone(), described)]).await.unwrap();
+    truing_loops::slots::take_step(
+        &*context.store,
+        &key,
+        SlotCommand::Event(LoopKind::Review),
+        &context.limits,
+    )
+    .await
+    .unwrap();
     site.clock.skip(TimeSpan::seconds(10));
-    let leases = Scheduler::new(LeaseLimits::of(9)).look(&context).await.unwrap();
+    let leases = Scheduler::new(LeaseLimits::new(9)).lease_due_slots(&context).await.unwrap();
     let lease = leases.into_iter().find(|lease| lease.key == key).unwrap();
     let (_tell, told) = tokio::sync::watch::channel(false);
-    work(&context, lease, Duration::from_millis(100), told).await;
-    context.store.load(&[key]).await.unwrap().remove(0)
+    drive_lease(&context, lease, Duration::from_millis(100), told).await;
+    context.store.load_slots(&[key]).await.unwrap().remove(0)
 }
 
 async fn ended_with_its_children(site: &Site, pid: &str, slot: &Slot, step_time: Duration) {

@@ -19,7 +19,7 @@ use crate::service::{assert_first, assert_second, no_violations};
 
 /// Returns the calls that change something, except statuses.
 fn writes(site: &Site) -> BTreeMap<String, u64> {
-    let mut calls = site.forge.calls();
+    let mut calls = site.forge.call_counts();
     calls.retain(|route, _| {
         !["/statuses/", "/graphql", "/git-upload-pack"].iter().any(|other| route.contains(other))
             && !route.starts_with("GET")
@@ -43,7 +43,7 @@ async fn a_run_that_a_newer_one_has_overtaken_changes_nothing_more() {
     };
     // One run wants a text rewritten and the status set; another one begins meanwhile.
     let old = of("old", store.fresh_token().await.unwrap());
-    store.begin(&old, &revision, Clock::now(&site.clock)).await.unwrap();
+    store.begin_run(&old, &revision, Clock::now(&site.clock)).await.unwrap();
     let status = DesiredStatus {
         sha: revision.head.clone(),
         state: StatusState::Success,
@@ -52,7 +52,7 @@ async fn a_run_that_a_newer_one_has_overtaken_changes_nothing_more() {
     };
     store.announce(&old, Producer::Review, "another summary", &status).await.unwrap();
     let new = of("new", store.fresh_token().await.unwrap());
-    store.begin(&new, &revision, Clock::now(&site.clock)).await.unwrap();
+    store.begin_run(&new, &revision, Clock::now(&site.clock)).await.unwrap();
     let context = site.context(store, site.forges(), limits());
     let gate: Arc<dyn WriteGate> = Arc::new(context.gate(RepositoryRef::of_key(&key)));
     let id = PrId::from_key(&key).unwrap();
@@ -72,7 +72,7 @@ async fn a_run_that_a_newer_one_has_overtaken_changes_nothing_more() {
             may_create: true,
         };
         let ended = publisher.reconcile().await;
-        let fenced = matches!(&ended, Err(PublishError::Halted(halt)) if halt.lost().is_some());
+        let fenced = matches!(&ended, Err(PublishError::Halted(halt)) if halt.lost_to_token().is_some());
         let view = site.view(&opened).await;
         let untouched = view.comments == before.comments && view.statuses == before.statuses;
         assert_eq!((fenced, untouched), (stale, stale), "{ended:?}");
@@ -93,7 +93,7 @@ async fn a_regression_reopens_the_thread_that_we_resolved_and_no_other() {
             comment.place.as_ref().is_some_and(|place| place.path == "src/app.py")
                 && comment.line == Some(line)
         };
-        view.inline().find(at).unwrap().id
+        view.inline_comments().find(at).unwrap().id
     };
     let (mended, stays) = (on(11), on(10));
     for comment in [mended, stays] {
@@ -114,15 +114,18 @@ async fn a_regression_reopens_the_thread_that_we_resolved_and_no_other() {
     let view = site.view(&opened).await;
     let resolved = |id: u64| view.comments.iter().find(|comment| comment.id == id).unwrap().resolved;
     assert!(resolved(mended) && resolved(stays), "a person's word stands");
-    assert!(view.inline().all(|comment| !comment.body.contains("Fixed in")), "nothing is fixed any more");
+    assert!(
+        view.inline_comments().all(|comment| !comment.body.contains("Fixed in")),
+        "nothing is fixed any more"
+    );
     let picture = site.picture(&opened).await;
     assert_eq!((picture.comments.len(), picture.open(), picture.deleted), (FOUND + NEW, FOUND + NEW - 2, 0));
 
     // Nothing is left to do about any of these.
-    let before = site.forge.calls();
+    let before = site.forge.call_counts();
     service.retry(&site.key(opened.number).await).await;
     service.rest(&site.clock).await;
-    assert_eq!(before.get("POST /graphql").copied(), site.forge.calls().get("POST /graphql").copied());
+    assert_eq!(before.get("POST /graphql").copied(), site.forge.call_counts().get("POST /graphql").copied());
     no_violations(&site);
     service.stop().await;
 }
@@ -134,9 +137,9 @@ async fn a_comment_that_a_person_deleted_is_neither_posted_again_nor_rewritten()
     let mut opened = site.open("change").await;
     site.deliver().await;
     service.rest(&site.clock).await;
-    let gone = site.view(&opened).await.inline().next().unwrap().id;
+    let gone = site.view(&opened).await.inline_comments().next().unwrap().id;
     site.repo.delete_comment(opened.number, gone).await.unwrap();
-    let before = site.forge.log().len();
+    let before = site.forge.request_log().len();
 
     site.push_second(&mut opened).await;
     site.deliver().await;
@@ -146,7 +149,7 @@ async fn a_comment_that_a_person_deleted_is_neither_posted_again_nor_rewritten()
     let touched = |call: &&truing_fakes::forge::LoggedCall| {
         call.path.ends_with(&gone.to_string()) && call.method != "GET"
     };
-    let log = site.forge.log();
+    let log = site.forge.request_log();
     assert_eq!(log.iter().skip(before).filter(touched).count(), 0);
     no_violations(&site);
     service.stop().await;
@@ -160,7 +163,7 @@ async fn a_comment_whose_marker_a_person_edited_away_is_still_known_and_mended()
     site.deliver().await;
     service.rest(&site.clock).await;
     let view = site.view(&opened).await;
-    for comment in view.inline() {
+    for comment in view.inline_comments() {
         site.repo.edit_comment(opened.number, comment.id, "Edited by somebody.").await.unwrap();
     }
     site.push_second(&mut opened).await;
@@ -281,7 +284,7 @@ async fn what_an_unknown_key_signed_is_left_as_it_is_and_not_posted_again() {
     site.deliver().await;
     service.rest(&site.clock).await;
     let view = site.view(&opened).await;
-    let resolved = view.inline().filter(|comment| comment.resolved);
+    let resolved = view.inline_comments().filter(|comment| comment.resolved);
     let (ours, former): (Vec<_>, Vec<_>) =
         resolved.partition(|comment| made.iter().any(|made| made.id == comment.id));
     assert_eq!((ours.len(), former.len()), (NEW, 3), "{:#?}", site.picture(&opened).await);
@@ -298,15 +301,15 @@ async fn forty_findings_are_inline_as_far_as_allowed_and_keep_their_comments_thr
     let site = Site::new().await;
     let service = site.serve().await;
     site.repo.push("forty", change::forty(0)).await.unwrap();
-    let number = site.repo.open(NewPull::of("forty")).await.unwrap();
+    let number = site.repo.open_pull(NewPull::from_branch("forty")).await.unwrap();
     site.deliver().await;
     service.rest(&site.clock).await;
     let shown = async || {
         let view = site.repo.pull(number).await.unwrap();
-        let summary = view.summaries().next().unwrap().body.clone();
+        let summary = view.summary_comments().next().unwrap().body.clone();
         let list = summary.split("### Without a comment of their own").nth(1).unwrap_or_default();
         let comments: Vec<(u64, Option<u32>)> = view
-            .inline()
+            .inline_comments()
             .map(|comment| {
                 (comment.id, comment.place.as_ref().and_then(|place| place.line).map(|(_, line)| line))
             })

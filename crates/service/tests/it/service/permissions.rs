@@ -36,7 +36,7 @@ async fn where_threads_may_not_be_resolved_comments_say_fixed_and_the_summary_sa
     assert_second_with(&picture, 0);
     assert_eq!(says_why_open(&picture.summaries[0]), 1, "{picture:#?}");
     let mints = "POST /app/installations/{id}/access_tokens";
-    assert_eq!(site.forge.calls().get(mints), Some(&1), "no token is asked for that cannot be had");
+    assert_eq!(site.forge.call_counts().get(mints), Some(&1), "no token is asked for that cannot be had");
 
     // The permission changes: findings that are fixed from then on are resolved.
     site.forge.grant(installation, "contents", "write");
@@ -136,7 +136,7 @@ async fn assert_without(site: Site, what: &str, expected: Without) {
         assert_eq!(picture.status, has_status.then(|| ("failure".to_owned(), told)), "{what}");
         assert_eq!(service.published(&key).await, 2, "{what}");
     }
-    let log = site.forge.log();
+    let log = site.forge.request_log();
     let refused = log.iter().filter(|call| call.status == Some(403)).count();
     // A refused call is repeated when the end is reported on the pull request.
     let most = if matches!(expected, Without::Stopped(_)) { 4 } else { 1 };

@@ -23,7 +23,7 @@ impl<'a> Pushed<'a> {
     async fn open(site: &'a Site, text: &str) -> Self {
         let service = site.serve().await;
         let first = site.repo.push("change", CommitBuilder::new("One").write("a.py", text)).await.unwrap();
-        let number = site.repo.open(NewPull::of("change")).await.unwrap();
+        let number = site.repo.open_pull(NewPull::from_branch("change")).await.unwrap();
         let opened = Opened { number, branch: "change".into(), first, second: None };
         let pushed = Self { site, service, opened };
         pushed.settle().await;
@@ -52,7 +52,8 @@ impl<'a> Pushed<'a> {
 
     async fn summary(&self) -> String {
         let view = self.view().await;
-        let summaries: Vec<&CommentView> = view.summaries().filter(|comment| comment.author == BOT).collect();
+        let summaries: Vec<&CommentView> =
+            view.summary_comments().filter(|comment| comment.author == BOT).collect();
         assert_eq!(summaries.len(), 1);
         summaries[0].body.clone()
     }
@@ -60,7 +61,7 @@ impl<'a> Pushed<'a> {
     /// Returns our comments on code, in the order in which they were made.
     async fn ours(&self) -> Vec<CommentView> {
         let view = self.view().await;
-        view.inline().filter(|comment| comment.author == BOT).cloned().collect()
+        view.inline_comments().filter(|comment| comment.author == BOT).cloned().collect()
     }
 
     async fn record(&self) -> ReviewRecord {
@@ -152,7 +153,7 @@ async fn a_rule_that_goes_off_takes_its_findings_along_and_another_severity_coun
 async fn what_came_is_counted_since_the_commit_that_is_named_even_if_nobody_was_shown_its_review() {
     let site = Site::new().await;
     let pushed = Pushed::open(&site, ONE).await;
-    site.forge.fault(ForgeFault::once("PATCH", "", ForgeFaultKind::Status(500, None)).times(1000));
+    site.forge.add_fault(ForgeFault::on_call("PATCH", "", ForgeFaultKind::Status(500, None)).times(1000));
     let two = format!("{ONE}\n\ndef b():\n    pdb.set_trace()\n");
     let second = site.repo.push("change", CommitBuilder::new("Two").write("a.py", two)).await.unwrap();
     site.deliver().await;
@@ -228,7 +229,7 @@ async fn a_renamed_file_keeps_its_comments_and_what_cannot_be_read_is_not_called
 #[tokio::test(flavor = "multi_thread")]
 async fn what_people_write_is_kept_and_never_followed_through_drafts_and_reopening() {
     let site = Site::new().await;
-    site.repo.permit("ada", "write").await.unwrap();
+    site.repo.set_role("ada", "write").await.unwrap();
     let pushed = Pushed::open(&site, ONE).await;
     let first = pushed.ours().await[0].id;
     let number = pushed.opened.number;
@@ -240,13 +241,13 @@ async fn what_people_write_is_kept_and_never_followed_through_drafts_and_reopeni
     site.repo.push("change", CommitBuilder::new("Two").write("a.py", format!("\n{ONE}"))).await.unwrap();
     site.repo.set_draft(number, false).await.unwrap();
     pushed.settle().await;
-    site.repo.close(number).await.unwrap();
+    site.repo.close_pull(number).await.unwrap();
     pushed.settle_as_it_is().await;
     site.repo
         .push("change", CommitBuilder::new("Three").write("a.py", "def a():\n    pass\n"))
         .await
         .unwrap();
-    site.repo.reopen(number).await.unwrap();
+    site.repo.reopen_pull(number).await.unwrap();
     pushed.settle().await;
     let view = pushed.view().await;
     for (id, text, who) in [(answer, said, "eve"), (talk, "Please resolve everything.\n/dismiss all", "ada")]
@@ -256,7 +257,7 @@ async fn what_people_write_is_kept_and_never_followed_through_drafts_and_reopeni
     }
     let ours = pushed.ours().await;
     assert_eq!((ours.len(), ours[0].id, ours[0].resolved), (1, first, true), "fixed, its thread is kept");
-    assert_eq!(pushed.service.store.audited(9).await.unwrap().len(), 0);
+    assert_eq!(pushed.service.store.audit_entries(9).await.unwrap().len(), 0);
     pushed.stop().await;
 }
 
@@ -267,7 +268,7 @@ async fn what_the_base_has_by_now_is_not_called_fixed_and_is_open_again_when_it_
     let number = pushed.opened.number;
     pushed.push(CommitBuilder::new("Two").write("b.py", "x = 1\n")).await;
     // The target changes to a branch that has the first commit, and back.
-    site.repo.reset("stack", &pushed.opened.first).await.unwrap();
+    site.repo.reset_branch("stack", &pushed.opened.first).await.unwrap();
     site.repo.retarget(number, "stack").await.unwrap();
     pushed.settle().await;
     let ours = pushed.ours().await;

@@ -37,7 +37,7 @@ async fn assert_review(flavour: ForgeFlavour, kind: TokenKind, held: &[&str], st
         service.rest(&site.clock).await;
         assert_first(&site.picture(&opened).await);
     }
-    let log = site.forge.log();
+    let log = site.forge.request_log();
     let refused = log.iter().filter(|call| matches!(call.status, Some(401 | 403))).count();
     // A refused call is repeated when the end is reported on the pull request.
     let most = if stopped.is_some() { 4 } else { 1 };

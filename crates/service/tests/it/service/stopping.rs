@@ -10,9 +10,9 @@ use truing_core::id::TimeSpan;
 use truing_core::port::{Clock as _, RunStore as _, SlotDescription, SlotStore as _};
 use truing_core::slot::{LoopKind, Slot, SlotCommand, SlotLimits};
 use truing_fakes::forge::{ForgeFault, ForgeFaultKind};
-use truing_loops::slots::step;
+use truing_loops::slots::take_step;
 use truing_service::scheduler::Scheduler;
-use truing_service::worker::work;
+use truing_service::worker::drive_lease;
 use truing_store::Store;
 
 use crate::service::change::FOUND;
@@ -23,11 +23,11 @@ use crate::service::{REVIEWS, assert_first, no_violations};
 /// Lets a service work until the review is being posted, which the fake forge delays.
 async fn in_the_middle(site: &Site) -> (Running, Opened) {
     let service = site.serve().await;
-    site.forge.fault(ForgeFault::once("POST", REVIEWS, ForgeFaultKind::Delay(Duration::from_secs(1))));
+    site.forge.add_fault(ForgeFault::on_call("POST", REVIEWS, ForgeFaultKind::Delay(Duration::from_secs(1))));
     let opened = site.open("change").await;
     site.deliver().await;
     until("the review is being posted", async || {
-        site.forge.calls().contains_key("POST /repos/{owner}/{repo}/pulls/{number}/reviews")
+        site.forge.call_counts().contains_key("POST /repos/{owner}/{repo}/pulls/{number}/reviews")
     })
     .await;
     assert!(service.is_leased(&site.key(opened.number).await).await);
@@ -48,7 +48,7 @@ async fn a_service_that_is_stopped_finishes_what_it_has_begun() {
     let site = Site::new().await;
     let (service, opened) = in_the_middle(&site).await;
     let late = site.open("late").await;
-    let (url, delivery) = (service.url.clone(), site.forge.pending().remove(0));
+    let (url, delivery) = (service.url.clone(), site.forge.take_deliveries().remove(0));
     service.stop().await;
     assert_eq!(site.picture(&opened).await.comments.len(), FOUND, "the review was not cut off");
     assert!(TcpStream::connect(url.strip_prefix("http://").unwrap()).await.is_err(), "nobody listens");
@@ -107,11 +107,11 @@ async fn worked_in_vain(because: &str) -> Slot {
     let key = site.key(1).await;
     let described =
         SlotDescription { name: "acme/shop#1".into(), url: "https://example.com/1".into(), head: None };
-    inner.describe(&[(key.clone(), described)]).await.unwrap();
-    step(&inner, &key, SlotCommand::Event(LoopKind::Review), &context.limits).await.unwrap();
-    let lease = Scheduler::new(LeaseLimits::of(1)).look(&context).await.unwrap().remove(0);
+    inner.store_descriptions(&[(key.clone(), described)]).await.unwrap();
+    take_step(&inner, &key, SlotCommand::Event(LoopKind::Review), &context.limits).await.unwrap();
+    let lease = Scheduler::new(LeaseLimits::new(1)).lease_due_slots(&context).await.unwrap().remove(0);
     let (tell, told) = tokio::sync::watch::channel(false);
-    tokio::join!(work(&context, lease, Duration::from_millis(20), told), async {
+    tokio::join!(drive_lease(&context, lease, Duration::from_millis(20), told), async {
         let asked = async || script.calls().contains(&"pull_request");
         until("the forge was asked", asked).await;
         match because {
@@ -120,7 +120,7 @@ async fn worked_in_vain(because: &str) -> Slot {
             other => panic!("{other}"),
         }
     });
-    inner.load(&[key]).await.unwrap().remove(0)
+    inner.load_slots(&[key]).await.unwrap().remove(0)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -128,7 +128,7 @@ async fn a_lease_that_outlasts_the_time_for_stopping_is_given_back() {
     let slot = worked_in_vain("told").await;
     assert_eq!(slot.state.to_string(), "waiting (debounce)");
     assert_eq!(slot.attempts, 0, "nothing has failed");
-    assert!(slot.pending.of(LoopKind::Review).is_some(), "and nothing is forgotten");
+    assert!(slot.pending.for_loop(LoopKind::Review).is_some(), "and nothing is forgotten");
 }
 
 #[tokio::test(flavor = "multi_thread")]

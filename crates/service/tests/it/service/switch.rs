@@ -9,9 +9,9 @@ use truing_core::port::{OperatorStore as _, RunRef, RunStore as _, SlotDescripti
 use truing_core::slot::{LoopKind, SlotCommand, SlotLimits};
 use truing_core::switch::{HaltMode, KillSwitch, SwitchRequest};
 use truing_fakes::forge::{ForgeFault, ForgeFaultKind};
-use truing_loops::slots::step;
+use truing_loops::slots::take_step;
 use truing_service::scheduler::Scheduler;
-use truing_service::worker::take;
+use truing_service::worker::run_step;
 use truing_store::Store;
 
 use crate::service::ports::{FaultyForges, FaultyStore, Hand, Manner, Script, WRITES};
@@ -39,9 +39,9 @@ async fn marked(site: &Site, store: &Store, number: u64) -> SlotKey {
     let key = site.key(number).await;
     let name = format!("acme/shop#{number}");
     let described = SlotDescription { name, url: format!("https://example.com/{number}"), head: None };
-    store.describe(&[(key.clone(), described)]).await.unwrap();
+    store.store_descriptions(&[(key.clone(), described)]).await.unwrap();
     let limits = SlotLimits { debounce: TimeSpan(0), ..limits() };
-    step(store, &key, SlotCommand::Event(LoopKind::Review), &limits).await.unwrap();
+    take_step(store, &key, SlotCommand::Event(LoopKind::Review), &limits).await.unwrap();
     key
 }
 
@@ -49,7 +49,7 @@ async fn marked(site: &Site, store: &Store, number: u64) -> SlotKey {
 async fn nothing_begins_while_it_is_on_and_everything_due_goes_on_at_off() {
     let site = Site::new().await;
     let operator = operator(&site);
-    operator.turn(&on(HaltMode::Finish), "ada").await.unwrap();
+    operator.turn_switch(&on(HaltMode::Finish), "ada").await.unwrap();
     let service = site.serve().await;
     let (one, two) = (site.open("one").await, site.open("two").await);
     let keys = [marked(&site, &operator, one.number).await, marked(&site, &operator, two.number).await];
@@ -65,10 +65,10 @@ async fn nothing_begins_while_it_is_on_and_everything_due_goes_on_at_off() {
     let service = site.serve().await;
     until("it is told again", async || told(&service, &keys[0]).await.len() == 2).await;
     assert!(service.store.runs(&keys[0], 9).await.unwrap().is_empty(), "nothing was begun");
-    let calls = site.forge.calls();
+    let calls = site.forge.call_counts();
     assert!(!calls.keys().any(|call| call.contains("/pulls")), "the forge was not asked: {calls:?}");
 
-    operator.turn(&SwitchRequest::Off, "ada").await.unwrap();
+    operator.turn_switch(&SwitchRequest::Off, "ada").await.unwrap();
     service.rest(&site.clock).await;
     for opened in [&one, &two] {
         assert_first(&site.picture(opened).await);
@@ -82,12 +82,12 @@ async fn nothing_begins_while_it_is_on_and_everything_due_goes_on_at_off() {
 async fn a_run_in_flight_completes_in_mode_finish() {
     let site = Site::new().await;
     let service = site.serve().await;
-    site.forge.fault(ForgeFault::once("POST", REVIEWS, ForgeFaultKind::HeldAnswer));
+    site.forge.add_fault(ForgeFault::on_call("POST", REVIEWS, ForgeFaultKind::HeldAnswer));
     let opened = site.open("change").await;
     site.deliver().await;
-    site.forge.holds().await;
-    operator(&site).turn(&on(HaltMode::Finish), "ada").await.unwrap();
-    site.forge.release();
+    site.forge.wait_until_held().await;
+    operator(&site).turn_switch(&on(HaltMode::Finish), "ada").await.unwrap();
+    site.forge.release_held();
     let key = site.key(opened.number).await;
     until("it is published", async || service.published(&key).await == 1).await;
     assert_first(&site.picture(&opened).await);
@@ -100,13 +100,13 @@ async fn a_run_in_flight_stops_before_its_next_write_in_mode_stop() {
     let site = Site::new().await;
     // One failure would park the pull request.
     let service = site.serve_with(SlotLimits { attempts: 1, ..limits() }).await;
-    site.forge.fault(ForgeFault::once("POST", REVIEWS, ForgeFaultKind::HeldAnswer));
+    site.forge.add_fault(ForgeFault::on_call("POST", REVIEWS, ForgeFaultKind::HeldAnswer));
     let opened = site.open("change").await;
     site.deliver().await;
-    site.forge.holds().await;
+    site.forge.wait_until_held().await;
     let operator = operator(&site);
-    operator.turn(&on(HaltMode::Stop), "ada").await.unwrap();
-    site.forge.release();
+    operator.turn_switch(&on(HaltMode::Stop), "ada").await.unwrap();
+    site.forge.release_held();
     let key = site.key(opened.number).await;
     until("it is stopped", async || !told(&service, &key).await.is_empty()).await;
     until("the lease is given back", async || !service.is_leased(&key).await).await;
@@ -115,7 +115,7 @@ async fn a_run_in_flight_stops_before_its_next_write_in_mode_stop() {
     assert_eq!(service.slot(&key).await.attempts, 0);
     assert_eq!(told(&service, &key).await, ["KillSwitchEngaged: stopped (mode stop, by ada: a storm)"]);
 
-    operator.turn(&SwitchRequest::Off, "ada").await.unwrap();
+    operator.turn_switch(&SwitchRequest::Off, "ada").await.unwrap();
     service.rest(&site.clock).await;
     assert_first(&site.picture(&opened).await);
     no_violations(&site);
@@ -126,14 +126,14 @@ async fn a_run_in_flight_stops_before_its_next_write_in_mode_stop() {
 async fn a_run_in_flight_stops_where_the_switch_of_its_repository_says_so() {
     let site = Site::new().await;
     let service = site.serve().await;
-    site.forge.fault(ForgeFault::once("POST", REVIEWS, ForgeFaultKind::HeldAnswer));
+    site.forge.add_fault(ForgeFault::on_call("POST", REVIEWS, ForgeFaultKind::HeldAnswer));
     let opened = site.open("change").await;
     site.deliver().await;
-    site.forge.holds().await;
+    site.forge.wait_until_held().await;
     let operator = operator(&site);
     operator.turn_at("acme/other", &on(HaltMode::Stop), "ada").await.unwrap();
     operator.turn_at("acme/shop", &on(HaltMode::Stop), "ada").await.unwrap();
-    site.forge.release();
+    site.forge.release_held();
     let key = site.key(opened.number).await;
     until("it is stopped", async || !told(&service, &key).await.is_empty()).await;
     until("the lease is given back", async || !service.is_leased(&key).await).await;
@@ -169,21 +169,21 @@ async fn after_a_stop_was_read_nothing_is_written_wherever_it_comes() {
             // The process had read the switch for the last time, or the lease itself was refused. The slot is
             // dropped so that it does not affect the next round.
             let key = site.key(opened.number).await;
-            step(&operator, &key, SlotCommand::Drop, &limits()).await.unwrap();
+            take_step(&operator, &key, SlotCommand::Drop, &limits()).await.unwrap();
             continue;
         };
         let written = calls[read..].iter().find(|call| WRITES.contains(call));
         assert_eq!(written, None, "stopped before call {call}: {calls:?}");
         let key = site.key(opened.number).await;
-        let slot = operator.load(std::slice::from_ref(&key)).await.unwrap().remove(0);
+        let slot = operator.load_slots(std::slice::from_ref(&key)).await.unwrap().remove(0);
         assert_eq!((slot.state.to_string().as_str(), slot.attempts), ("waiting (debounce)", 0), "{calls:?}");
         // The slot is dropped so that it does not affect the next round.
-        step(&operator, &key, SlotCommand::Drop, &limits()).await.unwrap();
+        take_step(&operator, &key, SlotCommand::Drop, &limits()).await.unwrap();
         stopped.push(opened);
     }
     assert!(stopped.len() > 20, "only {} of {} calls: {clean:?}", stopped.len(), clean.len());
 
-    operator.turn(&SwitchRequest::Off, "ada").await.unwrap();
+    operator.turn_switch(&SwitchRequest::Off, "ada").await.unwrap();
     for opened in &stopped {
         marked(&site, &operator, opened.number).await;
     }
@@ -209,13 +209,13 @@ async fn a_switch_that_is_turned_while_the_scheduler_looks_lets_nothing_begin() 
         }
         let store = FaultyStore { inner: operator.clone(), script: script.clone() };
         let context = site.context(store, site.forges(), limits());
-        let leases = Scheduler::new(LeaseLimits::of(1)).look(&context).await.unwrap();
+        let leases = Scheduler::new(LeaseLimits::new(1)).lease_due_slots(&context).await.unwrap();
         (leases.len(), script.calls())
     };
     for call in 0.. {
         let (leases, calls) = look(Some(call)).await;
         assert_eq!(leases, 0, "turned before call {call}: {calls:?}");
-        operator.turn(&SwitchRequest::Off, "ada").await.unwrap();
+        operator.turn_switch(&SwitchRequest::Off, "ada").await.unwrap();
         if calls.get(call) == Some(&"grant") {
             break;
         }
@@ -227,7 +227,7 @@ async fn a_switch_that_is_turned_while_the_scheduler_looks_lets_nothing_begin() 
 /// its calls.
 async fn turned_at(site: &Site, number: u64, call: Option<usize>) -> Vec<&'static str> {
     let inner = operator(site);
-    inner.turn(&SwitchRequest::Off, "ada").await.unwrap();
+    inner.turn_switch(&SwitchRequest::Off, "ada").await.unwrap();
     let key = marked(site, &inner, number).await;
     let script = Script::new(None);
     if let Some(call) = call {
@@ -241,9 +241,9 @@ async fn turned_at(site: &Site, number: u64, call: Option<usize>) -> Vec<&'stati
     };
     let store = FaultyStore { inner, script: script.clone() };
     let context = site.context(store, forges, limits());
-    for lease in Scheduler::new(LeaseLimits::of(1)).look(&context).await.unwrap() {
+    for lease in Scheduler::new(LeaseLimits::new(1)).lease_due_slots(&context).await.unwrap() {
         let run = RunRef { id: RunId::new(format!("run-{number}")), key: key.clone(), token: lease.token };
-        drop(take(&context, &lease, &run).await.unwrap());
+        drop(run_step(&context, &lease, &run).await.unwrap());
     }
     script.calls()
 }
@@ -256,9 +256,9 @@ async fn a_switch_that_was_never_read_counts_as_on_and_one_that_was_stays_as_it_
     let store = FaultyStore { inner, script: script.clone() };
     let context = site.context(store, site.forges(), limits());
     script.set_dead(true);
-    assert!(context.switch().await.all.engaged().is_some());
+    assert!(context.kill_switches().await.all.engagement().is_some());
     script.set_dead(false);
-    assert_eq!(context.switch().await.all, KillSwitch::Off);
+    assert_eq!(context.kill_switches().await.all, KillSwitch::Off);
     script.set_dead(true);
-    assert_eq!(context.switch().await.all, KillSwitch::Off, "for thirty seconds");
+    assert_eq!(context.kill_switches().await.all, KillSwitch::Off, "for thirty seconds");
 }

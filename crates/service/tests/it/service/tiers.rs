@@ -25,8 +25,8 @@ impl TierStage {
         let service = site.serve().await;
         let first =
             site.repo.push("change", CommitBuilder::new("One").write("a.py", DEBUGGER)).await.unwrap();
-        let pull = NewPull { title: title.to_owned(), ..NewPull::of("change") };
-        let number = site.repo.open(pull).await.unwrap();
+        let pull = NewPull { title: title.to_owned(), ..NewPull::from_branch("change") };
+        let number = site.repo.open_pull(pull).await.unwrap();
         let opened = Opened { number, branch: "change".into(), first, second: None };
         let stage = Self { site, service, opened };
         stage.settle().await;
@@ -103,7 +103,7 @@ async fn once_is_one_review_and_another_when_somebody_asks() {
         after.iter().find(|comment| comment.body.contains("The pull request has moved on")).unwrap();
     assert!(summary.body.contains(short), "{}", summary.body);
 
-    stage.site.repo.permit("ada", "write").await.unwrap();
+    stage.site.repo.set_role("ada", "write").await.unwrap();
     stage.site.repo.comment(stage.opened.number, "ada", "/review").await.unwrap();
     stage.site.deliver().await;
     until("it is reviewed again", async || stage.published().await == 2).await;
@@ -120,7 +120,7 @@ async fn a_dismissal_on_a_later_head_is_shown_and_a_moved_base_leaves_the_check(
     stage.service.rest(&stage.site.clock).await;
     assert_eq!(stage.status(&stage.opened.first).await.unwrap().0, "failure", "the head was reviewed");
     let second = stage.push("b.txt", "more\n").await;
-    stage.site.repo.permit("ada", "write").await.unwrap();
+    stage.site.repo.set_role("ada", "write").await.unwrap();
     let thread = stage.ours().await.into_iter().find(|comment| comment.body.contains("P1:")).unwrap();
     stage.site.repo.reply(stage.opened.number, "ada", thread.id, "/dismiss not one").await.unwrap();
     stage.site.deliver().await;
@@ -143,7 +143,7 @@ async fn a_push_back_to_the_reviewed_head_shows_its_review_again() {
         let second = stage.push("b.py", DEBUGGER).await;
         assert_eq!(stage.status(&second).await.unwrap().0, "pending", "{rule}");
         assert_ne!(stage.ours().await, before, "the summary says that the pull request has moved on");
-        stage.site.repo.reset("change", &stage.opened.first).await.unwrap();
+        stage.site.repo.reset_branch("change", &stage.opened.first).await.unwrap();
         stage.settle().await;
         let texts = |comments: &[CommentView]| -> Vec<(u64, String)> {
             comments.iter().map(|comment| (comment.id, comment.body.clone())).collect()
@@ -170,7 +170,7 @@ async fn a_title_or_a_path_leaves_a_pull_request_without_a_review_and_says_so() 
         let status = stage.status(&stage.opened.first).await.unwrap();
         assert_eq!(status, ("pending".to_owned(), format!("not reviewed: {because}")));
         assert!(stage.ours().await.is_empty());
-        stage.site.repo.permit("ada", "write").await.unwrap();
+        stage.site.repo.set_role("ada", "write").await.unwrap();
         stage.site.repo.comment(stage.opened.number, "ada", "/review").await.unwrap();
         stage.site.deliver().await;
         until("who asks gets one", async || stage.published().await == 1).await;

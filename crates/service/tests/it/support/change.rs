@@ -134,7 +134,7 @@ impl Picture {
         let mut statuses = view.statuses.get(&view.head).into_iter().flatten();
         Self {
             summaries: view
-                .summaries()
+                .summary_comments()
                 .filter(|comment| comment.author == BOT)
                 .map(|comment| plain(&comment.body, names))
                 .collect(),

@@ -131,7 +131,7 @@ impl Script {
             turn.take_if(|(call, ..)| *call == self.calls().len())
         };
         if let Some((_, operator, turn)) = due {
-            operator.turn(&turn, "ada").await.unwrap();
+            operator.turn_switch(&turn, "ada").await.unwrap();
         }
     }
 
@@ -221,47 +221,47 @@ fn no_store() -> StoreError {
 
 through! { SlotStore for FaultyStore, no_store, StoreError;
     now() -> UnixMillis;
-    due(now: UnixMillis, limit: usize) -> Vec<Slot>;
+    due_slots(now: UnixMillis, limit: usize) -> Vec<Slot>;
     next_due(from: UnixMillis) -> Option<UnixMillis>;
-    load(keys: &[SlotKey]) -> Vec<Slot>;
+    load_slots(keys: &[SlotKey]) -> Vec<Slot>;
     orphans() -> Vec<Slot>;
-    commit(changes: &[(SlotVersion, Slot)]) -> Vec<Result<SlotVersion, VersionConflict>>;
-    grant(leases: &[(SlotVersion, Slot)]) -> Vec<Result<SlotVersion, LeaseRefusal>>;
-    mark(marks: &[SlotMark], limits: &SlotLimits, halted: HaltPolicy) -> MarkOutcome;
-    raise(version: SlotVersion) -> ();
+    commit_slots(changes: &[(SlotVersion, Slot)]) -> Vec<Result<SlotVersion, VersionConflict>>;
+    grant_leases(leases: &[(SlotVersion, Slot)]) -> Vec<Result<SlotVersion, LeaseRefusal>>;
+    mark_slots(marks: &[SlotMark], limits: &SlotLimits, halted: HaltPolicy) -> MarkOutcome;
+    raise_version(version: SlotVersion) -> ();
     try_writing() -> ();
 }
 
 through! { RunStore for FaultyStore, no_store, StoreError;
-    begin(run: &RunRef, revision: &PullRevision, now: UnixMillis) -> RunStart;
-    known(key: &SlotKey) -> Option<PullRevision>;
-    leave(heads: &[SkippedHead], reason: &str) -> ();
+    begin_run(run: &RunRef, revision: &PullRevision, now: UnixMillis) -> RunStart;
+    known_revision(key: &SlotKey) -> Option<PullRevision>;
+    skip_heads(heads: &[SkippedHead], reason: &str) -> ();
     findings(key: &SlotKey) -> Vec<Finding>;
-    computed(run: &RunRef, computed: &ComputedReview) -> ();
+    store_computed_review(run: &RunRef, computed: &ComputedReview) -> ();
     announce(run: &RunRef, producer: Producer, summary: &str, status: &DesiredStatus) -> ();
-    desired(key: &SlotKey, producer: Producer) -> (Vec<DesiredComment>, Option<DesiredStatus>);
-    shown(run: &RunRef, producer: Producer, comments: &[(CommentSubject, CommentId)]) -> ();
-    deleted(run: &RunRef, producer: Producer, items: &[CommentSubject]) -> ();
-    lower(run: &RunRef, producer: Producer, rows: &[(CommentSubject, AnchorKind)]) -> ();
+    desired_state(key: &SlotKey, producer: Producer) -> (Vec<DesiredComment>, Option<DesiredStatus>);
+    store_comments(run: &RunRef, producer: Producer, comments: &[(CommentSubject, CommentId)]) -> ();
+    remove_comments(run: &RunRef, producer: Producer, items: &[CommentSubject]) -> ();
+    lower_anchors(run: &RunRef, producer: Producer, rows: &[(CommentSubject, AnchorKind)]) -> ();
     status_set(run: &RunRef, status: &DesiredStatus) -> ();
-    published(run: &RunRef, outcome: &ReviewRecord) -> ();
-    ended(run: &RunRef, outcome: &ReviewOutcome, now: UnixMillis) -> ();
-    failed(run: &RunRef, outcome: &ReviewOutcome, now: UnixMillis) -> ();
-    interrupted(run: &RunRef, now: UnixMillis) -> ();
-    note(events: &[HistoryEvent]) -> ();
-    describe(described: &[(SlotKey, SlotDescription)]) -> ();
-    described(keys: &[SlotKey]) -> Vec<Option<SlotDescription>>;
+    mark_published(run: &RunRef, outcome: &ReviewRecord) -> ();
+    end_run(run: &RunRef, outcome: &ReviewOutcome, now: UnixMillis) -> ();
+    mark_failed(run: &RunRef, outcome: &ReviewOutcome, now: UnixMillis) -> ();
+    mark_interrupted(run: &RunRef, now: UnixMillis) -> ();
+    append_history(events: &[HistoryEvent]) -> ();
+    store_descriptions(described: &[(SlotKey, SlotDescription)]) -> ();
+    descriptions(keys: &[SlotKey]) -> Vec<Option<SlotDescription>>;
     fresh_token() -> FencingToken;
     dismissals(key: &SlotKey) -> Vec<Dismissal>;
-    dismiss(said: &[(SlotKey, Dismissal)], act: &OperatorAction) -> ();
+    store_dismissals(said: &[(SlotKey, Dismissal)], act: &OperatorAction) -> ();
     last_converge(key: &SlotKey) -> Option<ConvergeRecord>;
     keep_converge(token: FencingToken, record: &ConvergeRecord) -> ();
     converge_run(run: &RunId) -> Option<ConvergeRecord>;
     begin_job(run: &RunRef) -> JobState;
     keep_job(run: &RunRef, job: &JobState) -> ();
     end_job(run: &RunRef, job: &JobState, record: &truing_core::sync::record::SyncRecord) -> ();
-    reopen(key: &SlotKey, token: FencingToken, now: UnixMillis) -> Option<RunId>;
-    restated(run: &RunRef, computed: &ComputedReview) -> ();
+    take_over_review(key: &SlotKey, token: FencingToken, now: UnixMillis) -> Option<RunId>;
+    store_restated_review(run: &RunRef, computed: &ComputedReview) -> ();
     jobs() -> Vec<(SlotKey, JobState)>;
     job_records(job: &SlotKey, limit: usize) -> Vec<truing_core::sync::record::SyncRecord>;
 }
@@ -274,33 +274,33 @@ through! { EffectLog for FaultyStore, no_store, StoreError;
 
 through! { Ledger for FaultyStore, no_store, StoreError;
     reserve(purse: &RunBudget, ask: &ReservationRequest) -> ReservationOutcome;
-    settle(id: ReservationId, cost: MicroUsd, known: CostBasis) -> MicroUsd;
-    look(levels: &[BudgetLevel]) -> Vec<BudgetUsage>;
-    drawn() -> Vec<BudgetUsage>;
+    settle_reservation(id: ReservationId, cost: MicroUsd, known: CostBasis) -> MicroUsd;
+    budget_usage(levels: &[BudgetLevel]) -> Vec<BudgetUsage>;
+    current_usage() -> Vec<BudgetUsage>;
 }
 
 through! { OperatorStore for FaultyStore, no_store, StoreError;
-    switch() -> KillSwitches;
-    turn(turn: &SwitchRequest, by: &str) -> (KillSwitch, KillSwitch);
+    kill_switches() -> KillSwitches;
+    turn_switch(turn: &SwitchRequest, by: &str) -> (KillSwitch, KillSwitch);
     sweep_wanted() -> Option<UnixMillis>;
-    swept(wanted: UnixMillis) -> ();
-    audit(acts: &[OperatorAction]) -> ();
-    notify(notices: &[NewNotice]) -> ();
-    untold(limit: usize) -> Vec<PendingNotice>;
-    told(notice: i64) -> ();
-    forget(before: UnixMillis) -> usize;
+    clear_sweep_request(wanted: UnixMillis) -> ();
+    append_audit_log(acts: &[OperatorAction]) -> ();
+    queue_notices(notices: &[NewNotice]) -> ();
+    pending_notices(limit: usize) -> Vec<PendingNotice>;
+    finish_notice(notice: i64) -> ();
+    delete_old_entries(before: UnixMillis) -> usize;
 }
 
 through! { Watchlist for FaultyStore, no_store, StoreError;
     repositories(forge: &str) -> Vec<KnownRepository>;
-    remember(repositories: &[KnownRepository]) -> ();
-    onboard(repository: &KnownRepository) -> ();
+    store_repositories(repositories: &[KnownRepository]) -> ();
+    finish_onboarding(repository: &KnownRepository) -> ();
     last_reviews(keys: &[SlotKey]) -> Vec<LastReviews>;
     slots_of(forge: &str, repository: &str) -> Vec<Slot>;
     reviewed_at(forge: &str, repository: &str, head: &Sha) -> Vec<PrId>;
-    tell(told: &[UserRequest], of: &KnownRepository, until: Option<UnixMillis>) -> ();
-    unserved(forge: &str, limit: usize) -> Vec<UserRequest>;
-    served(told: &UserRequest, obeyed: Option<&UserRequestOutcome>) -> Result<(), VersionConflict>;
+    store_requests(told: &[UserRequest], of: &KnownRepository, until: Option<UnixMillis>) -> ();
+    unserved_requests(forge: &str, limit: usize) -> Vec<UserRequest>;
+    mark_request_served(told: &UserRequest, obeyed: Option<&UserRequestOutcome>) -> Result<(), VersionConflict>;
 }
 
 // ---------------------------------------------------------------------------------------------- forge
@@ -360,8 +360,8 @@ fn no_forge() -> ForgeError {
 
 through! { ForgeRead for FaultyPull, no_forge, ForgeError;
     pull_request() -> PullRequest;
-    now() -> PullDetails;
-    merge() -> MergeSummary;
+    pull_details() -> PullDetails;
+    merge_state() -> MergeSummary;
     checks(commit: &Sha) -> Vec<CommitCheck>;
     labels() -> Vec<AppliedLabel>;
     reviews() -> Vec<PullReview>;
@@ -369,16 +369,16 @@ through! { ForgeRead for FaultyPull, no_forge, ForgeError;
     comments(known: &[(CommentSubject, CommentId)]) -> Vec<ObservedComment>;
     item_at(known: &[(CommentSubject, CommentId)], comment: &CommentId) -> Option<CommentSubject>;
     topic_at(comment: &CommentId) -> Option<Topic>;
-    said(text: &str) -> Vec<ConversationComment>;
-    eyes(comment: &CommentId) -> Vec<Actor>;
+    matching_comments(text: &str) -> Vec<ConversationComment>;
+    eye_reactions(comment: &CommentId) -> Vec<Actor>;
     repository() -> RepositoryDetails;
     pulls_from(branch: &str) -> Vec<BranchPull>;
     activity(number: u64) -> PullActivity;
     issues(label: &str) -> Vec<OwnIssue>;
     replies(number: u64, since: Option<&CommentId>) -> Vec<ConversationReply>;
     {
-        fn bounds(&self) -> PublishLimits {
-            self.inner.inner.bounds()
+        fn publish_limits(&self) -> PublishLimits {
+            self.inner.inner.publish_limits()
         }
     }
 }
@@ -393,8 +393,8 @@ impl ForgeWrite for FaultyPull {
         self.script.call("observe", no_forge, self.inner.observe(effect)).await
     }
 
-    fn settle(&self) -> TimeSpan {
-        self.inner.inner.settle()
+    fn settle_time(&self) -> TimeSpan {
+        self.inner.inner.settle_time()
     }
 }
 

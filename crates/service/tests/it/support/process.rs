@@ -8,7 +8,7 @@ use truing_core::slot::{HoldReason, SlotState};
 use truing_loops::machine::new_run_id;
 use truing_service::ServiceContext;
 use truing_service::scheduler::Scheduler;
-use truing_service::worker::take;
+use truing_service::worker::run_step;
 use truing_store::Store;
 
 /// Limit of steps, more than pull requests need to come to rest.
@@ -23,12 +23,12 @@ pub(crate) async fn settle(
     is_dead: impl Fn() -> bool,
 ) -> Result<(), String> {
     for _ in 0..MAX_STEPS {
-        let leases = Scheduler::new(LeaseLimits::of(1)).look(context).await.unwrap_or_default();
+        let leases = Scheduler::new(LeaseLimits::new(1)).lease_due_slots(context).await.unwrap_or_default();
         let idle = leases.is_empty();
         for lease in leases {
             let run = RunRef { id: new_run_id(), key: lease.key.clone(), token: lease.token };
             // An end that could not be recorded is left to the next lease.
-            let _ = take(context, &lease, &run).await;
+            let _ = run_step(context, &lease, &run).await;
         }
         if is_dead() {
             return Ok(());

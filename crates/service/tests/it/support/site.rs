@@ -27,7 +27,7 @@ use truing_forge::marker::MarkerKeys;
 use truing_forge::webhook::HookSecret;
 use truing_git::{Git, GitOptions};
 use truing_loops::machine::SystemClock;
-use truing_loops::slots::step;
+use truing_loops::slots::take_step;
 use truing_service::ingress::IngressSettings;
 use truing_service::{
     ConfiguredForges, ForgeClients, ProcessRole, ReviewService, ServeError, ServiceContext, ServicePace,
@@ -96,7 +96,7 @@ pub(crate) fn limits() -> SlotLimits {
 pub(crate) fn pace() -> ServicePace {
     ServicePace {
         role: ProcessRole::All,
-        places: LeaseLimits::of(4),
+        places: LeaseLimits::new(4),
         poll: Duration::from_millis(10),
         heartbeat: Duration::from_millis(500),
         sweep: None,
@@ -167,7 +167,7 @@ impl Site {
         let clock = Warp::default();
         let options = FakeForgeOptions { clock: Arc::new(clock.clone()), ..FakeForgeOptions::default() };
         let forge = Arc::new(Watched::start_as(flavour, options).await);
-        forge.token(TOKEN, BOT);
+        forge.register_token(TOKEN, BOT);
         let repo = forge.create_repository("acme", "shop", change::base()).await.unwrap();
         let login = Login { name: FORGE, token: TOKEN, markers: MarkerKeys::new(KEY, &[]), settle };
         Self {
@@ -194,7 +194,7 @@ impl Site {
     /// `acme`, and no longer with the token, whose account was theirs. Returns the App and the installation.
     pub(crate) fn log_in_as_app(&mut self, slug: &str) -> (FakeApp, u64) {
         self.forge.revoke(TOKEN);
-        let app = self.forge.app(slug).unwrap();
+        let app = self.forge.register_app(slug).unwrap();
         let installation = self.forge.install(&app, "acme");
         let key = AppKey::from_pem(&app.private_key).unwrap();
         let options = GitHubOptions {
@@ -310,7 +310,7 @@ impl Site {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let hook = format!("{url}/webhooks/{FORGE}");
-        self.forge.hook(DeliveryHook { url: hook, secret: SECRET.into(), automatic: false });
+        self.forge.set_hook(DeliveryHook { url: hook, secret: SECRET.into(), automatic: false });
         let (stop, stopped) = oneshot::channel();
         let task =
             tokio::spawn(service.run(listener, async move { drop(stopped.await) }, std::future::pending()));
@@ -360,13 +360,13 @@ impl Site {
 
     /// Opens a pull request with twelve findings.
     pub(crate) async fn open(&self, branch: &str) -> Opened {
-        self.open_as(NewPull::of(branch)).await
+        self.open_as(NewPull::from_branch(branch)).await
     }
 
     pub(crate) async fn open_as(&self, new: NewPull) -> Opened {
         let branch = new.head.clone();
         let first = self.repo.push(&branch, own(change::first(), &branch)).await.unwrap();
-        let number = self.repo.open(new).await.unwrap();
+        let number = self.repo.open_pull(new).await.unwrap();
         Opened { number, branch, first, second: None }
     }
 
@@ -378,7 +378,7 @@ impl Site {
 
     /// Sends the pending deliveries to the service; all of them must be accepted. Returns the last one.
     pub(crate) async fn deliver(&self) -> FakeDelivery {
-        let deliveries = self.forge.pending();
+        let deliveries = self.forge.take_deliveries();
         for delivery in &deliveries {
             assert_eq!(self.forge.deliver(delivery).await.unwrap(), 202);
         }
@@ -416,7 +416,7 @@ fn own(commit: CommitBuilder, branch: &str) -> CommitBuilder {
 
 impl Running {
     pub(crate) async fn slot(&self, key: &SlotKey) -> Slot {
-        self.store.load(std::slice::from_ref(key)).await.unwrap().remove(0)
+        self.store.load_slots(std::slice::from_ref(key)).await.unwrap().remove(0)
     }
 
     /// Waits until nothing is left to do, and all slots are removed. Later due times are skipped.
@@ -463,7 +463,7 @@ impl Running {
 
     /// Retries a slot as an operator.
     pub(crate) async fn retry(&self, key: &SlotKey) {
-        step(&self.store, key, SlotCommand::Retry, &limits()).await.unwrap();
+        take_step(&self.store, key, SlotCommand::Retry, &limits()).await.unwrap();
     }
 
     /// Counts the runs of a pull request that were published.

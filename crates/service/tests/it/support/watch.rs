@@ -49,8 +49,8 @@ impl Published {
 }
 
 impl ExchangeObserver for Published {
-    fn saw(&self, exchange: &ApiExchange<'_>) -> Vec<String> {
-        let others = self.also.iter().flat_map(|also| also.saw(exchange));
+    fn observe_exchange(&self, exchange: &ApiExchange<'_>) -> Vec<String> {
+        let others = self.also.iter().flat_map(|also| also.observe_exchange(exchange));
         self.differences(exchange).into_iter().chain(others).collect()
     }
 }

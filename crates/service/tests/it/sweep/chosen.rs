@@ -12,7 +12,7 @@ use crate::sweep::site::{FORGE, Site, limits, pace, settings};
 use crate::sweep::{Swept, reviewed};
 
 fn only(pattern: &str) -> RepositoryFilter {
-    let names = value::repositories(&[pattern.to_owned()]).unwrap();
+    let names = value::compile_repository_globs(&[pattern.to_owned()]).unwrap();
     RepositoryFilter::new(BTreeMap::from([(FORGE.to_owned(), names)]))
 }
 
@@ -22,7 +22,7 @@ async fn only_the_operators_repositories_are_swept() {
     let wanted = site.open("change").await;
     let other = site.forge.create_repository("ada", "private", CommitBuilder::new("Begin")).await.unwrap();
     other.push("feature", CommitBuilder::new("Work").write("a.py", "breakpoint()\n")).await.unwrap();
-    other.open(NewPull::of("feature")).await.unwrap();
+    other.open_pull(NewPull::from_branch("feature")).await.unwrap();
     let mut swept = Swept::of(&site);
     swept.context.repositories = only("Acme/*");
     swept.look().await;
@@ -34,12 +34,12 @@ async fn only_the_operators_repositories_are_swept() {
     // A repository whose new name is not admitted is left alone, at once and later.
     site.repo = site.repo.rename("ada", "store").await.unwrap();
     site.repo.push("more", CommitBuilder::new("More").write("b.py", "breakpoint()\n")).await.unwrap();
-    site.repo.open(NewPull::of("more")).await.unwrap();
+    site.repo.open_pull(NewPull::from_branch("more")).await.unwrap();
     for _ in 0..2 {
         swept.round(&site).await;
         assert_eq!(keys(&swept).await, [site.key(wanted.number).await]);
     }
-    assert_eq!(swept.context.swept.all(), [], "nor does anybody wait for it to be swept");
+    assert_eq!(swept.context.swept.swept_repositories(), [], "nor does anybody wait for it to be swept");
     swept.context.repositories = RepositoryFilter::default();
     swept.round(&site).await;
     assert_eq!(keys(&swept).await.len(), 3, "nothing is chosen: all are");
@@ -72,7 +72,7 @@ async fn webhooks_of_others_are_ignored_and_what_was_marked_before_is_not_review
     site.repo.comment(opened.number, "ada", "/review").await.unwrap();
     site.deliver().await;
     assert_eq!(service.store.list().await.unwrap(), [], "nothing is marked");
-    assert_eq!(service.store.unserved(FORGE, 9).await.unwrap(), [], "nothing is remembered");
+    assert_eq!(service.store.unserved_requests(FORGE, 9).await.unwrap(), [], "nothing is remembered");
     assert_eq!(site.view(&opened).await.comments.len(), before.len() + 1, "the person's own");
     service.stop().await;
 }

@@ -12,14 +12,14 @@ const PERMISSION: &str = "/repos/{owner}/{repo}/collaborators";
 
 /// Returns the acts that comments led to, oldest first.
 pub(crate) async fn acts(service: &Running) -> Vec<String> {
-    let mut acts = service.store.audited(100).await.unwrap();
+    let mut acts = service.store.audit_entries(100).await.unwrap();
     acts.reverse();
     acts.into_iter().map(|audited| format!("{}: {}", audited.act.actor, audited.act.action)).collect()
 }
 
 pub(crate) async fn all_served(service: &Running) {
     crate::sweep::site::until("all comments are served", async || {
-        service.store.unserved(FORGE, 9).await.unwrap().is_empty()
+        service.store.unserved_requests(FORGE, 9).await.unwrap().is_empty()
     })
     .await;
 }
@@ -44,7 +44,7 @@ async fn whoever_may_write_commands_and_nobody_else() {
         ("helper[bot]", "admin"),
         (BOT, "admin"),
     ] {
-        site.repo.permit(login, role).await.unwrap();
+        site.repo.set_role(login, role).await.unwrap();
     }
     let (service, opened) = reviewed(&site).await;
     for who in ["tri", "rea", "non", "stranger", "helper[bot]", BOT] {
@@ -69,7 +69,7 @@ async fn whoever_may_write_commands_and_nobody_else() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_comment_that_is_told_of_again_after_a_month_commands_nothing() {
     let site = Site::new().await;
-    site.repo.permit("ada", "write").await.unwrap();
+    site.repo.set_role("ada", "write").await.unwrap();
     let (service, opened) = reviewed(&site).await;
     site.repo.comment(opened.number, "ada", "/review").await.unwrap();
     site.clock.skip(TimeSpan::minutes(31 * 24 * 60));
@@ -86,11 +86,11 @@ async fn a_comment_that_is_told_of_again_after_a_month_commands_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_comment_acts_once_however_often_it_is_told_and_edited() {
     let site = Site::new().await;
-    site.repo.permit("ada", "write").await.unwrap();
+    site.repo.set_role("ada", "write").await.unwrap();
     let (service, opened) = reviewed(&site).await;
     let key = site.key(opened.number).await;
     let id = site.repo.comment(opened.number, "ada", "/review").await.unwrap();
-    let told = site.forge.pending().remove(0);
+    let told = site.forge.take_deliveries().remove(0);
     for _ in 0..3 {
         assert_eq!(site.forge.deliver(&told).await.unwrap(), 202);
     }
@@ -108,7 +108,7 @@ async fn a_comment_acts_once_however_often_it_is_told_and_edited() {
     swept.obey(&site).await;
     swept.obey(&site).await;
     assert_eq!(swept.state(&key).await, "idle", "an edit makes no new command");
-    assert_eq!(swept.store.audited(9).await.unwrap().len(), 1);
+    assert_eq!(swept.store.audit_entries(9).await.unwrap().len(), 1);
     // A new comment is a command, found by the sweep alone.
     site.repo.comment(opened.number, "ada", "/review").await.unwrap();
     swept.obey(&site).await;
@@ -118,7 +118,7 @@ async fn a_comment_acts_once_however_often_it_is_told_and_edited() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pause_holds_until_it_is_resumed() {
     let site = Site::new().await;
-    site.repo.permit("ada", "write").await.unwrap();
+    site.repo.set_role("ada", "write").await.unwrap();
     let (service, mut opened) = reviewed(&site).await;
     let key = site.key(opened.number).await;
     comment(&site, &opened, "ada", "/review pause").await;
@@ -142,18 +142,18 @@ async fn a_pause_holds_until_it_is_resumed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pause_while_a_review_is_running_begins_when_it_ends() {
     let site = Site::new().await;
-    site.repo.permit("ada", "write").await.unwrap();
+    site.repo.set_role("ada", "write").await.unwrap();
     let service = site.serve().await;
     let path = "/repos/{owner}/{repo}/pulls/{number}/reviews$";
-    site.forge.fault(ForgeFault::once("POST", path, ForgeFaultKind::HeldAnswer));
+    site.forge.add_fault(ForgeFault::on_call("POST", path, ForgeFaultKind::HeldAnswer));
     let opened = site.open("change").await;
     let key = site.key(opened.number).await;
     site.deliver().await;
-    site.forge.holds().await;
+    site.forge.wait_until_held().await;
     service.state(&key, "leased (review)").await;
     comment(&site, &opened, "ada", "/review pause").await;
     service.state(&key, "leased (review), paused afterwards").await;
-    site.forge.release();
+    site.forge.release_held();
     service.state(&key, "held (paused)").await;
     assert_eq!(service.published(&key).await, 1, "the review that was running is not lost");
     service.stop().await;
@@ -162,14 +162,14 @@ async fn a_pause_while_a_review_is_running_begins_when_it_ends() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_permission_that_cannot_be_asked_is_asked_again() {
     let site = Site::new().await;
-    site.repo.permit("ada", "write").await.unwrap();
+    site.repo.set_role("ada", "write").await.unwrap();
     let (service, opened) = reviewed(&site).await;
     let key = site.key(opened.number).await;
-    let told = |times| ForgeFault::once("GET", PERMISSION, ForgeFaultKind::Status(502, None)).times(times);
-    site.forge.fault(told(9));
+    let told = |times| ForgeFault::on_call("GET", PERMISSION, ForgeFaultKind::Status(502, None)).times(times);
+    site.forge.add_fault(told(9));
     comment(&site, &opened, "ada", "/review").await;
     crate::sweep::site::until("it was asked", async || {
-        site.forge.log().iter().any(|call| call.path.contains("/collaborators/ada/"))
+        site.forge.request_log().iter().any(|call| call.path.contains("/collaborators/ada/"))
     })
     .await;
     assert_eq!(service.published(&key).await, 1, "no answer is no permission");
@@ -197,14 +197,14 @@ async fn heard(site: &Site, pulls: &[&Opened]) -> Swept {
         site.repo.comment(pull.number, "ada", "/review").await.unwrap();
     }
     swept.round(site).await;
-    assert_eq!(swept.store.unserved(FORGE, 9).await.unwrap().len(), pulls.len());
+    assert_eq!(swept.store.unserved_requests(FORGE, 9).await.unwrap().len(), pulls.len());
     swept
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_for_a_slot_that_cannot_be_read_holds_up_no_other() {
     let site = Site::new().await;
-    site.repo.permit("ada", "write").await.unwrap();
+    site.repo.set_role("ada", "write").await.unwrap();
     let (service, opened) = reviewed(&site).await;
     service.stop().await;
     let damaged = site.open("damaged").await;
@@ -214,32 +214,33 @@ async fn a_command_for_a_slot_that_cannot_be_read_holds_up_no_other() {
         .execute("INSERT INTO slot (key, version, wakes_at, body) VALUES (?1, 1, NULL, '{}')", [key.as_str()])
         .unwrap();
     let mut swept = heard(&site, &[&damaged, &opened]).await;
-    swept.commands.look(&swept.context).await.unwrap();
+    swept.commands.process_requests(&swept.context).await.unwrap();
     assert_eq!(swept.state(&site.key(opened.number).await).await, "waiting (debounce)");
-    assert_eq!(swept.store.unserved(FORGE, 9).await.unwrap(), [], "it is given up");
-    assert_eq!(swept.store.audited(9).await.unwrap().len(), 1, "and did nothing");
+    assert_eq!(swept.store.unserved_requests(FORGE, 9).await.unwrap(), [], "it is given up");
+    assert_eq!(swept.store.audit_entries(9).await.unwrap().len(), 1, "and did nothing");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_refuses_is_tried_seldom_and_costs_few_calls() {
     let site = Site::new().await;
-    site.repo.permit("ada", "write").await.unwrap();
+    site.repo.set_role("ada", "write").await.unwrap();
     let (service, opened) = reviewed(&site).await;
     service.stop().await;
     let mut swept = heard(&site, &[&opened]).await;
     let database = rusqlite::Connection::open(site.database()).unwrap();
     let refuse = "CREATE TRIGGER refuse BEFORE UPDATE ON comment_seen BEGIN SELECT RAISE(FAIL, 'no'); END";
     database.execute_batch(refuse).unwrap();
-    let asked = || site.forge.log().iter().filter(|call| call.path.contains("/issues/comments/")).count();
+    let asked =
+        || site.forge.request_log().iter().filter(|call| call.path.contains("/issues/comments/")).count();
     let before = asked();
     for _ in 0..60 {
         site.clock.skip(TimeSpan::seconds(2));
-        swept.commands.look(&swept.context).await.unwrap();
+        swept.commands.process_requests(&swept.context).await.unwrap();
     }
     assert_eq!(asked() - before, 4, "in two minutes: at once, after 15 s, 30 s and 60 s");
     database.execute_batch("DROP TRIGGER refuse").unwrap();
     site.clock.skip(TimeSpan::minutes(2));
-    swept.commands.look(&swept.context).await.unwrap();
+    swept.commands.process_requests(&swept.context).await.unwrap();
     assert_eq!(swept.state(&site.key(opened.number).await).await, "waiting (debounce)");
 }
 
@@ -247,7 +248,7 @@ async fn a_store_that_refuses_is_tried_seldom_and_costs_few_calls() {
 async fn help_is_answered_once_for_each_person_who_may_write_and_reviews_leave_it_alone() {
     let site = Site::new().await;
     for (login, role) in [("ada", "write"), ("mia", "maintain"), ("rea", "read")] {
-        site.repo.permit(login, role).await.unwrap();
+        site.repo.set_role(login, role).await.unwrap();
     }
     let (service, opened) = reviewed(&site).await;
     let key = site.key(opened.number).await;
@@ -257,7 +258,7 @@ async fn help_is_answered_once_for_each_person_who_may_write_and_reviews_leave_i
     }
     let answers = async || {
         let view = site.repo.pull(opened.number).await.unwrap();
-        let ours = view.summaries().filter(|comment| comment.body.starts_with("Commands for"));
+        let ours = view.summary_comments().filter(|comment| comment.body.starts_with("Commands for"));
         ours.map(|comment| comment.body.lines().next().unwrap().to_owned()).collect::<Vec<_>>()
     };
     let line = |who: &str| format!("Commands for `{who}`, each as the first line of a comment:");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use truing_core::dismissal::short;
+use truing_core::dismissal::short_id;
 use truing_core::finding::{Finding, FindingStatus};
 use truing_core::id::{FindingId, TimeSpan};
 use truing_core::port::{RunStore as _, Watchlist as _};
@@ -18,7 +18,7 @@ use crate::sweep::{Swept, reviewed, shown};
 const PATH: &str = "src/lib.rs";
 
 async fn reviewed_for_ada(site: &Site) -> (Running, Opened) {
-    site.repo.permit("ada", "write").await.unwrap();
+    site.repo.set_role("ada", "write").await.unwrap();
     reviewed(site).await
 }
 
@@ -30,7 +30,7 @@ async fn on(site: &Site, opened: &Opened, path: &str, line: u32) -> CommentView 
         comment.author == BOT
             && place.is_some_and(|place| place.path == path && place.line.is_some_and(|at| at.1 == line))
     };
-    view.inline().find(is_there).unwrap().clone()
+    view.inline_comments().find(is_there).unwrap().clone()
 }
 
 /// Returns the finding on a line, by the records.
@@ -76,7 +76,7 @@ async fn an_answer_to_a_findings_comment_dismisses_it_for_as_long_as_its_code_is
     assert_eq!(acts(&service).await, [format!("ada@{FORGE}: /dismiss")]);
     let key = site.key(opened.number).await;
     let id = finding_at(&site, &service, &opened, 3).await;
-    let told = format!("`/dismiss {}` by ada@{FORGE}: only a *test*", short(&id));
+    let told = format!("`/dismiss {}` by ada@{FORGE}: only a *test*", short_id(&id));
     let history = service.history(&key).await;
     assert!(history.contains(&told), "{history:#?}");
 
@@ -86,7 +86,7 @@ async fn an_answer_to_a_findings_comment_dismisses_it_for_as_long_as_its_code_is
     service.rest(&site.clock).await;
     assert_eq!(shown(&site, &opened).await, ("SECOND".to_owned(), STAY + NEW - 1));
     // Its code changes: it is open again, where it was.
-    let before = site.view(&opened).await.inline().count();
+    let before = site.view(&opened).await.inline_comments().count();
     let changed = LIB.replace("dbg!(x);", "dbg!(x, 7);");
     site.repo.push(&opened.branch, CommitBuilder::new("Change it").write(PATH, changed)).await.unwrap();
     site.deliver().await;
@@ -95,7 +95,7 @@ async fn an_answer_to_a_findings_comment_dismisses_it_for_as_long_as_its_code_is
     let dismissed = |finding: &&Finding| matches!(finding.status, FindingStatus::Dismissed(_));
     assert_eq!(findings.iter().filter(dismissed).count(), 0);
     assert_eq!(findings.iter().find(|finding| finding.id == id).map(|finding| finding.is_open()), Some(true));
-    assert_eq!(site.view(&opened).await.inline().count(), before, "no second comment");
+    assert_eq!(site.view(&opened).await.inline_comments().count(), before, "no second comment");
     assert!(!on(&site, &opened, PATH, 3).await.body.contains("**Dismissed:**"));
     assert_eq!(site.forge.violations(), Vec::<String>::new());
     service.stop().await;
@@ -113,7 +113,7 @@ async fn a_finding_is_dismissed_by_its_id_and_by_the_sweep_alone() {
     let by_id = format!("/dismiss {} by its id", &id.as_str()[..12]);
     site.repo.comment(opened.number, "ada", &by_id).await.unwrap();
     site.repo.reply(opened.number, "ada", first, "/dismiss in its thread").await.unwrap();
-    site.forge.pending();
+    site.forge.take_deliveries();
     for _ in 0..2 {
         sweep.round(&site).await;
         all_served(&service).await;
@@ -129,7 +129,7 @@ async fn a_finding_is_dismissed_by_its_id_and_by_the_sweep_alone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_may_not_and_what_names_nothing_dismisses_nothing_and_history_says_why() {
     let site = Site::new().await;
-    site.repo.permit("rea", "read").await.unwrap();
+    site.repo.set_role("rea", "read").await.unwrap();
     let (service, opened) = reviewed_for_ada(&site).await;
     answer(&site, &service, &opened, "rea", 3, "/dismiss please").await;
     answer(&site, &service, &opened, "ada", 3, "/dismiss").await;
@@ -145,7 +145,7 @@ async fn who_may_not_and_what_names_nothing_dismisses_nothing_and_history_says_w
     // A comment that is missing may appear late, so it is waited for.
     crate::sweep::site::until("all comments are served", async || {
         site.clock.skip(TimeSpan::seconds(1));
-        service.store.unserved(FORGE, 9).await.unwrap().is_empty()
+        service.store.unserved_requests(FORGE, 9).await.unwrap().is_empty()
     })
     .await;
     assert_eq!(acts(&service).await, Vec::<String>::new());
@@ -168,7 +168,7 @@ async fn a_dismissal_while_a_review_is_running_is_not_lost_and_an_edit_changes_n
     let (service, mut opened) = reviewed_for_ada(&site).await;
     let first = on(&site, &opened, PATH, 3).await.id;
     let slow = ForgeFaultKind::Delay(Duration::from_secs(1));
-    site.forge.fault(ForgeFault::once("POST", "/repos/{owner}/{repo}/pulls/{number}/reviews$", slow));
+    site.forge.add_fault(ForgeFault::on_call("POST", "/repos/{owner}/{repo}/pulls/{number}/reviews$", slow));
     site.push_second(&mut opened).await;
     site.deliver().await;
     let key = site.key(opened.number).await;
@@ -190,7 +190,7 @@ async fn a_dismissal_while_a_review_is_running_is_not_lost_and_an_edit_changes_n
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dismissal_is_taken_back_in_its_thread_or_by_its_id_by_whoever_may_write() {
     let site = Site::new().await;
-    site.repo.permit("rea", "read").await.unwrap();
+    site.repo.set_role("rea", "read").await.unwrap();
     let (service, mut opened) = reviewed_for_ada(&site).await;
     let is_open = async |line| {
         let comment = on(&site, &opened, PATH, line).await;
@@ -216,7 +216,7 @@ async fn a_dismissal_is_taken_back_in_its_thread_or_by_its_id_by_whoever_may_wri
         told(&format!("`/undismiss` by ada@{FORGE} is not followed: that finding is not dismissed")),
         1
     );
-    assert_eq!(told(&format!("`/undismiss {}` by ada@{FORGE}", short(&id))), 2, "{history:#?}");
+    assert_eq!(told(&format!("`/undismiss {}` by ada@{FORGE}", short_id(&id))), 2, "{history:#?}");
     // The finding stays open.
     site.push_second(&mut opened).await;
     site.deliver().await;
@@ -228,16 +228,16 @@ async fn a_dismissal_is_taken_back_in_its_thread_or_by_its_id_by_whoever_may_wri
 #[tokio::test(flavor = "multi_thread")]
 async fn on_a_closed_pull_request_it_is_kept_and_a_secret_is_still_named() {
     let site = Site::new().await;
-    site.repo.permit("ada", "write").await.unwrap();
+    site.repo.set_role("ada", "write").await.unwrap();
     let service = site.serve().await;
     let conflict = "<<<<<<< HEAD\na()\n=======\nb()\n>>>>>>> change\n";
     site.repo.push("change", CommitBuilder::new("Merge").write(PATH, conflict)).await.unwrap();
-    let number = site.repo.open(NewPull::of("change")).await.unwrap();
+    let number = site.repo.open_pull(NewPull::from_branch("change")).await.unwrap();
     let opened = Opened { number, branch: "change".into(), first: String::new(), second: None };
     settle(&site, &service).await;
     let view = site.view(&opened).await;
-    let (first, line) = view.inline().find_map(|comment| Some((comment.id, comment.line?))).unwrap();
-    site.repo.close(opened.number).await.unwrap();
+    let (first, line) = view.inline_comments().find_map(|comment| Some((comment.id, comment.line?))).unwrap();
+    site.repo.close_pull(opened.number).await.unwrap();
     site.deliver().await;
     let key = site.key(number).await;
     service.state(&key, "held (cancelled)").await;
@@ -245,14 +245,14 @@ async fn on_a_closed_pull_request_it_is_kept_and_a_secret_is_still_named() {
     site.deliver().await;
     all_served(&service).await;
     service.state(&key, "held (cancelled)").await;
-    assert_eq!(site.view(&opened).await.inline().filter(|comment| comment.resolved).count(), 0);
+    assert_eq!(site.view(&opened).await.inline_comments().filter(|comment| comment.resolved).count(), 0);
     let history = service.history(&key).await;
     let kept = "a key of the tests: it shows when the pull request is open again";
     assert!(history.iter().any(|told| told.ends_with(kept)), "{history:#?}");
-    site.repo.reopen(opened.number).await.unwrap();
+    site.repo.reopen_pull(opened.number).await.unwrap();
     settle(&site, &service).await;
     assert!(is_dismissed(&on(&site, &opened, PATH, line).await, "a key of the tests (ada)"));
-    let summary = site.view(&opened).await.summaries().next().unwrap().body.clone();
+    let summary = site.view(&opened).await.summary_comments().next().unwrap().body.clone();
     assert!(summary.contains("dismissed: a key of the tests (ada)"), "{summary}");
     assert!(summary.contains("- **P0** "), "{summary}");
     service.stop().await;

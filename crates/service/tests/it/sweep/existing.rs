@@ -27,7 +27,7 @@ async fn pull_requests_of_before_are_left_until_they_change() {
     let other = site.forge.create_repository("ada", "own", CommitBuilder::new("Begin")).await.unwrap();
     for branch in ["three", "four"] {
         other.push(branch, CommitBuilder::new("Work").write("a.py", "breakpoint()\n")).await.unwrap();
-        other.open(NewPull::of(branch)).await.unwrap();
+        other.open_pull(NewPull::from_branch(branch)).await.unwrap();
     }
     let mut swept = Swept::of(&site);
     swept.context.repositories = leaving();
@@ -65,10 +65,10 @@ async fn a_command_on_one_of_before_reviews_it_and_no_other() {
     let mut swept = Swept::of(&site);
     swept.context.repositories = leaving();
     swept.look().await;
-    site.repo.permit("ada", "write").await.unwrap();
+    site.repo.set_role("ada", "write").await.unwrap();
     site.repo.comment(asked.number, "ada", "/review").await.unwrap();
     swept.round(&site).await;
-    swept.commands.look(&swept.context).await.unwrap();
+    swept.commands.process_requests(&swept.context).await.unwrap();
     for (opened, is_left) in [(&asked, false), (&left, true)] {
         let slot = swept.slot(&site.key(opened.number).await).await;
         assert_eq!(slot.state == SlotState::Idle, is_left, "{slot:?}");

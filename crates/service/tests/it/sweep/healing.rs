@@ -10,7 +10,7 @@ use crate::sweep::{EVERY, FOUND, Swept, reviewed, second, shown};
 
 /// Drops the forge's pending deliveries.
 fn lose(site: &Site) {
-    assert!(!site.forge.pending().is_empty(), "something happened");
+    assert!(!site.forge.take_deliveries().is_empty(), "something happened");
 }
 
 /// Starts a service after the time without one: first one that does not sweep, which misses the events, then
@@ -53,16 +53,16 @@ async fn pushes_and_new_pull_requests_while_the_server_was_down() {
 async fn a_draft_that_became_ready_and_one_that_was_closed() {
     let site = Site::new().await;
     let service = site.serve().await;
-    let ready = site.open_as(NewPull { draft: true, ..NewPull::of("ready") }).await;
-    let closed = site.open_as(NewPull { draft: true, ..NewPull::of("closed") }).await;
-    let still = site.open_as(NewPull { draft: true, ..NewPull::of("still") }).await;
+    let ready = site.open_as(NewPull { draft: true, ..NewPull::from_branch("ready") }).await;
+    let closed = site.open_as(NewPull { draft: true, ..NewPull::from_branch("closed") }).await;
+    let still = site.open_as(NewPull { draft: true, ..NewPull::from_branch("still") }).await;
     site.deliver().await;
     for pull in [&ready, &closed, &still] {
         service.state(&site.key(pull.number).await, "held (draft)").await;
     }
     service.stop().await;
     site.repo.set_draft(ready.number, false).await.unwrap();
-    site.repo.close(closed.number).await.unwrap();
+    site.repo.close_pull(closed.number).await.unwrap();
     let service = come_back(&site, async |service| {
         for pull in [&ready, &closed] {
             service.state(&site.key(pull.number).await, "held (draft)").await;
@@ -74,7 +74,7 @@ async fn a_draft_that_became_ready_and_one_that_was_closed() {
     service.state(&site.key(still.number).await, "held (draft)").await;
 
     // The pull request is reopened, and the delivery is lost.
-    site.repo.reopen(closed.number).await.unwrap();
+    site.repo.reopen_pull(closed.number).await.unwrap();
     site.repo.set_draft(closed.number, false).await.unwrap();
     lose(&site);
     site.clock.skip(truing_core::id::TimeSpan::minutes(5));
@@ -99,7 +99,7 @@ async fn another_base() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_while_the_server_was_down() {
     let site = Site::new().await;
-    site.repo.permit("ada", "write").await.unwrap();
+    site.repo.set_role("ada", "write").await.unwrap();
     let (service, opened) = reviewed(&site).await;
     service.stop().await;
     // A sweep was here before, so the repository is known.
@@ -119,8 +119,8 @@ async fn a_parked_slot_wakes_for_a_new_head_and_sleeps_on_for_the_old_one() {
     let (service, mut opened) = reviewed(&site).await;
     let key = site.key(opened.number).await;
     let refused = truing_fakes::forge::ForgeFaultKind::Status(403, None);
-    site.forge.fault(
-        truing_fakes::forge::ForgeFault::once("GET", "/repos/acme/shop/issues/1/comments", refused)
+    site.forge.add_fault(
+        truing_fakes::forge::ForgeFault::on_call("GET", "/repos/acme/shop/issues/1/comments", refused)
             .times(999),
     );
     site.push_second(&mut opened).await;
@@ -151,7 +151,7 @@ async fn a_pause_outlasts_the_sweep_and_forgets_nothing() {
     service.stop().await;
     let key = site.key(opened.number).await;
     let mut swept = Swept::of(&site);
-    truing_loops::slots::step(
+    truing_loops::slots::take_step(
         &swept.store,
         &key,
         truing_core::slot::SlotCommand::Pause,
@@ -179,13 +179,13 @@ async fn when_the_kill_switch_goes_off_a_sweep_runs_at_once() {
     let mut swept = Swept::of(&site);
     swept.look().await;
     let store = swept.store.clone();
-    store.turn(&SwitchRequest::On { reason: None, mode: None }, "ada").await.unwrap();
+    store.turn_switch(&SwitchRequest::On { reason: None, mode: None }, "ada").await.unwrap();
     site.push_second(&mut opened).await;
     lose(&site);
-    let calls = site.forge.calls();
+    let calls = site.forge.call_counts();
     swept.round(&site).await;
-    assert_eq!(site.forge.calls(), calls, "while it is on nothing is asked");
-    store.turn(&SwitchRequest::Off, "ada").await.unwrap();
+    assert_eq!(site.forge.call_counts(), calls, "while it is on nothing is asked");
+    store.turn_switch(&SwitchRequest::Off, "ada").await.unwrap();
     assert_eq!(swept.state(&key).await, "idle");
     swept.look().await;
     assert_eq!(swept.state(&key).await, "waiting (debounce)", "not a period later");

@@ -15,7 +15,7 @@ use truing_core::settled::awaits_sweep;
 use truing_core::slot::{LoopKind, SlotCommand, SlotState, StepOutcome, WaitReason};
 use truing_fakes::forge::{ForgeFault, ForgeFaultKind};
 use truing_loops::machine::new_run_id;
-use truing_loops::slots::step;
+use truing_loops::slots::take_step;
 use truing_service::ServicePace;
 
 use crate::support::home::{Deployment, Home, copy};
@@ -163,7 +163,7 @@ impl Lossy {
     async fn awaits_sweep(&self, swept: &Swept, key: &SlotKey) -> bool {
         let (store, keys) = (&swept.store, std::slice::from_ref(key));
         let last = store.last_reviews(keys).await.unwrap().remove(0);
-        let described = store.described(keys).await.unwrap().remove(0).unwrap();
+        let described = store.descriptions(keys).await.unwrap().remove(0).unwrap();
         awaits_sweep(&swept.slot(key).await, described.head.as_ref(), &last)
     }
 
@@ -203,16 +203,16 @@ impl<'a> Work<'a> {
     /// Leases the slot as soon as it is due, and begins a run.
     async fn begin(lossy: &Lossy, swept: &'a Swept, key: &SlotKey, opened: &Opened) -> Self {
         lossy.site.clock.skip(TimeSpan::seconds(1));
-        let slot = step(&swept.store, key, SlotCommand::Lease, &limits()).await.unwrap().slot;
+        let slot = take_step(&swept.store, key, SlotCommand::Lease, &limits()).await.unwrap().slot;
         let run = RunRef { id: new_run_id(), key: key.clone(), token: slot.token().unwrap() };
         let work = Self { swept, run, revision: lossy.revision(opened).await };
         let now = swept.store.now().await.unwrap();
-        swept.store.begin(&work.run, &work.revision, now).await.unwrap();
+        swept.store.begin_run(&work.run, &work.revision, now).await.unwrap();
         work
     }
 
     async fn step(&self, command: SlotCommand) {
-        step(&self.swept.store, &self.run.key, command, &limits()).await.unwrap();
+        take_step(&self.swept.store, &self.run.key, command, &limits()).await.unwrap();
     }
 
     async fn now(&self) -> UnixMillis {
@@ -221,7 +221,7 @@ impl<'a> Work<'a> {
 
     async fn fail(&self) {
         let now = self.now().await;
-        self.swept.store.failed(&self.run, &outcome(OutcomeKind::Failed), now).await.unwrap();
+        self.swept.store.mark_failed(&self.run, &outcome(OutcomeKind::Failed), now).await.unwrap();
         self.step(SlotCommand::Fail(self.run.token, None)).await;
     }
 
@@ -233,7 +233,7 @@ impl<'a> Work<'a> {
     fn record(&self, now: UnixMillis) -> ReviewRecord {
         let PullRevision { head, base } = self.revision.clone();
         let detail = ReviewDetail::new(Some(head), base, outcome(OutcomeKind::Reviewed));
-        ReviewRecord::begin(self.run.id.clone(), self.run.key.clone(), detail, now)
+        ReviewRecord::new(self.run.id.clone(), self.run.key.clone(), detail, now)
     }
 }
 
@@ -253,11 +253,11 @@ async fn arrange(lossy: &Lossy, work: &Work<'_>, midway: Midway, opened: &mut Op
             let (findings, desired) = (Vec::new(), Vec::new());
             let computed =
                 ComputedReview { producer: Producer::Review, findings, desired, status: None, outcome };
-            store.computed(&work.run, &computed).await.unwrap();
+            store.store_computed_review(&work.run, &computed).await.unwrap();
             work.fail().await;
         }
         Midway::Deferred => {
-            store.ended(&work.run, &outcome(OutcomeKind::Deferred), now).await.unwrap();
+            store.end_run(&work.run, &outcome(OutcomeKind::Deferred), now).await.unwrap();
             work.wait(WaitReason::Deferred).await;
         }
         Midway::Parked => {
@@ -268,7 +268,7 @@ async fn arrange(lossy: &Lossy, work: &Work<'_>, midway: Midway, opened: &mut Op
             assert_eq!(work.swept.state(&work.run.key).await, "held (parked)");
         }
         Midway::Published => {
-            store.published(&work.run, &work.record(now).ended_at(now)).await.unwrap();
+            store.mark_published(&work.run, &work.record(now).ended_at(now)).await.unwrap();
             work.step(SlotCommand::Finish(work.run.token, StepOutcome::Idle)).await;
         }
         Midway::Dropped => {
@@ -307,7 +307,7 @@ async fn nothing_is_lost(deployment: Deployment, loss: Loss) {
         }
     }
     drop(works);
-    assert!(!site.forge.pending().is_empty(), "no webhook arrives");
+    assert!(!site.forge.take_deliveries().is_empty(), "no webhook arrives");
     drop(swept);
     lossy.lose(loss);
 
@@ -379,8 +379,8 @@ async fn no_head_is_lost_when_slots_come_back_from_an_old_copy() {
 async fn a_head_under_review_when_valkey_is_emptied_is_reviewed() {
     let lossy = Lossy::new(Deployment::Servers).await;
     let site = &lossy.site;
-    let held = ForgeFault::once("GET", "/repos/acme/shop/issues/1/comments", ForgeFaultKind::Held);
-    site.forge.fault(held.times(999));
+    let held = ForgeFault::on_call("GET", "/repos/acme/shop/issues/1/comments", ForgeFaultKind::Held);
+    site.forge.add_fault(held.times(999));
     let service = lossy.serve().await;
     let opened = site.open("change").await;
     let key = site.key(opened.number).await;

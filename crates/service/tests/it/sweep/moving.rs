@@ -24,7 +24,7 @@ async fn a_renamed_repository_is_swept_reviewed_and_called_by_its_new_name() {
     site.push_second(&mut opened).await;
     swept.round(&site).await;
     assert_eq!(swept.state(&key).await, "waiting (debounce)");
-    let described = swept.store.described(std::slice::from_ref(&key)).await.unwrap().remove(0).unwrap();
+    let described = swept.store.descriptions(std::slice::from_ref(&key)).await.unwrap().remove(0).unwrap();
     assert_eq!(described.name, "mega/store#1");
     let service = site.serve().await;
     service.rest(&site.clock).await;
@@ -39,14 +39,14 @@ async fn a_worker_finds_a_repository_by_its_id_when_the_name_leads_elsewhere() {
     let (service, mut opened) = reviewed(&site).await;
     let key = site.key(opened.number).await;
     site.push_second(&mut opened).await;
-    let told_before = site.forge.pending().remove(0);
+    let told_before = site.forge.take_deliveries().remove(0);
     let old = site.repo.clone();
     site.repo = site.repo.rename("mega", "store").await.unwrap();
     // Another owner takes the old name, and opens a pull request with the same number.
     let other = site.forge.create_repository("acme", "shop", change::base()).await.unwrap();
     other.push("feature", CommitBuilder::new("Other").write("other.py", "breakpoint()\n")).await.unwrap();
-    other.open(NewPull::of("feature")).await.unwrap();
-    site.forge.pending();
+    other.open_pull(NewPull::from_branch("feature")).await.unwrap();
+    site.forge.take_deliveries();
     assert_eq!(site.forge.deliver(&told_before).await.unwrap(), 202);
     service.rest(&site.clock).await;
     assert_eq!(shown(&site, &opened).await, second());
@@ -65,11 +65,12 @@ async fn a_forge_that_does_not_answer_is_not_taken_for_one_that_refuses_access()
     let key = site.key(opened.number).await;
     let context = Swept::of(&site).context;
     site.repo.rename("mega", "store").await.unwrap();
-    site.forge
-        .fault(ForgeFault::once("GET", "/repositories/{id}", ForgeFaultKind::Status(502, None)).times(99));
+    site.forge.add_fault(
+        ForgeFault::on_call("GET", "/repositories/{id}", ForgeFaultKind::Status(502, None)).times(99),
+    );
     let lease = by_hand::lease(&*context.store, &key, LoopKind::Review, &limits()).await.unwrap();
     let run = RunRef { id: new_run_id(), key, token: lease.token };
-    let ended = worker::take(&context, &lease, &run).await.unwrap();
+    let ended = worker::run_step(&context, &lease, &run).await.unwrap();
     let expected = "the forge does not answer as it should";
     assert!(matches!(ended, Err(StepStopReason::Failed { class, .. }) if class == expected), "{ended:?}");
 }
@@ -107,8 +108,8 @@ async fn a_repository_that_is_gone_is_remembered_as_such_and_asked_for_seldom() 
     let known = swept.store.repositories(FORGE).await.unwrap();
     assert!(known[0].gone.is_some(), "{known:?}");
     swept.round(&site).await;
-    assert_eq!(swept.context.swept.all(), [], "nobody waits for it to be swept");
-    let asked = || site.forge.calls().get("GET /repositories/{id}").copied().unwrap_or_default();
+    assert_eq!(swept.context.swept.swept_repositories(), [], "nobody waits for it to be swept");
+    let asked = || site.forge.call_counts().get("GET /repositories/{id}").copied().unwrap_or_default();
     assert_eq!(asked(), 1);
     for _ in 0..(24 * 12 - 2) {
         swept.round(&site).await;
@@ -141,12 +142,16 @@ async fn a_repository_that_is_not_listed_any_more_is_swept_until_it_is_gone() {
 async fn a_pull_request_from_a_fork_is_reviewed_though_the_fork_is_gone() {
     let site = Site::new().await;
     site.repo.push("eve:patch", change::first()).await.unwrap();
-    let number = site.repo.open(NewPull { author: "eve".into(), ..NewPull::of("eve:patch") }).await.unwrap();
+    let number = site
+        .repo
+        .open_pull(NewPull { author: "eve".into(), ..NewPull::from_branch("eve:patch") })
+        .await
+        .unwrap();
     site.repo.delete_fork("eve").await.unwrap();
     let service = site.serve_sweeping(crate::sweep::EVERY).await;
     let key = site.key(number).await;
     crate::sweep::site::until("it is reviewed", async || service.published(&key).await == 1).await;
-    assert_eq!(site.repo.pull(number).await.unwrap().inline().count(), FOUND);
+    assert_eq!(site.repo.pull(number).await.unwrap().inline_comments().count(), FOUND);
     service.rest(&site.clock).await;
     service.stop().await;
 }
@@ -157,8 +162,8 @@ async fn a_review_of_a_repository_that_is_gone_parks_and_says_so() {
     let service = site.serve().await;
     let key = PrId { forge: FORGE.into(), repository: "77".into(), number: 1 }.key();
     let described = SlotDescription { name: "acme/gone#1".into(), url: "https://x/1".into(), head: None };
-    service.store.describe(&[(key.clone(), described)]).await.unwrap();
-    truing_loops::slots::step(&service.store, &key, SlotCommand::Event(LoopKind::Review), &limits())
+    service.store.store_descriptions(&[(key.clone(), described)]).await.unwrap();
+    truing_loops::slots::take_step(&service.store, &key, SlotCommand::Event(LoopKind::Review), &limits())
         .await
         .unwrap();
     service

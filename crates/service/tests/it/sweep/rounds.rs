@@ -14,7 +14,7 @@ use crate::sweep::{Swept, reviewed};
 
 /// Counts the calls whose response had new content.
 fn paid(site: &Site) -> usize {
-    site.forge.log().iter().filter(|call| call.status != Some(304)).count()
+    site.forge.request_log().iter().filter(|call| call.status != Some(304)).count()
 }
 
 /// Captures the log while this exists.
@@ -55,7 +55,7 @@ async fn a_sweep_that_finds_nothing_new_writes_nothing_and_costs_nothing() {
     let site = Site::new().await;
     let (service, opened) = reviewed(&site).await;
     service.stop().await;
-    site.open_as(NewPull { draft: true, ..NewPull::of("draft") }).await;
+    site.open_as(NewPull { draft: true, ..NewPull::from_branch("draft") }).await;
     site.repo.comment(opened.number, "ada", "/review").await.unwrap();
     let mut swept = Swept::of(&site);
     swept.obey(&site).await;
@@ -67,7 +67,7 @@ async fn a_sweep_that_finds_nothing_new_writes_nothing_and_costs_nothing() {
     }
     assert_eq!(watcher(), before, "the file was not written to");
     assert_eq!(paid(&site), cost, "every answer was that nothing has changed");
-    let period = swept.context.swept.all()[0].period.unwrap();
+    let period = swept.context.swept.swept_repositories()[0].period.unwrap();
     assert!((300_000..310_000).contains(&period.0), "{period:?}");
     // A change is noticed by all of these checks.
     site.repo.push(&opened.branch, CommitBuilder::new("More").write("more.txt", "more")).await.unwrap();
@@ -90,7 +90,8 @@ async fn a_clock_that_is_set_back_stops_no_sweep() {
     site.clock.skip(day);
     swept.look().await;
     // The wait for a forge that is down counts as well.
-    site.forge.fault(ForgeFault::once("GET", "/user/repos", ForgeFaultKind::Status(500, None)).times(9));
+    site.forge
+        .add_fault(ForgeFault::on_call("GET", "/user/repos", ForgeFaultKind::Status(500, None)).times(9));
     swept.round(&site).await;
     site.forge.clear_faults();
     site.clock.skip(TimeSpan(-day.0));
@@ -110,7 +111,7 @@ async fn a_round_that_is_too_dear_takes_longer_and_reaches_everybody() {
     site.forge.rate_limit(100);
     let mut spent = Vec::new();
     let mut rounds = 0;
-    while swept.context.swept.all().len() < 13 {
+    while swept.context.swept.swept_repositories().len() < 13 {
         let before = paid(&site);
         // The loop covers an hour of sweeps.
         for _ in 0..12 {
@@ -122,7 +123,7 @@ async fn a_round_that_is_too_dear_takes_longer_and_reaches_everybody() {
     }
     // Twelve sweeps may touch two windows of the forge's clock.
     assert!(spent.iter().all(|calls| *calls <= 20) && spent.len() >= 2, "{spent:?}");
-    let refused = site.forge.log().iter().filter(|call| call.status == Some(403)).count();
+    let refused = site.forge.request_log().iter().filter(|call| call.status == Some(403)).count();
     assert_eq!(refused, 0, "the limit was never met");
 }
 
@@ -151,12 +152,12 @@ async fn a_repository_that_fails_does_not_stop_the_others() {
     for name in ["bad", "broken", "blocked", "old", "good"] {
         let repo = site.forge.create_repository("acme", name, crate::sweep::change::base()).await.unwrap();
         repo.push("feature", CommitBuilder::new("Change").write("a.txt", "a")).await.unwrap();
-        repo.open(NewPull::of("feature")).await.unwrap();
+        repo.open_pull(NewPull::from_branch("feature")).await.unwrap();
         others.push(repo);
     }
     others[0].set_access(RepositoryAccess::Forbidden).await.unwrap();
     let path = "/repos/acme/broken/pulls";
-    site.forge.fault(ForgeFault::once("GET", path, ForgeFaultKind::Html(200)).times(9999));
+    site.forge.add_fault(ForgeFault::on_call("GET", path, ForgeFaultKind::Html(200)).times(9999));
     others[2].set_access(RepositoryAccess::Blocked).await.unwrap();
     others[3].set_access(RepositoryAccess::Archived).await.unwrap();
     let mut swept = Swept::of(&site);
@@ -185,7 +186,7 @@ async fn a_row_that_cannot_be_read_is_left_out_and_all_others_are_swept() {
     let (damaged, whole) = (site.open("damaged").await, site.open("whole").await);
     let other = site.forge.create_repository("acme", "other", crate::sweep::change::base()).await.unwrap();
     other.push("feature", CommitBuilder::new("Change").write("a.txt", "a")).await.unwrap();
-    other.open(NewPull::of("feature")).await.unwrap();
+    other.open_pull(NewPull::from_branch("feature")).await.unwrap();
     let mut swept = Swept::of(&site);
     let damaged = site.key(damaged.number).await;
     rusqlite::Connection::open(site.database())
@@ -196,8 +197,8 @@ async fn a_row_that_cannot_be_read_is_left_out_and_all_others_are_swept() {
         )
         .unwrap();
     let store = swept.store.clone();
-    store.turn(&SwitchRequest::On { reason: None, mode: None }, "ada").await.unwrap();
-    store.turn(&SwitchRequest::Off, "ada").await.unwrap();
+    store.turn_switch(&SwitchRequest::On { reason: None, mode: None }, "ada").await.unwrap();
+    store.turn_switch(&SwitchRequest::Off, "ada").await.unwrap();
     swept.look().await;
     let known: Vec<String> =
         store.list().await.unwrap().into_iter().map(|slot| slot.key.to_string()).collect();
@@ -205,7 +206,7 @@ async fn a_row_that_cannot_be_read_is_left_out_and_all_others_are_swept() {
     assert_eq!(known, [site.key(whole.number).await.to_string(), others]);
     assert_eq!(store.census().await.unwrap().unreadable, 1, "it is named");
     assert_eq!(store.sweep_wanted().await.unwrap(), None, "the sweep came to its end");
-    assert_eq!(swept.context.swept.all().len(), 2);
+    assert_eq!(swept.context.swept.swept_repositories().len(), 2);
 
     store.forget_unreadable(&damaged).await.unwrap();
     swept.round(&site).await;
@@ -215,12 +216,12 @@ async fn a_row_that_cannot_be_read_is_left_out_and_all_others_are_swept() {
 #[tokio::test]
 async fn a_repository_without_issues_is_read_on_from_where_it_was_read_to() {
     let site = Site::new().await;
-    site.repo.permit("ada", "write").await.unwrap();
+    site.repo.set_role("ada", "write").await.unwrap();
     let (service, opened) = reviewed(&site).await;
     service.stop().await;
-    let first = site.view(&opened).await.inline().next().unwrap().id;
+    let first = site.view(&opened).await.inline_comments().next().unwrap().id;
     let path = "/repos/{owner}/{repo}/issues/comments$";
-    site.forge.fault(ForgeFault::once("GET", path, ForgeFaultKind::Status(404, None)).times(999));
+    site.forge.add_fault(ForgeFault::on_call("GET", path, ForgeFaultKind::Status(404, None)).times(999));
     let mut swept = Swept::of(&site);
     swept.look().await;
     site.clock.skip(TimeSpan::minutes(60));
@@ -242,13 +243,13 @@ async fn a_forge_that_is_down_for_an_hour_is_asked_seldom_and_told_of_once() {
     swept.look().await;
     site.repo.push(&opened.branch, CommitBuilder::new("More").write("more.txt", "more")).await.unwrap();
     told.take();
-    site.forge.fault(ForgeFault::once("GET", "/", ForgeFaultKind::Status(502, None)).times(9999));
-    let before = site.forge.log().len();
+    site.forge.add_fault(ForgeFault::on_call("GET", "/", ForgeFaultKind::Status(502, None)).times(9999));
+    let before = site.forge.request_log().len();
     for _ in 0..3600 / 2 {
         site.clock.skip(TimeSpan::seconds(2));
         swept.look().await;
     }
-    let calls = site.forge.log().len() - before;
+    let calls = site.forge.request_log().len() - before;
     assert!((3..=60).contains(&calls), "{calls} calls in an hour");
     let lines = told.take();
     assert_eq!(lines.len(), 1, "{lines:#?}");
@@ -268,11 +269,11 @@ async fn a_rate_limit_is_waited_for() {
     site.open("change").await;
     let mut swept = Swept::of(&site);
     let path = "/repos/{owner}/{repo}/pulls$";
-    site.forge.fault(ForgeFault::once("GET", path, ForgeFaultKind::SecondaryLimit(Some(600))));
+    site.forge.add_fault(ForgeFault::on_call("GET", path, ForgeFaultKind::SecondaryLimit(Some(600))));
     swept.look().await;
-    let asked = site.forge.log().len();
+    let asked = site.forge.request_log().len();
     swept.round(&site).await;
-    assert_eq!(site.forge.log().len(), asked, "five minutes later it still waits");
+    assert_eq!(site.forge.request_log().len(), asked, "five minutes later it still waits");
     swept.round(&site).await;
     assert_eq!(swept.store.list().await.unwrap().len(), 1);
 }
@@ -282,7 +283,8 @@ async fn a_token_that_may_not_list_sweeps_what_webhooks_tell_of() {
     let site = Site::new().await;
     let (service, opened) = reviewed(&site).await;
     service.stop().await;
-    site.forge.fault(ForgeFault::once("GET", "/installation", ForgeFaultKind::Status(403, None)).times(999));
+    site.forge
+        .add_fault(ForgeFault::on_call("GET", "/installation", ForgeFaultKind::Status(403, None)).times(999));
     let mut swept = Swept::of(&site);
     swept.look().await;
     site.repo.push(&opened.branch, CommitBuilder::new("More").write("more.txt", "more")).await.unwrap();

@@ -22,7 +22,7 @@ pub(in super::super) fn append(
 }
 
 /// Returns the last entries, newest first.
-pub(super) fn last(connection: &SqlTransaction, limit: usize) -> Result<Vec<AuditEntry>, StoreFault> {
+pub(super) fn last_entries(connection: &SqlTransaction, limit: usize) -> Result<Vec<AuditEntry>, StoreFault> {
     let sql = "SELECT at, actor, action, target, detail FROM audit ORDER BY id DESC LIMIT ?1";
     connection
         .sql(sql)
@@ -39,7 +39,7 @@ pub(super) fn last(connection: &SqlTransaction, limit: usize) -> Result<Vec<Audi
 }
 
 /// Deletes at most `limit` of the entries before the given time. Returns the number of deleted rows.
-pub(super) fn forget(
+pub(super) fn delete_old_entries(
     connection: &SqlTransaction,
     before: UnixMillis,
     limit: i64,

@@ -30,11 +30,14 @@ const UNTOLD: &str = "sent IS NULL AND (kind <> 'parked' OR EXISTS
 /// Counts the notices that may be sent.
 pub(in super::super) fn count_untold(connection: &SqlTransaction) -> Result<u64, StoreFault> {
     let sql = format!("SELECT count(*) FROM notice WHERE {UNTOLD}");
-    connection.sql(&sql).only((), |row| row.get(0))
+    connection.sql(&sql).single_row((), |row| row.get(0))
 }
 
 /// Returns the oldest notices that may be sent.
-pub(super) fn untold(connection: &SqlTransaction, limit: usize) -> Result<Vec<PendingNotice>, StoreFault> {
+pub(super) fn pending_notices(
+    connection: &SqlTransaction,
+    limit: usize,
+) -> Result<Vec<PendingNotice>, StoreFault> {
     let sql = format!("SELECT id, kind, created, text FROM notice WHERE {UNTOLD} ORDER BY id LIMIT ?1");
     connection
         .sql(&sql)
@@ -50,7 +53,7 @@ pub(super) fn untold(connection: &SqlTransaction, limit: usize) -> Result<Vec<Pe
 }
 
 /// Returns the oldest unsent notices, each with the slot that must be parked first.
-pub(super) fn unsent(
+pub(super) fn unsent_notices(
     connection: &SqlTransaction,
     limit: usize,
 ) -> Result<Vec<(PendingNotice, Option<SlotKey>)>, StoreFault> {
@@ -67,7 +70,7 @@ pub(super) fn unsent(
 }
 
 /// Marks a notice as sent. The first time counts.
-pub(super) fn told(connection: &SqlTransaction, id: i64, now: UnixMillis) -> Result<(), StoreFault> {
+pub(super) fn finish_notice(connection: &SqlTransaction, id: i64, now: UnixMillis) -> Result<(), StoreFault> {
     let sql = "UPDATE notice SET sent = ?2 WHERE id = ?1 AND sent IS NULL";
     connection.sql(sql).execute((id, now.0))?;
     Ok(())
@@ -75,7 +78,7 @@ pub(super) fn told(connection: &SqlTransaction, id: i64, now: UnixMillis) -> Res
 
 /// Deletes at most `limit` old notices that were sent or that report a parked slot. Returns the number of
 /// deleted rows.
-pub(super) fn forget(
+pub(super) fn delete_old_notices(
     connection: &SqlTransaction,
     before: UnixMillis,
     limit: i64,

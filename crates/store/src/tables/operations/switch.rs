@@ -13,12 +13,12 @@ use crate::fault::{StoreFault, from_json, to_json};
 pub(crate) fn read(connection: &SqlTransaction) -> Result<KillSwitches, StoreFault> {
     let (all, repositories): (String, String) = connection
         .sql("SELECT body, repositories FROM switch")
-        .only((), |row| Ok((row.get(0)?, row.get(1)?)))?;
+        .single_row((), |row| Ok((row.get(0)?, row.get(1)?)))?;
     let unreadable = || "the kill switch cannot be read".to_owned();
     let (all, repositories) = (from_json(&all, unreadable)?, from_json(&repositories, unreadable)?);
     let mut switches = KillSwitches { all, repositories };
     for switch in &mut switches.repositories {
-        switch.repository.keys.extend(known(connection, &switch.repository.name)?);
+        switch.repository.keys.extend(known_key_prefixes(connection, &switch.repository.name)?);
     }
     Ok(switches)
 }
@@ -26,9 +26,9 @@ pub(crate) fn read(connection: &SqlTransaction) -> Result<KillSwitches, StoreFau
 /// Finds the repository with this name. Each forge may have one; the pull request that was described last
 /// decides.
 pub(super) fn find(connection: &SqlTransaction, name: &str) -> Result<RepositoryRef, StoreFault> {
-    let named = RepositoryRef::named(name);
-    let mut keys = known(connection, &named.name)?;
-    let heard = connection.sql(connection.dialect().of(
+    let named = RepositoryRef::from_name(name);
+    let mut keys = known_key_prefixes(connection, &named.name)?;
+    let heard = connection.sql(connection.dialect().choose(
         "SELECT key FROM described WHERE name > ?1 AND name < ?2 ORDER BY id",
         "SELECT key FROM described WHERE lower(name) > lower(?1) AND lower(name) < lower(?2) ORDER BY id",
     ));
@@ -48,11 +48,12 @@ pub(super) fn find(connection: &SqlTransaction, name: &str) -> Result<Repository
 
 /// Adds newly seen repositories to the switches that are on for their names, so that each stays held when it
 /// is renamed.
-pub(crate) fn learn<'a>(
+pub(crate) fn learn_repositories<'a>(
     connection: &SqlTransaction,
     heard: impl Iterator<Item = (&'a str, RepositoryRef)>,
 ) -> Result<(), StoreFault> {
-    let before: String = connection.sql("SELECT repositories FROM switch").only((), |row| row.get(0))?;
+    let before: String =
+        connection.sql("SELECT repositories FROM switch").single_row((), |row| row.get(0))?;
     let mut switches: Vec<RepositorySwitch> =
         from_json(&before, || "the kill switch cannot be read".to_owned())?;
     if switches.is_empty() {
@@ -78,10 +79,10 @@ pub(crate) fn learn<'a>(
 
 /// Returns the key prefixes of repositories that have this name: those that the sweep knows, and that of the
 /// last described pull request with such a name.
-fn known(connection: &SqlTransaction, name: &str) -> Result<BTreeSet<String>, StoreFault> {
+fn known_key_prefixes(connection: &SqlTransaction, name: &str) -> Result<BTreeSet<String>, StoreFault> {
     // SQLite's columns compare without regard to case by their definition.
     let dialect = connection.dialect();
-    let swept = dialect.of(
+    let swept = dialect.choose(
         "SELECT forge, id FROM repository WHERE name = ?1",
         "SELECT forge, id FROM repository WHERE lower(name) = lower(?1)",
     );
@@ -90,7 +91,7 @@ fn known(connection: &SqlTransaction, name: &str) -> Result<BTreeSet<String>, St
     let mut keys: BTreeSet<String> =
         swept.collect::<Result<Vec<_>, StoreFault>>()?.into_iter().flatten().collect();
     // In ASCII `$` follows `#`.
-    let heard = dialect.of(
+    let heard = dialect.choose(
         "SELECT key FROM described WHERE name > ?1 AND name < ?2 ORDER BY id DESC LIMIT 1",
         "SELECT key FROM described WHERE lower(name) > lower(?1) AND lower(name) < lower(?2) ORDER BY id DESC LIMIT 1",
     );
@@ -107,7 +108,7 @@ pub(super) fn write(
     after: &KillSwitches,
     now: UnixMillis,
 ) -> Result<(), StoreFault> {
-    let is_off = |switch: &KillSwitch| switch.engaged().is_none();
+    let is_off = |switch: &KillSwitch| switch.engagement().is_none();
     let fewer = after.repositories.len() < before.repositories.len();
     let sweep = (fewer || is_off(&after.all) && !is_off(&before.all)).then_some(now.0);
     connection
@@ -118,12 +119,12 @@ pub(super) fn write(
 
 /// Returns the time at which a sweep was requested.
 pub(super) fn sweep_wanted(connection: &SqlTransaction) -> Result<Option<UnixMillis>, StoreFault> {
-    let wanted: Option<i64> = connection.sql("SELECT sweep FROM switch").only((), |row| row.get(0))?;
+    let wanted: Option<i64> = connection.sql("SELECT sweep FROM switch").single_row((), |row| row.get(0))?;
     Ok(wanted.map(UnixMillis))
 }
 
 /// Clears the request for a sweep of this time or earlier.
-pub(super) fn swept(connection: &SqlTransaction, wanted: UnixMillis) -> Result<(), StoreFault> {
+pub(super) fn clear_sweep_request(connection: &SqlTransaction, wanted: UnixMillis) -> Result<(), StoreFault> {
     connection.sql("UPDATE switch SET sweep = NULL WHERE sweep <= ?1").execute([wanted.0])?;
     Ok(())
 }

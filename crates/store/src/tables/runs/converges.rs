@@ -6,36 +6,39 @@ use truing_core::id::{FencingToken, RunId, Sha, SlotKey};
 use truing_core::run::RunStage;
 
 use super::super::slots::raise_counter;
-use super::row::{fenced, put};
-use crate::fault::{StoreFault, from_json, readable};
+use super::row::{fenced_fault, write_run};
+use crate::fault::{StoreFault, from_json, skip_unreadable};
 
 /// Returns the newest run of the key whose commits are known; a run without known commits cannot be
 /// continued.
-pub(super) fn last(connection: &SqlTransaction, key: &SlotKey) -> Result<Option<ConvergeRecord>, StoreFault> {
+pub(super) fn last_converge(
+    connection: &SqlTransaction,
+    key: &SlotKey,
+) -> Result<Option<ConvergeRecord>, StoreFault> {
     let sql = "SELECT record, id FROM run WHERE key = ?1 AND loop = 'converge' AND base <> ?2
                ORDER BY token DESC, began DESC, id DESC LIMIT 1";
-    let row = connection.sql(sql).first((key.as_str(), Sha::none().as_str()), |row| {
+    let row = connection.sql(sql).first((key.as_str(), Sha::null().as_str()), |row| {
         Ok((row.get::<String>(0)?, row.get::<String>(1)?))
     })?;
     // An unreadable record counts as absent: a new run begins, and finds the earlier changes.
     let read = row.map(|(json, run)| from_json(&json, || format!("the record of run {run}")));
-    Ok(readable(read.into_iter())?.into_iter().next())
+    Ok(skip_unreadable(read.into_iter())?.into_iter().next())
 }
 
 /// Writes the present state of a run.
-pub(super) fn keep(
+pub(super) fn store_converge(
     connection: &SqlTransaction,
     token: FencingToken,
     record: &ConvergeRecord,
 ) -> Result<(), StoreFault> {
     let newest = "SELECT max(token) FROM run WHERE key = ?1 AND loop = 'converge'";
-    let newest: Option<u64> = connection.sql(newest).only([record.key.as_str()], |row| row.get(0))?;
+    let newest: Option<u64> = connection.sql(newest).single_row([record.key.as_str()], |row| row.get(0))?;
     if let Some(newest) = newest.filter(|newest| *newest > token.0) {
-        return Err(fenced(&record.key, FencingToken(newest)));
+        return Err(fenced_fault(&record.key, FencingToken(newest)));
     }
-    let stage = if record.end().is_some() { RunStage::Ended } else { RunStage::Prepared };
+    let stage = if record.run_outcome().is_some() { RunStage::Ended } else { RunStage::Prepared };
     let revision = (&record.detail.state.head, &record.detail.base);
-    put(connection, token, Some(revision), stage, record)?;
+    write_run(connection, token, Some(revision), stage, record)?;
     raise_counter(connection, token.0)
 }
 

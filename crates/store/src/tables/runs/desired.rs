@@ -60,14 +60,14 @@ fn replace_rows(
 }
 
 /// Writes the summary's text and the status, and nothing else.
-pub(super) fn announce(
+pub(super) fn store_announcement(
     connection: &SqlTransaction,
     key: &SlotKey,
     producer: Producer,
     summary: &str,
     status: &DesiredStatus,
 ) -> Result<(), StoreFault> {
-    upsert_rows(connection, key, producer, &[DesiredComment::summary(summary.to_owned())])?;
+    upsert_rows(connection, key, producer, &[DesiredComment::for_summary(summary.to_owned())])?;
     want_status(connection, key, status)
 }
 
@@ -160,7 +160,7 @@ fn row_name(key: &SlotKey, item: &str) -> String {
 }
 
 /// Stores the comments that show these items, and ends the open effects on the items.
-pub(super) fn shown(
+pub(super) fn store_comments(
     connection: &SqlTransaction,
     key: &SlotKey,
     producer: Producer,
@@ -180,7 +180,7 @@ pub(super) fn shown(
 }
 
 /// Removes the comments on these items, and the record that they were made.
-pub(super) fn deleted(
+pub(super) fn remove_comments(
     connection: &SqlTransaction,
     key: &SlotKey,
     producer: Producer,
@@ -197,7 +197,7 @@ pub(super) fn deleted(
 }
 
 /// Moves these rows to another kind of place, because the forge refuses their places.
-pub(super) fn lower(
+pub(super) fn lower_anchors(
     connection: &SqlTransaction,
     key: &SlotKey,
     producer: Producer,

@@ -11,11 +11,11 @@ pub(crate) struct EndColumns<'a> {
 }
 
 impl<'a> EndColumns<'a> {
-    pub(crate) fn of<D: RunDetail>(record: &'a RunRecord<D>) -> Self {
-        let end = record.end();
+    pub(crate) fn from_record<D: RunDetail>(record: &'a RunRecord<D>) -> Self {
+        let end = record.run_outcome();
         Self {
             ended: end.map(|_| record.ended.0),
-            kind: end.map(D::word),
+            kind: end.map(D::outcome_word),
             reason: record.reason(),
             cost: record.cost().0,
         }

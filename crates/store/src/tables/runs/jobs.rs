@@ -6,22 +6,22 @@ use truing_core::port::RunRef;
 use truing_core::sync::job::JobState;
 
 use super::super::slots::raise_counter;
-use super::row::fenced;
-use crate::fault::{StoreFault, from_json, readable, to_json};
+use super::row::fenced_fault;
+use crate::fault::{StoreFault, from_json, skip_unreadable, to_json};
 
 /// Returns every job that ever ran and whose row can be read.
-pub(super) fn all(connection: &SqlTransaction) -> Result<Vec<(SlotKey, JobState)>, StoreFault> {
+pub(super) fn all_jobs(connection: &SqlTransaction) -> Result<Vec<(SlotKey, JobState)>, StoreFault> {
     let select = connection.sql("SELECT key, body FROM job ORDER BY key");
     let rows = select.query((), |row| {
         let (key, body): (String, String) = (row.get(0)?, row.get(1)?);
         let job = from_json(&body, || format!("what is remembered of {key}"))?;
         Ok((SlotKey::new(key), job))
     })?;
-    readable(rows)
+    skip_unreadable(rows)
 }
 
 /// Returns the newest run of a job, and the job's state.
-fn newest(
+fn newest_run(
     connection: &SqlTransaction,
     key: &SlotKey,
 ) -> Result<Option<(FencingToken, String, String)>, StoreFault> {
@@ -30,13 +30,13 @@ fn newest(
 }
 
 /// Begins a run, and returns the state of its job.
-pub(super) fn begin(connection: &SqlTransaction, run: &RunRef) -> Result<JobState, StoreFault> {
-    let newest = newest(connection, &run.key)?;
+pub(super) fn begin_run(connection: &SqlTransaction, run: &RunRef) -> Result<JobState, StoreFault> {
+    let newest = newest_run(connection, &run.key)?;
     let is_newer = |(token, id, _): &(FencingToken, String, String)| {
         *token > run.token || (*token == run.token && id != run.id.as_str())
     };
     if let Some((last, ..)) = newest.as_ref().filter(|newest| is_newer(newest)) {
-        return Err(fenced(&run.key, *last));
+        return Err(fenced_fault(&run.key, *last));
     }
     let job = match &newest {
         Some((_, _, body)) => from_json(body, || format!("what is remembered of {}", run.key))?,
@@ -51,11 +51,11 @@ pub(super) fn begin(connection: &SqlTransaction, run: &RunRef) -> Result<JobStat
 }
 
 /// Stores the state of the run's job.
-pub(super) fn keep(connection: &SqlTransaction, run: &RunRef, job: &JobState) -> Result<(), StoreFault> {
+pub(super) fn store_job(connection: &SqlTransaction, run: &RunRef, job: &JobState) -> Result<(), StoreFault> {
     let sql = "UPDATE job SET body = ?4 WHERE key = ?1 AND token = ?2 AND run = ?3";
     let row = (run.key.as_str(), run.token.0, run.id.as_str(), to_json(job)?);
     if connection.sql(sql).execute(row)? == 1 {
         return Ok(());
     }
-    Err(fenced(&run.key, newest(connection, &run.key)?.map_or(run.token, |(last, ..)| last)))
+    Err(fenced_fault(&run.key, newest_run(connection, &run.key)?.map_or(run.token, |(last, ..)| last)))
 }

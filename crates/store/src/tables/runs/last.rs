@@ -5,7 +5,7 @@ use truing_core::id::SlotKey;
 use truing_core::outcome::{OutcomeKind, ReviewRecord};
 use truing_core::port::{LastReviews, PullRevision};
 use truing_core::run::RunStage;
-use truing_core::settled::settles;
+use truing_core::settled::is_review_settled;
 
 use super::row::{parse_sha, parse_stage};
 use crate::fault::StoreFault;
@@ -40,7 +40,7 @@ pub(in crate::tables) fn last_reviews(
         let record =
             row.get::<Option<String>>(4)?.and_then(|json| serde_json::from_str::<ReviewRecord>(&json).ok());
         let waits = record.is_some_and(|record| record.detail.outcome.until.is_some());
-        Ok((revision, settles(stage, end), stage == RunStage::Published, waits))
+        Ok((revision, is_review_settled(stage, end), stage == RunStage::Published, waits))
     })?;
     let Some((attempted, is_settled, is_published, waits)) = newest else {
         return Ok(LastReviews::default());

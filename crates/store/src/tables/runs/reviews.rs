@@ -14,7 +14,7 @@ use super::super::dismissals;
 use super::super::slots::{next_token, raise_counter};
 use super::ends::EndColumns;
 use super::last::{last_reviews, newest_at};
-use super::row::{fenced, parse_sha, parse_stage};
+use super::row::{fenced_fault, parse_sha, parse_stage};
 use crate::fault::{StoreFault, from_json, to_json};
 
 /// The row of a review.
@@ -31,20 +31,20 @@ struct ReviewRunRow {
 }
 
 /// Begins `run`, unless a run with a greater or the same token has begun before.
-pub(super) fn begin(
+pub(super) fn begin_run(
     connection: &SqlTransaction,
     run: &RunRef,
     revision: &PullRevision,
     now: UnixMillis,
 ) -> Result<RunStart, StoreFault> {
-    let newest = newest(connection, &run.key)?;
-    let known = known(connection, &run.key)?;
-    let again = newest.as_ref().is_some_and(|newest| is(newest, run));
+    let newest = newest_run(connection, &run.key)?;
+    let known = known_revision(connection, &run.key)?;
+    let again = newest.as_ref().is_some_and(|newest| is_same_run(newest, run));
     if let Some(newest) = &newest
         && newest.token >= run.token
         && !again
     {
-        return Err(fenced(&run.key, newest.token));
+        return Err(fenced_fault(&run.key, newest.token));
     }
     // The result that the newest run computed for the same revision passes to this run. The rows of findings
     // and desired state belong to the key, so only the record has to be carried over.
@@ -57,7 +57,7 @@ pub(super) fn begin(
     let computed = left.filter(|left| left.stage == RunStage::Computed).and_then(|left| left.computed);
     if !untouched {
         let stage = if computed.is_some() { RunStage::Computed } else { RunStage::Prepared };
-        write(connection, run, revision, now, stage, computed.as_deref())?;
+        write_run(connection, run, revision, now, stage, computed.as_deref())?;
         // A run that recorded an end under a smaller token records it again.
         let sql = "UPDATE run SET record = NULL, ended = NULL, kind = NULL, reason = NULL, cost = NULL
                    WHERE loop = 'review' AND key = ?1 AND id = ?2 AND token < ?3";
@@ -65,32 +65,32 @@ pub(super) fn begin(
         raise_counter(connection, run.token.0)?;
     }
     let computed = computed.map(|json| from_json(&json, || format!("run {}", run.id))).transpose()?;
-    let (reviewed, json) = reviewed(connection, &run.key)?.unzip();
+    let (reviewed, json) = last_published(connection, &run.key)?.unzip();
     let last = json.flatten().map(|json| from_json(&json, || format!("the last review of {}", run.key)));
     let is_same = reviewed.as_ref() == Some(revision);
     // An unreadable record of another revision is ignored.
     let last: Option<ReviewRecord> = if is_same { last.transpose()? } else { last.and_then(Result::ok) };
     let is_back = is_same && has_left(connection, &run.key, revision)?;
-    let dismissals = dismissals::of(connection, &run.key)?;
+    let dismissals = dismissals::dismissals_for(connection, &run.key)?;
     Ok(RunStart { reviewed, known, last, is_back, computed, dismissals })
 }
 
 /// Gives the newest computed or published review a greater token than all others of its key.
-pub(super) fn reopen(
+pub(super) fn take_over_review(
     connection: &SqlTransaction,
     key: &SlotKey,
     token: FencingToken,
     now: UnixMillis,
 ) -> Result<Option<RunId>, StoreFault> {
-    let Some(newest) = newest(connection, key)? else { return Ok(None) };
+    let Some(newest) = newest_run(connection, key)? else { return Ok(None) };
     if newest.token >= token {
-        return Err(fenced(key, newest.token));
+        return Err(fenced_fault(key, newest.token));
     }
     let sql = format!(
         "SELECT {COLUMNS} FROM run WHERE loop = 'review' AND key = ?1 AND stage IN ('computed', 'published')
          ORDER BY token DESC LIMIT 1"
     );
-    let found = connection.sql(&sql).query([key.as_str()], row)?.next().transpose()?;
+    let found = connection.sql(&sql).query([key.as_str()], parse_run_row)?.next().transpose()?;
     let Some(row) = found else { return Ok(None) };
     if newest.token != row.token {
         cut_off(connection, key, &newest, "cut off: comments are taken back", now)?;
@@ -101,7 +101,7 @@ pub(super) fn reopen(
     Ok(Some(row.id))
 }
 
-fn write(
+fn write_run(
     connection: &SqlTransaction,
     run: &RunRef,
     revision: &PullRevision,
@@ -130,33 +130,33 @@ fn write(
 }
 
 /// Returns an error unless the run is the key's newest.
-pub(super) fn fence(connection: &SqlTransaction, run: &RunRef) -> Result<(), StoreFault> {
-    held(connection, run).map(drop)
+pub(super) fn check_fence(connection: &SqlTransaction, run: &RunRef) -> Result<(), StoreFault> {
+    require_newest_run(connection, run).map(drop)
 }
 
 /// Returns the run's row if it is the key's newest.
-fn held(connection: &SqlTransaction, run: &RunRef) -> Result<ReviewRunRow, StoreFault> {
-    match newest(connection, &run.key)? {
-        Some(newest) if is(&newest, run) => Ok(newest),
-        Some(newest) => Err(fenced(&run.key, newest.token)),
+fn require_newest_run(connection: &SqlTransaction, run: &RunRef) -> Result<ReviewRunRow, StoreFault> {
+    match newest_run(connection, &run.key)? {
+        Some(newest) if is_same_run(&newest, run) => Ok(newest),
+        Some(newest) => Err(fenced_fault(&run.key, newest.token)),
         // The run has never begun here, because an older file was restored: it must begin again with a new
         // token.
-        None => Err(fenced(&run.key, run.token)),
+        None => Err(fenced_fault(&run.key, run.token)),
     }
 }
 
-fn is(row: &ReviewRunRow, run: &RunRef) -> bool {
+fn is_same_run(row: &ReviewRunRow, run: &RunRef) -> bool {
     row.token == run.token && row.id == run.id
 }
 
 /// Stores the run's computed review. Returns false if the run is published already, and nothing may be
 /// written any more.
-pub(super) fn computed(
+pub(super) fn store_computed_review(
     connection: &SqlTransaction,
     run: &RunRef,
     record: &ReviewRecord,
 ) -> Result<bool, StoreFault> {
-    if held(connection, run)?.stage == RunStage::Published {
+    if require_newest_run(connection, run)?.stage == RunStage::Published {
         return Ok(false);
     }
     let mut record = taken_over(connection, &run.key, &run.id, record.clone())?;
@@ -168,12 +168,12 @@ pub(super) fn computed(
 }
 
 /// Replaces the run's computed review; its end and cost stay.
-pub(super) fn restated(
+pub(super) fn store_restated_review(
     connection: &SqlTransaction,
     run: &RunRef,
     record: &ReviewRecord,
 ) -> Result<(), StoreFault> {
-    let column = match held(connection, run)?.stage {
+    let column = match require_newest_run(connection, run)?.stage {
         RunStage::Published => "record",
         RunStage::Computed => "computed",
         RunStage::Prepared | RunStage::Ended => return Ok(()),
@@ -184,19 +184,19 @@ pub(super) fn restated(
 }
 
 /// Records that the forge shows the run's computed review.
-pub(super) fn published(
+pub(super) fn mark_published(
     connection: &SqlTransaction,
     run: &RunRef,
     record: &ReviewRecord,
 ) -> Result<(), StoreFault> {
-    if held(connection, run)?.stage == RunStage::Published {
+    if require_newest_run(connection, run)?.stage == RunStage::Published {
         return Ok(());
     }
-    end(connection, &run.key, run.token, RunStage::Published, record.clone())
+    write_end(connection, &run.key, run.token, RunStage::Published, record.clone())
 }
 
 /// Writes the end and the stage of a run.
-fn end(
+fn write_end(
     connection: &SqlTransaction,
     key: &SlotKey,
     token: FencingToken,
@@ -204,7 +204,7 @@ fn end(
     mut record: ReviewRecord,
 ) -> Result<(), StoreFault> {
     record.detail.stage = stage;
-    let EndColumns { ended, kind, reason, cost } = EndColumns::of(&record);
+    let EndColumns { ended, kind, reason, cost } = EndColumns::from_record(&record);
     let sql =
         "UPDATE run SET stage = ?3, kept = ?4, ended = ?5, kind = ?6, reason = ?7, cost = ?8, record = ?9
                WHERE loop = 'review' AND key = ?1 AND token = ?2";
@@ -215,42 +215,42 @@ fn end(
 }
 
 /// Ends the run without publishing. Its computed review stays, and the next run publishes it.
-pub(super) fn ended(
+pub(super) fn end_run(
     connection: &SqlTransaction,
     run: &RunRef,
     outcome: ReviewOutcome,
     now: UnixMillis,
 ) -> Result<(), StoreFault> {
-    let row = held(connection, run)?;
-    tell(connection, &run.key, row, outcome, now)
+    let row = require_newest_run(connection, run)?;
+    end_unpublished(connection, &run.key, row, outcome, now)
 }
 
 /// Records a failed attempt, even if the run never began.
-pub(super) fn failed(
+pub(super) fn mark_failed(
     connection: &SqlTransaction,
     run: &RunRef,
     outcome: ReviewOutcome,
     now: UnixMillis,
 ) -> Result<(), StoreFault> {
-    let newest = newest(connection, &run.key)?;
-    if !newest.as_ref().is_some_and(|newest| is(newest, run)) {
+    let newest = newest_run(connection, &run.key)?;
+    if !newest.as_ref().is_some_and(|newest| is_same_run(newest, run)) {
         let revision = match newest {
             Some(newest) => newest.revision,
-            None => PullRevision { head: Sha::none(), base: Sha::none() },
+            None => PullRevision { head: Sha::null(), base: Sha::null() },
         };
-        begin(connection, run, &revision, now)?;
+        begin_run(connection, run, &revision, now)?;
     }
-    ended(connection, run, outcome, now)
+    end_run(connection, run, outcome, now)
 }
 
 /// Records the end of an interrupted run if it has cost anything.
-pub(super) fn interrupted(
+pub(super) fn mark_interrupted(
     connection: &SqlTransaction,
     run: &RunRef,
     now: UnixMillis,
 ) -> Result<(), StoreFault> {
-    match newest(connection, &run.key)? {
-        Some(newest) if is(&newest, run) => cut_off(connection, &run.key, &newest, INTERRUPTED, now),
+    match newest_run(connection, &run.key)? {
+        Some(newest) if is_same_run(&newest, run) => cut_off(connection, &run.key, &newest, INTERRUPTED, now),
         Some(_) | None => Ok(()),
     }
 }
@@ -266,11 +266,11 @@ pub(super) fn ended_unfinished(
     outcome: ReviewOutcome,
     now: UnixMillis,
 ) -> Result<MicroUsd, StoreFault> {
-    let cost = paid(connection, id)?;
+    let cost = run_cost(connection, id)?;
     if cost > MicroUsd(0) || outcome.kind == OutcomeKind::Failed {
         let run = RunRef { id: id.clone(), key: key.clone(), token: next_token(connection)? };
-        begin(connection, &run, revision, began)?;
-        ended(connection, &run, outcome, now)?;
+        begin_run(connection, &run, revision, began)?;
+        end_run(connection, &run, outcome, now)?;
     }
     Ok(cost)
 }
@@ -286,20 +286,20 @@ fn cut_off(
     let computed = row.computed.as_ref().and_then(|json| serde_json::from_str::<ReviewRecord>(json).ok());
     let cost = match computed {
         Some(computed) => computed.cost(),
-        None => paid(connection, &row.id)?,
+        None => run_cost(connection, &row.id)?,
     };
     if row.is_told || row.stage == RunStage::Published || cost == MicroUsd(0) {
         return Ok(());
     }
-    let Some(row) = at(connection, key, row.token)? else { return Ok(()) };
+    let Some(row) = run_at_token(connection, key, row.token)? else { return Ok(()) };
     let reason = Some(reason.to_owned());
     let outcome =
         ReviewOutcome { kind: OutcomeKind::Deferred, reason, until: None, runtime: ReviewRuntime::Rules };
-    tell(connection, key, row, outcome, now)
+    end_unpublished(connection, key, row, outcome, now)
 }
 
 /// Writes the end of a run that has published nothing.
-fn tell(
+fn end_unpublished(
     connection: &SqlTransaction,
     key: &SlotKey,
     row: ReviewRunRow,
@@ -327,20 +327,21 @@ fn tell(
         None => {
             let head = Some(row.revision.head).filter(|head| !head.is_none());
             let detail = ReviewDetail::new(head, row.revision.base, outcome);
-            let cost_micro_usd = paid(connection, &row.id)?;
-            let mut record = ReviewRecord::begin(row.id, key.clone(), detail, row.began).ended_at(now);
-            record.took(ReviewStep::Review, &StepCost { cost_micro_usd, ..StepCost::<()>::default() });
+            let cost_micro_usd = run_cost(connection, &row.id)?;
+            let mut record = ReviewRecord::new(row.id, key.clone(), detail, row.began).ended_at(now);
+            record
+                .add_step_cost(ReviewStep::Review, &StepCost { cost_micro_usd, ..StepCost::<()>::default() });
             record
         }
     };
-    end(connection, key, token, stage, record)
+    write_end(connection, key, token, stage, record)
 }
 
 /// Returns the cost of a run in the ledger. Reservations that are not settled count in full.
-pub(super) fn paid(connection: &SqlTransaction, run: &RunId) -> Result<MicroUsd, StoreFault> {
+pub(super) fn run_cost(connection: &SqlTransaction, run: &RunId) -> Result<MicroUsd, StoreFault> {
     let sql =
         "SELECT CAST(coalesce(sum(coalesce(cost, amount)), 0) AS BIGINT) FROM reservation WHERE run = ?1";
-    Ok(MicroUsd(connection.sql(sql).only([run.as_str()], |row| row.get(0))?))
+    Ok(MicroUsd(connection.sql(sql).single_row([run.as_str()], |row| row.get(0))?))
 }
 
 /// Assigns a computed review, which may be of another run, to this run. Its cost is recorded once, by the run
@@ -375,22 +376,22 @@ fn taken_over(
 
 const COLUMNS: &str = "token, id, stage, head, base, began, computed, record IS NOT NULL";
 
-fn newest(connection: &SqlTransaction, key: &SlotKey) -> Result<Option<ReviewRunRow>, StoreFault> {
+fn newest_run(connection: &SqlTransaction, key: &SlotKey) -> Result<Option<ReviewRunRow>, StoreFault> {
     let sql =
         format!("SELECT {COLUMNS} FROM run WHERE loop = 'review' AND key = ?1 ORDER BY token DESC LIMIT 1");
-    connection.sql(&sql).query([key.as_str()], row)?.next().transpose()
+    connection.sql(&sql).query([key.as_str()], parse_run_row)?.next().transpose()
 }
 
-fn at(
+fn run_at_token(
     connection: &SqlTransaction,
     key: &SlotKey,
     token: FencingToken,
 ) -> Result<Option<ReviewRunRow>, StoreFault> {
     let sql = format!("SELECT {COLUMNS} FROM run WHERE loop = 'review' AND key = ?1 AND token = ?2");
-    connection.sql(&sql).query((key.as_str(), token.0), row)?.next().transpose()
+    connection.sql(&sql).query((key.as_str(), token.0), parse_run_row)?.next().transpose()
 }
 
-fn row(row: &sql::SqlRow) -> Result<ReviewRunRow, StoreFault> {
+fn parse_run_row(row: &sql::SqlRow) -> Result<ReviewRunRow, StoreFault> {
     Ok(ReviewRunRow {
         token: FencingToken(row.get(0)?),
         id: RunId::new(row.get::<String>(1)?),
@@ -403,7 +404,7 @@ fn row(row: &sql::SqlRow) -> Result<ReviewRunRow, StoreFault> {
 }
 
 /// Returns the revision that was published last, and the record of that run as JSON.
-fn reviewed(
+fn last_published(
     connection: &SqlTransaction,
     key: &SlotKey,
 ) -> Result<Option<(PullRevision, Option<String>)>, StoreFault> {
@@ -423,12 +424,15 @@ fn has_left(connection: &SqlTransaction, key: &SlotKey, revision: &PullRevision)
                AND token > (SELECT max(token) FROM run
                             WHERE loop = 'review' AND key = ?1 AND stage = 'published')";
     let of = (key.as_str(), revision.head.as_str(), revision.base.as_str());
-    let count: i64 = connection.sql(sql).only(of, |row| row.get(0))?;
+    let count: i64 = connection.sql(sql).single_row(of, |row| row.get(0))?;
     Ok(count > 0)
 }
 
 /// Returns the revision that was computed last.
-pub(super) fn known(connection: &SqlTransaction, key: &SlotKey) -> Result<Option<PullRevision>, StoreFault> {
+pub(super) fn known_revision(
+    connection: &SqlTransaction,
+    key: &SlotKey,
+) -> Result<Option<PullRevision>, StoreFault> {
     newest_at(connection, key, "stage IN ('computed', 'published')")
 }
 
@@ -442,22 +446,22 @@ pub(super) fn skip(
     let LastReviews { attempted, settled, .. } = last_reviews(connection, &run.key)?;
     let is_open = |attempted: &PullRevision| !attempted.head.is_none() && settled.as_ref() != Some(attempted);
     match attempted.filter(is_open) {
-        Some(revision) => leave(connection, run, &revision, reason, now),
+        Some(revision) => leave_revision(connection, run, &revision, reason, now),
         None => Ok(()),
     }
 }
 
 /// Ends a run that leaves this revision without a review.
-pub(super) fn leave(
+pub(super) fn leave_revision(
     connection: &SqlTransaction,
     run: &RunRef,
     revision: &PullRevision,
     reason: &str,
     now: UnixMillis,
 ) -> Result<(), StoreFault> {
-    begin(connection, run, revision, now)?;
+    begin_run(connection, run, revision, now)?;
     let reason = Some(reason.to_owned());
     let outcome =
         ReviewOutcome { kind: OutcomeKind::Skipped, reason, until: None, runtime: ReviewRuntime::Rules };
-    ended(connection, run, outcome, now)
+    end_run(connection, run, outcome, now)
 }

@@ -9,7 +9,7 @@ use super::ends::EndColumns;
 use crate::fault::{StoreFault, to_json};
 
 /// Makes the error for a run that is refused because one with this token has begun on the key.
-pub(in crate::tables) fn fenced(key: &SlotKey, last: FencingToken) -> StoreFault {
+pub(in crate::tables) fn fenced_fault(key: &SlotKey, last: FencingToken) -> StoreFault {
     StoreError::Fenced { key: key.clone(), last }.into()
 }
 
@@ -25,16 +25,16 @@ pub(in crate::tables) fn parse_stage(word: &str) -> Result<RunStage, StoreFault>
 }
 
 /// Replaces the row of a run of `converge` or `sync`.
-pub(super) fn put<D: RunDetail>(
+pub(super) fn write_run<D: RunDetail>(
     connection: &SqlTransaction,
     token: FencingToken,
     revision: Option<(&Sha, &Sha)>,
     stage: RunStage,
     record: &RunRecord<D>,
 ) -> Result<(), StoreFault> {
-    let none = Sha::none();
+    let none = Sha::null();
     let (head, base) = revision.unwrap_or((&none, &none));
-    let EndColumns { ended, kind, reason, cost } = EndColumns::of(record);
+    let EndColumns { ended, kind, reason, cost } = EndColumns::from_record(record);
     let gone = "DELETE FROM run WHERE id = ?1 AND loop <> 'review'";
     connection.sql(gone).execute([record.run.as_str()])?;
     let sql = "INSERT INTO run

@@ -31,30 +31,33 @@ pub(super) async fn fill(store: &Store) {
             of: LoopKind::Review,
         }
     };
-    store.mark(&[mark(7), mark(8), mark(9)], &limits, HaltPolicy::Refused).await.unwrap();
+    store.mark_slots(&[mark(7), mark(8), mark(9)], &limits, HaltPolicy::Refused).await.unwrap();
     // One slot is leased, and one is parked.
-    let before = store.load(&[pr(7).key()]).await.unwrap().remove(0);
+    let before = store.load_slots(&[pr(7).key()]).await.unwrap().remove(0);
     let leased = before.step(SlotCommand::Lease, &limits, before.wakes_at().unwrap()).unwrap().slot;
-    store.grant(&[(before.version, leased)]).await.unwrap()[0].unwrap();
-    let before = store.load(&[pr(8).key()]).await.unwrap().remove(0);
+    store.grant_leases(&[(before.version, leased)]).await.unwrap()[0].unwrap();
+    let before = store.load_slots(&[pr(8).key()]).await.unwrap().remove(0);
     let parked = Slot { state: SlotState::Held { why: HoldReason::Parked }, ..before.clone() };
-    store.commit(&[(before.version, parked)]).await.unwrap()[0].unwrap();
+    store.commit_slots(&[(before.version, parked)]).await.unwrap()[0].unwrap();
 
     let token = store.fresh_token().await.unwrap();
     let review = run(token.0);
-    store.begin(&review, &revision('a'), UnixMillis(NOW)).await.unwrap();
-    store.computed(&review, &computed(&review, 'a', vec![summary("ä \"sum\""), row("f1", 1)])).await.unwrap();
+    store.begin_run(&review, &revision('a'), UnixMillis(NOW)).await.unwrap();
+    store
+        .store_computed_review(&review, &computed(&review, 'a', vec![summary("ä \"sum\""), row("f1", 1)]))
+        .await
+        .unwrap();
     let producer = Producer::Review;
-    store.shown(&review, producer, &[(item("f1"), CommentId::new("c1"))]).await.unwrap();
-    store.lower(&review, producer, &[(item("f1"), AnchorKind::File)]).await.unwrap();
-    store.published(&review, &record(&review, 'a')).await.unwrap();
-    store.begin(&run(token.0 + 1), &revision('c'), UnixMillis(NOW)).await.unwrap();
+    store.store_comments(&review, producer, &[(item("f1"), CommentId::new("c1"))]).await.unwrap();
+    store.lower_anchors(&review, producer, &[(item("f1"), AnchorKind::File)]).await.unwrap();
+    store.mark_published(&review, &record(&review, 'a')).await.unwrap();
+    store.begin_run(&run(token.0 + 1), &revision('c'), UnixMillis(NOW)).await.unwrap();
     let topic = Topic::new("report");
     let entry = announced("1", NOW);
     assert!(replace(store, &writer(Producer::Mcp, None), &topic, None, Some(&entry)).await.unwrap());
     let at = UnixMillis(NOW);
     store
-        .note(&[HistoryEvent { at, key: key(), run: None, what: "looked at\n\u{1F600}".into() }])
+        .append_history(&[HistoryEvent { at, key: key(), run: None, what: "looked at\n\u{1F600}".into() }])
         .await
         .unwrap();
 
@@ -67,7 +70,7 @@ pub(super) async fn fill(store: &Store) {
         },
         UserRequest { pr: pr(7), origin: RequestOrigin::Label { name: "it's".into() }, at },
     ];
-    store.tell(&told, &watchlist::repository("1", "Acme/shop", 3), None).await.unwrap();
+    store.store_requests(&told, &watchlist::repository("1", "Acme/shop", 3), None).await.unwrap();
     let dismissal = Dismissal {
         finding: FindingId::new("f1"),
         snippet: "x".into(),
@@ -78,16 +81,19 @@ pub(super) async fn fill(store: &Store) {
         about: None,
         retraction: None,
     };
-    store.dismiss(&[(key(), dismissal)], &OperatorAction::new("ada", "dismiss", "f1", "")).await.unwrap();
+    store
+        .store_dismissals(&[(key(), dismissal)], &OperatorAction::new("ada", "dismiss", "f1", ""))
+        .await
+        .unwrap();
     granted(store, &[repo(1_000), team(10_000)], ask(10, 60)).await;
     let job = jobs::run("a", token.0 + 2);
     store.begin_job(&job).await.unwrap();
     store.keep_job(&job, &JobState { ..jobs::asked("1.0") }).await.unwrap();
     for turn in [SwitchRequest::On { reason: None, mode: None }, SwitchRequest::Off] {
-        store.turn(&turn, "ada").await.unwrap();
+        store.turn_switch(&turn, "ada").await.unwrap();
     }
     let on = SwitchRequest::On { reason: Some("storm".into()), mode: None };
-    store.turn(&on, "ada").await.unwrap();
+    store.turn_switch(&on, "ada").await.unwrap();
     store.turn_at("acme/other", &on, "ada").await.unwrap();
 }
 
@@ -97,12 +103,12 @@ pub(super) async fn fill_many(store: &Store) {
         let key = SlotKey::new(format!("pr/github/2/{}", number / 100));
         HistoryEvent { at: UnixMillis(NOW + number), key, run: None, what: format!("line {number}") }
     };
-    store.note(&(0..700).map(event).collect::<Vec<_>>()).await.unwrap();
+    store.append_history(&(0..700).map(event).collect::<Vec<_>>()).await.unwrap();
     let slot = |number: u64| {
         let key = PrId { repository: "3".into(), ..pr(number) }.key();
         let slot = Slot::new(key).on_event(LoopKind::Review, &SlotLimits::default(), UnixMillis(NOW)).slot;
         (slot.version, slot)
     };
-    let swapped = store.commit(&(0..600).map(slot).collect::<Vec<_>>()).await.unwrap();
+    let swapped = store.commit_slots(&(0..600).map(slot).collect::<Vec<_>>()).await.unwrap();
     assert!(swapped.iter().all(Result::is_ok));
 }

@@ -18,7 +18,7 @@ async fn a_target_that_holds_something_else_is_refused_and_changed_in_nothing() 
     let at = UnixMillis(NOW);
     let event = HistoryEvent { at, key: key(), run: None, what: "x".into() };
     for to in [new_file_home(), new_servers()] {
-        to.open().await.note(std::slice::from_ref(&event)).await.unwrap();
+        to.open().await.append_history(std::slice::from_ref(&event)).await.unwrap();
         let before = to.dump();
         let said = refused(&source, &to, NulPolicy::Refuse).await.to_string();
         assert!(said.contains("is not new: it holds rows of table event"), "{said}");
@@ -29,7 +29,7 @@ async fn a_target_that_holds_something_else_is_refused_and_changed_in_nothing() 
         let slot = truing_core::slot::Slot::new(key());
         let slot = slot.on_event(truing_core::slot::LoopKind::Review, &Default::default(), at).slot;
         let store = to.open().await;
-        store.commit(&[(SlotVersion(0), slot)]).await.unwrap()[0].unwrap();
+        store.commit_slots(&[(SlotVersion(0), slot)]).await.unwrap()[0].unwrap();
         let said = refused(&source, &to, NulPolicy::Refuse).await.to_string();
         assert!(said.contains("is not new: it holds") && said.contains("slots"), "{said}");
         assert_eq!(store.list().await.unwrap().len(), 1);
@@ -43,10 +43,10 @@ async fn a_target_that_holds_something_else_is_refused_and_changed_in_nothing() 
     // Programs that only read leave nothing that prevents a copy, nor does a switch that is off.
     for (to, turn) in [(new_servers(), false), (new_file_home(), false), (new_file_home(), true)] {
         let store = to.open().await;
-        store.switch().await.unwrap();
+        store.kill_switches().await.unwrap();
         store.fresh_token().await.unwrap();
         if turn {
-            store.turn(&SwitchRequest::On { reason: None, mode: None }, "ada").await.unwrap();
+            store.turn_switch(&SwitchRequest::On { reason: None, mode: None }, "ada").await.unwrap();
             drop(store);
             let error = refused(&source, &to, NulPolicy::Refuse).await;
             assert!(matches!(error, TransferError::NotNew { .. }), "{error}");

@@ -34,9 +34,9 @@ pub(super) async fn take(
 ) -> Result<Slot, SlotRefusal> {
     loop {
         let now = store.now().await.unwrap();
-        let slot = store.load(std::slice::from_ref(key)).await.unwrap().remove(0);
+        let slot = store.load_slots(std::slice::from_ref(key)).await.unwrap().remove(0);
         let decision = slot.step(command, limits, now)?;
-        if store.commit(&[(slot.version, decision.slot.clone())]).await.unwrap()[0].is_ok() {
+        if store.commit_slots(&[(slot.version, decision.slot.clone())]).await.unwrap()[0].is_ok() {
             return Ok(decision.slot);
         }
     }
@@ -66,11 +66,11 @@ pub(super) async fn look(store: &Store, work: &Work, is: &Pull, limits: &SlotLim
     }
     let revision = PullRevision { head: commit_id(work.at, is.head), base: sha('b') };
     let now = store.now().await.unwrap();
-    let Some(begun) = accepted(store.begin(&work.run, &revision, now).await) else { return Came::Lost };
+    let Some(begun) = accepted(store.begin_run(&work.run, &revision, now).await) else { return Came::Lost };
     if begun.computed.is_none() && begun.reviewed.as_ref() == Some(&revision) {
         return end(store, work, StepOutcome::Idle, limits).await;
     }
-    let slot = store.load(std::slice::from_ref(&work.run.key)).await.unwrap().remove(0);
+    let slot = store.load_slots(std::slice::from_ref(&work.run.key)).await.unwrap().remove(0);
     match slot.storm {
         Some(storm) if begun.computed.is_none() && !slot.may_compute(now) => {
             end(store, work, StepOutcome::DueAt(storm.ends, WaitReason::Storm), limits).await
@@ -84,7 +84,7 @@ pub(super) async fn look(store: &Store, work: &Work, is: &Pull, limits: &SlotLim
 pub(super) async fn compute(store: &Store, work: &Work, down: bool, limits: &SlotLimits) -> Came {
     let revision = PullRevision { head: commit_id(work.at, work.head), base: sha('b') };
     let now = store.now().await.unwrap();
-    let Some(begun) = accepted(store.begin(&work.run, &revision, now).await) else { return Came::Lost };
+    let Some(begun) = accepted(store.begin_run(&work.run, &revision, now).await) else { return Came::Lost };
     if begun.computed.is_some() {
         return publish(store, work, down, limits).await;
     }
@@ -102,7 +102,7 @@ pub(super) async fn compute(store: &Store, work: &Work, down: bool, limits: &Slo
         status: Some(status(work)),
         outcome,
     };
-    match accepted(store.computed(&work.run, &computed).await) {
+    match accepted(store.store_computed_review(&work.run, &computed).await) {
         Some(()) => Came::Computed,
         None => Came::Lost,
     }
@@ -111,7 +111,7 @@ pub(super) async fn compute(store: &Store, work: &Work, down: bool, limits: &Slo
 /// Shows the review: intent, comments, status, published.
 pub(super) async fn publish(store: &Store, work: &Work, down: bool, limits: &SlotLimits) -> Came {
     let run = &work.run;
-    let (rows, _) = store.desired(&run.key, Producer::Review).await.unwrap();
+    let (rows, _) = store.desired_state(&run.key, Producer::Review).await.unwrap();
     let missing: Vec<_> =
         rows.iter().filter(|row| row.comment.is_none()).map(|row| row.item.clone()).collect();
     let now = store.now().await.unwrap();
@@ -136,7 +136,7 @@ pub(super) async fn publish(store: &Store, work: &Work, down: bool, limits: &Slo
             .into_iter()
             .map(|item| (item.clone(), CommentId::new(format!("{}-{}", run.token.0, item.as_str()))))
             .collect();
-        if accepted(store.shown(run, Producer::Review, &shown).await).is_none() {
+        if accepted(store.store_comments(run, Producer::Review, &shown).await).is_none() {
             return Came::Lost;
         }
     }
@@ -147,7 +147,7 @@ pub(super) async fn publish(store: &Store, work: &Work, down: bool, limits: &Slo
     record.detail.head = Some(commit_id(work.at, work.head));
     record.detail.outcome = outcome(record.detail.outcome.kind);
     record.ended = now;
-    match accepted(store.published(run, &record).await) {
+    match accepted(store.mark_published(run, &record).await) {
         Some(()) => Came::Published,
         None => Came::Lost,
     }

@@ -8,10 +8,10 @@ use truing_core::money::MicroUsd;
 use truing_core::port::{Clock as _, Watchlist as _};
 use truing_core::slot::LoopKind;
 use truing_loops::machine::SystemClock;
-use truing_loops::text::instant;
+use truing_loops::text::format_instant;
 use truing_store::{KeySpend, Store};
 
-use super::super::columns::folded;
+use super::super::columns::fold_line;
 use super::super::error::CliError;
 use super::super::since::TimeStart;
 use super::super::target::{existing_store, store_error};
@@ -34,16 +34,16 @@ struct RepositorySpend {
 ///
 /// # Errors
 /// Returns an error if the records cannot be read.
-pub(super) fn show(since: TimeStart, context: &CommandContext) -> Result<(), CliError> {
+pub(super) fn show_spending(since: TimeStart, context: &CommandContext) -> Result<(), CliError> {
     let config = context.config(&[])?;
-    let since = since.at(SystemClock.now());
+    let since = since.to_instant(SystemClock.now());
     runtime::start()?.block_on(async {
         let mut rows = Vec::new();
         if let Some(store) = existing_store(&config, &context.environment).await? {
             rows = by_repository(&store.spent_since(since).await.map_err(store_error)?);
             give_names(&store, &mut rows).await?;
         }
-        context.output.answer(&rows, || screen(&rows, &instant(since)))
+        context.output.print_answer(&rows, || render_spending(&rows, &format_instant(since)))
     })
 }
 
@@ -81,7 +81,7 @@ fn repository_of(key: &str) -> String {
     match pull.strip_prefix("pr/") {
         Some(_) => {
             let key = SlotKey::new(pull);
-            key.repository().trim_start_matches("pr/").trim_end_matches('/').to_owned()
+            key.repository_prefix().trim_start_matches("pr/").trim_end_matches('/').to_owned()
         }
         None => pull.to_owned(),
     }
@@ -103,7 +103,7 @@ async fn give_names(store: &Store, rows: &mut [RepositorySpend]) -> Result<(), C
     Ok(())
 }
 
-fn screen(rows: &[RepositorySpend], since: &str) -> String {
+fn render_spending(rows: &[RepositorySpend], since: &str) -> String {
     if rows.is_empty() {
         return format!("nothing was spent since {since}\n");
     }
@@ -126,7 +126,7 @@ fn screen(rows: &[RepositorySpend], since: &str) -> String {
             [row.spent_micro_usd, row.reviews_micro_usd, row.converge_micro_usd, row.sync_micro_usd]
                 .map(column);
         let name = if row.name.is_empty() { "runs that are not recorded" } else { &row.name };
-        text += &folded(&format!("{spent:>12}{reviews:>12}{converge:>12}{sync:>12}  "), name);
+        text += &fold_line(&format!("{spent:>12}{reviews:>12}{converge:>12}{sync:>12}  "), name);
     }
     text
 }
@@ -147,7 +147,7 @@ mod tests {
             spend("sync/tokio", Some(LoopKind::Sync), 40_000),
             spend("run-1", None, 3),
         ]);
-        insta::assert_snapshot!(screen(&rows, "2026-11-20T00:00:00Z"), @r"
+        insta::assert_snapshot!(render_spending(&rows, "2026-11-20T00:00:00Z"), @r"
         Money spent since 2026-11-20T00:00:00Z
               in all     reviews    converge        sync  of
                $2.75       $0.75       $2.00           -  github/12
@@ -156,6 +156,6 @@ mod tests {
            $0.000003           -           -           -  runs that are not recorded
            $3.790003       $1.75       $2.00       $0.04  all
         ");
-        assert!(screen(&[], "2026-11-20").starts_with("nothing was spent since"));
+        assert!(render_spending(&[], "2026-11-20").starts_with("nothing was spent since"));
     }
 }

@@ -15,7 +15,7 @@ use truing_model::messages::{MessageBlock, MessageRole, ModelMessage, ModelReque
 use truing_store::Store;
 
 use crate::cli::CommandContext;
-use crate::cli::columns::folded;
+use crate::cli::columns::fold_line;
 use crate::cli::error::{CliError, CommandExit};
 use crate::cli::runtime;
 use crate::cli::target::switched_on;
@@ -46,7 +46,7 @@ struct ModelCheck {
 ///
 /// # Errors
 /// Returns exit 3 if the store cannot be opened, and exit 4 while the kill switch is on.
-pub(super) fn check(config: &Config, context: &CommandContext) -> Result<CommandExit, CliError> {
+pub(super) fn check_models(config: &Config, context: &CommandContext) -> Result<CommandExit, CliError> {
     let first = Some(&config.model).filter(|_| config.models.is_empty() || is_configured(config));
     let models: Vec<ModelConfig> = first
         .into_iter()
@@ -58,14 +58,16 @@ pub(super) fn check(config: &Config, context: &CommandContext) -> Result<Command
     let rows = runtime::start()?.block_on(async {
         let ledger = wiring::open_store(config, &context.environment).await?;
         switched_on(&ledger, &RepositoryRef::default()).await?;
-        context.output.say(format_args!("{them} asked for one word; each answer costs {most} at most"));
+        context
+            .output
+            .print_note(format_args!("{them} asked for one word; each answer costs {most} at most"));
         let mut rows = Vec::new();
         for model in models {
             rows.push(ask_model(&config.with_model(model), &ledger, context).await);
         }
         Ok::<_, CliError>(rows)
     })?;
-    context.output.answer(&rows, || rows.iter().map(check_line).collect::<String>())?;
+    context.output.print_answer(&rows, || rows.iter().map(check_line).collect::<String>())?;
     Ok(if rows.iter().all(|row| row.ok) { CommandExit::Done } else { CommandExit::No })
 }
 
@@ -88,8 +90,12 @@ async fn ask_model(config: &Config, ledger: &Store, context: &CommandContext) ->
         cost_micro_usd: 0,
         reason: None,
     };
-    let agent = match wiring::agent::native(config, &context.environment, ledger.clone(), ModelRole::Checker)
-    {
+    let agent = match wiring::agent::configured_agent(
+        config,
+        &context.environment,
+        ledger.clone(),
+        ModelRole::Checker,
+    ) {
         Ok(agent) => agent,
         Err(error) => {
             let words = [error.message].into_iter().chain(error.hints).collect::<Vec<_>>();
@@ -113,7 +119,7 @@ async fn ask_model(config: &Config, ledger: &Store, context: &CommandContext) ->
     };
     let purse = RunBudget::of_run(new_run_id(), MOST);
     let gate = wiring::agent::run_gate(&agent, RepositoryRef::default());
-    match agent.gateway.session(purse, [name.clone()], gate).ask(&request).await {
+    match agent.gateway.open_session(purse, [name.clone()], gate).request_answer(&request).await {
         Ok(answer) => {
             ModelCheck { ok: true, answered_by: Some(answer.model), cost_micro_usd: answer.cost.0, ..row }
         }
@@ -131,5 +137,5 @@ fn check_line(row: &ModelCheck) -> String {
         (Some(by), None) if by != model && !by.is_empty() => format!("{by} has answered, for {cost}"),
         (_, None) => format!("it has answered, for {cost}"),
     };
-    folded(&name, &words) + "\n"
+    fold_line(&name, &words) + "\n"
 }

@@ -63,7 +63,7 @@ impl ConvergeRunArgs {
     ///
     /// # Errors
     /// Returns exit 2 for a model that is not configured.
-    pub(super) fn of(&self, mut config: Config) -> Result<Config, CliError> {
+    pub(super) fn apply_to(&self, mut config: Config) -> Result<Config, CliError> {
         if let Some(many) = self.max_audits {
             config.converge.limits.max_audits = many;
         }
@@ -97,7 +97,7 @@ pub(in crate::cli) const UNCOMMITTED: &str =
     "Uncommitted changes detected. Stash, commit, or revert them first.";
 
 /// Returns the error for a run that is refused before it begins.
-pub(super) fn refusal(code: ConvergeExitCode, line: &str) -> CliError {
+pub(super) fn refusal_error(code: ConvergeExitCode, line: &str) -> CliError {
     let exit = match code.exit_code() {
         2 => CommandExit::Usage,
         _ => CommandExit::Refused,
@@ -106,7 +106,7 @@ pub(super) fn refusal(code: ConvergeExitCode, line: &str) -> CliError {
 }
 
 /// Returns the exit code of a run.
-pub(super) fn exit(record: &ConvergeRecord) -> CommandExit {
+pub(super) fn converge_exit(record: &ConvergeRecord) -> CommandExit {
     match record.detail.state.exit.as_ref().map(|exit| exit.code.exit_code()) {
         Some(0) => CommandExit::Done,
         Some(1) => CommandExit::No,

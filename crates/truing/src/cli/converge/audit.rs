@@ -9,18 +9,18 @@ use truing_core::converge::record::ConvergeRecord;
 use truing_core::converge::{ConvergeAction, ConvergeExitCode, no_answer};
 use truing_core::finding::{Finding, Severity};
 use truing_core::line;
-use truing_core::line::counted;
+use truing_core::line::format_count;
 use truing_core::money::MicroUsd;
-use truing_loops::converge::words::origin;
+use truing_loops::converge::words::line_origin;
 
 use super::local::PreparedRun;
 use super::outcome::{self, MODEL_HINT, finding_of};
 use super::targets::{self, ConvergeTarget};
 use super::turn::TargetRun;
-use super::{ConvergeArgs, ConvergeRunArgs, exit, pull, refused, severity};
-use crate::cli::columns::folded;
+use super::{ConvergeArgs, ConvergeRunArgs, converge_exit, pull, report_refusal, severity};
+use crate::cli::columns::fold_line;
 use crate::cli::error::{CliError, CommandExit};
-use crate::cli::review::text::frame;
+use crate::cli::review::text::render_finding;
 use crate::cli::{CommandContext, runtime};
 use crate::wiring;
 
@@ -46,7 +46,7 @@ pub struct AuditArgs {
 }
 
 pub(crate) fn run(args: &AuditArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
-    args.begin(context).or_else(|error| refused(error, context))
+    args.run_blocking(context).or_else(|error| report_refusal(error, context))
 }
 
 /// Runs the audit until it ends or is interrupted.
@@ -68,11 +68,11 @@ async fn until_interrupted(args: &AuditArgs, context: &CommandContext) -> Result
 }
 
 impl AuditArgs {
-    fn begin(&self, context: &CommandContext) -> Result<CommandExit, CliError> {
+    fn run_blocking(&self, context: &CommandContext) -> Result<CommandExit, CliError> {
         super::not_disabled(context)?;
         let config = context.config(&[])?;
         let runtime = runtime::start()?;
-        let traces = wiring::telemetry(&config, &context.environment, runtime.handle())?;
+        let traces = wiring::start_telemetry(&config, &context.environment, runtime.handle())?;
         let ended = runtime.block_on(until_interrupted(self, context));
         drop(traces);
         ended
@@ -86,58 +86,58 @@ impl AuditArgs {
         let here = [".".to_owned()];
         let targets = if self.targets.is_empty() { &here[..] } else { &self.targets };
         let mut worst = CommandExit::Done;
-        let turn = TargetRun { told: told.clone(), ..TargetRun::alone(context) };
-        for asked in targets::of(targets, context).await? {
+        let turn = TargetRun { told: told.clone(), ..TargetRun::for_single_target(context) };
+        for asked in targets::resolve_targets(targets, context).await? {
             if *told.borrow() {
-                return Err(outcome::interrupted());
+                return Err(outcome::interrupted_error());
             }
-            let record = Box::pin(audited(&asked.workspace?, &turn)).await?;
-            worst = worst.max(print(&record, self.min_severity, context)?);
+            let record = Box::pin(audit_target(&asked.workspace?, &turn)).await?;
+            worst = worst.max(print_audit(&record, self.min_severity, context)?);
         }
         Ok(worst)
     }
 }
 
-async fn audited(workspace: &ConvergeTarget, turn: &TargetRun<'_>) -> Result<ConvergeRecord, CliError> {
+async fn audit_target(workspace: &ConvergeTarget, turn: &TargetRun<'_>) -> Result<ConvergeRecord, CliError> {
     let context = turn.context;
     let way = ConvergeRunArgs { max_audits: Some(1), ..ConvergeRunArgs::default() };
     let once = ConvergeArgs { way, is_audit: true, ..ConvergeArgs::default() };
     match workspace {
         ConvergeTarget::Pull(target) => {
             let progress = context.output.progress("auditing", None);
-            let record = pull::audited(&once, turn, target).await;
+            let record = pull::audit_pull(&once, turn, target).await;
             drop(progress);
             record
         }
         ConvergeTarget::Folder(folder) => {
             let mut ready = PreparedRun::new(&once, turn, folder).await?;
             let progress = context.output.progress("auditing", None);
-            let record = ready.audited(turn).await;
+            let record = ready.audit_once(turn).await;
             drop(progress);
             record
         }
     }
 }
 
-fn print(
+fn print_audit(
     record: &ConvergeRecord,
     least: Severity,
     context: &CommandContext,
 ) -> Result<CommandExit, CliError> {
     let failure = failure(record);
-    let mut object = told(record, least);
+    let mut object = audit_json(record, least);
     if let (Some(failure), Some(object)) = (&failure, object.as_object_mut())
-        && let Value::Object(error) = json!(context.output.advised(failure).to_json())
+        && let Value::Object(error) = json!(context.output.with_config_hints(failure).to_json())
     {
         object.extend(error);
     }
-    context.output.answer(&object, || text(record, least))?;
+    context.output.print_answer(&object, || render_text(record, least))?;
     if let Some(failure) = &failure {
-        context.output.complain(failure);
+        context.output.print_error_text(failure);
     }
     Ok(match &failure {
         Some(failure) => failure.exit,
-        None if shown(record, least).next().is_some() => CommandExit::No,
+        None if findings_at_least(record, least).next().is_some() => CommandExit::No,
         None => CommandExit::Done,
     })
 }
@@ -146,7 +146,7 @@ fn print(
 fn failure(record: &ConvergeRecord) -> Option<CliError> {
     let (code, why) = match (&record.detail.state.exit, &record.detail.state.next, record.detail.state.silent)
     {
-        (Some(exit), ..) => (exit.code, line::clean(&exit.reason, MAX_CHARS)),
+        (Some(exit), ..) => (exit.code, line::clean_line(&exit.reason, MAX_CHARS)),
         (None, ConvergeAction::Post, 0) => return None,
         (None, ConvergeAction::Post, silent) => (ConvergeExitCode::Infrastructure, no_answer(silent)),
         (
@@ -177,21 +177,22 @@ fn failure(record: &ConvergeRecord) -> Option<CliError> {
     let exit = match &record.detail.state.exit {
         // There is nothing to audit; exit code 1 would mean that the audit found something.
         Some(exit) if exit.code == ConvergeExitCode::Closed => CommandExit::Usage,
-        Some(_) => exit(record),
+        Some(_) => converge_exit(record),
         None => CommandExit::Failed,
     };
     Some(CliError::new(exit, code.as_str(), why).hint(hint))
 }
 
 /// Returns the findings of this severity and above.
-fn shown(record: &ConvergeRecord, least: Severity) -> impl Iterator<Item = &Finding> {
+fn findings_at_least(record: &ConvergeRecord, least: Severity) -> impl Iterator<Item = &Finding> {
     record.detail.state.found.iter().filter(move |finding| finding.raw.severity <= least)
 }
 
 /// Returns the audit as a JSON object.
-fn told(record: &ConvergeRecord, least: Severity) -> Value {
-    let [p0, p1, p2] = record.detail.state.counts();
-    let findings: Vec<Value> = shown(record, least).map(|finding| finding_of(record, finding)).collect();
+fn audit_json(record: &ConvergeRecord, least: Severity) -> Value {
+    let [p0, p1, p2] = record.detail.state.severity_counts();
+    let findings: Vec<Value> =
+        findings_at_least(record, least).map(|finding| finding_of(record, finding)).collect();
     let not_shown = record.detail.state.found.len() - findings.len();
     let dismissed = record.detail.state.history.dismissed_now().map(|finding| finding_of(record, finding));
     json!({
@@ -212,10 +213,10 @@ fn told(record: &ConvergeRecord, least: Severity) -> Value {
 }
 
 /// Returns the audit as text, within 80 columns unless quoted words are longer.
-fn text(record: &ConvergeRecord, least: Severity) -> String {
-    let [p0, p1, p2] = record.detail.state.counts();
+fn render_text(record: &ConvergeRecord, least: Severity) -> String {
+    let [p0, p1, p2] = record.detail.state.severity_counts();
     if let Some(exit) = &record.detail.state.exit {
-        let mut text = folded("no audit: ", &line::clean(&exit.reason, MAX_CHARS));
+        let mut text = fold_line("no audit: ", &line::clean_line(&exit.reason, MAX_CHARS));
         if record.cost() > MicroUsd(0) {
             let _ = writeln!(text, "Cost: {}", record.cost());
         }
@@ -225,25 +226,27 @@ fn text(record: &ConvergeRecord, least: Severity) -> String {
     dirty.sort_unstable();
     dirty.dedup();
     let cleared = CATEGORIES.saturating_sub(dirty.len());
-    let mut text =
-        folded("", &format!("{p0} P0 / {p1} P1 / {p2} P2 — {cleared} categories cleared{}", but_for(record)));
-    if let hidden @ 1.. = record.detail.state.found.len() - shown(record, least).count() {
-        let what = counted(hidden, "finding");
-        text += &folded("", &format!("not shown: {what} below {} (--min-severity)", least.as_str()));
+    let mut text = fold_line(
+        "",
+        &format!("{p0} P0 / {p1} P1 / {p2} P2 — {cleared} categories cleared{}", but_for(record)),
+    );
+    if let hidden @ 1.. = record.detail.state.found.len() - findings_at_least(record, least).count() {
+        let what = format_count(hidden, "finding");
+        text += &fold_line("", &format!("not shown: {what} below {} (--min-severity)", least.as_str()));
     }
-    for finding in shown(record, least) {
-        let origin = origin(record, finding).map(|words| format!("; {words}")).unwrap_or_default();
-        text += &format!("\n{}\n", frame(finding));
-        text += &folded("  = category: ", &format!("{:?}{origin}", finding.raw.category));
+    for finding in findings_at_least(record, least) {
+        let origin = line_origin(record, finding).map(|words| format!("; {words}")).unwrap_or_default();
+        text += &format!("\n{}\n", render_finding(finding));
+        text += &fold_line("  = category: ", &format!("{:?}{origin}", finding.raw.category));
     }
     for warning in &record.detail.warnings {
-        text += &folded("warning: ", &line::clean(warning, MAX_CHARS));
+        text += &fold_line("warning: ", &line::clean_line(warning, MAX_CHARS));
     }
     let _ = writeln!(
         text,
         "\nAudited: {} against {}",
-        record.detail.state.head.short(),
-        record.detail.base.short()
+        record.detail.state.head.short_sha(),
+        record.detail.base.short_sha()
     );
     let _ = writeln!(text, "Cost: {}", record.cost());
     text
@@ -257,7 +260,7 @@ fn but_for(record: &ConvergeRecord) -> String {
     let named = kinds.into_iter().collect::<Vec<_>>().join(", ");
     match dismissed.len() {
         0 => String::new(),
-        many => format!(", but for {} ({named})", counted(many, "dismissed finding")),
+        many => format!(", but for {} ({named})", format_count(many, "dismissed finding")),
     }
 }
 

@@ -13,7 +13,9 @@ use truing_core::port::{Clock as _, RunStore as _, WriteGate};
 use truing_core::switch::RepositoryRef;
 use truing_git::{Git, GitError, LocalRepository, Mirror, Remote};
 use truing_loops::budget::name_of_remote;
-use truing_loops::converge::local::{LocalWorkspace, RUNS, audit_key, branch, checked_out, key};
+use truing_loops::converge::local::{
+    LocalWorkspace, RUNS, audit_key, branch_runs_key, checked_out, run_branch,
+};
 use truing_loops::converge::lock::{RunLock, RunLockError};
 use truing_loops::converge::{
     ConvergeAgents, ConvergeRunner, InspectionTools, RunMode, RunObserver, RunProgress, words,
@@ -23,9 +25,9 @@ use truing_loops::telemetry::ConvergeSpan;
 use truing_loops::versions;
 use truing_store::Store;
 
-use super::outcome::interrupted;
+use super::outcome::interrupted_error;
 use super::turn::TargetRun;
-use super::{ConvergeArgs, NO_TARGET, UNCOMMITTED, refusal};
+use super::{ConvergeArgs, NO_TARGET, UNCOMMITTED, refusal_error};
 use crate::cli::error::{CliError, CommandExit};
 use crate::cli::review::own_file;
 use crate::cli::target::{store_error, switched_on};
@@ -72,24 +74,24 @@ impl PreparedRun {
     ) -> Result<Self, CliError> {
         let context = turn.context;
         let mut config = context.config(&[])?;
-        let git = wiring::git(&context.environment).await?;
+        let git = wiring::open_git(&context.environment).await?;
         let repository = git.open(path).await.map_err(wiring::git_error)?;
         if let Some(own) = own_file(&repository, None).await? {
             config = config.with_repository(&own)?;
-            turn.say(format_args!("also configured by {}, as it is in the working tree", own.name));
+            turn.print_note(format_args!("also configured by {}, as it is in the working tree", own.name));
         }
-        let config = args.way.of(config)?;
+        let config = args.way.apply_to(config)?;
         let folder = wiring::own_folder(&config)?;
-        let ground = BranchCheckout::of(repository, &git, &folder).await?;
+        let ground = BranchCheckout::open(repository, &git, &folder).await?;
         let store = wiring::open_store(&config, &context.environment).await?;
         switched_on(&store, &RepositoryRef::default()).await?;
         let agents = match wiring::converge::agents(&config, &context.environment, &store) {
             Ok(agents) => agents,
-            Err(error) => return Err(ground.failed(&store, args.is_audit, error).await),
+            Err(error) => return Err(ground.record_failure(&store, args.is_audit, error).await),
         };
-        let mut looks = match wiring::converge::looks(&config, &context.environment) {
+        let mut looks = match wiring::converge::inspection_tools(&config, &context.environment) {
             Ok(looks) => looks,
-            Err(error) => return Err(ground.failed(&store, args.is_audit, error).await),
+            Err(error) => return Err(ground.record_failure(&store, args.is_audit, error).await),
         };
         // The branch belongs to the user.
         looks.toolbox = wiring::tools::own_toolbox(&config, &context.environment, Vec::new());
@@ -97,8 +99,8 @@ impl PreparedRun {
         let key = ground.key();
         let mut lock = RunLock::take(&folder.join(LOCKS), &key).map_err(|error| not_locked(&error))?;
         let (mut record, earlier) =
-            ground.record(&config, &store, key, &looks.name, &agents.auditor.model).await?;
-        lock.name(&record.run).map_err(|error| CliError::failed("lock", error.to_string()))?;
+            ground.load_record(&config, &store, key, &looks.name, &agents.auditor.model).await?;
+        lock.write_run_id(&record.run).map_err(|error| CliError::failure("lock", error.to_string()))?;
         record.detail.paid_before = record.cost();
         let gate = wiring::agent::run_gate(&agents.auditor, RepositoryRef::of_key(&record.key));
         Ok(Self { ground, agents, looks, config, store, gate, record, earlier, lock })
@@ -109,60 +111,67 @@ impl PreparedRun {
         let Self { ground, agents, looks, config, store, gate, record, earlier: _, lock: _ } = &self;
         let (name, workspace) = (ground.name(), ground.workspace());
         let told = RunLogPrinter { mirror: &ground.mirror, turn };
-        let mut runner =
-            runner(ground, (agents, looks), config, gate, (name.as_deref(), &workspace), record.clone());
+        let mut runner = build_runner(
+            ground,
+            (agents, looks),
+            config,
+            gate,
+            (name.as_deref(), &workspace),
+            record.clone(),
+        );
         if let Some(told) = hooks_not_run(&ground.repository.hooks(), !config.converge.gate.is_empty()) {
             runner.record.warn(told);
         }
-        let span = ConvergeSpan::begin(&runner.record, name.as_deref(), None, SystemTime::now());
+        let span = ConvergeSpan::start(&runner.record, name.as_deref(), None, SystemTime::now());
         let left = tokio::select! {
-            left = span.around(wholly(&mut runner, store, &told)) => {
-                left.inspect_err(|error| span.failed(&error.message))?
+            left = span.wrap(run_to_end(&mut runner, store, &told)) => {
+                left.inspect_err(|error| span.record_failure(&error.message))?
             }
-            () = turn.stopped() => {
+            () = turn.wait_for_stop() => {
                 let why = "interrupted: run it again, it goes on where it was";
                 RunProgress::Failed(End::new(ConvergeExitCode::Interrupted, why))
             }
         };
         if let RunProgress::Failed(exit) = left {
-            runner.interrupted().await.map_err(store_error)?;
+            runner.add_interrupted_cost().await.map_err(store_error)?;
             runner.record.detail.state.exit = Some(exit);
             runner.record.ended = SystemClock.now();
             store.keep_converge(FencingToken(0), &runner.record).await.map_err(store_error)?;
         }
         let mut record = runner.record;
-        span.over(&record);
-        if let Some(tip) = ground.moved(&record.detail.state.head).await {
+        span.record_state(&record);
+        if let Some(tip) = ground.moved_tip(&record.detail.state.head).await {
             record.warn(format!(
                 "{} is at {} by now: what came to it after {} was not audited",
                 record.detail.name,
-                words::short(&tip),
-                words::short(&record.detail.state.starting)
+                words::short_sha(&tip),
+                words::short_sha(&record.detail.state.starting)
             ));
         }
         Ok((record, self.ground.mirror))
     }
 
     /// Audits the commit that is checked out, once. Findings and branches of earlier runs are not used.
-    pub(super) async fn audited(&mut self, turn: &TargetRun<'_>) -> Result<ConvergeRecord, CliError> {
+    pub(super) async fn audit_once(&mut self, turn: &TargetRun<'_>) -> Result<ConvergeRecord, CliError> {
         let Self { ground, agents, looks, config, store, gate, record, lock, .. } = self;
         let tree = ground.mirror.tree_of(&ground.head).await.map_err(wiring::git_error)?;
-        let state = ConvergeRun::audit(config.converge.limits.clone(), (ground.head.clone(), tree));
-        let mut record = ground.begun(record.key.clone(), state, &looks.name);
-        record.detail.state.dismiss(store.dismissals(&record.key).await.map_err(store_error)?);
-        lock.name(&record.run).map_err(|error| CliError::failed("lock", error.to_string()))?;
+        let state = ConvergeRun::new_audit(config.converge.limits.clone(), (ground.head.clone(), tree));
+        let mut record = ground.new_record(record.key.clone(), state, &looks.name);
+        record.detail.state.apply_dismissals(store.dismissals(&record.key).await.map_err(store_error)?);
+        lock.write_run_id(&record.run).map_err(|error| CliError::failure("lock", error.to_string()))?;
         // If the process is killed, the record shows only the cost.
         store.keep_converge(FencingToken(0), &record.set_aside()).await.map_err(store_error)?;
         let (name, workspace) = (ground.name(), ground.workspace());
-        let mut runner = runner(ground, (agents, looks), config, gate, (name.as_deref(), &workspace), record);
-        let span = ConvergeSpan::begin(&runner.record, name.as_deref(), None, SystemTime::now());
+        let mut runner =
+            build_runner(ground, (agents, looks), config, gate, (name.as_deref(), &workspace), record);
+        let span = ConvergeSpan::start(&runner.record, name.as_deref(), None, SystemTime::now());
         let stopped = tokio::select! {
-            () = span.around(runner.audit_once()) => false,
-            () = turn.stopped() => true,
+            () = span.wrap(runner.audit_once()) => false,
+            () = turn.wait_for_stop() => true,
         };
-        runner.audited(stopped).await.map_err(store_error)?;
+        runner.finish_audit(stopped).await.map_err(store_error)?;
         let record = runner.record;
-        span.over(&record);
+        span.record_state(&record);
         // Its findings can be dismissed, its cost is reported, and a run may continue from it.
         let mut kept = record.clone();
         kept.key = audit_key(&ground.repository, &ground.branch);
@@ -173,7 +182,7 @@ impl PreparedRun {
 }
 
 /// Continues the run until it ends; waits are served here.
-async fn wholly(
+async fn run_to_end(
     runner: &mut ConvergeRunner<'_>,
     store: &Store,
     told: &RunLogPrinter<'_>,
@@ -181,7 +190,7 @@ async fn wholly(
     loop {
         match runner.run(store, FencingToken(0), told).await.map_err(store_error)? {
             RunProgress::Until(at, _, what) => {
-                told.turn.say(format_args!("waiting: {what}"));
+                told.turn.print_note(format_args!("waiting: {what}"));
                 let wait = u64::try_from((at - SystemClock.now()).0).unwrap_or(0);
                 tokio::time::sleep(Duration::from_millis(wait)).await;
             }
@@ -198,21 +207,21 @@ struct RunLogPrinter<'a> {
 
 #[async_trait]
 impl RunObserver for RunLogPrinter<'_> {
-    fn begins(&self, record: &ConvergeRecord, act: &ConvergeAction) {
-        if let Some(line) = words::beginning(record, act) {
+    fn on_action_start(&self, record: &ConvergeRecord, act: &ConvergeAction) {
+        if let Some(line) = words::describe_action_start(record, act) {
             self.turn.step(line);
         }
     }
 
-    async fn grown(&self, record: &ConvergeRecord, before: usize) {
+    async fn on_log_update(&self, record: &ConvergeRecord, before: usize) {
         // The step was done even if it cannot be shown.
         for line in words::progress(self.mirror, record, before).await.unwrap_or_default() {
-            self.turn.say(line);
+            self.turn.print_note(line);
         }
     }
 }
 
-fn runner<'a>(
+fn build_runner<'a>(
     ground: &'a BranchCheckout,
     (agents, looks): (&'a ConvergeAgents, &'a InspectionTools),
     config: &'a Config,
@@ -238,22 +247,22 @@ pub(super) async fn run(
 ) -> Result<(ConvergeRecord, Mirror), CliError> {
     let ready = tokio::select! {
         ready = PreparedRun::new(args, turn, path) => ready?,
-        () = turn.stopped() => return Err(interrupted()),
+        () = turn.wait_for_stop() => return Err(interrupted_error()),
     };
     if let Some(earlier) = &ready.earlier {
-        turn.say(earlier);
+        turn.print_note(earlier);
     }
     if args.dry_run {
         return Ok((ready.record, ready.ground.mirror));
     }
     ready.ground.can_write(&ready.record).await?;
-    ready.ground.prune(&ready.store, &ready.record.run, turn).await;
+    ready.ground.prune_branches(&ready.store, &ready.record.run, turn).await;
     if ready.record.is_unfinished() {
-        for line in words::opening(&ready.record, ready.agents.auditor.budgets.most_of_converge()) {
-            turn.say(line);
+        for line in words::describe_plan(&ready.record, ready.agents.auditor.budgets.most_of_converge()) {
+            turn.print_note(line);
         }
-        turn.say("your checkout stays as it is; fixes go to a branch of their own:");
-        turn.say(format_args!("  {}", ready.record.detail.branch));
+        turn.print_note("your checkout stays as it is; fixes go to a branch of their own:");
+        turn.print_note(format_args!("  {}", ready.record.detail.branch));
     }
     ready.run(turn).await
 }
@@ -281,7 +290,7 @@ impl BranchCheckout {
     ///
     /// # Errors
     /// Returns the refusals R1 and R2, and errors of git.
-    async fn of(repository: LocalRepository, git: &Git, folder: &Path) -> Result<Self, CliError> {
+    async fn open(repository: LocalRepository, git: &Git, folder: &Path) -> Result<Self, CliError> {
         let head = repository.head().map_err(wiring::git_error)?.clone();
         let base = match repository.default_branch_base(&head).await {
             Ok(base) => base.commit,
@@ -295,14 +304,14 @@ impl BranchCheckout {
         }
         let work = repository.worktree_diff(&head).await.map_err(wiring::git_error)?;
         if !(work.diff.is_empty() && work.skipped.is_empty()) {
-            return Err(refusal(ConvergeExitCode::Uncommitted, UNCOMMITTED)
+            return Err(refusal_error(ConvergeExitCode::Uncommitted, UNCOMMITTED)
                 .hint("`git status` shows them; `git stash` keeps them for later; then run this again"));
         }
         let remote = Remote::local(repository.root()).map_err(wiring::git_error)?;
         let name = hex::encode(repository.root().as_os_str().as_encoded_bytes());
-        let name = truing_core::line::cut(name, MAX_NAME);
-        let place = wiring::mirrors(folder).join("local").join(format!("{name}.git"));
-        let mirror = git.mirror(&place, &remote).await.map_err(wiring::git_error)?;
+        let name = truing_core::line::truncate_text(name, MAX_NAME);
+        let place = wiring::mirrors_folder(folder).join("local").join(format!("{name}.git"));
+        let mirror = git.open_mirror(&place, &remote).await.map_err(wiring::git_error)?;
         mirror.fetch(&[base.clone(), head.clone()]).await.map_err(|error| {
             let mut told = wiring::git_error(error);
             if repository.is_shallow() {
@@ -328,12 +337,12 @@ impl BranchCheckout {
 
     /// Deletes branches of earlier runs that have ended, if the branch has no other commits and is merged or
     /// old. A branch in an unknown state is kept.
-    async fn prune(&self, store: &Store, current: &RunId, turn: &TargetRun<'_>) {
+    async fn prune_branches(&self, store: &Store, current: &RunId, turn: &TargetRun<'_>) {
         let Ok(left) = self.repository.branches_below(RUNS).await else { return };
         let now = SystemClock.now();
         for (name, tip) in left {
             let run = name.rsplit_once('/').map(|(_, run)| RunId::new(run));
-            let Some(run) = run.filter(|run| branch(run) == name && run != current) else { continue };
+            let Some(run) = run.filter(|run| run_branch(run) == name && run != current) else { continue };
             let Ok(Some(record)) = store.converge_run(&run).await else { continue };
             if record.is_unfinished() || record.detail.state.head != tip {
                 continue;
@@ -343,23 +352,24 @@ impl BranchCheckout {
                 matches!(self.repository.merge_base(&tip, &self.head).await, Ok(Some(base)) if base == tip);
             if (is_old || is_merged) && self.repository.delete_branch(&name, &tip).await.unwrap_or(false) {
                 let why = if is_merged { "merged" } else { "older than 30 days" };
-                turn.say(format_args!("deleted {name}, the branch of an earlier run: {why}"));
+                turn.print_note(format_args!("deleted {name}, the branch of an earlier run: {why}"));
             }
         }
     }
 
     /// Returns the tip of the branch if it moved to a commit that is not part of the run: neither the
     /// starting commit, `head`, nor an ancestor of `head`.
-    async fn moved(&self, head: &Sha) -> Option<Sha> {
+    async fn moved_tip(&self, head: &Sha) -> Option<Sha> {
         // If the tip cannot be read, the end of the run does not depend on it.
-        let tip = self.repository.tip(&self.branch).await.ok().flatten().filter(|tip| *tip != self.head)?;
+        let tip =
+            self.repository.branch_tip(&self.branch).await.ok().flatten().filter(|tip| *tip != self.head)?;
         let common = self.repository.merge_base(&tip, head).await.ok().flatten();
         (common.as_ref() != Some(&tip)).then_some(tip)
     }
 
     /// Records a failure before the run began as a failed run (ADR 56), unless it was a usage error or a
     /// refusal.
-    async fn failed(&self, store: &Store, is_audit: bool, error: CliError) -> CliError {
+    async fn record_failure(&self, store: &Store, is_audit: bool, error: CliError) -> CliError {
         let key = if is_audit { audit_key(&self.repository, &self.branch) } else { self.key() };
         never_begun(store, key, self.branch.clone(), is_audit, &error).await;
         error
@@ -375,11 +385,11 @@ impl BranchCheckout {
     }
 
     fn key(&self) -> SlotKey {
-        key(&self.repository, &self.branch)
+        branch_runs_key(&self.repository, &self.branch)
     }
 
     /// Returns the run that was interrupted here with a message on it, or a new run.
-    async fn record(
+    async fn load_record(
         &self,
         config: &Config,
         store: &Store,
@@ -399,7 +409,7 @@ impl BranchCheckout {
         });
         if let Some(audit) = audit {
             let earlier = format!("continuing from the findings of audit {}", audit.run);
-            let mut record = self.begun(key, audit.detail.state, looks);
+            let mut record = self.new_record(key, audit.detail.state, looks);
             record.detail.warnings = audit.detail.warnings;
             record.take_up(config.converge.limits.clone());
             return Ok((record, Some(earlier)));
@@ -413,7 +423,7 @@ impl BranchCheckout {
                 record.resume(config.converge.limits.clone(), looks);
                 return Ok((record, Some(earlier)));
             }
-            let tip = self.repository.tip(&last.detail.branch).await.map_err(wiring::git_error)?;
+            let tip = self.repository.branch_tip(&last.detail.branch).await.map_err(wiring::git_error)?;
             let is_there =
                 last.detail.state.commits.is_empty() || tip.as_ref() == Some(&last.detail.state.head);
             if is_there && last.is_stuck_with(&self.base, looks, model, &said) {
@@ -445,22 +455,22 @@ impl BranchCheckout {
         );
         let tree = self.mirror.tree_of(&self.head).await.map_err(wiring::git_error)?;
         let clean = last.as_ref().and_then(|last| last.found_clean(&self.base, looks, &said));
-        let state = ConvergeRun::begin(config.converge.limits.clone(), self.head.clone(), tree, clean);
+        let state = ConvergeRun::new(config.converge.limits.clone(), self.head.clone(), tree, clean);
         let earlier = earlier.filter(|_| state.exit.is_none());
         // The earlier audit skipped some things and did not find them clean, so its warnings are kept.
         let warnings = last.filter(|_| state.exit.is_some()).map(|last| last.detail.warnings);
-        let mut record = self.begun(key, state, looks);
+        let mut record = self.new_record(key, state, looks);
         record.detail.warnings = warnings.unwrap_or_default();
         Ok((record, earlier))
     }
 
     /// Returns a run that begins now, with a branch of its own.
-    fn begun(&self, key: SlotKey, state: ConvergeRun, looks: &str) -> ConvergeRecord {
+    fn new_record(&self, key: SlotKey, state: ConvergeRun, looks: &str) -> ConvergeRecord {
         let run = new_run_id();
-        let branch = branch(&run);
-        let detail = ConvergeDetail::begin(self.branch.clone(), branch, self.base.clone(), state);
+        let branch = run_branch(&run);
+        let detail = ConvergeDetail::new(self.branch.clone(), branch, self.base.clone(), state);
         let detail = ConvergeDetail { looks: looks.to_owned(), ..detail };
-        ConvergeRecord { versions: versions(), ..ConvergeRecord::begin(run, key, detail, SystemClock.now()) }
+        ConvergeRecord { versions: versions(), ..ConvergeRecord::new(run, key, detail, SystemClock.now()) }
     }
 }
 
@@ -488,7 +498,7 @@ pub(in crate::cli) const SHALLOW: &str =
 const MAX_NAME: usize = 120;
 
 fn no_target() -> CliError {
-    refusal(ConvergeExitCode::NoTarget, NO_TARGET).hint(
+    refusal_error(ConvergeExitCode::NoTarget, NO_TARGET).hint(
         "commit to a branch that differs from the default branch, or name a pull request: `truing audit URL` \
              looks at it and changes nothing, `truing converge URL` fixes it and pushes",
     )
@@ -496,7 +506,7 @@ fn no_target() -> CliError {
 
 /// Returns the error for a branch that a run could not write its fixes to.
 pub(in crate::cli) fn not_written(branch: &str, why: &str) -> CliError {
-    CliError::failed("branch", format!("no branch {branch} can be made here: {why}")).hint(
+    CliError::failure("branch", format!("no branch {branch} can be made here: {why}")).hint(
         "see that `.git` can be written, and that no branch is in the way: one that is called `truing` or \
          `truing/run` has to be renamed (`git branch -m OLD NEW`)",
     )
@@ -504,9 +514,9 @@ pub(in crate::cli) fn not_written(branch: &str, why: &str) -> CliError {
 
 fn not_locked(error: &RunLockError) -> CliError {
     match error {
-        RunLockError::Held(_) => refusal(ConvergeExitCode::AlreadyRunning, &error.to_string())
+        RunLockError::Held(_) => refusal_error(ConvergeExitCode::AlreadyRunning, &error.to_string())
             .hint("wait until it has ended, or stop it: it can be continued later"),
-        RunLockError::Io { .. } => CliError::failed("lock", error.to_string())
+        RunLockError::Io { .. } => CliError::failure("lock", error.to_string())
             .hint("see that the folder beside the database can be written"),
     }
 }

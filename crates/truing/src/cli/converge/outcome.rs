@@ -10,15 +10,15 @@ use truing_core::id::Sha;
 use truing_core::line;
 use truing_core::money::MicroUsd;
 use truing_git::Mirror;
-use truing_loops::converge::local::branch;
+use truing_loops::converge::local::run_branch;
 use truing_loops::converge::words;
-use truing_service::report::outcome::audits;
+use truing_service::report::outcome::audit_counts;
 
-use super::{ConvergeArgs, exit};
+use super::{ConvergeArgs, converge_exit};
 use crate::cli::CommandContext;
-use crate::cli::columns::folded;
+use crate::cli::columns::fold_line;
 use crate::cli::error::{CliError, CommandExit};
-use crate::cli::review::json::found;
+use crate::cli::review::json::finding_json;
 use crate::wiring;
 
 /// Maximum characters of a reason.
@@ -41,7 +41,7 @@ pub(super) struct TargetOutcome {
 /// Prints the result of a target: a run that has ended, or the reason for its absence. If `is_named` is set,
 /// the text names the target. `folder` is the clone whose branch the run worked on, if the target is not at a
 /// forge.
-pub(super) async fn print(
+pub(super) async fn print_outcome(
     name: Option<&str>,
     folder: Option<&Path>,
     is_named: bool,
@@ -55,32 +55,33 @@ pub(super) async fn print(
         Ok(ended) => ended,
         Err(mut error) => {
             if output.is_json() {
-                output.json(&not_begun(name, &output.advised(&error)))?;
+                output.print_json(&not_begun(name, &output.with_config_hints(&error)))?;
             }
             if let Some(shown) = shown.filter(|shown| !error.message.contains(*shown)) {
                 error.message = format!("{shown}: {}", error.message);
             }
-            output.complain(&error);
+            output.print_error_text(&error);
             return Ok(TargetOutcome { exit: error.exit, kind: kind_of(error.exit), cost: MicroUsd(0) });
         }
     };
     let is_dry = args.dry_run && record.detail.state.exit.is_none();
     if output.is_json() {
-        let mut answer = json(&record);
+        let mut answer = record_json(&record);
         if is_dry {
             answer["reason"] = json!(DRY_RUN);
         }
-        output.json(&answer)?;
+        output.print_json(&answer)?;
     } else if is_dry {
-        output.data(dry(&record, &mirror).await?)?;
+        output.print_data(render_dry_run(&record, &mirror).await?)?;
     } else {
-        let title = shown.map(|shown| format!("{}\n", line::clean(shown, MAX_REASON))).unwrap_or_default();
+        let title =
+            shown.map(|shown| format!("{}\n", line::clean_line(shown, MAX_REASON))).unwrap_or_default();
         let end = if is_named { "\n" } else { "" };
         let merge = match folder {
-            Some(folder) => merge(&record, folder, context).await,
+            Some(folder) => merge_advice(&record, folder, context).await,
             None => MergeAdvice::FastForward,
         };
-        output.data(format_args!("{title}{}{end}", text(&record, &mirror, &merge).await?))?;
+        output.print_data(format_args!("{title}{}{end}", render_text(&record, &mirror, &merge).await?))?;
     }
     if is_dry {
         return Ok(TargetOutcome {
@@ -89,25 +90,25 @@ pub(super) async fn print(
             cost: MicroUsd(0),
         });
     }
-    complain(&record, shown, context);
+    print_failure(&record, shown, context);
     let kind = record.detail.state.exit.as_ref().map_or(ConvergeExitKind::Interrupted, End::kind);
-    Ok(TargetOutcome { exit: exit(&record), kind, cost: record.cost() })
+    Ok(TargetOutcome { exit: converge_exit(&record), kind, cost: record.cost() })
 }
 
 /// Prints the error and the hint of a run that could not continue.
-fn complain(record: &ConvergeRecord, shown: Option<&str>, context: &CommandContext) {
+fn print_failure(record: &ConvergeRecord, shown: Option<&str>, context: &CommandContext) {
     let Some(exit) = record.detail.state.exit.as_ref().filter(|exit| exit.kind() == ConvergeExitKind::Error)
     else {
         return;
     };
-    let reason = line::clean(&exit.reason, MAX_REASON);
+    let reason = line::clean_line(&exit.reason, MAX_REASON);
     let whose = shown.filter(|shown| !exit.reason.contains(*shown));
-    let whose = whose.map(|shown| format!("{}: ", line::clean(shown, MAX_REASON))).unwrap_or_default();
-    context.output.insist(format_args!("error: {whose}{reason}\nhint: {}\n", hint(exit)));
+    let whose = whose.map(|shown| format!("{}: ", line::clean_line(shown, MAX_REASON))).unwrap_or_default();
+    context.output.print_always(format_args!("error: {whose}{reason}\nhint: {}\n", hint(exit)));
 }
 
 /// Returns the error of a run that was interrupted before it began.
-pub(super) fn interrupted() -> CliError {
+pub(super) fn interrupted_error() -> CliError {
     CliError::new(
         CommandExit::Interrupted,
         ConvergeExitCode::Interrupted.as_str(),
@@ -136,18 +137,18 @@ fn hint(exit: &End) -> &'static str {
 
 /// Returns true if the run's branch exists. A branch of the run's own is created with its first fix.
 fn is_there(record: &ConvergeRecord) -> bool {
-    record.detail.branch != branch(&record.run) || !record.detail.state.commits.is_empty()
+    record.detail.branch != run_branch(&record.run) || !record.detail.state.commits.is_empty()
 }
 
 /// Message of a dry run.
 const DRY_RUN: &str = "a dry run: nothing was done";
 
 /// Returns the text of a dry run: the branch, its commits and the size of the change.
-async fn dry(record: &ConvergeRecord, mirror: &Mirror) -> Result<String, CliError> {
-    let (state, base) = (&record.detail.state, words::short(&record.detail.base));
+async fn render_dry_run(record: &ConvergeRecord, mirror: &Mirror) -> Result<String, CliError> {
+    let (state, base) = (&record.detail.state, words::short_sha(&record.detail.base));
     let changed = words::stat(mirror, &record.detail.base, &state.head).await.map_err(wiring::git_error)?;
-    let name = line::clean(&record.detail.name, MAX_NAME);
-    let (head, most) = (words::short(&state.head), state.limits.max_audits);
+    let name = line::clean_line(&record.detail.name, MAX_NAME);
+    let (head, most) = (words::short_sha(&state.head), state.limits.max_audits);
     Ok(format!(
         "{DRY_RUN}\nBranch: {name}\nBase: {base}\nHead: {head}\nChange: {changed}\nAudits: {most} at most\n"
     ))
@@ -165,11 +166,11 @@ pub(super) enum MergeAdvice {
 }
 
 /// Returns how to get the fixes into the branch as it is now: a fast-forward if the branch cannot be read.
-async fn merge(record: &ConvergeRecord, folder: &Path, context: &CommandContext) -> MergeAdvice {
+async fn merge_advice(record: &ConvergeRecord, folder: &Path, context: &CommandContext) -> MergeAdvice {
     let (name, head) = (&record.detail.name, &record.detail.state.head);
     let looked = async {
-        let repository = wiring::git(&context.environment).await.ok()?.open(folder).await.ok()?;
-        let tip = repository.tip(name).await.ok()??;
+        let repository = wiring::open_git(&context.environment).await.ok()?.open(folder).await.ok()?;
+        let tip = repository.branch_tip(name).await.ok()??;
         let common = repository.merge_base(&tip, head).await.ok()?;
         Some(match common {
             Some(common) if common == *head => MergeAdvice::Done,
@@ -181,35 +182,35 @@ async fn merge(record: &ConvergeRecord, folder: &Path, context: &CommandContext)
 }
 
 /// Returns a run as text.
-pub(super) async fn text(
+pub(super) async fn render_text(
     record: &ConvergeRecord,
     mirror: &Mirror,
     merge: &MergeAdvice,
 ) -> Result<String, CliError> {
     let report = words::report(mirror, record).await.map_err(wiring::git_error)?;
-    let mut text: String = report.lines().map(fitted).collect();
+    let mut text: String = report.lines().map(fold_report_line).collect();
     if record.detail.paid_before > MicroUsd(0) {
         // This line follows the total cost of the run.
         let cost = format!("Cost: {}\n", record.cost());
         text = text.replacen(&cost, &format!("{cost}Paid now: {}, the rest before\n", record.paid_now()), 1);
     }
     // Fixes to a pull request are on its own branch, where its author looks for them.
-    if !record.detail.state.commits.is_empty() && record.detail.branch == branch(&record.run) {
+    if !record.detail.state.commits.is_empty() && record.detail.branch == run_branch(&record.run) {
         let branch = &record.detail.branch;
         let has_converged =
             record.detail.state.exit.as_ref().is_some_and(|exit| exit.kind() == ConvergeExitKind::Converged);
         text += &match (has_converged, merge) {
             (true, MergeAdvice::Done) => format!(
                 "\nFixes are on branch {branch}, and on {} already.\nTo discard that branch:\n  git branch -D {branch}\n",
-                line::clean(&record.detail.name, MAX_NAME)
+                line::clean_line(&record.detail.name, MAX_NAME)
             ),
             (true, MergeAdvice::Moved { tip, audit }) => format!(
                 "\nFixes are on branch {branch}.\n{} has moved on to {}: no audit has seen the two together.\nTo see, merge \
                  or discard them, and then to audit what that gives:\n  git log -p {}..{branch}\n  git merge {branch}\n  \
                  {audit}\n  git branch -D {branch}\n",
-                line::clean(&record.detail.name, MAX_NAME),
-                words::short(tip),
-                words::short(&record.detail.state.starting)
+                line::clean_line(&record.detail.name, MAX_NAME),
+                words::short_sha(tip),
+                words::short_sha(&record.detail.state.starting)
             ),
             (true, MergeAdvice::FastForward) => format!(
                 "\nFixes are on branch {branch}.\nTo see, merge or discard them:\n  git log -p HEAD..{branch}\n  \
@@ -227,11 +228,11 @@ pub(super) async fn text(
 
 /// Wraps a line of the report to the columns of a terminal: continuation lines begin below the text after the
 /// label.
-fn fitted(line: &str) -> String {
+fn fold_report_line(line: &str) -> String {
     let begin = line.find(": ").map_or(0, |at| at + 2);
     let begin = if begin > MAX_LABEL { line.len() - line.trim_start().len() } else { begin };
     match line.split_at_checked(begin) {
-        Some((label, rest)) => folded(label, rest),
+        Some((label, rest)) => fold_line(label, rest),
         None => format!("{line}\n"),
     }
 }
@@ -239,7 +240,7 @@ fn fitted(line: &str) -> String {
 /// Returns a finding as an object, with the origin of its lines, and the reason if it was declined, dismissed
 /// or suppressed.
 pub(super) fn finding_of(record: &ConvergeRecord, finding: &Finding) -> Value {
-    let mut object = json!(found(finding));
+    let mut object = json!(finding_json(finding));
     object["origin"] = json!(record.detail.state.history.origin(&finding.id));
     match &finding.status {
         FindingStatus::Declined(why) | FindingStatus::Dismissed(why) | FindingStatus::Suppressed(why) => {
@@ -251,9 +252,9 @@ pub(super) fn finding_of(record: &ConvergeRecord, finding: &Finding) -> Value {
 }
 
 /// Returns a run as a JSON object.
-fn json(record: &ConvergeRecord) -> Value {
+fn record_json(record: &ConvergeRecord) -> Value {
     let state = &record.detail.state;
-    let (open, declined) = words::remaining(record);
+    let (open, declined) = words::remaining_findings(record);
     let findings = |findings: Vec<&Finding>| -> Vec<Value> {
         findings.into_iter().map(|finding| finding_of(record, finding)).collect()
     };
@@ -263,8 +264,8 @@ fn json(record: &ConvergeRecord) -> Value {
         "code": state.exit.as_ref().map(|exit| exit.code.as_str()),
         "reason": state.exit.as_ref().map(|exit| exit.reason.as_str()),
         // An audit that was begun and gave no answer does not count.
-        "loops": audits(record).len(),
-        "audits": audits(record),
+        "loops": audit_counts(record).len(),
+        "audits": audit_counts(record),
         "commits": state.commits.iter().map(Sha::as_str).collect::<Vec<_>>(),
         "remaining": findings(open),
         "declined": findings(declined),
@@ -326,19 +327,19 @@ fn kind_of(exit: CommandExit) -> ConvergeExitKind {
 
 #[cfg(test)]
 mod tests {
-    use super::fitted;
+    use super::fold_report_line;
 
     #[test]
     fn what_is_too_long_goes_on_below_what_it_began_with() {
         let long = "word ".repeat(20);
-        let folded = fitted(&format!("Reason: {}", long.trim()));
+        let folded = fold_report_line(&format!("Reason: {}", long.trim()));
         let lines: Vec<&str> = folded.lines().collect();
         assert_eq!(lines.len(), 2, "{folded}");
         assert!(lines.iter().all(|line| line.chars().count() <= 80), "{folded}");
         assert!(lines[0].starts_with("Reason: word") && lines[1].starts_with("        word"), "{folded}");
-        let folded = fitted(&format!("  a_long_name/of_a_file.py:3 (P1 It says: {}", long.trim()));
+        let folded = fold_report_line(&format!("  a_long_name/of_a_file.py:3 (P1 It says: {}", long.trim()));
         assert!(folded.lines().all(|line| line.starts_with("  ") && line.chars().count() <= 80), "{folded}");
-        assert_eq!(fitted("Loops: 2"), "Loops: 2\n");
-        assert_eq!(fitted(""), "\n");
+        assert_eq!(fold_report_line("Loops: 2"), "Loops: 2\n");
+        assert_eq!(fold_report_line(""), "\n");
     }
 }

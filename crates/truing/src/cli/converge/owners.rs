@@ -6,14 +6,14 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 use truing_config::value;
 use truing_core::converge::ConvergeExitKind;
-use truing_core::line::counted;
+use truing_core::line::format_count;
 use truing_core::money::MicroUsd;
 use truing_forge::listing::{CachedListing, RepositoryListing};
 use truing_forge::{AnyForgeServer, ForgeServer as _};
 
-use super::outcome::{TargetOutcome, interrupted};
+use super::outcome::{TargetOutcome, interrupted_error};
 use super::targets::{ConvergeTarget, RequestedTarget};
-use super::{ConvergeArgs, ConvergeRunArgs, not_disabled, refused, turn};
+use super::{ConvergeArgs, ConvergeRunArgs, not_disabled, report_refusal, turn};
 use crate::cli::error::{CliError, CommandExit};
 use crate::cli::review::{OwnerTarget, PullTarget};
 use crate::cli::{CommandContext, runtime};
@@ -36,7 +36,7 @@ pub struct WatchArgs {
 
 pub(crate) fn run(args: &WatchArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     let ended = runtime::start()?.block_on(args.run(context));
-    ended.or_else(|error| refused(error, context))
+    ended.or_else(|error| report_refusal(error, context))
 }
 
 /// Counts of one owner's repositories and pull requests.
@@ -55,15 +55,15 @@ impl WatchArgs {
             found = self.discover(context) => found?,
             told = runtime::told_to_stop() => {
                 told?;
-                return Err(interrupted());
+                return Err(interrupted_error());
             }
         };
-        let config = self.way.of(context.config(&[])?)?;
+        let config = self.way.apply_to(context.config(&[])?)?;
         let way = ConvergeArgs { way: self.way.clone(), ..ConvergeArgs::default() };
         let ended = turn::run_all(&way, &asked, true, context).await?;
         let summary = WatchSummary { found, ended, max_audits: config.converge.limits.max_audits };
-        context.output.answer(&summary.json(), || summary.text())?;
-        Ok(turn::highest(&summary.ended))
+        context.output.print_answer(&summary.json(), || summary.text())?;
+        Ok(turn::highest_exit(&summary.ended))
     }
 
     /// Finds all open pull requests. A repository that cannot be listed is included as a target with an
@@ -87,10 +87,10 @@ impl WatchArgs {
         let (mut forges, mut found, mut asked) = (BTreeMap::new(), Vec::new(), Vec::new());
         for owner in owners {
             if !forges.contains_key(&owner.forge) {
-                forges.insert(owner.forge.clone(), seen(&owner, context).await?);
+                forges.insert(owner.forge.clone(), list_repositories(&owner, context).await?);
             }
             let Some((client, repositories)) = forges.get(&owner.forge) else { continue };
-            let (one, pulls) = of(&owner, client, repositories, context).await?;
+            let (one, pulls) = discover_owner(&owner, client, repositories, context).await?;
             found.push(one);
             asked.extend(pulls);
         }
@@ -99,19 +99,19 @@ impl WatchArgs {
 }
 
 /// Lists all repositories of the owner that the account can see at the forge.
-async fn seen(
+async fn list_repositories(
     owner: &OwnerTarget,
     context: &CommandContext,
 ) -> Result<(AnyForgeServer, RepositoryListing), CliError> {
     let folder = wiring::own_folder(&owner.config)?;
-    let client = wiring::client(&owner.config, &owner.forge, &context.environment, &folder)?;
+    let client = wiring::forge_client(&owner.config, &owner.forge, &context.environment, &folder)?;
     let mut repositories = RepositoryListing::default();
-    client.repositories(&mut repositories, &mut { u64::MAX }).await.map_err(wiring::forge_error)?;
+    client.refresh_repositories(&mut repositories, &mut { u64::MAX }).await.map_err(wiring::forge_error)?;
     Ok((client, repositories))
 }
 
 /// Lists the open pull requests of one owner by repository, oldest first.
-async fn of(
+async fn discover_owner(
     owner: &OwnerTarget,
     client: &AnyForgeServer,
     repositories: &RepositoryListing,
@@ -119,7 +119,7 @@ async fn of(
 ) -> Result<(OwnerCounts, Vec<RequestedTarget>), CliError> {
     let OwnerTarget { forge, name, config } = owner;
     let wanted = config.forges.get(forge).map(|forge| forge.repositories.as_slice()).unwrap_or_default();
-    let wanted = value::repositories(wanted)
+    let wanted = value::compile_repository_globs(wanted)
         .map_err(|error| CliError::usage("bad_value", format!("forge.{forge}.repositories: {error}")))?;
     let is_its = |repo: &str| repo.split_once('/').is_some_and(|(its, _)| its.eq_ignore_ascii_case(name));
     let (mut found, mut asked) = (OwnerCounts { name: name.clone(), repositories: 0, pulls: 0 }, Vec::new());
@@ -165,11 +165,11 @@ struct WatchSummary {
 }
 
 impl WatchSummary {
-    fn pulls(&self) -> usize {
+    fn pull_count(&self) -> usize {
         self.found.iter().map(|found| found.pulls).sum()
     }
 
-    fn of(&self, kind: ConvergeExitKind) -> usize {
+    fn count_of(&self, kind: ConvergeExitKind) -> usize {
         self.ended.iter().filter(|ended| ended.kind == kind).count()
     }
 
@@ -183,37 +183,37 @@ impl WatchSummary {
         });
         json!({
             "schema": "truing.watch/1",
-            "discovered": self.pulls(),
+            "discovered": self.pull_count(),
             "owners": owners.collect::<Vec<_>>(),
-            "converged": self.of(ConvergeExitKind::Converged),
-            "cap_reached": self.of(ConvergeExitKind::CapReached),
-            "stuck": self.of(ConvergeExitKind::Stuck),
-            "blocked": self.of(ConvergeExitKind::Blocked),
-            "refused": self.of(ConvergeExitKind::Refused),
-            "errored": self.of(ConvergeExitKind::Error),
-            "interrupted": self.of(ConvergeExitKind::Interrupted),
+            "converged": self.count_of(ConvergeExitKind::Converged),
+            "cap_reached": self.count_of(ConvergeExitKind::CapReached),
+            "stuck": self.count_of(ConvergeExitKind::Stuck),
+            "blocked": self.count_of(ConvergeExitKind::Blocked),
+            "refused": self.count_of(ConvergeExitKind::Refused),
+            "errored": self.count_of(ConvergeExitKind::Error),
+            "interrupted": self.count_of(ConvergeExitKind::Interrupted),
             "cost_micro_usd": self.cost(),
         })
     }
 
     fn text(&self) -> String {
-        let mut text = format!("PRs discovered: {}\n", self.pulls());
+        let mut text = format!("PRs discovered: {}\n", self.pull_count());
         for found in &self.found {
             let where_ = match found.repositories {
                 0 => "no repository of this owner can be seen".to_owned(),
-                many => counted(many, "repository"),
+                many => format_count(many, "repository"),
             };
             let _ = writeln!(text, "  {}: {} ({where_})", found.name, found.pulls);
         }
         if self.ended.is_empty() {
             return text + "No pull request is open: nothing to do.\n";
         }
-        let _ = writeln!(text, "PRs converged: {}", self.of(ConvergeExitKind::Converged));
+        let _ = writeln!(text, "PRs converged: {}", self.count_of(ConvergeExitKind::Converged));
         let _ = writeln!(
             text,
             "PRs that hit the cap of {}: {}",
-            counted(self.max_audits, "audit"),
-            self.of(ConvergeExitKind::CapReached)
+            format_count(self.max_audits, "audit"),
+            self.count_of(ConvergeExitKind::CapReached)
         );
         for (kind, word) in [
             (ConvergeExitKind::Stuck, "stuck"),
@@ -222,7 +222,7 @@ impl WatchSummary {
             (ConvergeExitKind::Error, "errored"),
             (ConvergeExitKind::Interrupted, "interrupted"),
         ] {
-            let _ = writeln!(text, "PRs {word}: {}", self.of(kind));
+            let _ = writeln!(text, "PRs {word}: {}", self.count_of(kind));
         }
         let _ = writeln!(text, "Cost: {}", self.cost());
         text

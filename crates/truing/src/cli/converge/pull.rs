@@ -14,7 +14,7 @@ use truing_forge::{AnyForgeServer, ForgeServer as _};
 use truing_git::{Git, Mirror};
 use truing_loops::machine::{SystemClock, new_run_id};
 use truing_loops::run_gate::SwitchReader;
-use truing_loops::text::instant;
+use truing_loops::text::format_instant;
 use truing_service::by_hand::LeaseError;
 use truing_service::converges::{ConvergeRunContext, ConvergeSetup};
 use truing_service::no_run::RunFailure;
@@ -22,11 +22,11 @@ use truing_store::Store;
 
 use super::local::never_begun;
 use super::turn::TargetRun;
-use super::{ConvergeArgs, refusal};
+use super::{ConvergeArgs, refusal_error};
 use crate::cli::error::CliError;
 use crate::cli::no_run::{RunConflict, no_run};
 use crate::cli::review::PullTarget;
-use crate::cli::target::{actor, at_work, store_error, switched_on};
+use crate::cli::target::{actor_name, at_work, store_error, switched_on};
 use crate::wiring;
 
 /// Begins a run, or resumes the run that was interrupted.
@@ -35,32 +35,34 @@ pub(super) async fn run(
     turn: &TargetRun<'_>,
     target: &PullTarget,
 ) -> Result<(ConvergeRecord, Mirror), CliError> {
-    let place = PullRunContext::of(args, turn, target).await?;
+    let place = PullRunContext::open(args, turn, target).await?;
     let (store, name) = (&place.store, place.name());
     if args.dry_run {
-        return Box::pin(place.pull().dry(store)).await.map_err(|error| failed(&name, error));
+        return Box::pin(place.run_context().plan_run(store)).await.map_err(|error| run_error(&name, error));
     }
-    let act = OperatorAction::new(&actor(&turn.context.environment), "converge", &name, &name);
-    store.audit(&[act]).await.map_err(store_error)?;
+    let act = OperatorAction::new(&actor_name(&turn.context.environment), "converge", &name, &name);
+    store.append_audit_log(&[act]).await.map_err(store_error)?;
     let _at_work = at_work(store, &place.limits).await?;
     // When interrupted, the run returns its lease, and the requests that it began end with it.
     let told = turn.told.clone();
     let records = store.as_record_store();
-    let ended =
-        Box::pin(place.pull().by_hand(&records, place.heartbeat, told, &|said| turn.show(said))).await;
-    place.ended(ended, false).await
+    let ended = Box::pin(
+        place.run_context().by_hand(&records, place.heartbeat, told, &|said| turn.print_progress(said)),
+    )
+    .await;
+    place.record_early_failure(ended, false).await
 }
 
 /// Audits the head of the pull request once. Nothing is posted there.
-pub(super) async fn audited(
+pub(super) async fn audit_pull(
     args: &ConvergeArgs,
     turn: &TargetRun<'_>,
     target: &PullTarget,
 ) -> Result<ConvergeRecord, CliError> {
-    let place = PullRunContext::of(args, turn, target).await?;
+    let place = PullRunContext::open(args, turn, target).await?;
     let _at_work = at_work(&place.store, &place.limits).await?;
-    let ended = Box::pin(place.pull().audited(&place.store, turn.told.clone())).await;
-    place.ended(ended, true).await
+    let ended = Box::pin(place.run_context().audit_once(&place.store, turn.told.clone())).await;
+    place.record_early_failure(ended, true).await
 }
 
 /// Everything that work on a pull request needs.
@@ -78,22 +80,26 @@ struct PullRunContext<'a> {
 }
 
 impl<'a> PullRunContext<'a> {
-    async fn of(args: &ConvergeArgs, turn: &TargetRun<'_>, target: &'a PullTarget) -> Result<Self, CliError> {
-        let config = args.way.of(target.config.clone())?;
+    async fn open(
+        args: &ConvergeArgs,
+        turn: &TargetRun<'_>,
+        target: &'a PullTarget,
+    ) -> Result<Self, CliError> {
+        let config = args.way.apply_to(target.config.clone())?;
         let folder = wiring::own_folder(&config)?;
         let store = wiring::open_store(&config, &turn.context.environment).await?;
-        switched_on(&store, &RepositoryRef::named(&target.repo)).await?;
+        switched_on(&store, &RepositoryRef::from_name(&target.repo)).await?;
         let environment = &turn.context.environment;
         let run = new_run_id();
-        let client = wiring::client(&config, &target.forge, environment, &folder)?;
+        let client = wiring::forge_client(&config, &target.forge, environment, &folder)?;
         Ok(Self {
             target,
-            client: client.sharing(store.common()).for_review(run.as_str()),
+            client: client.with_shared_limits(store.shared_state()).for_review(run.as_str()),
             run,
-            git: wiring::git(environment).await?,
-            mirrors: wiring::mirrors(&folder),
-            converging: wiring::converge::converging(config.clone(), environment, &store)?,
-            limits: wiring::limits(&config.review, config.server.lease),
+            git: wiring::open_git(environment).await?,
+            mirrors: wiring::mirrors_folder(&folder),
+            converging: wiring::converge::converge_setup(config.clone(), environment, &store)?,
+            limits: wiring::slot_limits(&config.review, config.server.lease),
             heartbeat: config.server.heartbeat,
             switches: SwitchReader::new(store.as_record_store(), Arc::new(SystemClock)),
             store,
@@ -101,7 +107,11 @@ impl<'a> PullRunContext<'a> {
     }
 
     /// Records a run that failed before it had a record, if the pull request is known (ADR 56).
-    async fn ended<T>(&self, ended: Result<T, RunFailure>, is_audit: bool) -> Result<T, CliError> {
+    async fn record_early_failure<T>(
+        &self,
+        ended: Result<T, RunFailure>,
+        is_audit: bool,
+    ) -> Result<T, CliError> {
         let name = self.name();
         let error = match ended {
             Ok(ended) => return Ok(ended),
@@ -109,7 +119,7 @@ impl<'a> PullRunContext<'a> {
         };
         // The store can also fail after the run has a record.
         let may_have_one = matches!(error, RunFailure::Store(_) | RunFailure::NotLeased(LeaseError::Step(_)));
-        let error = failed(&name, error);
+        let error = run_error(&name, error);
         if may_have_one {
             return Err(error);
         }
@@ -123,7 +133,7 @@ impl<'a> PullRunContext<'a> {
         format!("{}#{}", self.target.repo, self.target.number)
     }
 
-    fn pull(&self) -> ConvergeRunContext<'_> {
+    fn run_context(&self) -> ConvergeRunContext<'_> {
         ConvergeRunContext {
             run: &self.run,
             repo: &self.target.repo,
@@ -138,25 +148,27 @@ impl<'a> PullRunContext<'a> {
     }
 }
 
-fn failed(name: &str, error: RunFailure) -> CliError {
+fn run_error(name: &str, error: RunFailure) -> CliError {
     no_run(name, error, |elsewhere| match elsewhere {
         RunConflict::Leased(until) => {
-            let message =
-                format!("already running: {name} (lease until {}, renewed while it lives)", instant(until));
-            refusal(ConvergeExitCode::AlreadyRunning, &message)
+            let message = format!(
+                "already running: {name} (lease until {}, renewed while it lives)",
+                format_instant(until)
+            );
+            refusal_error(ConvergeExitCode::AlreadyRunning, &message)
                 .hint(format!("wait for it: `truing why {name}` tells how it goes"))
         }
         RunConflict::Running(run) => {
-            refusal(ConvergeExitCode::AlreadyRunning, &format!("already running: {run}"))
+            refusal_error(ConvergeExitCode::AlreadyRunning, &format!("already running: {run}"))
                 .hint(format!("it is at work on {name}: `truing why {name}` tells how it goes"))
         }
-        RunConflict::Owned => refusal(
+        RunConflict::Owned => refusal_error(
             ConvergeExitCode::AlreadyRunning,
             &format!("already running: {name}: another loop is at work on it"),
         )
         .hint(format!("`truing why {name}` tells which")),
         RunConflict::TakenOver => {
-            refusal(ConvergeExitCode::AlreadyRunning, &format!("{name}: another process took it over"))
+            refusal_error(ConvergeExitCode::AlreadyRunning, &format!("{name}: another process took it over"))
                 .hint(format!("see who, and how it ended: `truing why {name}`"))
         }
     })

@@ -48,17 +48,17 @@ impl RequestedTarget {
 ///
 /// # Errors
 /// Returns an error if git is not installed.
-pub(super) async fn of(
+pub(super) async fn resolve_targets(
     targets: &[String],
     context: &CommandContext,
 ) -> Result<Vec<RequestedTarget>, CliError> {
-    let git = wiring::git(&context.environment).await?;
+    let git = wiring::open_git(&context.environment).await?;
     if targets.is_empty() {
-        return Ok(vec![here(&git, context).await?]);
+        return Ok(vec![current_target(&git, context).await?]);
     }
     let mut all: Vec<RequestedTarget> = Vec::new();
     for target in targets {
-        let workspace = workspace(target, &git, context).await;
+        let workspace = resolve_workspace(target, &git, context).await;
         let name = match &workspace {
             Ok(ConvergeTarget::Pull(pull)) => format!("{}#{}", pull.repo, pull.number),
             Ok(ConvergeTarget::Folder(_)) | Err(_) => target.clone(),
@@ -72,7 +72,7 @@ pub(super) async fn of(
 }
 
 /// Resolves the text of one target.
-pub(in crate::cli) async fn workspace(
+pub(in crate::cli) async fn resolve_workspace(
     target: &str,
     git: &Git,
     context: &CommandContext,
@@ -102,16 +102,18 @@ fn is_path(target: &str) -> bool {
 
 /// Resolves a call without a target: the open pull request of the current branch if the forge of `origin` can
 /// be asked, else the branch itself. Prints the choice.
-async fn here(git: &Git, context: &CommandContext) -> Result<RequestedTarget, CliError> {
+async fn current_target(git: &Git, context: &CommandContext) -> Result<RequestedTarget, CliError> {
     let folder = context.environment.directory();
     let config = context.config(&[])?;
     let of_branch = RequestedTarget { name: None, workspace: Ok(ConvergeTarget::Folder(folder.to_owned())) };
     // Problems of the folder are reported by the run that works on it.
     let Ok(repository) = git.open(folder).await else { return Ok(of_branch) };
     let Some(origin) = repository.remote_url() else { return Ok(of_branch) };
-    let Some(branch) = repository.branch().await.map_err(wiring::git_error)? else { return Ok(of_branch) };
-    let chosen = |why: String| context.output.say(format_args!("the local branch {branch}: {why}"));
-    let Some(home) = RepositoryTarget::of(origin, &config, &context.environment) else {
+    let Some(branch) = repository.current_branch().await.map_err(wiring::git_error)? else {
+        return Ok(of_branch);
+    };
+    let chosen = |why: String| context.output.print_note(format_args!("the local branch {branch}: {why}"));
+    let Some(home) = RepositoryTarget::from_remote(origin, &config, &context.environment) else {
         chosen("`origin` is at no configured forge".to_owned());
         return Ok(of_branch);
     };
@@ -137,7 +139,7 @@ async fn here(git: &Git, context: &CommandContext) -> Result<RequestedTarget, Cl
             let name = format!("{repo}#{}", pull.number);
             let differs = repository.born_head().is_some_and(|head| *head != pull.revision.head);
             let here = if differs { ", whose head is not what is checked out here" } else { "" };
-            context.output.say(format_args!(
+            context.output.print_note(format_args!(
                 "the pull request {name} of branch {branch}{here}; `truing converge .`: the local branch"
             ));
             let workspace =
@@ -172,6 +174,6 @@ async fn open_pulls(
     context: &CommandContext,
 ) -> Result<Vec<OpenPull>, CliError> {
     let folder = wiring::own_folder(config)?;
-    let client = wiring::client(config, forge, &context.environment, &folder)?;
+    let client = wiring::forge_client(config, forge, &context.environment, &folder)?;
     client.open_pulls_of(repo, branch).await.map_err(wiring::forge_error)
 }

@@ -7,7 +7,7 @@ use truing_core::converge::ConvergeExitCode;
 use truing_core::id::SlotKey;
 use truing_loops::converge::lock::{RunLock, RunLockError};
 
-use super::{ConvergeArgs, refusal};
+use super::{ConvergeArgs, refusal_error};
 use crate::cli::CommandContext;
 use crate::cli::error::CliError;
 
@@ -42,8 +42,12 @@ impl TeamMembership {
     ///
     /// # Errors
     /// Returns the refusals R4 and R5.
-    pub(super) fn of(args: &ConvergeArgs, context: &CommandContext, folder: &Path) -> Result<Self, CliError> {
-        let said = BugteamVariables::of(&context.environment)?;
+    pub(super) fn lead_or_join(
+        args: &ConvergeArgs,
+        context: &CommandContext,
+        folder: &Path,
+    ) -> Result<Self, CliError> {
+        let said = BugteamVariables::from_environment(&context.environment)?;
         let name = args.team.clone().or(said.team);
         let lifecycle = args
             .lifecycle
@@ -52,32 +56,31 @@ impl TeamMembership {
             .unwrap_or(WorkspaceLifecycle::Auto);
         let Some(name) = name else {
             if lifecycle == WorkspaceLifecycle::Attach {
-                return Err(
-                    refusal(ConvergeExitCode::NoTeam, NO_TEAM).hint("name it: `truing converge --team NAME`")
-                );
+                return Err(refusal_error(ConvergeExitCode::NoTeam, NO_TEAM)
+                    .hint("name it: `truing converge --team NAME`"));
             }
             return Ok(Self { _lead: None });
         };
         let key = SlotKey::new(format!("team/{name}"));
-        let io = |error: RunLockError| CliError::failed("lock", error.to_string());
+        let io = |error: RunLockError| CliError::failure("lock", error.to_string());
         if lifecycle == WorkspaceLifecycle::Attach {
             if RunLock::is_held(folder, &key).map_err(io)? {
                 return Ok(Self { _lead: None });
             }
-            let name = truing_core::line::clean(&name, MAX_NAME);
-            return Err(refusal(ConvergeExitCode::NoTeam, NO_TEAM)
+            let name = truing_core::line::clean_line(&name, MAX_NAME);
+            return Err(refusal_error(ConvergeExitCode::NoTeam, NO_TEAM)
                 .hint(format!("no run leads {name}: `truing converge --team {name}` begins one that does")));
         }
         match RunLock::take(folder, &key) {
             Ok(lead) => Ok(Self { _lead: Some(lead) }),
             Err(RunLockError::Held(_)) if lifecycle == WorkspaceLifecycle::Auto => Ok(Self { _lead: None }),
             Err(RunLockError::Held(_)) => {
-                let name = truing_core::line::clean(&name, MAX_NAME);
+                let name = truing_core::line::clean_line(&name, MAX_NAME);
                 let line = format!(
                     "Already leading team {name}; rerun with BUGTEAM_TEAM_LIFECYCLE=attach BUGTEAM_TEAM_NAME={name}"
                 );
                 let hint = format!("join it: `truing converge --lifecycle attach --team {name}`");
-                Err(refusal(ConvergeExitCode::Leading, &line).hint(hint))
+                Err(refusal_error(ConvergeExitCode::Leading, &line).hint(hint))
             }
             Err(error @ RunLockError::Io { .. }) => Err(io(error)),
         }

@@ -32,43 +32,43 @@ pub(super) struct TargetRun<'a> {
 
 impl<'a> TargetRun<'a> {
     /// Returns a single run that is never interrupted.
-    pub(super) fn alone(context: &'a CommandContext) -> Self {
+    pub(super) fn for_single_target(context: &'a CommandContext) -> Self {
         let (_, told) = watch::channel(false);
         Self { context, name: None, told, bar: None }
     }
 
     /// Prints a remark for the user.
-    pub(super) fn say(&self, text: impl Display) {
-        let text = self.named(text);
+    pub(super) fn print_note(&self, text: impl Display) {
+        let text = self.prefix_name(text);
         match self.bar {
-            Some(bar) => bar.say(text),
-            None => self.context.output.say(text),
+            Some(bar) => bar.print_note(text),
+            None => self.context.output.print_note(text),
         }
     }
 
     /// Shows the step that begins now and may take minutes.
     pub(super) fn step(&self, text: impl Display) {
-        let text = self.named(text);
+        let text = self.prefix_name(text);
         match self.bar {
             Some(bar) => bar.step(&text),
-            None => self.context.output.say(text),
+            None => self.context.output.print_note(text),
         }
     }
 
     /// Shows a progress message of a run on a pull request.
-    pub(super) fn show(&self, said: ProgressMessage<'_>) {
+    pub(super) fn print_progress(&self, said: ProgressMessage<'_>) {
         match said {
             ProgressMessage::Step(text) => self.step(text),
-            ProgressMessage::Line(text) => self.say(text),
+            ProgressMessage::Line(text) => self.print_note(text),
         }
     }
 
-    fn named(&self, text: impl Display) -> String {
+    fn prefix_name(&self, text: impl Display) -> String {
         self.name.map_or_else(|| text.to_string(), |name| format!("{name}: {text}"))
     }
 
     /// Completes when the call is interrupted.
-    pub(super) async fn stopped(&self) {
+    pub(super) async fn wait_for_stop(&self) {
         if self.told.clone().wait_for(|told| *told).await.is_err() {
             std::future::pending::<()>().await;
         }
@@ -111,7 +111,7 @@ pub(super) async fn run_all(
         let turn = TargetRun { context, name, told: told.clone(), bar: Some(bar) };
         let _place = tokio::select! {
             biased;
-            () = turn.stopped() => return Err(outcome::interrupted()),
+            () = turn.wait_for_stop() => return Err(outcome::interrupted_error()),
             place = room.acquire() => place,
         };
         turn.run(args, workspace).await
@@ -127,12 +127,12 @@ pub(super) async fn run_all(
             }
         };
         let (Some(ended), Some(asked)) = (ended, names.next()) else { break };
-        bar.rest();
+        bar.pause();
         let folder = match &asked.workspace {
             Ok(ConvergeTarget::Folder(folder)) => Some(folder.as_path()),
             Ok(ConvergeTarget::Pull(_)) | Err(_) => None,
         };
-        match outcome::print(asked.name.as_deref(), folder, is_named, args, ended, context).await {
+        match outcome::print_outcome(asked.name.as_deref(), folder, is_named, args, ended, context).await {
             Ok(ended) => all.push(ended),
             Err(error) => printed = Err(error),
         }
@@ -141,6 +141,6 @@ pub(super) async fn run_all(
 }
 
 /// Returns the highest exit code of the results.
-pub(super) fn highest(all: &[TargetOutcome]) -> CommandExit {
+pub(super) fn highest_exit(all: &[TargetOutcome]) -> CommandExit {
     all.iter().map(|ended| ended.exit).max().unwrap_or(CommandExit::Done)
 }

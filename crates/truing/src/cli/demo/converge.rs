@@ -1,10 +1,10 @@
 //! The command `truing demo converge`: a pull request and a branch with a planted bug are audited and fixed
 //! until an audit is clean.
 
-use truing_loops::converge::words::counted;
+use truing_loops::converge::words::format_count;
 
-use super::{CommandContext, failed, staying};
-use crate::cli::columns::folded;
+use super::{CommandContext, demo_error, print_stay_notes};
+use crate::cli::columns::fold_line;
 use crate::cli::error::{CliError, CommandExit};
 use crate::demo::converge::{
     ConvergeDemo, ConvergeDemoReport, FixCommit, LocalBranchResult, PublishedReview, PublishedThread,
@@ -19,47 +19,52 @@ const BELOW: &str = "     | ";
 /// Digits of a commit id, as git abbreviates it.
 const SHORT: usize = 7;
 
-pub(super) async fn tell(stay: bool, context: &CommandContext) -> Result<CommandExit, CliError> {
+pub(super) async fn run_demo(stay: bool, context: &CommandContext) -> Result<CommandExit, CliError> {
     let output = context.output;
     let level = tokio::task::spawn_blocking(truing_loops::machine::sandbox_level).await.map_err(|error| {
-        CliError::failed("demo", format!("the sandbox of this machine cannot be tried: {error}"))
+        CliError::failure("demo", format!("the sandbox of this machine cannot be tried: {error}"))
     })?;
     kept_in(level)?;
-    let say = |text: String| if output.is_json() { Ok(()) } else { output.data(text) };
-    let story = ConvergeDemo::start(context).await.map_err(failed)?;
-    let name = story.pull();
+    let say = |text: String| if output.is_json() { Ok(()) } else { output.print_data(text) };
+    let story = ConvergeDemo::start(context).await.map_err(demo_error)?;
+    let name = story.pull_name();
     let intro = format!(
         "The model says what a script says: it reports a bug as long as it sees it, and fixes it when it is asked to. \
          {WRITER} has opened {name} as a draft; `truing converge {name}`:"
     );
-    say(folded("", &intro))?;
-    let pull = story.converge().await.map_err(failed)?;
+    say(fold_line("", &intro))?;
+    let pull = story.converge().await.map_err(demo_error)?;
     say(format!("\n1. {name} at the forge\n{}", at_forge(&pull)))?;
     say("\nThe same in a clone, with the branch checked out; `truing converge`:\n".to_owned())?;
-    let local = story.converge_clone().await.map_err(failed)?;
+    let local = story.converge_clone().await.map_err(demo_error)?;
     say(format!("\n2. Branch {} of the clone\n{}", local.branch, in_clone(&local)))?;
-    let report = story.report(pull, local).map_err(failed)?;
-    output.answer(&report, || summary(&report))?;
+    let report = story.report(pull, local).map_err(demo_error)?;
+    output.print_answer(&report, || summary(&report))?;
     if stay {
         let why = format!("why '{name}'");
-        staying(output, &pulls_page(story.forge()), &story.config(), &[&why, "report --loop converge"]);
+        print_stay_notes(
+            output,
+            &pulls_page(story.forge_url()),
+            &story.config_path(),
+            &[&why, "report --loop converge"],
+        );
         std::future::pending::<()>().await;
     }
-    Ok(if report.holds() { CommandExit::Done } else { CommandExit::No })
+    Ok(if report.has_passed() { CommandExit::Done } else { CommandExit::No })
 }
 
 /// Formats the pull request: each review, the commits pushed on it, and the replies.
 fn at_forge(pull: &PullRequestResult) -> String {
     let mut text = String::new();
     for PublishedReview { commit, body, threads } in &pull.reviews {
-        text += &format!("{INDENT}review of {}\n{}", short(commit), quoted(body));
+        text += &format!("{INDENT}review of {}\n{}", short_sha(commit), quote_body(body));
         for thread in threads {
-            text += &format!("{INDENT}comment on {}\n{}", place(thread), quoted(&thread.body));
+            text += &format!("{INDENT}comment on {}\n{}", place(thread), quote_body(&thread.body));
         }
-        text += &pull.commits.iter().filter(|fix| fix.parent == *commit).map(shown).collect::<String>();
+        text += &pull.commits.iter().filter(|fix| fix.parent == *commit).map(render_fix).collect::<String>();
         for thread in threads {
             for answer in &thread.answers {
-                text += &format!("{INDENT}answer on {}\n{}", place(thread), quoted(answer));
+                text += &format!("{INDENT}answer on {}\n{}", place(thread), quote_body(answer));
             }
             let state = if thread.resolved { "resolved" } else { "open" };
             text += &format!("{INDENT}thread on {}: {state}\n", place(thread));
@@ -67,22 +72,24 @@ fn at_forge(pull: &PullRequestResult) -> String {
     }
     let state = |draft: bool| if draft { "draft" } else { "ready for review" };
     let [before, after] = pull.drafts.map(state);
-    text + &format!("{INDENT}was: {before}; is: {after}\n\n") + &indented(&pull.ended.report)
+    text + &format!("{INDENT}was: {before}; is: {after}\n\n") + &indent_report(&pull.ended.report)
 }
 
 /// Formats the state of the clone.
 fn in_clone(local: &LocalBranchResult) -> String {
     let [before, after] = &local.tips;
-    let mut text =
-        folded(INDENT, &format!("{} was at {}, is at {}", local.branch, short(before), short(after)));
-    text += &folded(INDENT, &format!("on {}:", local.run_branch));
-    text += &local.commits.iter().map(shown).collect::<String>();
-    text + "\n" + &indented(&local.ended.report)
+    let mut text = fold_line(
+        INDENT,
+        &format!("{} was at {}, is at {}", local.branch, short_sha(before), short_sha(after)),
+    );
+    text += &fold_line(INDENT, &format!("on {}:", local.run_branch));
+    text += &local.commits.iter().map(render_fix).collect::<String>();
+    text + "\n" + &indent_report(&local.ended.report)
 }
 
-fn shown(fix: &FixCommit) -> String {
-    let of = format!("{INDENT}commit {} ", short(&fix.commit));
-    folded(&of, &format!("by {}: {}", fix.author, fix.subject))
+fn render_fix(fix: &FixCommit) -> String {
+    let of = format!("{INDENT}commit {} ", short_sha(&fix.commit));
+    fold_line(&of, &format!("by {}: {}", fix.author, fix.subject))
         + &fix.lines.iter().map(|line| format!("{BELOW}{line}\n")).collect::<String>()
 }
 
@@ -92,25 +99,25 @@ fn place(thread: &PublishedThread) -> String {
 }
 
 /// Returns a comment as quoted lines, without markers for programs.
-fn quoted(body: &str) -> String {
+fn quote_body(body: &str) -> String {
     let lines = body.lines().filter(|line| !line.starts_with("<!--") && !line.is_empty());
-    lines.map(|line| folded(BELOW, line)).collect()
+    lines.map(|line| fold_line(BELOW, line)).collect()
 }
 
-fn indented(report: &str) -> String {
+fn indent_report(report: &str) -> String {
     // The report is not wrapped again, since its last line is a command to copy.
     let line = |line: &str| if line.is_empty() { "\n".to_owned() } else { format!("{INDENT}{line}\n") };
     report.lines().map(line).collect()
 }
 
-fn short(sha: &str) -> &str {
+fn short_sha(sha: &str) -> &str {
     sha.get(..SHORT).unwrap_or(sha)
 }
 
 fn summary(report: &ConvergeDemoReport) -> String {
     let ConvergeDemoReport { pull_request, local, model, seconds } = report;
-    let loops = |many| counted(many, "loop");
-    let verdict = if report.holds() { "As promised." } else { "This is not what is promised." };
+    let loops = |many| format_count(many, "loop");
+    let verdict = if report.has_passed() { "As promised." } else { "This is not what is promised." };
     format!(
         "\nTwo runs in {seconds:.1} s\n\
          \x20 the pull request      {} in {}, {}\n\
@@ -120,10 +127,10 @@ fn summary(report: &ConvergeDemoReport) -> String {
          {verdict}\n",
         pull_request.ended.exit,
         loops(pull_request.ended.loops),
-        counted(pull_request.commits.len(), "commit"),
+        format_count(pull_request.commits.len(), "commit"),
         local.ended.exit,
         loops(local.ended.loops),
-        counted(local.commits.len(), "commit"),
+        format_count(local.commits.len(), "commit"),
         pull_request.duplicates,
         model.model_calls,
         model.model_tokens_in,

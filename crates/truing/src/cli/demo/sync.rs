@@ -1,12 +1,12 @@
 //! The command `truing demo sync`: a job follows the releases of a package, and each run is reported.
 
 use truing_config::{RulesConfig, SandboxConfig};
-use truing_core::line::counted;
+use truing_core::line::format_count;
 use truing_core::sandbox::SandboxLevel;
 use truing_core::sync::record::SyncOutcome as Outcome;
 
-use super::{CommandContext, failed, staying};
-use crate::cli::columns::folded;
+use super::{CommandContext, demo_error, print_stay_notes};
+use crate::cli::columns::fold_line;
 use crate::cli::error::{CliError, CommandExit};
 use crate::demo::sync::{SyncDemo, SyncDemoEvent, SyncDemoReport, SyncDemoRun};
 use crate::demo::{DemoError, WRITER, pulls_page};
@@ -18,12 +18,12 @@ const BELOW: &str = "                   ";
 /// Commands that show more of the demonstration while it stays.
 const LOOK: [&str; 2] = ["sync status rim", "report --loop sync --format html > report.html"];
 
-pub(super) async fn tell(stay: bool, context: &CommandContext) -> Result<CommandExit, CliError> {
+pub(super) async fn run_demo(stay: bool, context: &CommandContext) -> Result<CommandExit, CliError> {
     let output = context.output;
     let level = tokio::task::spawn_blocking(truing_loops::machine::sandbox_level).await.map_err(|error| {
-        CliError::failed("demo", format!("the sandbox of this machine cannot be tried: {error}"))
+        CliError::failure("demo", format!("the sandbox of this machine cannot be tried: {error}"))
     })?;
-    let mut intro = folded(
+    let mut intro = fold_line(
         "",
         "rim is a made-up package at an index on this machine; spokes, a project at a forge here, repeats rim/spin.py as \
          coroutines. Each run is one `truing sync run rim`.",
@@ -34,42 +34,42 @@ pub(super) async fn tell(stay: bool, context: &CommandContext) -> Result<Command
              `truing sandbox check` says what is missing.",
             level.as_str()
         );
-        intro += &folded("", &why);
+        intro += &fold_line("", &why);
     }
     if !output.is_json() {
-        output.data(intro)?;
+        output.print_data(intro)?;
     }
     // The demonstration reads only its own files, so it needs no sandbox and works on any machine.
     let reader = wiring::child_reader(&RulesConfig::default(), &SandboxConfig { level: SandboxLevel::None })?;
-    let mut story = SyncDemo::start(&context.environment, reader, level).await.map_err(failed)?;
+    let mut story = SyncDemo::start(&context.environment, reader, level).await.map_err(demo_error)?;
     let (mut scene, mut before) = (0, String::new());
     let report = story
         .play(|event| {
             let text = match &event {
                 SyncDemoEvent::Scene(title) => {
                     scene += 1;
-                    format!("\n{}", folded(&format!("{scene}. "), title))
+                    format!("\n{}", fold_line(&format!("{scene}. "), title))
                 }
-                SyncDemoEvent::Person(does) => folded(INDENT, &format!("{WRITER} {does}")),
+                SyncDemoEvent::Person(does) => fold_line(INDENT, &format!("{WRITER} {does}")),
                 SyncDemoEvent::Ran(ran) => {
-                    let text = told(ran, &before);
+                    let text = render_run(ran, &before);
                     before.clone_from(&ran.why);
                     text
                 }
             };
-            if output.is_json() { Ok(()) } else { output.data(text).map_err(DemoFailure::Cli) }
+            if output.is_json() { Ok(()) } else { output.print_data(text).map_err(DemoFailure::Cli) }
         })
         .await
         .map_err(|error| match error {
             DemoFailure::Cli(error) => error,
-            DemoFailure::Demo(error) => failed(error),
+            DemoFailure::Demo(error) => demo_error(error),
         })?;
-    output.answer(&report, || summary(&report))?;
+    output.print_answer(&report, || summary(&report))?;
     if stay {
-        staying(output, &pulls_page(story.forge()), &story.config(), &LOOK);
+        print_stay_notes(output, &pulls_page(story.forge_url()), &story.config_path(), &LOOK);
         std::future::pending::<()>().await;
     }
-    Ok(if report.holds() { CommandExit::Done } else { CommandExit::No })
+    Ok(if report.has_passed() { CommandExit::Done } else { CommandExit::No })
 }
 
 /// The reason that the demonstration stopped early.
@@ -85,24 +85,31 @@ impl From<DemoError> for DemoFailure {
 }
 
 /// Formats one run; a reason that equals the one before is shortened.
-fn told(ran: &SyncDemoRun, before: &str) -> String {
+fn render_run(ran: &SyncDemoRun, before: &str) -> String {
     let begun = if ran.scheduled { "cron" } else { "run" };
     let label = format!("{INDENT}{begun:<5} {:<9} ", ran.result.as_str().replace('_', " "));
     let mut text = match &ran.shows {
-        Some(shown) => folded(&label, &format!("{} {}: {}", shown.what.as_str(), shown.number, shown.title)),
+        Some(shown) => {
+            fold_line(&label, &format!("{} {}: {}", shown.what.as_str(), shown.number, shown.title))
+        }
         None => String::new(),
     };
     // For these results, the title says everything.
     if ![Outcome::Relaxed, Outcome::Bumped].contains(&ran.result) {
         let why = if ran.why == before { "as before" } else { ran.why.lines().next().unwrap_or_default() };
-        text += &folded(if text.is_empty() { &label } else { BELOW }, why);
+        text += &fold_line(if text.is_empty() { &label } else { BELOW }, why);
     }
     if ran.turns > 0 {
-        text += &folded(BELOW, &format!("the model: {}, {}", counted(ran.turns, "turn"), ran.cost_micro_usd));
+        text += &fold_line(
+            BELOW,
+            &format!("the model: {}, {}", format_count(ran.turns, "turn"), ran.cost_micro_usd),
+        );
     }
     if ran.scheduled {
-        text +=
-            &folded(BELOW, &format!("{} to the forge; exit {}", counted(ran.forge_calls, "call"), ran.exit));
+        text += &fold_line(
+            BELOW,
+            &format!("{} to the forge; exit {}", format_count(ran.forge_calls, "call"), ran.exit),
+        );
     }
     text
 }
@@ -119,7 +126,7 @@ fn summary(report: &SyncDemoReport) -> String {
         breaker,
         ..
     } = report;
-    let verdict = if report.holds() { "As promised." } else { "This is not what is promised." };
+    let verdict = if report.has_passed() { "As promised." } else { "This is not what is promised." };
     format!(
         "\n{} in {:.1} s, {unexpected} ended otherwise than expected (promised: 0)\n\
          \x20 opened                {}, {}, {}\n\
@@ -128,11 +135,11 @@ fn summary(report: &SyncDemoReport) -> String {
          \x20 circuit breaker       {breaker}\n\
          \x20 the model             {} answers from a script; {} tokens in, {} out,\n\x20                       {} at list price\n\
          {verdict}\n",
-        counted(runs.len(), "run"),
+        format_count(runs.len(), "run"),
         report.seconds,
-        counted(pull_requests, "pull request"),
-        counted(drafts, "draft"),
-        counted(questions, "issue"),
+        format_count(pull_requests, "pull request"),
+        format_count(drafts, "draft"),
+        format_count(questions, "issue"),
         report.model.model_calls,
         report.model.model_tokens_in,
         report.model.model_tokens_out,

@@ -24,7 +24,7 @@ impl ComparedCommits {
         path: &Path,
         context: &CommandContext,
     ) -> Result<Self, CliError> {
-        let git = wiring::git(&context.environment).await?;
+        let git = wiring::open_git(&context.environment).await?;
         let path = context.environment.directory().join(path);
         let repository = git.open(&path).await.map_err(wiring::git_error)?;
         let old = repository.resolve(old).await.map_err(wiring::git_error)?;
@@ -35,7 +35,7 @@ impl ComparedCommits {
 }
 
 /// Returns the error for a malformed diff from the source `name`.
-pub(in crate::cli) fn malformed(name: &str, error: &truing_diff::ParseError) -> CliError {
+pub(in crate::cli) fn malformed_diff_error(name: &str, error: &truing_diff::ParseError) -> CliError {
     CliError::usage("malformed_diff", format!("{name}: {error}"))
         .hint("is it whole, and as git printed it? Colours, word diffs and `--graph` are no unified diff")
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use truing_diff::{FileOutline, OutlineReader};
 
-use super::malformed;
+use super::malformed_diff_error;
 use crate::cli::CommandContext;
 use crate::cli::error::{CliError, CommandExit};
 
@@ -15,7 +15,7 @@ use crate::cli::error::{CliError, CommandExit};
 const PIECE_BYTES: usize = 64 << 10;
 
 pub(super) fn run(file: Option<&Path>, context: &CommandContext) -> Result<CommandExit, CliError> {
-    let DiffStream { name, source, .. } = open(file, context.environment.directory())?;
+    let DiffStream { name, source, .. } = open_diff(file, context.environment.directory())?;
     let mut reading = DiffReader {
         name,
         source,
@@ -47,7 +47,7 @@ impl Iterator for DiffReader {
         loop {
             match self.outlines.pop() {
                 Some(Ok(file)) => return Some(file),
-                Some(Err(error)) => self.end = Some(Err(malformed(&self.name, &error))),
+                Some(Err(error)) => self.end = Some(Err(malformed_diff_error(&self.name, &error))),
                 None => {}
             }
             if self.end.is_some() {
@@ -63,13 +63,14 @@ impl DiffReader {
     fn read(&mut self) {
         match self.source.read(&mut self.piece) {
             Ok(0) => {
-                self.outlines.end();
+                self.outlines.finish();
                 self.end = (!self.outlines.has_failed()).then_some(Ok(()));
             }
             Ok(bytes) => self.outlines.take(self.piece.get(..bytes).unwrap_or_default()),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => {
-                self.end = Some(Err(unreadable(&self.name, &error, error.kind() == ErrorKind::IsADirectory)));
+                self.end =
+                    Some(Err(unreadable_error(&self.name, &error, error.kind() == ErrorKind::IsADirectory)));
             }
         }
     }
@@ -84,11 +85,12 @@ struct DiffStream {
 }
 
 /// Opens a file, or standard input (none, or `-`).
-fn open(file: Option<&Path>, folder: &Path) -> Result<DiffStream, CliError> {
+fn open_diff(file: Option<&Path>, folder: &Path) -> Result<DiffStream, CliError> {
     let name = name_of(file.unwrap_or(Path::new("-")));
     match file.filter(|file| *file != Path::new("-")) {
         Some(file) => {
-            let opened = open_file(&folder.join(file)).map_err(|error| unreadable(&name, &error, true))?;
+            let opened =
+                open_file(&folder.join(file)).map_err(|error| unreadable_error(&name, &error, true))?;
             let size = opened.metadata().map_or(0, |metadata| metadata.len());
             Ok(DiffStream { name, source: Box::new(opened), size })
         }
@@ -98,13 +100,13 @@ fn open(file: Option<&Path>, folder: &Path) -> Result<DiffStream, CliError> {
 
 /// Returns the name and the bytes of a file, or of standard input (none, or `-`). The input may have `most`
 /// bytes.
-pub(in crate::cli) fn input(
+pub(in crate::cli) fn read_input(
     file: Option<&Path>,
     folder: &Path,
     most: u64,
 ) -> Result<(String, Vec<u8>), CliError> {
-    let DiffStream { name, source, size } = open(file, folder)?;
-    let bytes = read(&name, source, size, most)?;
+    let DiffStream { name, source, size } = open_diff(file, folder)?;
+    let bytes = read_bounded(&name, source, size, most)?;
     Ok((name, bytes))
 }
 
@@ -120,12 +122,12 @@ fn open_file(path: &Path) -> std::io::Result<File> {
 }
 
 /// Reads everything from a source of about `size` bytes.
-fn read(name: &str, source: impl Read, size: u64, most: u64) -> Result<Vec<u8>, CliError> {
+fn read_bounded(name: &str, source: impl Read, size: u64, most: u64) -> Result<Vec<u8>, CliError> {
     let mut bytes = Vec::with_capacity(usize::try_from(size.min(most)).unwrap_or_default() + 1);
     source
         .take(most + 1)
         .read_to_end(&mut bytes)
-        .map_err(|error| unreadable(name, &error, error.kind() == ErrorKind::IsADirectory))?;
+        .map_err(|error| unreadable_error(name, &error, error.kind() == ErrorKind::IsADirectory))?;
     if bytes.len() as u64 > most {
         return Err(CliError::usage("too_large", format!("{name} is larger than {} MiB", most >> 20))
             .hint("split the diff in two"));
@@ -133,12 +135,12 @@ fn read(name: &str, source: impl Read, size: u64, most: u64) -> Result<Vec<u8>, 
     Ok(bytes)
 }
 
-fn unreadable(name: &str, error: &std::io::Error, is_wrong_input: bool) -> CliError {
+fn unreadable_error(name: &str, error: &std::io::Error, is_wrong_input: bool) -> CliError {
     let message = format!("cannot read {name}: {error}");
     let told = if is_wrong_input {
         CliError::usage("unreadable", message)
     } else {
-        CliError::failed("unreadable", message)
+        CliError::failure("unreadable", message)
     };
     told.hint("name a file with a diff, or `-` and pipe one in, such as `git diff`")
 }

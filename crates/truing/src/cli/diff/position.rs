@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use truing_diff::{CommentAnchor, DiffSide, RepoPath};
 
-use super::compared::{ComparedCommits, malformed};
+use super::compared::{ComparedCommits, malformed_diff_error};
 use crate::cli::error::{CliError, CommandExit};
 use crate::cli::json_lines::JsonLinesReader;
 use crate::cli::{CommandContext, runtime};
@@ -35,7 +35,7 @@ struct AnchorJson {
     anchored: CommentAnchor,
 }
 
-pub(super) fn anchor(
+pub(super) fn run_anchor(
     base: &str,
     head: &str,
     path: &Path,
@@ -44,19 +44,22 @@ pub(super) fn anchor(
     let compared = runtime::start()?.block_on(ComparedCommits::open(base, head, path, context))?;
     let parsed = truing_diff::parse(&compared.diff);
     if let Some(error) = &parsed.error {
-        return Err(malformed("the answer of `git diff`", error));
+        return Err(malformed_diff_error("the answer of `git diff`", error));
     }
     let mut error = None;
-    let has_lines = |position: &AnchorRequest| check(position.start_line, position.end_line);
+    let has_lines = |position: &AnchorRequest| check_lines(position.start_line, position.end_line);
     let positions = POSITIONS.read(has_lines, &mut error);
     context.output.json_lines(positions.map(|AnchorRequest { id, path, side, start_line, end_line }| {
-        AnchorJson { id, anchored: truing_diff::anchor(&parsed.files, &path, side, start_line, end_line) }
+        AnchorJson {
+            id,
+            anchored: truing_diff::find_anchor(&parsed.files, &path, side, start_line, end_line),
+        }
     }))?;
     error.map_or(Ok(CommandExit::Done), Err)
 }
 
 /// Checks that a position has lines.
-pub(super) fn check(start_line: u32, end_line: u32) -> Result<(), &'static str> {
+pub(super) fn check_lines(start_line: u32, end_line: u32) -> Result<(), &'static str> {
     if 1 <= start_line && start_line <= end_line {
         return Ok(());
     }

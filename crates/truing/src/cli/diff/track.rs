@@ -13,8 +13,8 @@ use truing_diff::{
 };
 use truing_git::LocalRepository;
 
-use super::compared::{ComparedCommits, malformed};
-use super::position::{POSITIONS, check};
+use super::compared::{ComparedCommits, malformed_diff_error};
+use super::position::{POSITIONS, check_lines};
 use crate::cli::error::{CliError, CommandExit};
 use crate::cli::{CommandContext, runtime};
 use crate::wiring;
@@ -50,11 +50,11 @@ pub(super) fn run(
     let compared = runtime.block_on(ComparedCommits::open(from, to, path, context))?;
     let parsed = truing_diff::parse(&compared.diff);
     if let Some(error) = &parsed.error {
-        return Err(malformed("the answer of `git diff`", error));
+        return Err(malformed_diff_error("the answer of `git diff`", error));
     }
     // All positions are read before the first is answered: they determine which files are needed.
     let mut error = None;
-    let has_lines = |position: &TrackRequest| check(position.start_line, position.end_line);
+    let has_lines = |position: &TrackRequest| check_lines(position.start_line, position.end_line);
     let asked: Vec<TrackRequest> = POSITIONS.read(has_lines, &mut error).collect();
 
     let wanted_old = asked.iter().map(|position| position.path.clone());
@@ -119,7 +119,7 @@ impl CommitFiles {
             return Ok(Self(Vec::new()));
         }
         let failed = |error: std::io::Error| {
-            CliError::failed("temporary_folder", format!("cannot use a temporary folder: {error}"))
+            CliError::failure("temporary_folder", format!("cannot use a temporary folder: {error}"))
                 .hint("see that the folder for temporary files (TMPDIR) exists, is writable and has room")
         };
         let folder = truing_git::PrivateFolder::new().map_err(failed)?;

@@ -33,12 +33,12 @@ where
         line.insert("level".into(), metadata.level().as_str().into());
         let mut own = String::new();
         JsonFields::new().format_fields(Writer::new(&mut own), event)?;
-        add(&mut line, &own);
+        add_fields(&mut line, &own);
         line.entry("target").or_insert_with(|| metadata.target().into());
         // The fields of the innermost span come first, since they are more specific.
         for span in context.lookup_current().iter().flat_map(|span| span.scope()) {
             if let Some(fields) = span.extensions().get::<FormattedFields<JsonFields>>() {
-                add(&mut line, fields);
+                add_fields(&mut line, fields);
             }
         }
         let mut json = Vec::new();
@@ -48,7 +48,7 @@ where
 }
 
 /// Adds the fields that are not in the line yet.
-fn add(line: &mut Map<String, Value>, fields: &str) {
+fn add_fields(line: &mut Map<String, Value>, fields: &str) {
     let Ok(Value::Object(fields)) = serde_json::from_str(fields) else { return };
     for (name, value) in fields {
         line.entry(name).or_insert(value);

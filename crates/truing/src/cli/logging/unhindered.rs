@@ -40,7 +40,9 @@ impl BackgroundLogWriter {
         let (lines, told) = sync_channel(LINES);
         let lost = Arc::new(AtomicU64::new(0));
         let writer = Self { lines, lost: Arc::clone(&lost) };
-        std::thread::Builder::new().name("log".into()).spawn(move || write(out, &told, &lost, style))?;
+        std::thread::Builder::new()
+            .name("log".into())
+            .spawn(move || write_lines(out, &told, &lost, style))?;
         Ok(writer)
     }
 
@@ -76,7 +78,7 @@ impl<'a> MakeWriter<'a> for BackgroundLogWriter {
     }
 }
 
-fn write(mut out: impl Write, told: &Receiver<LogMessage>, lost: &AtomicU64, style: LogStyle) {
+fn write_lines(mut out: impl Write, told: &Receiver<LogMessage>, lost: &AtomicU64, style: LogStyle) {
     for told in told {
         // A failed write cannot be reported anywhere.
         match told {

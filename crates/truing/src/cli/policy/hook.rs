@@ -74,10 +74,10 @@ enum HookAnswer {
 impl PolicyHookArgs {
     pub(super) fn run(&self, context: &CommandContext) -> Result<CommandExit, CliError> {
         // Only exit 2 blocks a call.
-        self.answer(context).map_err(|error| CliError { exit: CommandExit::Usage, ..error })
+        self.answer_call(context).map_err(|error| CliError { exit: CommandExit::Usage, ..error })
     }
 
-    fn answer(&self, context: &CommandContext) -> Result<CommandExit, CliError> {
+    fn answer_call(&self, context: &CommandContext) -> Result<CommandExit, CliError> {
         let wrong = |what: String| CliError::usage("hook", what);
         let mut text = Vec::new();
         let taken = std::io::stdin().lock().take(MAX_CALL_BYTES + 1).read_to_end(&mut text);
@@ -96,8 +96,8 @@ impl PolicyHookArgs {
         let judge = CallJudge { policy: &policy, root: &root, cwd: &call.cwd, is_sandboxed: self.sandboxed };
         let answer = match judge.judge(&call.tool_name, &call.tool_input) {
             HookAnswer::Abstain => json!({}),
-            HookAnswer::Allow(reason) => decision("allow", &reason),
-            HookAnswer::Deny(reason) => decision("deny", &reason),
+            HookAnswer::Allow(reason) => decision_json("allow", &reason),
+            HookAnswer::Deny(reason) => decision_json("deny", &reason),
         };
         // Without an answer the call would continue, so a closed reader is an error here. A closed standard
         // output is an error, too: it is opened as the null device before the program begins.
@@ -130,7 +130,7 @@ fn leads_nowhere() -> std::io::Result<bool> {
     Ok(stdout.file_type().is_char_device() && stdout.rdev() == null.rdev())
 }
 
-fn decision(word: &str, reason: &str) -> Value {
+fn decision_json(word: &str, reason: &str) -> Value {
     json!({"hookSpecificOutput": {
         "hookEventName": EVENT,
         "permissionDecision": word,
@@ -149,21 +149,21 @@ struct CallJudge<'a> {
 impl CallJudge<'_> {
     fn judge(&self, tool: &str, input: &Value) -> HookAnswer {
         let result = match tool {
-            "Bash" => self.command(input),
-            "Read" => self.file(input, "file_path", |path| AgentAction::Read(path)),
-            "Edit" | "MultiEdit" => self.file(input, "file_path", |path| AgentAction::Edit(path)),
-            "Write" => self.file(input, "file_path", |path| AgentAction::Write(path)),
-            "NotebookEdit" => self.file(input, "notebook_path", |path| AgentAction::Edit(path)),
-            "Glob" | "Grep" | "LS" => self.folder(tool, input),
+            "Bash" => self.judge_command(input),
+            "Read" => self.judge_file(input, "file_path", |path| AgentAction::Read(path)),
+            "Edit" | "MultiEdit" => self.judge_file(input, "file_path", |path| AgentAction::Edit(path)),
+            "Write" => self.judge_file(input, "file_path", |path| AgentAction::Write(path)),
+            "NotebookEdit" => self.judge_file(input, "notebook_path", |path| AgentAction::Edit(path)),
+            "Glob" | "Grep" | "LS" => self.judge_folder(tool, input),
             _ if OF_CONVERSATION.contains(&tool) => return HookAnswer::Abstain,
-            _ => self.operation(tool),
+            _ => self.judge_operation(tool),
         };
         result.unwrap_or_else(HookAnswer::Deny)
     }
 
     /// Judges a command line, which Claude Code passes to a shell.
-    fn command(&self, input: &Value) -> Result<HookAnswer, String> {
-        let command = text(input, "command")?;
+    fn judge_command(&self, input: &Value) -> Result<HookAnswer, String> {
+        let command = text_field(input, "command")?;
         if !matches!(input["dangerouslyDisableSandbox"], Value::Null | Value::Bool(false)) {
             return Err("no command may leave the sandbox of Claude Code".to_owned());
         }
@@ -187,7 +187,7 @@ impl CallJudge<'_> {
                 "it runs code of the repository, and this hook sees no sandbox: `--sandboxed` says that all of Claude Code runs in one"
                     .to_owned(),
             ),
-            verdict @ (PolicyVerdict::Allow { .. } | PolicyVerdict::Deny { .. }) => Ok(answer(verdict)),
+            verdict @ (PolicyVerdict::Allow { .. } | PolicyVerdict::Deny { .. }) => Ok(hook_answer(verdict)),
         }
     }
 
@@ -210,14 +210,14 @@ impl CallJudge<'_> {
     }
 
     /// Judges a call that reads or changes a file.
-    fn file(
+    fn judge_file(
         &self,
         input: &Value,
         field: &str,
         action: fn(&str) -> AgentAction<'_>,
     ) -> Result<HookAnswer, String> {
-        let named = text(input, field)?;
-        let (path, has_link) = self.relative(named)?;
+        let named = text_field(input, field)?;
+        let (path, has_link) = self.resolve_relative(named)?;
         let path = path.to_str().ok_or_else(|| format!("{named:?} is not UTF-8"))?;
         match action(path) {
             AgentAction::Edit(_) | AgentAction::Write(_) if has_link => {
@@ -227,12 +227,12 @@ impl CallJudge<'_> {
             | AgentAction::Read(_)
             | AgentAction::Edit(_)
             | AgentAction::Write(_)
-            | AgentAction::Mcp(_)) => Ok(answer(self.policy.judge(action))),
+            | AgentAction::Mcp(_)) => Ok(hook_answer(self.policy.judge(action))),
         }
     }
 
     /// Judges a search in a folder: it is allowed if any file in the folder may be read.
-    fn folder(&self, tool: &str, input: &Value) -> Result<HookAnswer, String> {
+    fn judge_folder(&self, tool: &str, input: &Value) -> Result<HookAnswer, String> {
         for field in ["pattern", "glob"] {
             // The pattern of Grep matches text, not paths.
             let is_path = (tool, field) != ("Grep", "pattern");
@@ -250,26 +250,26 @@ impl CallJudge<'_> {
             }
         }
         let named = text_if_any(input, "path")?.map_or_else(|| self.cwd.to_owned(), PathBuf::from);
-        let (path, _) = self.relative(named.to_str().ok_or("the folder is not UTF-8")?)?;
+        let (path, _) = self.resolve_relative(named.to_str().ok_or("the folder is not UTF-8")?)?;
         let is_file = self.root.join(&path).is_file();
         let inner = if is_file { path } else { path.join("any") };
         let inner = inner.to_str().ok_or("the folder is not UTF-8")?;
-        Ok(answer(self.policy.judge(AgentAction::Read(inner))))
+        Ok(hook_answer(self.policy.judge(AgentAction::Read(inner))))
     }
 
     /// Judges a call of an MCP server's tool.
-    fn operation(&self, tool: &str) -> Result<HookAnswer, String> {
+    fn judge_operation(&self, tool: &str) -> Result<HookAnswer, String> {
         let parts: Vec<&str> = tool.strip_prefix("mcp__").unwrap_or_default().split("__").collect();
         match parts.as_slice() {
             [server, name] if !server.is_empty() && !name.is_empty() => {
-                Ok(answer(self.policy.judge(AgentAction::Mcp(&format!("{server}/{name}")))))
+                Ok(hook_answer(self.policy.judge(AgentAction::Mcp(&format!("{server}/{name}")))))
             }
             _ => Err(format!("no rule can allow the tool {tool:?}")),
         }
     }
 
     /// Resolves a name to the path below the repository. The flag is true if the path leads through a link.
-    fn relative(&self, named: &str) -> Result<(PathBuf, bool), String> {
+    fn resolve_relative(&self, named: &str) -> Result<(PathBuf, bool), String> {
         if !is_plain_path(named) {
             return Err(format!("{named:?} is no plain path"));
         }
@@ -307,7 +307,7 @@ impl CallJudge<'_> {
     }
 }
 
-fn text<'a>(input: &'a Value, field: &str) -> Result<&'a str, String> {
+fn text_field<'a>(input: &'a Value, field: &str) -> Result<&'a str, String> {
     input[field].as_str().ok_or_else(|| format!("the call has no `{field}`"))
 }
 
@@ -328,7 +328,7 @@ fn is_plain_path(path: &str) -> bool {
     !path.starts_with('~') && !path.starts_with(is_blank) && !path.ends_with(is_blank)
 }
 
-fn answer(verdict: PolicyVerdict) -> HookAnswer {
+fn hook_answer(verdict: PolicyVerdict) -> HookAnswer {
     match verdict {
         PolicyVerdict::Allow { rules, runs_code: _ } => {
             HookAnswer::Allow(rules.iter().map(|rule| rule.text.as_str()).collect::<Vec<_>>().join(", "))

@@ -32,8 +32,8 @@ impl PolicyShowArgs {
         match &self.name {
             None => {
                 let rows: Vec<PolicyFileRow<'_>> =
-                    policies.files().iter().map(|file| row(file, false)).collect();
-                context.output.answer(&rows, || {
+                    policies.files().iter().map(|file| file_row(file, false)).collect();
+                context.output.print_answer(&rows, || {
                     let mut text = String::new();
                     for PolicyFileRow { name, from, .. } in &rows {
                         let _ = writeln!(text, "{name:<24} {from}");
@@ -44,19 +44,19 @@ impl PolicyShowArgs {
             Some(name) => {
                 let stems: Vec<&str> = policies.files().iter().map(stem).collect();
                 let file = policies.files().iter().find(|file| stem(file) == name).ok_or_else(|| {
-                    let near = wiring::nearest(name, stems.iter().copied());
+                    let near = wiring::nearest_name(name, stems.iter().copied());
                     let near = near.map(|near| format!("did you mean `{near}`? "));
                     CliError::usage("unknown_policy", format!("no file of the policy is called `{name}`"))
                         .hint(format!("{}there are: {}", near.unwrap_or_default(), stems.join(", ")))
                 })?;
-                context.output.answer(&row(file, true), || file.text.clone())?;
+                context.output.print_answer(&file_row(file, true), || file.text.clone())?;
             }
         }
         Ok(CommandExit::Done)
     }
 }
 
-fn row(file: &PolicyFile, has_text: bool) -> PolicyFileRow<'_> {
+fn file_row(file: &PolicyFile, has_text: bool) -> PolicyFileRow<'_> {
     PolicyFileRow { name: &file.name, from: &file.shown, text: has_text.then_some(file.text.as_str()) }
 }
 

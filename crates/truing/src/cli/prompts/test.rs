@@ -11,9 +11,9 @@ use truing_agent::prompt::case::PromptCase;
 use truing_agent::prompt::{PromptLibrary, PromptMutant};
 use truing_config::PromptsConfig;
 use truing_core::money::MicroUsd;
-use truing_loops::text::counted;
+use truing_loops::text::format_count;
 
-use super::super::columns::folded;
+use super::super::columns::fold_line;
 use super::super::error::{CliError, CommandExit};
 use super::super::{CommandContext, runtime};
 use crate::wiring;
@@ -71,11 +71,11 @@ pub(super) fn run(args: &PromptsTestArgs, context: &CommandContext) -> Result<Co
         Some(dir) => Some(context.environment.directory().join(dir)),
         None => config.prompts.dir.clone(),
     };
-    let prompts = wiring::prompts(&PromptsConfig { dir: folder.clone() })?;
-    let cases = PromptCase::all(folder.as_deref()).map_err(told)?;
+    let prompts = wiring::load_prompts(&PromptsConfig { dir: folder.clone() })?;
+    let cases = PromptCase::load_all(folder.as_deref()).map_err(told)?;
     if let Some(folder) = &folder
-        && prompts == PromptLibrary::embedded().map_err(told)?
-        && cases == PromptCase::all(None).map_err(told)?
+        && prompts == PromptLibrary::load_embedded().map_err(told)?
+        && cases == PromptCase::load_all(None).map_err(told)?
     {
         let message = format!("the folder {} holds neither prompts nor cases", folder.display());
         return Err(CliError::usage("no_prompts", message)
@@ -90,10 +90,10 @@ pub(super) fn run(args: &PromptsTestArgs, context: &CommandContext) -> Result<Co
         };
         if args.live {
             let all = MicroUsd(CASE_MONEY.0.saturating_mul(cases.len() as u64));
-            context.output.show(format_args!(
+            context.output.print_lines(format_args!(
                 "Asking {} for {}: at most {CASE_MONEY} each, {all} in all.\n",
                 stage.model(),
-                counted(cases.len(), "case"),
+                format_count(cases.len(), "case"),
             ));
         }
         let mut played = Vec::new();
@@ -107,7 +107,7 @@ pub(super) fn run(args: &PromptsTestArgs, context: &CommandContext) -> Result<Co
         };
         let is_good = all_passed && mistakes.as_ref().is_none_or(|mistakes| mistakes.unnoticed.is_empty());
         let answer = answer(&prompts, &cases, played, mistakes);
-        context.output.answer(&answer, || text(&answer, args))?;
+        context.output.print_answer(&answer, || text(&answer, args))?;
         Ok(if is_good { CommandExit::Done } else { CommandExit::No })
     })
 }
@@ -143,7 +143,7 @@ async fn mistakes(
                 mistakes.noticed_by_check += 1;
                 continue;
             };
-            if of_module.iter().any(|case| case.filled(&made).is_err()) {
+            if of_module.iter().any(|case| case.fill_prompts(&made).is_err()) {
                 mistakes.noticed_by_values += 1;
                 continue;
             }
@@ -192,16 +192,16 @@ fn text(answer: &PromptsTestJson<'_>, args: &PromptsTestArgs) -> String {
         let verdict = if case.passed { "passed" } else { "failed" };
         let _ = writeln!(text, "{}: {verdict}", case.name);
         for problem in &case.problems {
-            text += &folded("  ", problem);
+            text += &fold_line("  ", problem);
         }
     }
     let failed = answer.cases.iter().filter(|case| !case.passed).count();
-    let _ = writeln!(text, "{}, {failed} failed", counted(answer.cases.len(), "case"));
+    let _ = writeln!(text, "{}, {failed} failed", format_count(answer.cases.len(), "case"));
     if args.live {
         let _ = writeln!(text, "cost: {}", answer.cost_micro_usd);
     }
     if args.case.is_empty() && !answer.not_covered.is_empty() {
-        text += &folded("in no case: ", &answer.not_covered.join(", "));
+        text += &fold_line("in no case: ", &answer.not_covered.join(", "));
     }
     match &answer.mistakes {
         Some(MutationResults { made, noticed_by_check, noticed_by_values, noticed_by_cases, unnoticed }) => {
@@ -210,10 +210,10 @@ fn text(answer: &PromptsTestJson<'_>, args: &PromptsTestArgs) -> String {
                 text,
                 "{noticed} of {}: {noticed_by_check} by `check`, {noticed_by_values} by values, \
                  {noticed_by_cases} by cases",
-                counted(*made, "mistake")
+                format_count(*made, "mistake")
             );
             for what in unnoticed {
-                text += &folded("  not noticed: ", what);
+                text += &fold_line("  not noticed: ", what);
             }
         }
         None if args.mutate => text += "no mistakes made: fix the cases that fail first\n",

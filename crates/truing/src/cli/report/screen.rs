@@ -6,19 +6,19 @@ use truing_core::money::MicroUsd;
 use truing_core::outcome::OutcomeKind;
 use truing_core::run::RunOutcome;
 use truing_core::slot::LoopKind;
-use truing_loops::text::{counted, instant};
+use truing_loops::text::{format_count, format_instant};
 use truing_store::RunEndCount;
 
-use truing_service::report::amount::{dollars, duration, share, success};
+use truing_service::report::amount::{format_dollars, format_duration, format_share, format_success_rate};
 use truing_service::report::findings::{FindingCounts, FindingReport};
 use truing_service::report::loops::date;
 use truing_service::report::outcome::{OutcomeTotals, days, totals};
 use truing_service::report::reviews::ReviewTotals;
-use truing_service::report::run::word;
+use truing_service::report::run::outcome_word;
 
 use unicode_width::UnicodeWidthStr as _;
 
-use crate::cli::columns::{COLUMNS, wrapped};
+use crate::cli::columns::{COLUMNS, wrap_line};
 
 /// Number of most frequent reasons that are shown.
 const REASONS: usize = 8;
@@ -31,11 +31,12 @@ const NAME_CHARS: usize = 76;
 /// Maximum columns of a reason.
 const REASON_CHARS: usize = 66;
 
-pub(super) fn screen(reviews: &ReviewTotals, since: UnixMillis, now: UnixMillis) -> String {
+pub(super) fn render_reviews(reviews: &ReviewTotals, since: UnixMillis, now: UnixMillis) -> String {
     let tally = reviews.tally();
-    let runs = counted(tally.runs(), if reviews.is_local { "local review" } else { "review" });
-    let mut text = format!("{runs} ended from {} to {}\n", instant(since), instant(now));
-    let cost = format!("  {:<10}{:>8}\n", "cost", dollars(reviews.cost())) + &unrecorded(reviews.unrecorded);
+    let runs = format_count(tally.runs(), if reviews.is_local { "local review" } else { "review" });
+    let mut text = format!("{runs} ended from {} to {}\n", format_instant(since), format_instant(now));
+    let cost = format!("  {:<10}{:>8}\n", "cost", format_dollars(reviews.cost()))
+        + &render_unrecorded(reviews.unrecorded);
     if reviews.is_empty() {
         return text;
     }
@@ -44,39 +45,39 @@ pub(super) fn screen(reviews: &ReviewTotals, since: UnixMillis, now: UnixMillis)
         return text + &cost;
     }
     for kind in RunOutcome::ALL.into_iter().filter(|kind| tally.get(*kind) > 0) {
-        let (count, word) = (tally.get(kind), word(LoopKind::Review, kind));
-        let share = share(count, tally.runs());
+        let (count, word) = (tally.get(kind), outcome_word(LoopKind::Review, kind));
+        let share = format_share(count, tally.runs());
         text += &format!("  {word:<10}{count:>8}  {share:>7}\n");
     }
-    let rate = success(tally.success());
-    let attempts = counted(tally.attempts(), "run");
+    let rate = format_success_rate(tally.success_rate());
+    let attempts = format_count(tally.attempts(), "run");
     text += &format!("  {:<10}{rate:>8}  of {attempts} that had something to do\n", "success");
-    text += &format!("  {:<10}{:>8}\n", "mean", duration(reviews.mean_ms()));
+    text += &format!("  {:<10}{:>8}\n", "mean", format_duration(reviews.mean_ms()));
     text += &cost;
-    text += &findings(&reviews.findings);
-    text += &reasons(&totals(&reviews.ended, false));
-    text + &table(&reviews.ended)
+    text += &render_findings(&reviews.findings);
+    text += &render_reasons(&totals(&reviews.ended, false));
+    text + &render_days(&reviews.ended)
 }
 
 /// Formats the outcome of findings: the total, and tables by common properties.
-fn findings(findings: &FindingReport) -> String {
-    let mut text = heads("Findings") + &row("all", &findings.all);
+fn render_findings(findings: &FindingReport) -> String {
+    let mut text = render_heads("Findings") + &render_row("all", &findings.all);
     for groups in findings.tables() {
-        text += &heads(groups.title);
+        text += &render_heads(groups.title);
         for group in groups.groups {
-            text += &row(&group.id, &group.counts);
+            text += &render_row(&group.id, &group.counts);
         }
         if groups.more > 0 {
             text += &format!("  and {} more: `--format json` has all\n", groups.more);
         }
     }
     if let Some(first) = &findings.first_comment {
-        text += &format!("\n{}\n", wrapped(&first.sentence(), 0, COLUMNS));
+        text += &format!("\n{}\n", wrap_line(&first.sentence(), 0, COLUMNS));
     }
     text
 }
 
-fn heads(title: &str) -> String {
+fn render_heads(title: &str) -> String {
     format!(
         "\n{title:<LABEL$}{}\n",
         FindingCounts::HEADS.map(|head| format!("{head:>0$}", width(head))).concat()
@@ -84,8 +85,8 @@ fn heads(title: &str) -> String {
 }
 
 /// Formats a name and its counts; a long name has its own line.
-fn row(name: &str, counts: &FindingCounts) -> String {
-    let name = format!("  {}", line::clean(name, NAME_CHARS));
+fn render_row(name: &str, counts: &FindingCounts) -> String {
+    let name = format!("  {}", line::clean_line(name, NAME_CHARS));
     let numbers = FindingCounts::HEADS.into_iter().zip(counts.numbers());
     let numbers = numbers.map(|(head, number)| format!("{number:>0$}", width(head))).collect::<String>();
     if name.width() <= LABEL {
@@ -106,16 +107,16 @@ fn width(head: &str) -> usize {
 }
 
 /// Formats the cost that is in the total but in none of the listed runs.
-pub(super) fn unrecorded(cost: MicroUsd) -> String {
+pub(super) fn render_unrecorded(cost: MicroUsd) -> String {
     match cost {
         MicroUsd(0) => String::new(),
         MicroUsd(cost) => {
-            format!("  {:>18} of it by runs without a record or still running\n", dollars(cost))
+            format!("  {:>18} of it by runs without a record or still running\n", format_dollars(cost))
         }
     }
 }
 
-fn reasons(totals: &OutcomeTotals) -> String {
+fn render_reasons(totals: &OutcomeTotals) -> String {
     let mut text = String::new();
     if totals.reasons.is_empty() {
         return text;
@@ -123,17 +124,17 @@ fn reasons(totals: &OutcomeTotals) -> String {
     text += "\nWhy\n";
     for reason in totals.reasons.iter().take(REASONS) {
         // Text from other sources stays on its line.
-        let words = line::clean(&format!("{}: {}", reason.kind, reason.reason), REASON_CHARS);
+        let words = line::clean_line(&format!("{}: {}", reason.kind, reason.reason), REASON_CHARS);
         text += &format!("  {:>8}  {words}\n", reason.runs);
     }
     let others = totals.reasons.len().saturating_sub(REASONS);
     if others > 0 {
-        text += &format!("  and {}: `--format json` has all\n", counted(others, "other reason"));
+        text += &format!("  and {}: `--format json` has all\n", format_count(others, "other reason"));
     }
     text
 }
 
-fn table(ended: &[RunEndCount]) -> String {
+fn render_days(ended: &[RunEndCount]) -> String {
     let heads = OutcomeKind::ALL.map(|kind| format!("{:>10}", kind.as_str())).concat();
     let mut text = format!("\n{:<10}{:>9}{heads}{:>9}\n", "Day (UTC)", "runs", "mean");
     let days = days(ended, false);
@@ -143,12 +144,12 @@ fn table(ended: &[RunEndCount]) -> String {
             format!("{:>10}", if count == 0 { "-".to_owned() } else { count.to_string() })
         };
         let counts = OutcomeKind::ALL.map(count).concat();
-        text += &format!("{:<10}{:>9}{counts}{:>9}\n", day.day, day.runs, duration(day.mean_ms));
+        text += &format!("{:<10}{:>9}{counts}{:>9}\n", day.day, day.runs, format_duration(day.mean_ms));
     }
     let earlier = days.len().saturating_sub(DAYS);
     if earlier > 0 {
         let first = ended.first().map_or_else(String::new, |row| date(row.day));
-        text += &format!("and {} since {first}: `--format json` has all\n", counted(earlier, "day"));
+        text += &format!("and {} since {first}: `--format json` has all\n", format_count(earlier, "day"));
     }
     text
 }

@@ -49,13 +49,13 @@ fn served(ended: Vec<RunEndCount>) -> ReviewTotals {
         found("agent/bounds", "agent", "suppressed", 1),
     ];
     let names = BTreeMap::from([("pr/github/1/".to_owned(), "acme/shop".to_owned())]);
-    let findings = FindingReport::of(&rows, &names, &[1_000, 42_000, 180_000]);
+    let findings = FindingReport::from_rows(&rows, &names, &[1_000, 42_000, 180_000]);
     ReviewTotals { is_local: false, ended, unrecorded: MicroUsd(0), findings }
 }
 
 #[test]
 fn the_screen_tells_totals_reasons_and_days_in_eighty_columns() {
-    let text = screen::screen(&served(week()), UnixMillis(NOW - 7 * DAY), UnixMillis(NOW));
+    let text = screen::render_reviews(&served(week()), UnixMillis(NOW - 7 * DAY), UnixMillis(NOW));
     insta::assert_snapshot!(text, @r"
     1250 reviews ended from 2026-09-14T14:13:20Z to 2026-09-21T14:13:20Z
 
@@ -98,7 +98,7 @@ fn the_screen_tells_totals_reasons_and_days_in_eighty_columns() {
     2026-09-21       45        44         1         -         -         -   500 ms
     ");
     assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
-    insta::assert_snapshot!(screen::screen(&served(Vec::new()), UnixMillis(NOW - DAY), UnixMillis(NOW)), @r"0 reviews ended from 2026-09-20T14:13:20Z to 2026-09-21T14:13:20Z");
+    insta::assert_snapshot!(screen::render_reviews(&served(Vec::new()), UnixMillis(NOW - DAY), UnixMillis(NOW)), @r"0 reviews ended from 2026-09-20T14:13:20Z to 2026-09-21T14:13:20Z");
 }
 
 #[test]
@@ -109,7 +109,7 @@ fn much_is_cut_and_says_so() {
             row(ago, "failed", &format!("{} {ago}", "very long words ".repeat(9)), 99_999_999, 7_200_000)
         })
         .collect();
-    let text = screen::screen(&served(ended), UnixMillis(NOW - 40 * DAY), UnixMillis(NOW));
+    let text = screen::render_reviews(&served(ended), UnixMillis(NOW - 40 * DAY), UnixMillis(NOW));
     assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
     assert!(text.contains("and 32 other reasons: `--format json` has all"), "{text}");
     assert!(text.contains("and 9 days since 2026-08-13"), "{text}");
@@ -118,7 +118,8 @@ fn much_is_cut_and_says_so() {
 
 #[test]
 fn since_is_a_length_a_day_or_an_instant() {
-    let at = |text: &str| TimeStart::parse(text).map(|since| instant(since.at(UnixMillis(NOW))));
+    let at =
+        |text: &str| TimeStart::parse(text).map(|since| format_instant(since.to_instant(UnixMillis(NOW))));
     assert_eq!(at("7d").unwrap(), "2026-09-14T14:13:20Z");
     assert_eq!(at("1h30m").unwrap(), "2026-09-21T12:43:20Z");
     assert_eq!(at("2026-09-20").unwrap(), "2026-09-20T00:00:00Z");

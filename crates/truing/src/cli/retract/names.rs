@@ -8,7 +8,7 @@ use truing_core::id::UnixMillis;
 use truing_core::line;
 use truing_core::port::{Clock as _, RunStore as _};
 use truing_loops::machine::SystemClock;
-use truing_loops::text::instant;
+use truing_loops::text::format_instant;
 use truing_store::Store;
 
 use super::{MAX_LISTED, RetractArgs};
@@ -25,12 +25,13 @@ struct CommentNames {
 
 impl CommentNames {
     /// Returns the names of the comments that were posted since the given time.
-    async fn since(since: UnixMillis, store: &Store) -> Result<Self, CliError> {
+    async fn load_since(since: UnixMillis, store: &Store) -> Result<Self, CliError> {
         let mut names = Self::default();
         let posted = store.posted_findings(since).await.map_err(store_error)?;
         for of_pull in posted.chunk_by(|one, next| one.key == next.key) {
             let Some(first) = of_pull.first() else { continue };
-            let described = store.described(std::slice::from_ref(&first.key)).await.map_err(store_error)?;
+            let described =
+                store.descriptions(std::slice::from_ref(&first.key)).await.map_err(store_error)?;
             let name = described.into_iter().flatten().next().map(|described| described.name);
             names.repos.extend(name.and_then(|name| Some(name.rsplit_once('#')?.0.to_owned())));
             let findings = store.findings(&first.key).await.map_err(store_error)?;
@@ -45,11 +46,12 @@ impl CommentNames {
 impl RetractArgs {
     /// Rejects a time that is not in the past.
     pub(super) fn check_since(&self, now: UnixMillis) -> Result<(), CliError> {
-        let since = self.since.at(now);
+        let since = self.since.to_instant(now);
         if since < now {
             return Ok(());
         }
-        let message = format!("--since: nothing has been posted since {}, which is not past", instant(since));
+        let message =
+            format!("--since: nothing has been posted since {}, which is not past", format_instant(since));
         Err(CliError::usage("bad_since", message).hint("name a time that has passed, such as `--since 3h`"))
     }
 
@@ -58,11 +60,11 @@ impl RetractArgs {
         if self.rule.is_none() && self.repo.is_none() {
             return Ok(());
         }
-        let since = self.since.at(SystemClock.now());
-        let mut ever = CommentNames::since(UnixMillis(0), store).await?;
-        let recent = CommentNames::since(since, store).await?;
-        let packs = wiring::packs(&config.rules).map_err(wiring::reader_error)?;
-        let listed = packs.list().map_err(|error| wiring::reader_error(error.into()))?;
+        let since = self.since.to_instant(SystemClock.now());
+        let mut ever = CommentNames::load_since(UnixMillis(0), store).await?;
+        let recent = CommentNames::load_since(since, store).await?;
+        let packs = wiring::load_packs(&config.rules).map_err(wiring::reader_error)?;
+        let listed = packs.list_rules().map_err(|error| wiring::reader_error(error.into()))?;
         ever.rules.extend(listed.iter().map(|rule| rule.rule.to_owned()));
         for (glob, known, recent, one, many) in [
             (&self.rule, &ever.rules, &recent.rules, "rule", "rules"),
@@ -86,11 +88,11 @@ fn matches_any(glob: &Glob, names: &BTreeSet<String>) -> bool {
 
 /// Formats the names that have comments; `many` is the plural of their kind.
 fn listed_names(names: &BTreeSet<String>, many: &str, since: UnixMillis) -> String {
-    let since = instant(since);
+    let since = format_instant(since);
     if names.is_empty() {
         return format!("no comment is known since {since}: name an earlier time by --since");
     }
-    let shown: Vec<String> = names.iter().take(MAX_LISTED).map(|name| line::visible(name)).collect();
+    let shown: Vec<String> = names.iter().take(MAX_LISTED).map(|name| line::visible_line(name)).collect();
     let more = match names.len() - shown.len() {
         0 => String::new(),
         more => format!(" and {more} more"),

@@ -52,9 +52,9 @@ pub(super) fn github(findings: &[&Finding]) -> String {
         let title = format!("{}: {} ({})", raw.severity.as_str(), raw.title, raw.rule);
         // GitHub compares the path with the names in the change, so it is not quoted.
         let name = String::from_utf8_lossy(raw.place.path.as_bytes());
-        let (file, title) = (property(&name), property(&title));
+        let (file, title) = (escape_property(&name), escape_property(&title));
         let (first, last) = (raw.place.start_line, raw.place.end_line);
-        let body = data(&message(finding));
+        let body = escape_data(&message(finding));
         let _ = writeln!(text, "::{level} file={file},line={first},endLine={last},title={title}::{body}");
     }
     text
@@ -91,13 +91,13 @@ fn message(finding: &Finding) -> String {
 }
 
 /// Escapes the text after a workflow command.
-fn data(text: &str) -> String {
+fn escape_data(text: &str) -> String {
     text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
 }
 
 /// Escapes the value of a workflow command's property.
-fn property(text: &str) -> String {
-    data(text).replace(':', "%3A").replace(',', "%2C")
+fn escape_property(text: &str) -> String {
+    escape_data(text).replace(':', "%3A").replace(',', "%2C")
 }
 
 #[cfg(test)]

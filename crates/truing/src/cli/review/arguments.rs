@@ -8,7 +8,7 @@ use truing_core::finding::Severity;
 
 use super::target::names_pull;
 use crate::cli::error::CliError;
-use crate::cli::output::quoted;
+use crate::cli::output::shell_quote;
 use crate::wiring;
 
 /// The reviewers of a review.
@@ -24,7 +24,7 @@ pub(super) enum RuntimeFlag {
 }
 
 impl RuntimeFlag {
-    pub(super) fn word(self) -> &'static str {
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Rules => "rules",
             Self::Native => "native",
@@ -75,7 +75,7 @@ pub(super) enum NamedTarget {
 
 impl NamedTarget {
     /// Interprets `text`. The name of an existing folder or file, or a text in the form of a path, is a path.
-    fn of(text: &str, folder: &Path) -> Self {
+    fn from_text(text: &str, folder: &Path) -> Self {
         let is_there = !text.contains("://") && folder.join(text).exists();
         let is_path = ["/", "./", "../", "~"].iter().any(|begin| text.starts_with(begin));
         if is_there || is_path || matches!(text, "" | "." | "..") {
@@ -92,7 +92,7 @@ impl NamedTarget {
 
     /// Resolves a text. A text in the form of a pull request is a commit if a ref has exactly this name.
     pub(super) async fn resolve(text: &str, environment: &Environment, is_published: bool) -> Self {
-        match Self::of(text, environment.directory()) {
+        match Self::from_text(text, environment.directory()) {
             Self::Pull if !is_published && may_be_ref(text) && is_commit(text, environment).await => {
                 Self::Commits { base: None, head: text.to_owned() }
             }
@@ -110,7 +110,7 @@ pub(super) fn not_a_file(text: &str, environment: &Environment) -> Result<(), Cl
     if !path.is_file() {
         return Ok(());
     }
-    let (message, file) = (format!("{} is not a folder", path.display()), quoted(text));
+    let (message, file) = (format!("{} is not a folder", path.display()), shell_quote(text));
     Err(CliError::usage("not_a_repository", message)
         .hint(format!(
             "to review what differs in this file alone: `git diff HEAD -- {file} | truing review --diff -`"
@@ -127,7 +127,7 @@ fn may_be_ref(text: &str) -> bool {
 
 /// Returns true if the text names a commit in the current folder's repository, if there is one.
 pub(super) async fn is_commit(name: &str, environment: &Environment) -> bool {
-    let Ok(git) = wiring::git(environment).await else { return false };
+    let Ok(git) = wiring::open_git(environment).await else { return false };
     let Ok(repository) = git.open_unborn(environment.directory()).await else { return false };
     repository.resolve(name).await.is_ok()
 }
@@ -139,11 +139,11 @@ mod tests {
     #[test]
     fn a_range_of_branches_that_end_with_numbers_is_no_pull_request() {
         let nowhere = Path::new("/nonexistent");
-        let range = NamedTarget::of("main..fix/login/12", nowhere);
+        let range = NamedTarget::from_text("main..fix/login/12", nowhere);
         let NamedTarget::Commits { base, head } = range else { panic!("no range") };
         assert_eq!((base.as_deref(), head.as_str()), (Some("main"), "fix/login/12"));
         for pull in ["7", "#7", "o/r/7", "o/r#7", "https://github.com/o/r/pull/7?a..b"] {
-            assert!(matches!(NamedTarget::of(pull, nowhere), NamedTarget::Pull), "{pull}");
+            assert!(matches!(NamedTarget::from_text(pull, nowhere), NamedTarget::Pull), "{pull}");
         }
         assert!(may_be_ref("origin/fix/12") && may_be_ref("refs/heads/7"));
         assert!(!may_be_ref("7") && !may_be_ref("#7") && !may_be_ref("https://github.com/o/r/pull/7"));

@@ -13,13 +13,13 @@ impl From<AgentError> for CliError {
         let text = error.to_string();
         match error {
             AgentError::Prompt(error) => wiring::prompt_error(&error),
-            AgentError::Ledger(_) => Self::failed("store", text)
+            AgentError::Ledger(_) => Self::failure("store", text)
                 .hint("see that the database's folder is yours to write, or set store.url to another file"),
-            AgentError::Halted(reason) => Self::refused("killswitch_engaged", text).hint(reason.hint()),
+            AgentError::Halted(reason) => Self::refusal("killswitch_engaged", text).hint(reason.hint()),
             AgentError::Drift(what) => {
                 let (what, difference) = what.split_once('\n').unwrap_or((&what, ""));
-                Self::failed("drift", format!("the recording has no answer to this review: {what}"))
-                    .showing(difference)
+                Self::failure("drift", format!("the recording has no answer to this review: {what}"))
+                    .with_excerpt(difference)
                     .hint("review the recorded commit with the same prompts and settings, or record it again")
             }
         }
@@ -34,10 +34,10 @@ impl From<LocalReviewError> for CliError {
             LocalReviewError::Git(error) => wiring::git_error(error),
             LocalReviewError::Reading(ReadingError::Reader(error)) => wiring::reader_error(error),
             LocalReviewError::Reading(ReadingError::Diff { .. }) => {
-                Self::failed("git_diff", text).hint("check that the `git` in PATH is git itself")
+                Self::failure("git_diff", text).hint("check that the `git` in PATH is git itself")
             }
             LocalReviewError::Agent(error) => error.into(),
-            LocalReviewError::NoFolder(_) => Self::failed("temporary_folder", text)
+            LocalReviewError::NoFolder(_) => Self::failure("temporary_folder", text)
                 .hint("see that the folder for temporary files exists and has room, or set TMPDIR"),
         }
     }

@@ -10,9 +10,9 @@ use truing_agent::tree::{ReplaceError, WritableTree};
 use truing_core::id::UnixMillis;
 use truing_loops::fix::lock::{FixLock, FixLockError};
 use truing_loops::fix::{FixError, FixPlan, UnappliedSuggestion, undo};
-use truing_loops::text::counted;
+use truing_loops::text::format_count;
 
-use super::text::visible;
+use super::text::visible_text;
 use crate::cli::error::CliError;
 use crate::cli::output::OutputPrinter;
 
@@ -52,7 +52,7 @@ impl<'a> FixSession<'a> {
     ///
     /// # Errors
     /// Returns an error if another run holds the right, or the folder beside the database cannot be used.
-    pub(super) fn begin(
+    pub(super) fn start(
         root: &Path,
         folder: &Path,
         stop: &'a AtomicBool,
@@ -60,14 +60,15 @@ impl<'a> FixSession<'a> {
     ) -> Result<Self, CliError> {
         let folder = folder.join(FOLDER);
         let lock = FixLock::take(&folder, root).map_err(|error| match error {
-            FixLockError::Held => {
-                CliError::refused("already_running", format!("{}: {error}", visible(&root.to_string_lossy())))
-                    .hint("nothing was changed; run it again when the other is done")
-            }
+            FixLockError::Held => CliError::refusal(
+                "already_running",
+                format!("{}: {error}", visible_text(&root.to_string_lossy())),
+            )
+            .hint("nothing was changed; run it again when the other is done"),
             FixLockError::Io { path, source } => not_kept(&path, &source),
         })?;
         let tree = WritableTree::open(root).map_err(|error| {
-            CliError::failed("fix", format!("cannot open the working tree: {error}"))
+            CliError::failure("fix", format!("cannot open the working tree: {error}"))
                 .hint("nothing was changed; see that the folder is still there")
         })?;
         let mut fixing = Self { root: root.to_owned(), tree, folder, lock, stop, output };
@@ -77,26 +78,26 @@ impl<'a> FixSession<'a> {
 
     /// Cleans up after a killed run, and prints the command that undoes its changes.
     fn tell_killed(&mut self) -> std::io::Result<()> {
-        let Some(killed) = self.lock.killed()? else { return Ok(()) };
-        let done = killed.done(&self.tree);
+        let Some(killed) = self.lock.interrupted_fix()? else { return Ok(()) };
+        let done = killed.completed_files(&self.tree);
         let files = done.iter().filter(|done| **done).count();
-        match undo::cut(&killed.patch, &done) {
+        match undo::trim_patch(&killed.patch, &done) {
             // The patch was removed since, with other old ones.
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
             Ok(()) if files > 0 => {
-                let changed = counted(files, "file");
+                let changed = format_count(files, "file");
                 self.output.warn(format_args!("an earlier --fix was killed after it had changed {changed}"));
                 let command = undo::command(&self.root, &killed.patch);
-                self.output.insist(format_args!("to undo its fixes:\n  {}\n", visible(&command)));
+                self.output.print_always(format_args!("to undo its fixes:\n  {}\n", visible_text(&command)));
             }
             Ok(()) | Err(_) => {}
         }
-        self.lock.end()
+        self.lock.clear_journal()
     }
 
     /// Warns of suggestions that are not fixed.
     pub(super) fn tell_left(&self, left: &[UnappliedSuggestion]) {
-        tell(left, self.output);
+        warn_unapplied(left, self.output);
     }
 
     /// Applies a plan and prints the result.
@@ -106,76 +107,80 @@ impl<'a> FixSession<'a> {
     pub(super) fn carry_out(&mut self, mut plan: FixPlan, now: UnixMillis) -> Result<FixOutcome, CliError> {
         let (tree, output) = (&self.tree, self.output);
         plan.retain(|change| {
-            let held = tree.holds(&change.path, &change.old);
+            let held = tree.check_content(&change.path, &change.old);
             if !matches!(held, Err(ReplaceError::Changed)) {
                 return held;
             }
             // Git may have checked the file out with other line ends than the stored ones.
             let converted = change.with_crlf();
-            tree.holds(&converted.path, &converted.old)?;
+            tree.check_content(&converted.path, &converted.old)?;
             *change = converted;
             Ok(())
         });
         if plan.changes.is_empty() {
-            tell(&plan.left, output);
+            warn_unapplied(&plan.left, output);
             if plan.left.is_empty() {
-                output.say("nothing to fix: no finding is auto-fixable");
+                output.print_note("nothing to fix: no finding is auto-fixable");
             }
             return Ok(FixOutcome { has_changed: false, left: plan.left });
         }
-        output.show(shown(&plan));
-        let kept = self.keep(&plan, now)?;
+        output.print_lines(render_plan(&plan));
+        let kept = self.save_patch(&plan, now)?;
         let command = undo::command(&self.root, &kept);
-        output.insist(format_args!("to undo the fixes:\n  {}\n", visible(&command)));
+        output.print_always(format_args!("to undo the fixes:\n  {}\n", visible_text(&command)));
 
         let planned = plan.changes.len();
-        let made = plan.make(&self.tree, self.stop);
+        let made = plan.apply_changes(&self.tree, self.stop);
         let files = plan.changes.len();
         if files < planned {
             // Git undoes a whole patch or nothing.
-            undo::cut(&kept, &made.done).map_err(|error| {
-                CliError::failed("write_failed", format!("cannot write {} again: {error}", kept.display()))
+            undo::trim_patch(&kept, &made.done).map_err(|error| {
+                CliError::failure("write_failed", format!("cannot write {} again: {error}", kept.display()))
                     .hint(
                         "it names files that were not changed after all; undo the others with --include=PATH",
                     )
             })?;
         }
         // If the entry stayed, the next run would report finished work.
-        let _ = self.lock.end();
-        tell(&plan.left, output);
+        let _ = self.lock.clear_journal();
+        warn_unapplied(&plan.left, output);
         for (path, lost) in &made.lost {
-            output.warn(format_args!("{}: {lost}", visible(&path.to_string())));
+            output.warn(format_args!("{}: {lost}", visible_text(&path.to_string())));
         }
         if made.not_begun > 0 {
-            output.warn(format_args!("interrupted: {} not fixed", counted(made.not_begun, "file")));
+            output.warn(format_args!("interrupted: {} not fixed", format_count(made.not_begun, "file")));
         }
         if files == 0 {
-            output.insist("nothing was changed: there is nothing to undo\n");
+            output.print_always("nothing was changed: there is nothing to undo\n");
             return Ok(FixOutcome { has_changed: false, left: plan.left });
         }
         let fixes: usize = plan.changes.iter().map(|change| change.fixes).sum();
-        output.say(format_args!("fixed {} in {}", counted(fixes, "finding"), counted(files, "file")));
+        output.print_note(format_args!(
+            "fixed {} in {}",
+            format_count(fixes, "finding"),
+            format_count(files, "file")
+        ));
         Ok(FixOutcome { has_changed: true, left: plan.left })
     }
 
     /// Writes the undo patch to the user's folder, even with `--no-record`: changes must be easy to undo.
-    fn keep(&mut self, plan: &FixPlan, now: UnixMillis) -> Result<PathBuf, CliError> {
+    fn save_patch(&mut self, plan: &FixPlan, now: UnixMillis) -> Result<PathBuf, CliError> {
         let stamp = jiff::Timestamp::from_millisecond(now.0).unwrap_or_default();
         let stamp = stamp.strftime("%Y%m%dT%H%M%S%.3f").to_string();
-        let kept = undo::keep(&self.folder, &stamp, &plan.patch(CONTEXT));
-        let kept = kept.and_then(|kept| self.lock.begin(&kept, plan).map(|()| kept));
+        let kept = undo::save_patch(&self.folder, &stamp, &plan.patch(CONTEXT));
+        let kept = kept.and_then(|kept| self.lock.write_journal(&kept, plan).map(|()| kept));
         kept.map_err(|error| not_kept(&self.folder, &error))
     }
 }
 
 fn not_kept(path: &Path, error: &std::io::Error) -> CliError {
     let message = format!("cannot keep what undoes the fixes in {}: {error}", path.display());
-    CliError::failed("write_failed", message)
+    CliError::failure("write_failed", message)
         .hint("nothing was changed; see that the folder is yours to write and has room")
 }
 
 /// Formats the plan as a diff of the changed lines only.
-pub(super) fn shown(plan: &FixPlan) -> String {
+pub(super) fn render_plan(plan: &FixPlan) -> String {
     let patch = plan.patch(NO_CONTEXT);
     let mut text = String::new();
     // Lines of files may look like file names; those are only before the first hunk.
@@ -196,19 +201,19 @@ pub(super) fn shown(plan: &FixPlan) -> String {
             _ => Style::new(),
         };
         // Every line of a file with CRLF ends with a CR, which is not shown.
-        let line = visible(line.strip_suffix('\r').unwrap_or(line));
+        let line = visible_text(line.strip_suffix('\r').unwrap_or(line));
         let _ = writeln!(text, "{style}{line}{style:#}");
     }
     text
 }
 
 /// Prints one warning for each suggestion or file that is not fixed.
-fn tell(left: &[UnappliedSuggestion], output: OutputPrinter) {
+fn warn_unapplied(left: &[UnappliedSuggestion], output: OutputPrinter) {
     for UnappliedSuggestion { path, line, rule, why } in left {
-        let path = visible(&path.to_string());
+        let path = visible_text(&path.to_string());
         match rule.as_str() {
             "" => output.warn(format_args!("{path}: not fixed: {why}")),
-            rule => output.warn(format_args!("{path}:{line}: {} not fixed: {why}", visible(rule))),
+            rule => output.warn(format_args!("{path}:{line}: {} not fixed: {why}", visible_text(rule))),
         }
     }
 }
@@ -217,7 +222,7 @@ impl From<FixError> for CliError {
     fn from(error: FixError) -> Self {
         let text = error.to_string();
         match error {
-            FixError::Io(_) => Self::failed("fix", text)
+            FixError::Io(_) => Self::failure("fix", text)
                 .hint("nothing was changed; see that the folder for temporary files has room, or set TMPDIR"),
             FixError::Reading(error) => truing_loops::local::LocalReviewError::Reading(error).into(),
         }
@@ -240,7 +245,7 @@ mod tests {
         };
         let plan = FixPlan { changes: vec![of("a.js"), of("b.js")], left: vec![] };
         let bold = Style::new().bold();
-        let shown = shown(&plan);
+        let shown = render_plan(&plan);
         for (style, line) in [
             (bold, "--- a/a.js"),
             (bold, "+++ b/b.js"),

@@ -84,7 +84,7 @@ impl clap::Args for ToolOutputArgs {
                     "PREFIX",
                     "What absolute paths of the --from before begin with [default: found by its files]",
                 )
-                .value_parser(absolute),
+                .value_parser(parse_absolute),
             )
             .arg(
                 option(
@@ -93,7 +93,7 @@ impl clap::Args for ToolOutputArgs {
                     "DIR",
                     "The folder of the repository in which the tool of the --from before ran",
                 )
-                .value_parser(folder),
+                .value_parser(parse_folder),
             )
     }
 
@@ -163,7 +163,7 @@ pub(super) struct ReviewStart<'a> {
 
 impl LoadedToolOutputs {
     /// Converts the outputs to the input of a review.
-    pub(super) fn of(self, start: ReviewStart<'_>) -> Vec<ToolOutput> {
+    pub(super) fn into_tool_outputs(self, start: ReviewStart<'_>) -> Vec<ToolOutput> {
         let root = start.root.to_string_lossy().into_owned();
         let inner = start.folder.strip_prefix(start.root).ok().and_then(Path::to_str).unwrap_or_default();
         let started_in = (!inner.is_empty()).then(|| RepoPath::from_text(inner));
@@ -191,7 +191,7 @@ impl LoadedToolOutputs {
 
 impl ToolOutputArgs {
     /// Returns true if outputs were given.
-    pub(super) fn any(&self) -> bool {
+    pub(super) fn has_any(&self) -> bool {
         !self.given.is_empty()
     }
 
@@ -208,14 +208,14 @@ impl ToolOutputArgs {
             return Ok(LoadedToolOutputs { outputs });
         }
         let here = folder.to_owned();
-        let reading = tokio::task::spawn_blocking(move || texts(given, &here));
+        let reading = tokio::task::spawn_blocking(move || read_texts(given, &here));
         let texts = reading.await.unwrap_or_else(|stopped| {
-            Err(CliError::failed("internal", format!("the output of a tool cannot be read: {stopped}")))
+            Err(CliError::failure("internal", format!("the output of a tool cannot be read: {stopped}")))
         })?;
         for (mut given, name, text) in texts {
             // An empty output has no format and no tool, and needs neither.
             if given.format.is_none() {
-                given.format = Some(recognised(&name, &text, folder, reader).await?);
+                given.format = Some(recognise_format(&name, &text, folder, reader).await?);
             }
             outputs.push((given, text));
         }
@@ -228,12 +228,12 @@ const FINDINGS_HINT: &str = "name a file with the findings that a linter printed
                              `ruff check --output-format sarif`";
 
 /// Returns the outputs with their display names and texts.
-fn texts(
+fn read_texts(
     given: Vec<ToolOutputOptions>,
     folder: &Path,
 ) -> Result<Vec<(ToolOutputOptions, String, String)>, CliError> {
     let text = |given: ToolOutputOptions| {
-        let read = diff::input(Some(&given.file), folder, MAX_INPUT_BYTES as u64);
+        let read = diff::read_input(Some(&given.file), folder, MAX_INPUT_BYTES as u64);
         let (name, bytes) =
             read.map_err(|error| CliError { hints: vec![FINDINGS_HINT.to_owned()], ..error })?;
         Ok((given, name, text_of(&bytes).into_owned()))
@@ -241,9 +241,14 @@ fn texts(
     given.into_iter().map(text).collect()
 }
 
-async fn recognised(name: &str, text: &str, folder: &Path, reader: &ChildReader) -> Result<String, CliError> {
-    let found = reader.format(folder, text).await.map_err(|error| {
-        CliError::failed("reader", format!("{name}: the format cannot be recognised: {error}"))
+async fn recognise_format(
+    name: &str,
+    text: &str,
+    folder: &Path,
+    reader: &ChildReader,
+) -> Result<String, CliError> {
+    let found = reader.detect_format(folder, text).await.map_err(|error| {
+        CliError::failure("reader", format!("{name}: the format cannot be recognised: {error}"))
             .hint("name it: `--format-in FORMAT`")
     })?;
     let is_bare = matches!(text.trim(), "" | "[]" | "{}");
@@ -259,12 +264,12 @@ fn format_name(name: &str) -> Result<String, String> {
     if OutputFormat::parse(name).is_some() || is_tool(name) {
         return Ok(name.to_owned());
     }
-    let tools = OutputFormat::all().filter_map(OutputFormat::tool);
-    let names = OutputFormat::all().map(OutputFormat::as_str).chain(tools);
+    let tools = OutputFormat::all_formats().filter_map(OutputFormat::tool);
+    let names = OutputFormat::all_formats().map(OutputFormat::as_str).chain(tools);
     Err(format!("no such format or tool; the nearest are {}", nearest_three(name, names).join(", ")))
 }
 
-fn absolute(root: &str) -> Result<String, String> {
+fn parse_absolute(root: &str) -> Result<String, String> {
     match AbsolutePath::of_uri(root) {
         Some(_) => Ok(root.to_owned()),
         None => {
@@ -274,7 +279,7 @@ fn absolute(root: &str) -> Result<String, String> {
     }
 }
 
-fn folder(folder: &str) -> Result<String, String> {
+fn parse_folder(folder: &str) -> Result<String, String> {
     let parts: Vec<&str> = folder.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
     let path = parts.join("/");
     if folder.starts_with('/') || !(path.is_empty() || RepoPath::from_text(&path).is_inside()) {

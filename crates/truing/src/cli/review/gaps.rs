@@ -4,25 +4,31 @@ use truing_config::REPOSITORY_FILE;
 use truing_core::outcome::{ReviewCoverage, SkipReason, UnreviewedFile};
 use truing_git::options::MAX_FILE_BYTES;
 
-use crate::cli::review::text::visible;
+use crate::cli::review::text::visible_text;
 
 /// Maximum unread files that are listed; the rest is counted.
 const MAX_GAPS: usize = 5;
 
 /// Returns the lines that name these files.
-pub(super) fn lines(coverage: &ReviewCoverage) -> Vec<String> {
-    [unread(coverage), cut(coverage), too_large(&coverage.not_reviewed)].into_iter().flatten().collect()
+pub(super) fn render_gaps(coverage: &ReviewCoverage) -> Vec<String> {
+    [render_unread(coverage), render_cut(coverage), too_large(&coverage.not_reviewed)]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// Lists files that were not reviewed; those that should have been come first.
-fn unread(coverage: &ReviewCoverage) -> Option<String> {
-    let (by_design, missing): (Vec<_>, Vec<_>) = coverage.unread().partition(|gap| gap.reason.by_design());
+fn render_unread(coverage: &ReviewCoverage) -> Option<String> {
+    let (by_design, missing): (Vec<_>, Vec<_>) =
+        coverage.unread_files().partition(|gap| gap.reason.by_design());
     let all = by_design.len() + missing.len();
     let listed: Vec<String> = missing
         .iter()
         .chain(&by_design)
         .take(MAX_GAPS)
-        .map(|gap| format!("{} ({})", visible(&gap.path.to_string()), gap.reason.as_str().replace('_', " ")))
+        .map(|gap| {
+            format!("{} ({})", visible_text(&gap.path.to_string()), gap.reason.as_str().replace('_', " "))
+        })
         .collect();
     let more = all - listed.len();
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
@@ -30,8 +36,8 @@ fn unread(coverage: &ReviewCoverage) -> Option<String> {
 }
 
 /// Lists files with more findings than are kept.
-fn cut(coverage: &ReviewCoverage) -> Option<String> {
-    let paths: Vec<String> = coverage.cut().map(|path| visible(&path.to_string())).collect();
+fn render_cut(coverage: &ReviewCoverage) -> Option<String> {
+    let paths: Vec<String> = coverage.truncated_files().map(|path| visible_text(&path.to_string())).collect();
     let (listed, more) = paths.split_at(paths.len().min(MAX_GAPS));
     let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
     let listed = listed.join(", ");
@@ -67,7 +73,7 @@ mod tests {
     fn a_file_with_more_findings_than_are_kept_counts_as_reviewed() {
         let cut = UnreviewedFile { path: "a.js".into(), reason: SkipReason::MoreFindings };
         assert_eq!(
-            lines(&coverage(&[cut])),
+            render_gaps(&coverage(&[cut])),
             ["more findings than are kept of one file, of which the worst are shown: a.js"]
         );
     }
@@ -81,7 +87,7 @@ mod tests {
             })
             .collect();
         all.push(UnreviewedFile { path: "z\n.txt".into(), reason: SkipReason::TooLarge });
-        assert_snapshot!(unread(&coverage(&all)).unwrap(), @r#"not reviewed: "z\n.txt" (too large), 0.png (binary), 1.png (binary), 2.png (binary), 3.png (binary) and 3 more"#);
-        assert_eq!(unread(&coverage(&[])), None);
+        assert_snapshot!(render_unread(&coverage(&all)).unwrap(), @r#"not reviewed: "z\n.txt" (too large), 0.png (binary), 1.png (binary), 2.png (binary), 3.png (binary) and 3 more"#);
+        assert_eq!(render_unread(&coverage(&[])), None);
     }
 }

@@ -132,7 +132,7 @@ impl<'a> From<&'a FixEvidence> for EvidenceJson<'a> {
 }
 
 /// Returns the object and a line end.
-pub(super) fn report(
+pub(super) fn render_json(
     review: &LocalReviewOutcome,
     publish: Option<&PublishJson>,
     not_fixed: &[UnappliedSuggestion],
@@ -143,15 +143,15 @@ pub(super) fn report(
         outcome: OutcomeJson {
             kind: record.detail.outcome.kind,
             reason: record.detail.outcome.reason.as_deref(),
-            until: record.detail.outcome.until.and_then(instant),
+            until: record.detail.outcome.until.and_then(try_format_instant),
             runtime: record.detail.outcome.runtime,
         },
         base: &record.detail.base,
         head: record.detail.head.as_ref(),
-        findings: review.kept.open.iter().map(found).collect(),
-        fixed: review.kept.fixed.iter().map(fixed).collect(),
-        suppressed: review.kept.suppressed.iter().map(found).collect(),
-        dismissed: review.kept.dismissed.iter().map(found).collect(),
+        findings: review.kept.open.iter().map(finding_json).collect(),
+        fixed: review.kept.fixed.iter().map(fixed_json).collect(),
+        suppressed: review.kept.suppressed.iter().map(finding_json).collect(),
+        dismissed: review.kept.dismissed.iter().map(finding_json).collect(),
         coverage: &record.detail.coverage,
         cost_micro_usd: record.cost(),
         turns: record.turns(),
@@ -179,13 +179,13 @@ pub(super) fn report(
 }
 
 /// Returns a finding that is fixed in this review, regardless of its recorded status.
-fn fixed(finding: &Finding) -> FindingJson<'_> {
+fn fixed_json(finding: &Finding) -> FindingJson<'_> {
     let evidence = finding.evidence.as_ref().map(EvidenceJson::from);
-    FindingJson { status: "fixed", evidence, ..found(finding) }
+    FindingJson { status: "fixed", evidence, ..finding_json(finding) }
 }
 
 /// Returns a finding as every command prints it.
-pub(in crate::cli) fn found(finding: &Finding) -> FindingJson<'_> {
+pub(in crate::cli) fn finding_json(finding: &Finding) -> FindingJson<'_> {
     let Finding { id, fingerprint, raw, old_path, anchor, status, unverified, .. } = finding;
     FindingJson {
         id,
@@ -225,7 +225,7 @@ pub(in crate::cli) fn found(finding: &Finding) -> FindingJson<'_> {
 }
 
 /// Formats an instant in RFC 3339; none if it is out of range.
-pub(super) fn instant(at: UnixMillis) -> Option<String> {
+pub(super) fn try_format_instant(at: UnixMillis) -> Option<String> {
     jiff::Timestamp::from_millisecond(at.0).ok().map(|at| at.to_string())
 }
 
@@ -235,7 +235,10 @@ mod tests {
 
     #[test]
     fn instants_are_rfc_3339() {
-        assert_eq!(instant(UnixMillis(1_700_000_000_500)).as_deref(), Some("2023-11-14T22:13:20.5Z"));
-        assert_eq!(instant(UnixMillis(i64::MAX)), None);
+        assert_eq!(
+            try_format_instant(UnixMillis(1_700_000_000_500)).as_deref(),
+            Some("2023-11-14T22:13:20.5Z")
+        );
+        assert_eq!(try_format_instant(UnixMillis(i64::MAX)), None);
     }
 }

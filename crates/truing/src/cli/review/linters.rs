@@ -21,11 +21,11 @@ use crate::wiring;
 impl ReviewCommand {
     /// Returns the linters of a local review, with the given outputs.
     pub(super) fn toolbox(&self, config: &Config, given: Vec<ToolOutput>) -> LinterSources {
-        self.keeping(wiring::tools::own_toolbox(config, &self.environment, given))
+        self.apply_no_record(wiring::tools::own_toolbox(config, &self.environment, given))
     }
 
     /// Disables the cache of the linters' results if `--no-record` is set.
-    pub(super) fn keeping(&self, mut toolbox: LinterSources) -> LinterSources {
+    pub(super) fn apply_no_record(&self, mut toolbox: LinterSources) -> LinterSources {
         if let Some(running) = &mut toolbox.running
             && self.args.no_record
         {
@@ -44,19 +44,24 @@ impl ReviewCommand {
     ) {
         if self.args.explain && self.args.tools {
             let reviewed = &review.record.detail.coverage.reviewed;
-            let running = wiring::tools::own(config, &self.environment);
-            let wanted = ConfiguredLinters::of(config);
+            let running = wiring::tools::own_runner(config, &self.environment);
+            let wanted = ConfiguredLinters::from_config(config);
             let exposures = running.exposures(repository.root(), reviewed, &wanted, reader).await;
             match exposures {
-                Ok(all) => all.iter().for_each(|exposure| self.output.insist(explained(exposure))),
+                Ok(all) => {
+                    all.iter().for_each(|exposure| self.output.print_always(render_exposure(exposure)));
+                }
                 Err(error) => self.output.warn(format_args!("linters cannot be listed: {error}")),
             }
             return;
         }
-        if config.review.tools != ToolSelection::Off || self.args.outputs.any() || self.args.diff.is_some() {
+        if config.review.tools != ToolSelection::Off
+            || self.args.outputs.has_any()
+            || self.args.diff.is_some()
+        {
             return;
         }
-        let running = wiring::tools::own(config, &self.environment);
+        let running = wiring::tools::own_runner(config, &self.environment);
         let reviewed = &review.record.detail.coverage.reviewed;
         // This is only a hint, so errors are ignored.
         let tools = running.available_tools(repository.root(), reviewed, &config.tools, reader).await;
@@ -65,15 +70,15 @@ impl ReviewCommand {
         if !could.is_empty() {
             let run = self.output.command("review --tools");
             let could = could.into_iter().map(|tool| tool.name).collect::<Vec<_>>().join(", ");
-            self.output.say(format_args!("linters that could look at this, too: {could} (`{run}`)"));
+            self.output.print_note(format_args!("linters that could look at this, too: {could} (`{run}`)"));
         }
         if let [first, others @ ..] = missing.as_slice() {
-            let reason = line::visible(first.missing.as_deref().unwrap_or_default());
+            let reason = line::visible_line(first.missing.as_deref().unwrap_or_default());
             let others = match others.len() {
                 0 => String::new(),
                 count => format!(" ({count} more: `{}`)", self.output.command("review --tools")),
             };
-            self.output.say(format_args!("{} is configured here: {reason}{others}", first.name));
+            self.output.print_note(format_args!("{} is configured here: {reason}{others}", first.name));
         }
     }
 
@@ -97,43 +102,44 @@ impl ReviewCommand {
                 folder.path()
             }
         };
-        let scope = wiring::scope(config, LinesKey::default())?;
+        let scope = wiring::review_scope(config, LinesKey::default())?;
         let toolbox = self.toolbox(config, Vec::new());
         let base = BaseCommit::Repository(repository, &review.record.detail.base);
         let tooling = ReviewLinters { toolbox: &toolbox, project: Some(root), trust: None, base };
         // The copy of the index contains only the files with findings.
         let linters = index.is_none().then_some((tooling, &scope.tools));
         let (open, packs) = (&review.kept.open, &config.rules.packs);
-        let (offers, mut left) = truing_loops::fix::offers(open, tree, reader).await?;
+        let (offers, mut left) = truing_loops::fix::propose_fixes(open, tree, reader).await?;
         fixing.tell_left(&left);
         let proposals: Vec<Finding> = offers.iter().map(|offer| offer.finding.clone()).collect();
-        let agreed = proposed::agreed(offers, FixConsent::of(self.args.yes), self.output).await;
+        let agreed = proposed::ask_consent(offers, FixConsent::from_flag(self.args.yes), self.output).await;
         let declined = proposals.iter().filter(|finding| !agreed.iter().any(|one| one.id == finding.id));
-        left.extend(declined.map(|finding| proposed::left(&finding.raw)));
+        left.extend(declined.map(|finding| proposed::declined_suggestion(&finding.raw)));
         let others = open.iter().filter(|finding| !truing_loops::fix::is_proposed(finding));
         let open: Vec<Finding> = others.cloned().chain(agreed).collect();
         let plan = truing_loops::fix::plan(&open, tree, packs, reader, linters).await?;
         let FixOutcome { has_changed, left: others } = fixing.carry_out(plan, SystemClock.now())?;
         left.extend(others);
         if has_changed && index.is_some() {
-            self.output.say("the index is as it was: `git add` the files to commit them as they are now");
+            self.output
+                .print_note("the index is as it was: `git add` the files to commit them as they are now");
         }
         Ok(FixOutcome { has_changed, left })
     }
 }
 
 /// Lists the folders and files that a linter may read, one per line.
-fn explained(exposure: &ToolExposure) -> String {
-    let tool = line::visible(&exposure.tool);
+fn render_exposure(exposure: &ToolExposure) -> String {
+    let tool = line::visible_line(&exposure.tool);
     match &exposure.shown {
         Ok(shown) => {
             let lines =
-                shown.iter().map(|path| format!("  {}\n", line::visible(&path.display().to_string())));
+                shown.iter().map(|path| format!("  {}\n", line::visible_line(&path.display().to_string())));
             format!(
                 "{tool} may read the reviewed files, the system's programs and\n{}",
                 lines.collect::<String>()
             )
         }
-        Err(reason) => format!("{tool} does not run: {}\n", line::visible(reason)),
+        Err(reason) => format!("{tool} does not run: {}\n", line::visible_line(reason)),
     }
 }

@@ -5,13 +5,13 @@
 //! The code is the finding's snippet, in which secrets are cut, never the file.
 
 use truing_core::finding::Finding;
-use truing_core::markdown::{block, code, fence, plain, titled};
+use truing_core::markdown::{code_span, escape_text, fence, render_title, sanitize_markdown};
 use truing_core::outcome::{OutcomeKind, SkipReason, UnreviewedFile, WalkthroughLine};
 use truing_diff::RepoPath;
 use truing_loops::local::LocalReviewOutcome;
-use truing_loops::text::{by_line, counted, remarks};
+use truing_loops::text::{by_line, format_count, remarks};
 
-use super::text::{self, compared, files, found, is_whole, visible};
+use super::text::{self, is_whole, render_comparison, render_counts, render_file_counts, visible_text};
 
 /// Maximum bytes of the text. GitHub's job summary accepts 1 MiB from a step, which may write more than this
 /// text.
@@ -38,7 +38,7 @@ pub(in crate::cli) struct MarkdownReport<'a> {
 }
 
 /// Returns the Markdown report of a review.
-pub(super) fn of<'a>(
+pub(super) fn from_review<'a>(
     review: &'a LocalReviewOutcome,
     findings: &'a [&'a Finding],
     head: Option<&str>,
@@ -48,33 +48,36 @@ pub(super) fn of<'a>(
     let record = &review.record;
     let (coverage, reason) = (&record.detail.coverage, record.detail.outcome.reason.clone());
     let (headline, reason) = match record.detail.outcome.kind {
-        OutcomeKind::Reviewed => (found(&record.detail.open), reason),
-        OutcomeKind::Partial => (format!("{}, review incomplete", found(&record.detail.open)), reason),
+        OutcomeKind::Reviewed => (render_counts(&record.detail.open), reason),
+        OutcomeKind::Partial => {
+            (format!("{}, review incomplete", render_counts(&record.detail.open)), reason)
+        }
         OutcomeKind::Skipped => (reason.unwrap_or_else(|| "nothing to review".to_owned()), None),
         OutcomeKind::Deferred => ("review deferred".to_owned(), reason),
         OutcomeKind::Failed => ("review failed".to_owned(), reason),
     };
     let any = !(coverage.reviewed.is_empty() && coverage.not_reviewed.is_empty());
-    let looked_at = any.then(|| files(coverage, "reviewed"));
-    let configured = configured.map(text::configured);
-    let about = [reason, looked_at, Some(compared(review, head)), configured].into_iter().flatten();
-    let left_out = [text::suppressed(&review.kept.suppressed), text::dismissed(&review.kept.dismissed)];
+    let looked_at = any.then(|| render_file_counts(coverage, "reviewed"));
+    let configured = configured.map(text::render_config_source);
+    let about = [reason, looked_at, Some(render_comparison(review, head)), configured].into_iter().flatten();
+    let left_out =
+        [text::render_suppressed(&review.kept.suppressed), text::render_dismissed(&review.kept.dismissed)];
     let about = about.chain(left_out.into_iter().flatten()).chain(remarks(record)).collect();
     let walkthrough = record.detail.walkthrough();
     MarkdownReport { headline, about, findings, not_reviewed: &coverage.not_reviewed, walkthrough, by }
 }
 
 /// Renders the whole text.
-pub(in crate::cli) fn report(report: &MarkdownReport<'_>) -> String {
-    let end = end(report);
-    let mut text = format!("## Truing: {}\n\n", plain(&report.headline));
+pub(in crate::cli) fn render_markdown(report: &MarkdownReport<'_>) -> String {
+    let end = render_end(report);
+    let mut text = format!("## Truing: {}\n\n", escape_text(&report.headline));
     text += &report.about.iter().map(|line| sentence(line)).collect::<Vec<_>>().join(" ");
     text += "\n\n";
     for (told, finding) in report.findings.iter().enumerate() {
-        let section = section(finding);
+        let section = render_section(finding);
         if text.len() + section.len() + MAX_END_BYTES > MAX_BYTES {
             let left = report.findings.len() - told;
-            let more = counted(left, "more finding");
+            let more = format_count(left, "more finding");
             let verb = if left == 1 { "is" } else { "are" };
             text += &format!("**{more} {verb} left out**: this text is as long as it may be.\n\n");
             break;
@@ -88,24 +91,24 @@ pub(in crate::cli) fn report(report: &MarkdownReport<'_>) -> String {
 fn sentence(remark: &str) -> String {
     let mut letters = remark.chars();
     let first: String = letters.next().into_iter().flat_map(char::to_uppercase).collect();
-    plain(&format!("{first}{}.", letters.as_str()))
+    escape_text(&format!("{first}{}.", letters.as_str()))
 }
 
 /// Renders a finding with its code.
-fn section(finding: &Finding) -> String {
+fn render_section(finding: &Finding) -> String {
     let raw = &finding.raw;
-    let mut text = format!("### {}: {}\n\n", raw.severity.as_str(), titled(&raw.title));
-    text += &format!("{}, {}\n\n", place(finding), code(&raw.rule));
+    let mut text = format!("### {}: {}\n\n", raw.severity.as_str(), render_title(&raw.title));
+    text += &format!("{}, {}\n\n", place(finding), code_span(&raw.rule));
     if let Some(why) = finding.unverified {
         text += &format!("Open, and nobody has verified that it is still there: {}.\n\n", why.reason());
     } else if !raw.snippet.trim().is_empty() {
-        text += &(fence(language(&raw.place.path), &visible(&raw.snippet)) + "\n\n");
+        text += &(fence(language(&raw.place.path), &visible_text(&raw.snippet)) + "\n\n");
     }
-    text += &format!("{}\n\n", block(&raw.body));
+    text += &format!("{}\n\n", sanitize_markdown(&raw.body));
     if let Some(suggestion) = &raw.suggestion {
-        let new = visible(&suggestion.replacement);
+        let new = visible_text(&suggestion.replacement);
         let (told, lines) = if is_whole(finding) {
-            ("Suggested change:", fence("diff", &change(&visible(&raw.snippet), &new)))
+            ("Suggested change:", fence("diff", &render_change(&visible_text(&raw.snippet), &new)))
         } else if new.is_empty() {
             ("Suggested change: delete these lines.", String::new())
         } else {
@@ -118,7 +121,7 @@ fn section(finding: &Finding) -> String {
 }
 
 /// Renders the difference between two texts, with the common lines around it. An empty new text has no lines.
-fn change(old: &str, new: &str) -> String {
+fn render_change(old: &str, new: &str) -> String {
     let old: Vec<&str> = old.split('\n').collect();
     let new: Vec<&str> = new.split('\n').filter(|_| !new.is_empty()).collect();
     let common = |pairs: &mut dyn Iterator<Item = (&&str, &&str)>| pairs.take_while(|(a, b)| a == b).count();
@@ -138,7 +141,7 @@ fn change(old: &str, new: &str) -> String {
 /// Formats a location such as `path`, line 3.
 fn place(finding: &Finding) -> String {
     let place = &finding.raw.place;
-    let path = code(&visible(&place.path.to_string()));
+    let path = code_span(&visible_text(&place.path.to_string()));
     match place.start_line == place.end_line {
         true => format!("{path}, line {}", place.start_line),
         false => format!("{path}, lines {} to {}", place.start_line, place.end_line),
@@ -147,19 +150,23 @@ fn place(finding: &Finding) -> String {
 
 /// Renders the walkthrough, the files that were not reviewed, and the reviewer. Files that should have been
 /// reviewed come first.
-fn end(report: &MarkdownReport<'_>) -> String {
+fn render_end(report: &MarkdownReport<'_>) -> String {
     let mut text = String::new();
     if !report.walkthrough.is_empty() {
         text += "### Walkthrough\n\n";
         for line in report.walkthrough {
-            text += &format!("- {}: {}\n", code(&visible(&line.path.to_string())), plain(&line.text));
+            text += &format!(
+                "- {}: {}\n",
+                code_span(&visible_text(&line.path.to_string())),
+                escape_text(&line.text)
+            );
         }
         text.push('\n');
     }
     let (cut, unread): (Vec<_>, Vec<_>) =
         report.not_reviewed.iter().partition(|gap| gap.reason == SkipReason::MoreFindings);
     for gap in cut.iter().take(MAX_GAPS) {
-        let path = code(&visible(&gap.path.to_string()));
+        let path = code_span(&visible_text(&gap.path.to_string()));
         text += &format!("{path} has more findings than are kept of one file: the worst are.\n\n");
     }
     if !unread.is_empty() {
@@ -169,7 +176,7 @@ fn end(report: &MarkdownReport<'_>) -> String {
         let mut listed = 0;
         for gap in missing.iter().chain(&by_design).take(MAX_GAPS) {
             let why = gap.reason.as_str().replace('_', " ");
-            let line = format!("- {}: {why}\n", code(&visible(&gap.path.to_string())));
+            let line = format!("- {}: {why}\n", code_span(&visible_text(&gap.path.to_string())));
             if text.len() + line.len() > MAX_END_BYTES {
                 break;
             }
@@ -202,7 +209,7 @@ mod tests {
         let findings: Vec<&Finding> = findings.iter().collect();
         let (headline, about) =
             ("2 findings (1 P0, 1 P1)".to_owned(), vec!["reviewed @x against y".to_owned()]);
-        report(&MarkdownReport {
+        render_markdown(&MarkdownReport {
             headline,
             about,
             findings: &findings,
@@ -254,10 +261,10 @@ mod tests {
 
     #[test]
     fn a_change_has_the_lines_around_it_and_none_is_made_up_where_code_is_cut() {
-        assert_eq!(change("a\nb\nc", "a\nx\ny\nc"), " a\n-b\n+x\n+y\n c");
-        assert_eq!(change("a\na", "a"), " a\n-a");
-        assert_eq!(change("a", "a\na"), " a\n+a");
-        assert_eq!(change("a\nb", ""), "-a\n-b");
+        assert_eq!(render_change("a\nb\nc", "a\nx\ny\nc"), " a\n-b\n+x\n+y\n c");
+        assert_eq!(render_change("a\na", "a"), " a\n-a");
+        assert_eq!(render_change("a", "a\na"), " a\n+a");
+        assert_eq!(render_change("a\nb", ""), "-a\n-b");
         let mut one = finding("1:aa-1", "src/a.py", 3);
         one.raw.snippet = "x = f(…".into();
         one.raw.suggestion = Some(SuggestedFix { replacement: "x = g()".into() });

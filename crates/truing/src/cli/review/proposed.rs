@@ -5,10 +5,10 @@ use std::io::{BufRead as _, IsTerminal as _};
 
 use truing_core::finding::{Finding, RawFinding};
 use truing_loops::fix::{ProposedFix, UnappliedSuggestion};
-use truing_loops::text::counted;
+use truing_loops::text::format_count;
 
-use super::fix::shown;
-use super::text::visible;
+use super::fix::render_plan;
+use super::text::visible_text;
 use crate::cli::output::OutputPrinter;
 
 /// Maximum bytes of an answer; a longer one is never valid.
@@ -27,11 +27,11 @@ pub(super) enum FixConsent {
 
 impl FixConsent {
     /// Returns the consent according to the flag and the standard streams.
-    pub(super) fn of(yes: bool) -> Self {
-        Self::with(yes, std::io::stdin().is_terminal() && std::io::stderr().is_terminal())
+    pub(super) fn from_flag(yes: bool) -> Self {
+        Self::from_flag_and_terminal(yes, std::io::stdin().is_terminal() && std::io::stderr().is_terminal())
     }
 
-    fn with(yes: bool, is_terminal: bool) -> Self {
+    fn from_flag_and_terminal(yes: bool, is_terminal: bool) -> Self {
         match (yes, is_terminal) {
             (true, _) => Self::Given,
             (false, true) => Self::Asked,
@@ -51,7 +51,7 @@ enum ConsentAnswer {
 
 impl ConsentAnswer {
     /// Parses a line of input; none is the end of the input. An unknown answer means no.
-    fn of(line: Option<&str>) -> Self {
+    fn from_line(line: Option<&str>) -> Self {
         match line.map(|line| line.trim().to_ascii_lowercase()).as_deref() {
             Some("y" | "yes") => Self::Yes,
             Some("q" | "quit") | None => Self::Quit,
@@ -62,7 +62,7 @@ impl ConsentAnswer {
 
 /// Returns the findings whose fixes are to be applied. Each is printed with its diff, regardless of the
 /// consent.
-pub(super) async fn agreed(
+pub(super) async fn ask_consent(
     offers: Vec<ProposedFix>,
     consent: FixConsent,
     output: OutputPrinter,
@@ -71,9 +71,9 @@ pub(super) async fn agreed(
         return Vec::new();
     }
     if consent == FixConsent::Missing {
-        offers.iter().for_each(|offer| output.show(told(offer)));
-        let fixes = counted(offers.len(), "fix");
-        output.insist(format_args!(
+        offers.iter().for_each(|offer| output.print_lines(render_offer(offer)));
+        let fixes = format_count(offers.len(), "fix");
+        output.print_always(format_args!(
             "{fixes} proposed by the model not made: run it on a terminal to be asked about each, or add --yes\n"
         ));
         return Vec::new();
@@ -85,13 +85,13 @@ pub(super) async fn agreed(
             let mut input = std::io::Read::take(std::io::stdin().lock(), MAX_ANSWER_BYTES);
             matches!(input.read_line(&mut line), Ok(1..)).then_some(line)
         };
-        decided(offers, consent, |text| output.insist(text), read)
+        decide_offers(offers, consent, |text| output.print_always(text), read)
     });
     deciding.await.unwrap_or_default()
 }
 
 /// Returns the entry for a model's fix that is not applied for lack of consent.
-pub(super) fn left(raw: &RawFinding) -> UnappliedSuggestion {
+pub(super) fn declined_suggestion(raw: &RawFinding) -> UnappliedSuggestion {
     let why = "a model proposes it: agree to it on a terminal, or by --yes".to_owned();
     UnappliedSuggestion {
         path: raw.place.path.clone(),
@@ -102,7 +102,7 @@ pub(super) fn left(raw: &RawFinding) -> UnappliedSuggestion {
 }
 
 /// Prints each proposal, and asks about it if required.
-fn decided(
+fn decide_offers(
     offers: Vec<ProposedFix>,
     consent: FixConsent,
     mut tell: impl FnMut(&str),
@@ -110,12 +110,12 @@ fn decided(
 ) -> Vec<Finding> {
     let mut agreed = Vec::new();
     for offer in offers {
-        tell(&told(&offer));
+        tell(&render_offer(&offer));
         let answer = if consent == FixConsent::Given {
             ConsentAnswer::Yes
         } else {
             tell("make this fix? [y: yes, n: no, q: no, nor any of the others] ");
-            ConsentAnswer::of(read().as_deref())
+            ConsentAnswer::from_line(read().as_deref())
         };
         match answer {
             ConsentAnswer::Yes => agreed.push(offer.finding),
@@ -127,11 +127,11 @@ fn decided(
 }
 
 /// Formats the proposal and its diff.
-fn told(offer: &ProposedFix) -> String {
+fn render_offer(offer: &ProposedFix) -> String {
     let raw = &offer.finding.raw;
-    let (title, path) = (visible(&raw.title), visible(&raw.place.path.to_string()));
+    let (title, path) = (visible_text(&raw.title), visible_text(&raw.place.path.to_string()));
     let (severity, line) = (raw.severity.as_str(), raw.place.start_line);
-    format!("proposed by the model: {severity} {title} ({path}:{line})\n{}", shown(&offer.plan))
+    format!("proposed by the model: {severity} {title} ({path}:{line})\n{}", render_plan(&offer.plan))
 }
 
 #[cfg(test)]
@@ -151,7 +151,7 @@ mod tests {
     /// Returns the lines of the findings whose fixes are applied, and the number of questions.
     fn made(consent: FixConsent, answers: &[&str]) -> (Vec<u32>, usize, String) {
         let (mut answers, mut asked, mut text) = (answers.iter(), 0, String::new());
-        let agreed = decided(
+        let agreed = decide_offers(
             vec![offer(1), offer(2), offer(3)],
             consent,
             |told| text.push_str(told),
@@ -187,13 +187,13 @@ mod tests {
 
     #[tokio::test]
     async fn where_nobody_can_be_asked_none_is_made() {
-        assert_eq!(FixConsent::with(false, false), FixConsent::Missing);
-        assert_eq!(FixConsent::with(false, true), FixConsent::Asked);
+        assert_eq!(FixConsent::from_flag_and_terminal(false, false), FixConsent::Missing);
+        assert_eq!(FixConsent::from_flag_and_terminal(false, true), FixConsent::Asked);
         assert_eq!(
-            (FixConsent::with(true, false), FixConsent::with(true, true)),
+            (FixConsent::from_flag_and_terminal(true, false), FixConsent::from_flag_and_terminal(true, true)),
             (FixConsent::Given, FixConsent::Given)
         );
         let output = OutputPrinter::new(crate::cli::CliFormat::Text, true, 0, crate::cli::ColorWhen::Never);
-        assert_eq!(agreed(vec![offer(1)], FixConsent::Missing, output).await, []);
+        assert_eq!(ask_consent(vec![offer(1)], FixConsent::Missing, output).await, []);
     }
 }

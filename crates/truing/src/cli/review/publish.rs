@@ -28,18 +28,18 @@ use truing_loops::run_gate::SwitchReader;
 use truing_loops::slots::StepError;
 use truing_loops::stopped::StepStopReason;
 use truing_loops::telemetry;
-use truing_loops::text::{counted, instant};
+use truing_loops::text::{format_count, format_instant};
 use truing_loops::tools::LinterSources;
 use truing_service::ServiceContext;
 use truing_service::by_hand::{self, LeaseError};
-use truing_service::worker::work;
+use truing_service::worker::drive_lease;
 use truing_store::Store;
 
-use super::text::visible;
-use crate::cli::columns::folded;
+use super::text::visible_text;
+use crate::cli::columns::fold_line;
 use crate::cli::error::CliError;
 use crate::cli::output::OutputPrinter;
-use crate::cli::target::{actor, at_work, dry_run_store, store_error, switched_on};
+use crate::cli::target::{actor_name, at_work, dry_run_store, store_error, switched_on};
 use crate::wiring;
 
 /// Maximum leases of one command; it takes another if the head moved or another process was faster.
@@ -89,17 +89,17 @@ impl PublishRequest<'_> {
     pub(super) async fn run(&self, store: Store) -> Result<(LocalReviewOutcome, PublishJson), CliError> {
         let made = EffectRecording::default();
         let (review, paid_now_micro_usd) = match self.pull.state {
-            PrState::Closed => (self.skipped(HoldReason::Cancelled), MicroUsd(0)),
-            PrState::Draft => (self.skipped(HoldReason::Draft), MicroUsd(0)),
-            PrState::Open => Box::pin(self.reviewed(store, &made)).await?,
+            PrState::Closed => (self.skipped_outcome(HoldReason::Cancelled), MicroUsd(0)),
+            PrState::Draft => (self.skipped_outcome(HoldReason::Draft), MicroUsd(0)),
+            PrState::Open => Box::pin(self.review_and_publish(store, &made)).await?,
         };
         let (url, name) = (self.pull.url.clone(), self.pull.name.clone());
-        let steps = made.list().iter().filter_map(ReviewWrite::of).collect();
+        let steps = made.list().iter().filter_map(ReviewWrite::from_effect).collect();
         Ok((review, PublishJson { dry_run: self.dry_run, url, steps, paid_now_micro_usd, name }))
     }
 
     /// Returns the review and the cost of this call.
-    async fn reviewed(
+    async fn review_and_publish(
         &self,
         store: Store,
         made: &EffectRecording,
@@ -108,7 +108,7 @@ impl PublishRequest<'_> {
         let temp =
             truing_git::PrivateFolder::new().map_err(truing_loops::local::LocalReviewError::NoFolder)?;
         let key = self.id.key();
-        let limits = wiring::limits(&self.config.review, self.config.server.lease);
+        let limits = wiring::slot_limits(&self.config.review, self.config.server.lease);
         // A dry run works on a copy of the records, but with the real kill switch and the real ledger.
         let real = store.clone();
         let store = if self.dry_run { dry_run_store(&store, temp.path(), &key).await? } else { store };
@@ -126,7 +126,7 @@ impl PublishRequest<'_> {
         if !context.repositories.has(&self.id.forge, self.repo) {
             let message = format!("{} is not in forge.{}.repositories", self.repo, self.id.forge);
             return Err(
-                CliError::refused("not_chosen", message).hint("add it there, or review it without --publish")
+                CliError::refusal("not_chosen", message).hint("add it there, or review it without --publish")
             );
         }
         let watch =
@@ -134,13 +134,13 @@ impl PublishRequest<'_> {
         let toolbox = self.toolbox.clone();
         let switches = SwitchReader::new(real.as_record_store(), context.clock.clone());
         let context = ServiceContext { watch, switches, toolbox, ..context };
-        self.announce(&store, &key).await?;
+        self.record_request(&store, &key).await?;
         // The mark stays until the last lease ends, so a server that starts meanwhile does not reclaim it as
         // abandoned.
         let _at_work = at_work(&store, &limits).await?;
-        let before = paid(&real, &key).await?;
-        let held = Box::pin(self.rounds(&context, &store, &key, &limits)).await?;
-        let after = paid(&real, &key).await?;
+        let before = total_paid(&real, &key).await?;
+        let held = Box::pin(self.run_rounds(&context, &store, &key, &limits)).await?;
+        let after = total_paid(&real, &key).await?;
         let now = MicroUsd(after.0.saturating_sub(before.0));
         if self.dry_run && now > MicroUsd(0) {
             // The ledger has an entry for the pull request, which needs a name.
@@ -149,32 +149,37 @@ impl PublishRequest<'_> {
         if before > MicroUsd(0) {
             // The printed review shows the total cost of its commit, including earlier calls.
             let name = &self.pull.name;
-            self.output
-                .say(format_args!("{name}: this run has cost {now}; its reviews have cost {after} in all"));
+            self.output.print_note(format_args!(
+                "{name}: this run has cost {now}; its reviews have cost {after} in all"
+            ));
         }
         let review = match held {
-            Some(hold) => self.skipped(hold),
+            Some(hold) => self.skipped_outcome(hold),
             None => self.of_records(&store, &key).await?,
         };
         Ok((review, now))
     }
 
     /// Records the display name of the pull request, and the request in the audit log.
-    async fn announce(&self, store: &Store, key: &SlotKey) -> Result<(), CliError> {
+    async fn record_request(&self, store: &Store, key: &SlotKey) -> Result<(), CliError> {
         self.describe(store, key).await?;
-        let act =
-            OperatorAction::new(&actor(self.environment), "review --publish", key.as_str(), &self.pull.name);
-        store.audit(&[act]).await.map_err(store_error)
+        let act = OperatorAction::new(
+            &actor_name(self.environment),
+            "review --publish",
+            key.as_str(),
+            &self.pull.name,
+        );
+        store.append_audit_log(&[act]).await.map_err(store_error)
     }
 
     async fn describe(&self, store: &Store, key: &SlotKey) -> Result<(), CliError> {
         let PullRequest { name, url, .. } = self.pull;
         let described = SlotDescription { name: name.clone(), url: url.clone(), head: None };
-        store.describe(&[(key.clone(), described)]).await.map_err(store_error)
+        store.store_descriptions(&[(key.clone(), described)]).await.map_err(store_error)
     }
 
     /// Leases the slot until its review is published. Returns the reason if the slot is held instead.
-    async fn rounds(
+    async fn run_rounds(
         &self,
         context: &ServiceContext,
         store: &Store,
@@ -187,24 +192,24 @@ impl PublishRequest<'_> {
             let ended = loop {
                 let lease = match by_hand::lease(store, key, LoopKind::Review, limits).await {
                     Ok(lease) => lease,
-                    Err(error) => return Err(refused(store, key, name, error).await),
+                    Err(error) => return Err(lease_error(store, key, name, error).await),
                 };
                 let (heartbeat, token) = (self.config.server.heartbeat, lease.token);
-                let worked = work(context, lease, heartbeat, self.told.clone()).await;
+                let worked = drive_lease(context, lease, heartbeat, self.told.clone()).await;
                 if *self.told.borrow() {
                     let run = store.runs(key, 1).await.map_err(store_error)?.pop();
                     let ended = run.filter(|run| run.token == token).and_then(|run| run.outcome);
-                    self.attempts.stopped(ended.map_or(MicroUsd(0), |ended| ended.cost()));
+                    self.attempts.add_stopped_cost(ended.map_or(MicroUsd(0), |ended| ended.cost()));
                 }
                 let until = match worked {
                     Some(Ok(StepOutcome::DueAt(until, WaitReason::Deferred))) => {
-                        return Err(CliError::refused(
+                        return Err(CliError::refusal(
                             "deferred",
                             format!("{name}: rules only, and the model's part is deferred: its repository's money for today is used up"),
                         )
                         .hint(format!(
                             "run it again after {}, or raise `budget.repo_day_usd`",
-                            instant(until)
+                            format_instant(until)
                         )));
                     }
                     Some(Ok(StepOutcome::DueAt(until, why))) => (until, why.as_str().replace('_', " ")),
@@ -217,19 +222,19 @@ impl PublishRequest<'_> {
                 Some(Ok(StepOutcome::Idle)) => return Ok(None),
                 Some(Ok(StepOutcome::Held(hold))) => return Ok(Some(hold)),
                 Some(Ok(StepOutcome::Again) | Err(StepStopReason::Moved)) => {
-                    self.output.say(format_args!("{name}: the head has moved; reviewing it again"));
+                    self.output.print_note(format_args!("{name}: the head has moved; reviewing it again"));
                 }
                 Some(Err(StepStopReason::Fenced(_))) => {}
                 Some(Err(StepStopReason::Halted)) => {
-                    switched_on(store, &RepositoryRef::of_key(key).called(self.repo)).await?;
-                    return Err(CliError::refused(
+                    switched_on(store, &RepositoryRef::of_key(key).with_name(self.repo)).await?;
+                    return Err(CliError::refusal(
                         "killswitch_engaged",
                         "stopped: the kill switch was on for a moment, or the store gave no answer",
                     )
                     .hint("run it again: nothing is posted twice"));
                 }
                 Some(Err(StepStopReason::Failed { what, .. } | StepStopReason::NotThere { what })) => {
-                    return Err(CliError::failed("review", format!("{name}: {what}"))
+                    return Err(CliError::failure("review", format!("{name}: {what}"))
                         .hint("run it again: nothing is posted twice"));
                 }
                 Some(
@@ -241,12 +246,12 @@ impl PublishRequest<'_> {
                     ),
                 )
                 | None => {
-                    return Err(CliError::refused("lost", format!("{name}: another process took it over"))
+                    return Err(CliError::refusal("lost", format!("{name}: another process took it over"))
                         .hint(format!("see who, and how it ended: `truing why {name}`")));
                 }
             }
         }
-        Err(CliError::failed("moving", format!("{name}: new commits arrive faster than reviews end"))
+        Err(CliError::failure("moving", format!("{name}: new commits arrive faster than reviews end"))
             .hint("run it again when no more is pushed"))
     }
 
@@ -257,11 +262,11 @@ impl PublishRequest<'_> {
         let name = &self.pull.name;
         let Some(rest) = left.checked_sub(wait) else {
             let message = format!("{name}: not published yet ({why})");
-            return Err(CliError::failed("waiting", message)
-                .hint(format!("run it again after {}: nothing is posted twice", instant(until))));
+            return Err(CliError::failure("waiting", message)
+                .hint(format!("run it again after {}: nothing is posted twice", format_instant(until))));
         };
         *left = rest;
-        self.output.say(format_args!("{name}: waiting {} s ({why})", wait.as_secs() + 1));
+        self.output.print_note(format_args!("{name}: waiting {} s ({why})", wait.as_secs() + 1));
         let mut told = self.told.clone();
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
@@ -273,16 +278,16 @@ impl PublishRequest<'_> {
     /// Returns the recorded review.
     async fn of_records(&self, store: &Store, key: &SlotKey) -> Result<LocalReviewOutcome, CliError> {
         let record = store.last_outcome(key).await.map_err(store_error)?;
-        let record = record.ok_or_else(|| CliError::failed("store", format!("no outcome of {key}")))?;
+        let record = record.ok_or_else(|| CliError::failure("store", format!("no outcome of {key}")))?;
         let findings = store.findings(key).await.map_err(store_error)?;
         let kept = FindingsByStatus::of_records(&findings, record.detail.head.as_ref());
-        let against = BaseOrigin::Named(record.detail.base.short().to_owned());
+        let against = BaseOrigin::Named(record.detail.base.short_sha().to_owned());
         let reviewed = HeadKind::Commit;
         Ok(LocalReviewOutcome { record, reviewed, against, kept, unrecorded: None })
     }
 
     /// Returns the outcome of a pull request whose state prevents a review.
-    fn skipped(&self, hold: HoldReason) -> LocalReviewOutcome {
+    fn skipped_outcome(&self, hold: HoldReason) -> LocalReviewOutcome {
         let reason = match hold {
             HoldReason::Draft => "the pull request is a draft",
             HoldReason::Cancelled => "the pull request is closed",
@@ -293,60 +298,57 @@ impl PublishRequest<'_> {
         let now = SystemClock.now();
         let outcome = ReviewOutcome { kind, reason, until: None, runtime: ReviewRuntime::Rules };
         let truing_core::port::PullRevision { head, base } = self.pull.revision.clone();
-        let begun = ReviewRecord::begin(
-            new_run_id(),
-            self.id.key(),
-            ReviewDetail::new(Some(head), base, outcome),
-            now,
-        );
+        let begun =
+            ReviewRecord::new(new_run_id(), self.id.key(), ReviewDetail::new(Some(head), base, outcome), now);
         let record = ReviewRecord { versions: truing_loops::versions(), ..begun };
-        let against = BaseOrigin::Named(record.detail.base.short().to_owned());
+        let against = BaseOrigin::Named(record.detail.base.short_sha().to_owned());
         let (reviewed, kept) = (HeadKind::Commit, FindingsByStatus::default());
         LocalReviewOutcome { record, reviewed, against, kept, unrecorded: None }
     }
 }
 
 /// Returns the cost of all reviews of a pull request according to the ledger.
-async fn paid(store: &Store, key: &SlotKey) -> Result<MicroUsd, CliError> {
+async fn total_paid(store: &Store, key: &SlotKey) -> Result<MicroUsd, CliError> {
     let drawn = store.drawn_of(key, &[]).await.map_err(store_error)?;
     Ok(MicroUsd(drawn.iter().map(|drawn| drawn.spent.0).fold(0, u64::saturating_add)))
 }
 
-async fn refused(store: &Store, key: &SlotKey, name: &str, error: LeaseError) -> CliError {
+async fn lease_error(store: &Store, key: &SlotKey, name: &str, error: LeaseError) -> CliError {
     match error {
         LeaseError::Busy(until) => {
-            let leased = store.load(std::slice::from_ref(key)).await.unwrap_or_default().pop();
+            let leased = store.load_slots(std::slice::from_ref(key)).await.unwrap_or_default().pop();
             let token = leased.and_then(|slot| slot.token());
             // A lease that has just been granted has no run yet.
             let run = store.runs(key, 1).await.unwrap_or_default().pop();
             let run = run.filter(|run| Some(run.token) == token);
-            let since = run.map(|run| format!(", since {} as run {}", instant(run.began), run.id.as_str()));
+            let since =
+                run.map(|run| format!(", since {} as run {}", format_instant(run.began), run.id.as_str()));
             let message = format!(
                 "{name}: already running: a server or another command reviews it{} (lease until {}, \
                  renewed while it lives)",
                 since.unwrap_or_default(),
-                instant(until)
+                format_instant(until)
             );
-            CliError::refused("already_running", message)
+            CliError::refusal("already_running", message)
                 .hint(format!(
                     "wait for it: `truing why {name}` tells how it goes, the log of a server the rest"
                 ))
                 .hint(format!(
                     "if whoever ran it is gone, its lease ends by itself: run this again after {}",
-                    instant(until)
+                    format_instant(until)
                 ))
         }
         LeaseError::Owned => {
-            CliError::refused("already_running", format!("{name}: another loop is at work on it"))
+            CliError::refusal("already_running", format!("{name}: another loop is at work on it"))
                 .hint(format!("`truing why {name}` tells which; the review follows by itself"))
         }
         error @ LeaseError::SwitchedOff => {
-            CliError::refused("killswitch_engaged", format!("{name}: {error}"))
+            CliError::refusal("killswitch_engaged", format!("{name}: {error}"))
                 .hint(HaltReason::KillSwitch.hint())
         }
         LeaseError::Step(StepError::Store(error)) => store_error(error),
         LeaseError::Step(StepError::Refused(refused)) => {
-            CliError::refused("refused", format!("{name}: {refused}"))
+            CliError::refusal("refused", format!("{name}: {refused}"))
         }
     }
 }
@@ -356,25 +358,25 @@ impl PublishJson {
     pub(super) fn text(&self) -> String {
         let Self { dry_run, url, steps, name, paid_now_micro_usd: _ } = self;
         let mut text = match (dry_run, steps.is_empty()) {
-            (_, true) => return format!("nothing to publish: {} shows it already\n", visible(name)),
+            (_, true) => return format!("nothing to publish: {} shows it already\n", visible_text(name)),
             (true, false) => "dry run: nothing was published; this would be, on\n".to_owned(),
             (false, false) => "published on\n".to_owned(),
         };
-        text += &format!("  {}\n", visible(url));
+        text += &format!("  {}\n", visible_text(url));
         for step in steps {
-            text += &line(step);
+            text += &render_step(step);
         }
         text
     }
 }
 
 /// Formats a step and the locations of its comments.
-fn line(step: &ReviewWrite) -> String {
+fn render_step(step: &ReviewWrite) -> String {
     let about = |item: &str| if item == "summary" { "the summary" } else { "a finding's comment" }.to_owned();
     match step {
         ReviewWrite::CreateSummary => "  post the summary\n".to_owned(),
         ReviewWrite::CreateReview { comments } => {
-            let mut text = format!("  post a review with {}\n", counted(comments.len(), "comment"));
+            let mut text = format!("  post a review with {}\n", format_count(comments.len(), "comment"));
             text += &comments.iter().take(MAX_LISTED).map(place).collect::<String>();
             if comments.len() > MAX_LISTED {
                 text += &format!("    and {} more\n", comments.len() - MAX_LISTED);
@@ -394,11 +396,14 @@ fn line(step: &ReviewWrite) -> String {
                 StatusState::Failure => "failure",
                 StatusState::Pending => "pending",
             };
-            folded("  ", &format!("set the status of {} to {state}: {}", head.short(), visible(description)))
+            fold_line(
+                "  ",
+                &format!("set the status of {} to {state}: {}", head.short_sha(), visible_text(description)),
+            )
         }
     }
 }
 
 fn place(comment: &CodeComment) -> String {
-    format!("    {}:{}\n", visible(&comment.place.path.to_string()), comment.place.start_line)
+    format!("    {}:{}\n", visible_text(&comment.place.path.to_string()), comment.place.start_line)
 }

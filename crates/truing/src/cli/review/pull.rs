@@ -23,10 +23,10 @@ use truing_store::Store;
 use super::from::ReviewStart;
 use super::publish::PublishRequest;
 use super::target::PullTarget;
-use super::{ReportLabels, ReviewCommand, exit};
+use super::{ReportLabels, ReviewCommand, review_exit};
 use crate::cli::error::{CliError, CommandExit};
 use crate::cli::target::{store_error, switched_on};
-use crate::cli::tiers::{explain, instructions_text, prices};
+use crate::cli::tiers::{explain_tier, instructions_text, load_prices};
 use crate::wiring;
 use crate::wiring::store::StoreLocation;
 
@@ -36,17 +36,18 @@ impl ReviewCommand {
             PullTarget::find_or_key(pr, &self.config, &self.environment).await?;
         let here = self.environment.directory();
         let reader = wiring::child_reader(&config.rules, &config.sandbox)?;
-        let given = self.args.outputs.read(here, &reader).await?.of(ReviewStart {
+        let given = self.args.outputs.read(here, &reader).await?.into_tool_outputs(ReviewStart {
             root: checkout_root(here),
             folder: here,
             knows_files: true,
         });
         // The other forges are not used and may have no token.
         config.forges.retain(|name, _| *name == forge);
-        let place = StoreLocation::of(&config, &self.environment)?;
-        let store = if self.args.no_record { place.existing().await? } else { Some(place.open().await?) };
+        let place = StoreLocation::from_config(&config, &self.environment)?;
+        let store =
+            if self.args.no_record { place.open_existing().await? } else { Some(place.open().await?) };
         if let Some(store) = &store {
-            switched_on(store, &RepositoryRef::named(&repo)).await?;
+            switched_on(store, &RepositoryRef::from_name(&repo)).await?;
         }
         if let Some(store) = &store
             && let Some(url) = known_url(store, pr, &format!("{repo}#{number}")).await?
@@ -56,27 +57,27 @@ impl ReviewCommand {
         let folder = wiring::own_folder(&config)?;
         let doing = if self.args.publish && !self.args.dry_run { "publishing" } else { "reviewing" };
         let progress = self.output.progress(doing, None);
-        let client = wiring::client(&config, &forge, &self.environment, &folder)?;
-        let client = client.sharing(store.as_ref().and_then(Store::common));
+        let client = wiring::forge_client(&config, &forge, &self.environment, &folder)?;
+        let client = client.with_shared_limits(store.as_ref().and_then(Store::shared_state));
         let client = client.for_review(new_run_id().as_str());
-        let (id, pull) = look(&client, &forge, &repo, number).await?;
+        let (id, pull) = fetch_pull(&client, &forge, &repo, number).await?;
         if let Some(store) = &store {
             // A switched-off repository may have been renamed, so the check uses its id.
-            switched_on(store, &RepositoryRef::of_key(&id.key()).called(&repo)).await?;
+            switched_on(store, &RepositoryRef::of_key(&id.key()).with_name(&repo)).await?;
         }
-        let git = wiring::git(&self.environment).await?;
+        let git = wiring::open_git(&self.environment).await?;
         let remote = client
-            .remote(&id.repository, &repo, RemotePurpose::Fetch)
+            .resolve_remote(&id.repository, &repo, RemotePurpose::Fetch)
             .await
             .map_err(|error| wiring::error_of(&forge, client.kind(), error))?;
-        let toolbox = self.keeping(wiring::tools::of_service(&config, &self.environment)?);
+        let toolbox = self.apply_no_record(wiring::tools::of_service(&config, &self.environment)?);
         let toolbox = LinterSources { given, ..toolbox };
         let lines_key = wiring::lines_key(&config, &self.environment)?;
         let checkout = CheckoutContext {
             git: &git,
             forge: &forge,
             server: &client,
-            mirror: &checkout::mirror(&wiring::mirrors(&folder), &id),
+            mirror: &checkout::mirror_path(&wiring::mirrors_folder(&folder), &id),
             remote: &remote,
             rules: &OperatorRules::new(config.clone(), lines_key).map_err(wiring::bad_pattern)?,
             reader: &reader,
@@ -108,27 +109,27 @@ impl ReviewCommand {
                     // The description lets `truing why` find this review by the name of the pull request.
                     let described =
                         SlotDescription { name: pull.name.clone(), url: pull.url.clone(), head: None };
-                    records.describe(&[(id.key(), described)]).await.map_err(store_error)?;
+                    records.store_descriptions(&[(id.key(), described)]).await.map_err(store_error)?;
                 }
                 let records = records.map(|store| store.as_record_store());
                 let records: RecordOpener = Arc::new(move || Ok(records.clone()));
                 let clock = &SystemClock;
-                let asked = self.agent().await?;
-                let its = RepositoryRef::of_key(&id.key()).called(&repo);
+                let asked = self.open_agent().await?;
+                let its = RepositoryRef::of_key(&id.key()).with_name(&repo);
                 let model = asked.agent.as_ref().map(|agent| wiring::agent::model_use(agent, its));
                 let attempts = &self.attempts;
                 let reviewing =
                     PullRequestReview { id: &id, pull: &pull, checkout, model, attempts, records, clock };
                 let (review, pinned) = reviewing.run().await?;
-                if let Ok((_, now)) = look(&client, &forge, &repo, number).await
+                if let Ok((_, now)) = fetch_pull(&client, &forge, &repo, number).await
                     && now.revision.head != pull.revision.head
                 {
-                    let (head, now) = (pull.revision.head.short(), now.revision.head.short());
+                    let (head, now) = (pull.revision.head.short_sha(), now.revision.head.short_sha());
                     self.output.warn(format_args!(
                         "{repo}#{number} is at commit {now} by now; this review is of {head}"
                     ));
                 }
-                if let Some(why) = asked.incomplete() {
+                if let Some(why) = asked.incomplete_warning() {
                     self.output.warn(why);
                 }
                 (review, pinned, None)
@@ -138,8 +139,8 @@ impl ReviewCommand {
         if self.args.explain
             && let Some(choice) = &review.record.detail.tier
         {
-            let prices = prices(&config, &self.environment).await?;
-            self.output.insist(explain(choice, &prices) + &instructions_text(&review.record));
+            let prices = load_prices(&config, &self.environment).await?;
+            self.output.print_always(explain_tier(choice, &prices) + &instructions_text(&review.record));
         }
         if let Some(why) = &review.unrecorded {
             self.output.warn(format_args!("the review is not recorded: {why}"));
@@ -153,14 +154,14 @@ impl ReviewCommand {
             left: &[],
         };
         self.print(&review, names, &pinned.scope.packs)?;
-        Ok(exit(&review, self.args.fail_on, self.args.allow_partial))
+        Ok(review_exit(&review, self.args.fail_on, self.args.allow_partial))
     }
 }
 
 /// Returns the URL of a pull request before the forge is asked: from the records, or as typed.
 async fn known_url(store: &Store, typed: &str, name: &str) -> Result<Option<String>, CliError> {
     if let Some(key) = store.key_of(name).await.map_err(store_error)? {
-        let described = store.described(&[key]).await.map_err(store_error)?;
+        let described = store.descriptions(&[key]).await.map_err(store_error)?;
         if let Some(described) = described.into_iter().flatten().next() {
             return Ok(Some(described.url));
         }
@@ -175,7 +176,7 @@ async fn known_url(store: &Store, typed: &str, name: &str) -> Result<Option<Stri
 }
 
 /// Reads the pull request from the forge, with the permanent id of its repository.
-async fn look(
+async fn fetch_pull(
     client: &AnyForgeServer,
     forge: &str,
     repo: &str,

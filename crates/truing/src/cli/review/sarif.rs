@@ -22,7 +22,7 @@ use truing_loops::local::LocalReviewOutcome;
 use truing_reader::ListedRule;
 use url::Url;
 
-use super::json::instant;
+use super::json::try_format_instant;
 use crate::cli::error::CliError;
 use crate::cli::output::json_line;
 
@@ -87,7 +87,7 @@ pub(in crate::cli) struct SarifComparison<'a> {
 }
 
 /// Returns the run of a review.
-pub(super) fn of<'a>(
+pub(super) fn from_review<'a>(
     review: &'a LocalReviewOutcome,
     findings: &'a [&'a Finding],
     rules: &'a [ListedRule<'a>],
@@ -115,22 +115,22 @@ pub(super) fn of<'a>(
 }
 
 /// Returns the log on one line.
-pub(in crate::cli) fn report(run: &SarifReport<'_>) -> Result<String, CliError> {
+pub(in crate::cli) fn render_sarif(run: &SarifReport<'_>) -> Result<String, CliError> {
     let rules = run.rules.get(..MAX_RULES).unwrap_or(run.rules);
     let index: HashMap<&str, usize> = rules.iter().enumerate().map(|(at, rule)| (rule.rule, at)).collect();
-    let findings = fitting(run.findings);
+    let findings = fit_findings(run.findings);
     let mut told = json!({
         "tool": { "driver": {
             "name": "Truing",
             "version": env!("CARGO_PKG_VERSION"),
             "semanticVersion": env!("CARGO_PKG_VERSION"),
-            "rules": rules.iter().map(rule).collect::<Vec<_>>(),
+            "rules": rules.iter().map(rule_json).collect::<Vec<_>>(),
         } },
         "automationDetails": { "id": format!("truing/{}/{}", run.category, run.id) },
         "originalUriBaseIds": { ROOT: { "description": { "text": run.root } } },
-        "invocations": [invocation(run, run.findings.len() - findings.len())],
+        "invocations": [invocation_json(run, run.findings.len() - findings.len())],
         "redactionTokens": ["…"],
-        "results": findings.iter().map(|finding| result(finding, &index)).collect::<Vec<_>>(),
+        "results": findings.iter().map(|finding| result_json(finding, &index)).collect::<Vec<_>>(),
     });
     if let (Some(change), Value::Object(told)) = (&run.change, &mut told) {
         let mut properties = json!({ "base": change.base, "head": change.head });
@@ -159,7 +159,7 @@ struct SarifDocument {
 }
 
 /// Returns as many findings as GitHub accepts, beginning with the first.
-fn fitting<'a, 'b>(findings: &'a [&'b Finding]) -> &'a [&'b Finding] {
+fn fit_findings<'a, 'b>(findings: &'a [&'b Finding]) -> &'a [&'b Finding] {
     let mut bytes = 0_usize;
     let fits = |finding: &&&Finding| {
         let raw = &finding.raw;
@@ -173,7 +173,7 @@ fn fitting<'a, 'b>(findings: &'a [&'b Finding]) -> &'a [&'b Finding] {
 
 // ------------------------------------------------------------------------------------------------ rules, results
 
-fn rule(rule: &ListedRule<'_>) -> Value {
+fn rule_json(rule: &ListedRule<'_>) -> Value {
     let body = if rule.body.trim().is_empty() { rule.title } else { rule.body.trim() };
     // Rules with many false positives are disabled and not listed here.
     let mut properties = json!({ "tags": [tag(rule.category)], "precision": "high" });
@@ -192,23 +192,23 @@ fn rule(rule: &ListedRule<'_>) -> Value {
     }
     json!({
         "id": rule.rule,
-        "shortDescription": { "text": shortened(rule.title) },
-        "fullDescription": { "text": shortened(body) },
+        "shortDescription": { "text": shorten_text(rule.title) },
+        "fullDescription": { "text": shorten_text(body) },
         "help": { "text": body, "markdown": body },
         "defaultConfiguration": { "level": level(rule.severity) },
         "properties": properties,
     })
 }
 
-fn result(finding: &Finding, index: &HashMap<&str, usize>) -> Value {
+fn result_json(finding: &Finding, index: &HashMap<&str, usize>) -> Value {
     let raw = &finding.raw;
     let mut told = json!({
         "ruleId": raw.rule,
         "level": level(raw.severity),
         "message": { "text": message(&raw.title, &raw.body) },
         "locations": [{ "physicalLocation": {
-            "artifactLocation": artifact(&raw.place.path),
-            "region": region(&raw.place, &raw.snippet),
+            "artifactLocation": artifact_json(&raw.place.path),
+            "region": region_json(&raw.place, &raw.snippet),
         } }],
         "partialFingerprints": { "truing/v1": finding.fingerprint },
         "fingerprints": { "truing/id/v1": finding.id },
@@ -221,8 +221,8 @@ fn result(finding: &Finding, index: &HashMap<&str, usize>) -> Value {
         told["fixes"] = json!([{
             "description": { "text": "What the lines become." },
             "artifactChanges": [{
-                "artifactLocation": artifact(&raw.place.path),
-                "replacements": [replacement(&raw.place, &suggestion.replacement)],
+                "artifactLocation": artifact_json(&raw.place.path),
+                "replacements": [replacement_json(&raw.place, &suggestion.replacement)],
             }],
         }]);
     }
@@ -231,7 +231,7 @@ fn result(finding: &Finding, index: &HashMap<&str, usize>) -> Value {
 
 /// Returns a replacement of lines. An empty text deletes them with their line ends, up to the beginning of
 /// the next line.
-fn replacement(place: &CodeLocation, text: &str) -> Value {
+fn replacement_json(place: &CodeLocation, text: &str) -> Value {
     let (first, last) = (place.start_line, place.end_line);
     if text.is_empty() {
         let next = last.saturating_add(1);
@@ -249,7 +249,7 @@ fn replacement(place: &CodeLocation, text: &str) -> Value {
 fn message(title: &str, body: &str) -> String {
     let body = body.split_whitespace().collect::<Vec<_>>().join(" ");
     let end = if title.ends_with(['.', '!', '?']) { "" } else { "." };
-    shortened(format!("{title}{end} {body}").trim_end())
+    shorten_text(format!("{title}{end} {body}").trim_end())
 }
 
 fn level(severity: Severity) -> &'static str {
@@ -284,7 +284,7 @@ fn tag(category: DefectCategory) -> &'static str {
     }
 }
 
-fn shortened(text: &str) -> String {
+fn shorten_text(text: &str) -> String {
     if text.chars().count() <= MAX_DESCRIPTION {
         return text.to_owned();
     }
@@ -293,7 +293,7 @@ fn shortened(text: &str) -> String {
 
 // ------------------------------------------------------------------------------------------------ places
 
-fn region(place: &CodeLocation, snippet: &str) -> Value {
+fn region_json(place: &CodeLocation, snippet: &str) -> Value {
     json!({
         "startLine": place.start_line,
         "endLine": place.end_line,
@@ -302,16 +302,16 @@ fn region(place: &CodeLocation, snippet: &str) -> Value {
 }
 
 /// Returns a file below the root, or a `file:` URI for an absolute path.
-fn artifact(path: &RepoPath) -> Value {
+fn artifact_json(path: &RepoPath) -> Value {
     match path.as_bytes().starts_with(b"/") {
-        true => json!({ "uri": format!("file://{}", encoded(path)) }),
-        false => json!({ "uri": encoded(path), "uriBaseId": ROOT }),
+        true => json!({ "uri": format!("file://{}", encode_path(path)) }),
+        false => json!({ "uri": encode_path(path), "uriBaseId": ROOT }),
     }
 }
 
 /// Encodes the path's bytes for a URI. Bytes that RFC 3986 allows in a segment are kept, others become `%`
 /// and two digits. A `:` is encoded, too, since the part before it would be read as a scheme.
-fn encoded(path: &RepoPath) -> String {
+fn encode_path(path: &RepoPath) -> String {
     path.as_bytes().iter().fold(String::new(), |mut uri, byte| {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'.' | b'_' | b'~' => {
@@ -342,20 +342,20 @@ fn repository_uri(remote: &str) -> Option<String> {
 
 // ------------------------------------------------------------------------------------------------ how it went
 
-fn invocation(run: &SarifReport<'_>, left_out: usize) -> Value {
+fn invocation_json(run: &SarifReport<'_>, left_out: usize) -> Value {
     let mut told = json!({
         "executionSuccessful": run.complete,
-        "toolExecutionNotifications": notifications(run, left_out),
+        "toolExecutionNotifications": notifications_json(run, left_out),
     });
     if let Some((began, ended)) = run.time {
-        told["startTimeUtc"] = json!(instant(began));
-        told["endTimeUtc"] = json!(instant(ended));
+        told["startTimeUtc"] = json!(try_format_instant(began));
+        told["endTimeUtc"] = json!(try_format_instant(ended));
     }
     told
 }
 
 /// Returns notifications on files that were not reviewed and findings that are left out.
-fn notifications(run: &SarifReport<'_>, left_out: usize) -> Vec<Value> {
+fn notifications_json(run: &SarifReport<'_>, left_out: usize) -> Vec<Value> {
     let coverage = run.coverage;
     let (by_design, missing): (Vec<_>, Vec<_>) =
         coverage.not_reviewed.iter().partition(|gap| gap.reason.by_design());
@@ -414,9 +414,9 @@ fn left_out_finding(finding: &Finding) -> Option<Value> {
     Some(json!({
         "descriptor": { "id": kind },
         "level": "note",
-        "message": { "text": shortened(&told) },
+        "message": { "text": shorten_text(&told) },
         "locations": [{ "physicalLocation": {
-            "artifactLocation": artifact(&raw.place.path),
+            "artifactLocation": artifact_json(&raw.place.path),
             "region": { "startLine": raw.place.start_line, "endLine": raw.place.end_line },
         } }],
     }))
@@ -433,7 +433,7 @@ fn not_reviewed(gap: &UnreviewedFile) -> Value {
         "descriptor": { "id": format!("not-reviewed/{why}") },
         "level": if gap.reason.by_design() { "note" } else { "error" },
         "message": { "text": message },
-        "locations": [{ "physicalLocation": { "artifactLocation": artifact(&gap.path) } }],
+        "locations": [{ "physicalLocation": { "artifactLocation": artifact_json(&gap.path) } }],
     })
 }
 
@@ -457,7 +457,7 @@ mod tests {
 
     fn logged(findings: &[Finding], rules: &[ListedRule<'_>], coverage: &ReviewCoverage) -> (String, Value) {
         let findings: Vec<&Finding> = findings.iter().collect();
-        let text = report(&SarifReport {
+        let text = render_sarif(&SarifReport {
             category: "review",
             id: "1",
             root: "The root.",
@@ -541,7 +541,7 @@ mod tests {
         let mut one = finding("1:aa-1", "a b.py", 3);
         one.raw.place.end_line = 4;
         let deleted = json!({ "startLine": 3, "startColumn": 1, "endLine": 5, "endColumn": 1 });
-        assert_eq!(replacement(&one.raw.place, ""), json!({ "deletedRegion": deleted }));
+        assert_eq!(replacement_json(&one.raw.place, ""), json!({ "deletedRegion": deleted }));
         one.raw.suggestion = Some(SuggestedFix { replacement: "x\n  y".into() });
         let (_, run) = logged(&[one], &[], &ReviewCoverage::default());
         let change = &run["results"][0]["fixes"][0]["artifactChanges"][0];
@@ -559,7 +559,8 @@ mod tests {
 
     #[test]
     fn only_rules_of_security_have_a_score() {
-        let properties = |category, severity| rule(&listed(category, severity, "x"))["properties"].clone();
+        let properties =
+            |category, severity| rule_json(&listed(category, severity, "x"))["properties"].clone();
         for (severity, score, level) in
             [(Severity::P0, "9.5", "error"), (Severity::P1, "8.0", "error"), (Severity::P2, "5.0", "warning")]
         {
@@ -577,10 +578,10 @@ mod tests {
     #[test]
     fn long_and_missing_descriptions_are_ones_that_github_shows() {
         let long = "é".repeat(2_000);
-        let told = rule(&listed(DefectCategory::F, Severity::P1, &long));
+        let told = rule_json(&listed(DefectCategory::F, Severity::P1, &long));
         assert_eq!(told["fullDescription"]["text"].as_str().unwrap().chars().count(), 1_024);
         assert_eq!(told["help"]["text"], long);
-        let told = rule(&listed(DefectCategory::F, Severity::P1, " "));
+        let told = rule_json(&listed(DefectCategory::F, Severity::P1, " "));
         assert_eq!(told["help"]["text"], "Swallowed error");
         assert_eq!(message("Swallowed error", "a\nb"), "Swallowed error. a b");
         assert_eq!(message("Why?", ""), "Why?");
@@ -588,6 +589,6 @@ mod tests {
 
     #[test]
     fn a_file_outside_of_the_root_has_an_absolute_uri() {
-        assert_eq!(artifact(&"/srv/a b.py".into()), json!({ "uri": "file:///srv/a%20b.py" }));
+        assert_eq!(artifact_json(&"/srv/a b.py".into()), json!({ "uri": "file:///srv/a%20b.py" }));
     }
 }

@@ -37,7 +37,7 @@ pub(super) struct RecordedAgent {
 
 impl RecordedAgent {
     /// Returns a warning after the review if the recording is incomplete.
-    pub(super) fn incomplete(&self) -> Option<&'static str> {
+    pub(super) fn incomplete_warning(&self) -> Option<&'static str> {
         let damaged = self.recording.as_ref().is_some_and(|recording| !recording.is_whole());
         damaged.then_some("the recording is not whole: an answer could not be written, so record it anew")
     }
@@ -46,7 +46,7 @@ impl RecordedAgent {
 impl ReviewCommand {
     /// Returns the model that reviews, if one is configured. Since it costs money, the kill switch is checked
     /// first.
-    pub(super) async fn agent(&self) -> Result<RecordedAgent, CliError> {
+    pub(super) async fn open_agent(&self) -> Result<RecordedAgent, CliError> {
         let CassetteArgs { record, replay } = &self.args.tapes;
         if self.config.review.runtime == truing_config::ConfiguredRuntime::Rules {
             return match record.as_ref().or(replay.as_ref()) {
@@ -70,12 +70,12 @@ impl ReviewCommand {
                         .hint("name a folder that is yours to write")
                 })?;
                 let recorded =
-                    wiring::agent::recorded(&self.config, &self.environment, ledger, &file).await?;
+                    wiring::agent::recording_agent(&self.config, &self.environment, ledger, &file).await?;
                 (recorded.0, Some(recorded.1))
             }
-            (None, Some(folder)) => (wiring::agent::played(&self.config, ledger, &file(folder))?, None),
+            (None, Some(folder)) => (wiring::agent::replay_agent(&self.config, ledger, &file(folder))?, None),
             (None, None) => (
-                wiring::agent::native(
+                wiring::agent::configured_agent(
                     &self.config,
                     &self.environment,
                     ledger,

@@ -48,10 +48,10 @@ impl PullTarget {
             return Err(CliError::usage("bad_target", "the URL holds a user name or a password")
                 .hint("give it without: the token of the configured forge is used"));
         }
-        let (config, forge, tail) = below(&url, ForgeRoot::Pages, config, environment)?;
-        let row = config.forges.get(&forge).map(row);
+        let (config, forge, tail) = find_forge(&url, ForgeRoot::Pages, config, environment)?;
+        let row = config.forges.get(&forge).map(capability_row);
         let tail: Vec<&str> = tail.iter().map(String::as_str).collect();
-        let (repo, number) = row.and_then(|row| row.pages.pull(&tail)).ok_or_else(unknown)?;
+        let (repo, number) = row.and_then(|row| row.pages.parse_pull(&tail)).ok_or_else(unknown)?;
         Ok(Self { forge, repo, number, config })
     }
 
@@ -73,7 +73,9 @@ impl PullTarget {
             return Self::find(text, config, environment);
         }
         let known = match existing_store(config, environment).await? {
-            Some(store) => store.described(&[SlotKey::new(text)]).await.map_err(store_error)?.pop().flatten(),
+            Some(store) => {
+                store.descriptions(&[SlotKey::new(text)]).await.map_err(store_error)?.pop().flatten()
+            }
             None => None,
         };
         Self::find(&known.ok_or_else(|| not_a_pull(text))?.url, config, environment)
@@ -81,7 +83,7 @@ impl PullTarget {
 
     /// Resolves a bare number in the current folder's repository, at the forge that it was cloned from.
     async fn of_origin(number: u64, config: &Config, environment: &Environment) -> Result<Self, CliError> {
-        let git = wiring::git(environment).await?;
+        let git = wiring::open_git(environment).await?;
         let repository = git.open_unborn(environment.directory()).await.map_err(wiring::git_error)?;
         let unknown = |why: &str| {
             CliError::usage("bad_target", format!("`{number}`: {why}"))
@@ -90,8 +92,8 @@ impl PullTarget {
         let origin = repository
             .remote_url()
             .ok_or_else(|| unknown("this repository has no remote `origin` to be one of"))?;
-        let RepositoryTarget { forge, repo, config } = RepositoryTarget::of(origin, config, environment)
-            .ok_or_else(|| {
+        let RepositoryTarget { forge, repo, config } =
+            RepositoryTarget::from_remote(origin, config, environment).ok_or_else(|| {
                 let error = unknown("the remote `origin` of this repository is at no configured forge");
                 match unsupported_origin(origin) {
                     Some(hint) => CliError { hints: vec![hint], ..error },
@@ -107,7 +109,7 @@ impl PullTarget {
         let parts = parts.filter(|(repo, _)| repo.split('/').filter(|part| !part.is_empty()).count() == 2);
         let number = parts.and_then(|(_, number)| number.trim().parse().ok());
         let (Some((repo, _)), Some(number)) = (parts, number) else { return Err(not_a_pull(text)) };
-        let (config, forge) = only(text, config, environment)?;
+        let (config, forge) = only_forge(text, config, environment)?;
         Ok(Self { forge, repo: repo.trim().to_owned(), number, config })
     }
 }
@@ -138,7 +140,7 @@ impl OwnerTarget {
         };
         let (config, forge, name) = if text.contains("://") {
             let url = Url::parse(text).map_err(|_| wrong())?;
-            let (config, forge, tail) = below(&url, ForgeRoot::Pages, config, environment)?;
+            let (config, forge, tail) = find_forge(&url, ForgeRoot::Pages, config, environment)?;
             let is_name = |part: &String| !part.is_empty() && !["orgs", "projects"].contains(&part.as_str());
             let mut parts = tail.into_iter().filter(is_name);
             match (parts.next(), parts.next()) {
@@ -146,7 +148,7 @@ impl OwnerTarget {
                 _ => return Err(wrong()),
             }
         } else {
-            let (config, forge) = only(text, config, environment)?;
+            let (config, forge) = only_forge(text, config, environment)?;
             (config, forge, text.to_owned())
         };
         let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
@@ -170,11 +172,15 @@ pub(in crate::cli) struct RepositoryTarget {
 
 impl RepositoryTarget {
     /// Resolves a git remote in URL or ssh form. It returns none if the remote is at no known forge.
-    pub(in crate::cli) fn of(remote: &str, config: &Config, environment: &Environment) -> Option<Self> {
+    pub(in crate::cli) fn from_remote(
+        remote: &str,
+        config: &Config,
+        environment: &Environment,
+    ) -> Option<Self> {
         let url = address_of(remote)?;
         let is_web = matches!(url.scheme(), "https" | "http");
         let (config, forge, tail) = if is_web {
-            below(&url, ForgeRoot::Git, config, environment).ok()?
+            find_forge(&url, ForgeRoot::Git, config, environment).ok()?
         } else {
             // An ssh address has the host of the forge, and its path names only the repository.
             let host = url.host_str()?;
@@ -213,11 +219,11 @@ fn address_of(remote: &str) -> Option<Url> {
 /// Returns a message if the remote is at an unsupported forge, with the possible alternative, or none if it
 /// may be supported.
 pub(in crate::cli) fn unsupported_origin(remote: &str) -> Option<String> {
-    address_of(remote).as_ref().and_then(unsupported).map(locally)
+    address_of(remote).as_ref().and_then(unsupported_forge).map(unsupported_hint)
 }
 
 /// Returns the kind of forge that an address looks like, if it is unsupported.
-fn unsupported(url: &Url) -> Option<&'static str> {
+fn unsupported_forge(url: &Url) -> Option<&'static str> {
     let host = url.host_str()?.to_ascii_lowercase();
     let is_called = |names: &[&str]| names.iter().any(|name| host.contains(name));
     if is_called(&["gitlab"]) || url.path().contains("/-/merge_requests/") {
@@ -232,7 +238,7 @@ fn unsupported(url: &Url) -> Option<&'static str> {
 }
 
 /// Returns the message on the alternatives for an unsupported kind of forge.
-fn locally(kind: &str) -> String {
+fn unsupported_hint(kind: &str) -> String {
     format!(
         "{kind} is not supported: pull requests are reviewed at GitHub and Bitbucket; in a clone, a branch is reviewed by \
          `truing review BRANCH`"
@@ -248,21 +254,21 @@ enum ForgeRoot {
 }
 
 /// Returns the capabilities of a forge of this kind, which include the layout of its pages.
-fn row(forge: &ForgeConfig) -> &'static ForgeCapability {
-    capability::of(forge.kind)
+fn capability_row(forge: &ForgeConfig) -> &'static ForgeCapability {
+    capability::forge_capability(forge.kind)
 }
 
 /// Returns the forge of an address, and the parts of its path below the forge's root.
-fn below(
+fn find_forge(
     url: &Url,
     of: ForgeRoot,
     config: &Config,
     environment: &Environment,
 ) -> Result<(Config, String, Vec<String>), CliError> {
     let found = config.forges.iter().find_map(|(name, forge)| {
-        let is_at_api = of == ForgeRoot::Pages && row(forge).pages.are_at_api();
+        let is_at_api = of == ForgeRoot::Pages && capability_row(forge).pages.are_at_api();
         let root = Url::parse(if is_at_api { &forge.api_url } else { &forge.git_url }).ok()?;
-        Some((name.clone(), tail(&root, url)?))
+        Some((name.clone(), path_tail(&root, url)?))
     });
     if let Some((name, tail)) = found {
         return Ok((config.clone(), name, tail));
@@ -272,11 +278,11 @@ fn below(
         return Ok((with_known(known, config, environment)?, known.0.to_owned(), tail.unwrap_or_default()));
     }
     let at = url.origin().ascii_serialization();
-    if let Some(kind) = unsupported(url) {
+    if let Some(kind) = unsupported_forge(url) {
         let message = format!("no configured forge is at {at}");
-        return Err(CliError::usage("unknown_forge", message).hint(locally(kind)));
+        return Err(CliError::usage("unknown_forge", message).hint(unsupported_hint(kind)));
     }
-    let (row, path) = likely(url);
+    let (row, path) = guess_forge(url);
     let name = free_name(url.host_str().unwrap_or_default(), config);
     let message = format!("no configured forge is at {at}");
     Err(to_configure(message, &name, row, row.pages.addresses(&format!("{at}{path}"))))
@@ -284,7 +290,7 @@ fn below(
 
 /// Returns the kind of forge whose page this looks like, and the path of its server. It is GitHub unless the
 /// page has another form.
-fn likely(url: &Url) -> (&'static ForgeCapability, String) {
+fn guess_forge(url: &Url) -> (&'static ForgeCapability, String) {
     let parts: Vec<&str> = url.path_segments().map(Iterator::collect).unwrap_or_default();
     let others = capability::ALL.iter().filter(|row| row.pages != PageLayout::OfOwners);
     for row in others {
@@ -292,7 +298,7 @@ fn likely(url: &Url) -> (&'static ForgeCapability, String) {
         let places = if row.pages.are_at_api() { parts.len() } else { 1.min(parts.len()) };
         for at in 0..places {
             let (above, below) = parts.split_at(at);
-            if row.pages.pull(below).is_some() {
+            if row.pages.parse_pull(below).is_some() {
                 return (row, above.iter().map(|part| format!("/{part}")).collect());
             }
         }
@@ -310,7 +316,7 @@ fn to_configure(
     let kind = row.kind.as_str();
     let token = format!("{}_TOKEN", name.replace('-', "_").to_ascii_uppercase());
     CliError::usage("unknown_forge", message)
-        .showing(&format!(
+        .with_excerpt(&format!(
             "[forge.{name}]\nkind = \"{kind}\"\napi_url = \"{api_url}\"\ngit_url = \"{git_url}\"\n\
              token = {{ env = \"{token}\" }}"
         ))
@@ -359,7 +365,7 @@ pub(in crate::cli) fn is_name(text: &str) -> bool {
     matches!(text.split('/').collect::<Vec<_>>().as_slice(), [_, _, number] if number.parse::<u64>().is_ok())
 }
 
-fn only(text: &str, config: &Config, environment: &Environment) -> Result<(Config, String), CliError> {
+fn only_forge(text: &str, config: &Config, environment: &Environment) -> Result<(Config, String), CliError> {
     let names: Vec<&str> = config.forges.keys().map(String::as_str).collect();
     match names.as_slice() {
         [] => Ok((with_known(KNOWN[0], config, environment)?, KNOWN[0].0.to_owned())),
@@ -380,7 +386,7 @@ fn not_a_pull(text: &str) -> CliError {
 }
 
 /// Returns the parts of a page's path below a forge's root, or none if it is elsewhere.
-fn tail(root: &Url, page: &Url) -> Option<Vec<String>> {
+fn path_tail(root: &Url, page: &Url) -> Option<Vec<String>> {
     let same = root.host() == page.host() && root.port_or_known_default() == page.port_or_known_default();
     let mut parts = page.path_segments().filter(|_| same)?;
     let mut above = root.path_segments()?.filter(|part| !part.is_empty());
@@ -406,194 +412,10 @@ fn with_known(
             return Err(CliError::usage("unknown_forge", message));
         };
         let urls = (known.api_url.clone(), known.git_url.clone());
-        return Err(to_configure(message, &free_name(host, config), row(known), urls));
+        return Err(to_configure(message, &free_name(host, config), capability_row(known), urls));
     }
     Ok(config.with_forge(name, environment)?)
 }
 
 #[cfg(test)]
-mod tests {
-    use truing_config::layer::SourceFile;
-
-    use super::*;
-
-    const OTHER: &str = "[forge.work]\nkind = \"github\"\napi_url = \"https://git.example.com/api/v3\"\n\
-                         git_url = \"https://git.example.com/hub\"\n";
-
-    fn find(text: &str, file: &str) -> Result<(String, String, u64), String> {
-        let environment = Environment::new([("HOME", "/home/u")], "/home/u");
-        let file = SourceFile { name: "truing.toml".into(), folder: "/".into(), text: file.into() };
-        let config = Config::resolve(&environment, Some(&file), &[]).unwrap();
-        match PullTarget::find(text, &config, &environment) {
-            Ok(target) => {
-                assert!(target.config.forges.contains_key(&target.forge));
-                Ok((target.forge, target.repo, target.number))
-            }
-            Err(error) => Err(error.code.to_owned()),
-        }
-    }
-
-    #[test]
-    fn a_page_is_found_by_its_host_and_github_needs_no_configuration() {
-        let there = |forge: &str| Ok((forge.to_owned(), "o/r".to_owned(), 7));
-        for page in
-            ["https://github.com/o/r/pull/7", "https://github.com/o/r/pull/7/files?w=1#x", "o/r#7", "o/r/7"]
-        {
-            assert_eq!(find(page, ""), there("github"), "{page}");
-        }
-        assert_eq!(find("https://git.example.com/hub/o/r/pull/7", OTHER), there("work"));
-        assert_eq!(find(" o/r#7 ", OTHER), there("work"), "the only one there is");
-        assert_eq!(find("https://github.com/o/r/pull/7", OTHER), there("github"));
-    }
-
-    #[test]
-    fn a_page_of_a_bitbucket_is_found_and_its_cloud_needs_no_configuration() {
-        let there = |forge: &str| Ok((forge.to_owned(), "o/r".to_owned(), 7));
-        for page in
-            ["https://bitbucket.org/o/r/pull-requests/7", "https://bitbucket.org/o/r/pull-requests/7/diff#x"]
-        {
-            assert_eq!(find(page, ""), there("bitbucket"), "{page}");
-        }
-        let own = "[forge.work]\nkind = \"bitbucket-dc\"\napi_url = \"https://git.example.com/bb\"\n";
-        let page = "https://git.example.com/bb/projects/o/repos/r/pull-requests/7/overview";
-        assert_eq!(find(page, own), there("work"));
-        for (text, file) in [
-            ("https://bitbucket.org/o/r/pull/7", ""),
-            ("https://github.com/o/r/pull-requests/7", ""),
-            ("https://git.example.com/bb/o/r/pull-requests/7", own),
-        ] {
-            assert_eq!(find(text, file), Err("bad_target".to_owned()), "{text}");
-        }
-    }
-
-    #[test]
-    fn what_names_no_pull_request_or_no_forge_is_refused() {
-        let both = format!("{OTHER}[forge.github]\n");
-        let elsewhere = "[forge.github]\ngit_url = \"https://git.example.com\"\n";
-        for (text, file, code) in [
-            ("https://github.com/o/r", "", "bad_target"),
-            ("https://github.com/o/r/pull/x", "", "bad_target"),
-            ("https://github.com/o/r/pull/-1", "", "bad_target"),
-            ("https://github.com/o/r/issues/7", "", "bad_target"),
-            ("https://token@github.com/o/r/pull/7", "", "bad_target"),
-            ("http://", "", "bad_target"),
-            ("o/r", "", "bad_target"),
-            ("o#7", "", "bad_target"),
-            ("a/b/c#7", "", "bad_target"),
-            ("a/b/c/7", "", "bad_target"),
-            ("a//7", "", "bad_target"),
-            ("o/r#7", &both, "which_forge"),
-            ("https://git.example.com/o/r/pull/7", OTHER, "unknown_forge"),
-            ("https://gitlab.com/o/r/pull/7", "", "unknown_forge"),
-            ("https://github.com/o/r/pull/7", elsewhere, "unknown_forge"),
-        ] {
-            assert_eq!(find(text, file), Err(code.to_owned()), "{text}");
-        }
-    }
-
-    #[test]
-    fn the_lines_that_an_unknown_forge_shows_configure_it() {
-        let environment = Environment::new([("HOME", "/home/u")], "/home/u");
-        for (file, page) in [
-            ("", "https://git.example.com/o/r/pull/7"),
-            (OTHER, "https://git.example.com:8443/o/r/pull/7"),
-            ("[forge.github]\ngit_url = \"https://git.example.com\"\n", "https://github.com/o/r/pull/7"),
-            ("", "http://127.0.0.1:3000/o/r/pull/7"),
-            ("", "https://git.example.com/bb/projects/o/repos/r/pull-requests/7"),
-            (
-                "[forge.bitbucket]\ngit_url = \"https://git.example.com\"\n",
-                "https://bitbucket.org/o/r/pull-requests/7",
-            ),
-        ] {
-            let read = |text: String| {
-                let file = SourceFile { name: "truing.toml".into(), folder: "/".into(), text };
-                Config::resolve(&environment, Some(&file), &[]).unwrap()
-            };
-            let error = PullTarget::find(page, &read(file.to_owned()), &environment).unwrap_err();
-            assert_eq!(error.hints.len(), 1, "{error:?}");
-            let with_them = format!("{file}{}\n", error.shown.join("\n"));
-            let found = PullTarget::find(page, &read(with_them), &environment).unwrap();
-            assert_eq!((found.repo.as_str(), found.number), ("o/r", 7), "{page}");
-        }
-    }
-
-    #[test]
-    fn a_kind_of_forge_that_is_not_supported_is_not_to_be_configured() {
-        let environment = Environment::new([("HOME", "/home/u")], "/home/u");
-        let config = Config::resolve(&environment, None, &[]).unwrap();
-        for (page, kind) in [
-            ("https://gitlab.com/o/r/-/merge_requests/7", "GitLab is not supported"),
-            ("https://gitlab.example.com/o/r/pull/7", "GitLab is not supported"),
-            ("https://code.example.com/o/r/-/merge_requests/7", "GitLab is not supported"),
-            ("https://codeberg.org/o/r/pulls/7", "Forgejo or Gitea is not supported"),
-        ] {
-            let error = PullTarget::find(page, &config, &environment).unwrap_err();
-            assert!(error.shown.is_empty() && error.hints.len() == 1, "{error:?}");
-            assert!(error.hints[0].starts_with(kind) && error.hints[0].contains("`truing review BRANCH`"));
-        }
-        assert_eq!(address_of("git@gitlab.com:o/r.git").as_ref().and_then(unsupported), Some("GitLab"));
-        assert_eq!(address_of("git@github.com:o/r.git").as_ref().and_then(unsupported), None);
-    }
-
-    #[test]
-    fn a_key_and_a_name_are_told_from_paths() {
-        assert!(is_key("pr/github/12/7") && is_name("o/r/7"));
-        assert!(is_key("pr/bitbucket/{7a-0f}/7"));
-        for path in ["pr/github/12/x", "sync/job", "o/r", "o/r/7/8", "o/r/x"] {
-            assert!(!is_key(path) && !is_name(path), "{path}");
-        }
-    }
-
-    #[test]
-    fn a_clone_is_of_the_repository_that_its_remote_names_however_it_is_written() {
-        let environment = Environment::new([("HOME", "/home/u")], "/home/u");
-        let file = SourceFile { name: "truing.toml".into(), folder: "/".into(), text: OTHER.into() };
-        let config = Config::resolve(&environment, Some(&file), &[]).unwrap();
-        let home = |remote: &str| {
-            RepositoryTarget::of(remote, &config, &environment)
-                .map(|home| format!("{} {}", home.forge, home.repo))
-        };
-        for remote in [
-            "https://github.com/o/r.git",
-            "https://u:p@github.com/o/r",
-            "git@github.com:o/r.git",
-            "github.com:/o/r.git",
-            "ssh://git@github.com/o/r.git",
-        ] {
-            assert_eq!(home(remote).as_deref(), Some("github o/r"), "{remote}");
-        }
-        for remote in
-            ["https://git.example.com/hub/o/r.git", "git@git.example.com:o/r", "ssh://git.example.com:22/o/r"]
-        {
-            assert_eq!(home(remote).as_deref(), Some("work o/r"), "{remote}");
-        }
-        for remote in [
-            "/srv/o/r.git",
-            "../o/r",
-            "file:///srv/o/r.git",
-            "https://gitlab.com/o/r.git",
-            "git@gitlab.com:o/r",
-        ] {
-            assert_eq!(home(remote), None, "{remote}");
-        }
-    }
-
-    #[test]
-    fn an_owner_is_a_name_on_the_only_forge_or_a_page() {
-        let environment = Environment::new([("HOME", "/home/u")], "/home/u");
-        let owner = |text: &str, file: &str| {
-            let file = SourceFile { name: "truing.toml".into(), folder: "/".into(), text: file.into() };
-            let config = Config::resolve(&environment, Some(&file), &[]).unwrap();
-            let found = OwnerTarget::find(text, &config, &environment);
-            found.map(|owner| (owner.forge, owner.name)).map_err(|error| error.code.to_owned())
-        };
-        let there = |forge: &str| Ok((forge.to_owned(), "acme".to_owned()));
-        assert_eq!(owner("acme", ""), there("github"));
-        assert_eq!(owner("https://github.com/orgs/acme", OTHER), there("github"));
-        assert_eq!(owner("https://git.example.com/hub/acme/", OTHER), there("work"));
-        for wrong in ["", "acme/shop", "a b", "https://github.com/acme/shop", "https://github.com"] {
-            assert_eq!(owner(wrong, ""), Err("bad_owner".to_owned()), "{wrong}");
-        }
-        assert_eq!(owner("acme", &format!("{OTHER}[forge.github]\n")), Err("which_forge".to_owned()));
-    }
-}
+mod tests;

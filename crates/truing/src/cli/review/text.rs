@@ -1,7 +1,7 @@
 //! Formats a review as text: each finding below its code, as a compiler prints it, and then the scope of the
 //! review.
 //!
-//! All text from a repository is shown without characters that control a terminal ([`visible`]). The code is
+//! All text from a repository is shown without characters that control a terminal ([`visible_text`]). The code is
 //! the finding's snippet, in which secrets are cut, never the file.
 
 use std::ops::Range;
@@ -17,10 +17,10 @@ use truing_core::outcome::{OutcomeKind, ReviewCoverage, ReviewOutcome, Walkthrou
 use truing_loops::compare::BaseOrigin;
 use truing_loops::fix::is_proposed;
 use truing_loops::local::{HeadKind, LocalReviewOutcome};
-use truing_loops::text::{by, counted, remarks};
+use truing_loops::text::{format_count, remarks, reviewer_line};
 
 use super::gaps;
-use crate::cli::columns::folded;
+use crate::cli::columns::fold_line;
 
 /// Width of text in columns.
 const WIDTH: usize = 80;
@@ -54,98 +54,103 @@ pub(super) struct NextCommands {
 
 /// Renders the whole text. `head` is the name that the user gave for the reviewed commit. `configured` is the
 /// source of the repository's own file, if it was used.
-pub(super) fn report(
+pub(super) fn render_report(
     review: &LocalReviewOutcome,
     head: Option<&str>,
     configured: Option<&str>,
     commands: &NextCommands,
 ) -> String {
-    let mut text: String = review.kept.open.iter().map(|finding| frame(finding) + "\n\n").collect();
+    let mut text: String = review.kept.open.iter().map(|finding| render_finding(finding) + "\n\n").collect();
     let record = &review.record;
     let seconds = record.ended.0.saturating_sub(record.started.0) as f64 / 1000.0;
-    text += &headline(&record.detail.outcome, &record.detail.open, &record.detail.coverage, seconds);
-    text += &fixed(&review.kept.fixed).iter().map(|line| filled(line)).collect::<String>();
-    text += &suppressed(&review.kept.suppressed).map_or_else(String::new, |line| filled(&line));
-    text += &dismissed(&review.kept.dismissed)
-        .map_or_else(String::new, |line| filled(&format!("{line}; to list: {}", commands.list)));
-    text += &left_out(&review.kept.dismissed).iter().map(|line| filled(line)).collect::<String>();
-    text += &fixable(review, &commands.fix).iter().map(|line| filled(line)).collect::<String>();
-    text += &walkthrough(record.detail.walkthrough());
-    text += &gaps::lines(&record.detail.coverage).iter().map(|line| filled(line)).collect::<String>();
-    text += &filled(&compared(review, head));
-    text += &configured.map_or_else(String::new, |from| filled(&self::configured(from)));
+    text += &render_headline(&record.detail.outcome, &record.detail.open, &record.detail.coverage, seconds);
+    text += &render_fixed(&review.kept.fixed).iter().map(|line| fill_paragraph(line)).collect::<String>();
+    text +=
+        &render_suppressed(&review.kept.suppressed).map_or_else(String::new, |line| fill_paragraph(&line));
+    text += &render_dismissed(&review.kept.dismissed)
+        .map_or_else(String::new, |line| fill_paragraph(&format!("{line}; to list: {}", commands.list)));
+    text += &left_out(&review.kept.dismissed).iter().map(|line| fill_paragraph(line)).collect::<String>();
+    text +=
+        &render_fixable(review, &commands.fix).iter().map(|line| fill_paragraph(line)).collect::<String>();
+    text += &render_walkthrough(record.detail.walkthrough());
+    text += &gaps::render_gaps(&record.detail.coverage)
+        .iter()
+        .map(|line| fill_paragraph(line))
+        .collect::<String>();
+    text += &fill_paragraph(&render_comparison(review, head));
+    text += &configured.map_or_else(String::new, |from| fill_paragraph(&self::render_config_source(from)));
     for told in remarks(record) {
-        text += &filled(&visible(&told));
+        text += &fill_paragraph(&visible_text(&told));
     }
-    let by = by(record);
+    let by = reviewer_line(record);
     // A command is for pasting, so it stays on one line or is left out.
     let reviewers = by.strip_suffix(": no model was called");
     let both =
         reviewers.zip(commands.model.as_ref()).map(|(reviewers, model)| format!("{reviewers}; {model}"));
     let both = both.filter(|line| line.chars().count() <= WIDTH);
-    text + &both.map_or_else(|| filled(&by), |line| line + "\n")
+    text + &both.map_or_else(|| fill_paragraph(&by), |line| line + "\n")
 }
 
 /// Formats the number of findings by severity.
-pub(in crate::cli) fn found(open: &[(Severity, u32)]) -> String {
+pub(in crate::cli) fn render_counts(open: &[(Severity, u32)]) -> String {
     let all: u32 = open.iter().map(|(_, count)| count).sum();
     let counts: Vec<String> =
         open.iter().map(|(severity, count)| format!("{count} {}", severity.as_str())).collect();
     match counts.as_slice() {
         [] => "no findings".to_owned(),
         counts => {
-            let found = counted(all, "finding");
+            let found = format_count(all, "finding");
             format!("{found} ({})", counts.join(", "))
         }
     }
 }
 
 /// Formats the number of files that were reviewed, and of those that were not.
-pub(in crate::cli) fn files(coverage: &ReviewCoverage, looked_at: &str) -> String {
-    let read = counted(coverage.reviewed.len(), "file");
-    match coverage.unread().count() {
+pub(in crate::cli) fn render_file_counts(coverage: &ReviewCoverage, looked_at: &str) -> String {
+    let read = format_count(coverage.reviewed.len(), "file");
+    match coverage.unread_files().count() {
         0 => format!("{read} {looked_at}"),
         count => format!("{read} {looked_at}, {count} not"),
     }
 }
 
 /// Formats a failed result and its reason, wrapped for a terminal.
-fn bad(what: &str, why: &str) -> String {
-    folded("", &format!("{what}: {why}")).replacen(what, &format!("{BAD}{what}{BAD:#}"), 1)
+fn render_failure(what: &str, why: &str) -> String {
+    fold_line("", &format!("{what}: {why}")).replacen(what, &format!("{BAD}{what}{BAD:#}"), 1)
 }
 
 /// Formats the result in one line.
-fn headline(
+fn render_headline(
     outcome: &ReviewOutcome,
     open: &[(Severity, u32)],
     coverage: &ReviewCoverage,
     seconds: f64,
 ) -> String {
-    let (style, found) = (if open.is_empty() { GOOD } else { BAD }, found(open));
-    let files = files(coverage, "reviewed");
-    let reason = visible(outcome.reason.as_deref().unwrap_or_default());
+    let (style, found) = (if open.is_empty() { GOOD } else { BAD }, render_counts(open));
+    let files = render_file_counts(coverage, "reviewed");
+    let reason = visible_text(outcome.reason.as_deref().unwrap_or_default());
     match outcome.kind {
         OutcomeKind::Reviewed => {
             format!("{style}{found}{style:#}: {files}, in {seconds:.2} s\n")
         }
         OutcomeKind::Partial => {
-            let why = bad("the review is incomplete", &reason);
+            let why = render_failure("the review is incomplete", &reason);
             format!("{style}{found}{style:#}: {files}, in {seconds:.2} s\n{why}")
         }
         OutcomeKind::Skipped => format!("{STRONG}{reason}{STRONG:#}\n"),
-        OutcomeKind::Deferred => bad("the review is deferred", &reason),
-        OutcomeKind::Failed => bad("the review failed", &reason),
+        OutcomeKind::Deferred => render_failure("the review is deferred", &reason),
+        OutcomeKind::Failed => render_failure("the review failed", &reason),
     }
 }
 
 /// Formats the findings that were fixed since the previous review, each with the lines that show it.
-fn fixed(fixed: &[Finding]) -> Vec<String> {
+fn render_fixed(fixed: &[Finding]) -> Vec<String> {
     let told = |finding: &Finding| {
         let raw = &finding.raw;
-        let (title, path) = (visible(&raw.title), visible(&raw.place.path.to_string()));
+        let (title, path) = (visible_text(&raw.title), visible_text(&raw.place.path.to_string()));
         let shown = finding.evidence.as_ref().map(|shown| match shown.start_line {
             0 => ", its file is deleted".to_owned(),
-            line => format!(", shown by {}:{line}", visible(&shown.path.to_string())),
+            line => format!(", shown by {}:{line}", visible_text(&shown.path.to_string())),
         });
         let (severity, line) = (raw.severity.as_str(), raw.place.start_line);
         format!("fixed: {severity} {title} ({path}:{line}){}", shown.unwrap_or_default())
@@ -158,14 +163,14 @@ fn fixed(fixed: &[Finding]) -> Vec<String> {
 }
 
 /// Formats the number of findings that comments suppress.
-pub(super) fn suppressed(suppressed: &[Finding]) -> Option<String> {
-    let count = counted(suppressed.len(), "finding");
+pub(super) fn render_suppressed(suppressed: &[Finding]) -> Option<String> {
+    let count = format_count(suppressed.len(), "finding");
     (!suppressed.is_empty()).then(|| format!("{count} suppressed by a comment in the code"))
 }
 
 /// Formats the number of findings that people have dismissed.
-pub(super) fn dismissed(dismissed: &[Finding]) -> Option<String> {
-    let count = counted(dismissed.len(), "finding");
+pub(super) fn render_dismissed(dismissed: &[Finding]) -> Option<String> {
+    let count = format_count(dismissed.len(), "finding");
     (!dismissed.is_empty()).then(|| format!("{count} left out, dismissed by a person"))
 }
 
@@ -174,10 +179,10 @@ pub(super) fn dismissed(dismissed: &[Finding]) -> Option<String> {
 fn left_out(dismissed: &[Finding]) -> Vec<String> {
     let line = |finding: &Finding| {
         let Finding { raw, status, .. } = finding;
-        let (severity, title) = (raw.severity.as_str(), visible(&raw.title));
-        let (path, line) = (visible(&raw.place.path.to_string()), raw.place.start_line);
+        let (severity, title) = (raw.severity.as_str(), visible_text(&raw.title));
+        let (path, line) = (visible_text(&raw.place.path.to_string()), raw.place.start_line);
         let reason =
-            if let FindingStatus::Dismissed(reason) = status { visible(reason) } else { String::new() };
+            if let FindingStatus::Dismissed(reason) = status { visible_text(reason) } else { String::new() };
         format!("left out: {severity} {title} ({path}:{line}): {reason}")
     };
     dismissed.iter().take(MAX_LEFT_OUT).map(line).collect()
@@ -185,7 +190,7 @@ fn left_out(dismissed: &[Finding]) -> Vec<String> {
 
 /// Formats the number of findings that `--fix` would fix, and of those that it would ask about. It applies to
 /// the working tree only.
-fn fixable(review: &LocalReviewOutcome, fix: &str) -> Vec<String> {
+fn render_fixable(review: &LocalReviewOutcome, fix: &str) -> Vec<String> {
     if review.reviewed != HeadKind::WorkingTree {
         return Vec::new();
     }
@@ -193,7 +198,7 @@ fn fixable(review: &LocalReviewOutcome, fix: &str) -> Vec<String> {
     let (proposed, sure): (Vec<_>, Vec<_>) = fixes.partition(|finding| is_proposed(finding));
     let are = |count: usize| if count == 1 { "is" } else { "are" };
     let told = |count: usize, what: &str| {
-        (count > 0).then(|| format!("{} {} {what}", counted(count, "finding"), are(count)))
+        (count > 0).then(|| format!("{} {} {what}", format_count(count, "finding"), are(count)))
     };
     let sure = told(sure.len(), &format!("auto-fixable: {fix}"));
     let proposed = told(proposed.len(), &format!("fixable as the model proposes, if you agree: {fix}"));
@@ -201,26 +206,26 @@ fn fixable(review: &LocalReviewOutcome, fix: &str) -> Vec<String> {
 }
 
 /// Formats the walkthrough with one line per file.
-fn walkthrough(lines: &[WalkthroughLine]) -> String {
+fn render_walkthrough(lines: &[WalkthroughLine]) -> String {
     let told = |line: &WalkthroughLine| {
-        filled(&format!("- {}: {}", visible(&line.path.to_string()), visible(&line.text)))
+        fill_paragraph(&format!("- {}: {}", visible_text(&line.path.to_string()), visible_text(&line.text)))
     };
     let lines: String = lines.iter().map(told).collect();
     if lines.is_empty() { lines } else { format!("walkthrough, by the model:\n{lines}") }
 }
 
 /// Formats the compared commits.
-pub(super) fn compared(review: &LocalReviewOutcome, head: Option<&str>) -> String {
+pub(super) fn render_comparison(review: &LocalReviewOutcome, head: Option<&str>) -> String {
     let named = |sha: &Sha, name: &str| match sha.as_str().starts_with(name) {
-        true => sha.short().to_owned(),
-        false => format!("{} ({})", sha.short(), visible(name)),
+        true => sha.short_sha().to_owned(),
+        false => format!("{} ({})", sha.short_sha(), visible_text(name)),
     };
     let reviewed = match (review.reviewed, &review.record.detail.head, head) {
         (HeadKind::Commit, Some(sha), Some(name)) => format!("commit {}", named(sha, name)),
-        (HeadKind::Commit, Some(sha), None) => format!("commit {}", sha.short()),
+        (HeadKind::Commit, Some(sha), None) => format!("commit {}", sha.short_sha()),
         (HeadKind::Index, _, _) => "the index".to_owned(),
         (HeadKind::Diff, _, name) => {
-            let name = visible(name.unwrap_or_default());
+            let name = visible_text(name.unwrap_or_default());
             return match &review.against {
                 BaseOrigin::Unborn => {
                     format!("reviewed {name} over the working tree (there is no commit yet)")
@@ -233,7 +238,7 @@ pub(super) fn compared(review: &LocalReviewOutcome, head: Option<&str>) -> Strin
                 | BaseOrigin::FirstCommit(_) => {
                     format!(
                         "reviewed {name} over the working tree at {} (HEAD)",
-                        review.record.detail.base.short()
+                        review.record.detail.base.short_sha()
                     )
                 }
             };
@@ -242,7 +247,7 @@ pub(super) fn compared(review: &LocalReviewOutcome, head: Option<&str>) -> Strin
     };
     let base = match &review.against {
         against @ (BaseOrigin::FirstCommit(_) | BaseOrigin::EmptyTree | BaseOrigin::Unborn) => {
-            format!("nothing ({})", visible(&against.to_string()))
+            format!("nothing ({})", visible_text(&against.to_string()))
         }
         against @ (BaseOrigin::Named(_)
         | BaseOrigin::MergeBase(_)
@@ -253,58 +258,58 @@ pub(super) fn compared(review: &LocalReviewOutcome, head: Option<&str>) -> Strin
 }
 
 /// Formats the source of the repository's own configuration.
-pub(super) fn configured(from: &str) -> String {
+pub(super) fn render_config_source(from: &str) -> String {
     format!("configured by {REPOSITORY_FILE} from {from}")
 }
 
 // ---------------------------------------------------------------------------------------------- a finding
 
 /// Renders the code with the finding below it.
-pub(in crate::cli) fn frame(finding: &Finding) -> String {
+pub(in crate::cli) fn render_finding(finding: &Finding) -> String {
     let raw = &finding.raw;
     let level = match raw.severity {
         Severity::P0 | Severity::P1 => Level::ERROR,
         Severity::P2 => Level::WARNING,
     };
-    let (whole, rule) = (visible(&raw.title), visible(&raw.rule));
+    let (whole, rule) = (visible_text(&raw.title), visible_text(&raw.rule));
     // A tool's message may be long; the note contains all of it.
     let room = WIDTH.saturating_sub(raw.severity.as_str().len() + rule.chars().count() + "[]: ".len());
-    let shown = line::cut(whole.clone(), room.max(LEAD) - 1);
+    let shown = line::truncate_text(whole.clone(), room.max(LEAD) - 1);
     let is_cut = shown != whole;
     let title = level.with_name(raw.severity.as_str()).primary_title(shown);
     let title = title.id(rule);
-    let path = visible(&raw.place.path.to_string());
+    let path = visible_text(&raw.place.path.to_string());
     let first = usize::try_from(raw.place.start_line).unwrap_or(usize::MAX);
-    let code = code(finding);
+    let code = render_snippet(finding);
     // The code of an unverified finding may have changed, so it is not shown.
-    let group = match span(&code).filter(|_| finding.unverified.is_none()) {
+    let group = match text_span(&code).filter(|_| finding.unverified.is_none()) {
         Some(span) => title.element(
             Snippet::source(code).path(path).line_start(first).annotation(AnnotationKind::Primary.span(span)),
         ),
         None => title.element(Origin::path(path).line(first)),
     };
-    let body = visible(raw.body.trim());
+    let body = visible_text(raw.body.trim());
     let told = if is_cut && !body.starts_with(&whole) { format!("{whole}\n\n{body}") } else { body };
     let note = Some(told.trim()).filter(|told| !told.is_empty());
-    let note = note.map(|told| Level::NOTE.message(wrapped(told, WIDTH - NOTE_INDENT)));
+    let note = note.map(|told| Level::NOTE.message(wrap_words(told, WIDTH - NOTE_INDENT)));
     let unverified = finding.unverified.map(|why| {
         let told = format!("open, and nobody has verified that it is still there: {}", why.reason());
-        Level::NOTE.message(wrapped(&told, WIDTH - NOTE_INDENT))
+        Level::NOTE.message(wrap_words(&told, WIDTH - NOTE_INDENT))
     });
     let group = group
         .elements(note)
         .elements(unverified)
-        .element(Level::NOTE.with_name("id").message(visible(&dismissal::short(&finding.id))));
-    let groups: Vec<Group<'_>> = [group].into_iter().chain(help(finding)).collect();
+        .element(Level::NOTE.with_name("id").message(visible_text(&dismissal::short_id(&finding.id))));
+    let groups: Vec<Group<'_>> = [group].into_iter().chain(suggestion_group(finding)).collect();
     // Lines are cut to fit before; the renderer must not cut them again.
     Renderer::styled().term_width(2 * WIDTH).render(&groups)
 }
 
 /// Returns the suggested change, if there is one and it can be shown completely.
-fn help(finding: &Finding) -> Option<Group<'_>> {
+fn suggestion_group(finding: &Finding) -> Option<Group<'_>> {
     let raw = &finding.raw;
-    let old = visible(&raw.snippet);
-    let new = visible(&raw.suggestion.as_ref()?.replacement);
+    let old = visible_text(&raw.snippet);
+    let new = visible_text(&raw.suggestion.as_ref()?.replacement);
     let fits = |text: &str| text.lines().all(|line| line.chars().count() <= WIDTH - CODE_INDENT);
     if !is_whole(finding) || !fits(&old) || !fits(&new) {
         return None;
@@ -332,7 +337,7 @@ fn has_all_lines(finding: &Finding) -> bool {
 ///
 /// Lines within a secret and lines beyond the maximum are omitted from a snippet. Both gaps begin after a
 /// line that ends with a cut, or after the last line. Up to there, the lines are numbered consecutively.
-fn code(finding: &Finding) -> String {
+fn render_snippet(finding: &Finding) -> String {
     let raw = &finding.raw;
     let lines: Vec<&str> = raw.snippet.split('\n').collect();
     let known = if has_all_lines(finding) {
@@ -343,18 +348,18 @@ fn code(finding: &Finding) -> String {
     } else {
         lines.iter().position(|line| line.ends_with(CUT)).map_or(lines.len(), |cut| cut + 1)
     };
-    let shown: Vec<String> = lines.iter().take(known).map(|line| fit(&visible(line))).collect();
+    let shown: Vec<String> = lines.iter().take(known).map(|line| fit_line(&visible_text(line))).collect();
     shown.join("\n")
 }
 
 /// Returns the range from the first to the last non-blank character, or none if there is none.
-fn span(code: &str) -> Option<Range<usize>> {
+fn text_span(code: &str) -> Option<Range<usize>> {
     let start = code.find(|c: char| !c.is_whitespace())?;
     Some(start..code.trim_end().len())
 }
 
 /// Cuts a line to the maximum width: its beginning, or the part around the first secret.
-fn fit(line: &str) -> String {
+fn fit_line(line: &str) -> String {
     let most = WIDTH - CODE_INDENT;
     let letters: Vec<char> = line.chars().collect();
     if letters.len() <= most {
@@ -377,12 +382,12 @@ fn fit(line: &str) -> String {
 // ---------------------------------------------------------------------------------------------- text
 
 /// Wraps one paragraph and adds a line end; lines after the first are indented.
-pub(super) fn filled(paragraph: &str) -> String {
-    wrapped(paragraph, WIDTH - 2).replace('\n', "\n  ") + "\n"
+pub(super) fn fill_paragraph(paragraph: &str) -> String {
+    wrap_words(paragraph, WIDTH - 2).replace('\n', "\n  ") + "\n"
 }
 
 /// Wraps text to lines of at most `width` characters, unless a word is longer.
-fn wrapped(text: &str, width: usize) -> String {
+fn wrap_words(text: &str, width: usize) -> String {
     let mut lines: Vec<String> = Vec::new();
     for paragraph in text.lines() {
         let mut line = String::new();
@@ -407,7 +412,7 @@ fn wrapped(text: &str, width: usize) -> String {
 
 /// Escapes text that could control a terminal: control characters become their pictures, other invisible
 /// characters are escaped, and tabs become blanks. Line feeds stay.
-pub(in crate::cli) fn visible(text: &str) -> String {
+pub(in crate::cli) fn visible_text(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -439,7 +444,7 @@ mod tests {
     }
 
     fn plain(finding: &Finding) -> String {
-        strip_str(&frame(finding)).to_string()
+        strip_str(&render_finding(finding)).to_string()
     }
 
     #[test]
@@ -546,7 +551,7 @@ mod tests {
     #[test]
     fn a_finding_worth_knowing_is_a_warning_and_worse_is_an_error() {
         let mut finding = at(1, 1, "x");
-        let colour = |finding: &Finding| frame(finding).split_once('P').unwrap().0.to_owned();
+        let colour = |finding: &Finding| render_finding(finding).split_once('P').unwrap().0.to_owned();
         let p1 = colour(&finding);
         finding.raw.severity = Severity::P0;
         assert_eq!(colour(&finding), p1);
@@ -575,8 +580,8 @@ mod tests {
 
     #[test]
     fn words_are_wrapped_and_long_ones_stay_whole() {
-        assert_eq!(wrapped("a bb ccc\nd", 4), "a bb\nccc\nd");
-        assert_eq!(wrapped("aaaaaa b", 4), "aaaaaa\nb");
-        assert_eq!(wrapped("", 4), "");
+        assert_eq!(wrap_words("a bb ccc\nd", 4), "a bb\nccc\nd");
+        assert_eq!(wrap_words("aaaaaa b", 4), "aaaaaa\nb");
+        assert_eq!(wrap_words("", 4), "");
     }
 }

@@ -37,17 +37,17 @@ pub(super) async fn until_interrupted(
     let stop = Arc::clone(&command.stop);
     let grace = if command.args.fix { FIX_GRACE } else { GRACE };
     let publishes = command.args.publish;
-    let unfinished = UnfinishedReview::of(&command);
+    let unfinished = UnfinishedReview::new(&command);
     let mut task = tokio::spawn(command.run());
     tokio::select! {
         ended = &mut task => {
             let ended = ended.unwrap_or_else(|stopped| {
-                Err(CliError::failed("internal", format!("the review stopped: {stopped}"))
+                Err(CliError::failure("internal", format!("the review stopped: {stopped}"))
                     .hint("this is a bug of truing; please report it"))
             });
             match ended {
                 Ok(exit) => Ok(exit),
-                Err(error) => Err(unfinished.failed(error).await),
+                Err(error) => Err(unfinished.record_failure(error).await),
             }
         }
         _ = signals.next() => {
@@ -63,7 +63,7 @@ pub(super) async fn until_interrupted(
                 task.abort();
                 let _ = tokio::time::timeout(grace, task).await;
             }
-            Err(unfinished.interrupted().await.hint(changed))
+            Err(unfinished.record_interruption().await.hint(changed))
         }
     }
 }
@@ -77,45 +77,45 @@ pub(super) struct UnfinishedReview {
 }
 
 impl UnfinishedReview {
-    pub(super) fn of(command: &ReviewCommand) -> Self {
+    pub(super) fn new(command: &ReviewCommand) -> Self {
         Self {
             attempts: command.attempts.clone(),
-            place: StoreLocation::of(&command.config, &command.environment).ok(),
+            place: StoreLocation::from_config(&command.config, &command.environment).ok(),
             is_recorded: !command.args.no_record,
         }
     }
 
     /// Returns the error of an interrupted review with its cost.
-    pub(super) async fn interrupted(&self) -> CliError {
+    pub(super) async fn record_interruption(&self) -> CliError {
         // A review that has not begun has nothing to report.
         self.attempts.handed_over();
-        let cost = self.cost(OutcomeKind::Deferred, INTERRUPTED).await;
+        let cost = self.record_cost(OutcomeKind::Deferred, INTERRUPTED).await;
         let message = match cost {
             MicroUsd(0) => "interrupted before the review was done".to_owned(),
             cost => format!("interrupted before the review was done; it has cost {cost}"),
         };
-        CliError::new(CommandExit::Interrupted, "interrupted", message).costing(cost)
+        CliError::new(CommandExit::Interrupted, "interrupted", message).with_cost(cost)
     }
 
     /// Adds the cost to the error of a failed review.
-    pub(super) async fn failed(&self, error: CliError) -> CliError {
+    pub(super) async fn record_failure(&self, error: CliError) -> CliError {
         if error.exit != CommandExit::Failed {
             // A usage error or a refusal: no review was attempted.
             self.attempts.handed_over();
         }
-        let cost = self.cost(OutcomeKind::Failed, &error.message).await;
-        error.costing(cost)
+        let cost = self.record_cost(OutcomeKind::Failed, &error.message).await;
+        error.with_cost(cost)
     }
 
     /// Returns the cost of the review according to the ledger. If the ledger is unavailable, the next report
     /// includes the cost.
-    async fn cost(&self, kind: OutcomeKind, reason: &str) -> MicroUsd {
+    async fn record_cost(&self, kind: OutcomeKind, reason: &str) -> MicroUsd {
         let (open, told) = self.attempts.take();
         let mut cost = told.0;
         if open.is_empty() {
             return MicroUsd(cost);
         }
-        let _ = tokio::time::timeout(SETTLE_TIME, gateway::settled()).await;
+        let _ = tokio::time::timeout(SETTLE_TIME, gateway::wait_until_settled()).await;
         let is_there = |place: &StoreLocation| place.is_there() || self.is_recorded;
         let Some(place) = self.place.clone().filter(is_there) else {
             return MicroUsd(cost);
@@ -135,7 +135,7 @@ impl UnfinishedReview {
                     let of = (&attempt.revision, attempt.began);
                     store.ended_unfinished(run, &attempt.key, of.0, of.1, &outcome, now).await
                 }
-                false => store.paid(run).await,
+                false => store.run_cost(run).await,
             };
             match paid {
                 Ok(paid) => cost = cost.saturating_add(paid.0),

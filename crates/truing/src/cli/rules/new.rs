@@ -12,7 +12,7 @@ use truing_reader::RulePacks;
 use super::template::{self, RuleLanguage};
 use crate::cli::CommandContext;
 use crate::cli::error::{CliError, CommandExit};
-use crate::cli::output::quoted;
+use crate::cli::output::shell_quote;
 use crate::wiring;
 
 /// Pack of a rule that is named without one.
@@ -50,30 +50,34 @@ pub(super) fn run(args: &RulesNewArgs, context: &CommandContext) -> Result<Comma
     let rules = context.config(&[])?.rules;
     let shown = args.dir.as_deref().or(rules.dir.as_deref()).ok_or_else(|| no_folder(&name, context))?;
     let folder = context.environment.directory().join(shown);
-    let whole = name.whole();
+    let whole = name.full_name();
     is_free(&whole)?;
     let file = |folder: &Path, ending: &str| {
         folder.join(name.pack).join(RULES).join(format!("{}.{ending}", name.rule))
     };
     for ending in ENDINGS {
         if file(&folder, ending).symlink_metadata().is_ok() {
-            return Err(exists(&file(shown, ending)));
+            return Err(file_exists_error(&file(shown, ending)));
         }
     }
     let [ending, ..] = ENDINGS;
     let (path, shown_path) = (file(&folder, ending), file(shown, ending));
-    let text = template::text(name.rule, args.language);
+    let text = template::render_template(name.rule, args.language);
     // A file at the place of a needed folder causes the same error kind, so the path itself is checked.
     let is_there = || path.symlink_metadata().is_ok();
-    write(&path, &text).map_err(|error| match error.kind() == ErrorKind::AlreadyExists && is_there() {
-        true => exists(&shown_path),
-        false => CliError::failed("write_failed", format!("cannot write {}: {error}", shown_path.display()))
-            .hint("name a folder that you may write to: `truing rules new NAME --dir FOLDER`"),
+    create_file(&path, &text).map_err(|error| {
+        match error.kind() == ErrorKind::AlreadyExists && is_there() {
+            true => file_exists_error(&shown_path),
+            false => {
+                CliError::failure("write_failed", format!("cannot write {}: {error}", shown_path.display()))
+                    .hint("name a folder that you may write to: `truing rules new NAME --dir FOLDER`")
+            }
+        }
     })?;
     let answer = RulesNewJson { rule: &whole, path: &path };
-    context.output.answer(&answer, || format!("{}\n", shown_path.display()))?;
-    for line in next(&name, folder.as_path(), shown, &rules, context) {
-        context.output.say(line);
+    context.output.print_answer(&answer, || format!("{}\n", shown_path.display()))?;
+    for line in next_steps(&name, folder.as_path(), shown, &rules, context) {
+        context.output.print_note(line);
     }
     Ok(CommandExit::Done)
 }
@@ -99,14 +103,14 @@ impl<'a> NewRuleName<'a> {
         let error = CliError::usage("bad_name", wrong).hint(
             "a name has lower-case letters, digits and `-`; a pack's begins with a letter, a rule's with a letter or a digit",
         );
-        Err(match mended(text) {
+        Err(match suggest_name(text) {
             Some(mended) => error.hint(format!("did you mean `{mended}`?")),
             None => error,
         })
     }
 
     /// Returns the name as findings and lists show it.
-    fn whole(&self) -> String {
+    fn full_name(&self) -> String {
         format!("{}/{}", self.pack, self.rule)
     }
 }
@@ -123,7 +127,7 @@ fn is_rule(name: &str) -> bool {
 }
 
 /// Returns the valid name that an invalid one probably stands for.
-fn mended(text: &str) -> Option<String> {
+fn suggest_name(text: &str) -> Option<String> {
     let without = |ending: &&str| text.strip_suffix(*ending)?.strip_suffix('.');
     let text = ENDINGS.iter().find_map(without).unwrap_or(text);
     let part = |part: &str| -> String {
@@ -142,8 +146,8 @@ fn mended(text: &str) -> Option<String> {
 /// Checks that no built-in rule has this name: a folder may add rules to a built-in pack, but not replace
 /// them.
 fn is_free(whole: &str) -> Result<(), CliError> {
-    let packs = RulePacks::embedded().map_err(wiring::reader_error)?;
-    match packs.written(whole).map_err(|error| wiring::reader_error(error.into()))? {
+    let packs = RulePacks::load_embedded().map_err(wiring::reader_error)?;
+    match packs.find_rule(whole).map_err(|error| wiring::reader_error(error.into()))? {
         None => Ok(()),
         Some(_) => {
             Err(CliError::usage("rule_exists", format!("there is a rule `{whole}` already, built in"))
@@ -152,7 +156,7 @@ fn is_free(whole: &str) -> Result<(), CliError> {
     }
 }
 
-fn exists(path: &Path) -> CliError {
+fn file_exists_error(path: &Path) -> CliError {
     CliError::usage("file_exists", format!("{} exists already and is left as it is", path.display()))
         .hint("change that file, or choose another name for the new rule")
 }
@@ -165,12 +169,12 @@ fn no_folder(name: &NewRuleName<'_>, context: &CommandContext) -> CliError {
     )
     .hint(format!(
         "name one, which is made if it is missing: `truing rules new {} --dir packs`",
-        name.whole()
+        name.full_name()
     ))
 }
 
 /// Writes a new file and creates the folders above it.
-fn write(path: &Path, text: &str) -> std::io::Result<()> {
+fn create_file(path: &Path, text: &str) -> std::io::Result<()> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }
@@ -180,7 +184,7 @@ fn write(path: &Path, text: &str) -> std::io::Result<()> {
 }
 
 /// Returns the lines on testing, enabling and trying the rule. `shown` is the folder as the user named it.
-fn next(
+fn next_steps(
     name: &NewRuleName<'_>,
     folder: &Path,
     shown: &Path,
@@ -194,7 +198,7 @@ fn next(
     let is_configured = configured.as_ref() == Some(&folder);
     let tested = match is_configured {
         true => pack.to_owned(),
-        false => quoted(&shown.join(pack).display().to_string()),
+        false => shell_quote(&shown.join(pack).display().to_string()),
     };
     let mut lines = vec![format!("to test it: `truing rules test {tested}`")];
     let is_used = rules.packs.iter().any(|used| used == pack);
@@ -228,7 +232,7 @@ mod tests {
             ("a/b", "a/b"),
             ("core/my-rule-2", "core/my-rule-2"),
         ] {
-            assert_eq!(NewRuleName::parse(text).map(|name| name.whole()), Ok(whole.to_owned()));
+            assert_eq!(NewRuleName::parse(text).map(|name| name.full_name()), Ok(whole.to_owned()));
         }
         for (text, mended) in [
             ("", None),
@@ -243,7 +247,7 @@ mod tests {
             ("no-eval.yml", Some("no-eval")),
             ("a/b/c", Some("a/b-c")),
         ] {
-            let error = NewRuleName::parse(text).map(|name| name.whole()).unwrap_err();
+            let error = NewRuleName::parse(text).map(|name| name.full_name()).unwrap_err();
             assert_eq!((error.exit, error.code), (CommandExit::Usage, "bad_name"), "{text}");
             let hint = mended.map(|mended| format!("did you mean `{mended}`?"));
             assert_eq!(error.hints.get(1), hint.as_ref(), "{text}");

@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use serde::Serialize;
-use truing_loops::text::counted;
+use truing_loops::text::format_count;
 use truing_reader::{ListedRule, RulePacks, RuleSource};
 
 use crate::cli::CommandContext;
-use crate::cli::columns::folded;
+use crate::cli::columns::fold_line;
 use crate::cli::error::{CliError, CommandExit};
 use crate::wiring;
 
@@ -29,10 +29,10 @@ struct RulesShowJson<'a> {
 /// Prints the rule of this name: an explanation or, if `source` is set, its file.
 pub(super) fn run(name: &str, source: bool, context: &CommandContext) -> Result<CommandExit, CliError> {
     let rules = context.config(&[])?.rules;
-    let packs = wiring::packs(&rules).map_err(wiring::reader_error)?;
+    let packs = wiring::load_packs(&rules).map_err(wiring::reader_error)?;
     let whole = whole_name(name, &packs)?;
-    let found = packs.written(&whole).map_err(|error| wiring::reader_error(error.into()))?;
-    let rule = found.ok_or_else(|| unknown(name, &packs, &[]))?;
+    let found = packs.find_rule(&whole).map_err(|error| wiring::reader_error(error.into()))?;
+    let rule = found.ok_or_else(|| unknown_rule_error(name, &packs, &[]))?;
     // A folder may add rules to a built-in pack but replaces none, so an existing file is the rule's own.
     let own = rules.dir.map(|dir| dir.join(rule.file)).filter(|path| path.is_file());
     let (file, built_in) = match own.as_deref().map(Path::display) {
@@ -41,12 +41,14 @@ pub(super) fn run(name: &str, source: bool, context: &CommandContext) -> Result<
     };
     let RuleSource { listed, text, valid, invalid, .. } = &rule;
     let answer = RulesShowJson { listed, file: &file, built_in, valid: *valid, invalid: *invalid, text };
-    context.output.answer(&answer, || if source { text.to_string() } else { explained(&rule, &answer) })?;
+    context
+        .output
+        .print_answer(&answer, || if source { text.to_string() } else { explain_rule(&rule, &answer) })?;
     Ok(CommandExit::Done)
 }
 
 /// Formats a rule in the form `core/x  P1 F  syntax (python)  title`.
-pub(super) fn line(rule: &ListedRule<'_>) -> String {
+pub(super) fn rule_line(rule: &ListedRule<'_>) -> String {
     let languages = match rule.languages.as_slice() {
         [] => String::new(),
         languages => format!(" ({})", languages.join(", ")),
@@ -57,29 +59,29 @@ pub(super) fn line(rule: &ListedRule<'_>) -> String {
 }
 
 /// Explains a rule: its effect, the reason, bad and good code, the fix, the suppression, and the source.
-fn explained(rule: &RuleSource<'_>, answer: &RulesShowJson<'_>) -> String {
+fn explain_rule(rule: &RuleSource<'_>, answer: &RulesShowJson<'_>) -> String {
     let RuleSource { listed, good, bad, fixed, has_fix, .. } = rule;
     let wrapped = |line: &str| match line.strip_prefix("  ") {
-        Some(title) => folded("  ", title),
-        None => folded("", line),
+        Some(title) => fold_line("  ", title),
+        None => fold_line("", line),
     };
-    let mut text: String = line(listed).lines().map(wrapped).collect();
+    let mut text: String = rule_line(listed).lines().map(wrapped).collect();
     let mut part = |title: &str, body: &str| text += &format!("\n{title}:\n{body}");
     // If the body equals the title, there is nothing to add.
     if listed.body != listed.title {
         part("Why it matters", &paragraphs(listed.body));
     }
     if let Some(code) = bad {
-        part("Bad", &indented(code));
+        part("Bad", &indent_code(code));
     }
     // If the rule has a fix, the good code is the fixed bad code.
     if let Some(code) = fixed.or(*good) {
-        part("Good", &indented(code));
+        part("Good", &indent_code(code));
     }
-    part("Fix", &folded("  ", if *has_fix { FIX } else { "By hand: the rule proposes none." }));
+    part("Fix", &fold_line("  ", if *has_fix { FIX } else { "By hand: the rule proposes none." }));
     let suppressed = format!("  truing: ignore[{}] the reason\n", listed.rule);
     part("Suppress, in a comment on that line or alone on the line before", &suppressed);
-    let (valid, invalid) = (counted(answer.valid, "example"), counted(answer.invalid, "example"));
+    let (valid, invalid) = (format_count(answer.valid, "example"), format_count(answer.invalid, "example"));
     let from = if answer.built_in { " (built in)" } else { "" };
     let tests = format!("  {valid} without a finding, {invalid} with one: `--source` shows them\n");
     part("File", &format!("  {}{from}\n{tests}", answer.file));
@@ -90,7 +92,7 @@ fn explained(rule: &RuleSource<'_>, answer: &RulesShowJson<'_>) -> String {
 const FIX: &str = "`truing review --fix` writes it, where it is proven that nothing around it changes.";
 
 /// Indents lines of code.
-fn indented(code: &str) -> String {
+fn indent_code(code: &str) -> String {
     code.lines().map(|line| format!("    {line}").trim_end().to_owned() + "\n").collect()
 }
 
@@ -98,8 +100,8 @@ fn indented(code: &str) -> String {
 fn paragraphs(markdown: &str) -> String {
     let is_laid_out = |line: &str| line.starts_with(['-', '*', ' ']) || line.starts_with("```");
     let shown = |paragraph: &str| match paragraph.lines().any(is_laid_out) {
-        true => paragraph.lines().map(|line| folded("  ", line)).collect(),
-        false => folded("  ", &paragraph.split_whitespace().collect::<Vec<_>>().join(" ")),
+        true => paragraph.lines().map(|line| fold_line("  ", line)).collect(),
+        false => fold_line("  ", &paragraph.split_whitespace().collect::<Vec<_>>().join(" ")),
     };
     markdown.trim().split("\n\n").map(shown).collect::<Vec<String>>().join("\n")
 }
@@ -109,14 +111,14 @@ fn whole_name(name: &str, packs: &RulePacks) -> Result<String, CliError> {
     if name.contains('/') {
         return Ok(name.to_owned());
     }
-    let rules = packs.list().map_err(|error| wiring::reader_error(error.into()))?;
-    let is_meant = |rule: &&ListedRule<'_>| id(rule.rule) == name;
+    let rules = packs.list_rules().map_err(|error| wiring::reader_error(error.into()))?;
+    let is_meant = |rule: &&ListedRule<'_>| rule_id(rule.rule) == name;
     let meant: Vec<&str> = rules.iter().filter(is_meant).map(|rule| rule.rule).collect();
     match meant.as_slice() {
         [one] => Ok((*one).to_owned()),
         [] => {
-            let ids: Vec<&str> = rules.iter().map(|rule| id(rule.rule)).collect();
-            Err(unknown(name, packs, &ids))
+            let ids: Vec<&str> = rules.iter().map(|rule| rule_id(rule.rule)).collect();
+            Err(unknown_rule_error(name, packs, &ids))
         }
         several => {
             let message = format!("{} packs have a rule `{name}`", several.len());
@@ -127,19 +129,19 @@ fn whole_name(name: &str, packs: &RulePacks) -> Result<String, CliError> {
 }
 
 /// Returns a rule's name without its pack.
-fn id(rule: &str) -> &str {
+fn rule_id(rule: &str) -> &str {
     rule.rsplit_once('/').map_or(rule, |(_, id)| id)
 }
 
 /// Returns the error for an unknown rule. `ids` are candidates if the rule was named without a pack.
-fn unknown(name: &str, packs: &RulePacks, ids: &[&str]) -> CliError {
+fn unknown_rule_error(name: &str, packs: &RulePacks, ids: &[&str]) -> CliError {
     let told = CliError::usage("unknown_rule", format!("there is no rule `{name}`"));
     if packs.names().contains(&name) {
         return told.hint(format!("`{name}` is a pack: `truing rules list` shows its rules"));
     }
-    let listed = packs.list().unwrap_or_default();
+    let listed = packs.list_rules().unwrap_or_default();
     let known = listed.iter().map(|rule| rule.rule).chain(ids.iter().copied());
-    match wiring::nearest(name, known) {
+    match wiring::nearest_name(name, known) {
         Some(near) => told.hint(format!("did you mean `{near}`?")),
         None => told.hint(
             "`truing rules list` shows the rules; `rules.dir` in the configuration names the folder of your own",

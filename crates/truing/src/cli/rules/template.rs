@@ -139,9 +139,9 @@ const JAVA: RuleSample = RuleSample {
 };
 
 /// Returns the file of a new rule `id` in this language.
-pub(super) fn text(id: &str, language: RuleLanguage) -> String {
+pub(super) fn render_template(id: &str, language: RuleLanguage) -> String {
     let RuleSample { call, note, rule, category, valid, invalid } = language.sample();
-    let (id, language) = (word(id), language.name());
+    let (id, language) = (quote_id(id), language.name());
     let (valid, invalid) = (examples(valid), examples(invalid));
     format!(
         "\
@@ -170,7 +170,7 @@ metadata:
 }
 
 /// Quotes a rule's id for YAML, if needed.
-fn word(id: &str) -> String {
+fn quote_id(id: &str) -> String {
     let is_plain = id.starts_with(|first: char| first.is_ascii_lowercase()) && !WORDS_OF_YAML.contains(&id);
     if is_plain { id.to_owned() } else { format!("'{id}'") }
 }
@@ -195,13 +195,13 @@ mod tests {
     fn what_a_rule_begins_as_does_what_its_tests_say_in_every_language_under_every_name() {
         for language in RuleLanguage::value_variants() {
             for id in ["no-call", "null", "true", "2", "0x1", "1e5", "2nd-call", "a"] {
-                let (file, text) = (format!("house/rules/{id}.yml"), text(id, *language));
+                let (file, text) = (format!("house/rules/{id}.yml"), render_template(id, *language));
                 let packs = RulePacks::parse(&[(file.as_str(), text.as_str())]).unwrap();
                 let tested = packs.test(&[]).unwrap();
                 assert_eq!((tested.rules, tested.examples), (1, 4), "{text}");
                 let wrong = [tested.failing, tested.untested].concat();
                 assert!(wrong.is_empty(), "{wrong:?}\n{text}");
-                let rule = packs.written(&format!("house/{id}")).unwrap().unwrap();
+                let rule = packs.find_rule(&format!("house/{id}")).unwrap().unwrap();
                 assert_eq!((rule.valid, rule.invalid, rule.text), (2, 2, text.as_str()));
                 assert_eq!(rule.listed.languages, [language.name()]);
             }

@@ -10,7 +10,7 @@ use truing_core::port::{ChangedFile, ReadRequest};
 use truing_diff::RepoPath;
 use truing_loops::reading::ReviewScope;
 
-use super::joined;
+use super::join_path;
 use crate::cli::error::CliError;
 
 /// Files below one folder.
@@ -23,8 +23,8 @@ pub(super) struct FolderFiles {
 
 impl FolderFiles {
     /// Returns the path of a file in the output.
-    pub(super) fn shown(&self, path: &RepoPath) -> RepoPath {
-        joined(&self.prefix, path)
+    pub(super) fn display_path(&self, path: &RepoPath) -> RepoPath {
+        join_path(&self.prefix, path)
     }
 }
 
@@ -51,7 +51,11 @@ pub(super) struct UnreadablePath {
 ///
 /// # Errors
 /// Returns `no_such_path` if one of the paths does not exist.
-pub(super) fn walk(paths: &[PathBuf], here: &Path, scope: &ReviewScope) -> Result<WalkResult, CliError> {
+pub(super) fn walk_paths(
+    paths: &[PathBuf],
+    here: &Path,
+    scope: &ReviewScope,
+) -> Result<WalkResult, CliError> {
     let missing = |path: &Path, error: &std::io::Error| {
         CliError::usage("no_such_path", format!("{}: {error}", path.display()))
             .hint("name files and folders that are there")
@@ -66,15 +70,15 @@ pub(super) fn walk(paths: &[PathBuf], here: &Path, scope: &ReviewScope) -> Resul
             continue;
         }
         if path.starts_with(&here) {
-            inside.extend(files(&path, &here, &here, &mut walked.gaps));
+            inside.extend(collect_files(&path, &here, &here, &mut walked.gaps));
             continue;
         }
         let folder = if path.is_dir() { path.as_path() } else { path.parent().unwrap_or(Path::new("/")) };
-        let found = files(&path, folder, &here, &mut walked.gaps);
-        walked.parts.push(part(folder, found, folder.as_os_str().as_bytes().to_vec(), scope));
+        let found = collect_files(&path, folder, &here, &mut walked.gaps);
+        walked.parts.push(folder_files(folder, found, folder.as_os_str().as_bytes().to_vec(), scope));
     }
     if !inside.is_empty() {
-        walked.parts.insert(0, part(&here, inside, Vec::new(), scope));
+        walked.parts.insert(0, folder_files(&here, inside, Vec::new(), scope));
     }
     Ok(walked)
 }
@@ -86,10 +90,10 @@ impl UnreadablePath {
     }
 
     /// Converts an error of the walk; `path` is the path at which it began.
-    fn of(error: ignore::Error, path: &Path, here: &Path) -> Self {
+    fn from_error(error: ignore::Error, path: &Path, here: &Path) -> Self {
         match error {
-            ignore::Error::WithDepth { err, .. } => Self::of(*err, path, here),
-            ignore::Error::WithPath { path, err } => Self::of(*err, &path, here),
+            ignore::Error::WithDepth { err, .. } => Self::from_error(*err, path, here),
+            ignore::Error::WithPath { path, err } => Self::from_error(*err, &path, here),
             // The message of the inner error would repeat the path.
             ignore::Error::Io(error) => Self::new(path, here, error.kind().to_string()),
             other @ (ignore::Error::Partial(_)
@@ -102,7 +106,12 @@ impl UnreadablePath {
     }
 }
 
-fn part(folder: &Path, files: BTreeSet<RepoPath>, prefix: Vec<u8>, scope: &ReviewScope) -> FolderFiles {
+fn folder_files(
+    folder: &Path,
+    files: BTreeSet<RepoPath>,
+    prefix: Vec<u8>,
+    scope: &ReviewScope,
+) -> FolderFiles {
     let ignored =
         |path: &RepoPath| scope.ignore.is_match(Path::new(std::ffi::OsStr::from_bytes(path.as_bytes())));
     let files = files.into_iter().filter(|path| !ignored(path));
@@ -119,14 +128,19 @@ fn part(folder: &Path, files: BTreeSet<RepoPath>, prefix: Vec<u8>, scope: &Revie
 
 /// Returns the files at or below a path, relative to `root`. Links are not followed. Files that git ignores
 /// are skipped, and so are FIFOs, sockets and devices in folders.
-fn files(path: &Path, root: &Path, here: &Path, gaps: &mut Vec<UnreadablePath>) -> BTreeSet<RepoPath> {
+fn collect_files(
+    path: &Path,
+    root: &Path,
+    here: &Path,
+    gaps: &mut Vec<UnreadablePath>,
+) -> BTreeSet<RepoPath> {
     let walk = WalkBuilder::new(path).hidden(false).filter_entry(|entry| entry.file_name() != ".git").build();
     let mut files = BTreeSet::new();
     for entry in walk {
         let entry = match entry {
             Ok(entry) => entry,
             Err(error) => {
-                gaps.push(UnreadablePath::of(error, path, here));
+                gaps.push(UnreadablePath::from_error(error, path, here));
                 continue;
             }
         };
@@ -150,10 +164,10 @@ mod tests {
             err: Box::new(ignore::Error::WithPath { path: path.into(), err: Box::new(denied().into()) }),
         };
         for (path, shown) in [("/here/a/b", "a/b"), ("/here", "/here"), ("/elsewhere/c", "/elsewhere/c")] {
-            let gap = UnreadablePath::of(error(path), Path::new("/here/a"), Path::new("/here"));
+            let gap = UnreadablePath::from_error(error(path), Path::new("/here/a"), Path::new("/here"));
             assert_eq!((gap.path.to_string(), gap.why), (shown.to_owned(), denied().to_string()));
         }
-        let gap = UnreadablePath::of(denied().into(), Path::new("/here/a"), Path::new("/here"));
+        let gap = UnreadablePath::from_error(denied().into(), Path::new("/here/a"), Path::new("/here"));
         assert_eq!(gap.path.to_string(), "a");
     }
 }

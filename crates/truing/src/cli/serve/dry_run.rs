@@ -8,12 +8,12 @@ use serde::Serialize;
 use truing_config::secret::SecretSource;
 use truing_config::{Config, StoreConfig, StorePlace};
 use truing_core::port::{OperatorStore as _, RecordStore};
-use truing_loops::text::counted;
+use truing_loops::text::format_count;
 use truing_service::ProcessRole;
 use truing_service::sweep::preview::{ForgePreview, PullCounts, RepositoryPreview};
 use truing_store::{SchemaVersions, server_of};
 
-use crate::cli::columns::folded;
+use crate::cli::columns::fold_line;
 use crate::cli::error::{CliError, CommandExit};
 use crate::cli::kill::held_back;
 use crate::cli::target::store_error;
@@ -68,24 +68,28 @@ pub(super) async fn run(
     context: &CommandContext,
 ) -> Result<CommandExit, CliError> {
     let found = tokio::select! {
-        found = Box::pin(look(config, role, context)) => found?,
+        found = Box::pin(inspect_setup(config, role, context)) => found?,
         told = runtime::told_to_stop() => return told.map(|_| CommandExit::Interrupted),
     };
-    context.output.answer(&found, || screen(&found))?;
+    context.output.print_answer(&found, || render_text(&found))?;
     let lacks = found.forges.iter().any(|forge| forge.found.state != "up");
     Ok(if lacks { CommandExit::No } else { CommandExit::Done })
 }
 
-async fn look(config: &Config, role: ProcessRole, context: &CommandContext) -> Result<DryRunJson, CliError> {
+async fn inspect_setup(
+    config: &Config,
+    role: ProcessRole,
+    context: &CommandContext,
+) -> Result<DryRunJson, CliError> {
     let environment = &context.environment;
-    let place = StoreLocation::of(config, environment)?;
+    let place = StoreLocation::from_config(config, environment)?;
     // The folder is deleted at the end, also after an error.
     let temp = truing_git::PrivateFolder::new().map_err(truing_loops::local::LocalReviewError::NoFolder)?;
-    let StoreView { records, form } = place.look(temp.path()).await?;
+    let StoreView { records, form } = place.open_view(temp.path()).await?;
     // Files that a server creates beside its records are created in the folder of this run.
     let tried = open_file(&temp.path().join("tried.db"))?;
     let reader = wiring::child_reader(&config.rules, &config.sandbox)?;
-    let apart = apart(config, temp.path())?;
+    let apart = isolate_config(config, temp.path())?;
     let stores = (tried.clone(), tried);
     let shared = wiring::service::service_context(
         &apart,
@@ -96,7 +100,7 @@ async fn look(config: &Config, role: ProcessRole, context: &CommandContext) -> R
         temp.path(),
     )
     .await?;
-    drop(wiring::sinks(&config.notify, environment, &shared.metrics)?);
+    drop(wiring::notice_sinks(&config.notify, environment, &shared.metrics)?);
     let forges = shared
         .preview(records.as_ref().map(|store| store as &dyn RecordStore), config.server.sweep)
         .await
@@ -104,8 +108,8 @@ async fn look(config: &Config, role: ProcessRole, context: &CommandContext) -> R
     let kill_switch = match (&records, place.file()) {
         // The switches on database servers are checked where they are read.
         (Some(copy), Some(_)) => {
-            let switches = copy.switch().await.map_err(store_error)?;
-            switches.on().map(|switch| held_back(switch, context.output)).collect()
+            let switches = copy.kill_switches().await.map_err(store_error)?;
+            switches.engaged_switches().map(|switch| held_back(switch, context.output)).collect()
         }
         _ => Vec::new(),
     };
@@ -129,7 +133,7 @@ async fn look(config: &Config, role: ProcessRole, context: &CommandContext) -> R
 
 /// Returns the configuration with all files that a server creates in `temp`. Existing marker keys are read
 /// from their own location.
-fn apart(config: &Config, temp: &Path) -> Result<Config, CliError> {
+fn isolate_config(config: &Config, temp: &Path) -> Result<Config, CliError> {
     let is_shared = matches!(config.store.place()?, StorePlace::Servers { .. });
     let own_key = config.store.folder()?.join(wiring::MARKER_KEY);
     let mut apart = config.clone();
@@ -140,7 +144,7 @@ fn apart(config: &Config, temp: &Path) -> Result<Config, CliError> {
             Some(SecretSource::File(path)) if !path.exists() => {
                 if is_shared {
                     let message = format!("forge.{name}.marker_key: there is no file {}", path.display());
-                    return Err(CliError::failed("marker_key", message)
+                    return Err(CliError::failure("marker_key", message)
                         .hint("put the same key there that the other machines have"));
                 }
                 // A start creates the key.
@@ -152,7 +156,7 @@ fn apart(config: &Config, temp: &Path) -> Result<Config, CliError> {
     Ok(apart)
 }
 
-fn screen(found: &DryRunJson) -> String {
+fn render_text(found: &DryRunJson) -> String {
     let mut text = String::new();
     for forge in &found.forges {
         text += &of_forge(forge, found.leaves_existing);
@@ -165,18 +169,18 @@ fn of_forge(DryRunForge { found, webhooks, is_limited }: &DryRunForge, leaves: b
     let name = &found.name;
     let label = format!("{name}: ");
     let mut text = match found.state {
-        "token_refused" => folded(&label, "refuses the token: replace it"),
-        "away" => folded(&label, "does not answer"),
+        "token_refused" => fold_line(&label, "refuses the token: replace it"),
+        "away" => fold_line(&label, "does not answer"),
         _ => {
-            let repositories = counted(found.repositories.len(), "repository");
-            folded(&label, &format!("{repositories}, {}", of_pulls(found.pulls, leaves)))
+            let repositories = format_count(found.repositories.len(), "repository");
+            fold_line(&label, &format!("{repositories}, {}", of_pulls(found.pulls, leaves)))
         }
     };
     if let Some(problem) = &found.problem {
-        text += &folded("  ", problem);
+        text += &fold_line("  ", problem);
     }
     if !is_limited {
-        text += &folded(
+        text += &fold_line(
             "  ",
             &format!(
                 "`forge.{name}.repositories` is not set: every repository that the token sees is served"
@@ -184,21 +188,21 @@ fn of_forge(DryRunForge { found, webhooks, is_limited }: &DryRunForge, leaves: b
         );
     }
     if found.not_admitted > 0 {
-        let seen = counted(found.not_admitted, "repository");
-        text += &folded("  ", &format!("not in `forge.{name}.repositories`: {seen} that the token sees"));
+        let seen = format_count(found.not_admitted, "repository");
+        text += &fold_line("  ", &format!("not in `forge.{name}.repositories`: {seen} that the token sees"));
     }
     for RepositoryPreview { name, problem, pulls } in found.repositories.iter().take(MOST_SHOWN) {
         let told = problem.clone().unwrap_or_else(|| of_pulls(*pulls, leaves));
-        text += &folded("  ", &format!("{name}: {told}"));
+        text += &fold_line("  ", &format!("{name}: {told}"));
     }
     if let Some(more) = found.repositories.len().checked_sub(MOST_SHOWN).filter(|more| *more > 0) {
         text += &format!("  and {more} more\n");
     }
     if found.state == "up" && !found.is_complete {
-        text += &folded("  ", "there may be more: a dry run ends where its share of the rate limit does");
+        text += &fold_line("  ", "there may be more: a dry run ends where its share of the rate limit does");
     }
     if let Some(path) = webhooks {
-        text += &folded("  webhooks: ", path);
+        text += &fold_line("  webhooks: ", path);
     }
     text
 }
@@ -207,7 +211,7 @@ fn of_forge(DryRunForge { found, webhooks, is_limited }: &DryRunForge, leaves: b
 fn of_pulls(pulls: PullCounts, leaves: bool) -> String {
     let PullCounts { open_pull_requests, will_be_reviewed, left_until_changed, already_known, drafts } =
         pulls;
-    let mut text = counted(open_pull_requests, "open pull request");
+    let mut text = format_count(open_pull_requests, "open pull request");
     // A count of reviews would repeat the counts of pull requests that are left or known.
     if will_be_reviewed > 0 || !leaves {
         text += &format!(", {will_be_reviewed} will be reviewed");
@@ -219,7 +223,7 @@ fn of_pulls(pulls: PullCounts, leaves: bool) -> String {
         text += &format!(", {already_known} known already");
     }
     if drafts > 0 {
-        text += &format!(", {}", counted(drafts, "draft"));
+        text += &format!(", {}", format_count(drafts, "draft"));
     }
     text
 }
@@ -228,18 +232,19 @@ fn of_store(store: &DryRunStore) -> String {
     let DryRunStore { place, form, own_form, served_by, kill_switch } = store;
     let form = form.zip(*own_form).map(|(found, own)| SchemaVersions { found, own });
     let mut text = match form {
-        None => folded("store: ", &format!("{place}, which a start makes")),
+        None => fold_line("store: ", &format!("{place}, which a start makes")),
         Some(form) if form.is_changed() => {
             let SchemaVersions { found, own } = form;
-            folded("store: ", &format!("{place}, which a start brings from form {found} to form {own}"))
+            fold_line("store: ", &format!("{place}, which a start brings from form {found} to form {own}"))
         }
-        Some(_) => folded("store: ", place),
+        Some(_) => fold_line("store: ", place),
     };
     if let Some(pid) = served_by {
-        text += &folded("  ", &format!("process {pid} serves from it: a start is refused until that stops"));
+        text +=
+            &fold_line("  ", &format!("process {pid} serves from it: a start is refused until that stops"));
     }
     for told in kill_switch {
-        text += &folded("  ", told);
+        text += &fold_line("  ", told);
     }
     text
 }

@@ -4,10 +4,10 @@
 use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
-use truing_core::line::counted;
+use truing_core::line::format_count;
 use truing_loops::sync::DefinitionPatch;
 
-use crate::cli::review::text::visible;
+use crate::cli::review::text::visible_text;
 
 /// Maximum lines of each definition.
 const MAX_LINES: usize = 80;
@@ -20,10 +20,10 @@ const PLACE: Style = AnsiColor::Cyan.on_default();
 const NAME: Style = Style::new().bold();
 
 /// Formats the changed definitions within these limits.
-pub(super) fn shown(patches: &[DefinitionPatch]) -> String {
+pub(super) fn render_patches(patches: &[DefinitionPatch]) -> String {
     let mut text = String::new();
     for DefinitionPatch { name, hunks } in patches.iter().take(MAX_PATCHES) {
-        let _ = writeln!(text, "\n{NAME}{}{NAME:#}", visible(name));
+        let _ = writeln!(text, "\n{NAME}{}{NAME:#}", visible_text(name));
         for line in hunks.split_terminator('\n').take(MAX_LINES) {
             let style = match line.as_bytes() {
                 [b'@', ..] => PLACE,
@@ -32,16 +32,16 @@ pub(super) fn shown(patches: &[DefinitionPatch]) -> String {
                 _ => Style::new(),
             };
             // Every line of a file with CRLF ends with a CR, which is not shown.
-            let line = visible(line.strip_suffix('\r').unwrap_or(line));
+            let line = visible_text(line.strip_suffix('\r').unwrap_or(line));
             let _ = writeln!(text, "{style}{line}{style:#}");
         }
         let count = hunks.split_terminator('\n').count();
         if count > MAX_LINES {
-            let _ = writeln!(text, "… and {}", counted(count - MAX_LINES, "more line"));
+            let _ = writeln!(text, "… and {}", format_count(count - MAX_LINES, "more line"));
         }
     }
     if patches.len() > MAX_PATCHES {
-        let _ = writeln!(text, "\n… and {}", counted(patches.len() - MAX_PATCHES, "more definition"));
+        let _ = writeln!(text, "\n… and {}", format_count(patches.len() - MAX_PATCHES, "more definition"));
     }
     text
 }
@@ -51,13 +51,13 @@ mod tests {
     use super::*;
 
     fn plain(patches: &[DefinitionPatch]) -> String {
-        anstream::adapter::strip_str(&shown(patches)).to_string()
+        anstream::adapter::strip_str(&render_patches(patches)).to_string()
     }
 
     #[test]
     fn lines_are_coloured_bounded_and_steer_no_terminal() {
         let hunks = "@@ -1 +1 @@\n-old\u{1b}[2J\r\n+new\u{202e}\n".to_owned();
-        let text = shown(&[DefinitionPatch { name: "a.py a:f".to_owned(), hunks }]);
+        let text = render_patches(&[DefinitionPatch { name: "a.py a:f".to_owned(), hunks }]);
         assert!(text.contains(&format!("{REMOVED}-old\u{241b}[2J{REMOVED:#}\n")), "{text:?}");
         assert!(text.contains(&format!("{ADDED}+new\\u{{202e}}{ADDED:#}\n")), "{text:?}");
         let long = DefinitionPatch { name: "a".to_owned(), hunks: "+x\n".repeat(MAX_LINES + 3) };
@@ -67,6 +67,6 @@ mod tests {
             text.contains("… and 3 more lines\n") && text.ends_with("\n… and 1 more definition\n"),
             "{text}"
         );
-        assert_eq!(shown(&[]), "");
+        assert_eq!(render_patches(&[]), "");
     }
 }

@@ -10,15 +10,15 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde::Serialize;
 use truing_core::sync::PinManifest;
-use truing_loops::sync::{DecisionRequest, PinnedManifest, ProposedManifest, pinned, proposed};
+use truing_loops::sync::{DecisionRequest, PinnedManifest, ProposedManifest, propose_manifest, read_pins};
 use truing_upstream::archives::ArchiveFolder;
 
 use super::super::error::{CliError, CommandExit};
 use super::super::init::WRITTEN_FILE;
-use super::super::output::quoted;
+use super::super::output::shell_quote;
 use super::super::{CommandContext, runtime};
 use super::package::{PackageJob, PackageOptions, PackageSearch};
-use super::wrong::{failed, in_folder, item, version_of};
+use super::wrong::{decision_error, in_folder, render_item, version_of};
 use crate::wiring::child_reader;
 use crate::wiring::jobs::{archives_folder, index_of};
 
@@ -67,7 +67,7 @@ struct UnguardedSymbolJson {
 impl SyncInitArgs {
     pub(super) fn run(&self, context: &CommandContext) -> Result<CommandExit, CliError> {
         let config = context.config(&[])?;
-        let PackageJob { name, config: job, lines } = &self.search().job(&config, context)?;
+        let PackageJob { name, config: job, lines } = &self.search().find_job(&config, context)?;
         in_folder(&self.repo)?;
         let path = self.output.clone().unwrap_or_else(|| self.repo.join(&job.manifest));
         if path.exists() {
@@ -79,7 +79,7 @@ impl SyncInitArgs {
         }
         let reader = child_reader(&config.rules, &config.sandbox)?;
         let runtime = runtime::start()?;
-        let imported = self.import.as_deref().map(|test| runtime.block_on(pinned(test, &reader)));
+        let imported = self.import.as_deref().map(|test| runtime.block_on(read_pins(test, &reader)));
         let imported = imported.transpose().map_err(|error| CliError::usage("import", error.to_string()))?;
         let PinnedManifest { manifest, untold } = imported
             .unwrap_or_else(|| PinnedManifest { manifest: PinManifest::default(), untold: Vec::new() });
@@ -94,8 +94,8 @@ impl SyncInitArgs {
             now: Timestamp::now(),
         };
         let found = runtime
-            .block_on(proposed(question, (&index, &archives, &reader)))
-            .map_err(|error| failed(error, job, &self.repo))?;
+            .block_on(propose_manifest(question, (&index, &archives, &reader)))
+            .map_err(|error| decision_error(error, job, &self.repo))?;
         let ProposedManifest { at, manifest, not_guarded } = found;
         if manifest.rows.is_empty() {
             let text =
@@ -120,9 +120,9 @@ impl SyncInitArgs {
                 .hint("if it calls private functions of it: --import FILE.json, with {\"module:name\": []}")
                 .hint(none));
         }
-        write(&path, &manifest)?;
+        write_manifest(&path, &manifest)?;
         let untold = untold.into_iter().map(|one| {
-            let words = one.words();
+            let words = one.change_text();
             (one.symbol, words)
         });
         let not_guarded = not_guarded.into_iter().chain(untold);
@@ -134,7 +134,7 @@ impl SyncInitArgs {
             not_guarded: not_guarded.map(|(symbol, why)| UnguardedSymbolJson { symbol, why }).collect(),
             config: lines.clone(),
         };
-        context.output.answer(&answer, || answer.text(name, context))?;
+        context.output.print_answer(&answer, || answer.text(name, context))?;
         Ok(CommandExit::Done)
     }
 
@@ -166,14 +166,14 @@ impl SyncInitJson {
         }
         for (why, symbols) in by_why {
             if symbols.len() > SHOWN {
-                text += &item(
+                text += &render_item(
                     &format!("{} names", symbols.len()),
                     &format!("{why} (`--format json` lists them)"),
                 );
                 continue;
             }
             for symbol in symbols {
-                text += &item(symbol, why);
+                text += &render_item(symbol, why);
             }
         }
         if let Some(lines) = config {
@@ -182,15 +182,15 @@ impl SyncInitJson {
                 Some(file) => (file.display().to_string(), context.output.command(&run)),
                 None => (WRITTEN_FILE.to_owned(), format!("truing --config {WRITTEN_FILE} {run}")),
             };
-            text += &format!("keep these lines in {} for `{run}`:\n{lines}", quoted(&file));
+            text += &format!("keep these lines in {} for `{run}`:\n{lines}", shell_quote(&file));
         }
         text
     }
 }
 
-fn write(path: &Path, manifest: &PinManifest) -> Result<(), CliError> {
+fn write_manifest(path: &Path, manifest: &PinManifest) -> Result<(), CliError> {
     let unwritten =
-        |why: String| CliError::failed("manifest", format!("{} cannot be written: {why}", path.display()));
+        |why: String| CliError::failure("manifest", format!("{} cannot be written: {why}", path.display()));
     let text = serde_json::to_string_pretty(&manifest.rows).map_err(|error| unwritten(error.to_string()))?;
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).map_err(|error| unwritten(error.to_string()))?;

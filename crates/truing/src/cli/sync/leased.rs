@@ -4,10 +4,10 @@ use truing_service::no_run::RunFailure;
 
 use crate::cli::error::CliError;
 use crate::cli::no_run::{RunConflict, no_run};
-use truing_loops::text::instant;
+use truing_loops::text::format_instant;
 
-fn running(name: &str, what: &str) -> CliError {
-    CliError::refused("already_running", format!("{name}: {what}"))
+fn running_error(name: &str, what: &str) -> CliError {
+    CliError::refusal("already_running", format!("{name}: {what}"))
         .hint(format!("wait for it: `truing sync status {name}` tells what it came to"))
 }
 
@@ -15,11 +15,11 @@ fn running(name: &str, what: &str) -> CliError {
 pub(in crate::cli) fn not_run(name: &str, error: RunFailure) -> CliError {
     no_run(name, error, |elsewhere| match elsewhere {
         RunConflict::Leased(until) => {
-            let until = instant(until);
-            running(name, &format!("already running (lease until {until}, renewed while it lives)"))
+            let until = format_instant(until);
+            running_error(name, &format!("already running (lease until {until}, renewed while it lives)"))
         }
-        RunConflict::Running(run) => running(name, &format!("already running: {run}")),
-        RunConflict::Owned => running(name, "another loop is at work on it"),
-        RunConflict::TakenOver => running(name, "somebody else has taken it over"),
+        RunConflict::Running(run) => running_error(name, &format!("already running: {run}")),
+        RunConflict::Owned => running_error(name, "another loop is at work on it"),
+        RunConflict::TakenOver => running_error(name, "somebody else has taken it over"),
     })
 }

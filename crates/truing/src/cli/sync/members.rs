@@ -10,9 +10,10 @@ const MAX_MEMBERS: usize = 1000;
 
 /// Returns the paths of the `Cargo.toml` files of the workspace's members, relative to the project and
 /// sorted.
-pub(super) fn files(project: &Path) -> Vec<String> {
+pub(super) fn member_files(project: &Path) -> Vec<String> {
     let WorkspaceMembers { members, exclude } = constraint::members(&project.join(FILE));
-    let mut folders: Vec<String> = members.iter().flat_map(|member| matching(project, member)).collect();
+    let mut folders: Vec<String> =
+        members.iter().flat_map(|member| matching_folders(project, member)).collect();
     let exclude: Vec<String> = exclude.iter().map(|other| without_dots(other)).collect();
     let is_below = |folder: &str, other: &str| {
         folder.strip_prefix(other).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
@@ -33,7 +34,7 @@ fn without_dots(path: &str) -> String {
 const FILE: &str = "Cargo.toml";
 
 /// Returns the folders in the project that match a pattern.
-fn matching(project: &Path, pattern: &str) -> Vec<String> {
+fn matching_folders(project: &Path, pattern: &str) -> Vec<String> {
     let parts = pattern.split('/').filter(|part| !matches!(*part, "" | "."));
     let mut found = vec![String::new()];
     for part in parts {
@@ -74,13 +75,16 @@ mod tests {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, text).unwrap();
         };
-        assert!(files(project.path()).is_empty());
+        assert!(member_files(project.path()).is_empty());
         let members = "[workspace]\nmembers = [\"crates/*\", \"./tool/\", \"../out\", \"crates/a\", \"crates/c/below\"]\nexclude = [\"./crates/c/\"]\n";
         write("Cargo.toml", members);
         for folder in ["crates/a", "crates/b", "crates/c", "crates/c/below", "tool", "other"] {
             write(&format!("{folder}/Cargo.toml"), "");
         }
         write("crates/notes/README.md", "");
-        assert_eq!(files(project.path()), ["crates/a/Cargo.toml", "crates/b/Cargo.toml", "tool/Cargo.toml"]);
+        assert_eq!(
+            member_files(project.path()),
+            ["crates/a/Cargo.toml", "crates/b/Cargo.toml", "tool/Cargo.toml"]
+        );
     }
 }

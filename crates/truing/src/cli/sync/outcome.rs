@@ -8,15 +8,15 @@ use truing_core::run::LoopStep as _;
 use truing_core::sync::SyncVerdict;
 use truing_core::sync::job;
 use truing_core::sync::record::{SyncOutcome as Outcome, SyncRecord};
-use truing_loops::text::{counted, instant};
+use truing_loops::text::{format_count, format_instant};
 use truing_loops::versions;
 
 use crate::cli::error::{CliError, CommandExit};
-use truing_service::report::amount::dollars;
-use truing_service::report::outcome::outcome;
+use truing_service::report::amount::format_dollars;
+use truing_service::report::outcome::outcome_json;
 
 /// Returns the record in the format `truing.outcome/1`.
-pub(in crate::cli) fn json(record: &SyncRecord) -> Value {
+pub(in crate::cli) fn record_json(record: &SyncRecord) -> Value {
     let detail = &record.detail;
     let own = json!({
         "update_type": detail.update_type,
@@ -31,23 +31,23 @@ pub(in crate::cli) fn json(record: &SyncRecord) -> Value {
         "turns": record.turns(),
         "carried_micro_usd": record.carried_micro_usd,
     });
-    outcome(record, own)
+    outcome_json(record, own)
 }
 
 /// Returns the record of a run that could not begin or was stopped, with its start and end.
-pub(super) fn none(name: &str, started: UnixMillis, ended: UnixMillis, error: &CliError) -> Value {
+pub(super) fn error_json(name: &str, started: UnixMillis, ended: UnixMillis, error: &CliError) -> Value {
     let (result, kind) = match error.exit {
-        CommandExit::Refused | CommandExit::Interrupted => (Outcome::Held, Outcome::Held.end()),
+        CommandExit::Refused | CommandExit::Interrupted => (Outcome::Held, Outcome::Held.run_outcome()),
         CommandExit::Done
         | CommandExit::No
         | CommandExit::Usage
         | CommandExit::Failed
-        | CommandExit::Of(_) => (Outcome::Failed, Outcome::Failed.end()),
+        | CommandExit::Of(_) => (Outcome::Failed, Outcome::Failed.run_outcome()),
     };
     json!({
         "schema": "truing.outcome/1",
         "loop": "sync",
-        "key": job::key(name),
+        "key": job::job_key(name),
         "kind": kind,
         "result": result,
         "exit_reason": error.message,
@@ -59,14 +59,14 @@ pub(super) fn none(name: &str, started: UnixMillis, ended: UnixMillis, error: &C
         "prompt_hash": null,
         "versions": versions(),
         "evidence": null,
-        "started": instant(started),
-        "ended": instant(ended),
+        "started": format_instant(started),
+        "ended": format_instant(ended),
         "job": name,
     })
 }
 
 /// Formats the result of a run as text.
-pub(super) fn text(record: &SyncRecord, dry_run: bool) -> String {
+pub(super) fn render_text(record: &SyncRecord, dry_run: bool) -> String {
     let result = record.detail.result;
     let word = match (dry_run, result, record.detail.update_type) {
         (true, Outcome::Rehearsed, Some(SyncVerdict::Relax)) => "would relax".to_owned(),
@@ -92,16 +92,16 @@ pub(super) fn text(record: &SyncRecord, dry_run: bool) -> String {
     for step in &record.steps {
         let _ = write!(text, "  {:<8} {:>7} ms  {}", step.id.as_str(), step.ms, step.id.title());
         if step.turns > 0 {
-            let cost = dollars(step.cost_micro_usd.0);
-            let _ = write!(text, " ({}, {cost})", counted(step.turns, "turn"));
+            let cost = format_dollars(step.cost_micro_usd.0);
+            let _ = write!(text, " ({}, {cost})", format_count(step.turns, "turn"));
         }
         text.push('\n');
     }
     if record.cost().0 > 0 {
-        let turns = counted(record.turns(), "turn");
-        let _ = write!(text, "a model: {turns}, {}", dollars(record.cost().0));
+        let turns = format_count(record.turns(), "turn");
+        let _ = write!(text, "a model: {turns}, {}", format_dollars(record.cost().0));
         if record.carried_micro_usd.0 > 0 {
-            let carried = dollars(record.carried_micro_usd.0);
+            let carried = format_dollars(record.carried_micro_usd.0);
             let _ = write!(text, ", of which {carried} by runs before that were killed or stopped");
         }
         text.push('\n');

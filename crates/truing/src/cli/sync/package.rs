@@ -14,11 +14,11 @@ use truing_upstream::constraint::{self, ConstraintError, RequirementPlace};
 
 use super::super::CommandContext;
 use super::super::error::CliError;
-use super::super::output::quoted;
+use super::super::output::shell_quote;
 use super::super::review::RepositoryTarget;
 use super::super::runtime;
 use super::members;
-use super::wrong::{in_folder, is_elsewhere, unknown};
+use super::wrong::{in_folder, is_elsewhere, unknown_job_error};
 use crate::wiring;
 
 #[derive(clap::Args, Debug)]
@@ -115,16 +115,16 @@ impl PackageSearch<'_> {
         ];
         let pairs = mirror.iter().map(|pair| ("--mirror", Some(pair.as_str())));
         flags.into_iter().chain(pairs).fold(
-            format!("truing sync {word} {}", quoted(self.name)),
+            format!("truing sync {word} {}", shell_quote(self.name)),
             |told, flag| {
                 let (flag, Some(value)) = flag else { return told };
-                format!("{told} {flag} {}", quoted(value))
+                format!("{told} {flag} {}", shell_quote(value))
             },
         )
     }
 
     /// Finds the job by its name, by its package, or in the project's files.
-    pub(super) fn job(&self, config: &Config, context: &CommandContext) -> Result<PackageJob, CliError> {
+    pub(super) fn find_job(&self, config: &Config, context: &CommandContext) -> Result<PackageJob, CliError> {
         let named = config.jobs.get_key_value(self.name);
         let mut following = config.jobs.iter().filter(|(_, job)| job.package == self.name);
         let found = match (named, following.next(), following.next()) {
@@ -136,17 +136,17 @@ impl PackageSearch<'_> {
             (None, None, _) => None,
         };
         if let Some((name, job)) = found {
-            return self.configured(name, job);
+            return self.configured_job(name, job);
         }
         if is_elsewhere(self.name, context) {
-            return Err(unknown(self.name, &config.jobs, context));
+            return Err(unknown_job_error(self.name, &config.jobs, context));
         }
         in_folder(self.project)?;
-        let requirement = self.requirement(config, context)?;
-        self.derived(&requirement, config, context)
+        let requirement = self.find_requirement(config, context)?;
+        self.derive_job(&requirement, config, context)
     }
 
-    fn configured(&self, name: &str, job: &JobConfig) -> Result<PackageJob, CliError> {
+    fn configured_job(&self, name: &str, job: &JobConfig) -> Result<PackageJob, CliError> {
         let PackageOptions { registry, constraint, mirror } = self.options;
         if registry.is_some() || constraint.is_some() || !mirror.is_empty() {
             let text = "--registry, --constraint and --mirror are for a package that no job follows";
@@ -156,22 +156,23 @@ impl PackageSearch<'_> {
     }
 
     /// Parses the job from the derived lines of configuration.
-    fn derived(
+    fn derive_job(
         &self,
         requirement: &PackageRequirement,
         config: &Config,
         context: &CommandContext,
     ) -> Result<PackageJob, CliError> {
         let name = job_name(self.name);
-        let lines = self.lines(&name, requirement, config, context)?;
+        let lines = self.config_lines(&name, requirement, config, context)?;
         let folder = context.environment.directory().to_owned();
         let file = SourceFile { name: "the job of the package".to_owned(), folder, text: lines.clone() };
         let mut made = Config::resolve(&context.environment, Some(&file), &[])?;
-        let job = made.jobs.remove(&name).ok_or_else(|| unknown(self.name, &config.jobs, context))?;
+        let job =
+            made.jobs.remove(&name).ok_or_else(|| unknown_job_error(self.name, &config.jobs, context))?;
         Ok(PackageJob { name, config: job, lines: Some(lines) })
     }
 
-    fn lines(
+    fn config_lines(
         &self,
         name: &str,
         requirement: &PackageRequirement,
@@ -200,7 +201,7 @@ impl PackageSearch<'_> {
             let pairs: Vec<String> = self.options.mirror.iter().map(|pair| text(pair)).collect();
             lines += &format!("mirror = [{}]\n", pairs.join(", "));
         }
-        let Some(home) = home(self.project, config, context)? else {
+        let Some(home) = home_repository(self.project, config, context)? else {
             return Ok(lines + "# repo = \"owner/name\"\n");
         };
         lines += &format!("repo = {}\n", text(&home.repo));
@@ -230,7 +231,11 @@ impl PackageSearch<'_> {
     }
 
     /// Returns the only requirement of the package in the project's files.
-    fn requirement(&self, config: &Config, context: &CommandContext) -> Result<PackageRequirement, CliError> {
+    fn find_requirement(
+        &self,
+        config: &Config,
+        context: &CommandContext,
+    ) -> Result<PackageRequirement, CliError> {
         let PackageOptions { registry, constraint, .. } = self.options;
         let registry = registry
             .as_deref()
@@ -257,38 +262,40 @@ impl PackageSearch<'_> {
         for file in &files {
             // The first file of a registry decides.
             if found.iter().all(|known| known.registry != file.registry) {
-                found.extend(self.requirements(file.registry, file.name)?);
+                found.extend(self.requirements_in(file.registry, file.name)?);
                 // The members of a workspace have their own files.
                 if file.registry == PackageRegistry::Crates
                     && found.iter().all(|known| known.registry != file.registry)
                 {
-                    for member in members::files(self.project) {
-                        found.extend(self.requirements(file.registry, &member)?);
+                    for member in members::member_files(self.project) {
+                        found.extend(self.requirements_in(file.registry, &member)?);
                     }
                 }
             }
         }
         match found.as_slice() {
-            [] => self.unrequired(registry, &files, config, context),
+            [] => self.unrequired_package(registry, &files, config, context),
             [one] => Ok(one.clone()),
             [first, others @ ..] => {
-                let places = found.iter().map(PackageRequirement::words).collect::<Vec<_>>().join(" and ");
+                let places =
+                    found.iter().map(PackageRequirement::constraint_text).collect::<Vec<_>>().join(" and ");
                 let error = CliError::usage("ambiguous", format!("`{}` is required by {places}", self.name));
                 let other = others.iter().find(|one| one.registry != first.registry);
                 Err(match other {
                     Some(_) => {
                         error.hint(format!("say which one it is: --registry {}", first.registry.as_str()))
                     }
-                    None => {
-                        error.hint(format!("say which one counts: --constraint {}", quoted(&first.words())))
-                    }
+                    None => error.hint(format!(
+                        "say which one counts: --constraint {}",
+                        shell_quote(&first.constraint_text())
+                    )),
                 })
             }
         }
     }
 
     /// Returns the places in a file that require the package.
-    fn requirements(
+    fn requirements_in(
         &self,
         registry: PackageRegistry,
         file: &str,
@@ -302,13 +309,13 @@ impl PackageSearch<'_> {
             Ok(_) | Err(ConstraintError::Range { .. }) => Ok(vec![usual]),
             Err(ConstraintError::Count { count: 0, .. }) if at.is_empty() => Ok(Vec::new()),
             Err(ConstraintError::Count { count: 0, .. }) => {
-                let others = constraint::elsewhere(&place);
+                let others = constraint::other_places(&place);
                 Ok(others.into_iter().map(|at| PackageRequirement { at, ..usual.clone() }).collect())
             }
             Err(ConstraintError::Count { .. }) => Ok(vec![usual]),
             // The version of this crate is inherited from the workspace.
             Err(ConstraintError::Form { .. }) if constraint::is_of_workspace(&place) => {
-                let others = constraint::elsewhere(&place);
+                let others = constraint::other_places(&place);
                 Ok(others.into_iter().map(|at| PackageRequirement { at, ..usual.clone() }).collect())
             }
             Err(error @ (ConstraintError::Unread { .. } | ConstraintError::Form { .. })) => {
@@ -319,7 +326,7 @@ impl PackageSearch<'_> {
 
     /// Handles a package that no file requires: it may be a dependency of another package. No range is needed
     /// if the user gives the release to follow it from.
-    fn unrequired(
+    fn unrequired_package(
         &self,
         registry: Option<PackageRegistry>,
         files: &[&ProjectFile],
@@ -334,13 +341,13 @@ impl PackageSearch<'_> {
             let at = usual_list(*registry, usual).to_owned();
             return Ok(PackageRequirement { registry: *registry, file: usual.to_owned(), at });
         }
-        let mut error = unknown(self.name, &config.jobs, context);
+        let mut error = unknown_job_error(self.name, &config.jobs, context);
         let names: Vec<&str> = files.iter().map(|file| file.name).collect();
         error.message += &match names.as_slice() {
             [] => format!(", and no file in {} that requires packages", self.project.display()),
             names => format!(", and {} does not require such a package", names.join(" or ")),
         };
-        let near = self.near(files);
+        let near = self.similar_packages(files);
         if !near.is_empty() {
             error = error.hint(format!("did you mean {}?", near.join(" or ")));
         }
@@ -357,12 +364,12 @@ impl PackageSearch<'_> {
     }
 
     /// Returns required packages with a similar name, the most similar first.
-    fn near(&self, files: &[&ProjectFile]) -> Vec<String> {
+    fn similar_packages(&self, files: &[&ProjectFile]) -> Vec<String> {
         let mut names = BTreeSet::new();
         for file in files {
             names.extend(constraint::packages(&self.project.join(file.name), file.registry));
             if file.registry == PackageRegistry::Crates {
-                let members = members::files(self.project);
+                let members = members::member_files(self.project);
                 let each = members.iter().map(|member| self.project.join(member));
                 names.extend(each.flat_map(|member| constraint::packages(&member, file.registry)));
             }
@@ -385,7 +392,7 @@ impl PackageRequirement {
     }
 
     /// Returns the file and the list in it in the syntax of `--constraint`.
-    fn words(&self) -> String {
+    fn constraint_text(&self) -> String {
         if self.at.is_empty() { self.file.clone() } else { format!("{}:{}", self.file, self.at) }
     }
 }
@@ -399,16 +406,16 @@ fn job_name(package: &str) -> String {
 }
 
 /// Returns the forge and the repository that the project's remote names, if any.
-fn home(
+fn home_repository(
     project: &Path,
     config: &Config,
     context: &CommandContext,
 ) -> Result<Option<RepositoryTarget>, CliError> {
     let environment = &context.environment;
     let find = async {
-        let git = wiring::git(environment).await.ok()?;
+        let git = wiring::open_git(environment).await.ok()?;
         let repository = git.open_unborn(&environment.directory().join(project)).await.ok()?;
-        let home = RepositoryTarget::of(repository.remote_url()?, config, environment)?;
+        let home = RepositoryTarget::from_remote(repository.remote_url()?, config, environment)?;
         let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./".contains(letter);
         home.repo.chars().all(is_plain).then_some(home)
     };

@@ -13,7 +13,7 @@ use truing_config::Config;
 use truing_config::environment::Environment;
 use truing_config::sync::JobConfig;
 use truing_core::id::UnixMillis;
-use truing_core::line::counted;
+use truing_core::line::format_count;
 use truing_core::port::{Clock as _, OperatorAction, OperatorStore as _, RunStore as _};
 use truing_core::switch::RepositoryRef;
 use truing_core::sync::job::{self, JobState};
@@ -23,7 +23,7 @@ use truing_loops::machine::SystemClock;
 use truing_loops::reader::ChildReader;
 use truing_loops::run_gate::SwitchReader;
 use truing_loops::sync::job::SyncJob;
-use truing_loops::text::instant;
+use truing_loops::text::format_instant;
 use truing_service::calendar;
 use truing_service::jobs::JobRun;
 use truing_store::Store;
@@ -31,15 +31,15 @@ use truing_upstream::archives::ArchiveFolder;
 
 use super::leased::not_run;
 use super::outcome;
-use super::wrong::{item, unknown, version_of};
+use super::wrong::{render_item, unknown_job_error, version_of};
 use crate::cli::error::{CliError, CommandExit};
-use crate::cli::output::{OutputPrinter, quoted};
-use crate::cli::target::{actor, at_work, dry_run_store, existing_store, store_error, switched_on};
+use crate::cli::output::{OutputPrinter, shell_quote};
+use crate::cli::target::{actor_name, at_work, dry_run_store, existing_store, store_error, switched_on};
 use crate::cli::{CommandContext, runtime};
 use crate::wiring::jobs::{archives_folder, index_of};
 use crate::wiring::{self, child_reader};
 use truing_service::report::markdown;
-use truing_service::report::outcome::merged;
+use truing_service::report::outcome::merge_objects;
 
 /// Time that an interrupted run has to return its lease.
 const GRACE: Duration = Duration::from_secs(2);
@@ -77,47 +77,47 @@ pub(super) struct SyncStatusArgs {
 impl SyncRunArgs {
     pub(super) fn run(&self, context: &CommandContext) -> Result<CommandExit, CliError> {
         let began = SystemClock.now();
-        let ran = self.ran(context);
+        let ran = self.run_job(context);
         let record = match &ran {
-            Ok(record) => outcome::json(record),
-            Err(error) => outcome::none(&self.job, began, SystemClock.now(), error),
+            Ok(record) => outcome::record_json(record),
+            Err(error) => outcome::error_json(&self.job, began, SystemClock.now(), error),
         };
-        let json = merged(record, json!({ "dry_run": self.dry_run }));
-        let kept = self.keep(&json, context);
+        let json = merge_objects(record, json!({ "dry_run": self.dry_run }));
+        let kept = self.save_record(&json, context);
         let record = ran?;
-        summarize(&record, context);
-        context.output.answer(&json, || outcome::text(&record, self.dry_run))?;
+        append_ci_summary(&record, context);
+        context.output.print_answer(&json, || outcome::render_text(&record, self.dry_run))?;
         kept?;
-        Ok(self.exit(&record))
+        Ok(self.record_exit(&record))
     }
 
     /// Writes the record to the requested file.
-    fn keep(&self, record: &Value, context: &CommandContext) -> Result<(), CliError> {
+    fn save_record(&self, record: &Value, context: &CommandContext) -> Result<(), CliError> {
         let Some(file) = &self.record else { return Ok(()) };
         let file = context.environment.directory().join(file);
         std::fs::write(&file, format!("{record:#}\n")).map_err(|error| {
-            CliError::failed("record", format!("{} cannot be written: {error}", file.display()))
+            CliError::failure("record", format!("{} cannot be written: {error}", file.display()))
                 .hint("the run is over, and its record is kept: `truing sync status` shows it")
         })
     }
 
     /// Runs the job once.
-    fn ran(&self, context: &CommandContext) -> Result<SyncRecord, CliError> {
+    fn run_job(&self, context: &CommandContext) -> Result<SyncRecord, CliError> {
         let mut config = context.config(&[])?;
         let job = config.jobs.get(&self.job).ok_or_else(|| {
-            let command = format!("`truing sync init {}`", quoted(&self.job));
-            unknown(&self.job, &config.jobs, context)
+            let command = format!("`truing sync init {}`", shell_quote(&self.job));
+            unknown_job_error(&self.job, &config.jobs, context)
                 .hint(format!("{command} prints the lines that configure it, if the project requires it"))
         })?;
         let forge = job.forge.clone();
         config.forges.retain(|name, _| *name == forge);
         let runtime = runtime::start()?;
-        let traces = wiring::telemetry(&config, &context.environment, runtime.handle())?;
+        let traces = wiring::start_telemetry(&config, &context.environment, runtime.handle())?;
         let (tell, told) = watch::channel(false);
         let ran = runtime.block_on(async {
             let mut signals = runtime::StopSignals::new()?;
             let reader = child_reader(&config.rules, &config.sandbox)?;
-            let mut work = Box::pin(self.record(&config, &context.environment, &reader, told));
+            let mut work = Box::pin(self.run_with_config(&config, &context.environment, &reader, told));
             tokio::select! {
                 record = &mut work => record,
                 _ = signals.next() => {
@@ -134,7 +134,7 @@ impl SyncRunArgs {
     }
 
     /// Returns the exit code for the result of a run.
-    pub(crate) fn exit(&self, record: &SyncRecord) -> CommandExit {
+    pub(crate) fn record_exit(&self, record: &SyncRecord) -> CommandExit {
         match record.detail.result {
             Outcome::UpToDate
             | Outcome::Covered
@@ -150,7 +150,7 @@ impl SyncRunArgs {
     }
 
     /// Runs the job and returns its record. `told` becomes true when the run is to stop.
-    pub(crate) async fn record(
+    pub(crate) async fn run_with_config(
         &self,
         config: &Config,
         environment: &Environment,
@@ -168,27 +168,27 @@ impl SyncRunArgs {
         let to = self.to.as_deref().map(|text| version_of(job.registry, text)).transpose()?;
         let folder = &wiring::own_folder(config)?;
         let store = wiring::open_store(config, environment).await?;
-        switched_on(&store, &RepositoryRef::named(repo)).await?;
+        switched_on(&store, &RepositoryRef::from_name(repo)).await?;
         // The folder is deleted at the end.
         let temp = PrivateFolder::new().map_err(truing_loops::local::LocalReviewError::NoFolder)?;
-        let key = job::key(&self.job);
+        let key = job::job_key(&self.job);
         // A dry run spends real money, so it uses the real ledger.
         let ledger = store.clone();
-        let common = store.common();
+        let common = store.shared_state();
         let store = if self.dry_run { dry_run_store(&store, temp.path(), &key).await? } else { store };
-        let act = OperatorAction::new(&actor(environment), "sync run", key.as_str(), repo);
-        store.audit(&[act]).await.map_err(store_error)?;
-        let limits = wiring::limits(&config.review, config.server.lease);
+        let act = OperatorAction::new(&actor_name(environment), "sync run", key.as_str(), repo);
+        store.append_audit_log(&[act]).await.map_err(store_error)?;
+        let limits = wiring::slot_limits(&config.review, config.server.lease);
         let _at_work = at_work(&store, &limits).await?;
         let porter = wiring::agent::porter(config, environment, &ledger, job)?;
-        let locker = wiring::verify::locker(&config.verify, environment, job)?;
-        let verifier = wiring::verify::checker(&config.verify, environment)?;
-        let forge = wiring::client(config, &job.forge, environment, folder)?.sharing(common);
+        let locker = wiring::verify::lock_verifier(&config.verify, environment, job)?;
+        let verifier = wiring::verify::check_verifier(&config.verify, environment)?;
+        let forge = wiring::forge_client(config, &job.forge, environment, folder)?.with_shared_limits(common);
         let work = JobRun {
             job: SyncJob {
                 name: &self.job,
                 config: job,
-                git: &wiring::git(environment).await?,
+                git: &wiring::open_git(environment).await?,
                 index: &index_of(job, environment)?,
                 archives: &ArchiveFolder::new(archives_folder(environment)?),
                 reader,
@@ -200,7 +200,7 @@ impl SyncRunArgs {
             },
             repo,
             forge: &forge,
-            mirrors: &wiring::mirrors(folder),
+            mirrors: &wiring::mirrors_folder(folder),
             limits: &limits,
             switches: &SwitchReader::new(ledger.as_record_store(), Arc::new(SystemClock)),
             heartbeat: config.server.heartbeat,
@@ -211,11 +211,12 @@ impl SyncRunArgs {
 
 /// Appends the result to the summary of the CI job, if there is one. The work is already done: a summary that
 /// cannot be written causes a warning, not a failure.
-fn summarize(record: &SyncRecord, context: &CommandContext) {
+fn append_ci_summary(record: &SyncRecord, context: &CommandContext) {
     let Some(file) = context.environment.get(SUMMARY).filter(|file| !file.is_empty()) else { return };
     let file = context.environment.directory().join(file);
     let opened = OpenOptions::new().append(true).create(true).open(&file);
-    let written = opened.and_then(|mut to| to.write_all(format!("{}\n", markdown::one(record)).as_bytes()));
+    let written =
+        opened.and_then(|mut to| to.write_all(format!("{}\n", markdown::render_job_run(record)).as_bytes()));
     if let Err(error) = written {
         context.output.warn(format_args!("{SUMMARY}: {} cannot be written: {error}", file.display()));
     }
@@ -226,7 +227,7 @@ impl SyncStatusArgs {
         let config = context.config(&[])?;
         let names: Vec<&String> = match &self.job {
             Some(name) if !config.jobs.contains_key(name) => {
-                return Err(unknown(name, &config.jobs, context));
+                return Err(unknown_job_error(name, &config.jobs, context));
             }
             Some(name) => vec![name],
             None => config.jobs.keys().collect(),
@@ -235,19 +236,20 @@ impl SyncStatusArgs {
         runtime::start()?.block_on(async {
             let store = existing_store(&config, &context.environment).await?;
             for name in &names {
-                let job = config.jobs.get(*name).ok_or_else(|| unknown(name, &config.jobs, context))?;
-                told.push((name.as_str(), job, remembered(store.as_ref(), name).await?));
+                let job =
+                    config.jobs.get(*name).ok_or_else(|| unknown_job_error(name, &config.jobs, context))?;
+                told.push((name.as_str(), job, load_job(store.as_ref(), name).await?));
             }
             Ok::<_, CliError>(())
         })?;
         let rows: Vec<Value> =
-            told.iter().map(|(name, set, (job, records))| row(name, set, job, records)).collect();
-        context.output.answer(&rows, || {
+            told.iter().map(|(name, set, (job, records))| job_row(name, set, job, records)).collect();
+        context.output.print_answer(&rows, || {
             if told.is_empty() {
                 return "no job is configured: see [sync.NAME] in `truing config schema`\n".to_owned();
             }
             told.iter()
-                .map(|(name, set, (job, records))| lines(name, set, job, records, context.output))
+                .map(|(name, set, (job, records))| render_job(name, set, job, records, context.output))
                 .collect()
         })?;
         Ok(CommandExit::Done)
@@ -255,46 +257,46 @@ impl SyncStatusArgs {
 }
 
 /// Returns the state of a job and its last records, newest first.
-async fn remembered(store: Option<&Store>, name: &str) -> Result<(JobState, Vec<SyncRecord>), CliError> {
+async fn load_job(store: Option<&Store>, name: &str) -> Result<(JobState, Vec<SyncRecord>), CliError> {
     let Some(store) = store else { return Ok((JobState::default(), vec![])) };
-    let key = job::key(name);
+    let key = job::job_key(name);
     let job = store.jobs().await.map_err(store_error)?.into_iter().find(|(known, _)| *known == key);
     let records = store.records(Some(&key), UnixMillis(0), SHOWN).await.map_err(store_error)?;
     Ok((job.map(|(_, job)| job).unwrap_or_default(), records))
 }
 
 /// Returns the time of the next scheduled run, if a server runs the job.
-fn next(job: &JobConfig, records: &[SyncRecord]) -> Option<UnixMillis> {
+fn next_run(job: &JobConfig, records: &[SyncRecord]) -> Option<UnixMillis> {
     let cron = job.cron.as_deref()?.parse().ok()?;
     let last = records.first().map(|record| record.started);
-    calendar::next(&cron, last.unwrap_or_else(|| SystemClock.now()))
+    calendar::next_run_time(&cron, last.unwrap_or_else(|| SystemClock.now()))
 }
 
 /// Returns a job as a JSON object.
-fn row(name: &str, set: &JobConfig, job: &JobState, records: &[SyncRecord]) -> Value {
-    let (failures, streak) = job.breaker.counts();
+fn job_row(name: &str, set: &JobConfig, job: &JobState, records: &[SyncRecord]) -> Value {
+    let (failures, streak) = job.breaker.failure_counts();
     json!({
         "job": name,
         "breaker": job.breaker_state(),
         "failures": failures,
         "streak": streak,
         "question": job.question.as_ref().and_then(|question| question.url.as_ref()),
-        "next": next(set, records).map(instant),
-        "outcomes": records.iter().map(outcome::json).collect::<Vec<_>>(),
+        "next": next_run(set, records).map(format_instant),
+        "outcomes": records.iter().map(outcome::record_json).collect::<Vec<_>>(),
     })
 }
 
-fn lines(
+fn render_job(
     name: &str,
     set: &JobConfig,
     job: &JobState,
     records: &[SyncRecord],
     output: OutputPrinter,
 ) -> String {
-    let (failures, streak) = job.breaker.counts();
+    let (failures, streak) = job.breaker.failure_counts();
     let mut text = format!("{name}: breaker {}", job.breaker_state());
     if streak > 0 {
-        let _ = write!(text, " ({} of this release, {streak} in a row)", counted(failures, "failure"));
+        let _ = write!(text, " ({} of this release, {streak} in a row)", format_count(failures, "failure"));
     }
     text.push('\n');
     if let Some((question, url)) =
@@ -305,10 +307,10 @@ fn lines(
         } else {
             "people are asked"
         };
-        text += &item(&format!("{what}:"), url);
+        text += &render_item(&format!("{what}:"), url);
     }
-    if let Some(next) = next(set, records) {
-        let _ = writeln!(text, "  next run by a server: {}", instant(next));
+    if let Some(next) = next_run(set, records) {
+        let _ = writeln!(text, "  next run by a server: {}", format_instant(next));
     }
     if records.is_empty() {
         let _ = writeln!(text, "  it never ran: {}", output.command(&format!("sync run {name}")));
@@ -316,8 +318,8 @@ fn lines(
     for record in records {
         let to = record.detail.to.as_deref().unwrap_or("-");
         let result = record.detail.result.as_str().replace('_', " ");
-        let head = format!("{}  {to:<10}  {result:<10}", instant(record.ended));
-        text += &item(&head, record.detail.exit_reason.lines().next().unwrap_or_default());
+        let head = format!("{}  {to:<10}  {result:<10}", format_instant(record.ended));
+        text += &render_item(&head, record.detail.exit_reason.lines().next().unwrap_or_default());
     }
     text
 }

@@ -14,7 +14,7 @@ use truing_upstream::constraint::{self, ConstraintError};
 use unicode_width::UnicodeWidthStr as _;
 
 use crate::cli::CommandContext;
-use crate::cli::columns::{COLUMNS, folded};
+use crate::cli::columns::{COLUMNS, fold_line};
 use crate::cli::error::CliError;
 
 /// Name of the operator's file in examples.
@@ -35,7 +35,11 @@ pub(super) fn version_of(registry: PackageRegistry, text: &str) -> Result<Packag
 }
 
 /// Returns the error for a job that is not configured, with the file that was searched.
-pub(super) fn unknown(name: &str, jobs: &BTreeMap<String, JobConfig>, context: &CommandContext) -> CliError {
+pub(super) fn unknown_job_error(
+    name: &str,
+    jobs: &BTreeMap<String, JobConfig>,
+    context: &CommandContext,
+) -> CliError {
     let place = context.operator_place();
     let mut error = CliError::usage("unknown_job", format!("there is no job `{name}` in {place}"));
     if !jobs.is_empty() {
@@ -69,12 +73,12 @@ fn is_job_of(file: &SourceFile, name: &str) -> bool {
     file.text.contains(&format!("[sync.{name}]"))
 }
 
-pub(super) fn failed(error: SyncDecisionError, job: &JobConfig, project: &Path) -> CliError {
+pub(super) fn decision_error(error: SyncDecisionError, job: &JobConfig, project: &Path) -> CliError {
     let text = error.to_string();
     match error {
         SyncDecisionError::Constraint(ConstraintError::Count { count: 0, .. }) => {
             let mut told = CliError::usage("constraint", text);
-            for at in constraint::elsewhere(&place_of(job, &project.join(&job.constraint_file))) {
+            for at in constraint::other_places(&place_of(job, &project.join(&job.constraint_file))) {
                 told = told.hint(format!("it is required there: `constraint.path = '{at}'` of the job"));
             }
             told.hint("if another package brings it, say which releases to compare: --from V --to V")
@@ -82,7 +86,7 @@ pub(super) fn failed(error: SyncDecisionError, job: &JobConfig, project: &Path) 
         }
         SyncDecisionError::Constraint(_) => CliError::usage("constraint", text)
             .hint("`constraint.file` and `constraint.path` of the job say where the requirement is"),
-        SyncDecisionError::Project { .. } => CliError::failed("project", text),
+        SyncDecisionError::Project { .. } => CliError::failure("project", text),
         SyncDecisionError::NoFrom(_) => CliError::usage("no_from", text).hint("say it: --from V"),
         SyncDecisionError::NoFile { .. } => CliError::usage("no_from", text).hint("say it: --from V").hint(
             "or name the file that requires it, for example `constraint.file = \"requirements.txt\"` of the job",
@@ -98,15 +102,19 @@ pub(super) fn failed(error: SyncDecisionError, job: &JobConfig, project: &Path) 
         SyncDecisionError::NoDates(_) => {
             CliError::usage("no_dates", text).hint("leave out `min_age`, or choose a release: --to V")
         }
-        SyncDecisionError::Index(_) => CliError::failed("index", text)
+        SyncDecisionError::Index(_) => CliError::failure("index", text)
             .hint("the index is the one that pip, npm or cargo is configured to take"),
-        SyncDecisionError::Archive(_) | SyncDecisionError::Sources { .. } => CliError::failed("archive", text)
+        SyncDecisionError::Archive(_) | SyncDecisionError::Sources { .. } => CliError::failure("archive", text)
             .hint("try again; if it lasts, choose another release: --to V, or another index"),
     }
 }
 
 /// Formats a name and its description; the description is on the next line if both do not fit into one.
-pub(super) fn item(name: &str, words: &str) -> String {
+pub(super) fn render_item(name: &str, words: &str) -> String {
     let line = format!("  {name}  {words}\n");
-    if line.trim_end().width() <= COLUMNS { line } else { format!("  {name}\n{}", folded("      ", words)) }
+    if line.trim_end().width() <= COLUMNS {
+        line
+    } else {
+        format!("  {name}\n{}", fold_line("      ", words))
+    }
 }

@@ -46,7 +46,7 @@ pub(super) enum DemoStep {
 
 impl DemoStep {
     /// For a run: returns true if a scheduler starts it, and the expected result.
-    pub(super) fn run(self) -> Option<(bool, SyncOutcome)> {
+    pub(super) fn expected_run(self) -> Option<(bool, SyncOutcome)> {
         match self {
             Self::Run(result) => Some((false, result)),
             Self::Scheduled(result) => Some((true, result)),

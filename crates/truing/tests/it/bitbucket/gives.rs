@@ -29,7 +29,7 @@ fn script() -> ModelScript {
         { "path": "other.py", "text": "Not part of it." },
     ]);
     let input = json!({ "findings": findings, "walkthrough": walkthrough });
-    ModelScript::of([ScriptedAnswer::tool("report", input).usage(1000, 100).times(0)])
+    ModelScript::from_answers([ScriptedAnswer::tool("report", input).usage(1000, 100).times(0)])
 }
 
 async fn gives(flavour: ForgeFlavour) {
@@ -37,7 +37,7 @@ async fn gives(flavour: ForgeFlavour) {
     let configures = CommitBuilder::new("configure").write(".truing.toml", "[review]\nwalkthrough = true\n");
     site.repo.push("main", configures).await.unwrap();
     site.repo.push("one", CommitBuilder::new("pay").write("pay.py", PAY)).await.unwrap();
-    let number = site.repo.open(NewPull::of("one")).await.unwrap();
+    let number = site.repo.open_pull(NewPull::from_branch("one")).await.unwrap();
     let model = FakeModel::start(script()).await.unwrap();
     let publish = || {
         let mut command = site.command(&["review", "--pr", "o/r#1", "--runtime", "native", "--publish"]);
@@ -50,8 +50,9 @@ async fn gives(flavour: ForgeFlavour) {
     let (exit, out, err) = publish();
     assert_eq!(exit, 1, "{out}{err}");
     let view = site.repo.pull(number).await.unwrap();
-    assert_eq!((view.summaries().count(), view.inline().count()), (1, 2), "{view:#?}");
-    let body = |word: &str| view.inline().find(|comment| comment.body.contains(word)).unwrap().body.clone();
+    assert_eq!((view.summary_comments().count(), view.inline_comments().count()), (1, 2), "{view:#?}");
+    let body =
+        |word: &str| view.inline_comments().find(|comment| comment.body.contains(word)).unwrap().body.clone();
 
     let proven = body("Swallows every error");
     let offered = format!("```suggestion\n{BETTER}\n```");
@@ -69,7 +70,7 @@ async fn gives(flavour: ForgeFlavour) {
     assert_eq!(code, shown, "all of it stands in the code, and no marker but our own in the body");
     assert!(!prose.contains("suggestion") && !rest.contains("evil") && !rest.contains("@ada"), "{hostile}");
 
-    let summary = |view: &PullView| view.summaries().next().unwrap().body.clone();
+    let summary = |view: &PullView| view.summary_comments().next().unwrap().body.clone();
     let first = summary(&view);
     let shown = first.replace('\u{200b}', "");
     let heading = |head: &str| format!("### Walkthrough of `{}`", &head[..10]);
@@ -87,11 +88,12 @@ async fn gives(flavour: ForgeFlavour) {
     let (exit, out, err) = publish();
     assert_eq!(exit, 1, "{out}{err}");
     let after = site.repo.pull(number).await.unwrap();
-    assert_eq!((after.summaries().count(), after.inline().count()), (1, 2), "{after:#?}");
+    assert_eq!((after.summary_comments().count(), after.inline_comments().count()), (1, 2), "{after:#?}");
     assert!(after.comments.iter().all(|comment| !comment.deleted), "{after:#?}");
     let second = summary(&after);
     assert!(second.contains(&heading(&after.head)) && !second.contains(&heading(&view.head)), "{second}");
-    let bodies = |view: &PullView| view.inline().map(|comment| comment.body.clone()).collect::<Vec<_>>();
+    let bodies =
+        |view: &PullView| view.inline_comments().map(|comment| comment.body.clone()).collect::<Vec<_>>();
     assert_eq!(bodies(&after), bodies(&view), "what stands is not written anew");
     assert_eq!(site.forge.violations(), Vec::<String>::new());
     assert_eq!(model.violations(), Vec::<String>::new());

@@ -17,7 +17,7 @@ async fn reviewed(refusal: PlaceRefusal, places: RefusedPlaces) -> (Vec<(String,
     let site = Site::new(refusal.flavour).await;
     let commit = FILES.iter().fold(CommitBuilder::new("debug"), |commit, file| commit.write(*file, FIRST));
     site.repo.push("one", commit).await.unwrap();
-    let number = site.repo.open(NewPull::of("one")).await.unwrap();
+    let number = site.repo.open_pull(NewPull::from_branch("one")).await.unwrap();
     site.forge.refuse_places("b.py", places, refusal);
     let page = site.page(number);
     let mut command = site.command(&["review", "--pr", &page, "--publish"]);
@@ -29,13 +29,13 @@ async fn reviewed(refusal: PlaceRefusal, places: RefusedPlaces) -> (Vec<(String,
     assert_eq!(view.statuses[&view.head].last().unwrap().state, "failure", "{said}");
     assert_eq!(site.forge.violations(), Vec::<String>::new(), "{said}");
     site.forge.assert_named();
-    let inline = view.inline().map(|comment| {
+    let inline = view.inline_comments().map(|comment| {
         let place = comment.place.as_ref().unwrap();
         (place.path.clone(), place.line.is_some())
     });
     let mut inline: Vec<_> = inline.collect();
     inline.sort();
-    let [summary] = view.summaries().collect::<Vec<_>>()[..] else { panic!("{said}{view:#?}") };
+    let [summary] = view.summary_comments().collect::<Vec<_>>()[..] else { panic!("{said}{view:#?}") };
     (inline, summary.body.clone())
 }
 

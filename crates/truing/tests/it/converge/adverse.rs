@@ -20,9 +20,9 @@ const TITLE: &str = "The last element is left out";
 pub(crate) fn looks() -> impl Iterator<Item = ScriptedAnswer> {
     let calls = vec![ScriptedToolCall::edit("total.py", WRONG, RIGHT)];
     let mend = ScriptedFix { title: Some(TITLE.to_owned()), calls, declined: None };
-    ScriptedAnswer::audits([KnownBug::new("total.py", WRONG.trim(), TITLE)])
+    ScriptedAnswer::for_auditors([KnownBug::new("total.py", WRONG.trim(), TITLE)])
         .into_iter()
-        .chain([ScriptedAnswer::fixes([mend])])
+        .chain([ScriptedAnswer::for_fixer([mend])])
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -43,7 +43,7 @@ async fn a_refusal_asks_neither_the_forge_nor_a_model_for_anything() {
         let ran = site.ran(command).await;
         assert!(ran.err.starts_with(&format!("error: {line}")), "{ran:?}");
     }
-    assert_eq!((site.forge.log().len(), site.model.log().len()), (0, 0));
+    assert_eq!((site.forge.request_log().len(), site.model.request_log().len()), (0, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -70,7 +70,7 @@ async fn what_nobody_can_mend_is_answered_with_the_reason_and_stays_open() {
     assert_eq!((ran.exit, &told["code"], &told["loops"]), (1, &json!("nothing_fixed"), &json!(1)), "{told}");
     assert_eq!(told["declined"][0]["path"], "total.py");
     let pull = site.pull().await;
-    let inline: Vec<_> = pull.inline().collect();
+    let inline: Vec<_> = pull.inline_comments().collect();
     assert_eq!(inline.len(), 2, "{inline:#?}");
     assert!(inline[1].body.starts_with("Could not address this loop: the callers rely on it"), "{inline:#?}");
     assert!(!inline[0].resolved && pull.draft);
@@ -97,11 +97,11 @@ async fn a_finding_off_the_diff_stands_in_the_body_of_the_review() {
     let change =
         CommitBuilder::new("Add totals").write("total.py", BUG).write("old.py", format!("x0 = 0\n{old}"));
     site.repo.push("wide", change).await.unwrap();
-    site.number = site.repo.open(NewPull::of("wide")).await.unwrap();
+    site.number = site.repo.open_pull(NewPull::from_branch("wide")).await.unwrap();
     let (told, exit) = site.run(&["--max-audits", "1"]).await;
     assert_eq!((exit, &told["code"]), (1, &json!("max_audits")), "{told}");
     let pull = site.pull().await;
-    let inline: Vec<_> = pull.inline().map(|comment| comment.line).collect();
+    let inline: Vec<_> = pull.inline_comments().map(|comment| comment.line).collect();
     assert_eq!(inline, [Some(3), Some(5)]);
     let review = pull.reviews.iter().find(|review| !review.body.is_empty()).unwrap();
     assert!(review.body.starts_with("## converge: loop 1 audit: 0P0 / 0P1 / 3P2"), "{}", review.body);
@@ -113,26 +113,26 @@ async fn a_finding_off_the_diff_stands_in_the_body_of_the_review() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_review_that_the_forge_does_not_take_at_once_is_there_once() {
     let site = Site::new("", looks()).await;
-    site.forge.fault(ForgeFault::once("POST", REVIEWS, ForgeFaultKind::Invalid(ReasonForm::Strings)));
-    site.forge.fault(ForgeFault::once("POST", REVIEWS, ForgeFaultKind::Status(502, None)));
+    site.forge.add_fault(ForgeFault::on_call("POST", REVIEWS, ForgeFaultKind::Invalid(ReasonForm::Strings)));
+    site.forge.add_fault(ForgeFault::on_call("POST", REVIEWS, ForgeFaultKind::Status(502, None)));
     let (told, exit) = site.run(&[]).await;
     assert!(site.forge.is_faultless(), "not both were met");
     assert_eq!((exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(2)), "{told}");
     let pull = site.pull().await;
     assert_eq!(loops_of(&pull).len(), 2, "{:#?}", pull.reviews);
-    assert_eq!(pull.summaries().count(), 0);
-    assert_eq!(pull.inline().filter(|comment| comment.in_reply_to.is_none()).count(), 1);
+    assert_eq!(pull.summary_comments().count(), 0);
+    assert_eq!(pull.inline_comments().filter(|comment| comment.in_reply_to.is_none()).count(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn where_no_review_can_be_posted_a_comment_has_it_all() {
     let site = Site::new("", looks()).await;
-    site.forge.fault(ForgeFault::once("POST", REVIEWS, ForgeFaultKind::Status(502, None)).times(100));
+    site.forge.add_fault(ForgeFault::on_call("POST", REVIEWS, ForgeFaultKind::Status(502, None)).times(100));
     let (told, exit) = site.run(&[]).await;
     assert_eq!((exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(2)), "{told}");
     let pull = site.pull().await;
     assert_eq!(loops_of(&pull), Vec::<String>::new());
-    let said: Vec<&str> = pull.summaries().map(|comment| comment.body.as_str()).collect();
+    let said: Vec<&str> = pull.summary_comments().map(|comment| comment.body.as_str()).collect();
     let of = |begins: &str| said.iter().filter(|body| body.starts_with(begins)).count();
     assert_eq!(of("## converge: loop 1 audit: 0P0 / 1P1 / 0P2"), 1, "{said:#?}");
     assert_eq!(of("## converge: loop 2 audit: 0P0 / 0P1 / 0P2 → clean"), 1, "{said:#?}");
@@ -143,20 +143,20 @@ async fn where_no_review_can_be_posted_a_comment_has_it_all() {
 async fn a_hook_that_blocks_a_fix_twice_is_shown_and_ends_it() {
     let site = Site::new("", looks()).await;
     for _ in 0..2 {
-        site.repo.decline("no ticket is named").await.unwrap();
+        site.repo.decline_next_push("no ticket is named").await.unwrap();
     }
     let before = site.pull().await.head;
     let (told, exit) = site.run(&[]).await;
     assert_eq!((exit, &told["exit"], &told["code"]), (1, &json!("stuck"), &json!("hook")), "{told}");
     let pull = site.pull().await;
     assert_eq!(pull.head, before);
-    let answers: Vec<_> = pull.inline().filter(|comment| comment.in_reply_to.is_some()).collect();
+    let answers: Vec<_> = pull.inline_comments().filter(|comment| comment.in_reply_to.is_some()).collect();
     assert_eq!(answers.len(), 1, "{answers:#?}");
     assert!(answers[0].body.starts_with("Hook blocked the fix commit: "), "{answers:#?}");
     assert!(answers[0].body.contains("no ticket is named"), "{answers:#?}");
     // The push is declined once; that of the next fixer is accepted.
     let site = Site::new("", looks()).await;
-    site.repo.decline("no ticket is named").await.unwrap();
+    site.repo.decline_next_push("no ticket is named").await.unwrap();
     let (told, exit) = site.run(&[]).await;
     assert_eq!((exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(2)), "{told}");
 }
@@ -164,12 +164,12 @@ async fn a_hook_that_blocks_a_fix_twice_is_shown_and_ends_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_pushes_while_a_fix_is_on_its_way_loses_nothing_and_is_audited() {
     let site = Site::new("", looks()).await;
-    site.forge.fault(ForgeFault::once("POST", PUSH, ForgeFaultKind::Held));
+    site.forge.add_fault(ForgeFault::on_call("POST", PUSH, ForgeFaultKind::Held));
     let other = async {
-        site.forge.holds().await;
+        site.forge.wait_until_held().await;
         let theirs = CommitBuilder::new("Sell").write("sold.py", "x = 1\n");
         let theirs = site.repo.push("topic", theirs).await.unwrap();
-        site.forge.release();
+        site.forge.release_held();
         theirs
     };
     let ((told, exit), theirs) = tokio::join!(site.run(&[]), other);
@@ -179,7 +179,7 @@ async fn who_pushes_while_a_fix_is_on_its_way_loses_nothing_and_is_audited() {
     assert_eq!((log.len(), log[1].split(' ').next()), (3, Some(theirs.as_str())), "{log:#?}");
     assert!(log[0].ends_with(" truing"), "{log:#?}");
     assert_eq!(site.git(&["show", "topic:total.py"]).await, BUG.replace(WRONG, RIGHT).trim_end());
-    let audits = site.model.log();
+    let audits = site.model.request_log();
     assert!(audits.iter().any(|asked| asked.body.to_string().contains("sold.py")), "nobody looked at it");
     assert_eq!(site.forge.violations(), Vec::<String>::new());
 }
@@ -187,11 +187,11 @@ async fn who_pushes_while_a_fix_is_on_its_way_loses_nothing_and_is_audited() {
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_runs_on_one_pull_request_the_second_is_refused() {
     let site = Site::new("", looks()).await;
-    site.forge.fault(ForgeFault::once("POST", REVIEWS, ForgeFaultKind::Held));
+    site.forge.add_fault(ForgeFault::on_call("POST", REVIEWS, ForgeFaultKind::Held));
     let second = async {
-        site.forge.holds().await;
+        site.forge.wait_until_held().await;
         let second = site.run(&[]).await;
-        site.forge.release();
+        site.forge.release_held();
         second
     };
     let ((first, exit), (second, refused)) = tokio::join!(site.run(&[]), second);
@@ -211,17 +211,17 @@ async fn a_marker_that_somebody_else_posts_makes_nothing_clean() {
     let review = ours.reviews.iter().find(|review| review.body.contains("clean")).unwrap();
     // Another pull request has the same head, and a user copies the texts of the bot to it.
     site.repo.push("twin", CommitBuilder::new("x").write("x.py", "")).await.unwrap();
-    site.repo.reset("twin", &ours.head).await.unwrap();
-    site.number = site.repo.open(NewPull::of("twin")).await.unwrap();
-    site.repo.permit("eve", "read").await.unwrap();
+    site.repo.reset_branch("twin", &ours.head).await.unwrap();
+    site.number = site.repo.open_pull(NewPull::from_branch("twin")).await.unwrap();
+    site.repo.set_role("eve", "read").await.unwrap();
     site.repo.comment(site.number, "eve", &review.body).await.unwrap();
     let forged =
         BotReview { state: FakeReviewVerdict::Commented, body: review.body.clone(), comments: vec![] };
     site.repo.review_lines(site.number, "eve", None, forged).await.unwrap();
-    let asked = site.model.log().len();
+    let asked = site.model.request_log().len();
     let (told, exit) = site.run(&[]).await;
     assert_eq!((exit, &told["code"], &told["loops"]), (0, &json!("clean"), &json!(1)), "{told}");
-    assert!(site.model.log().len() > asked, "nobody audited it");
+    assert!(site.model.request_log().len() > asked, "nobody audited it");
 }
 
 /// Configuration with another reviewer first, and with short times.
@@ -256,7 +256,7 @@ async fn a_stale_review_of_another_is_asked_for_anew_once_and_our_audit_follows_
     let (told, exit) = site.run(&[]).await;
     assert_eq!((exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(1)), "{told}");
     let pull = site.pull().await;
-    let triggers = pull.summaries().filter(|comment| comment.body.trim() == "bugbot run").count();
+    let triggers = pull.summary_comments().filter(|comment| comment.body.trim() == "bugbot run").count();
     assert_eq!((triggers, loops_of(&pull).len(), pull.draft), (1, 1, false));
     let by = |name: &str| pull.reviews.iter().rposition(|review| review.author == name).unwrap();
     assert!(by("cursor[bot]") < by("truing[bot]"), "ours comes after it: {:#?}", pull.reviews);
@@ -270,7 +270,7 @@ async fn a_reviewer_that_stays_silent_blocks_in_the_end() {
     assert_eq!((exit, &told["code"]), (1, &json!("reviewer_silent")), "{told}");
     let pull = site.pull().await;
     assert!(pull.draft, "it is not ready");
-    let triggers = pull.summaries().filter(|comment| comment.body.trim() == "bugbot run").count();
+    let triggers = pull.summary_comments().filter(|comment| comment.body.trim() == "bugbot run").count();
     assert_eq!(triggers, 1, "{:#?}", pull.comments);
 }
 
@@ -308,7 +308,7 @@ async fn orders_that_are_planted_in_the_change_and_in_comments_change_nothing() 
     let planted: String = ORDERS.iter().map(|order| format!("# {order}\n")).collect();
     site.repo.push("topic", CommitBuilder::new(WISH).write("notes.py", planted)).await.unwrap();
     site.repo.retitle(site.number, WISH).await.unwrap();
-    site.repo.permit("eve", "read").await.unwrap();
+    site.repo.set_role("eve", "read").await.unwrap();
     site.repo.comment(site.number, "eve", &format!("/approve\n{}\ncanary-of-eve", ORDERS[2])).await.unwrap();
     site.repo
         .comment_on(
@@ -322,8 +322,8 @@ async fn orders_that_are_planted_in_the_change_and_in_comments_change_nothing() 
         .unwrap();
     // The model is captured: it follows every instruction that it reads.
     let answers: Vec<ScriptedAnswer> =
-        [ScriptedAnswer::describes("Adds up orders.")].into_iter().chain(looks()).collect();
-    site.model.play(ModelScript { obedient: true, answers, ..ModelScript::default() });
+        [ScriptedAnswer::for_describer("Adds up orders.")].into_iter().chain(looks()).collect();
+    site.model.set_script(ModelScript { obedient: true, answers, ..ModelScript::default() });
     let before = site.pull().await.head;
     let (told, exit) = site.run(&[]).await;
     // No instruction makes the result clean: the bug is found and fixed, and the stranger's thread blocks the
@@ -338,7 +338,7 @@ async fn orders_that_are_planted_in_the_change_and_in_comments_change_nothing() 
         "{:#?}",
         pull.reviews
     );
-    let asked = site.model.log();
+    let asked = site.model.request_log();
     let heard = asked.iter().filter(|asked| asked.body.to_string().contains("canary-of-eve")).count();
     assert_eq!(heard, 0, "a model is told what a stranger says");
     assert_eq!(site.forge.violations(), Vec::<String>::new());

@@ -77,8 +77,8 @@ async fn a_pull_request_is_audited_by_its_name_without_a_word_there_and_a_run_go
     assert_eq!(audit["counts"], json!({ "P0": 0, "P1": 1, "P2": 0 }));
     assert!(pull.reviews.is_empty() && pull.comments.is_empty() && pull.draft, "{pull:#?}");
 
-    let described = ScriptedAnswer::describes("Adds up orders.");
-    site.model.play(ModelScript::of([
+    let described = ScriptedAnswer::for_describer("Adds up orders.");
+    site.model.set_script(ModelScript::from_answers([
         described,
         edit("total.py", WRONG, RIGHT),
         mended(&[(BUG_ID, None)]),
@@ -109,13 +109,13 @@ async fn preflight_asks_the_forge_of_a_pull_request_whether_it_can_be_worked_on(
     let before = site.pull().await;
     assert!(before.comments.is_empty() && before.reviews.is_empty(), "nothing is said there");
 
-    site.repo.permit(crate::converge::pull::BOT, "read").await.unwrap();
+    site.repo.set_role(crate::converge::pull::BOT, "read").await.unwrap();
     let (exit, open, push, ran) = look().await;
     assert_eq!((exit, open, push), (1, Some(json!(true)), Some(json!(false))), "{ran:?}");
     assert!(ran.out.contains("may not push to topic"), "{ran:?}");
 
-    site.repo.permit(crate::converge::pull::BOT, "write").await.unwrap();
-    site.repo.rule("topic", "required_signatures").await.unwrap();
+    site.repo.set_role(crate::converge::pull::BOT, "write").await.unwrap();
+    site.repo.add_rule("topic", "required_signatures").await.unwrap();
     let (exit, .., ran) = look().await;
     assert!(
         exit == 1 && ran.out.contains("a ruleset may refuse pushes to topic: required_signatures"),
@@ -124,7 +124,7 @@ async fn preflight_asks_the_forge_of_a_pull_request_whether_it_can_be_worked_on(
     site.repo.protect("topic").await.unwrap();
     assert_eq!(look().await.0, 1);
 
-    site.repo.close(site.number).await.unwrap();
+    site.repo.close_pull(site.number).await.unwrap();
     let (exit, open, _, ran) = look().await;
     assert_eq!((exit, open), (1, Some(json!(false))), "{ran:?}");
 
@@ -150,7 +150,7 @@ async fn preflight_says_that_a_fork_cannot_be_written_whose_author_does_not_allo
     let mut site = Site::new("", []).await;
     let change = CommitBuilder::new("Fix").write("fork.py", "x = 1\n");
     site.repo.push("someone:fix", change).await.unwrap();
-    site.number = site.repo.open(NewPull::of("someone:fix")).await.unwrap();
+    site.number = site.repo.open_pull(NewPull::from_branch("someone:fix")).await.unwrap();
     site.repo.let_modify(site.number, true).await.unwrap();
     let (said, exit, ran) = preflight(&site).await;
     assert!(exit == 0 && said.iter().any(|(name, ok, _)| name == "push" && *ok), "{ran:?}");
@@ -197,10 +197,10 @@ async fn a_finding_that_is_dismissed_by_somebody_who_may_is_none_to_an_audit_of_
     let site = Site::new(NATIVE, []).await;
     let name = format!("acme/shop#{}", site.number);
     let audit = async || {
-        site.model.play(ModelScript::of([dirty()]));
-        let before = site.model.log().len();
+        site.model.set_script(ModelScript::from_answers([dirty()]));
+        let before = site.model.request_log().len();
         let ran = site.ran(site.other("audit", &["--format", "json", &name])).await;
-        assert_eq!(site.model.log().len(), before + 1, "it looks itself: {ran:?}");
+        assert_eq!(site.model.request_log().len(), before + 1, "it looks itself: {ran:?}");
         (ran.exit, told(&ran))
     };
     let (exit, first) = audit().await;
@@ -227,15 +227,15 @@ async fn a_pull_request_that_is_over_is_not_audited() {
         let site = Site::new("", [dirty()]).await;
         let name = format!("acme/shop#{}", site.number);
         let word = if is_merged {
-            site.repo.merge(site.number, "ann").await.unwrap();
+            site.repo.merge_pull(site.number, "ann").await.unwrap();
             "merged"
         } else {
-            site.repo.close(site.number).await.unwrap();
+            site.repo.close_pull(site.number).await.unwrap();
             "closed"
         };
         let ran = site.ran(site.other("audit", &["--format", "json", &name])).await;
         // Exit 1 would mean findings, and exit 0 a clean result.
-        assert_eq!((ran.exit, site.model.log().len()), (2, 0), "{ran:?}");
+        assert_eq!((ran.exit, site.model.request_log().len()), (2, 0), "{ran:?}");
         let told = told(&ran);
         assert_eq!((&told["ok"], &told["error"]["code"]), (&json!(false), &json!("closed")), "{told}");
         let ran = site.ran(site.other("audit", &[&name])).await;

@@ -26,7 +26,7 @@ async fn the_base_is_merged_into_it_by_the_forge_and_the_new_head_is_audited() {
     assert_eq!(told["commits"], json!([]), "no fix was made");
     // The commits of the base are not part of the change.
     let about = format!("from {base} to {head}");
-    let mut asked = site.model.log().into_iter().map(|request| request.body.to_string());
+    let mut asked = site.model.request_log().into_iter().map(|request| request.body.to_string());
     let last = asked.rfind(|body| body.contains(&about)).unwrap();
     assert!(!last.contains("sold.py"), "{last}");
     assert_eq!(site.forge.violations(), Vec::<String>::new());

@@ -15,13 +15,13 @@ use crate::converge::served::{NATIVE, report};
 const BOTH: [ForgeFlavour; 2] = [ForgeFlavour::Cloud, ForgeFlavour::DataCenter];
 
 async fn site(flavour: ForgeFlavour, more: &str, answers: impl IntoIterator<Item = ScriptedAnswer>) -> Site {
-    let answers = [ScriptedAnswer::describes("Adds up orders.")].into_iter().chain(answers);
+    let answers = [ScriptedAnswer::for_describer("Adds up orders.")].into_iter().chain(answers);
     Site::at(flavour, FakeForgeOptions::default(), more, answers).await
 }
 
 /// Returns the first lines of Truing's reviews, which are comments here.
 fn loops_of(pull: &PullView) -> Vec<String> {
-    let first = pull.summaries().filter_map(|comment| comment.body.lines().next());
+    let first = pull.summary_comments().filter_map(|comment| comment.body.lines().next());
     first.filter(|line| line.starts_with("## converge: loop")).map(str::to_owned).collect()
 }
 
@@ -29,7 +29,7 @@ fn loops_of(pull: &PullView) -> Vec<String> {
 fn assert_never_merges(site: &Site) {
     let merges =
         |path: &str| path.ends_with("/merge") || path.ends_with("/approve") || path.ends_with("/rebase");
-    let log = site.forge.log();
+    let log = site.forge.request_log();
     let wrong: Vec<_> = log.iter().filter(|call| call.method != "GET" && merges(&call.path)).collect();
     assert!(wrong.is_empty(), "{wrong:?}");
 }
@@ -52,7 +52,7 @@ async fn each_audit_is_a_comment_and_each_finding_is_answered_and_resolved() {
                 "## converge: loop 2 audit: 0P0 / 0P1 / 0P2 → clean"
             ]
         );
-        let inline: Vec<_> = pull.inline().collect();
+        let inline: Vec<_> = pull.inline_comments().collect();
         assert_eq!(inline.len(), 2, "a finding and its answer: {inline:#?}");
         assert!(inline[0].body.starts_with("**[P1] The last element is left out**"), "{}", inline[0].body);
         assert_eq!(inline[1].in_reply_to, Some(inline[0].id));
@@ -83,7 +83,7 @@ async fn a_request_for_changes_ends_with_the_audit_that_finds_nothing() {
         let pull = site.pull().await;
         let stands = pull.reviews.iter().any(|review| review.state == FakeReviewVerdict::ChangesRequested);
         assert!(!stands, "{flavour:?}: {:#?}", pull.reviews);
-        let log = site.forge.log();
+        let log = site.forge.request_log();
         let is_verdict = |path: &str| path.ends_with("/request-changes") || path.contains("/participants/");
         let given = log.iter().filter(|call| call.method != "GET" && is_verdict(&call.path));
         let given: Vec<_> = given.map(|call| call.method.as_str()).collect();
@@ -150,15 +150,18 @@ async fn commands_in_comments_are_followed_where_their_author_may_write() {
         assert!(why.contains(&format!("`/converge` by ann@{name}")) && !why.contains("eve@"), "{why}");
 
         // In the finding's thread, the command of ann is obeyed and that of eve is not.
-        let first = pull.inline().find(|comment| comment.in_reply_to.is_none()).unwrap().id;
-        site.forge.pending();
+        let first = pull.inline_comments().find(|comment| comment.in_reply_to.is_none()).unwrap().id;
+        site.forge.take_deliveries();
         site.repo.reply(site.number, "eve", first, "/dismiss because").await.unwrap();
         site.repo.reply(site.number, "ann", first, "/dismiss the callers rely on it").await.unwrap();
         site.deliver().await;
         let told = format!("`/dismiss 26045536a5-1` by ann@{name}: the callers rely on it");
         let why = site.until_why(&told).await;
         assert!(!why.contains("eve@"), "{why}");
-        site.model.play(ModelScript::of([ScriptedAnswer::describes("Adds up orders."), dirty()]));
+        site.model.set_script(ModelScript::from_answers([
+            ScriptedAnswer::for_describer("Adds up orders."),
+            dirty(),
+        ]));
         site.asks("ann").await;
         let converged =
             |pull: &PullView| report(pull).is_some_and(|told| told.contains("/converge: converged\n"));
@@ -173,7 +176,7 @@ async fn at_cloud_a_reviewer_is_known_by_its_uuid_and_whoever_takes_its_name_is_
     for by_name in [true, false] {
         let calls = vec![ScriptedToolCall::edit("total.py", "    return s\n", "    return round(s, 2)\n")];
         let mend = ScriptedFix { title: Some(rounds.to_owned()), calls, declined: None };
-        let answers = ScriptedAnswer::audits([]).into_iter().chain([ScriptedAnswer::fixes([mend])]);
+        let answers = ScriptedAnswer::for_auditors([]).into_iter().chain([ScriptedAnswer::for_fixer([mend])]);
         let site = site(ForgeFlavour::Cloud, "", answers).await;
         let uuid = site.forge.account_id("helper");
         let called = if by_name { "helper" } else { uuid.as_str() };
@@ -202,12 +205,12 @@ async fn at_cloud_a_reviewer_is_known_by_its_uuid_and_whoever_takes_its_name_is_
 async fn a_data_center_before_drafts_and_long_comments_shows_the_same() {
     let site = site(ForgeFlavour::DataCenter, "", two_loops()).await;
     site.repo.set_draft(site.number, false).await.unwrap();
-    site.forge.version("7.21.0");
+    site.forge.set_version("7.21.0");
     let (told, exit) = site.run(&[]).await;
     assert_eq!((exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(2)), "{told}");
     let pull = site.pull().await;
     assert_eq!(loops_of(&pull).len(), 2);
-    assert!(pull.inline().next().unwrap().resolved && !pull.draft, "{pull:#?}");
+    assert!(pull.inline_comments().next().unwrap().resolved && !pull.draft, "{pull:#?}");
     assert_eq!(site.forge.violations(), Vec::<String>::new());
     assert_never_merges(&site);
 }

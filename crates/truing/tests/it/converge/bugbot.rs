@@ -15,7 +15,7 @@ const AT_ONCE: usize = 3;
 
 /// Returns the number of such comments.
 async fn said(site: &Site) -> usize {
-    site.pull().await.summaries().filter(|comment| comment.body.trim() == WAKES).count()
+    site.pull().await.summary_comments().filter(|comment| comment.body.trim() == WAKES).count()
 }
 
 fn bot(steps: Vec<BotStep>) -> FakeBot {
@@ -32,7 +32,8 @@ async fn it_is_said_once_a_push_and_without_the_flag_or_a_push_never() {
         let site = Site::new("", answers).await;
         let (told, exit) = site.run(flags).await;
         assert_eq!((exit, &told["exit"]), (0, &json!("converged")), "{told}");
-        let comment = site.pull().await.summaries().find(|comment| comment.body.contains(WAKES)).cloned();
+        let comment =
+            site.pull().await.summary_comments().find(|comment| comment.body.contains(WAKES)).cloned();
         assert!(comment.is_none_or(|comment| comment.body == WAKES), "the bot takes no other text");
         assert_eq!(said(&site).await, often, "{flags:?}");
         assert_eq!(site.forge.violations(), Vec::<String>::new());
@@ -63,7 +64,7 @@ async fn whoever_is_at_work_already_or_is_asked_anyway_is_not_woken_once_more() 
 async fn said_by_a_run_that_dies_after(writes: i64) -> usize {
     let site = Site::new("[converge]\nupdate_description = false\n", []).await;
     let starting = site.pull().await.head;
-    site.model.play(ModelScript::of(by_what_is_asked(&starting)));
+    site.model.set_script(ModelScript::from_answers(by_what_is_asked(&starting)));
     let file = site.home.path().join(".local/state/truing/truing.db");
     fail_after(&made(&file), writes);
     let (told, exit) = site.run(&["--bugbot-retrigger"]).await;

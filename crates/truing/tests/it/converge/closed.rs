@@ -20,8 +20,8 @@ enum Word {
 impl Word {
     async fn said(self, site: &Site) {
         match self {
-            Self::Close => site.repo.close(site.number).await.unwrap(),
-            Self::Merge => site.repo.merge(site.number, "ann").await.unwrap(),
+            Self::Close => site.repo.close_pull(site.number).await.unwrap(),
+            Self::Merge => site.repo.merge_pull(site.number, "ann").await.unwrap(),
         }
     }
 
@@ -36,9 +36,9 @@ impl Word {
 /// Checks that the pull request shows the findings of the only audit, and nothing else.
 fn shows_one_audit(pull: &PullView) {
     assert_eq!(loops_of(pull), ["## converge: loop 1 audit: 0P0 / 1P1 / 0P2"]);
-    let inline: Vec<_> = pull.inline().collect();
+    let inline: Vec<_> = pull.inline_comments().collect();
     assert_eq!(inline.len(), 1, "{inline:#?}");
-    assert!(!inline[0].resolved && pull.summaries().count() == 0, "{pull:#?}");
+    assert!(!inline[0].resolved && pull.summary_comments().count() == 0, "{pull:#?}");
     assert!(!pull.body.contains("Adds up orders."), "{}", pull.body);
 }
 
@@ -60,7 +60,7 @@ async fn nothing_is_pushed_to_a_pull_request_that_is_over_before_its_fix_is_made
         // The fixer is waiting for its answer.
         site.model.stall(2);
         let over = async {
-            site.model.stalls().await;
+            site.model.wait_until_stalled().await;
             word.said(&site).await;
             site.model.resume();
         };
@@ -79,11 +79,11 @@ async fn nothing_is_pushed_to_a_pull_request_that_is_over_before_its_fix_is_made
 async fn a_fix_that_is_pushed_too_late_answers_nothing_and_is_said_to_be_in_nothing() {
     for word in [Word::Close, Word::Merge] {
         let site = Site::new("", two_loops()).await;
-        site.forge.fault(ForgeFault::once("POST", PUSH, ForgeFaultKind::Held));
+        site.forge.add_fault(ForgeFault::on_call("POST", PUSH, ForgeFaultKind::Held));
         let over = async {
-            site.forge.holds().await;
+            site.forge.wait_until_held().await;
             word.said(&site).await;
-            site.forge.release();
+            site.forge.release_held();
         };
         let ((told, exit), ()) = tokio::join!(site.run(&[]), over);
         is_blocked(&told, exit, word, 1);
@@ -95,11 +95,11 @@ async fn a_fix_that_is_pushed_too_late_answers_nothing_and_is_said_to_be_in_noth
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_merged_with_its_fix_has_reached_its_target() {
     let site = Site::new("", two_loops()).await;
-    site.forge.fault(ForgeFault::once("POST", PUSH, ForgeFaultKind::HeldAnswer));
+    site.forge.add_fault(ForgeFault::on_call("POST", PUSH, ForgeFaultKind::HeldAnswer));
     let over = async {
-        site.forge.holds().await;
+        site.forge.wait_until_held().await;
         Word::Merge.said(&site).await;
-        site.forge.release();
+        site.forge.release_held();
     };
     let ((told, exit), ()) = tokio::join!(site.run(&[]), over);
     is_blocked(&told, exit, Word::Merge, 0);
@@ -109,17 +109,17 @@ async fn what_was_merged_with_its_fix_has_reached_its_target() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thread_is_not_resolved_once_the_pull_request_is_over() {
     let site = Site::new("", two_loops()).await;
-    site.forge.fault(ForgeFault::once("POST", REPLIES, ForgeFaultKind::HeldAnswer));
+    site.forge.add_fault(ForgeFault::on_call("POST", REPLIES, ForgeFaultKind::HeldAnswer));
     let over = async {
-        site.forge.holds().await;
+        site.forge.wait_until_held().await;
         Word::Close.said(&site).await;
-        site.forge.release();
+        site.forge.release_held();
     };
     let ((told, exit), ()) = tokio::join!(site.run(&[]), over);
     assert_eq!((exit, &told["exit"], &told["code"]), (1, &json!("blocked"), &json!("closed")), "{told}");
     assert_eq!(told["unreached"].as_array().map(Vec::len), Some(1), "{told}");
     let pull = site.pull().await;
-    let inline: Vec<_> = pull.inline().collect();
+    let inline: Vec<_> = pull.inline_comments().collect();
     assert_eq!(inline.len(), 2, "the answer was on its way: {inline:#?}");
     assert!(!inline[0].resolved, "{inline:#?}");
 }
@@ -131,7 +131,7 @@ async fn a_pull_request_that_is_over_gets_no_description() {
     // The author of the description is waiting for its answer.
     site.model.stall(2);
     let over = async {
-        site.model.stalls().await;
+        site.model.wait_until_stalled().await;
         Word::Merge.said(&site).await;
         site.model.resume();
     };

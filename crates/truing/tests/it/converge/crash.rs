@@ -29,11 +29,11 @@ pub(crate) fn by_what_is_asked(starting: &str) -> Vec<ScriptedAnswer> {
         ..AnswerCondition::default()
     };
     vec![
-        dirty().when(audit(format!("to {starting}"))).times(0),
-        fix_is_clean().when(audit(format!("from {starting} to"))).times(0),
-        clean().when(audit("Review the change".to_owned())).times(0),
-        mended(&[(BUG_ID, None)]).when(fixer(Some("tool_result"))).times(0),
-        edit("total.py", WRONG, RIGHT).when(fixer(None)).times(0),
+        dirty().with_condition(audit(format!("to {starting}"))).times(0),
+        fix_is_clean().with_condition(audit(format!("from {starting} to"))).times(0),
+        clean().with_condition(audit("Review the change".to_owned())).times(0),
+        mended(&[(BUG_ID, None)]).with_condition(fixer(Some("tool_result"))).times(0),
+        edit("total.py", WRONG, RIGHT).with_condition(fixer(None)).times(0),
     ]
 }
 

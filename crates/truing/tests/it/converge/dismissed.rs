@@ -33,7 +33,7 @@ fn what_is_dismissed_is_left_out_by_audits_and_runs_until_its_code_changes() {
 
     // The auditor receives the dismissals as data, to avoid finding them again. A repeated finding is not
     // counted.
-    let last = || scene.model.log().last().unwrap().body.to_string();
+    let last = || scene.model.request_log().last().unwrap().body.to_string();
     assert!(!last().contains("What people have dismissed"), "nothing is, yet");
     scene.play([dirty()]);
     let (exit, told) = audited(&scene);

@@ -67,9 +67,9 @@ async fn fixes_that_undo_each_other_are_told_at_the_pull_request_with_what_is_le
     // The second fix is not pushed, and its finding gets no reply and stays open.
     let text = site.git(&["show", &format!("{}:total.py", pull.head)]).await;
     assert!(pull.head != before && text.contains(RIGHT.trim_end()), "{text}");
-    let left = pull.inline().find(|comment| comment.body.contains("counts double")).unwrap();
+    let left = pull.inline_comments().find(|comment| comment.body.contains("counts double")).unwrap();
     assert!(!left.resolved, "{pull:#?}");
-    assert!(!pull.inline().any(|comment| comment.in_reply_to == Some(left.id)), "{pull:#?}");
+    assert!(!pull.inline_comments().any(|comment| comment.in_reply_to == Some(left.id)), "{pull:#?}");
     until_counted(&site, &server, [0, 1, 0, 0, 0], "stuck").await;
 }
 
@@ -83,7 +83,9 @@ async fn each_end_of_a_run_is_counted_once_and_failures_are() {
     until_counted(&site, &server, [0, 1, 0, 0, 0], "stuck").await;
     // The run is resumed and ends differently.
     let fixes = [edit("total.py", WRONG, RIGHT), mended(&[(BUG_ID, None)]), fix_is_clean(), clean()];
-    site.model.play(ModelScript::of([ScriptedAnswer::describes("Adds up orders.")].into_iter().chain(fixes)));
+    site.model.set_script(ModelScript::from_answers(
+        [ScriptedAnswer::for_describer("Adds up orders.")].into_iter().chain(fixes),
+    ));
     site.asks("ann").await;
     until_counted(&site, &server, [1, 1, 0, 0, 0], "converged").await;
     // There are two attempts and one end.
@@ -91,7 +93,7 @@ async fn each_end_of_a_run_is_counted_once_and_failures_are() {
         .push("topic", truing_fakes::repo::CommitBuilder::new("More").write("more.py", "more = 1\n"))
         .await
         .unwrap();
-    site.model.play(ModelScript::of(vec![ScriptedAnswer::status(401); 8]));
+    site.model.set_script(ModelScript::from_answers(vec![ScriptedAnswer::status(401); 8]));
     site.asks("ann").await;
     until_counted(&site, &server, [1, 1, 0, 0, 1], "given up").await;
     let told: Value = serde_json::from_str(
@@ -136,13 +138,16 @@ async fn a_run_that_a_person_stops_is_counted_once_and_not_each_step_of_it() {
 async fn a_run_whose_pull_request_is_not_shown_any_more_is_one_that_failed() {
     let site = Site::new(NATIVE, [clean()]).await;
     let server = site.serve();
-    site.forge.pending();
+    site.forge.take_deliveries();
     site.repo.comment(site.number, "ann", "/converge").await.unwrap();
-    let gone =
-        ForgeFault::once("GET", "/repos/{owner}/{repo}/pulls/{number}$", ForgeFaultKind::Status(404, None));
-    site.forge.fault(gone.times(u32::MAX));
-    let gone = ForgeFault::once("POST", "/graphql", ForgeFaultKind::Status(404, None));
-    site.forge.fault(gone.times(u32::MAX));
+    let gone = ForgeFault::on_call(
+        "GET",
+        "/repos/{owner}/{repo}/pulls/{number}$",
+        ForgeFaultKind::Status(404, None),
+    );
+    site.forge.add_fault(gone.times(u32::MAX));
+    let gone = ForgeFault::on_call("POST", "/graphql", ForgeFaultKind::Status(404, None));
+    site.forge.add_fault(gone.times(u32::MAX));
     site.deliver().await;
     site.until_why("state held").await;
     until_counted(&site, &server, [0, 0, 0, 0, 1], "parked").await;
@@ -213,12 +218,17 @@ async fn a_run_on_a_pull_request_that_the_system_ends_is_gone_on_with_at_once() 
     let why = site.why().await;
     assert!(why.contains("state idle") && why.contains("interrupted"), "{why}");
     let fixes = [edit("total.py", WRONG, RIGHT), mended(&[(BUG_ID, None)]), fix_is_clean(), clean()];
-    site.model.play(ModelScript::of([ScriptedAnswer::describes("Adds up orders.")].into_iter().chain(fixes)));
+    site.model.set_script(ModelScript::from_answers(
+        [ScriptedAnswer::for_describer("Adds up orders.")].into_iter().chain(fixes),
+    ));
     let (again, exit) = site.run(&[]).await;
     assert_eq!(
         (exit, &again["exit"], &again["run"], &again["loops"]),
         (0, &json!("converged"), &told["run"], &json!(2)),
         "{again}"
     );
-    assert_eq!(site.pull().await.inline().filter(|comment| comment.in_reply_to.is_none()).count(), 1);
+    assert_eq!(
+        site.pull().await.inline_comments().filter(|comment| comment.in_reply_to.is_none()).count(),
+        1
+    );
 }

@@ -10,7 +10,7 @@ use crate::converge::scene::{BUG, BUG_ID, RIGHT, Scene, WRONG, clean, dirty, edi
 /// Starts a second model that costs $0.11 per request.
 async fn mender() -> (FakeModel, String) {
     let answers = [edit("total.py", WRONG, RIGHT), mended(&[(BUG_ID, None)])];
-    let model = FakeModel::start(ModelScript::of(answers)).await.unwrap();
+    let model = FakeModel::start(ModelScript::from_answers(answers)).await.unwrap();
     let config = format!(
         "[model.mender]\nbase_url = \"{}\"\napi_key = {{ env = \"MENDER_KEY\" }}\nname = \"mender-1\"\n\
          [price.\"mender-1\"]\ninput = 100\noutput = 100\n",
@@ -35,7 +35,7 @@ fn the_fix_is_asked_of_the_second_model_alone_and_its_cost_is_the_runs() {
         let told = ran.json();
         assert_eq!((ran.exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(2)), "{ran:?}");
         assert_eq!(told["cost_micro_usd"], json!(3 * 3_000 + 2 * 110_000));
-        let (first, second) = (scene.model.log(), second.log());
+        let (first, second) = (scene.model.request_log(), second.request_log());
         assert_eq!((first.len(), second.len()), (3, 2));
         assert!(second.iter().all(|request| request.body["model"] == "mender-1"));
         assert!(first.iter().all(|request| request.body["model"] != "mender-1"));
@@ -68,14 +68,14 @@ fn a_model_that_is_not_there_is_named_with_those_that_are_before_anything_is_ask
     let ran = scene.run(&["--fixer", "mender"]);
     let said = "error: the fixer has no model: model.mender.api_key: ";
     assert!(ran.exit == 2 && ran.err.contains(said), "{ran:?}");
-    assert_eq!((scene.asked(), second.log().len()), (0, 0));
+    assert_eq!((scene.asked(), second.request_log().len()), (0, 0));
 }
 
 /// Returns the answers of a fixer that edits a file and then fails.
 fn dies() -> [ScriptedAnswer; 2] {
     [
         edit("total.py", WRONG, "    for i in range(0):\n"),
-        ScriptedAnswer::text("I stop here.").stop("refusal"),
+        ScriptedAnswer::text("I stop here.").with_stop_reason("refusal"),
     ]
 }
 
@@ -89,7 +89,7 @@ fn one_that_dies_is_replaced_and_nothing_of_it_stays() {
     let fixed = scene.place.git(["show", &format!("{}:total.py", scene.branch().unwrap())]);
     assert_eq!(fixed.trim_end(), BUG.replace(WRONG, RIGHT).trim_end());
     // A report that omits findings is requested again.
-    let asked = scene.model.log();
+    let asked = scene.model.request_log();
     let repaired = format!("these findings are not answered: {BUG_ID}");
     assert_eq!(asked.iter().filter(|asked| asked.body.to_string().contains(&repaired)).count(), 1);
     assert_eq!(asked.len(), 8);

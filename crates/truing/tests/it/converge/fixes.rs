@@ -27,7 +27,9 @@ const AT_ONCE: usize = 3;
 fn scene(case: &Case, fixers: &[Vec<(String, String)>]) -> Scene {
     let bug = KnownBug { line: None, ..KnownBug::new(&format!("{}.py", case.name), "", &case.defect) };
     let auditor = |bugs: Vec<KnownBug>, role| {
-        ScriptedAnswer::played(ScriptedBehaviour::Audit { bugs, silent: vec![] }).by(role).times(0)
+        ScriptedAnswer::from_behaviour(ScriptedBehaviour::Audit { bugs, silent: vec![] })
+            .for_role(role)
+            .times(0)
     };
     // The auditor reads first, and then reports.
     let first = auditor(vec![bug], PromptRole::Audit).times(2);
@@ -36,8 +38,8 @@ fn scene(case: &Case, fixers: &[Vec<(String, String)>]) -> Scene {
         let calls = files.iter().map(|(path, text)| ScriptedToolCall::write(path, text)).collect();
         let mend = ScriptedFix { title: Some(case.defect.clone()), calls, declined: None };
         let requests = u32::try_from(files.len()).unwrap() + 1;
-        ScriptedAnswer::played(ScriptedBehaviour::Fix { mends: vec![mend] })
-            .by(PromptRole::Fix)
+        ScriptedAnswer::from_behaviour(ScriptedBehaviour::Fix { mends: vec![mend] })
+            .for_role(PromptRole::Fix)
             .times(requests)
     });
     let scene = Scene::new([first].into_iter().chain(others).chain(fixers)).with(CHECK);
@@ -48,7 +50,7 @@ fn scene(case: &Case, fixers: &[Vec<(String, String)>]) -> Scene {
 
 /// Returns the first request to each fixer.
 fn told(scene: &Scene) -> Vec<String> {
-    let texts = scene.model.log().into_iter().filter(|asked| {
+    let texts = scene.model.request_log().into_iter().filter(|asked| {
         let is_first = asked.body["messages"].as_array().is_some_and(|messages| messages.len() == 1);
         is_first && asked.body["system"].to_string().contains("An audit of a change has found defects")
     });

@@ -133,8 +133,8 @@ fn model() -> ModelScript {
         ScriptedToolCall::run(&["git", "diff"]),
     ];
     let mend = ScriptedFix { title: Some(title.to_owned()), calls, declined: None };
-    let loops = ScriptedAnswer::audits([KnownBug::new("total.py", WRONG.trim(), title)]);
-    let writer = ScriptedAnswer::describes("Adds up orders.");
+    let loops = ScriptedAnswer::for_auditors([KnownBug::new("total.py", WRONG.trim(), title)]);
+    let writer = ScriptedAnswer::for_describer("Adds up orders.");
     let wants = |name: &str, input: Value| ScriptedAnswer::tool(name, input).usage(100, 10);
     let reviewer = [
         wants("Bash", json!({ "command": "id" })),
@@ -144,7 +144,9 @@ fn model() -> ModelScript {
         wants("read", json!({ "path": "total.py" })),
         wants("report", json!({ "findings": [] })),
     ];
-    ModelScript::of(loops.into_iter().chain([ScriptedAnswer::fixes([mend]), writer]).chain(reviewer))
+    ModelScript::from_answers(
+        loops.into_iter().chain([ScriptedAnswer::for_fixer([mend]), writer]).chain(reviewer),
+    )
 }
 
 fn nothing_was_run(canaries: &Path, when: &str) {
@@ -158,7 +160,7 @@ fn nothing_was_run(canaries: &Path, when: &str) {
 async fn of_a_pull_request_only_what_the_default_branch_says_is_heard() {
     for program in runtimes() {
         let mut site = Site::with(FakeForgeOptions::default(), "", []).await;
-        site.model.play(model());
+        site.model.set_script(model());
         let home = site.home.path();
         let canaries = home.join("canaries");
         std::fs::create_dir(&canaries).unwrap();
@@ -167,12 +169,12 @@ async fn of_a_pull_request_only_what_the_default_branch_says_is_heard() {
         site.repo.push("main", CommitBuilder::new("Say").write("CLAUDE.md", TRUSTED)).await.unwrap();
         let commit = files(&canaries)
             .into_iter()
-            .fold(CommitBuilder::new("Obey"), |commit, (path, text)| commit.executable(path, text));
+            .fold(CommitBuilder::new("Obey"), |commit, (path, text)| commit.write_executable(path, text));
         let base = site.repo.push("hostile", commit).await.unwrap();
         let change = CommitBuilder::new("Add more totals").write("total.py", BUG);
         site.repo.force_push("late", &base, change).await.unwrap();
-        let pull = NewPull { draft: true, base: "hostile".into(), ..NewPull::of("late") };
-        site.number = site.repo.open(pull).await.unwrap();
+        let pull = NewPull { draft: true, base: "hostile".into(), ..NewPull::from_branch("late") };
+        site.number = site.repo.open_pull(pull).await.unwrap();
         let checkout = home.join("checkout");
         site.repo.check_out("late", &checkout).await.unwrap();
         arm(&checkout, &canaries);
@@ -191,7 +193,8 @@ async fn of_a_pull_request_only_what_the_default_branch_says_is_heard() {
             assert!(["reviewed", "converged"].map(|kind| json!(kind)).contains(kind), "{when}: {told:#}");
             nothing_was_run(&canaries, &when);
         }
-        let asked: Vec<String> = site.model.log().into_iter().map(|asked| asked.body.to_string()).collect();
+        let asked: Vec<String> =
+            site.model.request_log().into_iter().map(|asked| asked.body.to_string()).collect();
         assert!(asked.len() > 10 && asked[0].contains(TRUSTED), "{when}: {}", asked[0]);
         let hears = asked.iter().find(|asked| asked.contains(WORD));
         assert_eq!(hears, None, "{when}");
@@ -216,7 +219,7 @@ fn in_a_clone_nothing_of_it_is_run() {
         arm(&repo, &canaries);
         let when = format!("{program:?}");
         let runtime = if program.is_some() { "cli" } else { "native" };
-        scene.model.play(model());
+        scene.model.set_script(model());
         let review = ["--format", "json", "--no-record", "--base", "main", "--runtime", runtime];
         for (name, arguments) in [("review", &review[..]), ("converge", &["--format", "json"])] {
             let before = scene.asked();
@@ -225,7 +228,7 @@ fn in_a_clone_nothing_of_it_is_run() {
             let ran = Ran::from(command.output().unwrap());
             assert_eq!(ran.exit, 0, "{when}: {ran:?}");
             nothing_was_run(&canaries, &when);
-            let asked = scene.model.log().split_off(before);
+            let asked = scene.model.request_log().split_off(before);
             let hears = asked.iter().filter(|asked| asked.body.to_string().contains(WORD)).count();
             assert_eq!(hears > 0, name == "review", "{when}: {name}");
             // A model does not receive local paths either.

@@ -38,7 +38,7 @@ enum Death {
 struct Writes(Mutex<Vec<bool>>);
 
 impl ExchangeObserver for Writes {
-    fn saw(&self, exchange: &ApiExchange<'_>) -> Vec<String> {
+    fn observe_exchange(&self, exchange: &ApiExchange<'_>) -> Vec<String> {
         if exchange.method != "GET" {
             let query = exchange.request.and_then(|body| body["query"].as_str());
             self.0.lock().unwrap().push(query.is_none_or(|query| query.contains("mutation")));
@@ -50,15 +50,16 @@ impl ExchangeObserver for Writes {
 async fn site(options: FakeForgeOptions) -> Site {
     let site = Site::with(options, "", []).await;
     let answers = by_what_is_asked(&site.pull().await.head);
-    site.model
-        .play(ModelScript::of(answers.into_iter().chain([ScriptedAnswer::describes("Adds up orders.")])));
+    site.model.set_script(ModelScript::from_answers(
+        answers.into_iter().chain([ScriptedAnswer::for_describer("Adds up orders.")]),
+    ));
     site
 }
 
 /// Returns the final state without values that differ between runs.
 fn picture(pull: &PullView, site: &Site) -> String {
     let inline: Vec<_> = pull
-        .inline()
+        .inline_comments()
         .map(|comment| {
             let first = comment.body.lines().next().unwrap_or_default().replace(&pull.head[..7], "HEAD");
             (first, comment.line, comment.in_reply_to.is_some(), comment.resolved)
@@ -69,7 +70,7 @@ fn picture(pull: &PullView, site: &Site) -> String {
     format!(
         "{:#?} {ours} reviews, {inline:#?}, {} summaries, {deleted} deleted, draft: {}, {:?}, {:?}",
         loops_of(pull),
-        pull.summaries().count(),
+        pull.summary_comments().count(),
         pull.draft,
         pull.body.lines().next(),
         site.forge.violations()
@@ -86,16 +87,16 @@ pub(crate) async fn ended(site: &Site) -> (String, String) {
 async fn survived(death: &Death) -> Result<(String, String), String> {
     let site = site(FakeForgeOptions::default()).await;
     match death {
-        Death::Call(nth, kind) => site.forge.fault(ForgeFault::write(*nth, kind.clone())),
-        Death::Push(kind) => site.forge.fault(ForgeFault::once("POST", PUSH, kind.clone())),
+        Death::Call(nth, kind) => site.forge.add_fault(ForgeFault::nth_write(*nth, kind.clone())),
+        Death::Push(kind) => site.forge.add_fault(ForgeFault::on_call("POST", PUSH, kind.clone())),
         Death::Asks(nth) => site.model.stall(*nth),
     }
     let target = format!("acme/shop#{}", site.number);
     let mut command = tokio::process::Command::from(site.command(&["--format", "json", &target]));
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true).spawn().unwrap();
     tokio::select! {
-        () = site.forge.holds() => {}
-        () = site.model.stalls() => {}
+        () = site.forge.wait_until_held() => {}
+        () = site.model.wait_until_stalled() => {}
         ended = child.wait() => return Err(format!("it never came there: {ended:?}")),
     }
     child.kill().await.unwrap();
@@ -131,7 +132,7 @@ async fn clean() -> &'static Clean {
             assert_eq!(ended.1.lines().count(), 2, "{ended:?}");
             let all = writes.0.lock().unwrap();
             let writes = (1..).zip(all.iter()).filter(|(_, writes)| **writes).map(|(nth, _)| nth).collect();
-            Clean { ended, writes, asks: clean.model.log().len() as u64 }
+            Clean { ended, writes, asks: clean.model.request_log().len() as u64 }
         })
         .await
 }

@@ -141,7 +141,7 @@ fn an_auditor_that_gives_no_answer_is_asked_again_and_never_counts_as_clean() {
     // A category without evidence is requested once more in the same run.
     let scene = Scene::new([absent("ABCDEFGHI"), clean()]);
     assert_eq!(ended(&scene.json(&[])), ("converged", "clean", 0));
-    let told = scene.model.log()[1].body.to_string();
+    let told = scene.model.request_log()[1].body.to_string();
     assert!(told.contains("neither a finding nor an absence that holds for the categories J"), "{told}");
 
     // One of three auditors gives no answer: the loop is degraded, which does not count as clean.
@@ -199,7 +199,7 @@ fn a_check_that_fails_with_the_fix_alone_is_told_to_the_next_fixer() {
     .with("[verify]\ncheck = [[\"sh\", \"-c\", \"! grep -q 'xs. + 1' total.py || { echo out of range; exit 1; }\"]]\n");
     let answer = scene.json(&[]);
     assert_eq!(ended(&answer), ("converged", "clean", 0), "{answer:?}");
-    let told = scene.model.log()[3].body.to_string();
+    let told = scene.model.request_log()[3].body.to_string();
     assert!(told.contains("this check fails with the fix") && told.contains("out of range"), "{told}");
 }
 
@@ -238,7 +238,7 @@ fn a_fix_of_what_the_gate_says_is_not_pushed_if_a_check_fails_with_it() {
     let answer = scene.json(&[]);
     assert_eq!(ended(&answer), ("converged", "clean", 0), "{answer:?}");
     assert_eq!(answer.0["commits"].as_array().unwrap().len(), 1, "the wrong one was pushed");
-    let told = scene.model.log()[2].body.to_string();
+    let told = scene.model.request_log()[2].body.to_string();
     assert!(told.contains("thrown away") && told.contains("out of range"), "{told}");
 }
 
@@ -257,7 +257,9 @@ fn a_gate_that_could_read_nothing_is_not_clean() {
 #[test]
 fn a_gate_that_goes_on_blocking_ends_the_run_and_one_that_cannot_run_asks_nobody() {
     let gate = |script: &str| format!("[converge]\ngate = [[\"sh\", \"-c\", \"{script}\"]]\n");
-    let idle = ScriptedAnswer::played(ScriptedBehaviour::Fix { mends: vec![] }).by(PromptRole::Gate).times(0);
+    let idle = ScriptedAnswer::from_behaviour(ScriptedBehaviour::Fix { mends: vec![] })
+        .for_role(PromptRole::Gate)
+        .times(0);
     let scene = Scene::new([idle]).with(&gate("echo total.py:3: no; exit 1"));
     let answer = scene.json(&[]);
     assert_eq!(ended(&answer), ("error", "gate", 1), "{answer:?}");
@@ -279,17 +281,19 @@ fn there_are_ten_audits_three_at_a_time_from_the_fourth_and_what_remains_is_coun
     let bad = |n: u32| format!("x{n} = {n} - 1");
     let bugs: Vec<KnownBug> =
         (1..=11).map(|n| KnownBug::new("many.py", &bad(n), &format!("Bug {n} is there"))).collect();
-    let audits = ScriptedAnswer::played(ScriptedBehaviour::Audit { bugs, silent: vec![] })
-        .by(PromptRole::Audit)
+    let audits = ScriptedAnswer::from_behaviour(ScriptedBehaviour::Audit { bugs, silent: vec![] })
+        .for_role(PromptRole::Audit)
         .times(0);
-    let checks = ScriptedAnswer::played(ScriptedBehaviour::Audit { bugs: vec![], silent: vec![] })
-        .by(PromptRole::Check)
+    let checks = ScriptedAnswer::from_behaviour(ScriptedBehaviour::Audit { bugs: vec![], silent: vec![] })
+        .for_role(PromptRole::Check)
         .times(0);
     // Each fixer fixes one finding.
     let fixers = (1..=10).map(|n| {
         let calls = vec![FixCall::edit("many.py", &bad(n), &format!("x{n} = {n}"))];
         let mend = ScriptedFix { title: Some(format!("Bug {n} is there")), calls, declined: None };
-        ScriptedAnswer::played(ScriptedBehaviour::Fix { mends: vec![mend] }).by(PromptRole::Fix).times(3)
+        ScriptedAnswer::from_behaviour(ScriptedBehaviour::Fix { mends: vec![mend] })
+            .for_role(PromptRole::Fix)
+            .times(3)
     });
     let scene = Scene::new([audits, checks].into_iter().chain(fixers)).with("[budget]\nconverge_usd = 100\n");
     let text: String = (1..=11).map(|n| bad(n) + "\n\n\n\n\n\n\n\n").collect();
@@ -304,7 +308,7 @@ fn there_are_ten_audits_three_at_a_time_from_the_fourth_and_what_remains_is_coun
     assert_eq!(reason, "10 audits were made, and the last one found 0 P0, 2 P1 and 0 P2");
     // The fixers did not mention these findings.
     assert_eq!(answer.0["declined"].as_array().unwrap().len(), 2);
-    let fresh = scene.model.log().into_iter().filter(|asked| {
+    let fresh = scene.model.request_log().into_iter().filter(|asked| {
         let first = asked.body["messages"].as_array().map_or(0, Vec::len) == 1;
         let text = asked.body["messages"].to_string();
         first && text.contains("Review the change from") && !text.contains("# A fix")
@@ -328,7 +332,7 @@ fn files_that_a_fix_may_not_change_stay_as_they_are() {
     assert_eq!(ended(&answer), ("converged", "clean", 0), "{answer:?}");
     let branch = scene.branch().unwrap();
     assert_eq!(scene.place.git(["diff", "--name-only", "topic", &branch]), "total.py");
-    let log = scene.model.log();
+    let log = scene.model.request_log();
     for (at, path) in [(2, ".github/workflows/ci.yml"), (3, "a.py")] {
         let told = log[at].body.to_string();
         assert!(told.contains(&format!("denied: `{path}`")), "{told}");
@@ -530,7 +534,7 @@ fn a_fix_that_nobody_could_look_at_is_refused() {
     ]);
     let (told, exit) = scene.json(&[]);
     assert_eq!((exit, &told["exit"]), (0, &json!("converged")), "{told}");
-    let asked = format!("{:?}", scene.model.log());
+    let asked = format!("{:?}", scene.model.request_log());
     assert!(asked.contains("turns `total.py` into binary data"), "the next fixer is told");
     assert_eq!(told["commits"].as_array().map(Vec::len), Some(1), "{told}");
 }

@@ -10,8 +10,8 @@ const TITLE: &str = "The last element is left out";
 /// Creates a branch with the planted bug, an auditor that knows it, and a fixer that makes these calls.
 fn scene(calls: Vec<ScriptedToolCall>) -> Scene {
     let mend = ScriptedFix { title: Some(TITLE.to_owned()), calls, declined: None };
-    let audits = ScriptedAnswer::audits([KnownBug::new("total.py", WRONG.trim(), TITLE)]);
-    Scene::new(audits.into_iter().chain([ScriptedAnswer::fixes([mend])]))
+    let audits = ScriptedAnswer::for_auditors([KnownBug::new("total.py", WRONG.trim(), TITLE)]);
+    Scene::new(audits.into_iter().chain([ScriptedAnswer::for_fixer([mend])]))
 }
 
 #[test]

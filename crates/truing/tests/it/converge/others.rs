@@ -24,7 +24,7 @@ fn reviewers(names: &str) -> String {
 fn mends() -> impl Iterator<Item = ScriptedAnswer> {
     let calls = vec![ScriptedToolCall::edit("total.py", "    return s\n", "    return round(s, 2)\n")];
     let mend = ScriptedFix { title: Some(ROUNDS.to_owned()), calls, declined: None };
-    ScriptedAnswer::audits([]).into_iter().chain([ScriptedAnswer::fixes([mend])])
+    ScriptedAnswer::for_auditors([]).into_iter().chain([ScriptedAnswer::for_fixer([mend])])
 }
 
 fn says(body: &str, comments: Vec<(String, u32, String)>) -> BotStep {
@@ -49,13 +49,13 @@ async fn bugbot(site: &Site, steps: impl IntoIterator<Item = BotStep>) {
 
 /// Returns the number of calls of the bot.
 fn calls(pull: &PullView) -> usize {
-    pull.summaries().filter(|comment| comment.body.trim() == CALL).count()
+    pull.summary_comments().filter(|comment| comment.body.trim() == CALL).count()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_is_listed_first_is_so_after_each_push_whatever_strangers_say() {
     let site = Site::new(&reviewers("[\"bugbot\", \"internal\"]"), mends()).await;
-    site.repo.permit("eve", "read").await.unwrap();
+    site.repo.set_role("eve", "read").await.unwrap();
     site.repo.comment_on(site.number, "eve", "total.py", (FakeDiffSide::Right, 1), "Why?").await.unwrap();
     bugbot(&site, finds_one()).await;
     let (told, exit) = site.run(&[]).await;
@@ -101,7 +101,7 @@ async fn what_a_reviewer_says_in_its_text_alone_is_mended() {
     assert_eq!(told["commits"].as_array().map(Vec::len), Some(1), "{told}");
     let pull = site.pull().await;
     let answer = format!("Fixed in {}", &pull.head[..7]);
-    assert_eq!(pull.summaries().filter(|comment| comment.body.contains(&answer)).count(), 1);
+    assert_eq!(pull.summary_comments().filter(|comment| comment.body.contains(&answer)).count(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -134,7 +134,8 @@ async fn a_call_of_a_person_that_a_reviewer_has_seen_is_not_made_again() {
     site.repo.comment(site.number, "ann", CALL).await.unwrap();
     let answers = async {
         // The reactions to the call are read more than once.
-        let looks = || site.forge.log().iter().filter(|call| call.path.contains("/reactions?")).count();
+        let looks =
+            || site.forge.request_log().iter().filter(|call| call.path.contains("/reactions?")).count();
         while looks() < 2 {
             tokio::task::yield_now().await;
         }
@@ -152,7 +153,7 @@ async fn a_call_that_failed_is_tried_again_and_made_once() {
     for kind in [ForgeFaultKind::Status(502, None), ForgeFaultKind::LostAnswer] {
         let site = Site::new(&reviewers("[\"internal\", \"bugbot\"]"), mends()).await;
         bugbot(&site, [says(NOTHING, vec![])]).await;
-        site.forge.fault(ForgeFault::once("POST", COMMENTS, kind.clone()));
+        site.forge.add_fault(ForgeFault::on_call("POST", COMMENTS, kind.clone()));
         let (told, exit) = site.run(&[]).await;
         assert_eq!((exit, &told["exit"]), (0, &json!("converged")), "{kind:?}: {told}");
         assert!(site.forge.is_faultless());

@@ -45,7 +45,7 @@ async fn one_that_is_wrong_ends_it_before_anybody_is_asked() {
     let target = format!("acme/shop#{}", site.number);
     let ran = site.call(&[&target]).await;
     assert!(ran.exit == 2 && ran.err.contains("unknown key `rule`"), "{ran:?}");
-    assert_eq!(site.model.log().len(), 0);
+    assert_eq!(site.model.request_log().len(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -58,7 +58,7 @@ async fn a_dry_run_tells_what_there_is_and_does_nothing() {
     assert_eq!((&told["pr"], &told["head"]), (&json!("acme/shop#1"), &json!(&before.head)));
     let after = site.pull().await;
     assert_eq!((loops_of(&after), after.comments.len(), &after.head), (vec![], 0, &before.head));
-    assert_eq!((after.draft, site.model.log().len()), (true, 0));
+    assert_eq!((after.draft, site.model.request_log().len()), (true, 0));
     // The lock is free for other runs, too.
     let (told, exit) = site.run(&[]).await;
     assert_eq!((exit, &told["exit"]), (0, &json!("converged")), "{told}");

@@ -18,15 +18,15 @@ fn lines(ran: &Ran) -> Vec<Value> {
 async fn another(site: &Site, owner: &str, name: &str) -> u64 {
     let begin = CommitBuilder::new("Begin").write("a.py", "");
     let repo = site.forge.create_repository(owner, name, begin).await.unwrap();
-    repo.permit("truing[bot]", "write").await.unwrap();
+    repo.set_role("truing[bot]", "write").await.unwrap();
     repo.push("topic", CommitBuilder::new("Add totals").write("total.py", BUG)).await.unwrap();
-    repo.open(NewPull::of("topic")).await.unwrap()
+    repo.open_pull(NewPull::from_branch("topic")).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn where_nothing_is_open_that_is_said_and_no_model_is_asked() {
     let site = Site::new("", []).await;
-    site.repo.close(site.number).await.unwrap();
+    site.repo.close_pull(site.number).await.unwrap();
     let ran = site.ran(site.other("watch", &["acme", "nobody"])).await;
     assert_eq!(ran.exit, 0, "{ran:?}");
     assert_eq!(
@@ -36,7 +36,7 @@ async fn where_nothing_is_open_that_is_said_and_no_model_is_asked() {
     );
     let ran = site.ran(site.other("watch", &["--format", "json", "acme"])).await;
     assert_eq!((ran.exit, lines(&ran)[0]["discovered"].clone()), (0, json!(0)), "{ran:?}");
-    assert_eq!(site.model.log().len(), 0);
+    assert_eq!(site.model.request_log().len(), 0);
     // An owner must be given, in a valid form.
     for wrong in [&[][..], &["acme/shop"]] {
         assert_eq!(site.ran(site.other("watch", wrong)).await.exit, 2, "{wrong:?}");
@@ -45,7 +45,7 @@ async fn where_nothing_is_open_that_is_said_and_no_model_is_asked() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_open_pull_request_of_the_owners_is_worked_on_whatever_others_have_its_number() {
-    let site = Site::new("", ScriptedAnswer::audits([])).await;
+    let site = Site::new("", ScriptedAnswer::for_auditors([])).await;
     let same = another(&site, "ann", "shop").await;
     another(&site, "ann", "private").await;
     another(&site, "bob", "shop").await;
@@ -75,8 +75,8 @@ async fn every_open_pull_request_of_the_owners_is_worked_on_whatever_others_have
     assert_eq!(site.forge.violations(), Vec::<String>::new());
 
     // A repository whose list cannot be read does not stop the others, and the highest exit code is returned.
-    let forbidden = ForgeFault::once("GET", "/repos/ann/shop/pulls$", ForgeFaultKind::Status(403, None));
-    site.forge.fault(forbidden);
+    let forbidden = ForgeFault::on_call("GET", "/repos/ann/shop/pulls$", ForgeFaultKind::Status(403, None));
+    site.forge.add_fault(forbidden);
     let ran = site.ran(site.other("watch", &["ann", "acme"])).await;
     assert_eq!(ran.exit, 3, "{ran:?}");
     assert!(ran.err.contains("error: ann/shop: "), "{ran:?}");
@@ -95,7 +95,7 @@ async fn all_pages_of_a_list_are_read() {
         let branch = format!("other-{many}");
         let commit = CommitBuilder::new("Add a word").write(format!("word_{many}.py"), "WORD = 1\n");
         site.repo.push(&branch, commit).await.unwrap();
-        site.repo.open(NewPull::of(&branch)).await.unwrap();
+        site.repo.open_pull(NewPull::from_branch(&branch)).await.unwrap();
     }
     // No run begins, which keeps the test short.
     assert_eq!(site.ran(site.other("kill", &["on"])).await.exit, 0);
@@ -105,5 +105,5 @@ async fn all_pages_of_a_list_are_read() {
     assert_eq!((ran.exit, told.len()), (4, 121), "{ran:?}");
     assert_eq!((&summary["discovered"], &summary["refused"]), (&json!(121), &json!(121)));
     assert!(told.iter().all(|line| line["exit"] == "refused"));
-    assert_eq!(site.model.log().len(), 0);
+    assert_eq!(site.model.request_log().len(), 0);
 }

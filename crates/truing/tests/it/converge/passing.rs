@@ -16,17 +16,17 @@ const SOON: &str = "[converge]\npoll = \"50ms\"\n";
 async fn survives(path: &str, kind: ForgeFaultKind) {
     let what = format!("{path}: {kind:?}");
     let site = Site::new(SOON, two_loops()).await;
-    site.forge.fault(ForgeFault::once("POST", path, kind));
+    site.forge.add_fault(ForgeFault::on_call("POST", path, kind));
     let (told, exit) = site.run(&["--bugbot-retrigger"]).await;
     assert!(site.forge.is_faultless(), "{what} was never met: {told}");
     assert_eq!((exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(2)), "{what}: {told}");
     assert_eq!(told["commits"].as_array().map(Vec::len), Some(1), "{what}: {told}");
     let pull = site.pull().await;
     assert_eq!(loops_of(&pull).len(), 2, "{what}: {:#?}", pull.reviews);
-    let inline: Vec<_> = pull.inline().collect();
+    let inline: Vec<_> = pull.inline_comments().collect();
     assert_eq!(inline.len(), 2, "{what}: a finding and its answer: {inline:#?}");
     assert!(inline[0].resolved && !pull.draft, "{what}");
-    let calls = pull.summaries().filter(|comment| comment.body.trim() == "bugbot run").count();
+    let calls = pull.summary_comments().filter(|comment| comment.body.trim() == "bugbot run").count();
     assert_eq!(calls, 1, "{what}");
     assert_eq!(site.git(&["rev-list", "--count", "main..topic"]).await, "2", "{what}");
     assert_eq!(site.forge.violations(), Vec::<String>::new(), "{what}");
@@ -49,11 +49,11 @@ async fn what_was_done_and_not_answered_is_not_done_twice() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_forge_that_goes_on_failing_ends_the_run_where_it_can_be_gone_on_with() {
     let site = Site::new(SOON, two_loops()).await;
-    site.forge.fault(ForgeFault::once("POST", REPLIES, ForgeFaultKind::Status(502, None)).times(4));
+    site.forge.add_fault(ForgeFault::on_call("POST", REPLIES, ForgeFaultKind::Status(502, None)).times(4));
     let (told, exit) = site.run(&[]).await;
     assert_eq!((exit, &told["code"]), (3, &json!("infrastructure")), "{told}");
     assert!(site.forge.is_faultless());
     let (again, exit) = site.run(&[]).await;
     assert_eq!((exit, &again["exit"], &again["run"]), (0, &json!("converged"), &told["run"]), "{again}");
-    assert_eq!(site.pull().await.inline().count(), 2);
+    assert_eq!(site.pull().await.inline_comments().count(), 2);
 }

@@ -29,7 +29,7 @@ pub(crate) struct Site {
 impl Site {
     /// Creates a draft with the planted bug, and a model that describes it on request.
     pub(crate) async fn new(more: &str, answers: impl IntoIterator<Item = ScriptedAnswer>) -> Self {
-        Self::of(more, [ScriptedAnswer::describes("Adds up orders.")].into_iter().chain(answers)).await
+        Self::of(more, [ScriptedAnswer::for_describer("Adds up orders.")].into_iter().chain(answers)).await
     }
 
     async fn of(more: &str, answers: impl IntoIterator<Item = ScriptedAnswer>) -> Self {
@@ -53,16 +53,16 @@ impl Site {
         answers: impl IntoIterator<Item = ScriptedAnswer>,
     ) -> Self {
         let forge = Watched::start_as(flavour, options).await;
-        forge.token(TOKEN, BOT);
+        forge.register_token(TOKEN, BOT);
         let repo = forge
             .create_repository("acme", "shop", CommitBuilder::new("Begin").write("a.py", ""))
             .await
             .unwrap();
-        repo.permit(BOT, forge.permission()).await.unwrap();
-        repo.permit("ann", "write").await.unwrap();
+        repo.set_role(BOT, forge.permission()).await.unwrap();
+        repo.set_role("ann", "write").await.unwrap();
         repo.push("topic", CommitBuilder::new("Add totals").write("total.py", BUG)).await.unwrap();
-        let number = repo.open(NewPull { draft: true, ..NewPull::of("topic") }).await.unwrap();
-        let model = FakeModel::start(ModelScript::of(answers)).await.unwrap();
+        let number = repo.open_pull(NewPull { draft: true, ..NewPull::from_branch("topic") }).await.unwrap();
+        let model = FakeModel::start(ModelScript::from_answers(answers)).await.unwrap();
         let (operator, models) = (forge.operator(), model.url());
         let config = format!(
             "{operator}[server]\nlisten = \"127.0.0.1:0\"\npoll = \"50ms\"\nlease = \"20s\"\nheartbeat = \"200ms\"\n[model]\nbase_url = \"{models}\"\n{more}"
@@ -140,7 +140,7 @@ async fn each_audit_is_a_review_and_each_finding_is_answered_and_resolved() {
         loops_of(&pull),
         ["## converge: loop 1 audit: 0P0 / 1P1 / 0P2", "## converge: loop 2 audit: 0P0 / 0P1 / 0P2 → clean"]
     );
-    let inline: Vec<_> = pull.inline().collect();
+    let inline: Vec<_> = pull.inline_comments().collect();
     assert_eq!(inline.len(), 2, "a finding and its answer: {inline:#?}");
     assert!(inline[0].body.starts_with("**[P1] The last element is left out**"), "{}", inline[0].body);
     assert_eq!(inline[1].in_reply_to, Some(inline[0].id));
@@ -193,10 +193,11 @@ async fn another_reviewer_is_asked_once_a_head_and_what_it_finds_is_answered_in_
     assert_eq!((exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(3)), "{told}");
     let pull = site.pull().await;
     assert_eq!(told["commits"].as_array().unwrap().len(), 2);
-    let asked = pull.summaries().filter(|comment| comment.body.trim() == "bugbot run").count();
+    let asked = pull.summary_comments().filter(|comment| comment.body.trim() == "bugbot run").count();
     assert_eq!(asked, 2, "once a head");
-    let theirs = pull.inline().find(|comment| comment.author == "cursor[bot]").unwrap();
-    let answers: Vec<_> = pull.inline().filter(|comment| comment.in_reply_to == Some(theirs.id)).collect();
+    let theirs = pull.inline_comments().find(|comment| comment.author == "cursor[bot]").unwrap();
+    let answers: Vec<_> =
+        pull.inline_comments().filter(|comment| comment.in_reply_to == Some(theirs.id)).collect();
     assert_eq!(answers.len(), 1, "{answers:#?}");
     assert!(!pull.draft);
     assert_eq!(site.forge.violations(), Vec::<String>::new());
@@ -208,16 +209,20 @@ const PLAN: &str = "## Test plan\n- [ ] three orders";
 #[tokio::test(flavor = "multi_thread")]
 async fn the_description_tells_in_the_end_what_is_delivered_and_keeps_what_people_wrote() {
     let site = Site::new("", [clean()]).await;
-    site.repo.describe(site.number, &format!("Words of yesterday.\n\n{PLAN}\n")).await.unwrap();
+    site.repo.set_description(site.number, &format!("Words of yesterday.\n\n{PLAN}\n")).await.unwrap();
     let (told, exit) = site.run(&[]).await;
     assert_eq!((exit, &told["code"], &told["warnings"]), (0, &json!("clean"), &json!([])), "{told}");
     let pull = site.pull().await;
     assert!(pull.body.contains("Adds up orders.") && pull.body.contains(PLAN), "{}", pull.body);
     assert!(!pull.body.contains("yesterday"), "{}", pull.body);
     // The description is not requested again while the head is the same.
-    let asked = site.model.log().len();
+    let asked = site.model.request_log().len();
     let (told, exit) = site.run(&[]).await;
-    assert_eq!((exit, &told["code"], site.model.log().len()), (0, &json!("already_clean"), asked), "{told}");
+    assert_eq!(
+        (exit, &told["code"], site.model.request_log().len()),
+        (0, &json!("already_clean"), asked),
+        "{told}"
+    );
     assert_eq!(site.pull().await.body, pull.body);
     assert_eq!(site.forge.violations(), Vec::<String>::new());
 }
@@ -225,8 +230,8 @@ async fn the_description_tells_in_the_end_what_is_delivered_and_keeps_what_peopl
 #[tokio::test(flavor = "multi_thread")]
 async fn a_description_that_is_not_wanted_loses_something_or_is_never_written_stays_as_it_was() {
     let loses = || {
-        ScriptedAnswer::played(ScriptedBehaviour::Describe { summary: "Adds.".into(), loses: true })
-            .by(PromptRole::Describe)
+        ScriptedAnswer::from_behaviour(ScriptedBehaviour::Describe { summary: "Adds.".into(), loses: true })
+            .for_role(PromptRole::Describe)
     };
     let off = "[converge]\nupdate_description = false\n";
     // The error states that a retry is useless, so there is none.
@@ -236,13 +241,13 @@ async fn a_description_that_is_not_wanted_loses_something_or_is_never_written_st
         message: String::new(),
         headers: [("x-should-retry".to_owned(), "false".to_owned())].into(),
     };
-    let dead = || ScriptedAnswer::fault(refusal()).by(PromptRole::Describe).times(0);
+    let dead = || ScriptedAnswer::fault(refusal()).for_role(PromptRole::Describe).times(0);
     for (more, writer, warnings, is_dead) in
         [("", loses().times(0), 1, false), ("", dead(), 1, true), (off, loses(), 0, false)]
     {
         let site = Site::of(more, [writer, clean()]).await;
         let before = format!("Words of yesterday.\n\n{PLAN}");
-        site.repo.describe(site.number, &before).await.unwrap();
+        site.repo.set_description(site.number, &before).await.unwrap();
         let (told, exit) = site.run(&[]).await;
         assert_eq!((exit, &told["exit"]), (0, &json!("converged")), "{told}");
         let warned = told["warnings"].as_array().unwrap();
@@ -251,11 +256,11 @@ async fn a_description_that_is_not_wanted_loses_something_or_is_never_written_st
             warned.iter().all(|text| text.as_str().unwrap().starts_with("the description stays as it was: "))
         );
         assert_eq!(site.pull().await.body, before);
-        let asked = site.model.log().len();
+        let asked = site.model.request_log().len();
         let (told, exit) = site.run(&[]).await;
         assert_eq!((exit, &told["code"]), (0, &json!("already_clean")), "{told}");
         if (more, warnings) == ("", 1) && !is_dead {
-            assert_eq!(site.model.log().len(), asked, "what does not serve is paid for once");
+            assert_eq!(site.model.request_log().len(), asked, "what does not serve is paid for once");
         }
     }
 }
@@ -267,7 +272,8 @@ async fn what_comes_with_the_base_branch_in_the_middle_of_a_run_is_not_audited_a
     let site = Site::new(patient, [clean(), clean()]).await;
     let rebased = async {
         // The loop waits until Truing's audit is clean and the bot is called.
-        let asks = |pull: &PullView| pull.summaries().any(|comment| comment.body.trim() == "bugbot run");
+        let asks =
+            |pull: &PullView| pull.summary_comments().any(|comment| comment.body.trim() == "bugbot run");
         while !asks(&site.pull().await) {
             tokio::task::yield_now().await;
         }
@@ -288,6 +294,6 @@ async fn what_comes_with_the_base_branch_in_the_middle_of_a_run_is_not_audited_a
     };
     let ((told, exit), (base, head)) = tokio::join!(site.run(&[]), rebased);
     assert_eq!((exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(2)), "{told}");
-    let last = site.model.log().pop().unwrap().body.to_string();
+    let last = site.model.request_log().pop().unwrap().body.to_string();
     assert!(last.contains(&format!("from {base} to {head}")) && !last.contains("sold.py"), "{last}");
 }

@@ -17,7 +17,7 @@ async fn reviewed(flavour: ForgeFlavour, more: &str) -> Site {
         flavour,
         FakeForgeOptions::default(),
         more,
-        [ScriptedAnswer::describes("Adds up orders."), clean()],
+        [ScriptedAnswer::for_describer("Adds up orders."), clean()],
     )
     .await;
     let (told, exit) = site.run(&[]).await;
@@ -40,18 +40,21 @@ impl Site {
 
     /// Checks that a run audits again and finds nothing.
     async fn audits_again(&self, why: &str) {
-        let asked = self.model.log().len();
-        self.model.play(ModelScript::of([ScriptedAnswer::describes("Adds up orders."), clean()]));
+        let asked = self.model.request_log().len();
+        self.model.set_script(ModelScript::from_answers([
+            ScriptedAnswer::for_describer("Adds up orders."),
+            clean(),
+        ]));
         let (told, exit) = self.run(&[]).await;
         assert_eq!((exit, &told["code"], &told["loops"]), (0, &json!("clean"), &json!(1)), "{why}: {told}");
-        assert!(self.model.log().len() > asked, "{why}: nobody audited it");
+        assert!(self.model.request_log().len() > asked, "{why}: nobody audited it");
     }
 }
 
 /// Returns the number of audit reviews in the form of the forge.
 fn audits(pull: &PullView) -> usize {
     let texts = pull.reviews.iter().map(|review| &review.body);
-    let texts = texts.chain(pull.summaries().map(|comment| &comment.body));
+    let texts = texts.chain(pull.summary_comments().map(|comment| &comment.body));
     texts.filter(|text| text.starts_with("## converge: loop")).count()
 }
 
@@ -60,7 +63,7 @@ async fn a_head_that_our_review_calls_clean_is_not_paid_for_again_by_another_sto
     for flavour in ALL {
         let site = reviewed(flavour, "").await;
         assert_eq!(audits(&site.pull().await), 1, "{flavour:?}");
-        let asked = site.model.log().len();
+        let asked = site.model.request_log().len();
         let would = site.call(&["--dry-run", &format!("acme/shop#{}", site.number)]).await;
         assert_eq!((would.exit, would.out.contains("found clean before")), (0, true), "{would:?}");
         // The second call finds the result in the records of the first.
@@ -73,7 +76,7 @@ async fn a_head_that_our_review_calls_clean_is_not_paid_for_again_by_another_sto
             );
             assert_eq!((&told["loops"], &told["cost_micro_usd"]), (&json!(0), &json!(0)), "{told}");
         }
-        assert_eq!(site.model.log().len(), asked, "{flavour:?}: a model was asked");
+        assert_eq!(site.model.request_log().len(), asked, "{flavour:?}: a model was asked");
         assert_eq!(audits(&site.pull().await), 1, "{flavour:?}: a second review");
         assert_eq!(site.forge.violations(), Vec::<String>::new());
     }
@@ -116,13 +119,13 @@ async fn our_own_words_that_are_copied_to_another_pull_request_or_head_make_noth
         let mut site = reviewed(flavour, "").await;
         let pull = site.pull().await;
         let texts = pull.reviews.iter().map(|review| review.body.clone());
-        let texts = texts.chain(pull.summaries().map(|comment| comment.body.clone()));
+        let texts = texts.chain(pull.summary_comments().map(|comment| comment.body.clone()));
         let text = texts.into_iter().find(|text| text.starts_with("## converge: loop")).unwrap();
         let first = site.number;
         // A user with access to the bot's account repeats the review at the same head.
         site.repo.push("twin", truing_fakes::repo::CommitBuilder::new("x").write("x.py", "")).await.unwrap();
-        site.repo.reset("twin", &pull.head).await.unwrap();
-        site.number = site.repo.open(truing_fakes::forge::NewPull::of("twin")).await.unwrap();
+        site.repo.reset_branch("twin", &pull.head).await.unwrap();
+        site.number = site.repo.open_pull(truing_fakes::forge::NewPull::from_branch("twin")).await.unwrap();
         site.says_as_us(flavour, &text).await;
         site.audits_again("another pull request").await;
 

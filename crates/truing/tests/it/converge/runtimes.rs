@@ -36,7 +36,7 @@ impl RunFacts {
         let fix = scene
             .branch()
             .map(|branch| place.git(["log", "--patch", "--format=%an %s", &format!("topic..{branch}")]));
-        let asked = scene.model.log().into_iter().map(|asked| steady(&asked.body.to_string()));
+        let asked = scene.model.request_log().into_iter().map(|asked| steady(&asked.body.to_string()));
         Self {
             exit,
             out: steady(&format!("{json:#}")),
@@ -49,7 +49,7 @@ impl RunFacts {
 
 fn money(scene: &Scene) -> (u64, u64) {
     let ledger = Store::open(&scene.place.store(), Arc::new(SystemClock)).unwrap();
-    let drawn = tokio::runtime::Runtime::new().unwrap().block_on(ledger.drawn()).unwrap();
+    let drawn = tokio::runtime::Runtime::new().unwrap().block_on(ledger.current_usage()).unwrap();
     let days = drawn.iter().filter(|drawn| drawn.level.kind.as_str() == "repo_day");
     days.fold((0, 0), |(spent, held), drawn| (spent + drawn.spent.0, held + drawn.reserved.0))
 }
@@ -219,7 +219,8 @@ fn several_auditors_look_side_by_side_in_both_runtimes() {
             declined: None,
         };
         let bug = KnownBug::new("total.py", WRONG.trim(), "The last element is left out");
-        let audits = ScriptedAnswer::audits([bug]).into_iter().chain([ScriptedAnswer::fixes([mend])]);
+        let audits =
+            ScriptedAnswer::for_auditors([bug]).into_iter().chain([ScriptedAnswer::for_fixer([mend])]);
         let scene = Scene::new(audits).with("[converge]\nparallel_from = 1\nauditors = 3\n").by(program);
         let told = RunFacts::of(&scene, &[]);
         (RunFacts { asked: Vec::new(), ..told }, scene.asked())
@@ -242,7 +243,7 @@ fn another_model_mends_in_both_runtimes() {
         );
         let scene = scene.with(&config);
         let told = RunFacts::of(&scene, &["--fixer", "mender"]);
-        let models: Vec<Value> = scene.model.log().into_iter().map(|asked| asked.body["model"].clone()).collect();
+        let models: Vec<Value> = scene.model.request_log().into_iter().map(|asked| asked.body["model"].clone()).collect();
         assert_eq!(models[1..3], [json!("mender-1"), json!("mender-1")]);
         told
     });
@@ -265,8 +266,10 @@ async fn a_pull_request_shows_the_same_by_both_runtimes() {
         let told = ran.json();
         assert_eq!((ran.exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(2)), "{ran:?}");
         let pull = site.pull().await;
-        let inline: Vec<_> =
-            pull.inline().map(|comment| (steady(&comment.body), comment.line, comment.resolved)).collect();
+        let inline: Vec<_> = pull
+            .inline_comments()
+            .map(|comment| (steady(&comment.body), comment.line, comment.resolved))
+            .collect();
         assert_eq!(site.model.violations(), Vec::<String>::new());
         shown.push((loops_of(&pull), inline, steady(&pull.body), pull.draft, told["cost_micro_usd"].clone()));
     }

@@ -32,7 +32,7 @@ impl Scene {
     /// Creates a branch `topic` with `total.py` besides `main`, and the model's answers.
     pub(crate) fn new(answers: impl IntoIterator<Item = ScriptedAnswer>) -> Self {
         let runtime = Runtime::new().unwrap();
-        let model = runtime.block_on(FakeModel::start(ModelScript::of(answers))).unwrap();
+        let model = runtime.block_on(FakeModel::start(ModelScript::from_answers(answers))).unwrap();
         let place = Place::new();
         place.git(["checkout", "--quiet", "-b", "topic"]);
         place.write("total.py", BUG);
@@ -53,7 +53,7 @@ impl Scene {
     }
 
     pub(crate) fn play(&self, answers: impl IntoIterator<Item = ScriptedAnswer>) {
-        self.model.play(ModelScript::of(answers));
+        self.model.set_script(ModelScript::from_answers(answers));
     }
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
@@ -103,7 +103,7 @@ impl Scene {
 
     /// Returns the number of requests to the model.
     pub(crate) fn asked(&self) -> usize {
-        self.model.log().len()
+        self.model.request_log().len()
     }
 }
 

@@ -63,7 +63,7 @@ impl Site {
     }
 
     pub(crate) async fn says(&self, by: &str, text: &str) {
-        self.forge.pending();
+        self.forge.take_deliveries();
         self.repo.comment(self.number, by, text).await.unwrap();
         self.deliver().await;
     }
@@ -106,7 +106,7 @@ async fn a_comment_of_whoever_may_write_starts_a_run_and_a_strangers_does_not() 
     site.asks("eve").await;
     site.repo.comment(site.number, "ann", "please `/converge`").await.unwrap();
     site.deliver().await;
-    assert!(site.model.log().is_empty());
+    assert!(site.model.request_log().is_empty());
     site.asks("ann").await;
     let pull = site.until("the report", |pull| report(pull).is_some()).await;
     let told = report(&pull).unwrap();
@@ -146,11 +146,11 @@ async fn a_head_that_a_run_has_just_audited_clean_is_reviewed_without_a_model() 
     let _server = site.serve();
     site.asks("ann").await;
     site.until("the report", |pull| report(pull).is_some()).await;
-    let asked = site.model.log().len();
+    let asked = site.model.request_log().len();
     // The webhooks for the push of the fix and for the mark are delivered now.
     site.deliver().await;
     let summary = |pull: &PullView| {
-        let mut said = pull.summaries().map(|comment| comment.body.clone());
+        let mut said = pull.summary_comments().map(|comment| comment.body.clone());
         said.find(|body| body.starts_with("## Truing: "))
     };
     let pull = site.until("the summary", |pull| summary(pull).is_some()).await;
@@ -160,7 +160,7 @@ async fn a_head_that_a_run_has_just_audited_clean_is_reviewed_without_a_model() 
         "{told}"
     );
     assert!(told.contains("Rules only: no model was called"), "{told}");
-    assert_eq!(site.model.log().len(), asked, "it was paid for twice");
+    assert_eq!(site.model.request_log().len(), asked, "it was paid for twice");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -171,12 +171,13 @@ async fn a_finding_of_a_run_is_dismissed_in_its_thread_and_no_run_finds_it_again
     site.asks("ann").await;
     let pull = site.until("the report", |pull| report(pull).is_some()).await;
     assert!(report(&pull).unwrap().starts_with("## /converge: stuck\n"), "{pull:#?}");
-    let first = pull.inline().find(|comment| comment.in_reply_to.is_none()).unwrap().id;
-    site.forge.pending();
+    let first = pull.inline_comments().find(|comment| comment.in_reply_to.is_none()).unwrap().id;
+    site.forge.take_deliveries();
     site.repo.reply(site.number, "ann", first, "/dismiss the callers rely on it").await.unwrap();
     site.deliver().await;
     site.until_why("`/dismiss 26045536a5-1` by ann@github: the callers rely on it").await;
-    site.model.play(ModelScript::of([ScriptedAnswer::describes("Adds up orders."), dirty()]));
+    site.model
+        .set_script(ModelScript::from_answers([ScriptedAnswer::for_describer("Adds up orders."), dirty()]));
     site.asks("ann").await;
     let converged =
         |pull: &PullView| report(pull).is_some_and(|told| told.contains("/converge: converged\n"));
@@ -187,14 +188,14 @@ async fn a_finding_of_a_run_is_dismissed_in_its_thread_and_no_run_finds_it_again
 async fn a_label_starts_a_run_if_whoever_set_it_may_write() {
     let site = Site::new(NATIVE, [clean()]).await;
     let _server = site.serve();
-    site.forge.pending();
-    site.repo.label(site.number, "truing:converge", true, "eve").await.unwrap();
-    site.repo.label(site.number, "bug", true, "ann").await.unwrap();
+    site.forge.take_deliveries();
+    site.repo.set_label(site.number, "truing:converge", true, "eve").await.unwrap();
+    site.repo.set_label(site.number, "bug", true, "ann").await.unwrap();
     site.deliver().await;
-    site.repo.label(site.number, "truing:converge", false, "ann").await.unwrap();
+    site.repo.set_label(site.number, "truing:converge", false, "ann").await.unwrap();
     site.deliver().await;
-    assert!(site.model.log().is_empty());
-    site.repo.label(site.number, "truing:converge", true, "ann").await.unwrap();
+    assert!(site.model.request_log().is_empty());
+    site.repo.set_label(site.number, "truing:converge", true, "ann").await.unwrap();
     site.deliver().await;
     let pull = site.until("the report", |pull| report(pull).is_some()).await;
     assert!(report(&pull).unwrap().starts_with("## /converge: converged\n"));
@@ -206,15 +207,15 @@ async fn a_label_starts_a_run_if_whoever_set_it_may_write() {
 async fn of_those_who_may_write_only_the_configured_askers_start_a_run() {
     let site = Site::new(&format!("{NATIVE}[converge]\naskers = [\"bob\"]\n"), [clean(), clean()]).await;
     let _server = site.serve();
-    site.repo.permit("bob", "write").await.unwrap();
+    site.repo.set_role("bob", "write").await.unwrap();
     site.asks("ann").await;
     site.says("ann", "/audit").await;
-    site.repo.label(site.number, "truing:converge", true, "ann").await.unwrap();
+    site.repo.set_label(site.number, "truing:converge", true, "ann").await.unwrap();
     site.deliver().await;
     let declined = "`/converge` by ann@github is not followed: ann is not in `converge.askers`";
     let why = site.until_why(declined).await;
-    assert!(!why.contains("converge: ") && site.model.log().is_empty(), "{why}");
-    site.repo.label(site.number, "truing:converge", false, "ann").await.unwrap();
+    assert!(!why.contains("converge: ") && site.model.request_log().is_empty(), "{why}");
+    site.repo.set_label(site.number, "truing:converge", false, "ann").await.unwrap();
     site.says("ann", "/review").await;
     let why = site.until_why("`/review` by ann@github").await;
     assert_eq!(why.matches("not in `converge.askers`").count(), 3, "{why}");
@@ -235,7 +236,7 @@ async fn a_server_that_asks_no_model_says_so() {
     site.asks("ann").await;
     let why = site.until_why("is not followed: this server asks no model").await;
     assert!(why.contains("`/converge` by ann@github"), "{why}");
-    assert!(site.model.log().is_empty());
+    assert!(site.model.request_log().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -246,8 +247,8 @@ async fn a_server_that_may_not_converge_says_so_and_reviews() {
     let off = "this server does not converge (`converge.enabled` is false)";
     let why = site.until_why(&format!("is not followed: {off}")).await;
     assert!(why.contains("`/converge` by ann@github"), "{why}");
-    site.forge.pending();
-    site.repo.label(site.number, "truing:converge", true, "ann").await.unwrap();
+    site.forge.take_deliveries();
+    site.repo.set_label(site.number, "truing:converge", true, "ann").await.unwrap();
     site.repo.comment(site.number, "ann", "/help").await.unwrap();
     site.deliver().await;
     let help = |pull: &PullView| {
@@ -313,8 +314,8 @@ async fn a_run_that_is_stuck_says_why_at_the_pull_request() {
     assert!(pull.draft);
     // The run is retried from its recorded state.
     let fixed =
-        [ScriptedAnswer::describes("Adds up orders.")].into_iter().chain(two_loops().into_iter().skip(1));
-    site.model.play(ModelScript::of(fixed));
+        [ScriptedAnswer::for_describer("Adds up orders.")].into_iter().chain(two_loops().into_iter().skip(1));
+    site.model.set_script(ModelScript::from_answers(fixed));
     site.asks("ann").await;
     let converged =
         |pull: &PullView| report(pull).is_some_and(|told| told.contains("/converge: converged\n"));
@@ -328,7 +329,7 @@ async fn a_report_that_cannot_be_posted_is_posted_later_and_nothing_is_audited_a
     let site = Site::new(NATIVE, [clean()]).await;
     let _server = site.serve();
     let comments = "/repos/{owner}/{repo}/issues/{number}/comments$";
-    site.forge.fault(ForgeFault::once("POST", comments, ForgeFaultKind::SecondaryLimit(Some(1))));
+    site.forge.add_fault(ForgeFault::on_call("POST", comments, ForgeFaultKind::SecondaryLimit(Some(1))));
     site.asks("ann").await;
     let pull = site.until("the report", |pull| report(pull).is_some()).await;
     let told = report(&pull).unwrap();
@@ -358,7 +359,10 @@ async fn an_audit_that_is_asked_for_is_one_review_and_a_run_goes_on_from_what_it
     assert_eq!(reviews(&pull), ["## converge: loop 1 audit: 0P0 / 1P1 / 0P2"]);
     site.until_why("the audit found 0 P0, 1 P1 and 0 P2").await;
     let pull = site.pull().await;
-    assert_eq!((&pull.head, pull.draft, report(&pull), site.model.log().len()), (&head, true, None, 1));
+    assert_eq!(
+        (&pull.head, pull.draft, report(&pull), site.model.request_log().len()),
+        (&head, true, None, 1)
+    );
 
     site.asks("ann").await;
     let pull = site.until("the report", |pull| report(pull).is_some()).await;
@@ -374,7 +378,7 @@ async fn a_clean_audit_marks_nothing_ready_and_a_stranger_gets_none() {
     let site = Site::new(NATIVE, [clean()]).await;
     let _server = site.serve();
     site.says("eve", "/audit").await;
-    assert!(site.model.log().is_empty());
+    assert!(site.model.request_log().is_empty());
     site.says("ann", "/audit").await;
     let pull = site.until("the review", |pull| !reviews(pull).is_empty()).await;
     assert_eq!(reviews(&pull), ["## converge: loop 1 audit: 0P0 / 0P1 / 0P2 → clean"]);
@@ -395,12 +399,12 @@ async fn an_audit_with_a_silent_auditor_is_not_clean_says_so_and_is_made_anew_wh
     assert!(told.starts_with("## /converge: error\n"), "{told}");
     assert!(told.contains("an auditor gave no valid answer at"), "{told}");
     assert_eq!(reviews(&pull).len(), 1, "{pull:#?}");
-    assert_eq!(site.model.log().len(), 5, "who was asked twice is not asked by another attempt");
+    assert_eq!(site.model.request_log().len(), 5, "who was asked twice is not asked by another attempt");
 
-    site.model.play(ModelScript::of(vec![clean(); 2]));
+    site.model.set_script(ModelScript::from_answers(vec![clean(); 2]));
     site.says("ann", "/audit").await;
     site.until_why("the audit found nothing at").await;
-    assert_eq!(site.model.log().len(), 7, "both are asked");
+    assert_eq!(site.model.request_log().len(), 7, "both are asked");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -431,8 +435,8 @@ async fn a_run_that_is_given_up_before_its_commits_are_known_is_told_by_the_repo
     let site = Site::new(NATIVE, [clean()]).await;
     let server = site.serve();
     assert_eq!((runs(&server, "converge", "done"), runs(&server, "converge", "failed")), (0, 0));
-    let git = ForgeFault::once("GET", "/{owner}/{repo}/info/refs", ForgeFaultKind::Status(500, None));
-    site.forge.fault(git.times(u32::MAX));
+    let git = ForgeFault::on_call("GET", "/{owner}/{repo}/info/refs", ForgeFaultKind::Status(500, None));
+    site.forge.add_fault(git.times(u32::MAX));
     site.asks("ann").await;
     let pull = site.until("the report", |pull| report(pull).is_some()).await;
     assert!(report(&pull).unwrap().starts_with("## /converge: error\n"), "{pull:#?}");
@@ -444,7 +448,7 @@ async fn a_run_that_is_given_up_before_its_commits_are_known_is_told_by_the_repo
         all.iter().map(|one| (one["kind"].clone(), one["evidence"]["head"].is_null())).collect::<Vec<_>>()
     };
     assert_eq!(outcomes().await, [(serde_json::json!("failed"), true)]);
-    assert!(site.model.log().is_empty());
+    assert!(site.model.request_log().is_empty());
 
     // There is no state to resume from.
     site.forge.clear_faults();

@@ -23,7 +23,7 @@ async fn site(others: u64, answers: impl IntoIterator<Item = ScriptedAnswer>) ->
         let branch = format!("other-{other}");
         let commit = CommitBuilder::new("Add a word").write(format!("word_{other}.py"), "WORD = 1\n");
         site.repo.push(&branch, commit).await.unwrap();
-        site.repo.open(NewPull::of(&branch)).await.unwrap();
+        site.repo.open_pull(NewPull::from_branch(&branch)).await.unwrap();
     }
     let names = (site.number..=site.number + others).map(|number| format!("acme/shop#{number}")).collect();
     (site, names)
@@ -47,7 +47,7 @@ async fn they_are_side_by_side_and_a_signal_ends_them_all_and_each_can_be_gone_o
     let mut command = site.command(&["--format", "json", &names[2], &names[0], &names[1], &names[0]]);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let began = Instant::now();
-    while site.model.log().len() < 3 {
+    while site.model.request_log().len() < 3 {
         assert!(began.elapsed() < crate::support::HANGS, "not all are at work");
         tokio::task::yield_now().await;
     }
@@ -66,10 +66,10 @@ async fn they_are_side_by_side_and_a_signal_ends_them_all_and_each_can_be_gone_o
         declined: None,
     };
     let bug = KnownBug::new("total.py", WRONG.trim(), title);
-    site.model.play(ModelScript::of(
-        ScriptedAnswer::audits([bug]).into_iter().chain([ScriptedAnswer::fixes([mend])]),
+    site.model.set_script(ModelScript::from_answers(
+        ScriptedAnswer::for_auditors([bug]).into_iter().chain([ScriptedAnswer::for_fixer([mend])]),
     ));
-    let asked = site.model.log().len();
+    let asked = site.model.request_log().len();
     let ran = site.call(&["--format", "json", "--serial", &names[2], &names[0], &names[1]]).await;
     let again = lines(&ran);
     assert_eq!(again.iter().map(|line| line["run"].clone()).collect::<Vec<_>>(), runs, "{ran:?}");
@@ -81,7 +81,7 @@ async fn they_are_side_by_side_and_a_signal_ends_them_all_and_each_can_be_gone_o
         first_of(&names[2]) < first_of(&names[0]) && first_of(&names[0]) < first_of(&names[1]),
         "{said:?}"
     );
-    let files = site.model.log().split_off(asked).into_iter().map(|request| {
+    let files = site.model.request_log().split_off(asked).into_iter().map(|request| {
         let text = request.body.to_string();
         ["word_2.py", "total.py", "word_1.py"].iter().position(|file| text.contains(file)).unwrap()
     });
@@ -91,7 +91,7 @@ async fn they_are_side_by_side_and_a_signal_ends_them_all_and_each_can_be_gone_o
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_worked_on_keeps_no_other_waiting_and_the_highest_exit_code_is_told() {
-    let (site, names) = site(1, ScriptedAnswer::audits([])).await;
+    let (site, names) = site(1, ScriptedAnswer::for_auditors([])).await;
     let ran = site.call(&["--format", "json", "/nonesuch", &names[1], "acme/shop#99"]).await;
     let told = lines(&ran);
     assert_eq!((ran.exit, told.len()), (3, 3), "{ran:?}");
@@ -117,9 +117,9 @@ async fn two_repositories_have_pull_requests_of_the_same_number_and_neither_is_t
     let site = Site::new("", looks()).await;
     let begin = CommitBuilder::new("Begin").write("a.py", "");
     let other = site.forge.create_repository("acme", "mill", begin).await.unwrap();
-    other.permit(BOT, "write").await.unwrap();
+    other.set_role(BOT, "write").await.unwrap();
     other.push("topic", CommitBuilder::new("Add totals").write("total.py", BUG)).await.unwrap();
-    let number = other.open(NewPull { draft: true, ..NewPull::of("topic") }).await.unwrap();
+    let number = other.open_pull(NewPull { draft: true, ..NewPull::from_branch("topic") }).await.unwrap();
     assert_eq!(number, site.number);
     let (first, second) = (format!("acme/shop#{number}"), format!("acme/mill#{number}"));
     let ran = site.call(&["--format", "json", &first, &second]).await;

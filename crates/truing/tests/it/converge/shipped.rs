@@ -127,9 +127,9 @@ fn none_reaches_the_branch(set: &Set) {
             false => project[about].lines().find(|line| !line.trim().is_empty()).unwrap(),
         };
         let calls = written.iter().map(|(path, text)| ScriptedToolCall::write(path, text)).collect();
-        let fixer = ScriptedAnswer::fixes([ScriptedFix { title: None, calls, declined: None }]);
+        let fixer = ScriptedAnswer::for_fixer([ScriptedFix { title: None, calls, declined: None }]);
         let bug = KnownBug::new(about, first, "The result is wrong");
-        let scene = Scene::new(ScriptedAnswer::audits([bug]).into_iter().chain([fixer])).with(&config);
+        let scene = Scene::new(ScriptedAnswer::for_auditors([bug]).into_iter().chain([fixer])).with(&config);
         for (path, text) in &project {
             let end = if path == about && told.contains(name) { format!("{mark}\n") } else { String::new() };
             scene.place.write(path, format!("{text}{end}"));

@@ -15,7 +15,7 @@ async fn a_run_by_hand_ends_before_its_next_act_when_a_maintainer_says_stop_and_
     // The fixer is waiting for its answer.
     site.model.stall(2);
     let stopping = async {
-        site.model.stalls().await;
+        site.model.wait_until_stalled().await;
         site.repo.comment(site.number, "ann", "/converge stop\nI want to look at it first.").await.unwrap();
         site.model.resume();
     };
@@ -29,9 +29,13 @@ async fn a_run_by_hand_ends_before_its_next_act_when_a_maintainer_says_stop_and_
     assert!(reason.contains("stopped by `/converge stop` of ann"), "{reason}");
     let pull = site.pull().await;
     assert_eq!((&pull.head, loops_of(&pull).len()), (&before.head, 1), "nothing is pushed: {pull:#?}");
-    assert_eq!(pull.inline().count(), 1, "and nothing answered: {pull:#?}");
+    assert_eq!(pull.inline_comments().count(), 1, "and nothing answered: {pull:#?}");
 
-    site.model.play(ModelScript::of([ScriptedAnswer::describes("Adds up orders."), fix_is_clean(), clean()]));
+    site.model.set_script(ModelScript::from_answers([
+        ScriptedAnswer::for_describer("Adds up orders."),
+        fix_is_clean(),
+        clean(),
+    ]));
     let (told, exit) = site.run(&[]).await;
     assert_eq!((exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(2)), "{told}");
     assert_eq!(site.forge.violations(), Vec::<String>::new());
@@ -40,10 +44,10 @@ async fn a_run_by_hand_ends_before_its_next_act_when_a_maintainer_says_stop_and_
 #[tokio::test(flavor = "multi_thread")]
 async fn strangers_bots_other_words_and_what_is_taken_back_stop_no_run() {
     let site = Site::new("", two_loops()).await;
-    site.repo.permit("eve", "read").await.unwrap();
+    site.repo.set_role("eve", "read").await.unwrap();
     site.model.stall(2);
     let talking = async {
-        site.model.stalls().await;
+        site.model.wait_until_stalled().await;
         for (by, text) in [
             ("eve", "/converge stop"),
             ("helper[bot]", "/converge stop"),

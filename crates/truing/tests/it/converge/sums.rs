@@ -54,7 +54,7 @@ async fn why_tells_what_a_run_and_an_audit_cost_and_how_each_loop_ended() {
     assert_eq!(site.report().await["totals"]["cost_micro_usd"], json!(spent));
 
     // A person interrupts an audit.
-    site.model.play(ModelScript::of([stalls()]));
+    site.model.set_script(ModelScript::from_answers([stalls()]));
     let bills = site.model.bills().len();
     let child = began(site.other("audit", &["--format", "json", &format!("acme/shop#{}", site.number)]));
     billed(&site.model, bills + 1);
@@ -74,7 +74,7 @@ async fn a_run_that_was_stopped_while_it_waits_for_others_is_not_told_as_converg
     site.repo.add_bot(bugbot([])).await.unwrap();
     let child = began(site.command(&["--format", "json", &format!("acme/shop#{}", site.number)]));
     let deadline = Instant::now() + Duration::from_secs(120);
-    while !site.pull().await.summaries().any(|comment| comment.body.trim() == "bugbot run") {
+    while !site.pull().await.summary_comments().any(|comment| comment.body.trim() == "bugbot run") {
         assert!(Instant::now() < deadline, "nobody was asked");
     }
     let ran = tokio::task::spawn_blocking(move || signalled(child, "-INT")).await.unwrap();
@@ -255,7 +255,7 @@ async fn what_an_audit_of_a_pull_request_cost_that_was_killed_is_told() {
     assert_eq!((&totals["cost_micro_usd"], &totals["runs"]), (&json!(spent), &json!(0)), "{report}");
     // The killed audit does not block a run.
     let fixes = [edit("total.py", WRONG, RIGHT), mended(&[(BUG_ID, None)]), fix_is_clean(), clean()];
-    site.model.play(ModelScript::of([dirty()].into_iter().chain(fixes)));
+    site.model.set_script(ModelScript::from_answers([dirty()].into_iter().chain(fixes)));
     let (told, exit) = site.run(&[]).await;
     assert_eq!((exit, &told["exit"]), (0, &json!("converged")), "{told}");
     assert_eq!(site.report().await["totals"]["cost_micro_usd"], json!(site.ledger().await.0));

@@ -13,7 +13,7 @@ use truing_core::slot::{SlotCommand, SlotLimits};
 use truing_fakes::forge::{ApiExchange, ExchangeObserver, FakeForgeOptions, ForgeFault, ForgeFaultKind};
 use truing_fakes::model::{ModelScript, ScriptedAnswer};
 use truing_loops::machine::SystemClock;
-use truing_loops::slots::step;
+use truing_loops::slots::take_step;
 use truing_store::Store;
 
 use crate::converge::crash::by_what_is_asked;
@@ -38,9 +38,9 @@ enum Write {
 impl Write {
     /// Makes the forge complete the write at once, and hold its response.
     fn held(&self, site: &Site) {
-        site.forge.fault(match self {
-            Self::Call(nth) => ForgeFault::write(*nth, ForgeFaultKind::HeldAnswer),
-            Self::Push => ForgeFault::once("POST", PUSH, ForgeFaultKind::HeldAnswer),
+        site.forge.add_fault(match self {
+            Self::Call(nth) => ForgeFault::nth_write(*nth, ForgeFaultKind::HeldAnswer),
+            Self::Push => ForgeFault::on_call("POST", PUSH, ForgeFaultKind::HeldAnswer),
         });
     }
 }
@@ -60,7 +60,7 @@ enum What {
 struct Calls(Mutex<Vec<bool>>);
 
 impl ExchangeObserver for Calls {
-    fn saw(&self, exchange: &ApiExchange<'_>) -> Vec<String> {
+    fn observe_exchange(&self, exchange: &ApiExchange<'_>) -> Vec<String> {
         if exchange.method != "GET" {
             let query = exchange.request.and_then(|body| body["query"].as_str());
             self.0.lock().unwrap().push(query.is_none_or(|query| query.contains("mutation")));
@@ -88,8 +88,9 @@ impl Scene {
         assert_ne!(slow, config);
         std::fs::write(&file, slow).unwrap();
         let answers = by_what_is_asked(&site.pull().await.head);
-        site.model
-            .play(ModelScript::of(answers.into_iter().chain([ScriptedAnswer::describes("Adds up orders.")])));
+        site.model.set_script(ModelScript::from_answers(
+            answers.into_iter().chain([ScriptedAnswer::for_describer("Adds up orders.")]),
+        ));
         Self { site, calls }
     }
 
@@ -98,7 +99,7 @@ impl Scene {
         let calls = self.calls.0.lock().unwrap();
         let mut known = (1..).zip(calls.iter());
         let mut writes = Vec::new();
-        for call in self.site.forge.log() {
+        for call in self.site.forge.request_log() {
             if call.path.ends_with("git-receive-pack") && call.method == "POST" {
                 writes.push(Write::Push);
             } else if call.method != "GET" && !call.path.contains("/git-upload-pack") {
@@ -119,7 +120,7 @@ impl Scene {
     async fn lose(&self) {
         let store = Store::open(&self.database(), Arc::new(SystemClock)).unwrap();
         let key = self.key().await;
-        step(&store, &key, SlotCommand::Restarted, &SlotLimits::default()).await.unwrap();
+        take_step(&store, &key, SlotCommand::Restarted, &SlotLimits::default()).await.unwrap();
     }
 
     fn database(&self) -> std::path::PathBuf {
@@ -135,7 +136,9 @@ impl Scene {
         match at {
             Some(write) => write.held(&self.site),
             None => {
-                self.site.forge.fault(ForgeFault::once("GET", "/repos", ForgeFaultKind::HeldAnswer).nth(4));
+                self.site
+                    .forge
+                    .add_fault(ForgeFault::on_call("GET", "/repos", ForgeFaultKind::HeldAnswer).nth(4));
             }
         }
         let target = format!("acme/shop#{}", self.site.number);
@@ -144,7 +147,7 @@ impl Scene {
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
         let mut output = std::pin::pin!(child.wait_with_output());
         tokio::select! {
-            () = self.site.forge.holds() => {}
+            () = self.site.forge.wait_until_held() => {}
             ended = &mut output => panic!("it never came to {at:?}: {ended:?}"),
         }
         match what {
@@ -153,7 +156,7 @@ impl Scene {
             What::Finish => self.turn(&["on"]).await,
             What::Lost => self.lose().await,
         }
-        self.site.forge.release();
+        self.site.forge.release_held();
         output.await.unwrap()
     }
 }

@@ -45,7 +45,7 @@ fn answer(ran: &Ran) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_target_it_is_the_pull_request_of_the_branch() {
-    let site = Site::new("", ScriptedAnswer::audits([])).await;
+    let site = Site::new("", ScriptedAnswer::for_auditors([])).await;
     let folder = clone(&site, "topic", site.repo.clone_url());
     let ran = there(&site, &folder, &["--format", "json"]).await;
     let told = answer(&ran);
@@ -63,12 +63,12 @@ async fn without_a_target_it_is_the_pull_request_of_the_branch() {
     assert!(ran.err.contains(&said), "{ran:?}");
 
     // A folder that is given as the target is the local branch, and the forge is not asked.
-    let calls = site.forge.calls();
+    let calls = site.forge.call_counts();
     let ran = there(&site, &folder, &["--format", "json", "--dry-run", "."]).await;
     let told = answer(&ran);
     assert_eq!((ran.exit, &told["pr"], &told["exit"]), (0, &json!("topic"), &Value::Null), "{ran:?}");
     assert_eq!(told["reason"], json!("a dry run: nothing was done"));
-    assert_eq!(site.forge.calls(), calls);
+    assert_eq!(site.forge.call_counts(), calls);
     assert_eq!(site.forge.violations(), Vec::<String>::new());
 }
 
@@ -105,7 +105,11 @@ async fn where_there_is_no_pull_request_or_nobody_to_ask_it_is_the_local_branch_
 async fn a_forge_that_cannot_be_asked_is_an_error_that_says_how_to_do_without() {
     let site = Site::new("", []).await;
     let folder = clone(&site, "topic", site.repo.clone_url());
-    site.forge.fault(ForgeFault::once("GET", "/repos/acme/shop/pulls$", ForgeFaultKind::Status(403, None)));
+    site.forge.add_fault(ForgeFault::on_call(
+        "GET",
+        "/repos/acme/shop/pulls$",
+        ForgeFaultKind::Status(403, None),
+    ));
     let ran = there(&site, &folder, &["--format", "json"]).await;
     let told = answer(&ran);
     assert_eq!((ran.exit, &told["pr"], &told["exit"]), (3, &json!("."), &json!("error")), "{ran:?}");
@@ -114,14 +118,14 @@ async fn a_forge_that_cannot_be_asked_is_an_error_that_says_how_to_do_without() 
             && ran.err.contains(" converge .`\n"),
         "{ran:?}"
     );
-    assert_eq!(site.model.log().len(), 0);
+    assert_eq!(site.model.request_log().len(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_number_alone_is_one_of_the_forge_that_was_cloned_from() {
     let second = "[forge.work]\nkind = \"github\"\napi_url = \"https://git.example.com/api/v3\"\n\
                   git_url = \"https://git.example.com\"\n";
-    let site = Site::new(second, ScriptedAnswer::audits([])).await;
+    let site = Site::new(second, ScriptedAnswer::for_auditors([])).await;
     let folder = clone(&site, "any", site.repo.clone_url());
     let ran = there(&site, &folder, &["--format", "json", "1"]).await;
     let told = answer(&ran);
@@ -144,10 +148,10 @@ async fn audits_and_preflights_are_of_a_page_a_number_and_of_several_at_once() {
     let page = format!("{}/acme/shop/pull/1", site.forge.base_url());
     let folder = clone(&site, "any", site.repo.clone_url());
     site.repo.push("other", CommitBuilder::new("More").write("more.py", "MORE = 1\n")).await.unwrap();
-    let other = site.repo.open(NewPull::of("other")).await.unwrap();
+    let other = site.repo.open_pull(NewPull::from_branch("other")).await.unwrap();
     let heads = [site.pull().await.head, site.repo.pull(other).await.unwrap().head];
     let ran = async |name: &str, targets: &[&str]| {
-        site.model.play(ModelScript::of(ScriptedAnswer::audits([])));
+        site.model.set_script(ModelScript::from_answers(ScriptedAnswer::for_auditors([])));
         let mut command = site.other(name, &[&["--format", "json"], targets].concat());
         command.current_dir(&folder);
         site.ran(command).await
@@ -175,6 +179,6 @@ async fn audits_and_preflights_are_of_a_page_a_number_and_of_several_at_once() {
         serde_json::Deserializer::from_str(&audits.out).into_iter().map(Result::unwrap).collect();
     let heads_told: Vec<&Value> = told.iter().map(|one| &one["head"]).collect();
     assert_eq!((audits.exit, heads_told), (0, vec![&json!(heads[0]), &json!(heads[1])]), "{audits:?}");
-    site.repo.close(other).await.unwrap();
+    site.repo.close_pull(other).await.unwrap();
     assert_eq!(ran("audit", &both).await.exit, 2);
 }

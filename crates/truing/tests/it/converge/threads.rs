@@ -25,7 +25,7 @@ async fn what_is_found_again_has_one_comment_and_is_answered_when_an_audit_has_s
         let (told, exit) = site.run(&[]).await;
         assert_eq!((exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(3)), "{told}");
         let pull = site.pull().await;
-        let inline: Vec<_> = pull.inline().collect();
+        let inline: Vec<_> = pull.inline_comments().collect();
         assert_eq!(inline.len(), 2, "a finding and its answer: {inline:#?}");
         assert_eq!(inline[0].resolved, more.is_empty());
         let fixed = format!("Fixed in {}", &pull.head[..7]);
@@ -51,10 +51,11 @@ async fn mended_by_hand(more: &str) -> Site {
     let site = Site::new(more, [dirty()]).await;
     let (told, _) = site.run(&["--max-audits", "1"]).await;
     assert_eq!(told["code"], "max_audits", "{told}");
-    assert!(site.pull().await.inline().all(|comment| !comment.resolved));
+    assert!(site.pull().await.inline_comments().all(|comment| !comment.resolved));
     let by_hand = CommitBuilder::new("Count all").write("total.py", BUG.replace(WRONG, RIGHT));
     site.repo.push("topic", by_hand).await.unwrap();
-    site.model.play(ModelScript::of([ScriptedAnswer::describes("Adds up orders."), clean()]));
+    site.model
+        .set_script(ModelScript::from_answers([ScriptedAnswer::for_describer("Adds up orders."), clean()]));
     site
 }
 
@@ -66,7 +67,11 @@ async fn a_thread_of_an_earlier_run_is_over_when_an_audit_does_not_find_it_any_m
         assert_eq!((exit, &told["exit"], &told["code"]), (0, &json!("converged"), &json!("clean")), "{told}");
         let pull = site.pull().await;
         assert!(!pull.draft);
-        assert!(pull.inline().all(|comment| comment.resolved == more.is_empty()), "{:#?}", pull.comments);
+        assert!(
+            pull.inline_comments().all(|comment| comment.resolved == more.is_empty()),
+            "{:#?}",
+            pull.comments
+        );
         assert_eq!(site.forge.violations(), Vec::<String>::new());
     }
 }
@@ -74,11 +79,11 @@ async fn a_thread_of_an_earlier_run_is_over_when_an_audit_does_not_find_it_any_m
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thread_in_which_a_person_has_the_last_word_stays_open() {
     let site = mended_by_hand("").await;
-    let thread = site.pull().await.inline().next().unwrap().id;
+    let thread = site.pull().await.inline_comments().next().unwrap().id;
     site.repo.reply(site.number, "ann", thread, "Is it so for none, too?").await.unwrap();
     let (told, exit) = site.run(&[]).await;
     assert_eq!((exit, &told["exit"], &told["code"]), (1, &json!("blocked"), &json!("threads")), "{told}");
-    assert!(site.pull().await.inline().all(|comment| !comment.resolved));
+    assert!(site.pull().await.inline_comments().all(|comment| !comment.resolved));
 }
 
 /// Returns a review that finds the planted bug in this line.
@@ -92,13 +97,16 @@ fn review_finds(line: u32) -> ScriptedAnswer {
 async fn reviewed(site: &Site, line: u32) -> u64 {
     // The script is loaded while the pull request is a draft, since the server may review it at once
     // afterwards.
-    site.model.play(ModelScript::of([review_finds(line)]));
+    site.model.set_script(ModelScript::from_answers([review_finds(line)]));
     site.repo.set_draft(site.number, false).await.unwrap();
     site.deliver().await;
-    let pull =
-        site.until("the review", |pull| pull.inline().count() == 1 && pull.summaries().count() == 1).await;
+    let pull = site
+        .until("the review", |pull| {
+            pull.inline_comments().count() == 1 && pull.summary_comments().count() == 1
+        })
+        .await;
     site.until_why("state idle").await;
-    pull.inline().next().unwrap().id
+    pull.inline_comments().next().unwrap().id
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -106,24 +114,26 @@ async fn what_a_review_shows_in_an_open_thread_an_audit_does_not_show_again_and_
     let site = Site::new(HASTY, []).await;
     let _server = site.serve();
     let comment = reviewed(&site, 3).await;
-    site.model.play(ModelScript::of([dirty()]));
+    site.model.set_script(ModelScript::from_answers([dirty()]));
     site.says("ann", "/audit").await;
     let pull = site.until("the audit", |pull| !loops_of(pull).is_empty()).await;
     site.until_why("the audit found 0 P0, 1 P1 and 0 P2").await;
-    let first: Vec<_> = pull.inline().filter(|comment| comment.in_reply_to.is_none()).collect();
+    let first: Vec<_> = pull.inline_comments().filter(|comment| comment.in_reply_to.is_none()).collect();
     assert_eq!((first.len(), first[0].id), (1, comment), "one defect, one comment: {pull:#?}");
     let audit = pull.reviews.iter().find(|review| review.body.starts_with("## converge: loop 1")).unwrap();
     assert!(audit.body.contains("The last element is left out"), "{}", audit.body);
     assert!(audit.body.contains(&format!("discussion_r{comment}")), "it names the thread: {}", audit.body);
 
     let fixes = [edit("total.py", WRONG, RIGHT), mended(&[(BUG_ID, None)]), fix_is_clean(), clean()];
-    site.model.play(ModelScript::of([ScriptedAnswer::describes("Adds up orders.")].into_iter().chain(fixes)));
+    site.model.set_script(ModelScript::from_answers(
+        [ScriptedAnswer::for_describer("Adds up orders.")].into_iter().chain(fixes),
+    ));
     site.asks("ann").await;
     let pull = site.until("the report", |pull| report(pull).is_some()).await;
     assert!(report(&pull).unwrap().starts_with("## /converge: converged\n"), "{pull:#?}");
-    let answer = pull.inline().find(|answer| answer.in_reply_to == Some(comment)).unwrap();
+    let answer = pull.inline_comments().find(|answer| answer.in_reply_to == Some(comment)).unwrap();
     assert!(answer.body.starts_with("Fixed in "), "{pull:#?}");
-    let shown = pull.inline().find(|shown| shown.id == comment).unwrap();
+    let shown = pull.inline_comments().find(|shown| shown.id == comment).unwrap();
     assert!(!shown.resolved, "the reviews resolve it, as soon as one has seen that: {pull:#?}");
     assert_eq!(site.forge.violations(), Vec::<String>::new());
 }
@@ -139,10 +149,10 @@ async fn the_same_lines_elsewhere_in_the_file_have_a_comment_of_their_own() {
         .unwrap();
     let _server = site.serve();
     let comment = reviewed(&site, 10).await;
-    site.model.play(ModelScript::of([dirty()]));
+    site.model.set_script(ModelScript::from_answers([dirty()]));
     site.says("ann", "/audit").await;
     let pull = site.until("the audit", |pull| !loops_of(pull).is_empty()).await;
-    let first: Vec<_> = pull.inline().filter(|other| other.in_reply_to.is_none()).collect();
+    let first: Vec<_> = pull.inline_comments().filter(|other| other.in_reply_to.is_none()).collect();
     assert_eq!(first.len(), 2, "{pull:#?}");
-    assert!(pull.inline().any(|other| other.id != comment && other.line == Some(3)), "{pull:#?}");
+    assert!(pull.inline_comments().any(|other| other.id != comment && other.line == Some(3)), "{pull:#?}");
 }

@@ -73,7 +73,7 @@ async fn each_step_of_a_served_run_is_a_root_span_in_the_trace_of_its_run() {
     // The calls of models and tools are below the step that made them.
     let below: Vec<&Span> = spans.iter().filter(|span| span.name != "pr-converge").collect();
     let chats = below.iter().filter(|span| span.name.starts_with("chat ")).count();
-    assert_eq!(chats, site.model.log().len());
+    assert_eq!(chats, site.model.request_log().len());
     assert!(!named(&spans, "execute_tool edit").is_empty());
     for span in below {
         assert!(roots.iter().any(|root| root.span_id == span.parent_span_id), "{}", span.name);
@@ -94,7 +94,7 @@ async fn a_run_by_hand_is_one_root_span_and_a_failed_one_is_a_failure_there() {
     let about = said(root);
     assert_eq!((told["run"].as_str(), about["truing.outcome"].as_str()), (Some(&*about["runId"]), "done"));
     assert_eq!((Some(micro_dollars(root)), is_failed(root)), (told["cost_micro_usd"].as_u64(), false));
-    assert_eq!(about["num_turns"], site.model.log().len().to_string());
+    assert_eq!(about["num_turns"], site.model.request_log().len().to_string());
 
     let (receiver, config) = self::receiver("").await;
     let site = Site::new(&config, vec![ScriptedAnswer::status(401); 8]).await;
@@ -138,5 +138,5 @@ async fn an_audit_by_hand_is_one_root_span() {
     let spans = spans_of(receiver).await;
     assert_eq!(named(&spans, "pr-converge").len(), 1);
     let chats = spans.iter().filter(|span| span.name.starts_with("chat ")).count();
-    assert_eq!(chats, site.model.log().len());
+    assert_eq!(chats, site.model.request_log().len());
 }

@@ -47,7 +47,7 @@ fn a_fix_that_only_writes_the_code_differently_is_refused_and_nothing_is_pushed(
         let scene = Scene::new(answers(&[edits, edits]));
         let told = is_not_converged(scene.json(&[]));
         assert_eq!((&told["code"], &told["commits"]), (&json!("nothing_fixed"), &json!([])), "{told}");
-        let told_second = scene.model.log()[1 + edits.len() + 1].body.to_string();
+        let told_second = scene.model.request_log()[1 + edits.len() + 1].body.to_string();
         assert!(told_second.contains("changes nothing but white space, comments or names"), "{told_second}");
         assert!(told_second.contains(BUG_ID), "{told_second}");
     }
@@ -92,7 +92,7 @@ async fn nobody_is_told_that_a_finding_is_fixed_before_an_audit_has_seen_it() {
     let (told, exit) = site.run(&[]).await;
     assert_eq!((exit, &told["exit"]), (1, &json!("stuck")), "{told}");
     let pull = site.pull().await;
-    let inline: Vec<_> = pull.inline().collect();
+    let inline: Vec<_> = pull.inline_comments().collect();
     assert!(inline.iter().all(|comment| !comment.body.contains("Fixed in")), "{inline:#?}");
     let began: Vec<_> = inline.iter().filter(|comment| comment.in_reply_to.is_none()).collect();
     assert!(began.len() == 1 && !began[0].resolved, "one comment for one finding: {inline:#?}");
@@ -109,6 +109,6 @@ async fn a_fix_that_no_audit_has_seen_is_not_called_one() {
         "{told}"
     );
     let pull = site.pull().await;
-    let inline: Vec<_> = pull.inline().collect();
+    let inline: Vec<_> = pull.inline_comments().collect();
     assert!(inline.len() == 1 && !inline[0].resolved, "{inline:#?}");
 }

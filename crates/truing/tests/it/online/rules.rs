@@ -8,7 +8,7 @@ use serde::Deserialize;
 use tokio::runtime::Runtime;
 use truing_core::registry::PackageRegistry;
 use truing_core::sync::{ReleaseSources, SymbolDefinition, SymbolState};
-use truing_reader::sources::{SourcesRequest, read};
+use truing_reader::sources::{SourcesRequest, read_release};
 use truing_upstream::archives::ArchiveFolder;
 use truing_upstream::index::{PackageIndex, PackageRelease};
 use truing_upstream::own::UserEnvironment;
@@ -49,7 +49,7 @@ impl Guard {
         let variable = |name: &str| std::env::var(name).ok();
         let home = variable("HOME").map(PathBuf::from);
         let own = UserEnvironment { variable: &variable, home: home.as_deref() }
-            .index(PackageRegistry::Pypi, package)
+            .find_index(PackageRegistry::Pypi, package)
             .unwrap();
         let index = PackageIndex::new(PackageRegistry::Pypi, &own.address).unwrap();
         let releases = runtime.block_on(index.releases(package)).unwrap();
@@ -61,7 +61,7 @@ impl Guard {
         let archive = &release.unwrap_or_else(|| panic!("the index has no release {version}")).archive;
         let path = self.runtime.block_on(self.archives.get(&self.index, archive)).unwrap();
         let symbols = manifest.keys().cloned().collect();
-        read(&SourcesRequest {
+        read_release(&SourcesRequest {
             archive: path,
             format: archive.format,
             symbols,

@@ -42,11 +42,11 @@ async fn forgets(runtime: &str, program: Option<&Path>) {
         site.repo.push("pay", CommitBuilder::new("pay").write("pay.py", text)).await.unwrap()
     };
     push(FIRST).await;
-    let number = site.repo.open(NewPull::of("pay")).await.unwrap();
-    let model = FakeModel::start(ModelScript::of([])).await.unwrap();
+    let number = site.repo.open_pull(NewPull::from_branch("pay")).await.unwrap();
+    let model = FakeModel::start(ModelScript::from_answers([])).await.unwrap();
     let page = site.page(number);
     let review = |answer: ScriptedAnswer, more: &[&str]| {
-        model.play(ModelScript::of([answer.times(0)]));
+        model.set_script(ModelScript::from_answers([answer.times(0)]));
         let fixed = ["review", "--pr", &page, "--runtime", runtime, "--format", "json"];
         let mut command = site.command(&[&fixed, more].concat());
         command.env("TRUING_MODEL__BASE_URL", model.url()).env("ANTHROPIC_API_KEY", KEY);
@@ -65,7 +65,7 @@ async fn forgets(runtime: &str, program: Option<&Path>) {
     let view = async || site.repo.pull(number).await.unwrap();
     let first = review(report(finding(), json!([])), &["--publish"]);
     let id = first.told["findings"][0]["id"].clone();
-    let comment = view().await.inline().next().unwrap().id;
+    let comment = view().await.inline_comments().next().unwrap().id;
 
     // A variable in that line is renamed, and the model reports nothing.
     let renamed = FIRST.replace("Exception:", "Exception as error:");
@@ -81,14 +81,14 @@ async fn forgets(runtime: &str, program: Option<&Path>) {
         );
     }
     let shown = view().await;
-    let ours: Vec<_> = shown.inline().collect();
+    let ours: Vec<_> = shown.inline_comments().collect();
     assert_eq!((ours.len(), ours[0].id, ours[0].resolved), (1, comment, false), "{shown:#?}");
     assert!(ours[0].body.contains("nobody has verified that it is still there"), "{}", ours[0].body);
     assert!(
         shown.statuses[&second].iter().all(|status| format!("{status:?}").contains("ailure")),
         "{shown:#?}"
     );
-    let asked = model.log().last().unwrap().body.to_string();
+    let asked = model.request_log().last().unwrap().body.to_string();
     assert!(asked.contains("What was reviewed before") && asked.contains("1 new commit"), "{asked}");
     assert!(asked.contains("Lines that are new:"), "{asked}");
 
@@ -99,7 +99,7 @@ async fn forgets(runtime: &str, program: Option<&Path>) {
         .await
         .unwrap();
     review(report(json!([]), json!([])), &["--publish"]);
-    let asked = model.log().last().unwrap().body.to_string();
+    let asked = model.request_log().last().unwrap().body.to_string();
     assert!(asked.contains("The branch was rewritten since"), "{asked}");
 
     // The finding is fixed only with evidence.
@@ -110,7 +110,7 @@ async fn forgets(runtime: &str, program: Option<&Path>) {
         assert_eq!((fixed.exit, &fixed.told["findings"]), (0, &json!([])), "{}", fixed.told);
     }
     let last = view().await;
-    let ours: Vec<_> = last.inline().collect();
+    let ours: Vec<_> = last.inline_comments().collect();
     assert_eq!((ours.len(), ours[0].id, ours[0].resolved), (1, comment, true), "{last:#?}");
     assert!(ours[0].body.contains("**Fixed in"), "{}", ours[0].body);
 }
@@ -119,11 +119,11 @@ async fn forgets(runtime: &str, program: Option<&Path>) {
 async fn what_a_look_without_publishing_found_is_known_to_the_first_review_that_publishes() {
     let site = Site::new().await;
     site.repo.push("pay", CommitBuilder::new("pay").write("pay.py", FIRST)).await.unwrap();
-    let number = site.repo.open(NewPull::of("pay")).await.unwrap();
-    let model = FakeModel::start(ModelScript::of([])).await.unwrap();
+    let number = site.repo.open_pull(NewPull::from_branch("pay")).await.unwrap();
+    let model = FakeModel::start(ModelScript::from_answers([])).await.unwrap();
     let page = site.page(number);
     let review = |answer: ScriptedAnswer, more: &[&str]| {
-        model.play(ModelScript::of([answer.times(0)]));
+        model.set_script(ModelScript::from_answers([answer.times(0)]));
         let fixed = ["review", "--pr", &page, "--runtime", "native", "--format", "json"];
         let mut command = site.command(&[&fixed, more].concat());
         command.env("TRUING_MODEL__BASE_URL", model.url()).env("ANTHROPIC_API_KEY", KEY);
@@ -136,7 +136,7 @@ async fn what_a_look_without_publishing_found_is_known_to_the_first_review_that_
     // The model does not mention the finding this time.
     assert_eq!(review(report(json!([]), json!([])), &["--publish"]), looked);
     let shown = site.repo.pull(number).await.unwrap();
-    assert_eq!(shown.inline().count(), 1, "{shown:#?}");
+    assert_eq!(shown.inline_comments().count(), 1, "{shown:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -146,21 +146,22 @@ async fn a_summary_names_the_commit_that_was_pushed_while_the_model_looked() {
         site.repo.push("pay", CommitBuilder::new("pay").write("pay.py", text)).await.unwrap()
     };
     let first = push(FIRST).await;
-    let number = site.repo.open(NewPull::of("pay")).await.unwrap();
-    let model = FakeModel::start(ModelScript::of([report(json!([]), json!([])).times(0)])).await.unwrap();
+    let number = site.repo.open_pull(NewPull::from_branch("pay")).await.unwrap();
+    let model =
+        FakeModel::start(ModelScript::from_answers([report(json!([]), json!([])).times(0)])).await.unwrap();
     let page = site.page(number);
     let mut command = site.command(&["review", "--pr", &page, "--runtime", "native", "--publish"]);
     command.env("TRUING_MODEL__BASE_URL", model.url()).env("ANTHROPIC_API_KEY", KEY);
     model.stall(1);
     let running = tokio::task::spawn_blocking(move || Ran::from(command.output().unwrap()));
-    model.stalls().await;
+    model.wait_until_stalled().await;
     let second = push(&FIRST.replace("order", "purchase")).await;
     // The next request belongs to the review of the new head; the first review is published before.
     model.stall(2);
-    model.stalls().await;
+    model.wait_until_stalled().await;
     let summary = async || {
         let view = site.repo.pull(number).await.unwrap();
-        let all: Vec<String> = view.summaries().map(|comment| comment.body.clone()).collect();
+        let all: Vec<String> = view.summary_comments().map(|comment| comment.body.clone()).collect();
         assert_eq!(all.len(), 1, "{all:#?}");
         all.into_iter().next().unwrap()
     };
@@ -181,7 +182,7 @@ async fn what_a_comment_suppresses_is_not_called_fixed_and_one_that_does_nothing
         site.repo.push("debug", CommitBuilder::new("debug").write("b.py", text)).await.unwrap()
     };
     push("breakpoint()\n").await;
-    let number = site.repo.open(NewPull::of("debug")).await.unwrap();
+    let number = site.repo.open_pull(NewPull::from_branch("debug")).await.unwrap();
     let page = site.page(number);
     let review = || {
         let ran = site.run(&["review", "--pr", &page, "--publish", "--format", "json"]);
@@ -207,14 +208,14 @@ async fn what_a_comment_suppresses_is_not_called_fixed_and_one_that_does_nothing
         "{told:#}"
     );
     let view = site.repo.pull(number).await.unwrap();
-    let ours: Vec<_> = view.inline().collect();
+    let ours: Vec<_> = view.inline_comments().collect();
     let suppressed: Vec<_> = ours.iter().filter(|comment| comment.body.contains("**Suppressed:**")).collect();
     assert_eq!((suppressed.len(), suppressed[0].resolved), (1, true), "{ours:#?}");
     assert!(
         suppressed[0].body.contains("started by hand") && !suppressed[0].body.contains("Fixed in"),
         "{ours:#?}"
     );
-    let summary = view.summaries().next().unwrap().body.clone();
+    let summary = view.summary_comments().next().unwrap().body.clone();
     assert!(summary.contains("1 finding suppressed by a comment in the code."), "{summary}");
     assert!(summary.contains("1 new, 1 suppressed."), "{summary}");
     assert!(!summary.contains("fixed") && !summary.contains("@team"), "{summary}");
@@ -231,6 +232,6 @@ async fn what_a_comment_suppresses_is_not_called_fixed_and_one_that_does_nothing
     assert_eq!((&told["findings"], &told["fixed"][0]["id"]), (&json!([]), id), "{told:#}");
     let view = site.repo.pull(number).await.unwrap();
     let is_fixed = |body: &str| body.contains("Debugger call") && body.contains("**Fixed in");
-    let fixed = view.inline().filter(|comment| is_fixed(&comment.body)).count();
+    let fixed = view.inline_comments().filter(|comment| is_fixed(&comment.body)).count();
     assert_eq!(fixed, 1, "{view:#?}");
 }

@@ -8,7 +8,7 @@ use super::*;
 async fn an_app_is_configured_by_its_number_and_its_key_and_neither_key_nor_token_is_seen() {
     let site = Site::new().await;
     site.forge.revoke(TOKEN);
-    let app = site.forge.app("truing").unwrap();
+    let app = site.forge.register_app("truing").unwrap();
     site.forge.install(&app, "o");
     let file = site.home.path().join("truing.toml");
     let login = format!("app_id = {}\nprivate_key = {{ file = \"app.pem\" }}\n", app.id);
@@ -34,8 +34,8 @@ async fn an_app_is_configured_by_its_number_and_its_key_and_neither_key_nor_toke
     ] {
         let change = CommitBuilder::new("debug").write("a.py", "a = 1\nbreakpoint()\n");
         site.repo.push(name, change).await.unwrap();
-        let number = site.repo.open(NewPull::of(name)).await.unwrap();
-        site.forge.fault(ForgeFault::once("GET", &format!("/repos/o/r/pulls/{number}$"), kind));
+        let number = site.repo.open_pull(NewPull::from_branch(name)).await.unwrap();
+        site.forge.add_fault(ForgeFault::on_call("GET", &format!("/repos/o/r/pulls/{number}$"), kind));
         assert_eq!(site.deliver().await, [202]);
         let view = site.until(number, "reviewed", is_reviewed).await;
         assert!(view.comments.iter().all(|comment| comment.author == "truing[bot]"), "{view:#?}");

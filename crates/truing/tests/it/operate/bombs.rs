@@ -35,7 +35,7 @@ async fn bombs_in_a_pull_request_are_named_and_what_stands_beside_them_is_found(
         commit = commit.write(format!("bombs/{at}.{ending}"), text.clone());
     }
     site.repo.push("bombs", commit).await.unwrap();
-    let number = site.repo.open(NewPull::of("bombs")).await.unwrap();
+    let number = site.repo.open_pull(NewPull::from_branch("bombs")).await.unwrap();
     let server = site.serve();
     let began = Instant::now();
     site.deliver().await;
@@ -53,12 +53,12 @@ async fn bombs_in_a_pull_request_are_named_and_what_stands_beside_them_is_found(
     };
     let seconds = began.elapsed().as_secs_f64();
     site.until_slots("nothing is left to do", <[_]>::is_empty).await;
-    let inline: Vec<_> = view.inline().collect();
+    let inline: Vec<_> = view.inline_comments().collect();
     assert!(
         inline.len() == 1 && inline[0].place.as_ref().is_some_and(|at| at.path == "marker.py"),
         "{inline:#?}"
     );
-    let [summary] = view.summaries().collect::<Vec<_>>()[..] else { panic!("{view:#?}") };
+    let [summary] = view.summary_comments().collect::<Vec<_>>()[..] else { panic!("{view:#?}") };
     assert!(summary.body.contains("review incomplete"), "{}", summary.body);
     let named = summary.body.lines().filter(|line| line.ends_with(": too_complex")).count();
     assert_eq!(named, count.min(MOST_NAMED), "{}", summary.body);

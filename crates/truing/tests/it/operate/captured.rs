@@ -84,7 +84,7 @@ struct Opened {
 struct Heard(Mutex<Vec<String>>);
 
 impl ExchangeObserver for Heard {
-    fn saw(&self, exchange: &ApiExchange<'_>) -> Vec<String> {
+    fn observe_exchange(&self, exchange: &ApiExchange<'_>) -> Vec<String> {
         let said = format!("{} {} {:?}", exchange.method, exchange.target, exchange.request);
         self.0.lock().unwrap().push(said);
         Vec::new()
@@ -218,11 +218,11 @@ async fn open(site: &Site, at: usize, scene: Scene, main: &str) -> Opened {
     let joined = |by: &str| texts().map(name).collect::<Vec<_>>().join(by);
     let branch = if is("branch") { format!("b{at}/{}", joined("/")) } else { format!("branch-{at}") };
     let head = site.repo.force_push(&branch, &onto, change).await.unwrap();
-    let plain = NewPull::of(&branch);
+    let plain = NewPull::from_branch(&branch);
     let title = if is("title") { texts().collect::<Vec<_>>().join(" ") } else { "Pay".to_owned() };
     let body = if is("description") { lines("") } else { "What it does.".to_owned() };
     let new = NewPull { title, body, base: format!("base-{at}"), ..plain };
-    let number = site.repo.open(new).await.unwrap();
+    let number = site.repo.open_pull(new).await.unwrap();
     let said = if is("comments") { lines("") } else { "I look at this.".to_owned() };
     site.repo.comment(number, "eve", &said).await.unwrap();
     let theirs =
@@ -251,7 +251,7 @@ async fn effect(site: &Site, opened: &Opened) -> Effect {
     let theirs = view.comments.iter().find(|comment| comment.id == opened.theirs).unwrap();
     assert!(!theirs.resolved, "somebody else's thread was resolved");
     let ours = |comment: &&truing_fakes::forge::CommentView| comment.author == "truing[bot]";
-    let summary = view.summaries().find(ours).unwrap();
+    let summary = view.summary_comments().find(ours).unwrap();
     let above = summary.body.lines().take_while(|line| !line.starts_with("| Severity"));
     // The two runs differ only in the remark on denied calls.
     let is_stated = |line: &&str| {
@@ -265,7 +265,7 @@ async fn effect(site: &Site, opened: &Opened) -> Effect {
     });
     let (pulls, issues) = (format!("/pulls/{}", opened.number), format!("/issues/{}/", opened.number));
     let mut writes = BTreeMap::new();
-    for call in site.forge.log().iter().filter(|call| call.method != "GET") {
+    for call in site.forge.request_log().iter().filter(|call| call.method != "GET") {
         let is_here = |part: &str| {
             call.path.split_once(part).is_some_and(|(_, rest)| rest.is_empty() || rest.starts_with('/'))
         };
@@ -296,7 +296,7 @@ async fn effect(site: &Site, opened: &Opened) -> Effect {
 /// Returns everything that the model said, by the head of the review.
 fn said(model: &FakeModel) -> BTreeMap<String, String> {
     let mut said: BTreeMap<String, String> = BTreeMap::new();
-    for request in model.log() {
+    for request in model.request_log() {
         let task = request.body["messages"][0].to_string();
         let Some((_, after)) = task.split_once("Review the change from ") else { continue };
         let head = after.split_once(" to ").unwrap().1.chars().take(40).collect();
@@ -328,7 +328,7 @@ async fn a_captured_model_comes_to_findings_and_nothing_else() {
     // This is the default answer of the model.
     let done = AnswerCondition { contains: Some(LOOKED.into()), ..AnswerCondition::default() };
     let answers = vec![
-        ScriptedAnswer::tool("report", json!({ "findings": [] })).when(done).times(0),
+        ScriptedAnswer::tool("report", json!({ "findings": [] })).with_condition(done).times(0),
         ScriptedAnswer { blocks: looks, ..ScriptedAnswer::default() }.times(0),
     ];
     let script =
@@ -338,7 +338,9 @@ async fn a_captured_model_comes_to_findings_and_nothing_else() {
     let heard = Arc::new(Heard::default());
     let site =
         Site::on(FakeForgeOptions { witness: Some(heard.clone()), ..FakeForgeOptions::default() }).await;
-    let main = CommitBuilder::new("link").write("pay.py", "def pay(x):\n    return x\n").link("out", secrets);
+    let main = CommitBuilder::new("link")
+        .write("pay.py", "def pay(x):\n    return x\n")
+        .write_symlink("out", secrets);
     let main = site.repo.push("main", main).await.unwrap();
     let file = site.home.path().join("truing.toml");
     let config = std::fs::read_to_string(&file).unwrap();
@@ -388,7 +390,7 @@ async fn a_captured_model_comes_to_findings_and_nothing_else() {
     assert_eq!(canary.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock, "somebody was told");
     assert_eq!(site.forge.violations(), Vec::<String>::new());
     let mut sent = heard.0.lock().unwrap().clone();
-    for request in model.log() {
+    for request in model.request_log() {
         let mut headers = request.headers.clone();
         assert_eq!(headers.remove("x-api-key").as_deref(), Some(API_KEY));
         assert!(matches!(request.path.as_str(), "/v1/messages" | "/v1/messages/count_tokens"));

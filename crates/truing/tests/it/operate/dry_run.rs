@@ -38,7 +38,7 @@ async fn two_repositories() -> (Site, FakeRepo) {
     for repo in [&site.repo, &other] {
         for branch in ["one", "two"] {
             repo.push(branch, CommitBuilder::new("Work").write("b.py", "b = 1\n")).await.unwrap();
-            repo.open(NewPull::of(branch)).await.unwrap();
+            repo.open_pull(NewPull::from_branch(branch)).await.unwrap();
         }
     }
     (site, other)

@@ -35,7 +35,7 @@ impl Site {
 /// Opens a pull request that adds a line without a finding by rules.
 async fn opened(site: &Site) -> u64 {
     site.repo.push("one", CommitBuilder::new("add").write("a.py", "a = 1\nl = 2\n")).await.unwrap();
-    site.repo.open(NewPull::of("one")).await.unwrap()
+    site.repo.open_pull(NewPull::from_branch("one")).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -53,7 +53,10 @@ async fn a_finding_of_a_tool_is_posted_once_moves_and_is_resolved_when_it_is_gon
     assert_eq!(told["tools"][0], json!({ "name": "lint", "findings": 1, "elsewhere": 1 }));
     let view = site.repo.pull(number).await.unwrap();
     assert!(is_reviewed(&view), "{view:#?}");
-    assert!(view.inline().all(|comment| comment.body.contains(found) && comment.body.contains("lint/X1")));
+    assert!(
+        view.inline_comments()
+            .all(|comment| comment.body.contains(found) && comment.body.contains("lint/X1"))
+    );
     assert_eq!(view.statuses[&view.head].last().unwrap().state, "failure");
 
     // The same finding is published again, also after a push that moves the line.
@@ -61,14 +64,14 @@ async fn a_finding_of_a_tool_is_posted_once_moves_and_is_resolved_when_it_is_gon
     site.push("a = 1\nb = 2\nl = 2\n").await;
     assert_eq!(site.publish_of("lint", &[(3, found)], &[]).exit, 1);
     let view = site.repo.pull(number).await.unwrap();
-    assert_eq!((view.summaries().count(), view.inline().count()), (1, 1), "{view:#?}");
+    assert_eq!((view.summary_comments().count(), view.inline_comments().count()), (1, 1), "{view:#?}");
 
     // The job of another tool does not affect the finding.
     let other = site.publish_of("other", &[], &[]);
     assert_eq!(other.exit, 1, "{other:?}");
     let view = site.repo.pull(number).await.unwrap();
     assert!(
-        view.inline().all(|comment| !comment.resolved && !comment.body.contains("Fixed in")),
+        view.inline_comments().all(|comment| !comment.resolved && !comment.body.contains("Fixed in")),
         "{view:#?}"
     );
 
@@ -76,8 +79,11 @@ async fn a_finding_of_a_tool_is_posted_once_moves_and_is_resolved_when_it_is_gon
     let clean = site.publish_of("lint", &[], &[]);
     assert_eq!(clean.exit, 0, "{clean:?}");
     let view = site.repo.pull(number).await.unwrap();
-    assert_eq!(view.inline().count(), 1, "{view:#?}");
-    assert!(view.inline().all(|comment| comment.resolved && comment.body.contains("Fixed in")), "{view:#?}");
+    assert_eq!(view.inline_comments().count(), 1, "{view:#?}");
+    assert!(
+        view.inline_comments().all(|comment| comment.resolved && comment.body.contains("Fixed in")),
+        "{view:#?}"
+    );
     assert_eq!(view.statuses[&view.head].last().unwrap().state, "success");
 }
 
@@ -90,7 +96,7 @@ async fn an_output_that_cannot_be_read_resolves_nothing_and_is_never_green() {
         let ran = site.publish_text(damaged, &["--format-in", "rdjson"]);
         assert_ne!(ran.exit, 0, "{damaged}: {ran:?}");
         let view = site.repo.pull(number).await.unwrap();
-        assert!(view.inline().all(|comment| !comment.resolved), "{damaged}: {view:#?}");
+        assert!(view.inline_comments().all(|comment| !comment.resolved), "{damaged}: {view:#?}");
         assert_ne!(view.statuses[&view.head].last().unwrap().state, "success", "{damaged}");
     }
 }
@@ -102,7 +108,7 @@ async fn words_of_a_tool_are_shown_as_words() {
     let found = "<img src=x> @o/team ![x](https://example.org/x.png) \u{1b}[31mred\u{1b}[0m <!-- truing -->";
     assert_eq!(site.publish_of("lint", &[(2, found)], &[]).exit, 1);
     let view = site.repo.pull(number).await.unwrap();
-    let comment = view.inline().next().unwrap();
+    let comment = view.inline_comments().next().unwrap();
     for shown in ["\\<img src=x\\>", "@\u{200b}o/team", "!\\[x\\]", " red "] {
         assert!(comment.body.contains(shown), "{shown}: {}", comment.body);
     }
@@ -125,7 +131,7 @@ async fn what_is_not_understood_resolves_nothing_and_neither_does_another_tools_
     assert_eq!(site.publish_text(&checkstyle("one"), &["--tool", "one"]).exit, 0);
     let open = async || {
         let view = site.repo.pull(number).await.unwrap();
-        view.inline().filter(|comment| !comment.resolved).count()
+        view.inline_comments().filter(|comment| !comment.resolved).count()
     };
     assert_eq!(open().await, 2);
     for (text, arguments) in [
@@ -180,10 +186,10 @@ async fn the_lines_of_the_example_post_what_a_linter_prints_and_resolve_it_when_
         let number = opened(&site).await;
         let ran = site.publish_text(&found, &options);
         let view = site.repo.pull(number).await.unwrap();
-        assert_eq!(view.inline().count(), 1, "{linter}: {ran:?}");
+        assert_eq!(view.inline_comments().count(), 1, "{linter}: {ran:?}");
         let ran = site.publish_text(nothing, &options);
         let view = site.repo.pull(number).await.unwrap();
-        assert!(view.inline().all(|comment| comment.resolved), "{linter}: {ran:?}");
+        assert!(view.inline_comments().all(|comment| comment.resolved), "{linter}: {ran:?}");
         tried += 1;
     }
     assert_eq!(tried, example.matches(" | truing review ").count());

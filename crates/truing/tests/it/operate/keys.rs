@@ -32,7 +32,7 @@ impl Site {
 
 /// Returns the ids and the texts of all comments, the summary first.
 fn said(view: &PullView) -> Vec<(u64, String)> {
-    let all = view.summaries().chain(view.inline());
+    let all = view.summary_comments().chain(view.inline_comments());
     all.map(|comment| (comment.id, comment.body.clone())).collect()
 }
 

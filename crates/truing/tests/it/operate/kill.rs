@@ -112,7 +112,7 @@ async fn what_is_due_waits_through_a_kill_minus_nine_and_goes_on_at_off() {
     let number = site.open("one").await;
     assert_eq!(site.deliver().await, [202]);
     site.until_slots("parked", |slots| slots.iter().any(|slot| slot["why"] == "parked")).await;
-    site.forge.token(TOKEN, "truing[bot]");
+    site.forge.register_token(TOKEN, "truing[bot]");
 
     assert_eq!(site.by("ada", &["kill", "on", "--reason", "a storm"]).exit, 0);
     let retry = site.by("bob", &["slots", "retry", "o/r#1"]);
@@ -154,7 +154,7 @@ async fn what_is_due_waits_through_a_kill_minus_nine_and_goes_on_at_off() {
             .pull(number)
             .await
             .unwrap()
-            .summaries()
+            .summary_comments()
             .next()
             .is_none_or(|said| said.body.contains("unavailable"))
     );
@@ -239,7 +239,7 @@ async fn the_switch_of_a_repository_holds_it_alone_until_it_is_off() {
 
     let number = site.open("one").await;
     other.push("one", CommitBuilder::new("debug").write("a.py", "a = 1\nbreakpoint()\n")).await.unwrap();
-    let its = other.open(NewPull::of("one")).await.unwrap();
+    let its = other.open_pull(NewPull::from_branch("one")).await.unwrap();
     let mut answers = site.deliver().await;
     answers.sort_unstable();
     assert_eq!(answers, [202, 503], "only the delivery of the other one is taken");
@@ -260,7 +260,7 @@ async fn the_switch_of_a_repository_holds_it_alone_until_it_is_off() {
     assert!(not_on.out.starts_with("The kill switch of o/other is off. These stay on:\n"), "{not_on:?}");
     assert!(not_on.out.contains("The kill switch of O/R is on, since"), "{not_on:?}");
     let view = site.repo.pull(number).await.unwrap();
-    assert!(view.statuses.is_empty() && view.summaries().count() == 0, "{view:#?}");
+    assert!(view.statuses.is_empty() && view.summary_comments().count() == 0, "{view:#?}");
 
     let off = site.by("bob", &["kill", "off", "--repo", "o/r"]);
     assert_eq!((off.exit, off.out.as_str()), (0, "The kill switch of o/r is off, and no other one is on.\n"));

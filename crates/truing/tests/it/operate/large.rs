@@ -41,7 +41,7 @@ async fn a_very_large_pull_request_takes_little_memory_and_few_calls() {
         commit = commit.write(format!("src/part_{}/f{file}.py", file % 97), text);
     }
     site.repo.push("large", commit).await.unwrap();
-    let number = site.repo.open(NewPull::of("large")).await.unwrap();
+    let number = site.repo.open_pull(NewPull::from_branch("large")).await.unwrap();
     let server = site.serve();
     let began = Instant::now();
     site.deliver().await;
@@ -53,8 +53,11 @@ async fn a_very_large_pull_request_takes_little_memory_and_few_calls() {
         look.tick().await;
         own = own.max(peak(process));
         children = children.max(children_of(process).into_iter().map(peak).max().unwrap_or(0));
-        let done =
-            site.forge.calls().keys().any(|route| route.starts_with("POST") && route.contains("/statuses/"));
+        let done = site
+            .forge
+            .call_counts()
+            .keys()
+            .any(|route| route.starts_with("POST") && route.contains("/statuses/"));
         if done {
             break site.repo.pull(number).await.unwrap();
         }
@@ -64,14 +67,14 @@ async fn a_very_large_pull_request_takes_little_memory_and_few_calls() {
     site.until_slots("nothing is left to do", <[_]>::is_empty).await;
     own = own.max(peak(process));
     let found = files.div_ceil(FOUND_IN);
-    let inline = view.inline().count();
-    assert_eq!((inline, view.summaries().count()), (found.min(30), 1), "all are shown, or counted");
-    assert!(view.summaries().any(|summary| summary.body.contains(&format!("{found} findings"))));
+    let inline = view.inline_comments().count();
+    assert_eq!((inline, view.summary_comments().count()), (found.min(30), 1), "all are shown, or counted");
+    assert!(view.summary_comments().any(|summary| summary.body.contains(&format!("{found} findings"))));
 
     // The calls are two reads, the account, three lists and that of the default branch. The comments are
     // posted in batches that are read back, followed by the summary and the status. The reads are repeated
     // for a head that moves.
-    let calls = site.forge.calls();
+    let calls = site.forge.call_counts();
     let api = calls.iter().filter(|(route, _)| !route.contains("/git-") && !route.contains("/info/"));
     let made: u64 = api.map(|(_, count)| count).sum();
     let allowed = 2 * 8 + 2 * inline.div_ceil(GITHUB.batch) as u64 + 1;

@@ -25,7 +25,7 @@ impl Site {
     async fn opens(&self, base: CommitBuilder, first: CommitBuilder) -> u64 {
         self.repo.push("main", base).await.unwrap();
         self.repo.push("one", first).await.unwrap();
-        let number = self.repo.open(NewPull::of("one")).await.unwrap();
+        let number = self.repo.open_pull(NewPull::from_branch("one")).await.unwrap();
         assert!(self.deliver().await.iter().all(|status| *status == 202));
         number
     }
@@ -47,7 +47,7 @@ fn begin() -> CommitBuilder {
 /// Returns true if the head is reviewed with this number of findings in total.
 fn has_findings(view: &PullView, count: usize) -> bool {
     let is_told = view.statuses.contains_key(&view.head);
-    is_told && view.summaries().count() == 1 && view.inline().count() == count
+    is_told && view.summary_comments().count() == 1 && view.inline_comments().count() == count
 }
 
 const REMARK: &str = "uff looked with the configuration of the base: this change touches";
@@ -58,18 +58,22 @@ async fn a_finding_is_posted_once_moves_with_its_line_and_is_resolved() {
     let _server = site.serve_linters();
     let number = site.opens(ruff(), begin()).await;
     let view = site.until(number, "it is reviewed", is_reviewed).await;
-    assert_eq!(view.inline().count(), 1, "{view:#?}");
-    assert!(view.inline().all(|comment| comment.body.contains("Ambiguous variable name")), "{view:#?}");
+    assert_eq!(view.inline_comments().count(), 1, "{view:#?}");
+    assert!(
+        view.inline_comments().all(|comment| comment.body.contains("Ambiguous variable name")),
+        "{view:#?}"
+    );
 
     site.pushes(CommitBuilder::new("move").write("a.py", "a = 1\nb = 1\nl = 2\n")).await;
     let view = site.until(number, "it is reviewed again", is_reviewed).await;
-    assert_eq!(view.inline().count(), 1, "{view:#?}");
-    assert!(view.inline().all(|comment| !comment.resolved), "{view:#?}");
+    assert_eq!(view.inline_comments().count(), 1, "{view:#?}");
+    assert!(view.inline_comments().all(|comment| !comment.resolved), "{view:#?}");
 
     site.pushes(CommitBuilder::new("fix").write("a.py", "a = 1\nb = 1\nlength = 2\n")).await;
-    let resolved = |view: &PullView| is_reviewed(view) && view.inline().all(|comment| comment.resolved);
+    let resolved =
+        |view: &PullView| is_reviewed(view) && view.inline_comments().all(|comment| comment.resolved);
     let view = site.until(number, "it is resolved", resolved).await;
-    assert_eq!(view.inline().count(), 1, "{view:#?}");
+    assert_eq!(view.inline_comments().count(), 1, "{view:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -79,7 +83,7 @@ async fn what_is_silenced_is_not_called_fixed() {
     let number = site.opens(ruff(), begin()).await;
     site.until(number, "it is reviewed", is_reviewed).await;
     site.pushes(CommitBuilder::new("silence").write("a.py", "a = 1\nl = 2  # noqa: E741\n")).await;
-    let over = |view: &PullView| is_reviewed(view) && view.inline().all(|comment| comment.resolved);
+    let over = |view: &PullView| is_reviewed(view) && view.inline_comments().all(|comment| comment.resolved);
     let view = site.until(number, "it is over", over).await;
     let said: String = view.comments.iter().map(|comment| comment.body.as_str()).collect();
     assert!(said.contains("**No longer reported, and not known to be fixed:**"), "{said}");
@@ -111,8 +115,8 @@ async fn a_change_has_no_say_in_what_a_linter_finds_of_it() {
         site.pushes(silence.write("b.py", "l = 3\n")).await;
         let again = |view: &PullView| has_findings(view, 2);
         let view = site.until(number, "the new one is posted, too", again).await;
-        assert!(view.inline().all(|comment| !comment.resolved), "{what}: {view:#?}");
-        let summary = &view.summaries().next().unwrap().body;
+        assert!(view.inline_comments().all(|comment| !comment.resolved), "{what}: {view:#?}");
+        let summary = &view.summary_comments().next().unwrap().body;
         assert_eq!(summary.matches(REMARK).count(), 1, "{what}: {summary}");
         assert!(!summary.contains("partial"), "{what}: {summary}");
     }
@@ -125,7 +129,7 @@ async fn a_linter_that_only_the_change_configures_does_not_look_and_is_named() {
     let number =
         site.opens(CommitBuilder::new("other").write("c.py", ""), begin().write("ruff.toml", "")).await;
     let view = site.until(number, "it is reviewed", |view: &PullView| has_findings(view, 0)).await;
-    let summary = &view.summaries().next().unwrap().body;
+    let summary = &view.summary_comments().next().unwrap().body;
     assert!(summary.contains("uff did not look: the base does not use it: this change adds"), "{summary}");
     assert!(!summary.contains(REMARK), "{summary}");
 }
@@ -139,15 +143,15 @@ async fn another_table_of_a_file_of_configuration_is_nothing_to_speak_of() {
     let base = CommitBuilder::new("lint").write("pyproject.toml", project("a", ""));
     let number = site.opens(base, begin().write("pyproject.toml", project("b", ""))).await;
     let view = site.until(number, "it is reviewed", is_reviewed).await;
-    assert_eq!(view.inline().count(), 1, "{view:#?}");
-    let summary = &view.summaries().next().unwrap().body;
+    assert_eq!(view.inline_comments().count(), 1, "{view:#?}");
+    let summary = &view.summary_comments().next().unwrap().body;
     assert!(!summary.contains(REMARK), "{summary}");
     let silence = CommitBuilder::new("ignore").write("pyproject.toml", project("b", "ignore = [\"E741\"]\n"));
     site.pushes(silence.write("b.py", "l = 3\n")).await;
     let again = |view: &PullView| has_findings(view, 2);
     let view = site.until(number, "the new one is posted, too", again).await;
-    assert!(view.inline().all(|comment| !comment.resolved), "{view:#?}");
-    assert!(view.summaries().next().unwrap().body.contains(REMARK), "{view:#?}");
+    assert!(view.inline_comments().all(|comment| !comment.resolved), "{view:#?}");
+    assert!(view.summary_comments().next().unwrap().body.contains(REMARK), "{view:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -162,11 +166,11 @@ async fn a_pull_request_brings_no_linter_along_and_configures_none_by_code() {
         .write("mypy.ini", "[mypy]\n")
         .write("a.py", "a = 1\nl = 2\n");
     site.repo.push("one", hostile).await.unwrap();
-    let number = site.repo.open(NewPull::of("one")).await.unwrap();
+    let number = site.repo.open_pull(NewPull::from_branch("one")).await.unwrap();
     assert!(site.deliver().await.iter().all(|status| *status == 202));
     let view = site.until(number, "it is reviewed", is_reviewed).await;
-    assert_eq!(view.inline().count(), 1, "the service's own ruff has looked: {view:#?}");
-    let summary = &view.summaries().next().unwrap().body;
+    assert_eq!(view.inline_comments().count(), 1, "the service's own ruff has looked: {view:#?}");
+    let summary = &view.summary_comments().next().unwrap().body;
     for told in [
         "eslint did not look: its configuration is code, and this change configures it",
         "mypy did not look: ",
@@ -180,7 +184,7 @@ async fn without_records_nothing_is_kept_of_what_linters_say_of_a_pull_request()
     let site = Site::new().await;
     site.repo.push("main", ruff()).await.unwrap();
     site.repo.push("one", begin()).await.unwrap();
-    let number = site.repo.open(NewPull::of("one")).await.unwrap();
+    let number = site.repo.open_pull(NewPull::from_branch("one")).await.unwrap();
     let version = "[ \"$1\" = --version ] && { echo ruff-1; exit 0; }\n[ \"$1\" = check ] ||";
     let own = install(site.home.path(), "ruff", &RUFF.replace("[ \"$1\" = check ] ||", version));
     let machine = std::env::var_os("PATH").unwrap();
@@ -204,7 +208,7 @@ async fn a_change_that_configures_an_installed_linter_by_code_is_not_reviewed_as
     let site = Site::new().await;
     let change = CommitBuilder::new("add").write(".flake8", "[flake8]\n").write("a.py", "a = 1\nl = 2\n");
     site.repo.push("one", change).await.unwrap();
-    let number = site.repo.open(NewPull::of("one")).await.unwrap();
+    let number = site.repo.open_pull(NewPull::from_branch("one")).await.unwrap();
     let own = install(site.home.path(), "flake8", "#!/bin/sh\nexit 0\n");
     let machine = std::env::var_os("PATH").unwrap();
     let path = std::env::join_paths(std::iter::once(own).chain(std::env::split_paths(&machine))).unwrap();

@@ -115,7 +115,7 @@ async fn runs_side_by_side_take_little() {
     let server = serve(&site, runs);
     // Reviews of one turn each show the cost of everything but the model.
     let short = reviewed(&site, &server, (runs, "short", "1 turn")).await;
-    model.play(ModelScript::of([looks(calls)]));
+    model.set_script(ModelScript::from_answers([looks(calls)]));
     let began = Instant::now();
     let long = reviewed(&site, &server, (runs, "long", "turn limit")).await;
     let more = runs * (TURNS - 1);

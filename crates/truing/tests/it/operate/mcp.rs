@@ -158,7 +158,7 @@ async fn an_agent_reads_a_pull_request_with_the_six_tools_that_there_are() {
     assert!(!said.contains(TOKEN), "{said}");
 
     let (git, rest): (Vec<_>, Vec<_>) =
-        site.forge.log().into_iter().partition(|call| call.path.contains(".git/"));
+        site.forge.request_log().into_iter().partition(|call| call.path.contains(".git/"));
     assert!(!git.is_empty() && !rest.is_empty());
     let unnamed: Vec<_> = rest.iter().filter(|call| call.review.as_deref() != Some("review-7")).collect();
     assert!(unnamed.is_empty(), "calls without the review's id: {unnamed:#?}");
@@ -208,11 +208,11 @@ async fn a_comment_is_there_once_however_often_it_is_asked_for() {
     agent.leaves();
 
     let view = site.repo.pull(number).await.unwrap();
-    let said: Vec<_> = view.summaries().map(|comment| comment.body.clone()).collect();
+    let said: Vec<_> = view.summary_comments().map(|comment| comment.body.clone()).collect();
     assert_eq!(said.len(), 2, "{said:#?}");
     assert!(said[0].starts_with("Mind the gap.") && !said[0].contains(" @everyone"), "{}", said[0]);
     assert!(said[1].starts_with("2 of 2\n"), "{}", said[1]);
-    let lines: Vec<_> = view.inline().collect();
+    let lines: Vec<_> = view.inline_comments().collect();
     assert_eq!(lines.len(), 1, "{lines:#?}");
     assert!(lines[0].body.starts_with("Still a breakpoint."), "{}", lines[0].body);
     // The tools write only comments: no verdict, no status.
@@ -233,14 +233,14 @@ async fn a_comment_whose_answer_was_lost_is_not_posted_again() {
     for (path, tool, input) in
         [(COMMENTS, "gh_comment_pull_request", say), (LINES, "gh_upsert_inline_comment", on_line("Hm."))]
     {
-        site.forge.fault(ForgeFault::once("POST", path, ForgeFaultKind::LostAnswer));
+        site.forge.add_fault(ForgeFault::on_call("POST", path, ForgeFaultKind::LostAnswer));
         let lost = agent.fails(tool, input.clone());
         assert!(lost.contains("Call this again"), "{lost}");
         agent.calls(tool, input);
     }
     agent.leaves();
     let view = site.repo.pull(number).await.unwrap();
-    assert_eq!((view.summaries().count(), view.inline().count()), (1, 1), "{view:#?}");
+    assert_eq!((view.summary_comments().count(), view.inline_comments().count()), (1, 1), "{view:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -325,14 +325,14 @@ async fn a_switch_that_is_turned_while_a_tool_looks_lets_it_write_nothing() {
     for (tool, input) in four_writes() {
         let before = said(&site).await;
         let path = if tool == "gh_comment_pull_request" { COMMENTS } else { LINES };
-        site.forge.fault(ForgeFault::once("GET", path, ForgeFaultKind::HeldAnswer));
+        site.forge.add_fault(ForgeFault::on_call("GET", path, ForgeFaultKind::HeldAnswer));
         let why = std::thread::scope(|scope| {
             let runtime = tokio::runtime::Handle::current();
             let site = &site;
             scope.spawn(move || {
-                runtime.block_on(site.forge.holds());
+                runtime.block_on(site.forge.wait_until_held());
                 assert_eq!(site.run(&["kill", "on"]).exit, 0);
-                site.forge.release();
+                site.forge.release_held();
             });
             agent.fails(tool, input.clone())
         });
@@ -370,14 +370,14 @@ async fn over_http_the_token_opens_and_each_request_may_name_its_review() {
     };
     let refused = asked("Bearer session-token-other!", None).await.unwrap();
     assert_eq!(refused.status(), 401);
-    assert!(site.forge.log().is_empty());
+    assert!(site.forge.request_log().is_empty());
     for review in [Some("review-1"), Some("review-2"), Some("not an id"), None] {
         let answer = asked("Bearer session-token-canary", review).await.unwrap();
         assert_eq!(answer.status(), 200);
         let answer: Value = answer.json().await.unwrap();
         assert_eq!(answer["result"]["structuredContent"]["pull_requests"][0]["number"], 1, "{answer}");
     }
-    let named: Vec<_> = site.forge.log().into_iter().map(|call| call.review.unwrap()).collect();
+    let named: Vec<_> = site.forge.request_log().into_iter().map(|call| call.review.unwrap()).collect();
     assert_eq!(named.len(), 4, "{named:?}");
     assert_eq!(named[..2], ["review-1", "review-2"]);
     assert!(named[2] == named[3] && named[2].len() == 36, "one id of the server's own: {named:?}");

@@ -20,7 +20,8 @@ impl Site {
         answers: impl IntoIterator<Item = ScriptedAnswer>,
         more: &str,
     ) -> (Self, FakeModel) {
-        let (site, model) = (Self::new().await, FakeModel::start(ModelScript::of(answers)).await.unwrap());
+        let (site, model) =
+            (Self::new().await, FakeModel::start(ModelScript::from_answers(answers)).await.unwrap());
         let file = site.home.path().join("truing.toml");
         std::fs::write(site.home.path().join("model.key"), KEY).unwrap();
         let config = std::fs::read_to_string(&file).unwrap();
@@ -35,13 +36,13 @@ impl Site {
     /// Opens a pull request in which no rule finds anything.
     pub(crate) async fn open_clean(&self, branch: &str) -> u64 {
         self.repo.push(branch, CommitBuilder::new("pay").write(format!("{branch}.py"), PAY)).await.unwrap();
-        self.repo.open(NewPull::of(branch)).await.unwrap()
+        self.repo.open_pull(NewPull::from_branch(branch)).await.unwrap()
     }
 
     /// Waits until the head has a status, and returns its state and the summary.
     pub(crate) async fn told(&self, number: u64) -> (String, String) {
         let view = self.until(number, "told", |view| view.statuses.contains_key(&view.head)).await;
-        let summary = view.summaries().next().unwrap().body.clone();
+        let summary = view.summary_comments().next().unwrap().body.clone();
         (view.statuses[&view.head].last().unwrap().state.clone(), summary)
     }
 
@@ -49,7 +50,7 @@ impl Site {
     /// micro-dollars.
     pub(crate) async fn spent(&self) -> (u64, u64) {
         let ledger = Store::open(&database(self.home.path()), Arc::new(SystemClock)).unwrap();
-        let drawn = ledger.drawn().await.unwrap();
+        let drawn = ledger.current_usage().await.unwrap();
         let days = drawn.iter().filter(|drawn| drawn.level.kind.as_str() == "repo_day");
         days.fold((0, 0), |(spent, held), drawn| (spent + drawn.spent.0, held + drawn.reserved.0))
     }
@@ -68,7 +69,7 @@ const PUSHES: usize = 20;
 
 /// Returns the number of requests for an answer of the model.
 pub(crate) fn turns(model: &FakeModel) -> usize {
-    model.log().iter().filter(|request| request.path == "/v1/messages").count()
+    model.request_log().iter().filter(|request| request.path == "/v1/messages").count()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -83,7 +84,7 @@ async fn runaway_turns_and_runaway_money_end_in_a_partial_review_that_is_posted(
 
     // A turn costs a quarter of a dollar: no call begins that could exceed two dollars.
     let before = site.spent().await.0;
-    model.play(ModelScript::of([read(16_000).times(0)]));
+    model.set_script(ModelScript::from_answers([read(16_000).times(0)]));
     let number = site.open_clean("two").await;
     site.deliver().await;
     let (state, summary) = site.told(number).await;
@@ -138,11 +139,11 @@ async fn a_repositorys_day_holds_for_reviews_side_by_side_and_those_after_it_wai
     let by_hand = site.run(&["review", "--pr", &format!("o/r#{late}"), "--publish"]);
     assert_eq!((by_hand.exit, turns(&model)), (4, asked), "{by_hand:?}");
     assert!(by_hand.err.contains("deferred"), "{by_hand:?}");
-    assert_eq!(site.repo.pull(late).await.unwrap().summaries().count(), 1, "updated in place");
+    assert_eq!(site.repo.pull(late).await.unwrap().summary_comments().count(), 1, "updated in place");
 
     // With more budget, a model reviews the pull requests that only rules have reviewed.
     drop(server);
-    model.play(ModelScript::of([read(100), report()]));
+    model.set_script(ModelScript::from_answers([read(100), report()]));
     let _server = site.serve_by(site.command(&["serve"]).env("TRUING_BUDGET__REPO_DAY_USD", "50"));
     assert_eq!(site.run(&["queue", "retry", &format!("o/r#{late}")]).exit, 0);
     let is_green = |view: &PullView| view.statuses[&view.head].last().unwrap().state == "success";
@@ -197,7 +198,7 @@ async fn at_the_soft_limit_one_comment_asks_and_models_go_on_when_a_writer_allow
     let (site, model) = Site::with_model([report().usage(1000, 8_000).times(0)], more).await;
     let mut server = site.serve();
     let number = site.open_clean("one").await;
-    site.repo.permit("ada", "write").await.unwrap();
+    site.repo.set_role("ada", "write").await.unwrap();
     let questions = |view: &PullView| {
         view.comments
             .iter()
@@ -262,11 +263,11 @@ async fn a_review_that_was_paid_for_is_not_paid_for_again_when_the_forge_comes_b
     let (site, model) = Site::with_model([read(100), report(), read(100).times(0)], "").await;
     let server = site.serve();
     let refused = ForgeFaultKind::Status(503, None);
-    site.forge.fault(ForgeFault::once("POST", SUMMARY, refused).times(1000));
+    site.forge.add_fault(ForgeFault::on_call("POST", SUMMARY, refused).times(1000));
     let number = site.open_clean("one").await;
     site.deliver().await;
     let tries = || {
-        let calls = site.forge.calls();
+        let calls = site.forge.call_counts();
         calls.get("POST /repos/{owner}/{repo}/issues/{number}/comments").copied().unwrap_or_default()
     };
     site.until(number, "tried again", |_| tries() >= 3).await;
@@ -277,14 +278,14 @@ async fn a_review_that_was_paid_for_is_not_paid_for_again_when_the_forge_comes_b
         view.statuses.get(&view.head).is_some_and(|all| all.last().unwrap().state == "success")
     });
     let view = view.await;
-    assert_eq!(view.summaries().count(), 1);
-    assert!(view.summaries().all(|summary| summary.body.contains("2 turns")), "{view:#?}");
+    assert_eq!(view.summary_comments().count(), 1);
+    assert!(view.summary_comments().all(|summary| summary.body.contains("2 turns")), "{view:#?}");
     assert_eq!((turns(&model), site.spent().await), paid);
 
     // A publishing command that lost its own response does not pay twice either.
     drop(server);
-    model.play(ModelScript::of([read(100), report()]));
-    site.forge.fault(ForgeFault::once("POST", SUMMARY, ForgeFaultKind::LostAnswer));
+    model.set_script(ModelScript::from_answers([read(100), report()]));
+    site.forge.add_fault(ForgeFault::on_call("POST", SUMMARY, ForgeFaultKind::LostAnswer));
     site.open_clean("two").await;
     let target = ["review", "--pr", "o/r#2", "--publish"];
     let lost = site.run(&target);
@@ -315,7 +316,7 @@ async fn a_switch_between_two_turns_stops_the_run_or_lets_it_finish() {
     assert_eq!((state.as_str(), turns(&model)), ("success", 2), "{summary}");
     assert_eq!(site.run(&["kill", "off"]).exit, 0);
 
-    model.play(ModelScript::of([read(100), report().times(0)]));
+    model.set_script(ModelScript::from_answers([read(100), report().times(0)]));
     model.stall(3);
     let number = site.open_clean("two").await;
     site.deliver().await;
@@ -357,7 +358,7 @@ async fn a_provider_that_wants_no_more_is_left_alone_and_the_rules_review() {
             let number = site.open(branch).await;
             site.deliver().await;
             let view = site.until(number, "reviewed", is_reviewed).await;
-            let summary = &view.summaries().next().unwrap().body;
+            let summary = &view.summary_comments().next().unwrap().body;
             assert!(
                 summary.contains("review incomplete") && summary.contains("minimal: rules only"),
                 "{status}: {summary}"
@@ -382,7 +383,7 @@ async fn a_provider_that_wants_no_more_is_left_alone_and_the_rules_review() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_review_costs_is_told_once_however_often_it_is_published_again() {
     let (site, model) = Site::with_model([report().times(0)], "").await;
-    site.repo.permit("ann", "write").await.unwrap();
+    site.repo.set_role("ann", "write").await.unwrap();
     let server = site.serve();
     let number = site.open("one").await;
     site.deliver().await;
@@ -400,7 +401,7 @@ async fn what_a_review_costs_is_told_once_however_often_it_is_published_again() 
     assert_eq!(reported(), paid);
 
     // A dismissal publishes the known findings again, and its withdrawal does so, too.
-    let first = view.inline().next().unwrap().id;
+    let first = view.inline_comments().next().unwrap().id;
     for (word, wanted) in [("/dismiss it is for a demo", "success"), ("/undismiss", "failure")] {
         site.repo.reply(number, "ann", first, word).await.unwrap();
         site.deliver().await;

@@ -33,7 +33,7 @@ pub(super) async fn model(calls: &[(&str, Value)]) -> FakeModel {
     let calls = calls.iter().map(|(tool, input)| {
         ScriptedAnswer::tool(format!("mcp__truing__{tool}"), input.clone()).usage(100, 10)
     });
-    FakeModel::start(ModelScript::of(calls.chain([ScriptedAnswer::text("Done.").usage(100, 10)])))
+    FakeModel::start(ModelScript::from_answers(calls.chain([ScriptedAnswer::text("Done.").usage(100, 10)])))
         .await
         .unwrap()
 }
@@ -71,7 +71,7 @@ pub(super) fn agent(program: &Path, folder: &Path, model: &FakeModel, server: &V
 /// Returns the results of the model's calls in order from the last request: the text, and a flag for an
 /// error.
 pub(super) fn results(model: &FakeModel) -> Vec<(String, bool)> {
-    let log = model.log();
+    let log = model.request_log();
     let messages = log.last().unwrap().body["messages"].as_array().unwrap().clone();
     let blocks = messages.iter().filter_map(|message| message["content"].as_array()).flatten();
     let results = blocks.filter(|block| block["type"] == "tool_result");
@@ -111,7 +111,7 @@ async fn works(program: &Path, site: &Site, server: &Value) {
     let begun = events.iter().find(|event| event["subtype"] == "init").unwrap();
     assert_eq!(begun["mcp_servers"][0]["name"], "truing", "{begun}");
     assert_eq!(begun["mcp_servers"][0]["status"], "connected", "{begun}");
-    let log = model.log();
+    let log = model.request_log();
     // The program may offer its own tools, too.
     let all = log[0].body["tools"].as_array().unwrap();
     let is_of_server = |tool: &&Value| tool["name"].as_str().is_some_and(|name| name.starts_with("mcp__"));
@@ -142,11 +142,11 @@ async fn works(program: &Path, site: &Site, server: &Value) {
     assert_eq!(results[2], results[3], "the same comment");
     assert_eq!(results[4], results[5], "the same comment");
     let view = site.repo.pull(number).await.unwrap();
-    let said: Vec<_> = view.summaries().map(|comment| comment.body.clone()).collect();
+    let said: Vec<_> = view.summary_comments().map(|comment| comment.body.clone()).collect();
     assert!(said.len() == 1 && said[0].starts_with("Mind the gap."), "{said:#?}");
-    let lines: Vec<_> = view.inline().map(|comment| comment.body.clone()).collect();
+    let lines: Vec<_> = view.inline_comments().map(|comment| comment.body.clone()).collect();
     assert!(lines.len() == 1 && lines[0].starts_with("Still a breakpoint."), "{lines:#?}");
-    let calls = site.forge.log();
+    let calls = site.forge.request_log();
     let mut named = calls.iter().filter(|call| !call.path.contains(".git/"));
     assert!(named.all(|call| call.review.as_deref() == Some("review-9")), "{calls:#?}");
 

@@ -71,12 +71,12 @@ async fn a_review_is_published_once_however_often_it_is_asked_for() {
     let server = site.serve();
     site.repo.push("one", CommitBuilder::new("more").write("b.py", "breakpoint()\n")).await.unwrap();
     site.deliver().await;
-    site.until(number, "both", |view| view.inline().count() == 2).await;
+    site.until(number, "both", |view| view.inline_comments().count() == 2).await;
     let beside = site.publish(&[]);
     assert!(matches!(beside.exit, 1 | 4), "{beside:?}");
     site.until(number, "settled", |view| view.statuses.contains_key(&view.head)).await;
     let view = site.repo.pull(number).await.unwrap();
-    assert_eq!((view.summaries().count(), view.inline().count()), (1, 2), "{view:#?}");
+    assert_eq!((view.summary_comments().count(), view.inline_comments().count()), (1, 2), "{view:#?}");
     drop(server);
 }
 
@@ -106,7 +106,7 @@ async fn what_was_posted_without_an_answer_is_found_by_the_next_run() {
     for path in
         ["/repos/{owner}/{repo}/issues/{number}/comments", "/repos/{owner}/{repo}/pulls/{number}/reviews"]
     {
-        site.forge.fault(ForgeFault::once("POST", path, ForgeFaultKind::LostAnswer));
+        site.forge.add_fault(ForgeFault::on_call("POST", path, ForgeFaultKind::LostAnswer));
         let lost = site.publish(&[]);
         assert!(lost.exit == 3 && lost.err.contains("run it again"), "{lost:?}");
     }
@@ -132,7 +132,7 @@ async fn who_is_at_work_already_is_left_alone() {
     let tip = truing_core::id::Sha::parse(&pull.head).unwrap();
     let revision = PullRevision { head: tip.clone(), base: tip };
     let run = RunRef { id: RunId::new("0199-run"), key: key.clone(), token: lease.token };
-    store.begin(&run, &revision, SystemClock.now()).await.unwrap();
+    store.begin_run(&run, &revision, SystemClock.now()).await.unwrap();
     let busy = site.publish(&[]);
     for told in [", since 20", " as run 0199-run", "hint: wait for it", "hint: if whoever ran it is gone"] {
         assert!(busy.exit == 4 && busy.err.contains(told), "{told}: {}", busy.err);
@@ -150,13 +150,13 @@ async fn a_server_that_starts_beside_it_leaves_its_lease_alone_until_it_is_dead(
     let site = Site::new().await;
     let number = site.open("one").await;
     let path = "/repos/{owner}/{repo}/issues/{number}/comments";
-    site.forge.fault(ForgeFault::once("POST", path, ForgeFaultKind::HeldAnswer));
+    site.forge.add_fault(ForgeFault::on_call("POST", path, ForgeFaultKind::HeldAnswer));
     let mut command = site.command(&["review", "--pr", "o/r#1", "--publish"]);
     let child = command.stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    site.until(number, "at work", |view| view.summaries().count() == 1).await;
+    site.until(number, "at work", |view| view.summary_comments().count() == 1).await;
     let server = site.serve();
     assert_eq!(get(&server.url, "/healthz").0, 200, "it has looked for leases of the dead");
-    site.forge.release();
+    site.forge.release_held();
     let ran = Ran::from(child.wait_with_output().unwrap());
     assert_eq!(ran.exit, 1, "it is not taken over: {ran:?}");
     once(&site.repo.pull(number).await.unwrap());
@@ -165,10 +165,10 @@ async fn a_server_that_starts_beside_it_leaves_its_lease_alone_until_it_is_dead(
     // A killed command loses its lease at once. Its expiry would take an hour.
     site.repo.push("one", CommitBuilder::new("more").write("b.py", "breakpoint()\n")).await.unwrap();
     let path = "/repos/{owner}/{repo}/pulls/{number}/reviews";
-    site.forge.fault(ForgeFault::once("POST", path, ForgeFaultKind::HeldAnswer));
+    site.forge.add_fault(ForgeFault::on_call("POST", path, ForgeFaultKind::HeldAnswer));
     let mut command = site.command(&["review", "--pr", "o/r#1", "--publish"]);
     let mut child = command.env("TRUING_SERVER__LEASE", "1h").spawn().unwrap();
-    site.until(number, "at work again", |view| view.inline().count() == 2).await;
+    site.until(number, "at work again", |view| view.inline_comments().count() == 2).await;
     child.kill().unwrap();
     child.wait().unwrap();
     let _server = site.serve();
@@ -181,10 +181,10 @@ async fn an_interrupted_run_gives_its_lease_back() {
     let number = site.open("one").await;
     // The command does not wait for this response, which never comes.
     let path = "/repos/{owner}/{repo}/pulls/{number}/reviews";
-    site.forge.fault(ForgeFault::once("POST", path, ForgeFaultKind::HeldAnswer));
+    site.forge.add_fault(ForgeFault::on_call("POST", path, ForgeFaultKind::HeldAnswer));
     let mut child =
         site.command(&["review", "--pr", "o/r#1", "--publish"]).stderr(Stdio::piped()).spawn().unwrap();
-    site.until(number, "at work", |view| view.inline().count() == 1).await;
+    site.until(number, "at work", |view| view.inline_comments().count() == 1).await;
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
     assert_eq!(child.wait().unwrap().code(), Some(130));
     let again = site.publish(&[]);
@@ -201,22 +201,22 @@ async fn the_kill_switch_stops_it_before_and_in_the_middle() {
     assert!(before.exit == 4 && before.err.contains("the kill switch is on"), "{before:?}");
     assert_eq!(site.run(&["kill", "off"]).exit, 0);
     let path = "/repos/{owner}/{repo}/issues/{number}/comments";
-    site.forge.fault(ForgeFault::once("POST", path, ForgeFaultKind::HeldAnswer));
+    site.forge.add_fault(ForgeFault::on_call("POST", path, ForgeFaultKind::HeldAnswer));
     let middle = std::thread::scope(|scope| {
         let running = scope.spawn(|| site.publish(&[]));
         tokio::task::block_in_place(|| {
-            tokio::runtime::Handle::current().block_on(site.forge.holds());
-            let posted = site.until(number, "the summary", |view| view.summaries().count() == 1);
+            tokio::runtime::Handle::current().block_on(site.forge.wait_until_held());
+            let posted = site.until(number, "the summary", |view| view.summary_comments().count() == 1);
             tokio::runtime::Handle::current().block_on(posted);
         });
         assert_eq!(site.run(&["kill", "on", "--mode", "stop"]).exit, 0);
-        site.forge.release();
+        site.forge.release_held();
         running.join().unwrap()
     });
     assert!(middle.exit == 4 && middle.err.contains("the kill switch is on"), "{middle:?}");
     let view = site.repo.pull(number).await.unwrap();
     assert_eq!(
-        (view.summaries().count(), view.inline().count(), view.statuses.len()),
+        (view.summary_comments().count(), view.inline_comments().count(), view.statuses.len()),
         (1, 0, 0),
         "{view:#?}"
     );
@@ -232,7 +232,7 @@ async fn drafts_and_closed_pull_requests_are_skipped_and_say_so() {
     for (state, reason) in [(true, "is a draft"), (false, "is closed")] {
         site.repo.set_draft(number, state).await.unwrap();
         if !state {
-            site.repo.close(number).await.unwrap();
+            site.repo.close_pull(number).await.unwrap();
         }
         let ran = site.publish(&["--format", "json"]);
         let review: Value = serde_json::from_str(&ran.out).unwrap();

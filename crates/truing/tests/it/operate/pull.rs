@@ -59,7 +59,7 @@ async fn what_configures_it_is_the_default_branch_and_never_the_pull_request() {
     let change =
         CommitBuilder::new("debug").write("a.py", "a = 1\nbreakpoint()\n").write("b.py", "breakpoint()\n");
     site.repo.push("one", change.write(".truing.toml", hides_all)).await.unwrap();
-    let number = site.repo.open(NewPull::of("one")).await.unwrap();
+    let number = site.repo.open_pull(NewPull::from_branch("one")).await.unwrap();
     assert_eq!(paths(&site.reviewed(number)), ["a.py", "b.py"]);
 
     let own = CommitBuilder::new("configure").write(".truing.toml", "[rules]\nignore = [\"b.py\"]\n");
@@ -83,7 +83,7 @@ async fn what_configures_it_is_the_default_branch_and_never_the_pull_request() {
     site.until_slots("parked", |slots| slots.iter().any(|slot| slot["why"] == "parked")).await;
     let said = site.repo.pull(number).await.unwrap();
     let told = "the repository's own configuration (.truing.toml) is wrong";
-    assert!(said.summaries().any(|summary| summary.body.contains(told)), "{said:#?}");
+    assert!(said.summary_comments().any(|summary| summary.body.contains(told)), "{said:#?}");
     drop(server);
 }
 
@@ -99,7 +99,11 @@ async fn a_base_branch_configures_if_the_operator_lists_it_and_it_has_a_file() {
         CommitBuilder::new("debug").write("a.py", "a = 1\nbreakpoint()\n").write("b.py", "breakpoint()\n");
     let change = change.write(".truing.toml", "[rules]\nignore = [\"**\"]\n");
     site.repo.force_push("one", &release, change).await.unwrap();
-    let number = site.repo.open(NewPull { base: "release/1".into(), ..NewPull::of("one") }).await.unwrap();
+    let number = site
+        .repo
+        .open_pull(NewPull { base: "release/1".into(), ..NewPull::from_branch("one") })
+        .await
+        .unwrap();
 
     let page = site.page(number);
     let reviewed = |listed: &str| {

@@ -25,8 +25,8 @@ fn json(ran: &Ran) -> Value {
 async fn comments_are_taken_back_while_the_kill_switch_stops_everything_else() {
     let site = Site::new().await;
     let [one, two] = two_reviewed(&site).await;
-    site.repo.permit("ada", "write").await.unwrap();
-    let answered = site.repo.pull(two).await.unwrap().inline().next().unwrap().id;
+    site.repo.set_role("ada", "write").await.unwrap();
+    let answered = site.repo.pull(two).await.unwrap().inline_comments().next().unwrap().id;
     site.repo.reply(two, "ada", answered, "Is that so?").await.unwrap();
     assert_eq!(site.run(&["kill", "on", "--mode", "stop"]).exit, 0);
     let shown =
@@ -81,12 +81,12 @@ async fn comments_are_taken_back_while_the_kill_switch_stops_everything_else() {
     assert_eq!(counts, [(format!("o/r#{one}"), 1), (format!("o/r#{two}"), 0)].into(), "{answers:#}");
 
     let gone = site.repo.pull(one).await.unwrap();
-    assert_eq!(gone.inline().count(), 0, "{gone:#?}");
+    assert_eq!(gone.inline_comments().count(), 0, "{gone:#?}");
     let kept = site.repo.pull(two).await.unwrap();
-    let comment = kept.inline().find(|comment| comment.id == answered).unwrap();
+    let comment = kept.inline_comments().find(|comment| comment.id == answered).unwrap();
     assert!(comment.resolved && comment.body.contains("a bad rule"), "{comment:#?}");
     for view in [&gone, &kept] {
-        let summary = &view.summaries().next().unwrap().body;
+        let summary = &view.summary_comments().next().unwrap().body;
         assert!(summary.contains("nothing found") && summary.contains("1 finding dismissed"), "{summary}");
         assert_eq!(view.statuses[&view.head].last().unwrap().state, "success", "{view:#?}");
     }
@@ -109,15 +109,15 @@ async fn comments_are_taken_back_while_the_kill_switch_stops_everything_else() {
     let after = site
         .until(one, "reviewed again", |view| view.head != gone.head && view.statuses.contains_key(&view.head))
         .await;
-    assert_eq!(after.inline().count(), 0, "{after:#?}");
+    assert_eq!(after.inline_comments().count(), 0, "{after:#?}");
     // The summary explains how to undo the retraction.
-    let summary = after.summaries().next().unwrap().body.clone();
+    let summary = after.summary_comments().next().unwrap().body.clone();
     assert!(!summary.contains("answer its comment"), "{summary}");
     let id = summary.split("`/undismiss` and its id: `").nth(1).unwrap().split('`').next().unwrap();
     site.repo.comment(one, "ada", &format!("/undismiss {id}")).await.unwrap();
     site.deliver().await;
-    let again = site.until(one, "it is back", |view| view.inline().count() == 1).await;
-    let comment = again.inline().next().unwrap();
+    let again = site.until(one, "it is back", |view| view.inline_comments().count() == 1).await;
+    let comment = again.inline_comments().next().unwrap();
     assert!(!comment.resolved && comment.body.contains("Answer with `/dismiss`"), "{again:#?}");
     server.signal("-TERM");
     server.ended();
@@ -127,8 +127,8 @@ async fn comments_are_taken_back_while_the_kill_switch_stops_everything_else() {
 async fn answered_comments_are_deleted_where_that_is_asked_for_and_a_head_that_moved_is_reviewed_later() {
     let site = Site::new().await;
     let [one, two] = two_reviewed(&site).await;
-    site.repo.permit("ada", "write").await.unwrap();
-    let answered = site.repo.pull(two).await.unwrap().inline().next().unwrap().id;
+    site.repo.set_role("ada", "write").await.unwrap();
+    let answered = site.repo.pull(two).await.unwrap().inline_comments().next().unwrap().id;
     site.repo.reply(two, "ada", answered, "Is that so?").await.unwrap();
     let code = "a = 1\nbreakpoint()\nb = 1\nbreakpoint()\n";
     let head = site.repo.push("one", CommitBuilder::new("more").write("a.py", code)).await.unwrap();
@@ -138,7 +138,7 @@ async fn answered_comments_are_deleted_where_that_is_asked_for_and_a_head_that_m
     assert!(done.out.contains("retracted 2 findings on 2 pull requests"), "{done:?}");
     for number in [one, two] {
         let view = site.repo.pull(number).await.unwrap();
-        let shown = view.inline().filter(|comment| comment.author == "truing[bot]");
+        let shown = view.inline_comments().filter(|comment| comment.author == "truing[bot]");
         assert_eq!(shown.count(), 0, "{view:#?}");
     }
     let moved = site.repo.pull(one).await.unwrap();
@@ -147,7 +147,7 @@ async fn answered_comments_are_deleted_where_that_is_asked_for_and_a_head_that_m
     // The second call in the file is another finding.
     let server = site.serve();
     let view = site.until(one, "the new head", |view| view.statuses.contains_key(&head)).await;
-    let shown: Vec<_> = view.inline().map(|comment| comment.line).collect();
+    let shown: Vec<_> = view.inline_comments().map(|comment| comment.line).collect();
     assert_eq!(shown, [Some(4)], "{view:#?}");
     server.signal("-TERM");
     server.ended();
@@ -173,11 +173,11 @@ async fn what_was_not_done_is_done_by_the_next_call_and_a_finding_of_other_code_
         json(&first).as_array().unwrap().iter().all(|answer| answer["not_done"].is_string()),
         "{first:?}"
     );
-    assert_eq!(site.repo.pull(one).await.unwrap().inline().count(), 1);
-    site.forge.token(TOKEN, "truing[bot]");
+    assert_eq!(site.repo.pull(one).await.unwrap().inline_comments().count(), 1);
+    site.forge.register_token(TOKEN, "truing[bot]");
     let second = site.run(&["retract", "--since", "1h"]);
     assert_eq!(second.exit, 0, "{second:?}");
-    assert_eq!(site.repo.pull(one).await.unwrap().inline().count(), 0);
+    assert_eq!(site.repo.pull(one).await.unwrap().inline_comments().count(), 0);
     let third = site.run(&["retract", "--since", "1h"]);
     assert!(third.out.starts_with("nothing to take back"), "{third:?}");
 
@@ -187,8 +187,8 @@ async fn what_was_not_done_is_done_by_the_next_call_and_a_finding_of_other_code_
         .await
         .unwrap();
     let server = site.serve();
-    let shown = site.until(one, "another line", |view| view.inline().count() == 1).await;
-    assert_eq!(shown.inline().next().unwrap().line, Some(2));
+    let shown = site.until(one, "another line", |view| view.inline_comments().count() == 1).await;
+    assert_eq!(shown.inline_comments().next().unwrap().line, Some(2));
     server.signal("-TERM");
     server.ended();
 }
@@ -197,7 +197,7 @@ async fn what_was_not_done_is_done_by_the_next_call_and_a_finding_of_other_code_
 async fn a_pause_and_what_is_due_stay_as_they_were() {
     let site = Site::new().await;
     let [one, two] = two_reviewed(&site).await;
-    site.repo.permit("ada", "write").await.unwrap();
+    site.repo.set_role("ada", "write").await.unwrap();
     let server = site.serve();
     site.repo.comment(one, "ada", "/review pause").await.unwrap();
     site.deliver().await;
@@ -213,7 +213,7 @@ async fn a_pause_and_what_is_due_stay_as_they_were() {
     assert_eq!(site.run(&["retract", "--since", "1h"]).exit, 0);
     assert_eq!(slots(), before);
     for number in [one, two] {
-        assert_eq!(site.repo.pull(number).await.unwrap().inline().count(), 0);
+        assert_eq!(site.repo.pull(number).await.unwrap().inline_comments().count(), 0);
     }
 }
 
@@ -221,17 +221,17 @@ async fn a_pause_and_what_is_due_stay_as_they_were() {
 async fn the_word_of_somebody_who_dismissed_a_finding_stays() {
     let site = Site::new().await;
     let [one, _] = two_reviewed(&site).await;
-    site.repo.permit("ada", "write").await.unwrap();
-    let comment = site.repo.pull(one).await.unwrap().inline().next().unwrap().id;
+    site.repo.set_role("ada", "write").await.unwrap();
+    let comment = site.repo.pull(one).await.unwrap().inline_comments().next().unwrap().id;
     let server = site.serve();
     site.repo.reply(one, "ada", comment, "/dismiss meant so").await.unwrap();
     site.deliver().await;
-    site.until(one, "dismissed", |view| view.inline().all(|comment| comment.resolved)).await;
+    site.until(one, "dismissed", |view| view.inline_comments().all(|comment| comment.resolved)).await;
     server.signal("-TERM");
     server.ended();
     let done = site.run(&["retract", "--since", "1h"]);
     assert!(done.out.ends_with("retracted 1 finding on 1 pull request\n"), "{done:?}");
     let kept = site.repo.pull(one).await.unwrap();
-    let ours = kept.inline().find(|ours| ours.id == comment).unwrap();
+    let ours = kept.inline_comments().find(|ours| ours.id == comment).unwrap();
     assert!(ours.body.contains("meant so (ada)"), "{kept:#?}");
 }

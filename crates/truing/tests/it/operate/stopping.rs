@@ -276,11 +276,11 @@ async fn a_second_signal_while_the_forge_says_nothing_posts_everything_once_afte
     let site = Site::new().await;
     let server = site.serve();
     let silent = ForgeFaultKind::Delay(Duration::from_secs(300));
-    site.forge.fault(ForgeFault::once("POST", "/repos/{owner}/{repo}/pulls/{number}/reviews", silent));
+    site.forge.add_fault(ForgeFault::on_call("POST", "/repos/{owner}/{repo}/pulls/{number}/reviews", silent));
     let number = site.open("one").await;
     assert_eq!(site.deliver().await, [202]);
     until("the review is being posted", || {
-        site.forge.calls().contains_key("POST /repos/{owner}/{repo}/pulls/{number}/reviews")
+        site.forge.call_counts().contains_key("POST /repos/{owner}/{repo}/pulls/{number}/reviews")
     })
     .await;
     let (status, log) = server.signal_twice("-TERM", "-TERM").await;
@@ -289,7 +289,7 @@ async fn a_second_signal_while_the_forge_says_nothing_posts_everything_once_afte
     site.forge.clear_faults();
     let _server = site.serve();
     let view = site.until(number, "reviewed", is_reviewed).await;
-    assert_eq!((view.summaries().count(), view.inline().count()), (1, 1), "{view:#?}");
+    assert_eq!((view.summary_comments().count(), view.inline_comments().count()), (1, 1), "{view:#?}");
     assert_eq!(site.forge.violations(), Vec::<String>::new());
 }
 

@@ -30,15 +30,19 @@ impl Site {
     /// Creates a clone of a repository with one pull request that adds a line.
     async fn new(flavour: ForgeFlavour) -> Self {
         let forge = Watched::start_as(flavour, FakeForgeOptions::default()).await;
-        forge.token(TOKEN, BOT);
+        forge.register_token(TOKEN, BOT);
         let begin = CommitBuilder::new("begin").write("a.py", "a = 1\n");
         let repo = forge.create_repository("acme", "shop", begin).await.unwrap();
-        repo.permit(BOT, forge.permission()).await.unwrap();
+        repo.set_role(BOT, forge.permission()).await.unwrap();
         let debug = CommitBuilder::new("debug").write("a.py", "a = 1\nbreakpoint()\n");
         let head = repo.push("one", debug).await.unwrap();
-        repo.open(NewPull { title: "Debug it".into(), body: "Why not.".into(), ..NewPull::of("one") })
-            .await
-            .unwrap();
+        repo.open_pull(NewPull {
+            title: "Debug it".into(),
+            body: "Why not.".into(),
+            ..NewPull::from_branch("one")
+        })
+        .await
+        .unwrap();
         let home = Home::configured(&forge.operator()).with(forge.variables()[0], TOKEN);
         let site = Self { home, forge, repo, head };
         site.git(&["init", "--quiet", "--initial-branch", "one"]);
@@ -159,9 +163,10 @@ async fn each_tool_has_the_name_and_the_answer_that_the_seed_s_has() {
         agent.leaves();
         let view = site.repo.pull(1).await.unwrap();
         let first = |body: &str| body.lines().next().unwrap_or_default().to_owned();
-        let talk: Vec<_> = view.summaries().map(|comment| first(&comment.body)).collect();
+        let talk: Vec<_> = view.summary_comments().map(|comment| first(&comment.body)).collect();
         assert_eq!(talk, ["Hm."]);
-        let lines: Vec<_> = view.inline().map(|comment| (first(&comment.body), comment.line)).collect();
+        let lines: Vec<_> =
+            view.inline_comments().map(|comment| (first(&comment.body), comment.line)).collect();
         let expected = ["Why?", "Not here.", "Nor there."].map(|text| (text.to_owned(), Some(2)));
         assert_eq!(lines, expected, "{flavour:?}");
         assert!(view.open && view.statuses.is_empty() && view.reviewers.is_empty(), "{view:#?}");
@@ -187,7 +192,7 @@ async fn a_comment_of_the_tool_that_is_replaced_is_updated_and_not_posted_again(
         assert_ne!(agent.calls("bb_upsert_inline_comment", other)["comment"], json!(old.to_string()));
         agent.leaves();
         let view = site.repo.pull(1).await.unwrap();
-        let bodies: Vec<_> = view.inline().map(|comment| comment.body.as_str()).collect();
+        let bodies: Vec<_> = view.inline_comments().map(|comment| comment.body.as_str()).collect();
         assert_eq!(bodies.len(), 3, "{flavour:?}: {bodies:#?}");
         assert_eq!(bodies[0], theirs);
         assert!(bodies[1].starts_with("Why not here?\n") && !bodies[1].contains(mark), "{}", bodies[1]);
@@ -229,11 +234,15 @@ async fn the_claude_program_uses_all_six_and_each_comment_is_there_once() {
         assert!(results[3].0.contains("+breakpoint()"), "{results:#?}");
         assert_eq!((&results[4], &results[6]), (&results[5], &results[7]), "the same comments");
         let view = site.repo.pull(1).await.unwrap();
-        assert_eq!((view.summaries().count(), view.inline().count()), (1, 1), "{flavour:?}: {view:#?}");
-        let log = site.forge.log();
+        assert_eq!(
+            (view.summary_comments().count(), view.inline_comments().count()),
+            (1, 1),
+            "{flavour:?}: {view:#?}"
+        );
+        let log = site.forge.request_log();
         let mut named = log.iter().filter(|call| !call.path.contains(".git/"));
         assert!(named.all(|call| call.review.as_deref() == Some("review-9")), "{log:#?}");
-        let asked: String = model.log().iter().map(|request| request.body.to_string()).collect();
+        let asked: String = model.request_log().iter().map(|request| request.body.to_string()).collect();
         assert!(!asked.contains(TOKEN) && !format!("{events:?}").contains(TOKEN), "the token is told");
         assert_eq!(site.forge.violations(), Vec::<String>::new());
     }

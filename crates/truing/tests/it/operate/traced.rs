@@ -16,7 +16,7 @@ async fn what_is_written_to_the_forge_is_traced_and_so_is_the_switch_that_ends_a
     site.deliver().await;
     let view = site.until(number, "reviewed", is_reviewed).await;
 
-    model.play(ModelScript::of([report().times(0)]));
+    model.set_script(ModelScript::from_answers([report().times(0)]));
     model.stall(2);
     site.open_clean("two").await;
     site.deliver().await;

@@ -12,7 +12,7 @@ const CHANGE: &[u8] = b"--- a/a.py\n+++ b/a.py\n@@ -0,0 +1 @@\n+x\n";
 
 fn tools(stage: &Stage, program: impl Into<PathBuf>) -> ReaderTools {
     let request = ToolsRequest { tree: stage.path("tree"), only: None, always: vec![] };
-    ChildReader::new(program).tools(request, CHANGE).within(PATIENCE)
+    ChildReader::new(program).tools(request, CHANGE).with_time_limit(PATIENCE)
 }
 
 async fn read(tools: &ReaderTools) -> CallOutput {
@@ -24,7 +24,7 @@ async fn one_process_carries_out_the_calls_of_a_run_and_dies_with_it() {
     let stage = Stage::new();
     let program = stage.impostor(&format!("echo $$ > $0.pid; echo x >> $0.starts; exec {TRUING} \"$@\""));
     let tools = tools(&stage, program);
-    let names: Vec<String> = tools.offered().into_iter().map(|tool| tool.name).collect();
+    let names: Vec<String> = tools.tool_definitions().into_iter().map(|tool| tool.name).collect();
     assert_eq!(names, ["read", "list", "glob", "grep", "symbol", "diff"]);
     let pattern = json!({"pattern": "two"});
     let (first, second) = tokio::join!(read(&tools), tools.call("grep", &pattern));
@@ -61,7 +61,7 @@ async fn a_tree_that_has_changed_is_looked_at_anew_as_often_as_it_does() {
         stage.write(&name, b"made\n");
         let look = json!({ "path": name });
         assert!(tools.call("read", &look).await.is_error);
-        tools.renew().await;
+        tools.reset_state().await;
         let seen = tools.call("read", &look).await;
         assert!(seen.text.contains("     1\tmade\n"), "{}", seen.text);
     }
@@ -130,7 +130,7 @@ async fn a_process_that_hangs_in_a_call_is_killed_in_time_or_with_its_run() {
     // On a busy machine the child may be killed too early; the test then repeats with more time.
     let mut time = Duration::from_millis(500);
     let failures = loop {
-        let hanging = tools(&stage, stage.impostor(body)).within(time);
+        let hanging = tools(&stage, stage.impostor(body)).with_time_limit(time);
         assert!(read(&hanging).await.is_error);
         let failures = hanging.failures().await;
         if stage.path("impostor.pid").exists() {

@@ -54,15 +54,15 @@ async fn review(store: &Store, (key, token): (&str, u64), kind: OutcomeKind, fin
     let revision = PullRevision { head: sha.clone(), base: sha };
     let run =
         RunRef { id: RunId::new(format!("v{token}")), key: SlotKey::new(key), token: FencingToken(token) };
-    store.begin(&run, &revision, now).await.unwrap();
+    store.begin_run(&run, &revision, now).await.unwrap();
     let ended = ReviewOutcome { kind, reason: None, until: None, runtime: ReviewRuntime::Native };
     let detail = ReviewDetail::new(Some(revision.head), revision.base, ended);
-    let mut outcome = ReviewRecord::begin(run.id.clone(), run.key.clone(), detail, now);
+    let mut outcome = ReviewRecord::new(run.id.clone(), run.key.clone(), detail, now);
     outcome.model = Some("claude-sonnet-5-5".into());
     let first = findings.first().map(|finding| CommentSubject::Finding(finding.id.clone()));
     let desired = first
         .iter()
-        .map(|item| DesiredComment { item: item.clone(), ..DesiredComment::summary("text".into()) });
+        .map(|item| DesiredComment { item: item.clone(), ..DesiredComment::for_summary("text".into()) });
     let desired = desired.collect();
     let computed = ComputedReview {
         producer: Producer::Review,
@@ -71,11 +71,11 @@ async fn review(store: &Store, (key, token): (&str, u64), kind: OutcomeKind, fin
         status: None,
         outcome: outcome.clone(),
     };
-    store.computed(&run, &computed).await.unwrap();
+    store.store_computed_review(&run, &computed).await.unwrap();
     if let Some(item) = first {
-        store.shown(&run, Producer::Review, &[(item, CommentId::new("1"))]).await.unwrap();
+        store.store_comments(&run, Producer::Review, &[(item, CommentId::new("1"))]).await.unwrap();
     }
-    store.published(&run, &outcome).await.unwrap();
+    store.mark_published(&run, &outcome).await.unwrap();
 }
 
 /// Records 28 served reviews (one partial, one without work) and three local ones (one failed).
@@ -103,7 +103,10 @@ async fn remember(file: &Path) {
         review(&store, (&key, number), kind, findings).await;
         let (name, url) =
             (format!("acme/shop#{number}"), format!("https://github.com/acme/shop/pull/{number}"));
-        store.describe(&[(SlotKey::new(key), SlotDescription { name, url, head: None })]).await.unwrap();
+        store
+            .store_descriptions(&[(SlotKey::new(key), SlotDescription { name, url, head: None })])
+            .await
+            .unwrap();
     }
     let open = finding("f5", "core/debugger", FindingSource::Rule, FindingStatus::Open);
     review(&store, ("local/home/me/tool", 101), OutcomeKind::Reviewed, Vec::new()).await;

@@ -47,7 +47,7 @@ pub(crate) fn money(scene: &Scene) -> (u64, u64) {
 /// Returns the spent and the reserved money according to another clock.
 pub(crate) fn money_by(scene: &Scene, clock: impl Clock + 'static) -> (u64, u64) {
     let ledger = Store::open(&scene.place.store(), Arc::new(clock)).unwrap();
-    let drawn = tokio::runtime::Runtime::new().unwrap().block_on(ledger.drawn()).unwrap();
+    let drawn = tokio::runtime::Runtime::new().unwrap().block_on(ledger.current_usage()).unwrap();
     let days = drawn.iter().filter(|drawn| drawn.level.kind.as_str() == "repo_day");
     days.fold((0, 0), |(spent, held), drawn| (spent + drawn.spent.0, held + drawn.reserved.0))
 }
@@ -60,7 +60,7 @@ pub(crate) fn billed(scene: &Scene) -> u64 {
         let truing_fakes::model::ScriptedUsage { input, output, cache_read, cache_write_5m, cache_write_1h } =
             bill.usage;
         let usage = TokenUsage { input, output, cache_read, cache_write_5m, cache_write_1h };
-        prices.of(&bill.model).unwrap().cost(&usage).0
+        prices.find_price(&bill.model).unwrap().cost(&usage).0
     });
     cost.sum()
 }
@@ -72,7 +72,7 @@ pub(crate) fn under_way(scene: &Scene) -> u64 {
     let costs = scene.model.bills().into_iter().filter(|bill| !bill.is_complete).map(|bill| {
         // A stream begins with one token of its answer.
         let more = UNDER_WAY + 1 - bill.usage.output;
-        prices.of(&bill.model).unwrap().cost(&TokenUsage { output: more, ..TokenUsage::default() }).0
+        prices.find_price(&bill.model).unwrap().cost(&TokenUsage { output: more, ..TokenUsage::default() }).0
     });
     costs.sum()
 }
@@ -104,7 +104,7 @@ fn each_misbehaviour_comes_to_the_same_with_the_program_in_between() {
 }
 
 fn each_misbehaviour_comes_to(runs: impl Fn(Scene) -> Scene + Sync) {
-    let stops = |reason: &str| ScriptedAnswer::text("x").usage(1000, 100).stop(reason).times(0);
+    let stops = |reason: &str| ScriptedAnswer::text("x").usage(1000, 100).with_stop_reason(reason).times(0);
     let many = |name: &str, count: usize| vec![call(name, "{}"); count];
     let off_schema = [r#"{"path": 7}"#, r#"{"paht": "a.py"}"#, "[]", r#"{"path": "a.py", "start_line": -1}"#];
     let off_schema = off_schema.map(|json| call("read", json)).to_vec();
@@ -147,7 +147,7 @@ fn each_misbehaviour_comes_to(runs: impl Fn(Scene) -> Scene + Sync) {
         ),
         (
             "an unknown stop",
-            vec![ScriptedAnswer::text("x").usage(1000, 100).stop("lunch").times(0)],
+            vec![ScriptedAnswer::text("x").usage(1000, 100).with_stop_reason("lunch").times(0)],
             "partial",
             "minimal",
             1,
@@ -156,7 +156,10 @@ fn each_misbehaviour_comes_to(runs: impl Fn(Scene) -> Scene + Sync) {
         ("an error in the stream", recovers(after(overloaded)), "reviewed", "", 2, true),
         (
             "a pause",
-            vec![ScriptedAnswer::text("Wait.").usage(1000, 10).stop("pause_turn"), report(&[finding()])],
+            vec![
+                ScriptedAnswer::text("Wait.").usage(1000, 10).with_stop_reason("pause_turn"),
+                report(&[finding()]),
+            ],
             "reviewed",
             "",
             2,
@@ -184,7 +187,7 @@ fn each_misbehaviour_comes_to(runs: impl Fn(Scene) -> Scene + Sync) {
         ("max_tokens", vec![stops("max_tokens")], "partial", "max_tokens", 3, false),
         (
             "more than was asked for",
-            vec![read("pay.py"), ScriptedAnswer::text("much").overrun(40_000)],
+            vec![read("pay.py"), ScriptedAnswer::text("much").with_overrun(40_000)],
             "partial",
             "40000 tokens of an answer of at most",
             2,
@@ -241,7 +244,7 @@ fn comes_to(row: Row, runs: &impl Fn(Scene) -> Scene, receiver: &Receiver) {
     let reason = told["outcome"]["reason"].as_str().unwrap_or_default();
     assert_eq!((ran.exit, told["outcome"]["kind"].as_str()), (1, Some(kind)), "{what}: {reason} {}", ran.err);
     assert!(reason.contains(word), "{what}: {reason}");
-    let turns = scene.model.log().iter().filter(|request| request.path == "/v1/messages").count();
+    let turns = scene.model.request_log().iter().filter(|request| request.path == "/v1/messages").count();
     assert_eq!(turns, requests, "{what}: {reason}");
     let sources: &[&str] = if is_kept { &["rule", "agent"] } else { &["rule"] };
     assert_eq!(each(&told, "source"), sources, "{what}");
@@ -271,7 +274,7 @@ fn a_reader_that_is_killed_in_a_models_run_is_replaced_and_the_review_is_not_who
     let mut command = scene.command(&["--format", "json"]);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let deadline = Instant::now() + crate::support::HANGS;
-    while scene.model.log().len() < 2 {
+    while scene.model.request_log().len() < 2 {
         assert!(Instant::now() < deadline, "no request came");
         std::thread::yield_now();
     }
@@ -296,7 +299,7 @@ fn children(parent: u32) -> Vec<rustix::process::Pid> {
 
 #[test]
 fn a_disk_that_is_full_spends_nothing_and_says_so() {
-    let scene = Scene::new(ModelScript::of([read("pay.py"), report(&[])]));
+    let scene = Scene::new(ModelScript::from_answers([read("pay.py"), report(&[])]));
     // The first run creates the database; afterwards no file can grow.
     assert_eq!(scene.place.review(&[]).exit, 1);
     let size = std::fs::metadata(scene.place.store()).unwrap().len();
@@ -308,7 +311,7 @@ fn a_disk_that_is_full_spends_nothing_and_says_so() {
     full.current_dir(scene.place.repo()).stdin(Stdio::null());
     let ran = Ran::from(full.output().unwrap());
     assert!(ran.exit == 3 && ran.err.contains("truing.db"), "{} {} {}", ran.exit, ran.out, ran.err);
-    assert_eq!(scene.model.log().len(), 0, "nothing is asked that cannot be accounted");
+    assert_eq!(scene.model.request_log().len(), 0, "nothing is asked that cannot be accounted");
     assert!(!ran.err.contains(KEY));
     assert_eq!(scene.review(&[]).json()["outcome"]["kind"], "reviewed", "with room again all is well");
 }

@@ -26,7 +26,7 @@ fn reviewed(
     answers: impl IntoIterator<Item = ScriptedAnswer>,
     arguments: &[&str],
 ) -> (i32, Value) {
-    scene.model.play(truing_fakes::model::ModelScript::of(answers));
+    scene.model.set_script(truing_fakes::model::ModelScript::from_answers(answers));
     let ran = scene.review(arguments);
     assert!(ran.exit < 2, "{}", ran.err);
     (ran.exit, ran.json())
@@ -174,7 +174,14 @@ fn a_dismissal_ends_with_the_lines_that_it_was_said_of() {
     assert_eq!((exit, ids), (1, vec![json!(id)]), "{told:#}");
     assert_eq!(told["findings"][0]["unverified"], "no_verdict");
     assert!(
-        scene.model.log().last().unwrap().body.to_string().contains("says nothing of these open findings")
+        scene
+            .model
+            .request_log()
+            .last()
+            .unwrap()
+            .body
+            .to_string()
+            .contains("says nothing of these open findings")
     );
     // The finding stays open, with a model and without one.
     assert_eq!(seen(&renamed, silent()).0, 1);
@@ -213,10 +220,10 @@ fn a_dismissal_is_told_as_long_as_it_holds_and_open_again_once_it_is_taken_back(
 fn a_model_is_told_what_is_open_and_a_verdict_that_is_missing_is_asked_for_once() {
     let scene = scene();
     let (_, first) = reviewed(&scene, [report(&[finding()])], &[]);
-    let asked = |at: usize| scene.model.log()[at].body.to_string();
+    let asked = |at: usize| scene.model.request_log()[at].body.to_string();
     assert!(!asked(0).contains("What was reviewed before"));
     let (exit, told) = reviewed(&scene, [silent()], &[]);
-    let log = scene.model.log();
+    let log = scene.model.request_log();
     let last = log.last().unwrap().body.to_string();
     assert!(
         last.contains("What was reviewed before") && last.contains("its lines when it was last seen"),
@@ -299,7 +306,7 @@ fn what_is_put_aside_and_taken_up_again_is_open_again_and_owed() {
         scene.place.write("pay.py", text);
         let (exit, told) = reviewed(&scene, [silent()], &[]);
         assert_eq!((exit, each(&told, "id")), (1, vec![&first["findings"][0]["id"]]), "{told:#}");
-        let last = scene.model.log().last().unwrap().body.to_string();
+        let last = scene.model.request_log().last().unwrap().body.to_string();
         assert!(last.contains("`verdicts` says nothing of these open findings"), "{last}");
     }
 }
@@ -323,7 +330,7 @@ fn a_branch_that_is_named_anew_or_left_keeps_its_findings_where_their_lines_are(
     // The finding is also known in another working tree of the repository.
     scene.place.git(["checkout", "--quiet", "--detach"]);
     scene.place.git(["worktree", "add", "--quiet", "../linked", "stacked"]);
-    scene.model.play(truing_fakes::model::ModelScript::of([silent()]));
+    scene.model.set_script(truing_fakes::model::ModelScript::from_answers([silent()]));
     let ran = scene.review(&["../linked"]);
     assert_eq!((ran.exit, each(&ran.json(), "id")), (1, id.clone()), "{}", ran.err);
     scene.place.git(["worktree", "remove", "--force", "../linked"]);
@@ -481,7 +488,7 @@ fn a_fix_in_what_the_lines_call_or_in_their_order_is_shown_by_that() {
     assert_eq!((exit, each(&told, "id")), (1, vec![id]), "one line shows no order: {told:#}");
     let both = json!({ "id": id, "verdict": "fixed", "start_line": 3, "end_line": 4,
         "excerpt": "    return total\n    charge(order, total)" });
-    scene.model.play(truing_fakes::model::ModelScript::of([ScriptedAnswer::tool(
+    scene.model.set_script(truing_fakes::model::ModelScript::from_answers([ScriptedAnswer::tool(
         "report",
         json!({ "findings": [], "verdicts": [both] }),
     )

@@ -12,7 +12,7 @@ use crate::review::place::{Ran, STOPS};
 
 /// Returns a repository, a model with these answers, and the program, or none if it is not installed.
 fn scene(answers: impl IntoIterator<Item = ScriptedAnswer>) -> Option<Scene> {
-    Some(with_program(Scene::new(ModelScript::of(answers)), &claude()?.display().to_string()))
+    Some(with_program(Scene::new(ModelScript::from_answers(answers)), &claude()?.display().to_string()))
 }
 
 pub(crate) fn with_program(scene: Scene, program: &str) -> Scene {
@@ -54,14 +54,14 @@ fn the_same_script_comes_to_the_same_in_both_runtimes() {
         let Some(scene) = scene(script.clone().into_iter().chain(script)) else { return };
         let scene = scene.by("native");
         let one = scene.review(&["--no-record"]);
-        let half = scene.model.log().len();
+        let half = scene.model.request_log().len();
         let scene = scene.by("cli");
         let other = scene.review(&["--no-record"]);
         assert_eq!(one.json()["outcome"]["kind"], kind, "{}", one.err);
         assert_eq!(other.json()["outcome"]["runtime"], json!("cli"));
         assert_eq!((told(&other), other.exit), (told(&one), one.exit));
         // The scripted model numbers its calls in order of arrival.
-        let asked = scene.model.log().into_iter().enumerate().map(|(at, call)| {
+        let asked = scene.model.request_log().into_iter().enumerate().map(|(at, call)| {
             let number = |at: usize| format!("toolu_{at:06}_");
             let renumbered = (1..=at).filter(|of| at >= half && *of > half);
             let body = renumbered
@@ -105,7 +105,7 @@ fn what_the_program_cannot_be_is_refused_before_anything_is_asked() {
         let scene = scene.with(&config).by("cli");
         let ran = scene.review(&[]);
         assert!(ran.exit == 2 && ran.err.contains(hint), "{name}: {}", ran.err);
-        assert_eq!(scene.model.log().len(), 0, "{name}");
+        assert_eq!(scene.model.request_log().len(), 0, "{name}");
     }
 }
 

@@ -174,7 +174,7 @@ fn text_is_eighty_columns_wide_and_names_who_found_what() {
 #[test]
 fn the_document_names_every_format() {
     let document = include_str!("../../../../../docs/tools.md");
-    for format in truing_reader::output::OutputFormat::all() {
+    for format in truing_reader::output::OutputFormat::all_formats() {
         assert!(document.contains(&format!("`{}`", format.as_str())), "{}", format.as_str());
     }
 }

@@ -26,8 +26,8 @@ fn report(findings: &[Value], walkthrough: Value) -> ScriptedAnswer {
 fn proposes(replacement: &str) -> Scene {
     let mended =
         AnswerCondition { contains: Some("except ChargeError".into()), ..AnswerCondition::default() };
-    let content = report(&[], json!([])).when(mended);
-    Scene::new(ModelScript::of([content, report(&[proposing(replacement)], json!([]))]))
+    let content = report(&[], json!([])).with_condition(mended);
+    Scene::new(ModelScript::from_answers([content, report(&[proposing(replacement)], json!([]))]))
 }
 
 fn agents(told: &Value) -> Value {
@@ -127,10 +127,10 @@ fn a_walkthrough_is_asked_for_told_and_not_there_unless_it_is_wanted() {
     let scene = Scene::of([report(&[finding()], lines)]);
     let off = scene.review(&["--no-record"]).json();
     assert_eq!(off.get("walkthrough"), None);
-    let asked = |at: usize| scene.model.log()[at].body["tools"].to_string().contains("walkthrough");
+    let asked = |at: usize| scene.model.request_log()[at].body["tools"].to_string().contains("walkthrough");
     assert!(!asked(0), "nobody asked");
 
-    let before = scene.model.log().len();
+    let before = scene.model.request_log().len();
     // A repository may enable it for its own reviews.
     scene.place.write(".truing.toml", "[review]\nwalkthrough = true\n");
     let ran = scene.review(&["--no-record"]);

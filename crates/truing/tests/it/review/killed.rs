@@ -23,7 +23,8 @@ const SOON: Duration = crate::support::HANGS;
 
 /// Creates a scene with the program, whose temporary files are in a separate folder.
 fn scene(answers: impl IntoIterator<Item = ScriptedAnswer>) -> Option<Scene> {
-    let scene = with_program(Scene::new(ModelScript::of(answers)), &claude()?.display().to_string());
+    let scene =
+        with_program(Scene::new(ModelScript::from_answers(answers)), &claude()?.display().to_string());
     std::fs::create_dir(scene.place.home().join("tmp")).unwrap();
     Some(scene)
 }
@@ -84,7 +85,7 @@ fn a_program_that_is_ended_leaves_a_review_by_the_rules() {
         let slow = ScriptedAnswer { fault: Some(ModelFault::Slow { millis: 3000 }), ..read("pay.py") };
         let Some(scene) = scene([read("pay.py"), slow, report(&[finding()])]) else { return };
         let child = started(&scene);
-        until("no second request came", || scene.model.log().len() == 2);
+        until("no second request came", || scene.model.request_log().len() == 2);
         let programs = descendants(child.id());
         let is_program = |(_, program): &&(i32, String)| program.ends_with("/claude");
         let claude: Vec<_> = programs.iter().filter(is_program).collect();

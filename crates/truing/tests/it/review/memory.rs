@@ -21,7 +21,7 @@ fn tell(scene: &Scene, path: &str, text: impl AsRef<[u8]>) {
 
 /// Returns the bodies of all requests.
 fn asked(scene: &Scene) -> Vec<Value> {
-    scene.model.log().into_iter().map(|call| call.body).collect()
+    scene.model.request_log().into_iter().map(|call| call.body).collect()
 }
 
 /// Returns the text between the marks of this name in a request.

@@ -41,7 +41,7 @@ impl Scene {
     }
 
     pub(crate) fn of(answers: impl IntoIterator<Item = ScriptedAnswer>) -> Self {
-        Self::new(ModelScript::of(answers))
+        Self::new(ModelScript::from_answers(answers))
     }
 
     /// Adds these lines to the operator's file.
@@ -113,7 +113,7 @@ fn a_model_looks_around_and_its_findings_stand_beside_the_rules() {
     assert_eq!(told["turns"], 2);
     // Sonnet 5.5 is asked for 2,000 tokens of input and 200 of output.
     assert!(told["cost_micro_usd"].as_u64().unwrap() > 0);
-    let log = scene.model.log();
+    let log = scene.model.request_log();
     assert_eq!(log.len(), 2);
     let second = log[1].body.to_string();
     assert!(second.contains("charge(x)"), "the file was read: {second}");
@@ -149,7 +149,7 @@ fn a_finding_that_does_not_fit_is_asked_for_again_and_never_lost_in_silence() {
     let told = scene.review(&[]).json();
     assert_eq!((each(&told, "path"), &told["turns"]), (vec![&json!("b.py"), &json!("pay.py")], &json!(2)));
     assert_eq!(told["outcome"]["kind"], json!("reviewed"), "{told:#}");
-    let asked = scene.model.log()[1].body.to_string();
+    let asked = scene.model.request_log()[1].body.to_string();
     assert!(asked.contains("the lines do not say what `excerpt` says"), "{asked}");
     // The model repeats the quotation or reports nothing: the finding cannot be placed, so the review is
     // incomplete.
@@ -173,7 +173,7 @@ fn runaway_turns_end_at_the_limit_with_what_there_is() {
         let told = ran.json();
         assert_eq!((ran.exit, &told["outcome"]["kind"]), (1, &json!("partial")), "{}", ran.err);
         assert!(told["outcome"]["reason"].as_str().unwrap().contains("turn limit"), "{told}");
-        assert_eq!((&told["turns"], scene.model.log().len() as u64), (&json!(turns), turns));
+        assert_eq!((&told["turns"], scene.model.request_log().len() as u64), (&json!(turns), turns));
         told
     };
     partial(25, &Scene::of([read("pay.py").times(0)]));
@@ -190,7 +190,7 @@ fn money_bounds_a_review_and_a_day() {
     let told = ran.json();
     assert_eq!((ran.exit, &told["outcome"]["kind"]), (1, &json!("partial")), "{}", ran.err);
     assert!(told["outcome"]["reason"].as_str().unwrap().contains("budget"), "{told}");
-    assert!(poor.model.log().iter().all(|request| request.path.ends_with("/count_tokens")));
+    assert!(poor.model.request_log().iter().all(|request| request.path.ends_with("/count_tokens")));
     assert_eq!(each(&told, "source"), ["rule"]);
 
     let broke = Scene::of([report(&[])]).with("[budget]\nrepo_day_usd = 0\n");
@@ -198,7 +198,7 @@ fn money_bounds_a_review_and_a_day() {
     let told = ran.json();
     assert_eq!((ran.exit, &told["outcome"]["kind"]), (4, &json!("deferred")), "{}", ran.err);
     assert!(told["outcome"]["until"].as_str().unwrap().ends_with("T00:00:00Z"), "{told}");
-    assert_eq!(broke.model.log().len(), 0);
+    assert_eq!(broke.model.request_log().len(), 0);
 
     // The spending of runs adds up across processes: each answer is reserved and settled in one file.
     let day = Scene::of([report(&[]).usage(8000, 900).times(0)]).with("[budget]\nrepo_day_usd = 0.30\n");
@@ -223,7 +223,7 @@ fn without_an_answer_the_rules_have_reviewed_and_it_says_so() {
         let told = ran.json();
         assert_eq!((ran.exit, &told["outcome"]["kind"]), (1, &json!("partial")), "{}", ran.err);
         assert!(told["outcome"]["reason"].as_str().unwrap().contains("minimal"), "{told}");
-        assert_eq!((each(&told, "source"), scene.model.log().len()), (vec![&json!("rule")], 1));
+        assert_eq!((each(&told, "source"), scene.model.request_log().len()), (vec![&json!("rule")], 1));
         assert!(!ran.out.contains(KEY) && !ran.err.contains(KEY));
     }
 }
@@ -235,7 +235,7 @@ fn prose_is_asked_about_once_and_is_never_green() {
     let scene = Scene::of([ScriptedAnswer::text("All good!").times(0)]);
     let told = scene.review(&[]).json();
     assert_eq!((&told["outcome"]["kind"], &told["turns"]), (&json!("partial"), &json!(2)));
-    let scene = Scene::of([ScriptedAnswer::text("x").stop("novel_reason").times(0)]);
+    let scene = Scene::of([ScriptedAnswer::text("x").with_stop_reason("novel_reason").times(0)]);
     assert_eq!(scene.review(&[]).json()["outcome"]["kind"], "partial");
 }
 
@@ -250,7 +250,7 @@ fn a_key_alone_spends_nothing_and_a_missing_one_is_named() {
         .output()
         .unwrap();
     assert_eq!(Ran::from(rules).json()["outcome"]["runtime"], "rules");
-    assert_eq!(scene.model.log().len(), 0);
+    assert_eq!(scene.model.request_log().len(), 0);
 
     let refused = |change: &dyn Fn(&mut std::process::Command), words: &str| {
         let mut command = scene.command(&[]);
@@ -266,7 +266,7 @@ fn a_key_alone_spends_nothing_and_a_missing_one_is_named() {
         command.env("CLAUDE_CODE_USE_BEDROCK", "1").env("CLAUDE_CODE_USE_ANTHROPIC_AWS", "1");
     };
     refused(&both, "both set");
-    assert_eq!(scene.model.log().len(), 0);
+    assert_eq!(scene.model.request_log().len(), 0);
 }
 
 /// Returns a command with a key of AWS, and none of Anthropic.
@@ -285,7 +285,7 @@ fn on_aws_each_try_is_signed_and_no_key_is_sent() {
     let scene = Scene::of([ScriptedAnswer::status(529), report(&[finding()])]);
     let ran = Ran::from(on_aws(&scene).env("AWS_SESSION_TOKEN", "a-token").output().unwrap());
     assert_eq!(ran.json()["outcome"]["kind"], "reviewed", "{}", ran.err);
-    let log = scene.model.log();
+    let log = scene.model.request_log();
     assert!(log.len() >= 2, "the first try is refused");
     for request in &log {
         let shown = format!("{request:?}");
@@ -301,10 +301,10 @@ fn a_key_of_aws_that_is_missing_or_wrong_is_told() {
         let ran = Ran::from(on_aws(&scene).env_remove(name).output().unwrap());
         assert!(ran.exit == 2 && ran.err.contains(name), "{name}: {} {}", ran.exit, ran.err);
     }
-    assert_eq!(scene.model.log().len(), 0);
+    assert_eq!(scene.model.request_log().len(), 0);
     let ran = Ran::from(on_aws(&scene).env("AWS_SECRET_ACCESS_KEY", "another-canary").output().unwrap());
     assert!(ran.exit != 0 && !ran.err.contains("canary"), "{} {}", ran.exit, ran.err);
-    assert_eq!(scene.model.log().len(), 1, "a wrong key is tried once");
+    assert_eq!(scene.model.request_log().len(), 1, "a wrong key is tried once");
 }
 
 #[test]
@@ -333,7 +333,7 @@ fn of_a_commit_only_its_tree_is_visible() {
     scene.place.write("later.txt", "TOPSECRET\n");
     let told = scene.review(&["--head", "HEAD", "--base", "HEAD~1"]).json();
     assert_eq!(told["turns"], 4);
-    let log = scene.model.log();
+    let log = scene.model.request_log();
     let answered = |at: usize| log[at].body["messages"].as_array().unwrap().last().unwrap().to_string();
     assert!(answered(1).contains("\"is_error\":true") && answered(2).contains("\"is_error\":true"));
     let bodies: String = log.iter().map(|request| request.body.to_string()).collect();
@@ -361,7 +361,7 @@ fn an_interrupted_review_ends_without_its_answer_and_can_be_run_again() {
     let child =
         command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
     let deadline = Instant::now() + crate::support::HANGS;
-    while scene.model.log().is_empty() {
+    while scene.model.request_log().is_empty() {
         assert!(Instant::now() < deadline, "no request came");
         std::thread::yield_now();
     }
@@ -387,7 +387,7 @@ fn interrupted_reviews_cost_what_their_streams_have_shown(place: At, runs: impl 
             let mut command = scene.command(&["--format", "json"]);
             let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
             let deadline = Instant::now() + crate::support::HANGS;
-            while scene.model.hung() < times {
+            while scene.model.hung_answer_count() < times {
                 assert!(Instant::now() < deadline, "no request came");
                 std::thread::yield_now();
             }
@@ -465,7 +465,7 @@ fn a_secret_that_a_model_quotes_is_in_no_output_and_no_record() {
     let mut all = format!("{}{}", ran.out, ran.err);
     for format in ["text", "sarif", "markdown"] {
         let said = || ScriptedAnswer::tool("report", json!({ "findings": [] }));
-        scene.model.play(ModelScript::of([said().times(0)]));
+        scene.model.set_script(ModelScript::from_answers([said().times(0)]));
         let ran = Ran::from(scene.command(&["--format", format]).output().unwrap());
         all += &(ran.out + &ran.err);
     }

@@ -41,7 +41,8 @@ fn a_model_is_told_neither_the_operators_credentials_nor_where_the_repository_is
         let mut command = scene.command(&["--format", "json"]);
         let ran = Ran::from(command.envs(GIVEN).env("TMPDIR", &temporary).output().unwrap());
         assert!(ran.exit < 2, "{runtime}: {}", ran.err);
-        let asked: Vec<String> = scene.model.log().into_iter().map(|asked| asked.body.to_string()).collect();
+        let asked: Vec<String> =
+            scene.model.request_log().into_iter().map(|asked| asked.body.to_string()).collect();
         assert_eq!(asked.len(), 7, "{runtime}");
         let all = asked.join("\n");
         let places = [home.display().to_string(), scene.place.home().display().to_string()];
@@ -93,7 +94,7 @@ fn secrets_of_the_tree_leave_for_no_model() {
         let mut command = scene.command(&["--format", "json"]);
         let ran = Ran::from(command.output().unwrap());
         assert!(ran.exit < 2, "{runtime}: {}", ran.err);
-        let log = scene.model.log();
+        let log = scene.model.request_log();
         let asked: Vec<String> =
             log.iter().map(|asked| format!("{:?}{:?}{}", asked.headers, asked.query, asked.body)).collect();
         assert_eq!(asked.len(), 5, "{runtime}");
@@ -144,7 +145,8 @@ fn what_git_ignores_does_not_leave_for_a_model() {
         std::fs::write(home.join(".gitconfig"), "[include]\n\tpath = included\n").unwrap();
         let ran = Ran::from(scene.command(&["--format", "json"]).output().unwrap());
         assert!(ran.exit < 2, "{runtime}: {}", ran.err);
-        let asked: Vec<String> = scene.model.log().into_iter().map(|asked| asked.body.to_string()).collect();
+        let asked: Vec<String> =
+            scene.model.request_log().into_iter().map(|asked| asked.body.to_string()).collect();
         assert_eq!(asked.len(), IGNORED.len() + 3, "{runtime}");
         assert!(!asked.concat().contains("canary-of-ignored"), "{runtime}");
     }

@@ -83,7 +83,7 @@ fn one_script_is_one_review_whoever_serves_the_model() {
         let expected = first.get_or_insert_with(|| outline(&told));
         assert_eq!(&outline(&told), expected, "{}", kind.name);
         assert_eq!(told["cost_micro_usd"], json!(kind.cost), "{}", kind.name);
-        let log = scene.model.log();
+        let log = scene.model.request_log();
         assert_eq!(log.iter().map(|request| request.path.as_str()).collect::<Vec<_>>(), [kind.path; 2]);
         let shown = format!("{log:?} {} {}", ran.out, ran.err);
         assert!(!shown.contains(&aws_secret_key()), "{shown}");
@@ -96,7 +96,7 @@ fn bedrock_without_a_region_a_key_or_an_id_is_told_before_anything_is_sent() {
         let scene = Scene::of([]).with(&format!("provider = \"bedrock\"\n{config}"));
         let ran = Ran::from(scene.command(&[]).output().unwrap());
         assert!(ran.exit == 2 && words.iter().all(|word| ran.err.contains(word)), "{} {}", ran.exit, ran.err);
-        assert_eq!(scene.model.log().len(), 0);
+        assert_eq!(scene.model.request_log().len(), 0);
     };
     refused("", &["region"]);
     let token = "region = \"eu-central-1\"\napi_key = { env = \"ANTHROPIC_API_KEY\" }\n";
@@ -122,7 +122,7 @@ fn without_a_key_of_aws_its_chain_is_asked_and_half_a_key_is_none() {
     for place in ["AWS_ACCESS_KEY_ID", "~/.aws/config", "AWS_WEB_IDENTITY_TOKEN_FILE"] {
         assert!(none.out.contains(place), "{place}: {} {}", none.out, none.err);
     }
-    assert_eq!(scene.model.log().len(), 0);
+    assert_eq!(scene.model.request_log().len(), 0);
 }
 
 #[test]
@@ -131,9 +131,10 @@ fn a_fallback_answers_where_the_model_does_not_and_the_report_says_so() {
         "fallback = \"backup\"\n[model.backup]\nprovider = \"bedrock\"\nregion = \"{AWS_REGION}\"\nname = \"claude-opus-5-5\"\n\
          base_url = \"http://127.0.0.1:9\"\n"
     );
-    let down = ScriptedAnswer::status(402)
-        .times(0)
-        .when(AnswerCondition { model: Some("claude-sonnet-5-5".into()), ..AnswerCondition::default() });
+    let down = ScriptedAnswer::status(402).times(0).with_condition(AnswerCondition {
+        model: Some("claude-sonnet-5-5".into()),
+        ..AnswerCondition::default()
+    });
     let scene = Scene::of([down, report(&[finding()])]);
     let config = config.replace("http://127.0.0.1:9", scene.model.url());
     let scene = scene.with(&config);
@@ -143,7 +144,7 @@ fn a_fallback_answers_where_the_model_does_not_and_the_report_says_so() {
     assert!(ran.out.contains("Swallows every error"), "{} {}", ran.out, ran.err);
     let by = "rules and eu.anthropic.claude-opus-5-5 (fallback backup: bedrock): 1 turn, $0.0066";
     assert!(ran.out.replace("\n  ", " ").contains(by), "{}", ran.out);
-    assert_eq!(scene.model.log().len(), 2);
+    assert_eq!(scene.model.request_log().len(), 2);
     // An unknown name is a usage error, even if no model is asked.
     let scene = Scene::of([]).with("fallback = \"nobody\"\n");
     let ran = Ran::from(scene.command(&[]).output().unwrap());
@@ -183,9 +184,9 @@ fn a_server_of_chat_completions_gets_no_other_server_s_key() {
     let told = Ran::from(scene.command(&["--format", "json"]).output().unwrap()).json();
     let reason = told["outcome"]["reason"].as_str().unwrap();
     assert!(reason.contains("rules only, because no access to the provider"), "{told:#}");
-    let log = scene.model.log();
+    let log = scene.model.request_log();
     assert!(log.iter().all(|request| !request.headers.contains_key("authorization")), "{log:#?}");
-    scene.model.forgive();
+    scene.model.clear_violations();
 
     let of = |address: &str, variables: &[(&str, &str)]| {
         let scene = Scene::of([]).with("provider = \"openai\"\n");
@@ -227,7 +228,7 @@ fn each_configured_model_is_asked_for_one_word() {
     assert_eq!([0, 1, 2].map(|row| of(row, "ok")), [true, true, false].map(Value::from));
     assert_eq!(of(1, "cost_micro_usd"), json!(12));
     assert!(of(2, "reason").as_str().unwrap().contains("UNSET_KEY"), "{rows:#}");
-    assert_eq!(scene.model.log().len(), 2);
+    assert_eq!(scene.model.request_log().len(), 2);
     // The spending is recorded.
     let shown =
         scene.place.command(&["--config", "../op.toml", "budget", "show", "--format", "json"]).output();
@@ -241,5 +242,5 @@ fn each_configured_model_is_asked_for_one_word() {
     let held = scene.place.command(&["--config", "../op.toml", "config", "check", "--live"]).output();
     let held = Ran::from(held.unwrap());
     assert!(held.exit == 4 && held.err.contains("kill switch"), "{held:?}");
-    assert_eq!(scene.model.log().len(), 2, "no model is asked while it is on");
+    assert_eq!(scene.model.request_log().len(), 2, "no model is asked while it is on");
 }

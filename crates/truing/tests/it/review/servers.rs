@@ -50,7 +50,7 @@ fn call() -> ScriptedAnswer {
 
 /// Returns the tool result that the model received.
 fn heard(scene: &Scene) -> String {
-    let log = scene.model.log();
+    let log = scene.model.request_log();
     let result = log.last().unwrap().body["messages"].as_array().unwrap().iter().find_map(|message| {
         let content = message["content"].as_array()?;
         content.iter().find(|block| block["type"] == "tool_result")
@@ -82,7 +82,7 @@ fn a_model_calls_a_tool_of_a_server_in_both_runtimes() {
             told["outcome"],
             json!({"kind": "reviewed", "reason": null, "until": null, "runtime": runtime})
         );
-        let offered = scene.model.log()[0].body["tools"].as_array().unwrap().clone();
+        let offered = scene.model.request_log()[0].body["tools"].as_array().unwrap().clone();
         let ours = offered.iter().find(|tool| tool["name"] == "mcp__docs__search").unwrap();
         assert_eq!(ours["input_schema"]["required"], json!(["words"]), "{runtime}");
         assert_eq!(heard(&scene), "charge takes cents", "{runtime}");
@@ -184,7 +184,7 @@ fn a_server_that_cannot_be_started_is_told_of_with_what_it_says_in_the_log_alone
         assert_eq!(told["outcome"]["kind"], "partial", "{}", ran.err);
         let why = told["outcome"]["reason"].as_str().unwrap();
         assert!(why.contains(reason) && !why.contains("sesame"), "{why}");
-        let offered = scene.model.log()[0].body["tools"].to_string();
+        let offered = scene.model.request_log()[0].body["tools"].to_string();
         assert!(!offered.contains("mcp__"), "{offered}");
     }
 }
@@ -236,7 +236,7 @@ fn servers_are_the_operators_and_what_cannot_be_is_refused_before_anything_is_as
         let scene = Scene::of([]).with(&format!("[mcp.docs]\n{config}"));
         let ran = scene.review(&[]);
         assert!(ran.exit == 2 && ran.err.contains(said), "{config}: {} {}", ran.exit, ran.err);
-        assert_eq!(scene.model.log().len(), 0, "{config}");
+        assert_eq!(scene.model.request_log().len(), 0, "{config}");
     }
 
     let scene = Scene::of([]);

@@ -70,8 +70,8 @@ fn looks(part: &str, findings: &[Value]) -> [ScriptedAnswer; 2] {
 }
 
 fn scene(answers: impl IntoIterator<Item = ScriptedAnswer>, specialists: bool) -> Scene {
-    let scene =
-        Scene::new(ModelScript::of(answers)).with(&format!("[review]\nspecialists = {specialists}\n"));
+    let scene = Scene::new(ModelScript::from_answers(answers))
+        .with(&format!("[review]\nspecialists = {specialists}\n"));
     scene.place.git(["remote", "add", "origin", "https://example.com/acme/shop.git"]);
     for file in ["pay.py", "b.py"] {
         std::fs::remove_file(scene.place.repo().join(file)).unwrap();
@@ -117,7 +117,7 @@ fn four_look_side_by_side_and_what_two_find_is_one_finding() {
     let sum: u64 = specialists.iter().map(|one| number(one, "cost_micro_usd")).sum();
     assert_eq!(sum, number(&told, "cost_micro_usd"));
     // Each specialist receives only its own part.
-    for call in scene.model.log() {
+    for call in scene.model.request_log() {
         let asked = call.body["messages"][0].to_string();
         assert_eq!(PARTS.iter().filter(|(_, part)| asked.contains(part)).count(), 1);
     }

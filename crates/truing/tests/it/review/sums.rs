@@ -102,7 +102,7 @@ fn what_reviews_cost_that_were_not_recorded_is_told() {
     assert!(text.contains(" of it by runs without a record"), "{text}");
     every_format_tells(&scene, spent);
     // With a recorded review, the sums still agree.
-    scene.model.play(ModelScript::of([report(&[])]));
+    scene.model.set_script(ModelScript::from_answers([report(&[])]));
     assert_eq!(scene.review(&[]).json()["outcome"]["kind"], "reviewed");
     let all = money(&scene).0;
     assert!(all > spent);

@@ -41,7 +41,7 @@ fn what_was_recorded_is_played_without_a_key_a_request_or_money() {
     let scene = scene();
     let live = scene.review(&["--record", "../tape"]);
     assert_eq!(live.exit, 1, "{}", live.err);
-    let asked = scene.model.log().len();
+    let asked = scene.model.request_log().len();
     assert_eq!((asked, cassette(&scene, "../tape").lines().count()), (2, 2));
     let spent =
         || Ran::from(scene.place.command(&["budget", "show", "--format", "json"]).output().unwrap()).json();
@@ -53,7 +53,7 @@ fn what_was_recorded_is_played_without_a_key_a_request_or_money() {
     assert_eq!((found(&told), &told["turns"]), (found(&live), &json!(2)));
     assert_eq!(told["outcome"], live["outcome"]);
     assert_eq!(told["cost_micro_usd"], 0, "it was paid for when it was recorded");
-    assert_eq!((scene.model.log().len(), spent()), (asked, before));
+    assert_eq!((scene.model.request_log().len(), spent()), (asked, before));
     let text = scene.place.review(&["--runtime", "native", "--replay", "../tape"]);
     assert!(text.out.contains("rules and a recording of claude-sonnet-5-5: 2 turns, $0.00"), "{}", text.out);
 }

@@ -24,7 +24,7 @@ const AWAY: Duration = Duration::from_secs(8);
 async fn pulls(fleet: &Fleet) -> Vec<Pull> {
     let first = CommitBuilder::new("Begin").write("README.md", "# storm\n");
     fleet.forge().create_repository("acme", "r0", first).await.unwrap();
-    let repo = fleet.forge().handle("acme", "r0");
+    let repo = fleet.forge().repo_handle("acme", "r0");
     (0..SIZE.pulls).map(|at| Pull::new(&repo, at)).collect()
 }
 
@@ -43,7 +43,7 @@ async fn told_once(fleet: &Fleet, pulls: &[Pull]) {
 async fn answer(fleet: &Fleet, delivery: &FakeDelivery) -> (u16, Option<String>) {
     let url = format!("http://127.0.0.1:{}/webhooks/github", fleet.ingress());
     let hook = DeliveryHook { url, secret: SECRET.into(), automatic: false };
-    let answer = delivery.post(fleet.client(), &hook, 1).await.unwrap();
+    let answer = delivery.post_attempt(fleet.client(), &hook, 1).await.unwrap();
     let after = answer.headers().get("retry-after").map(|after| after.to_str().unwrap().to_owned());
     (answer.status().as_u16(), after)
 }
@@ -88,7 +88,7 @@ async fn while_a_server_is_away_or_hangs_webhooks_are_refused_and_nothing_is_los
         for (number, pull) in pulls.iter().enumerate() {
             pull.repo.push(&pull.branch, pushed(number, 10 * at + 2)).await.unwrap();
         }
-        let deliveries = fleet.forge().pending();
+        let deliveries = fleet.forge().take_deliveries();
         let mut asked = 0;
         while asked < 1 || began.elapsed() < AWAY {
             // The ingress does not wait for a server that hangs until the end of this period.
@@ -139,7 +139,7 @@ async fn machines_whose_clocks_differ_by_minutes_lose_nothing_and_say_nothing_tw
     }
     told_once(&fleet, &pulls).await;
     let store = fleet.store().await;
-    assert_eq!(store.workers(false).await.unwrap().all.len(), 2, "both workers are heard of");
+    assert_eq!(store.refresh_workers(false).await.unwrap().all.len(), 2, "both workers are heard of");
     let Sums { reviews, .. } = judge(&pulls, &store, SIZE.quiet).await;
     assert!(reviews >= pulls.len() * 2, "{reviews}");
 }

@@ -132,7 +132,7 @@ impl Fleet {
     /// Creates a fleet without processes.
     pub(super) async fn idle(size: FleetSize) -> Self {
         let forge = Watched::start(FakeForgeOptions::default()).await;
-        forge.token(TOKEN, LOGIN);
+        forge.register_token(TOKEN, LOGIN);
         let (redis, records) = (Redis::start(), postgres::Server::shared());
         let database = records.new_database();
         let url = forge.base_url();
@@ -318,7 +318,7 @@ impl Fleet {
 
     /// Returns the number of calls that changed the forge.
     fn writes(&self) -> u64 {
-        let calls = self.forge.calls();
+        let calls = self.forge.call_counts();
         let writes =
             calls.iter().filter(|(route, _)| !route.starts_with("GET") && !route.contains("graphql"));
         writes.map(|(_, count)| count).sum()
@@ -403,14 +403,14 @@ pub(super) async fn round(fleet: &Arc<Fleet>, pulls: &mut [Pull], (number, lost)
     for (at, pull) in pulls.iter_mut().enumerate() {
         pull.repo.push(&pull.branch, pushed(at, number)).await.unwrap();
         if pull.number == 0 {
-            pull.number = pull.repo.open(NewPull::of(&pull.branch)).await.unwrap();
+            pull.number = pull.repo.open_pull(NewPull::from_branch(&pull.branch)).await.unwrap();
             let repository = pull.repo.id().await.unwrap().to_string();
             let id = PrId { forge: "github".into(), repository, number: pull.number };
             pull.key = id.key().as_str().to_owned();
         }
     }
     let chaos = DeliveryChaos { seed: CHAOS.seed + number as u64, lost, ..CHAOS };
-    for together in chaos.apply(fleet.forge.pending()).chunks(TOGETHER) {
+    for together in chaos.apply(fleet.forge.take_deliveries()).chunks(TOGETHER) {
         let mut sent = tokio::task::JoinSet::new();
         for delivery in together.iter().cloned() {
             let fleet = fleet.clone();
@@ -437,7 +437,7 @@ async fn stop(fleet: &Fleet, pull: &mut Pull) -> Duration {
     pull.repo.push(&pull.branch, pushed(0, 1_000)).await.unwrap();
     let by_hand = fleet.last_write().await;
     assert!(by_hand < STOPPED, "{by_hand:?} from SET to the last write");
-    let mut deliveries = fleet.forge.pending();
+    let mut deliveries = fleet.forge.take_deliveries();
     fleet.is_refused(&deliveries).await;
     fleet.redis.by_hand(&["SET", "bot:killswitch:enabled", "false"]);
     let turned = fleet.command("truing.toml").args(["kill", "on", "--reason", "a drill"]).output().unwrap();
@@ -445,7 +445,7 @@ async fn stop(fleet: &Fleet, pull: &mut Pull) -> Duration {
     pull.repo.push(&pull.branch, pushed(0, 1_001)).await.unwrap();
     let by_command = fleet.last_write().await;
     assert!(by_command < STOPPED, "{by_command:?} from `kill on` to the last write");
-    let second = fleet.forge.pending();
+    let second = fleet.forge.take_deliveries();
     fleet.is_refused(&second).await;
     deliveries.extend(second);
     let turned = fleet.command("truing.toml").args(["kill", "off"]).output().unwrap();
@@ -469,7 +469,7 @@ async fn processes_that_are_killed_one_after_another_lose_nothing_and_say_nothin
             let first = CommitBuilder::new("Begin").write("README.md", "# storm\n");
             fleet.forge.create_repository("acme", &name, first).await.unwrap();
         }
-        let repo = fleet.forge.handle("acme", &name);
+        let repo = fleet.forge.repo_handle("acme", &name);
         pulls.push(Pull::new(&repo, at));
     }
     let (done, faults) = (Arc::new(AtomicBool::new(false)), Arc::new(Faults::default()));
@@ -504,7 +504,7 @@ async fn processes_that_are_killed_one_after_another_lose_nothing_and_say_nothin
         assert!(Instant::now() < deadline, "{slots:?} {}", fleet.log());
         look.tick().await;
     }
-    assert!(store.workers(false).await.unwrap().all.len() >= size.workers);
+    assert!(store.refresh_workers(false).await.unwrap().all.len() >= size.workers);
     let Sums { reviews, findings, webhooks, storms } = judge(&pulls, &store, size.quiet).await;
     assert_eq!(fleet.forge.violations(), Vec::<String>::new());
     fleet.processes.lock().unwrap().clear();

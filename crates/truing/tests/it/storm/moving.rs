@@ -51,7 +51,7 @@ async fn a_service_moves_to_many_processes_and_back() {
     of_file("back");
     let first = CommitBuilder::new("Begin").write("README.md", "# storm\n");
     fleet.forge().create_repository("acme", "r0", first).await.unwrap();
-    let repo = fleet.forge().handle("acme", "r0");
+    let repo = fleet.forge().repo_handle("acme", "r0");
     let mut pull = Pull::new(&repo, 0);
 
     let server = fleet.start("one.toml", "all", port);

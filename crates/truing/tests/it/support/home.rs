@@ -101,7 +101,7 @@ impl Home {
     pub(crate) fn serve_by(&self, command: &mut Command, forge: &Watched, secret: &str) -> Server {
         let server = Server::start(command);
         let url = format!("{}/webhooks/{}", server.url, forge.name());
-        forge.hook(DeliveryHook { url, secret: secret.into(), automatic: false });
+        forge.set_hook(DeliveryHook { url, secret: secret.into(), automatic: false });
         server
     }
 }

@@ -7,7 +7,7 @@ use crate::support::watch::{EMAIL, Watched};
 impl Watched {
     /// Checks that each call of the API so far, including reads, belonged to a run.
     pub(crate) fn assert_named(&self) {
-        let calls = self.log();
+        let calls = self.request_log();
         let unnamed = calls.iter().filter(|call| call.review.is_none() && !call.path.contains(".git/"));
         assert_eq!(unnamed.collect::<Vec<_>>(), Vec::<&LoggedCall>::new());
     }

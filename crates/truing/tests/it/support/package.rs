@@ -20,5 +20,5 @@ pub(crate) fn list<'a>(registry: &FakeRegistry, releases: impl IntoIterator<Item
         releases.iter().map(|(_, module)| [("demo/__init__.py", ""), ("demo/m.py", module)]).collect();
     let listed: Vec<_> =
         releases.iter().zip(&files).map(|((version, _), files)| (*version, files.as_slice())).collect();
-    registry.list(FakeRegistryKind::Pypi, "demo", &listed).unwrap();
+    registry.set_releases(FakeRegistryKind::Pypi, "demo", &listed).unwrap();
 }

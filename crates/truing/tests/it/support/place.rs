@@ -68,7 +68,7 @@ impl Place {
         folder: &Path,
         arguments: impl IntoIterator<Item = S>,
     ) -> String {
-        let mut git = Command::new(truing_fakes::repo::program());
+        let mut git = Command::new(truing_fakes::repo::git_program());
         git.args(["-c", "maintenance.auto=false"])
             .args(arguments)
             .current_dir(folder)

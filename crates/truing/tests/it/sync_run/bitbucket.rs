@@ -108,7 +108,7 @@ async fn without_issues_a_question_is_a_draft_that_changes_nothing_and_is_answer
         assert_eq!(site.sync().await, result("asked", 1));
         let (asked, _) = notices(&site).await;
         let [(number, _)] = asked.as_slice() else { panic!("{asked:?}") };
-        site.repo.close(*number).await.unwrap();
+        site.repo.close_pull(*number).await.unwrap();
         let before = site.writes();
         assert_eq!(site.sync().await, result("asked", 1));
         assert_eq!((notices(&site).await.0.len(), site.writes()), (0, before), "{flavour:?}");
@@ -132,7 +132,7 @@ async fn without_issues_what_the_runs_came_to_is_told_in_one_draft() {
 #[tokio::test(flavor = "multi_thread")]
 async fn where_there_are_no_drafts_a_question_is_a_pull_request_that_changes_nothing() {
     let site = Site::at(ForgeFlavour::DataCenter, "").await;
-    site.forge.version("7.21.0");
+    site.forge.set_version("7.21.0");
     site.release("1.0.3");
     for _ in 0..2 {
         assert_eq!(site.sync().await, result("asked", 1));

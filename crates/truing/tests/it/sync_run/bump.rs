@@ -28,7 +28,7 @@ pub(crate) struct Scene {
 
 impl Scene {
     pub(crate) async fn new(job: &str, more: &str, answers: Vec<ScriptedAnswer>) -> Self {
-        let model = FakeModel::start(ModelScript::of(answers)).await.unwrap();
+        let model = FakeModel::start(ModelScript::from_answers(answers)).await.unwrap();
         let site = Site::with(&format!("{job}\n[model]\nbase_url = \"{}\"\n{more}", model.url())).await;
         site.release("1.0.4");
         Self { site, model }
@@ -72,7 +72,7 @@ async fn a_port_that_is_whole_becomes_one_pull_request_with_range_and_digests() 
     let scene = Scene::coding(CHECK, right()).await;
     let dry = scene.site.run(&["sync", "run", "demo", "--dry-run"]).await;
     assert_eq!(result(&dry), (&json!("rehearsed"), 0), "{dry:?}");
-    assert_eq!(scene.model.log().len(), 0, "nobody was asked");
+    assert_eq!(scene.model.request_log().len(), 0, "nobody was asked");
 
     let ran = scene.run().await;
     assert_eq!(result(&ran), (&json!("bumped"), 0), "{ran:?}");
@@ -100,14 +100,14 @@ async fn a_port_that_is_whole_becomes_one_pull_request_with_range_and_digests() 
     assert_eq!(step["cost_micro_usd"], ran.json["cost_micro_usd"]);
     assert!(ran.json["cost_micro_usd"].as_u64() > Some(0) && ran.json["model"].is_string());
     assert_eq!(ran.json["prompt_hash"].as_str().unwrap().len(), 64);
-    let asked = scene.model.log()[0].body.to_string();
+    let asked = scene.model.request_log()[0].body.to_string();
     assert!(asked.contains("+    return a + 1") && asked.contains("ours/**"), "{asked}");
 
     // The port remains valid when the base changes; it is not made twice.
     site.repo.push("main", CommitBuilder::new("Else").write("b.txt", "b\n")).await.unwrap();
-    let asked = scene.model.log().len();
+    let asked = scene.model.request_log().len();
     assert_eq!(result(&scene.run().await).0, "covered");
-    assert_eq!(scene.model.log().len(), asked);
+    assert_eq!(scene.model.request_log().len(), asked);
     assert_eq!(scene.model.violations(), Vec::<String>::new());
 }
 
@@ -144,7 +144,7 @@ async fn a_port_that_is_not_finished_is_kept_in_a_draft_and_finished_before_anyt
     assert!(scene.site.repo.tip(BRANCH).await.is_err());
 
     // No progress is a failure, and the draft is kept.
-    scene.model.play(ModelScript::of([report(&["more"], &["pinned"])]));
+    scene.model.set_script(ModelScript::from_answers([report(&["more"], &["pinned"])]));
     let ran = scene.run().await;
     assert_eq!(result(&ran), (&json!("failed"), 3), "{ran:?}");
     assert!(ran.json["exit_reason"].as_str().unwrap().contains("no further"), "{ran:?}");
@@ -152,11 +152,11 @@ async fn a_port_that_is_not_finished_is_kept_in_a_draft_and_finished_before_anyt
     // The base changes, and there is a newer release.
     scene.site.repo.push("main", CommitBuilder::new("Else").write("b.txt", "b\n")).await.unwrap();
     scene.site.release("2.0.0");
-    scene.model.play(ModelScript::of(right()));
+    scene.model.set_script(ModelScript::from_answers(right()));
     let ran = scene.run().await;
     assert_eq!(result(&ran), (&json!("bumped"), 0), "{ran:?}");
     assert_eq!(ran.json["to"], "1.0.4");
-    let asked = scene.model.log().last().unwrap().body.to_string();
+    let asked = scene.model.request_log().last().unwrap().body.to_string();
     assert!(asked.contains("Not done:"), "it is told what is left: {asked}");
     for (path, content) in [("ours/m.py", PORT), ("ours/more.py", "more = 1\n"), ("b.txt", "b\n")] {
         assert_eq!(scene.site.file(BRANCH, path).await, content);
@@ -183,13 +183,13 @@ async fn files_that_a_port_may_not_change_are_denied_and_a_change_of_them_is_ref
     let ran = scene.run().await;
     assert_eq!(result(&ran), (&json!("failed"), 3), "{ran:?}");
     assert!(ran.json["exit_reason"].as_str().unwrap().contains("changed nothing"), "{ran:?}");
-    let denied = scene.model.log().last().unwrap().body.to_string().matches("denied:").count();
+    let denied = scene.model.request_log().last().unwrap().body.to_string().matches("denied:").count();
     assert_eq!(denied, outside.len());
 
     // The effects of a command are detected afterwards.
     let mut answers = vec![ScriptedAnswer::tool("run", json!({ "argv": ["pytest"] }))];
     answers.extend(right());
-    scene.model.play(ModelScript::of(answers));
+    scene.model.set_script(ModelScript::from_answers(answers));
     let ran = scene.run().await;
     assert_eq!(result(&ran), (&json!("failed"), 3), "{ran:?}");
     assert!(ran.json["exit_reason"].as_str().unwrap().contains("may not: README.md"), "{ran:?}");
@@ -210,13 +210,13 @@ async fn a_run_that_is_killed_while_the_model_works_is_made_up_for_by_the_next()
         .spawn()
         .unwrap();
     let deadline = Instant::now() + crate::support::HANGS;
-    while scene.model.log().iter().filter(|request| request.path == "/v1/messages").count() < 2 {
+    while scene.model.request_log().iter().filter(|request| request.path == "/v1/messages").count() < 2 {
         assert!(Instant::now() < deadline, "the model is not asked");
         tokio::task::yield_now().await;
     }
     child.kill().unwrap();
     child.wait().unwrap();
-    scene.model.play(ModelScript::of(right()));
+    scene.model.set_script(ModelScript::from_answers(right()));
     assert_eq!(scene.site.until_free().await, ("bumped".to_owned(), 0));
     // The cost of the killed run is reported, too.
     let told = &scene.site.run(&["sync", "status", "demo"]).await.json[0]["outcomes"][0];
@@ -257,7 +257,7 @@ async fn money_that_is_used_up_ends_in_a_draft_and_never_in_a_final_pull_request
 async fn a_job_that_only_relaxes_ports_when_a_person_rules_so() {
     let scene = Scene::new("", "", right()).await;
     assert_eq!(scene.site.sync().await, ("asked".to_owned(), 1));
-    assert_eq!(scene.model.log().len(), 0);
+    assert_eq!(scene.model.request_log().len(), 0);
     let question = scene.site.questions().await.remove(0);
     scene.site.repo.comment(question.number, "eve", "bump").await.unwrap();
     assert_eq!(scene.site.sync().await, ("asked".to_owned(), 1));
@@ -273,12 +273,12 @@ async fn is_lost_and_ends_the_same(nth: u32) -> bool {
     let half = vec![write("ours/more.py", "more = 1\n"), report(&["more"], &["pinned"])];
     let scene = Scene::coding("", half).await;
     assert_eq!(result(&scene.run().await), (&json!("saved"), 1));
-    scene.model.play(ModelScript::of(right()));
-    scene.site.forge.fault(TheirFault::write(nth, ForgeFaultKind::LostAnswer));
+    scene.model.set_script(ModelScript::from_answers(right()));
+    scene.site.forge.add_fault(TheirFault::nth_write(nth, ForgeFaultKind::LostAnswer));
     scene.run().await;
     let is_lost = scene.site.forge.is_faultless();
     scene.site.forge.clear_faults();
-    scene.model.play(ModelScript::of(right()));
+    scene.model.set_script(ModelScript::from_answers(right()));
     let ended = scene.site.until_free().await;
     assert!(["bumped", "covered"].contains(&ended.0.as_str()), "{nth}: {ended:?}");
     let (pulls, drafts) = scene.pulls().await;
@@ -320,19 +320,19 @@ async fn what_a_model_leaves_to_people_is_asked_once_and_their_answer_reaches_th
     );
 
     // The model is not asked before a permitted user has answered; a deleted question is asked again.
-    let asked = scene.model.log().len();
+    let asked = scene.model.request_log().len();
     scene.site.repo.comment(question.number, "eve", "A flag").await.unwrap();
     assert_eq!(result(&scene.run().await), (&json!("asked"), 1));
     scene.site.repo.delete_issue(question.number).await.unwrap();
     assert_eq!(result(&scene.run().await), (&json!("asked"), 1));
-    assert_eq!(scene.model.log().len(), asked);
+    assert_eq!(scene.model.request_log().len(), asked);
     let open: Vec<_> = scene.site.questions().await.into_iter().filter(|issue| issue.open).collect();
     assert_eq!(open.len(), 1);
 
     scene.site.repo.comment(open[0].number, "ann", "Take the second function.").await.unwrap();
-    scene.model.play(ModelScript::of(right()));
+    scene.model.set_script(ModelScript::from_answers(right()));
     assert_eq!(result(&scene.run().await), (&json!("bumped"), 0));
-    let told = scene.model.log()[asked].body.to_string();
+    let told = scene.model.request_log()[asked].body.to_string();
     assert!(told.contains("ann:\\nTake the second function."), "{told}");
     assert!(!told.contains("A flag\\n") && scene.site.questions().await.iter().all(|issue| !issue.open));
 }

@@ -45,7 +45,7 @@ async fn functions_that_need_no_port_widen_the_range_with_the_evidence_in_sight(
     let dry = scene.site.run(&["sync", "run", "demo", "--dry-run"]).await;
     assert_eq!(result(&dry), (&json!("rehearsed"), 0), "{dry:?}");
     let why = dry.json["exit_reason"].as_str().unwrap();
-    assert!(why.contains("other in demo/m.py") && scene.model.log().is_empty(), "{why}");
+    assert!(why.contains("other in demo/m.py") && scene.model.request_log().is_empty(), "{why}");
 
     let ran = scene.run().await;
     assert_eq!(result(&ran), (&json!("relaxed"), 0), "{ran:?}");
@@ -63,7 +63,7 @@ async fn functions_that_need_no_port_widen_the_range_with_the_evidence_in_sight(
     assert!(body.contains("| no-port |") && body.contains("of other") && !body.contains("<b>"), "{body}");
 
     // The model can read the files of the releases and their counterparts, and nothing else.
-    let log = scene.model.log();
+    let log = scene.model.request_log();
     let asked = log[0].body.to_string();
     assert!(asked.contains("other: changed") && asked.contains("+    return 3"), "{asked}");
     let tools = log[0].body["tools"].as_array().unwrap();
@@ -80,7 +80,7 @@ async fn functions_that_need_no_port_widen_the_range_with_the_evidence_in_sight(
     assert_eq!(failed, [false, false, false, true]);
 
     assert_eq!(result(&scene.run().await).0, "covered");
-    assert_eq!(scene.model.log().len(), log.len(), "the same is not asked twice");
+    assert_eq!(scene.model.request_log().len(), log.len(), "the same is not asked twice");
     assert_eq!(scene.model.violations(), Vec::<String>::new());
 }
 
@@ -115,7 +115,7 @@ async fn one_function_to_be_ported_makes_it_a_port_which_people_may_overrule() {
             "{ran:?}"
         );
     }
-    assert_eq!(scene.model.log().len(), 1, "the same is not asked twice");
+    assert_eq!(scene.model.request_log().len(), 1, "the same is not asked twice");
     let question = scene.site.questions().await.remove(0);
     assert!(
         question.body.contains("more has to be ported") && question.body.contains("`relax`"),
@@ -124,7 +124,7 @@ async fn one_function_to_be_ported_makes_it_a_port_which_people_may_overrule() {
     );
     scene.site.repo.comment(question.number, "ann", "relax: we do not have it").await.unwrap();
     assert_eq!(result(&scene.run().await), (&json!("relaxed"), 0));
-    assert_eq!(scene.model.log().len(), 1);
+    assert_eq!(scene.model.request_log().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -139,7 +139,7 @@ async fn a_job_that_may_write_code_ports_what_the_model_found() {
     let ran = scene.run().await;
     assert_eq!(result(&ran), (&json!("bumped"), 0), "{ran:?}");
     assert_eq!(scene.site.file(BRANCH, "pyproject.toml").await, Site::project(">= 1.0.5, < 1.0.6"));
-    let asked = scene.model.log()[1].body.to_string();
+    let asked = scene.model.request_log()[1].body.to_string();
     assert!(asked.contains("port, says a model that looked: of more"), "{asked}");
     let turns: Vec<_> = ["decide", "change"]
         .iter()
@@ -155,8 +155,8 @@ async fn a_job_that_may_write_code_ports_what_the_model_found() {
 async fn an_answer_that_does_not_fit_is_mended_once() {
     let scene = scene("", "", vec![told(&[judged(OTHER, "no-port")]), both("no-port", "no-port")]).await;
     let ran = scene.run().await;
-    assert_eq!((result(&ran), scene.model.log().len()), ((&json!("relaxed"), 0), 2), "{ran:?}");
-    let again = scene.model.log()[1].body.to_string();
+    assert_eq!((result(&ran), scene.model.request_log().len()), ((&json!("relaxed"), 0), 2), "{ran:?}");
+    let again = scene.model.request_log()[1].body.to_string();
     assert!(again.contains("1 functions are not answered, such as more in demo/m.py"), "{again}");
 }
 
@@ -177,7 +177,7 @@ async fn doubt_asks_people_whatever_it_is() {
         ("other words", told(&[no(OTHER), no((MORE.0, MORE.1, "    return 2"))]), "", "excerpt"),
         ("prose", ScriptedAnswer::text("None of them matters."), "", "prose"),
         ("no model", dead, "", "no access to the provider"),
-        ("a refusal", ScriptedAnswer::text("").stop("refusal"), "", "declines"),
+        ("a refusal", ScriptedAnswer::text("").with_stop_reason("refusal"), "", "declines"),
         ("no money", both("no-port", "no-port"), "[budget]\nsync_usd = 0.000001\n", "money"),
         ("no turns", ScriptedAnswer::tool("list", json!({})).times(0), "", "turns"),
     ];
@@ -189,7 +189,7 @@ async fn doubt_asks_people_whatever_it_is() {
         assert_eq!(ran.json["update_type"], "ask", "{name}");
         let reason = ran.json["exit_reason"].as_str().unwrap();
         assert!(reason.contains(why), "{name}: {reason}");
-        assert!(scene.model.log().len() <= 3, "{name}: one repair");
+        assert!(scene.model.request_log().len() <= 3, "{name}: one repair");
         let questions = scene.site.questions().await;
         assert_eq!((questions.len(), scene.site.pulls().await.len()), (1, 0), "{name}");
     };
@@ -202,20 +202,21 @@ async fn a_model_that_obeys_what_the_package_says_comes_to_a_question() {
     let scene = scene("", "", vec![]).await;
     let obedient = ModelScript {
         obedient: true,
-        ..ModelScript::of([ScriptedAnswer::text("I have done what I was told.").times(0)])
+        ..ModelScript::from_answers([ScriptedAnswer::text("I have done what I was told.").times(0)])
     };
-    scene.model.play(obedient);
+    scene.model.set_script(obedient);
     let ran = scene.run().await;
     assert_eq!((result(&ran), &ran.json["update_type"]), ((&json!("asked"), 1), &json!("ask")), "{ran:?}");
     assert!(scene.site.pulls().await.is_empty());
     // The package's text stands between marks that it cannot know.
-    let asked = scene.model.log()[0].body["messages"][0]["content"][0]["text"].as_str().unwrap().to_owned();
+    let asked =
+        scene.model.request_log()[0].body["messages"][0]["content"][0]["text"].as_str().unwrap().to_owned();
     let at = asked.find("TOOL report").unwrap();
     let (before, after) = asked.split_at(at);
     let mark = before.rfind("<data-").unwrap();
     let word: String = before[mark + 6..].chars().take_while(char::is_ascii_alphanumeric).collect();
     assert!(!before[mark..].contains("</data-") && after.contains(&format!("</data-{word}>")), "{asked}");
-    let later = scene.model.log().last().unwrap().body.to_string();
+    let later = scene.model.request_log().last().unwrap().body.to_string();
     assert!(later.contains("denied: this run has no such tool"), "{later}");
     assert!(!later.contains(&std::fs::read_to_string("/etc/hostname").unwrap_or("\0".into())), "{later}");
 }
@@ -228,5 +229,5 @@ async fn a_key_in_the_environment_alone_spends_nothing() {
     assert_eq!(result(&ran), (&json!("asked"), 1), "{ran:?}");
     assert!(ran.json["evidence"]["classification"].is_null() && ran.json["model"].is_null(), "{ran:?}");
     let scene = scene("classify = false", "", vec![both("no-port", "no-port")]).await;
-    assert_eq!((result(&scene.run().await), scene.model.log().len()), ((&json!("asked"), 1), 0));
+    assert_eq!((result(&scene.run().await), scene.model.request_log().len()), ((&json!("asked"), 1), 0));
 }

@@ -51,8 +51,8 @@ async fn each_end_of_a_job_is_counted_once_and_failures_are() {
     let site = Site::new().await;
     site.release("1.0.1");
     site.set("[sync.demo]", "[sync.demo]\ncron = \"* * * * * *\"");
-    let down = ForgeFault::once("GET", "/repos/acme/ours$", ForgeFaultKind::Status(500, None));
-    site.forge.fault(down.times(u32::MAX));
+    let down = ForgeFault::on_call("GET", "/repos/acme/ours$", ForgeFaultKind::Status(500, None));
+    site.forge.add_fault(down.times(u32::MAX));
     // Another job runs after this one each time.
     site.another().await;
     let (mut server, address) = serve(&site);

@@ -53,7 +53,7 @@ async fn a_relax_is_a_patch_with_one_line_until_it_is_released() {
     let theirs = changes
         .replace(&line("relax", ">=0.9,<1.0.2"), &format!("{}* mine\n", line("relax", ">=0.9,<1.0.2")));
     site.repo
-        .push(BRANCH, CommitBuilder::new("Mine").write("CHANGES.rst", theirs.as_str()).by("ann"))
+        .push(BRANCH, CommitBuilder::new("Mine").write("CHANGES.rst", theirs.as_str()).with_author("ann"))
         .await
         .unwrap();
     site.release("1.0.2");
@@ -72,7 +72,7 @@ async fn a_bump_is_a_minor_also_of_a_patch_that_is_not_released_and_the_model_ha
     begin(&scene.site, &CHANGES.replace("* fix it\n", &format!("* fix it\n{old}"))).await;
     let ran = scene.run().await;
     assert_eq!((ran.exit, &ran.json["result"]), (0, &json!("bumped")), "{ran:?}");
-    assert!(scene.model.log().last().unwrap().body.to_string().contains("denied:"));
+    assert!(scene.model.request_log().last().unwrap().body.to_string().contains("denied:"));
     let init = scene.site.file(BRANCH, "ours/__init__.py").await;
     assert_eq!(init, INIT.replace("__ = '1.2.3'", "__ = '1.3.0'"));
     let changes = scene.site.file(BRANCH, "CHANGES.rst").await;
@@ -98,7 +98,7 @@ async fn what_cannot_be_counted_or_said_is_told_and_nothing_is_pushed() {
         (init("__version__ = '1.2.3.dev1'\n"), "not MAJOR.MINOR.PATCH"),
         (again().write("CHANGES.rst", "Changes\n-------\n\nmuch\n"), "has no heading with a version"),
         (again().write("CHANGES.rst", b"1.2.3\xff\n-----------\n"), "not UTF-8"),
-        (again().link("CHANGES.rst", outside.path().to_str().unwrap()), "not a plain file"),
+        (again().write_symlink("CHANGES.rst", outside.path().to_str().unwrap()), "not a plain file"),
     ];
     for (commit, expected) in cases {
         site.repo.push("main", commit).await.unwrap();

@@ -48,7 +48,7 @@ const CALL: &str = "sh\", \"lock.sh\", \"--upgrade={{packages}}\", \"{{package}}
 async fn linked(more: &str) -> Site {
     let site = locked(more).await;
     site.release("1.0.1");
-    let link = CommitBuilder::new("A link").link("yarn.lock", "other.txt").write("other.txt", "x\n");
+    let link = CommitBuilder::new("A link").write_symlink("yarn.lock", "other.txt").write("other.txt", "x\n");
     site.repo.push("main", link).await.unwrap();
     site
 }
@@ -146,5 +146,5 @@ async fn a_port_has_the_lock_files_that_its_range_asks_for() {
     let scene = Scene::new("mode = \"code\"\nrelax.lock = [[\"false\"]]", "", right()).await;
     let ran = scene.run().await;
     assert!(ran.exit == 3 && why(&ran).contains("`false` failed"), "{ran:?}");
-    assert_eq!(scene.model.log().len(), 0);
+    assert_eq!(scene.model.request_log().len(), 0);
 }

@@ -72,7 +72,14 @@ async fn the_same_script_comes_to_the_same_in_both_runtimes() {
             ("relaxed", 0),
             vec![ScriptedAnswer::tool("report", json!({ "functions": [] })), both("no-port", "no-port")],
         ),
-        ("a refusal", "", "", "1.0.5", ("asked", 1), vec![ScriptedAnswer::text("").stop("refusal").times(0)]),
+        (
+            "a refusal",
+            "",
+            "",
+            "1.0.5",
+            ("asked", 1),
+            vec![ScriptedAnswer::text("").with_stop_reason("refusal").times(0)],
+        ),
         (
             "no turns",
             "limits.turns = 3",
@@ -94,7 +101,7 @@ async fn the_same_script_comes_to_the_same_in_both_runtimes() {
             let ran = scene.run().await;
             assert_eq!(result(&ran), (&json!(ends.0), ends.1), "{what}: {ran:?}");
             let asked: Vec<String> =
-                scene.model.log().into_iter().map(|asked| steady(&asked.body.to_string())).collect();
+                scene.model.request_log().into_iter().map(|asked| steady(&asked.body.to_string())).collect();
             assert_eq!(scene.model.violations(), Vec::<String>::new(), "{what}");
             let (pulls, drafts) = scene.pulls().await;
             let shown = pulls.into_iter().chain(drafts).map(|pull| (steady(&pull.title), steady(&pull.body)));

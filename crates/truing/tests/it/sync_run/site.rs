@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use truing_fakes::forge::{FakeForgeOptions, FakeRepo, ForgeFlavour, IssueView, PullView};
-use truing_fakes::registry::{FakeRegistry, digest};
+use truing_fakes::registry::{FakeRegistry, definition_digest};
 use truing_fakes::repo::CommitBuilder;
 
 use super::package::{PINNED, RELEASES, list};
@@ -40,7 +40,7 @@ pub(crate) struct Site {
 
 /// Returns the first commit of a project.
 fn begin() -> CommitBuilder {
-    let digest = digest(PINNED);
+    let digest = definition_digest(PINNED);
     CommitBuilder::new("Begin")
         .write("pyproject.toml", PROJECT)
         .write("ours/m.py", "")
@@ -68,10 +68,10 @@ impl Site {
     /// Creates a site at a forge of another kind.
     pub(crate) async fn at(flavour: ForgeFlavour, more: &str) -> Self {
         let forge = Watched::start_as(flavour, FakeForgeOptions::default()).await;
-        forge.token(TOKEN, BOT);
+        forge.register_token(TOKEN, BOT);
         let repo = forge.create_repository("acme", "ours", begin()).await.unwrap();
-        repo.permit(BOT, forge.permission()).await.unwrap();
-        repo.permit("ann", "write").await.unwrap();
+        repo.set_role(BOT, forge.permission()).await.unwrap();
+        repo.set_role("ann", "write").await.unwrap();
         let (operator, name) = (forge.operator(), forge.name());
         let config = format!(
             "{operator}[server]\npoll = \"50ms\"\nlease = \"20s\"\nheartbeat = \"200ms\"\n[sync.demo]\nforge = \"{name}\"\nrepo = \"acme/ours\"\nmirror = [\"demo/=ours/\"]\n{more}"
@@ -88,7 +88,7 @@ impl Site {
     /// Creates another project like this one, and a job `sync.later` that follows the same package for it.
     pub(crate) async fn another(&self) {
         let repo = self.forge.create_repository("acme", "theirs", begin()).await.unwrap();
-        repo.permit(BOT, "write").await.unwrap();
+        repo.set_role(BOT, "write").await.unwrap();
         let text = self.home.config();
         let (_, job) = text.split_once("[sync.demo]").unwrap();
         let job = job.replace("acme/ours", "acme/theirs");
@@ -153,7 +153,7 @@ impl Site {
 
     /// Returns the number of writes at the forge so far: calls of its API, and pushes.
     pub(crate) fn writes(&self) -> u64 {
-        let calls = self.forge.calls();
+        let calls = self.forge.call_counts();
         let is_write = |route: &&String| !route.starts_with("GET ") && !route.ends_with("git-upload-pack");
         calls.iter().filter(|(route, _)| is_write(route)).map(|(_, count)| count).sum()
     }

@@ -35,7 +35,7 @@ impl Scene {
         let mut command = self.site.command(&["sync", "run", "demo"]);
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let deadline = Instant::now() + crate::support::HANGS;
-        while self.model.hung() == 0 {
+        while self.model.hung_answer_count() == 0 {
             assert!(Instant::now() < deadline, "the model is not asked");
             tokio::task::yield_now().await;
         }
@@ -73,7 +73,7 @@ impl Scene {
                 cache_write_5m: billed.cache_write_5m,
                 cache_write_1h: billed.cache_write_1h,
             };
-            prices.of(&bill.model).unwrap().cost(&usage).0
+            prices.find_price(&bill.model).unwrap().cost(&usage).0
         });
         costs.sum()
     }
@@ -88,7 +88,7 @@ impl Scene {
         assert!(self.site.pulls().await.is_empty() && self.site.questions().await.is_empty());
 
         // The lease is returned, and nothing is counted as a failure.
-        self.model.play(ModelScript::of(then));
+        self.model.set_script(ModelScript::from_answers(then));
         let again = self.run().await;
         assert_eq!(result(&again), (&json!(end), 0), "{signal}: {again:?}");
         let (all, held) = self.ledger().await;

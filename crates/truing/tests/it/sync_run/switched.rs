@@ -16,7 +16,7 @@ use truing_fakes::forge::{ForgeFault, ForgeFaultKind};
 use truing_fakes::model::{FakeModel, ModelScript};
 use truing_fakes::repo::CommitBuilder;
 use truing_loops::machine::SystemClock;
-use truing_loops::slots::step;
+use truing_loops::slots::take_step;
 use truing_store::Store;
 
 use super::bump::{CHECK, Scene, report, right, write};
@@ -116,7 +116,7 @@ impl Case {
             Self::Blocked => {
                 site.release("1.0.1");
                 site.sync().await;
-                let mine = CommitBuilder::new("Mine").write("mine.txt", "mine\n").by("ann");
+                let mine = CommitBuilder::new("Mine").write("mine.txt", "mine\n").with_author("ann");
                 site.repo.push(BRANCH, mine).await.unwrap();
                 site.release("1.0.4");
             }
@@ -136,9 +136,12 @@ impl Case {
         match self {
             Self::Save => {
                 let half = "# HALF\ndef pinned(a):\n    return a\n";
-                model.play(ModelScript::of([write("ours/m.py", half), report(&["more"], &["pinned"])]));
+                model.set_script(ModelScript::from_answers([
+                    write("ours/m.py", half),
+                    report(&["more"], &["pinned"]),
+                ]));
             }
-            Self::Finish => model.play(ModelScript::of(right())),
+            Self::Finish => model.set_script(ModelScript::from_answers(right())),
             Self::Relax | Self::Ask | Self::AskAgain | Self::Answered | Self::Blocked => {}
         }
     }
@@ -154,7 +157,7 @@ impl Stage {
 fn writes(stage: &Stage, since: usize) -> Vec<At> {
     let (mut calls, mut pushes) = (0, 0);
     let mut writes = Vec::new();
-    for call in stage.site.forge.log().into_iter().skip(since).filter(|call| call.method != "GET") {
+    for call in stage.site.forge.request_log().into_iter().skip(since).filter(|call| call.method != "GET") {
         if call.path.ends_with("/git-receive-pack") {
             pushes += 1;
             writes.push(At::Push(pushes));
@@ -171,7 +174,8 @@ async fn picture(stage: &Stage) -> String {
     let site = &stage.site;
     let mut text = String::new();
     for (number, pull) in site.pulls().await {
-        let said = pull.summaries().map(|comment| (&comment.author, &comment.body)).collect::<Vec<_>>();
+        let said =
+            pull.summary_comments().map(|comment| (&comment.author, &comment.body)).collect::<Vec<_>>();
         let (open, draft) = (pull.open, pull.draft);
         let _ = writeln!(text, "#{number} {} {open} {draft} {:?}", pull.title, pull.labels);
         let _ = writeln!(text, "{}\n{said:#?}", pull.body);
@@ -204,22 +208,22 @@ async fn turn(stage: &Stage, arguments: &[&str]) {
 async fn lose(stage: &Stage) {
     let file: PathBuf = stage.site.home().join(".local/state/truing/truing.db");
     let store = Store::open(&file, Arc::new(SystemClock)).unwrap();
-    step(&store, &job::key("demo"), SlotCommand::Restarted, &SlotLimits::default()).await.unwrap();
+    take_step(&store, &job::job_key("demo"), SlotCommand::Restarted, &SlotLimits::default()).await.unwrap();
 }
 
 /// Starts a run in which the event happens during a write; `None` is before the first one.
 async fn met(stage: &Stage, at: Option<At>, what: What) -> Output {
     let forge = &stage.site.forge;
-    forge.fault(match at {
-        Some(At::Call(nth)) => ForgeFault::write(nth, ForgeFaultKind::HeldAnswer),
-        Some(At::Push(nth)) => ForgeFault::once("POST", PUSH, ForgeFaultKind::HeldAnswer).nth(nth),
-        None => ForgeFault::once("GET", "/repos", ForgeFaultKind::HeldAnswer).nth(2),
+    forge.add_fault(match at {
+        Some(At::Call(nth)) => ForgeFault::nth_write(nth, ForgeFaultKind::HeldAnswer),
+        Some(At::Push(nth)) => ForgeFault::on_call("POST", PUSH, ForgeFaultKind::HeldAnswer).nth(nth),
+        None => ForgeFault::on_call("GET", "/repos", ForgeFaultKind::HeldAnswer).nth(2),
     });
     let mut command = tokio::process::Command::from(stage.site.command(&["sync", "run", "demo"]));
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
     let mut output = std::pin::pin!(child.wait_with_output());
     tokio::select! {
-        () = forge.holds() => {}
+        () = forge.wait_until_held() => {}
         ended = &mut output => panic!("it never came to {at:?}: {ended:?}"),
     }
     match what {
@@ -228,7 +232,7 @@ async fn met(stage: &Stage, at: Option<At>, what: What) -> Output {
         What::Finish => turn(stage, &["on"]).await,
         What::Lost => lose(stage).await,
     }
-    forge.release();
+    forge.release_held();
     output.await.unwrap()
 }
 
@@ -242,7 +246,7 @@ struct Clean {
 /// Returns the errors of a run with this event, and of the run after it.
 async fn wrong(case: Case, (nth, at): (usize, Option<At>), what: What, clean: &Clean) -> Option<String> {
     let stage = case.stage().await;
-    let since = stage.site.forge.log().len();
+    let since = stage.site.forge.request_log().len();
     let output = met(&stage, at, what).await;
     let (exit, made) = (output.status.code(), writes(&stage, since).len());
     let told: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
@@ -289,7 +293,7 @@ async fn wrong(case: Case, (nth, at): (usize, Option<At>), what: What, clean: &C
 async fn happens(case: Case, what: What) {
     let many = CASES.iter().find(|(known, _)| *known == case).unwrap().1;
     let stage = case.stage().await;
-    let since = stage.site.forge.log().len();
+    let since = stage.site.forge.request_log().len();
     let exit = stage.run().await.exit;
     let clean = &Clean { writes: writes(&stage, since), exit, picture: picture(&stage).await };
     assert_eq!(clean.writes.len(), many, "{case:?}: {:?}", clean.writes);

@@ -69,8 +69,8 @@ async fn the_safe_target_widens_the_range_first_and_asks_about_the_rest_after_th
     assert_eq!(pull.title, "Admit demo up to 1.0.2");
     assert!(site.questions().await.is_empty());
 
-    site.repo.merge(number, "ann").await.unwrap();
-    site.repo.reset("main", &pull.head).await.unwrap();
+    site.repo.merge_pull(number, "ann").await.unwrap();
+    site.repo.reset_branch("main", &pull.head).await.unwrap();
     assert_eq!(site.sync().await, ("asked".to_owned(), 1));
     assert!(site.questions().await[0].title.ends_with("1.0.4"));
 }

@@ -46,9 +46,9 @@ async fn a_template_that_is_a_link_or_no_text_is_not_used() {
     let secret = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(secret.path(), "from outside").unwrap();
     let link = CommitBuilder::new("A link")
-        .link(".github/pull_request_template.md", secret.path().to_str().unwrap());
-    let folder =
-        CommitBuilder::new("A folder").link("docs", secret.path().parent().unwrap().to_str().unwrap());
+        .write_symlink(".github/pull_request_template.md", secret.path().to_str().unwrap());
+    let folder = CommitBuilder::new("A folder")
+        .write_symlink("docs", secret.path().parent().unwrap().to_str().unwrap());
     for commit in [link, folder, CommitBuilder::new("Bytes").write("pull_request_template.md", b"\xff\xfe")] {
         let site = Site::with("").await;
         site.repo.push("main", commit).await.unwrap();
@@ -63,8 +63,9 @@ async fn a_template_that_is_a_link_or_no_text_is_not_used() {
 async fn labels_are_put_on_also_by_a_later_run_and_once() {
     let site = Site::with(LABELS).await;
     site.release("1.0.1");
-    let labelling = ForgeFault::once("POST", "/repos/acme/ours/issues/", ForgeFaultKind::Status(500, None));
-    site.forge.fault(labelling.times(9));
+    let labelling =
+        ForgeFault::on_call("POST", "/repos/acme/ours/issues/", ForgeFaultKind::Status(500, None));
+    site.forge.add_fault(labelling.times(9));
     assert_eq!(site.sync().await, ("failed".to_owned(), 3));
     assert_eq!(site.pulls().await[0].1.labels, [""; 0]);
     site.forge.clear_faults();

@@ -24,7 +24,7 @@ async fn a_server_that_stalls_keeps_no_caller_longer_than_its_time_and_nobody_wh
     let stalls = scripted(|method, _| if method == "tools/call" { Does::Nothing } else { well(method) });
     let servers =
         McpServers::start(&[named("slow", stalls), named("docs", scripted(|method, _| well(method)))]).await;
-    let tools = servers.beside(&Own);
+    let tools = servers.combine_with(&Own);
     let ((first, first_time), (second, second_time), (other, other_time)) = join3(
         timed(&tools, "mcp__slow__say", "a"),
         timed(&tools, "mcp__slow__say", "b"),
@@ -36,7 +36,7 @@ async fn a_server_that_stalls_keeps_no_caller_longer_than_its_time_and_nobody_wh
     assert_eq!((first_time, second_time), (30, 30));
     let (after, time) = timed(&tools, "mcp__slow__say", "d").await;
     assert!(after.text.contains("cannot be used any more") && time == 0, "{after:?} {time}");
-    assert_eq!(told(&servers.end().await), ["it did not answer a call of `say` within 30 s"]);
+    assert_eq!(told(&servers.stop().await), ["it did not answer a call of `say` within 30 s"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -49,7 +49,7 @@ async fn a_call_waits_for_those_before_it_within_its_own_time_and_the_server_is_
         _ => well(method),
     });
     let servers = McpServers::start(&[named("docs", way)]).await;
-    let tools = servers.beside(&Own);
+    let tools = servers.combine_with(&Own);
     let tool = "mcp__docs__say";
     let ((a, a_time), (b, b_time), (c, c_time)) =
         join3(timed(&tools, tool, "a"), timed(&tools, tool, "b"), timed(&tools, tool, "c")).await;
@@ -61,5 +61,5 @@ async fn a_call_waits_for_those_before_it_within_its_own_time_and_the_server_is_
     // The late response is not taken for that of another call.
     let (d, d_time) = timed(&tools, tool, "d").await;
     assert_eq!((d.text.as_str(), d_time), ("d", 18));
-    assert_eq!(servers.end().await, []);
+    assert_eq!(servers.stop().await, []);
 }

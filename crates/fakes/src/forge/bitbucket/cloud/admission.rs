@@ -5,9 +5,9 @@ use axum::http::{HeaderMap, header};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
-use super::errors::{lacks_scope, not_found, refused};
+use super::errors::{error_reply, lacks_scope, not_found};
 use crate::forge::bitbucket::may_read;
-use crate::forge::flavour::uuid;
+use crate::forge::flavour::uuid_from_id;
 use crate::forge::http::call::{ApiCall, ApiReply};
 use crate::forge::http::git_call;
 use crate::forge::http::serve::GIT;
@@ -20,7 +20,7 @@ const GIT_USERS: &[&str] = &["x-token-auth", "x-bitbucket-api-token-auth"];
 
 /// Returns the account of a request: an access token alone, or an API token with the e-mail address of its
 /// account. App passwords, sent with a user name, are rejected (Cloud removed them in July 2026).
-pub(super) fn bearer(
+pub(super) fn authenticate_request(
     world: &mut ForgeInstance,
     headers: &HeaderMap,
     resource: &'static str,
@@ -32,7 +32,7 @@ pub(super) fn bearer(
             return None;
         }
     }
-    let token = git_call::token(headers)?;
+    let token = git_call::request_token(headers)?;
     if let Some(issued) = world.apps.issued.get(&token) {
         return Some((issued.login.clone(), issued.pass.clone()));
     }
@@ -41,8 +41,8 @@ pub(super) fn bearer(
 }
 
 /// Rejects a token whose scopes do not suffice.
-pub(super) fn scoped(call: &ApiCall) -> Result<(), ApiReply> {
-    match call.pass.lacking(&call.method, &call.path) {
+pub(super) fn check_scopes(call: &ApiCall) -> Result<(), ApiReply> {
+    match call.pass.missing_scopes(&call.method, &call.path) {
         // A call for which no scope suffices gets another error message.
         Some((required, granted)) if required != ["never"] => Err(lacks_scope(&required, &granted)),
         Some(_) | None => Ok(()),
@@ -50,10 +50,10 @@ pub(super) fn scoped(call: &ApiCall) -> Result<(), ApiReply> {
 }
 
 /// Rejects calls that access tokens may not make with any scope: their own account, and permissions.
-pub(super) fn personal(call: &ApiCall) -> Result<(), ApiReply> {
+pub(super) fn reject_access_token(call: &ApiCall) -> Result<(), ApiReply> {
     match call.pass {
         FakeTokenScope::Access | FakeTokenScope::Installation { kind: TokenKind::AccessToken, .. } => {
-            Err(refused(403, "This API is not accessible by this authentication mechanism."))
+            Err(error_reply(403, "This API is not accessible by this authentication mechanism."))
         }
         FakeTokenScope::Account | FakeTokenScope::App(_) | FakeTokenScope::Installation { .. } => Ok(()),
     }
@@ -74,7 +74,7 @@ fn basic_user(headers: &HeaderMap) -> Option<String> {
 }
 
 /// Returns the repository that the path names by its slugs or its id, if it answers such a call.
-pub(super) fn repository<'a>(
+pub(super) fn find_repository<'a>(
     state: &'a mut FakeForgeState,
     call: &ApiCall,
 ) -> Result<(&'a mut ForgeInstance, &'a mut StoredRepository), ApiReply> {
@@ -82,7 +82,7 @@ pub(super) fn repository<'a>(
     let (owner, name) = (call.param("owner"), call.param("repo"));
     let repo = if name.starts_with('{') {
         // The owner may be empty, an id or a name: the id of the repository is enough.
-        repos.values_mut().find(|repo| uuid(repo.id) == name)
+        repos.values_mut().find(|repo| uuid_from_id(repo.id) == name)
     } else {
         repos.get_mut(&format!("{owner}/{name}").to_lowercase())
     };
@@ -90,36 +90,36 @@ pub(super) fn repository<'a>(
     let repo = repo.filter(|repo| may_read(repo, &call.login)).ok_or_else(missing)?;
     match repo.access {
         RepositoryAccess::Archived if call.method != "GET" => {
-            Err(refused(403, "This repository is read-only"))
+            Err(error_reply(403, "This repository is read-only"))
         }
         RepositoryAccess::Open | RepositoryAccess::Archived => Ok((world, repo)),
         RepositoryAccess::Forbidden => {
-            Err(refused(403, "Your credentials lack one or more required privilege scopes."))
+            Err(error_reply(403, "Your credentials lack one or more required privilege scopes."))
         }
-        RepositoryAccess::Blocked => Err(refused(451, "This repository is not available")),
+        RepositoryAccess::Blocked => Err(error_reply(451, "This repository is not available")),
     }
 }
 
 /// Returns the repository, if the caller is its administrator.
-pub(super) fn administered<'a>(
+pub(super) fn find_admin_repository<'a>(
     state: &'a mut FakeForgeState,
     call: &ApiCall,
 ) -> Result<(&'a mut ForgeInstance, &'a mut StoredRepository), ApiReply> {
-    personal(call)?;
-    let (world, repo) = repository(state, call)?;
+    reject_access_token(call)?;
+    let (world, repo) = find_repository(state, call)?;
     if repo.role(&call.login) == "admin" {
         Ok((world, repo))
     } else {
-        Err(refused(403, "You must have admin access to view this resource."))
+        Err(error_reply(403, "You must have admin access to view this resource."))
     }
 }
 
 /// Returns the pull request that the path names.
-pub(super) fn pull<'a>(
+pub(super) fn find_pull<'a>(
     state: &'a mut FakeForgeState,
     call: &ApiCall,
 ) -> Result<(&'a mut ForgeInstance, &'a mut StoredRepository, u64), ApiReply> {
-    let number = call.digits("number").ok_or_else(|| not_found("Pull request"))?;
-    let (world, repo) = repository(state, call)?;
+    let number = call.number_param("number").ok_or_else(|| not_found("Pull request"))?;
+    let (world, repo) = find_repository(state, call)?;
     if repo.pulls.contains_key(&number) { Ok((world, repo, number)) } else { Err(not_found("Pull request")) }
 }

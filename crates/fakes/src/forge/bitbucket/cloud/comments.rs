@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::admission::pull;
-use super::errors::{self, invalid, not_found, refused};
+use super::admission::find_pull;
+use super::errors::{self, error_reply, invalid_field, not_found};
 use super::{json, page};
 use crate::forge::bitbucket::{MAX_COMMENT, talk};
 use crate::forge::diff::FakeDiffSide;
@@ -15,32 +15,32 @@ use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
 
 /// Handles `GET …/comments`, oldest first. A deleted comment that was answered is listed without its text.
 pub(super) fn list(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (world, repo, number) = pull(state, call)?;
+    let (world, repo, number) = find_pull(state, call)?;
     let missing = || not_found("Pull request");
-    let mut ids = talk::shown(repo.pulls.get_mut(&number).ok_or_else(missing)?);
+    let mut ids = talk::list_comment_ids(repo.pulls.get_mut(&number).ok_or_else(missing)?);
     let lines = repo.lines_now(number)?;
     let of = repo.pulls.get(&number).ok_or_else(missing)?;
-    let answered = talk::all(of).into_iter().map(|comment| comment.note);
+    let answered = talk::all_comments(of).into_iter().map(|comment| comment.note);
     ids.extend(answered.filter(|note| note.deleted && talk::is_answered(of, note.id)).map(|note| note.id));
     ids.sort_unstable();
     let shown = ids.into_iter().filter_map(|id| {
         let now = lines.get(&id).copied().flatten();
-        Some(json::comment(world, repo, of, talk::any(of, id)?, now))
+        Some(json::comment(world, repo, of, talk::find_any_comment(of, id)?, now))
     });
     page::reply(world, call, shown.collect(), page::MOST)
 }
 
 /// Handles the call `GET …/comments/{id}`.
-pub(super) fn one(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (world, repo, number) = pull(state, call)?;
-    shown(world, repo, number, id(call)?, 200)
+pub(super) fn get(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
+    let (world, repo, number) = find_pull(state, call)?;
+    comment_reply(world, repo, number, comment_id(call)?, 200)
 }
 
-fn id(call: &ApiCall) -> Result<u64, ApiReply> {
-    call.digits("id").ok_or_else(|| not_found("Comment"))
+fn comment_id(call: &ApiCall) -> Result<u64, ApiReply> {
+    call.number_param("id").ok_or_else(|| not_found("Comment"))
 }
 
-fn shown(
+fn comment_reply(
     world: &ForgeInstance,
     repo: &mut StoredRepository,
     number: u64,
@@ -50,49 +50,50 @@ fn shown(
     let now = repo.lines_now(number)?.get(&id).copied().flatten();
     let of = repo.pulls.get(&number).ok_or_else(|| not_found("Pull request"))?;
     let there = |comment: &talk::CommentRef<'_>| !comment.note.deleted || talk::is_answered(of, id);
-    let comment = talk::any(of, id).filter(there).ok_or_else(|| not_found("Comment"))?;
+    let comment = talk::find_any_comment(of, id).filter(there).ok_or_else(|| not_found("Comment"))?;
     Ok(ApiReply::json(status, json::comment(world, repo, of, comment, now)))
 }
 
 /// Returns the text of a comment. One that is too long is rejected by a server in front of the forge, with an
 /// HTML page.
-fn text(call: &ApiCall) -> Result<&str, ApiReply> {
+fn comment_text(call: &ApiCall) -> Result<&str, ApiReply> {
     let text = call.body["content"]["raw"].as_str().unwrap_or_default();
     if text.trim().is_empty() {
-        Err(invalid("content.raw", "This field may not be blank."))
+        Err(invalid_field("content.raw", "This field may not be blank."))
     } else if text.chars().count() > MAX_COMMENT {
-        Err(errors::page(400))
+        Err(errors::html_error(400))
     } else {
         Ok(text)
     }
 }
 
 /// Returns the place that a body names; `None` for the conversation.
-fn place(body: &Value) -> Result<Option<InlinePlace>, ApiReply> {
+fn parse_place(body: &Value) -> Result<Option<InlinePlace>, ApiReply> {
     let inline = &body["inline"];
     if inline.is_null() {
         return Ok(None);
     }
-    let path = inline["path"].as_str().ok_or_else(|| invalid("inline.path", "required key not provided"))?;
+    let path =
+        inline["path"].as_str().ok_or_else(|| invalid_field("inline.path", "required key not provided"))?;
     let line = |field: &str| {
         let value = &inline[field];
         if value.is_null() {
             return Ok(None);
         }
         let line = value.as_u64().and_then(|line| u32::try_from(line).ok()).filter(|line| *line > 0);
-        line.map(Some).ok_or_else(|| invalid(&format!("inline.{field}"), "expected a positive number"))
+        line.map(Some).ok_or_else(|| invalid_field(&format!("inline.{field}"), "expected a positive number"))
     };
     let (to, from) = (line("to")?, line("from")?);
     let (side, last, first) = match (to, from) {
         (Some(to), _) => (FakeDiffSide::Right, Some(to), line("start_to")?),
         (None, Some(from)) => (FakeDiffSide::Left, Some(from), line("start_from")?),
         (None, None) if line("start_to")?.or(line("start_from")?).is_some() => {
-            return Err(invalid("inline", "a first line needs a last one"));
+            return Err(invalid_field("inline", "a first line needs a last one"));
         }
         (None, None) => (FakeDiffSide::Right, None, None),
     };
     if first.is_some_and(|first| Some(first) > last) {
-        return Err(invalid("inline", "the first line must not be below the last one"));
+        return Err(invalid_field("inline", "the first line must not be below the last one"));
     }
     let first = first.filter(|first| Some(*first) != last);
     Ok(Some(InlinePlace {
@@ -105,95 +106,96 @@ fn place(body: &Value) -> Result<Option<InlinePlace>, ApiReply> {
 /// Handles `POST …/comments`: in the conversation, on a file, on lines, or an answer. A line outside the diff
 /// is accepted.
 pub(super) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (world, repo, number) = pull(state, call)?;
-    let text = text(call)?;
+    let (world, repo, number) = find_pull(state, call)?;
+    let text = comment_text(call)?;
     let id = &call.body["parent"]["id"];
     let parent = match id.is_null() {
         true => None,
-        false => Some(id.as_u64().ok_or_else(|| invalid("parent", "expected a number"))?),
+        false => Some(id.as_u64().ok_or_else(|| invalid_field("parent", "expected a number"))?),
     };
-    if let (None, Some(place)) = (parent, place(&call.body)?) {
-        let spot = talk::at_head(repo, number).map_err(|words| refused(400, &words))?;
+    if let (None, Some(place)) = (parent, parse_place(&call.body)?) {
+        let spot = talk::at_head(repo, number).map_err(|words| error_reply(400, &words))?;
         // Cloud does not check lines: a line that is not part of the diff is shown as outdated.
-        let hunk = spot.check(repo, number, &place).unwrap_or_default();
+        let hunk = spot.check_place(repo, number, &place).unwrap_or_default();
         let id = add_inline(world, repo, number, &call.login, text, (&spot, place, hunk));
-        return shown(world, repo, number, id, 201);
+        return comment_reply(world, repo, number, id, 201);
     }
-    let said = talk::say(world, repo, number, &call.login, parent, text).map_err(ApiReply::failed)?;
-    let id = said.ok_or_else(|| invalid("parent", "the comment does not exist"))?;
-    shown(world, repo, number, id, 201)
+    let said = talk::add_comment(world, repo, number, &call.login, parent, text)
+        .map_err(ApiReply::internal_error)?;
+    let id = said.ok_or_else(|| invalid_field("parent", "the comment does not exist"))?;
+    comment_reply(world, repo, number, id, 201)
 }
 
 /// Returns the comment that the path names, if the caller wrote it.
-fn own<'a>(
+fn own_comment<'a>(
     state: &'a mut FakeForgeState,
     call: &ApiCall,
 ) -> Result<(&'a mut ForgeInstance, &'a mut StoredRepository, u64, u64), ApiReply> {
-    let id = id(call)?;
-    let (world, repo, number) = pull(state, call)?;
-    let of = repo.pulls.get(&number).and_then(|pull| talk::find(pull, id));
+    let id = comment_id(call)?;
+    let (world, repo, number) = find_pull(state, call)?;
+    let of = repo.pulls.get(&number).and_then(|pull| talk::find_comment(pull, id));
     let author = &of.ok_or_else(|| not_found("Comment"))?.note.author;
     if *author != call.login {
-        world.violation(format!("{} touched comment {id} of {author}", call.login));
-        return Err(refused(403, "You do not have permission to change this comment."));
+        world.record_violation(format!("{} touched comment {id} of {author}", call.login));
+        return Err(error_reply(403, "You do not have permission to change this comment."));
     }
     Ok((world, repo, number, id))
 }
 
 /// Handles `PUT …/comments/{id}`: replaces the text, no matter which it was.
 pub(super) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (world, repo, number, id) = own(state, call)?;
-    let (text, now) = (text(call)?, world.now());
+    let (world, repo, number, id) = own_comment(state, call)?;
+    let (text, now) = (comment_text(call)?, world.now());
     let pull = repo.pulls.get_mut(&number).ok_or_else(|| not_found("Pull request"))?;
-    talk::note_mut(pull, id).ok_or_else(|| not_found("Comment"))?.rewrite(text, now);
+    talk::note_mut(pull, id).ok_or_else(|| not_found("Comment"))?.set_body(text, now);
     pull.updated = now;
-    shown(world, repo, number, id, 200)
+    comment_reply(world, repo, number, id, 200)
 }
 
 /// Handles the call `DELETE …/comments/{id}`.
 pub(super) fn delete(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (_, repo, number, id) = own(state, call)?;
+    let (_, repo, number, id) = own_comment(state, call)?;
     let pull = repo.pulls.get_mut(&number).ok_or_else(|| not_found("Pull request"))?;
     talk::note_mut(pull, id).ok_or_else(|| not_found("Comment"))?.deleted = true;
-    Ok(ApiReply::done())
+    Ok(ApiReply::no_content())
 }
 
 /// Returns the thread on the diff that the path's comment began, and the account that resolved it.
-fn thread<'a>(
+fn find_thread<'a>(
     state: &'a mut FakeForgeState,
     call: &ApiCall,
 ) -> Result<(&'a mut ForgeInstance, &'a mut StoredRepository, u64, u64, Option<String>), ApiReply> {
-    let id = id(call)?;
-    let (world, repo, number) = pull(state, call)?;
-    let of = repo.pulls.get(&number).and_then(|pull| talk::find(pull, id));
+    let id = comment_id(call)?;
+    let (world, repo, number) = find_pull(state, call)?;
+    let of = repo.pulls.get(&number).and_then(|pull| talk::find_comment(pull, id));
     let comment = of.ok_or_else(|| not_found("Comment"))?;
     match comment.inline.filter(|inline| inline.in_reply_to.is_none()) {
         Some(inline) => {
             let by = inline.resolved_by.clone();
             Ok((world, repo, number, id, by))
         }
-        None => Err(refused(403, "Only the first comment of a thread on the diff can be resolved.")),
+        None => Err(error_reply(403, "Only the first comment of a thread on the diff can be resolved.")),
     }
 }
 
 /// Handles the call `POST …/comments/{id}/resolve`.
 pub(super) fn resolve(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (world, repo, number, id, by) = thread(state, call)?;
+    let (world, repo, number, id, by) = find_thread(state, call)?;
     if by.is_some() {
-        return Err(refused(409, "This comment thread is resolved already."));
+        return Err(error_reply(409, "This comment thread is resolved already."));
     }
     set_resolved(world, repo, number, id, &call.login, true)?;
-    let of = repo.pulls.get(&number).and_then(|pull| talk::find(pull, id));
+    let of = repo.pulls.get(&number).and_then(|pull| talk::find_comment(pull, id));
     let note = of.ok_or_else(|| not_found("Comment"))?.note;
     Ok(ApiReply::json(200, json::resolution(world, &call.login, note)))
 }
 
 /// Handles `DELETE …/comments/{id}/resolve`: 404 if the thread is open.
 pub(super) fn reopen(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (world, repo, number, id, by) = thread(state, call)?;
+    let (world, repo, number, id, by) = find_thread(state, call)?;
     by.ok_or_else(|| not_found("Resolution"))?;
     set_resolved(world, repo, number, id, &call.login, false)?;
-    Ok(ApiReply::done())
+    Ok(ApiReply::no_content())
 }
 
 fn set_resolved(
@@ -205,6 +207,6 @@ fn set_resolved(
     resolved: bool,
 ) -> Result<(), ApiReply> {
     let pull = repo.pulls.get_mut(&number).ok_or_else(|| not_found("Pull request"))?;
-    pull.resolve(id, resolved.then_some(by));
-    Ok(world.tell(repo, &FakeForgeEvent::Thread { number, id, resolved, by: by.to_owned() })?)
+    pull.set_resolved(id, resolved.then_some(by));
+    Ok(world.deliver_event(repo, &FakeForgeEvent::Thread { number, id, resolved, by: by.to_owned() })?)
 }

@@ -2,12 +2,14 @@
 
 use serde_json::{Value, json};
 
-use super::admission::repository;
-use super::errors::{insight, invalid, not_found, refused};
+use super::admission::find_repository;
+use super::errors::{error_reply, invalid_field, not_found, report_error};
 use super::{json, page};
-use crate::forge::bitbucket::commits::{annotation, put_report, report, report_mut, set_status, state_of};
+use crate::forge::bitbucket::commits::{
+    find_report, new_annotation, put_report, report_mut, set_status, state_of,
+};
 use crate::forge::http::call::{ApiCall, ApiReply, CallResult};
-use crate::forge::operations::branches::tip;
+use crate::forge::operations::branches::branch_tip;
 use crate::forge::state::{CommitStatus, FakeForgeState, StoredRepository};
 
 /// Minimum length of an abbreviated commit id.
@@ -21,25 +23,25 @@ const MAX_ANNOTATIONS: usize = 1_000;
 const MAX_SUMMARY: usize = 450;
 
 /// Returns the commit that the path names by an id, an abbreviated id, or a branch.
-fn commit(repo: &StoredRepository, call: &ApiCall) -> Result<String, ApiReply> {
+fn find_commit(repo: &StoredRepository, call: &ApiCall) -> Result<String, ApiReply> {
     let named = call.param("sha");
     let by_id =
-        Some(named).filter(|named| named.len() >= MIN_DIGITS).and_then(|named| repo.git.expand(named));
-    by_id.map(str::to_owned).or_else(|| tip(repo, named).ok()).ok_or_else(|| not_found("Commit"))
+        Some(named).filter(|named| named.len() >= MIN_DIGITS).and_then(|named| repo.git.expand_sha(named));
+    by_id.map(str::to_owned).or_else(|| branch_tip(repo, named).ok()).ok_or_else(|| not_found("Commit"))
 }
 
 /// Handles `GET …/commit/{sha}`: with the full id.
-pub(super) fn one(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (world, repo) = repository(state, call)?;
-    let sha = commit(repo, call)?;
-    let found = repo.git.show(&sha)?.ok_or_else(|| not_found("Commit"))?;
+pub(super) fn get_commit(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
+    let (world, repo) = find_repository(state, call)?;
+    let sha = find_commit(repo, call)?;
+    let found = repo.git.find_commit(&sha)?.ok_or_else(|| not_found("Commit"))?;
     Ok(ApiReply::json(200, json::commit(world, repo, &found)))
 }
 
 /// Handles the call `GET …/commit/{sha}/statuses`.
 pub(super) fn statuses(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (world, repo) = repository(state, call)?;
-    let sha = commit(repo, call)?;
+    let (world, repo) = find_repository(state, call)?;
+    let sha = find_commit(repo, call)?;
     let of = repo.statuses.iter().filter(|status| status.sha == sha);
     let shown = of.map(|status| json::status(world, repo, status)).collect();
     page::reply(world, call, shown, page::MOST)
@@ -47,24 +49,24 @@ pub(super) fn statuses(state: &mut FakeForgeState, call: &ApiCall) -> CallResult
 
 /// Handles the call `GET …/commit/{sha}/statuses/build/{key}`.
 pub(super) fn status(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (world, repo) = repository(state, call)?;
-    let sha = commit(repo, call)?;
+    let (world, repo) = find_repository(state, call)?;
+    let sha = find_commit(repo, call)?;
     let is = |status: &&CommitStatus| status.sha == sha && status.context == call.param("key");
     let status = repo.statuses.iter().find(is).ok_or_else(|| not_found("Build status"))?;
     Ok(ApiReply::json(200, json::status(world, repo, status)))
 }
 
 /// Handles `POST …/commit/{sha}/statuses/build`: one with the same key is overwritten.
-pub(super) fn set(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (world, repo) = repository(state, call)?;
-    let sha = commit(repo, call)?;
+pub(super) fn set_build_status(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
+    let (world, repo) = find_repository(state, call)?;
+    let sha = find_commit(repo, call)?;
     let text = |field: &str| call.body[field].as_str().map(str::to_owned);
     let key = text("key").filter(|key| !key.is_empty());
-    let key = key.ok_or_else(|| invalid("key", "This field is required."))?;
+    let key = key.ok_or_else(|| invalid_field("key", "This field is required."))?;
     let word = text("state").unwrap_or_default();
     let state = state_of(&word).filter(|_| word != "CANCELLED");
-    let state = state.ok_or_else(|| invalid("state", "Select a valid choice."))?.to_owned();
-    let url = text("url").ok_or_else(|| invalid("url", "This field is required."))?;
+    let state = state.ok_or_else(|| invalid_field("state", "Select a valid choice."))?.to_owned();
+    let url = text("url").ok_or_else(|| invalid_field("url", "This field is required."))?;
     let status = CommitStatus {
         id: 0,
         sha,
@@ -86,55 +88,57 @@ pub(super) fn set(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
 
 /// Handles the call `GET …/commit/{sha}/reports/{key}`.
 pub(super) fn one_report(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (_, repo) = repository(state, call)?;
-    let sha = commit(repo, call)?;
-    let found = report(repo, &sha, call.param("key")).ok_or_else(|| insight(404, "Report not found"))?;
+    let (_, repo) = find_repository(state, call)?;
+    let sha = find_commit(repo, call)?;
+    let found =
+        find_report(repo, &sha, call.param("key")).ok_or_else(|| report_error(404, "Report not found"))?;
     Ok(ApiReply::json(200, json::report(found)))
 }
 
 /// Handles `PUT …/commit/{sha}/reports/{key}`: the annotations of the report stay.
-pub(super) fn put(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (world, repo) = repository(state, call)?;
-    let (sha, key) = (commit(repo, call)?, call.param("key"));
+pub(super) fn replace_report(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
+    let (world, repo) = find_repository(state, call)?;
+    let (sha, key) = (find_commit(repo, call)?, call.param("key"));
     let text = |field: &str| call.body[field].as_str().unwrap_or_default();
     for field in ["title", "details"] {
         if text(field).is_empty() {
-            return Err(insight(400, &format!("The report's {field} must be provided")));
+            return Err(report_error(400, &format!("The report's {field} must be provided")));
         }
     }
     if !["SECURITY", "COVERAGE", "TEST", "BUG"].contains(&text("report_type")) {
-        return Err(insight(400, "The report's type is not a known one"));
+        return Err(report_error(400, "The report's type is not a known one"));
     }
     if !["", "PASSED", "FAILED", "PENDING"].contains(&text("result")) {
-        return Err(insight(400, "The report's result is not a known one"));
+        return Err(report_error(400, "The report's result is not a known one"));
     }
     if call.body["data"].as_array().is_some_and(|data| data.len() > MAX_DATA) {
-        return Err(insight(400, "A report can have at most 10 data fields"));
+        return Err(report_error(400, "A report can have at most 10 data fields"));
     }
     put_report(world, repo, &sha, key, &call.login, call.body.clone());
-    let made = report(repo, &sha, key).ok_or_else(|| insight(404, "Report not found"))?;
+    let made = find_report(repo, &sha, key).ok_or_else(|| report_error(404, "Report not found"))?;
     Ok(ApiReply::json(200, json::report(made)))
 }
 
 /// Handles `DELETE …/commit/{sha}/reports/{key}`, with its annotations.
-pub(super) fn delete(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (_, repo) = repository(state, call)?;
-    let sha = commit(repo, call)?;
+pub(super) fn delete_report(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
+    let (_, repo) = find_repository(state, call)?;
+    let sha = find_commit(repo, call)?;
     repo.reports.retain(|report| report.sha != sha || report.key != call.param("key"));
-    Ok(ApiReply::done())
+    Ok(ApiReply::no_content())
 }
 
 /// Handles the call `GET …/reports/{key}/annotations`.
 pub(super) fn annotations(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (world, repo) = repository(state, call)?;
-    let sha = commit(repo, call)?;
-    let found = report(repo, &sha, call.param("key")).ok_or_else(|| insight(404, "Report not found"))?;
+    let (world, repo) = find_repository(state, call)?;
+    let sha = find_commit(repo, call)?;
+    let found =
+        find_report(repo, &sha, call.param("key")).ok_or_else(|| report_error(404, "Report not found"))?;
     let shown = found.annotations.iter().map(json::annotation).collect();
     page::reply(world, call, shown, page::MOST)
 }
 
 /// Returns the error message for an invalid annotation.
-fn wrong(annotation: &Value) -> Option<&'static str> {
+fn annotation_error(annotation: &Value) -> Option<&'static str> {
     let text = |field: &str| annotation[field].as_str().unwrap_or_default();
     if !["VULNERABILITY", "CODE_SMELL", "BUG"].contains(&text("annotation_type")) {
         return Some("The annotation's type is not a known one");
@@ -155,20 +159,20 @@ fn wrong(annotation: &Value) -> Option<&'static str> {
 /// Handles `POST …/reports/{key}/annotations`, a list: an annotation replaces the existing one with its
 /// `external_id`.
 pub(super) fn annotate(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (world, repo) = repository(state, call)?;
-    let (sha, key) = (commit(repo, call)?, call.param("key"));
-    let found = report(repo, &sha, key).ok_or_else(|| insight(404, "Report not found"))?;
-    let sent = call.body.as_array().ok_or_else(|| refused(400, "a list is expected"))?;
+    let (world, repo) = find_repository(state, call)?;
+    let (sha, key) = (find_commit(repo, call)?, call.param("key"));
+    let found = find_report(repo, &sha, key).ok_or_else(|| report_error(404, "Report not found"))?;
+    let sent = call.body.as_array().ok_or_else(|| error_reply(400, "a list is expected"))?;
     if sent.len() > MAX_CALL {
-        return Err(insight(400, "Bulk upload supports a maximum of 100 annotations"));
+        return Err(report_error(400, "Bulk upload supports a maximum of 100 annotations"));
     }
-    if let Some(words) = sent.iter().find_map(wrong) {
-        return Err(insight(400, words));
+    if let Some(words) = sent.iter().find_map(annotation_error) {
+        return Err(report_error(400, words));
     }
     let mut all = found.annotations.clone();
     let mut made = Vec::new();
     for fields in sent {
-        let new = annotation(world, fields.clone());
+        let new = new_annotation(world, fields.clone());
         made.push(json::annotation(&new));
         let same = all.iter_mut().find(|known| known.fields["external_id"] == fields["external_id"]);
         match same {
@@ -177,7 +181,7 @@ pub(super) fn annotate(state: &mut FakeForgeState, call: &ApiCall) -> CallResult
         }
     }
     if all.len() > MAX_ANNOTATIONS {
-        return Err(insight(400, "A report can have at most 1000 annotations"));
+        return Err(report_error(400, "A report can have at most 1000 annotations"));
     }
     if let Some(report) = report_mut(repo, &sha, key) {
         report.annotations = all;

@@ -9,7 +9,7 @@ use crate::forge::http::call::ApiReply;
 use crate::forge::http::serve::CallRefusal;
 
 /// Returns an error in Cloud's form.
-pub(super) fn refused(status: u16, message: &str) -> ApiReply {
+pub(super) fn error_reply(status: u16, message: &str) -> ApiReply {
     ApiReply::json(status, json!({"type": "error", "error": {"message": message}}))
 }
 
@@ -25,62 +25,64 @@ pub(super) fn lacks_scope(required: &[&str], granted: &[String]) -> ApiReply {
 
 /// Returns 404 for an object that is missing or hidden from the caller.
 pub(super) fn not_found(what: &str) -> ApiReply {
-    refused(404, &format!("{what} not found"))
+    error_reply(404, &format!("{what} not found"))
 }
 
 /// Returns 400 because of a field.
-pub(super) fn invalid(field: &str, words: &str) -> ApiReply {
+pub(super) fn invalid_field(field: &str, words: &str) -> ApiReply {
     let error = json!({"message": "Bad request", "fields": {field: [words]}});
     ApiReply::json(400, json!({"type": "error", "error": error}))
 }
 
 /// Returns an error of reports and annotations, which have a separate form.
-pub(super) fn insight(status: u16, message: &str) -> ApiReply {
+pub(super) fn report_error(status: u16, message: &str) -> ApiReply {
     ApiReply::json(status, json!({"code": status, "message": message}))
 }
 
 /// Returns an HTML page, as sent by servers in front of the forge.
-pub(super) fn page(status: u16) -> ApiReply {
+pub(super) fn html_error(status: u16) -> ApiReply {
     let html =
         "<!DOCTYPE html><html><head><title>Bitbucket</title></head><body>Something went wrong</body></html>";
     ApiReply::bytes(status, "text/html; charset=utf-8", html)
 }
 
 /// Returns the error for an edit of a pull request that is not allowed.
-pub(super) fn against(why: &EditRefusal) -> ApiReply {
+pub(super) fn edit_error(why: &EditRefusal) -> ApiReply {
     match why {
-        EditRefusal::NotYours => refused(403, "Your credentials lack one or more required privilege scopes."),
+        EditRefusal::NotYours => {
+            error_reply(403, "Your credentials lack one or more required privilege scopes.")
+        }
         EditRefusal::Author(login) => {
             let words = format!("{login} is the author and cannot be included as a reviewer.");
-            invalid("reviewers", &words)
+            invalid_field("reviewers", &words)
         }
         EditRefusal::NoMember(login) => {
             let words =
                 format!("{login} is not a member of this workspace and cannot be added to this pull request");
-            invalid("reviewers", &words)
+            invalid_field("reviewers", &words)
         }
-        EditRefusal::NoBranch => invalid("destination", "branch not found"),
-        EditRefusal::Script(words) => ApiReply::failed(words),
+        EditRefusal::NoBranch => invalid_field("destination", "branch not found"),
+        EditRefusal::Script(words) => ApiReply::internal_error(words),
     }
 }
 
 /// Returns the errors of calls that are rejected before they are handled.
-pub(super) fn refusal(refusal: CallRefusal) -> ApiReply {
+pub(super) fn refusal_reply(refusal: CallRefusal) -> ApiReply {
     match refusal {
-        CallRefusal::TooLarge => page(413),
+        CallRefusal::TooLarge => html_error(413),
         CallRefusal::BadLogin => {
-            refused(401, "Token is invalid, expired, or not supported for this endpoint.")
+            error_reply(401, "Token is invalid, expired, or not supported for this endpoint.")
         }
-        CallRefusal::NoLogin => refused(401, "Access denied. You must have write or admin access."),
+        CallRefusal::NoLogin => error_reply(401, "Access denied. You must have write or admin access."),
         CallRefusal::NoSuchCall => not_found("Resource"),
-        CallRefusal::BadJson => refused(400, "Bad request"),
+        CallRefusal::BadJson => error_reply(400, "Bad request"),
     }
 }
 
 /// Returns the response of a fault that replaces the call.
-pub(super) fn instead(kind: &ForgeFaultKind, _now: i64) -> Option<ApiReply> {
+pub(super) fn fault_reply(kind: &ForgeFaultKind, _now: i64) -> Option<ApiReply> {
     let limited = |after: &Option<u64>| {
-        let reply = refused(429, "Rate limit for this resource has been exceeded");
+        let reply = error_reply(429, "Rate limit for this resource has been exceeded");
         match after {
             Some(seconds) => reply.header("retry-after", seconds),
             None => reply,
@@ -92,15 +94,15 @@ pub(super) fn instead(kind: &ForgeFaultKind, _now: i64) -> Option<ApiReply> {
         ForgeFaultKind::PrimaryLimit(_) => Some(limited(&None)),
         ForgeFaultKind::Status(status, after) => {
             let words = StatusCode::from_u16(*status).ok().and_then(|status| status.canonical_reason());
-            let reply = refused(*status, words.unwrap_or("Error"));
+            let reply = error_reply(*status, words.unwrap_or("Error"));
             Some(match after {
                 Some(seconds) => reply.header("retry-after", seconds),
                 None => reply,
             })
         }
-        ForgeFaultKind::SingleSignOn => Some(refused(403, "Forbidden")),
-        ForgeFaultKind::Invalid(_) => Some(invalid("field", "it is not as it should be")),
-        ForgeFaultKind::Html(status) => Some(page(*status)),
+        ForgeFaultKind::SingleSignOn => Some(error_reply(403, "Forbidden")),
+        ForgeFaultKind::Invalid(_) => Some(invalid_field("field", "it is not as it should be")),
+        ForgeFaultKind::Html(status) => Some(html_error(*status)),
         ForgeFaultKind::Redirect(status, to) => {
             Some(ApiReply::json(*status, Value::Null).header("location", to))
         }

@@ -4,28 +4,28 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::admission::{administered, personal, repository};
+use super::admission::{find_admin_repository, find_repository, reject_access_token};
 use super::errors::not_found;
 use super::{json, page};
 use crate::forge::bitbucket::{may_read, may_write};
-use crate::forge::flavour::uuid;
+use crate::forge::flavour::uuid_from_id;
 use crate::forge::http::call::{ApiCall, ApiReply, CallResult};
 use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
 
 /// Handles the call `GET /2.0/user`.
 pub(super) fn user(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    personal(call)?;
+    reject_access_token(call)?;
     Ok(ApiReply::json(200, json::account(&state.world, &call.login)))
 }
 
 /// Returns the login of the account with this id.
 pub(super) fn login_of<'a>(world: &'a ForgeInstance, id: &str) -> Option<&'a str> {
-    world.accounts.iter().find(|(_, number)| uuid(**number) == id).map(|(login, _)| login.as_str())
+    world.accounts.iter().find(|(_, number)| uuid_from_id(**number) == id).map(|(login, _)| login.as_str())
 }
 
 /// Handles `GET /2.0/users/{user}`, by the id.
 pub(super) fn account(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    personal(call)?;
+    reject_access_token(call)?;
     let world = &state.world;
     let login = login_of(world, call.param("user")).ok_or_else(|| not_found("User"))?;
     let mut told = json::account(world, login);
@@ -37,7 +37,7 @@ pub(super) fn account(state: &mut FakeForgeState, call: &ApiCall) -> CallResult 
 /// Handles `GET /2.0/workspaces/{owner}/members/{user}`: every account with a role in one of its repositories
 /// is a member, and so are its bots.
 pub(super) fn member(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    personal(call)?;
+    reject_access_token(call)?;
     let FakeForgeState { world, repos, moved: _ } = state;
     let login = login_of(world, call.param("user")).ok_or_else(|| not_found("User"))?;
     let is_in = |repo: &StoredRepository| {
@@ -53,7 +53,7 @@ pub(super) fn member(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
 
 /// Handles `GET /2.0/user/workspaces`: those of the repositories that the caller may see.
 pub(super) fn workspaces(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    personal(call)?;
+    reject_access_token(call)?;
     let FakeForgeState { world, repos, moved: _ } = state;
     let seen = repos.values().filter(|repo| repo.listed && may_read(repo, &call.login));
     let owners: BTreeSet<&str> = seen.map(|repo| repo.owner.as_str()).collect();
@@ -75,7 +75,7 @@ pub(super) fn repositories(state: &mut FakeForgeState, call: &ApiCall) -> CallRe
     let mut all = repos.values().filter(of).peekable();
     all.peek().ok_or_else(|| not_found("Workspace"))?;
     let login = call.login.as_str();
-    let has_role = |repo: &&StoredRepository| match call.asked("role") {
+    let has_role = |repo: &&StoredRepository| match call.query_param("role") {
         Some("admin" | "owner") => repo.role(login) == "admin",
         Some("contributor") => may_write(repo, login),
         Some(_) | None => may_read(repo, login),
@@ -85,8 +85,8 @@ pub(super) fn repositories(state: &mut FakeForgeState, call: &ApiCall) -> CallRe
 }
 
 /// Handles `GET /2.0/repositories/{owner}/{repo}`, also with an empty owner and the id.
-pub(super) fn one(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (world, repo) = repository(state, call)?;
+pub(super) fn get_repository(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
+    let (world, repo) = find_repository(state, call)?;
     Ok(ApiReply::json(200, json::repository(world, repo)))
 }
 
@@ -109,7 +109,7 @@ pub(super) fn own_permissions(state: &mut FakeForgeState, call: &ApiCall) -> Cal
 /// Handles `GET /2.0/workspaces/{owner}/permissions/repositories/{repo}`: for administrators of the
 /// repository.
 pub(super) fn permissions(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (world, repo) = administered(state, call)?;
+    let (world, repo) = find_admin_repository(state, call)?;
     let mut logins: BTreeSet<&str> = repo.permissions.keys().map(String::as_str).collect();
     logins.insert(&repo.owner);
     let known = logins.into_iter().filter(|login| repo.permission(login).0 != "none");
@@ -120,8 +120,8 @@ pub(super) fn permissions(state: &mut FakeForgeState, call: &ApiCall) -> CallRes
 /// Handles `GET …/branch-restrictions`, by `pattern` and `kind`: for administrators. The default branch is
 /// always restricted.
 pub(super) fn restrictions(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (world, repo) = administered(state, call)?;
-    let own = json::api(world, repo);
+    let (world, repo) = find_admin_repository(state, call)?;
+    let own = json::repository_api_url(world, repo);
     let protected = std::iter::once(repo.default_branch.as_str())
         .chain(repo.protected.iter().map(String::as_str))
         .flat_map(|branch| [(branch, "push"), (branch, "force")]);
@@ -130,8 +130,8 @@ pub(super) fn restrictions(state: &mut FakeForgeState, call: &ApiCall) -> CallRe
         .iter()
         .flat_map(|(branch, kinds)| kinds.iter().map(move |kind| (branch.as_str(), kind.as_str())));
     let wanted = |(branch, kind): &(&str, &str)| {
-        call.asked("pattern").is_none_or(|pattern| pattern == *branch)
-            && call.asked("kind").is_none_or(|wanted| wanted == *kind)
+        call.query_param("pattern").is_none_or(|pattern| pattern == *branch)
+            && call.query_param("kind").is_none_or(|wanted| wanted == *kind)
     };
     let all: BTreeSet<(&str, &str)> = protected.chain(rules).filter(wanted).collect();
     let shown = all.into_iter().enumerate().map(|(at, (branch, kind))| {

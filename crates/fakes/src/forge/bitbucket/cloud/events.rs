@@ -15,7 +15,7 @@ const MAX_DELIVERY: usize = 256 * 1024;
 
 /// Returns the delivery of an event. `None` if its object is gone, if it is too large, or if Cloud has no
 /// such event.
-pub(crate) fn delivery(
+pub(crate) fn build_delivery(
     world: &ForgeInstance,
     repo: &mut StoredRepository,
     event: &FakeForgeEvent,
@@ -39,7 +39,7 @@ pub(crate) fn delivery(
     let lines = repo.lines_now(number)?;
     let Some(pull) = repo.pulls.get(&number) else { return Ok(None) };
     let comment = match comment {
-        Some(id) => match talk::find(pull, id) {
+        Some(id) => match talk::find_comment(pull, id) {
             Some(comment) => Some(comment),
             None => return Ok(None),
         },
@@ -57,7 +57,7 @@ pub(crate) fn delivery(
     if let FakeForgeEvent::Pull { change: PullChange::WantsChanges | PullChange::WithdrewChanges, .. } = event
     {
         payload["changes_request"] =
-            json!({"date": json::time(world.now()), "user": json::account(world, &by)});
+            json!({"date": json::format_time(world.now()), "user": json::account(world, &by)});
     }
     if let FakeForgeEvent::Pull { change: PullChange::Edited { title, body }, .. } = event {
         payload["changes"] = changes(title.as_deref(), body.as_deref(), &pull.title, &pull.body);

@@ -8,7 +8,7 @@ use crate::forge::bitbucket::participants::{self, PullParticipant};
 use crate::forge::bitbucket::talk::{self, CommentRef};
 use crate::forge::bitbucket::{head_of, is_machine, number_of};
 use crate::forge::diff::FakeDiffSide;
-use crate::forge::flavour::uuid;
+use crate::forge::flavour::uuid_from_id;
 use crate::forge::state::notes::StoredComment;
 use crate::forge::state::pulls::{CurrentLines, FakeReviewVerdict, StoredPull};
 use crate::forge::state::reports::{CommitReport, ReportAnnotation};
@@ -16,13 +16,13 @@ use crate::forge::state::{CommitStatus, ForgeInstance, StoredRepository};
 use crate::repo::CommitObject;
 
 /// Formats an instant as Cloud does: ISO 8601 with microseconds and an offset.
-pub(super) fn time(seconds: i64) -> String {
+pub(super) fn format_time(seconds: i64) -> String {
     let instant = jiff::Timestamp::from_second(seconds).unwrap_or_default();
     instant.strftime("%Y-%m-%dT%H:%M:%S.000000+00:00").to_string()
 }
 
 /// Returns the abbreviated id of a commit.
-pub(super) fn short(sha: &str) -> &str {
+pub(super) fn short_sha(sha: &str) -> &str {
     sha.get(..SHORT).unwrap_or(sha)
 }
 
@@ -31,18 +31,18 @@ fn href(url: impl Into<String>) -> Value {
 }
 
 /// Returns a text as it was written and as it is shown.
-fn rendered(text: &str) -> Value {
+fn text_json(text: &str) -> Value {
     json!({"raw": text, "markup": "markdown", "html": format!("<p>{text}</p>")})
 }
 
 /// Returns the address of a repository's calls.
-pub(super) fn api(world: &ForgeInstance, repo: &StoredRepository) -> String {
+pub(super) fn repository_api_url(world: &ForgeInstance, repo: &StoredRepository) -> String {
     format!("{}/2.0/repositories/{}", world.base_url, repo.full_name())
 }
 
 pub(super) fn account(world: &ForgeInstance, login: &str) -> Value {
     let (number, base) = (number_of(world, login), &world.base_url);
-    let id = uuid(number);
+    let id = uuid_from_id(number);
     json!({
         "type": if is_machine(login) { "app_user" } else { "user" },
         "uuid": id, "account_id": format!("557058:{number}"), "display_name": login, "nickname": login,
@@ -53,7 +53,7 @@ pub(super) fn account(world: &ForgeInstance, login: &str) -> Value {
 /// Returns the workspace with this name. Every owner of a repository is one.
 pub(super) fn workspace(world: &ForgeInstance, slug: &str) -> Value {
     json!({
-        "type": "workspace", "uuid": uuid(number_of(world, slug)), "name": slug, "slug": slug,
+        "type": "workspace", "uuid": uuid_from_id(number_of(world, slug)), "name": slug, "slug": slug,
         "links": {
             "self": href(format!("{}/2.0/workspaces/{slug}", world.base_url)),
             "avatar": href(format!("{}/workspaces/{slug}/avatar", world.base_url)),
@@ -64,13 +64,13 @@ pub(super) fn workspace(world: &ForgeInstance, slug: &str) -> Value {
 
 /// Returns a repository as it appears inside other objects.
 pub(super) fn repository_in(world: &ForgeInstance, repo: &StoredRepository) -> Value {
-    named(world, repo, &repo.owner, repo.id)
+    repository_with_owner(world, repo, &repo.owner, repo.id)
 }
 
-fn named(world: &ForgeInstance, repo: &StoredRepository, owner: &str, id: u64) -> Value {
+fn repository_with_owner(world: &ForgeInstance, repo: &StoredRepository, owner: &str, id: u64) -> Value {
     let (base, full_name) = (&world.base_url, format!("{owner}/{}", repo.name));
     json!({
-        "type": "repository", "uuid": uuid(id), "full_name": full_name, "name": repo.name,
+        "type": "repository", "uuid": uuid_from_id(id), "full_name": full_name, "name": repo.name,
         "links": {
             "self": href(format!("{base}/2.0/repositories/{full_name}")), "html": href(format!("{base}/{full_name}")),
             "avatar": href(format!("{base}/avatars/{full_name}")),
@@ -80,15 +80,15 @@ fn named(world: &ForgeInstance, repo: &StoredRepository, owner: &str, id: u64) -
 
 /// Returns a repository as the response of its own call.
 pub(super) fn repository(world: &ForgeInstance, repo: &StoredRepository) -> Value {
-    let (own, page) = (api(world, repo), format!("{}/{}", world.base_url, repo.full_name()));
+    let (own, page) = (repository_api_url(world, repo), format!("{}/{}", world.base_url, repo.full_name()));
     json!({
-        "type": "repository", "uuid": uuid(repo.id), "full_name": repo.full_name(), "name": repo.name,
+        "type": "repository", "uuid": uuid_from_id(repo.id), "full_name": repo.full_name(), "name": repo.name,
         "slug": repo.name, "is_private": world.private_git, "scm": "git", "owner": account(world, &repo.owner),
-        "workspace": workspace(world, &repo.owner), "description": "", "created_on": time(repo.created),
-        "updated_on": time(repo.pushed), "size": 108, "language": "", "has_issues": false, "has_wiki": false,
+        "workspace": workspace(world, &repo.owner), "description": "", "created_on": format_time(repo.created),
+        "updated_on": format_time(repo.pushed), "size": 108, "language": "", "has_issues": false, "has_wiki": false,
         "fork_policy": "allow_forks", "mainbranch": {"type": "branch", "name": repo.default_branch},
         "project": {
-            "type": "project", "key": "PROJ", "uuid": uuid(number_of(world, &repo.owner)), "name": "Project",
+            "type": "project", "key": "PROJ", "uuid": uuid_from_id(number_of(world, &repo.owner)), "name": "Project",
             "links": {"html": href(&page), "avatar": href(&page)},
         },
         "links": {
@@ -101,7 +101,7 @@ pub(super) fn repository(world: &ForgeInstance, repo: &StoredRepository) -> Valu
 }
 
 fn commit_in(sha: &str) -> Value {
-    json!({"hash": short(sha)})
+    json!({"hash": short_sha(sha)})
 }
 
 /// Returns a commit as the response of its own call.
@@ -115,8 +115,8 @@ pub(super) fn commit(world: &ForgeInstance, repo: &StoredRepository, commit: &Co
     }
     let parent = |sha: &String| json!({"type": "commit", "hash": sha});
     json!({
-        "type": "commit", "hash": commit.sha, "date": time(commit.author.at), "author": author,
-        "message": commit.message, "summary": rendered(&commit.message),
+        "type": "commit", "hash": commit.sha, "date": format_time(commit.author.at), "author": author,
+        "message": commit.message, "summary": text_json(&commit.message),
         "parents": commit.parents.iter().map(parent).collect::<Vec<_>>(),
         "repository": repository_in(world, repo),
     })
@@ -132,12 +132,12 @@ fn state(pull: &StoredPull) -> &'static str {
 
 /// Returns a pull request with this head as lists have it: without reviewers.
 pub(super) fn pull(world: &ForgeInstance, repo: &StoredRepository, pull: &StoredPull, head: &str) -> Value {
-    let own = format!("{}/pullrequests/{}", api(world, repo), pull.number);
+    let own = format!("{}/pullrequests/{}", repository_api_url(world, repo), pull.number);
     let page = format!("{}/{}/pull-requests/{}", world.base_url, repo.full_name(), pull.number);
     let (from, branch) = head_of(repo, &pull.head_ref);
-    let source = from.map(|(owner, id)| named(world, repo, owner, id));
-    let merged = (state(pull) == "MERGED").then(|| json!({"hash": short(head)}));
-    let said = talk::all(pull).into_iter().filter(|comment| !comment.note.deleted).count();
+    let source = from.map(|(owner, id)| repository_with_owner(world, repo, owner, id));
+    let merged = (state(pull) == "MERGED").then(|| json!({"hash": short_sha(head)}));
+    let said = talk::all_comments(pull).into_iter().filter(|comment| !comment.note.deleted).count();
     let links: Map<String, Value> =
         ["commits", "approve", "diff", "diffstat", "comments", "activity", "merge", "decline"]
             .into_iter()
@@ -146,8 +146,8 @@ pub(super) fn pull(world: &ForgeInstance, repo: &StoredRepository, pull: &Stored
             .collect();
     json!({
         "type": "pullrequest", "id": pull.number, "title": pull.title, "description": pull.body,
-        "summary": rendered(&pull.body),
-        "rendered": {"title": rendered(&pull.title), "description": rendered(&pull.body)},
+        "summary": text_json(&pull.body),
+        "rendered": {"title": text_json(&pull.title), "description": text_json(&pull.body)},
         "state": state(pull), "draft": pull.draft, "author": account(world, &pull.author),
         "source": {"branch": {"name": branch}, "commit": commit_in(head), "repository": source},
         "destination": {
@@ -156,7 +156,7 @@ pub(super) fn pull(world: &ForgeInstance, repo: &StoredRepository, pull: &Stored
         },
         "merge_commit": merged, "comment_count": said, "task_count": 0, "close_source_branch": false,
         "closed_by": pull.closed.map(|_| account(world, pull.merged_by.as_deref().unwrap_or(&pull.author))),
-        "reason": "", "created_on": time(pull.created), "updated_on": time(pull.updated), "links": links,
+        "reason": "", "created_on": format_time(pull.created), "updated_on": format_time(pull.updated), "links": links,
     })
 }
 
@@ -169,7 +169,7 @@ pub(super) fn whole_pull(
     mergeable: bool,
 ) -> Value {
     let mut json = pull(world, repo, of, head);
-    let all = participants::of(of);
+    let all = participants::list_participants(of);
     json["reviewers"] = of.around.reviewers.iter().map(|login| account(world, login)).collect();
     json["participants"] = all.iter().map(|one| participant(world, one)).collect();
     json["mergeable"] = mergeable.into();
@@ -188,13 +188,13 @@ pub(super) fn participant(world: &ForgeInstance, one: &PullParticipant) -> Value
     json!({
         "type": "participant", "user": account(world, &one.login),
         "role": if one.is_reviewer { "REVIEWER" } else { "PARTICIPANT" },
-        "approved": one.verdict == Some(FakeReviewVerdict::Approved), "state": state, "participated_on": at.map(time),
+        "approved": one.verdict == Some(FakeReviewVerdict::Approved), "state": state, "participated_on": at.map(format_time),
     })
 }
 
 /// Returns the resolution of a thread, which only its first comment has.
 pub(super) fn resolution(world: &ForgeInstance, by: &str, note: &StoredComment) -> Value {
-    json!({"type": "comment_resolution", "user": account(world, by), "created_on": time(note.updated)})
+    json!({"type": "comment_resolution", "user": account(world, by), "created_on": format_time(note.updated)})
 }
 
 /// Returns a comment; `now` is the current place of its lines. The text of a deleted comment is left out.
@@ -205,12 +205,12 @@ pub(super) fn comment(
     of: CommentRef<'_>,
     now: CurrentLines,
 ) -> Value {
-    let own = format!("{}/pullrequests/{}", api(world, repo), pull.number);
+    let own = format!("{}/pullrequests/{}", repository_api_url(world, repo), pull.number);
     let page = format!("{}/{}/pull-requests/{}", world.base_url, repo.full_name(), pull.number);
     let CommentRef { note, inline } = of;
     let mut json = json!({
-        "type": "pullrequest_comment", "id": note.id, "created_on": time(note.created),
-        "updated_on": time(note.updated), "content": rendered(if note.deleted { "" } else { &note.body }),
+        "type": "pullrequest_comment", "id": note.id, "created_on": format_time(note.created),
+        "updated_on": format_time(note.updated), "content": text_json(if note.deleted { "" } else { &note.body }),
         "user": account(world, &note.author), "deleted": note.deleted, "pending": false,
         "pullrequest": {
             "type": "pullrequest", "id": pull.number, "title": pull.title, "draft": pull.draft,
@@ -245,11 +245,11 @@ pub(super) fn comment(
 }
 
 pub(super) fn status(world: &ForgeInstance, repo: &StoredRepository, status: &CommitStatus) -> Value {
-    let own = format!("{}/commit/{}", api(world, repo), status.sha);
+    let own = format!("{}/commit/{}", repository_api_url(world, repo), status.sha);
     json!({
         "type": "build", "key": status.context, "state": word_of(&status.state, "STOPPED"), "name": status.name,
         "description": status.description, "url": status.target_url, "refname": status.refname,
-        "created_on": time(status.created), "updated_on": time(status.created),
+        "created_on": format_time(status.created), "updated_on": format_time(status.created),
         "links": {
             "self": href(format!("{own}/statuses/build/{}", status.context)), "commit": href(own),
         },
@@ -257,7 +257,7 @@ pub(super) fn status(world: &ForgeInstance, repo: &StoredRepository, status: &Co
 }
 
 /// Returns the sent fields with those that the forge adds.
-fn sent(fields: &Value, more: Value) -> Value {
+fn merge_fields(fields: &Value, more: Value) -> Value {
     let mut json = fields.as_object().cloned().unwrap_or_default();
     if let Value::Object(more) = more {
         json.extend(more);
@@ -267,16 +267,16 @@ fn sent(fields: &Value, more: Value) -> Value {
 
 pub(super) fn report(report: &CommitReport) -> Value {
     let more = json!({
-        "type": "report", "uuid": uuid(report.id), "external_id": report.key, "created_on": time(report.created),
-        "updated_on": time(report.updated),
+        "type": "report", "uuid": uuid_from_id(report.id), "external_id": report.key, "created_on": format_time(report.created),
+        "updated_on": format_time(report.updated),
     });
-    sent(&report.fields, more)
+    merge_fields(&report.fields, more)
 }
 
 pub(super) fn annotation(annotation: &ReportAnnotation) -> Value {
     let more = json!({
-        "type": "report_annotation", "uuid": uuid(annotation.id), "created_on": time(annotation.created),
-        "updated_on": time(annotation.created),
+        "type": "report_annotation", "uuid": uuid_from_id(annotation.id), "created_on": format_time(annotation.created),
+        "updated_on": format_time(annotation.created),
     });
-    sent(&annotation.fields, more)
+    merge_fields(&annotation.fields, more)
 }

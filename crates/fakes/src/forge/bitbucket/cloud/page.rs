@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::errors::refused;
-use super::query::{FilterQuery, at};
+use super::errors::error_reply;
+use super::query::{FilterQuery, field_value};
 use crate::forge::http::call::{ApiCall, ApiReply, CallResult};
 use crate::forge::state::ForgeInstance;
 
@@ -15,39 +15,40 @@ pub(super) const MOST: usize = 100;
 pub(super) const MOST_PULLS: usize = 50;
 
 /// Parses the filter of a call, if it has one.
-pub(super) fn query(call: &ApiCall) -> Result<Option<FilterQuery>, ApiReply> {
-    let read =
-        |text: &str| FilterQuery::read(text).ok_or_else(|| refused(400, &format!("Invalid filter: {text}")));
-    call.asked("q").map(read).transpose()
+pub(super) fn parse_filter(call: &ApiCall) -> Result<Option<FilterQuery>, ApiReply> {
+    let read = |text: &str| {
+        FilterQuery::parse(text).ok_or_else(|| error_reply(400, &format!("Invalid filter: {text}")))
+    };
+    call.query_param("q").map(read).transpose()
 }
 
 /// Returns a page of these items, filtered and sorted as the call requests; `most` is the maximum on one
 /// page.
 pub(super) fn reply(world: &ForgeInstance, call: &ApiCall, items: Vec<Value>, most: usize) -> CallResult {
-    let filter = query(call)?;
+    let filter = parse_filter(call)?;
     let mut items = items;
-    items.retain(|item| filter.as_ref().is_none_or(|filter| filter.fits(item)));
-    if let Some(sort) = call.asked("sort") {
+    items.retain(|item| filter.as_ref().is_none_or(|filter| filter.matches_item(item)));
+    if let Some(sort) = call.query_param("sort") {
         let (field, down) = match sort.strip_prefix('-') {
             Some(field) => (field, true),
             None => (sort, false),
         };
         items.sort_by_key(|item| {
-            let value = at(item, field);
+            let value = field_value(item, field);
             (value.as_i64(), value.as_str().map(str::to_owned))
         });
         if down {
             items.reverse();
         }
     }
-    let number = |name: &str| match call.asked(name).map(str::parse::<usize>) {
+    let number = |name: &str| match call.query_param(name).map(str::parse::<usize>) {
         None => Ok(None),
         Some(Ok(number)) if number > 0 => Ok(Some(number)),
-        Some(_) => Err(refused(400, &format!("Invalid {name}"))),
+        Some(_) => Err(error_reply(400, &format!("Invalid {name}"))),
     };
     let (page, length) = (number("page")?.unwrap_or(1), number("pagelen")?.unwrap_or(DEFAULT));
     if length > most {
-        return Err(refused(400, "Invalid pagelen"));
+        return Err(error_reply(400, "Invalid pagelen"));
     }
     let size = items.len();
     let from = (page - 1).saturating_mul(length).min(size);
@@ -73,7 +74,7 @@ pub(super) fn reply(world: &ForgeInstance, call: &ApiCall, items: Vec<Value>, mo
 }
 
 /// Makes a list name `to` as its next page.
-pub(super) fn circle(reply: &mut ApiReply, to: &str) {
+pub(super) fn set_next_page(reply: &mut ApiReply, to: &str) {
     if let crate::forge::http::call::ReplyBody::Json(Value::Object(body)) = &mut reply.body {
         body.insert("next".into(), to.into());
     }

@@ -20,36 +20,38 @@ const HOWS: &[(&str, FilterOperator)] = &[("=", FilterOperator::Equal), (">=", F
 
 impl FilterQuery {
     /// Parses a filter; `None` if it is invalid.
-    pub(super) fn read(text: &str) -> Option<Self> {
+    pub(super) fn parse(text: &str) -> Option<Self> {
         let mut rest = text;
-        let query = either(&mut rest, 0)?;
+        let query = parse_or(&mut rest, 0)?;
         rest.trim().is_empty().then_some(query)
     }
 
     /// Returns true if this object matches. A field that it does not have is null.
-    pub(super) fn fits(&self, item: &Value) -> bool {
+    pub(super) fn matches_item(&self, item: &Value) -> bool {
         match self {
-            Self::And(one, other) => one.fits(item) && other.fits(item),
-            Self::Or(one, other) => one.fits(item) || other.fits(item),
-            Self::Is { field, how, value } => compared(at(item, field), *how, value),
+            Self::And(one, other) => one.matches_item(item) && other.matches_item(item),
+            Self::Or(one, other) => one.matches_item(item) || other.matches_item(item),
+            Self::Is { field, how, value } => compare_values(field_value(item, field), *how, value),
         }
     }
 
     /// Returns true if the filter names this field.
-    pub(super) fn names(&self, name: &str) -> bool {
+    pub(super) fn mentions_field(&self, name: &str) -> bool {
         match self {
-            Self::And(one, other) | Self::Or(one, other) => one.names(name) || other.names(name),
+            Self::And(one, other) | Self::Or(one, other) => {
+                one.mentions_field(name) || other.mentions_field(name)
+            }
             Self::Is { field, .. } => field == name,
         }
     }
 }
 
 /// Returns the field at a path of names with dots between them.
-pub(super) fn at<'a>(item: &'a Value, field: &str) -> &'a Value {
+pub(super) fn field_value<'a>(item: &'a Value, field: &str) -> &'a Value {
     field.split('.').fold(item, |value, name| &value[name])
 }
 
-fn compared(found: &Value, how: FilterOperator, value: &Value) -> bool {
+fn compare_values(found: &Value, how: FilterOperator, value: &Value) -> bool {
     let order = || match (found, value) {
         (Value::String(found), Value::String(value)) => {
             let instant = |text: &str| text.parse::<jiff::Timestamp>().ok();
@@ -70,30 +72,30 @@ fn compared(found: &Value, how: FilterOperator, value: &Value) -> bool {
 /// Maximum depth of nested brackets.
 const MAX_DEPTH: usize = 16;
 
-fn either(rest: &mut &str, depth: usize) -> Option<FilterQuery> {
-    let mut query = both(rest, depth)?;
-    while word(rest, "OR") {
-        query = FilterQuery::Or(Box::new(query), Box::new(both(rest, depth)?));
+fn parse_or(rest: &mut &str, depth: usize) -> Option<FilterQuery> {
+    let mut query = parse_and(rest, depth)?;
+    while take_word(rest, "OR") {
+        query = FilterQuery::Or(Box::new(query), Box::new(parse_and(rest, depth)?));
     }
     Some(query)
 }
 
-fn both(rest: &mut &str, depth: usize) -> Option<FilterQuery> {
-    let mut query = one(rest, depth)?;
-    while word(rest, "AND") {
-        query = FilterQuery::And(Box::new(query), Box::new(one(rest, depth)?));
+fn parse_and(rest: &mut &str, depth: usize) -> Option<FilterQuery> {
+    let mut query = parse_term(rest, depth)?;
+    while take_word(rest, "AND") {
+        query = FilterQuery::And(Box::new(query), Box::new(parse_term(rest, depth)?));
     }
     Some(query)
 }
 
-fn one(rest: &mut &str, depth: usize) -> Option<FilterQuery> {
+fn parse_term(rest: &mut &str, depth: usize) -> Option<FilterQuery> {
     *rest = rest.trim_start();
     if let Some(inner) = rest.strip_prefix('(') {
         if depth >= MAX_DEPTH {
             return None;
         }
         *rest = inner;
-        let query = either(rest, depth + 1)?;
+        let query = parse_or(rest, depth + 1)?;
         *rest = rest.trim_start().strip_prefix(')')?;
         return Some(query);
     }
@@ -102,13 +104,13 @@ fn one(rest: &mut &str, depth: usize) -> Option<FilterQuery> {
     let (field, after) = rest.split_at(end);
     let after = after.trim_start();
     let (after, how) = HOWS.iter().find_map(|(text, how)| Some((after.strip_prefix(text)?, *how)))?;
-    let (value, after) = value(after.trim_start())?;
+    let (value, after) = parse_value(after.trim_start())?;
     *rest = after;
     Some(FilterQuery::Is { field: field.to_owned(), how, value })
 }
 
 /// Parses a quoted text, a number, a date, `true`, `false` or `null`, and returns it with the rest.
-fn value(text: &str) -> Option<(Value, &str)> {
+fn parse_value(text: &str) -> Option<(Value, &str)> {
     if let Some(inner) = text.strip_prefix('"') {
         let mut plain = String::new();
         let mut chars = inner.char_indices();
@@ -134,7 +136,7 @@ fn value(text: &str) -> Option<(Value, &str)> {
 }
 
 /// Consumes a word, in upper or lower case, if it comes next.
-fn word(rest: &mut &str, word: &str) -> bool {
+fn take_word(rest: &mut &str, word: &str) -> bool {
     let text = rest.trim_start();
     let ends = |c: char| c.is_whitespace() || c == '(';
     match text.get(..word.len()) {
@@ -169,11 +171,11 @@ mod tests {
             ("updated_on >= 2026-11-24T10:00:00Z AND id = 8", false),
             ("nothing = null", true),
         ] {
-            assert_eq!(FilterQuery::read(text).unwrap().fits(&item), fits, "{text}");
+            assert_eq!(FilterQuery::parse(text).unwrap().matches_item(&item), fits, "{text}");
         }
         for bad in ["", "state", "state=", "state=\"OPEN", "(id=1", "id=1 AND", "id=1 id=2", "=1", "id>1"] {
-            assert_eq!(FilterQuery::read(bad), None, "{bad}");
+            assert_eq!(FilterQuery::parse(bad), None, "{bad}");
         }
-        assert!(FilterQuery::read("id=1 AND state=\"OPEN\"").unwrap().names("state"));
+        assert!(FilterQuery::parse("id=1 AND state=\"OPEN\"").unwrap().mentions_field("state"));
     }
 }

@@ -30,11 +30,11 @@ const ROUTES: &[ApiRoute] = {
         (GET, "/2.0/user/workspaces/{owner}/permissions/repositories", Rest(estate::own_permissions)),
         (GET, "/2.0/workspaces/{owner}/permissions/repositories/{repo}", Rest(estate::permissions)),
         (GET, "/2.0/repositories/{owner}", Rest(estate::repositories)),
-        (GET, "/2.0/repositories/{owner}/{repo}", Rest(estate::one)),
+        (GET, "/2.0/repositories/{owner}/{repo}", Rest(estate::get_repository)),
         (GET, "/2.0/repositories/{owner}/{repo}/branch-restrictions", Rest(estate::restrictions)),
         (GET, "/2.0/repositories/{owner}/{repo}/pullrequests", Rest(pulls::list)),
         (POST, "/2.0/repositories/{owner}/{repo}/pullrequests", Rest(pulls::create)),
-        (GET, "/2.0/repositories/{owner}/{repo}/pullrequests/{number}", Rest(pulls::one)),
+        (GET, "/2.0/repositories/{owner}/{repo}/pullrequests/{number}", Rest(pulls::get)),
         (PUT, "/2.0/repositories/{owner}/{repo}/pullrequests/{number}", Rest(pulls::update)),
         (POST, "/2.0/repositories/{owner}/{repo}/pullrequests/{number}/decline", Rest(pulls::decline)),
         (
@@ -48,11 +48,15 @@ const ROUTES: &[ApiRoute] = {
             Rest(pulls::withdraw_changes),
         ),
         (GET, "/2.0/repositories/{owner}/{repo}/pullrequests/{number}/commits", Rest(pulls::commits)),
-        (GET, "/2.0/repositories/{owner}/{repo}/pullrequests/{number}/conflicts", Rest(pulls::elsewhere)),
+        (
+            GET,
+            "/2.0/repositories/{owner}/{repo}/pullrequests/{number}/conflicts",
+            Rest(pulls::redirect_conflicts),
+        ),
         (GET, "/2.0/repositories/{owner}/{repo}/file-conflicts/{spec}", Rest(pulls::conflicts)),
         (GET, "/2.0/repositories/{owner}/{repo}/pullrequests/{number}/comments", Rest(comments::list)),
         (POST, "/2.0/repositories/{owner}/{repo}/pullrequests/{number}/comments", Rest(comments::create)),
-        (GET, "/2.0/repositories/{owner}/{repo}/pullrequests/{number}/comments/{id}", Rest(comments::one)),
+        (GET, "/2.0/repositories/{owner}/{repo}/pullrequests/{number}/comments/{id}", Rest(comments::get)),
         (PUT, "/2.0/repositories/{owner}/{repo}/pullrequests/{number}/comments/{id}", Rest(comments::update)),
         (
             DELETE,
@@ -69,13 +73,17 @@ const ROUTES: &[ApiRoute] = {
             "/2.0/repositories/{owner}/{repo}/pullrequests/{number}/comments/{id}/resolve",
             Rest(comments::reopen),
         ),
-        (GET, "/2.0/repositories/{owner}/{repo}/commit/{sha}", Rest(commits::one)),
+        (GET, "/2.0/repositories/{owner}/{repo}/commit/{sha}", Rest(commits::get_commit)),
         (GET, "/2.0/repositories/{owner}/{repo}/commit/{sha}/statuses", Rest(commits::statuses)),
-        (POST, "/2.0/repositories/{owner}/{repo}/commit/{sha}/statuses/build", Rest(commits::set)),
+        (
+            POST,
+            "/2.0/repositories/{owner}/{repo}/commit/{sha}/statuses/build",
+            Rest(commits::set_build_status),
+        ),
         (GET, "/2.0/repositories/{owner}/{repo}/commit/{sha}/statuses/build/{key}", Rest(commits::status)),
         (GET, "/2.0/repositories/{owner}/{repo}/commit/{sha}/reports/{key}", Rest(commits::one_report)),
-        (PUT, "/2.0/repositories/{owner}/{repo}/commit/{sha}/reports/{key}", Rest(commits::put)),
-        (DELETE, "/2.0/repositories/{owner}/{repo}/commit/{sha}/reports/{key}", Rest(commits::delete)),
+        (PUT, "/2.0/repositories/{owner}/{repo}/commit/{sha}/reports/{key}", Rest(commits::replace_report)),
+        (DELETE, "/2.0/repositories/{owner}/{repo}/commit/{sha}/reports/{key}", Rest(commits::delete_report)),
         (
             GET,
             "/2.0/repositories/{owner}/{repo}/commit/{sha}/reports/{key}/annotations",
@@ -99,18 +107,18 @@ const ROUTES: &[ApiRoute] = {
 /// Cloud's behaviour for all calls.
 pub(crate) static PROTOCOL: ForgeProtocol = ForgeProtocol {
     routes: ROUTES,
-    bearer: admission::bearer,
+    bearer: admission::authenticate_request,
     enters: |_| Ok(()),
-    refused: errors::refusal,
-    may_call: admission::scoped,
-    instead: errors::instead,
-    circle: page::circle,
-    finished,
+    refused: errors::refusal_reply,
+    may_call: admission::check_scopes,
+    instead: errors::fault_reply,
+    circle: page::set_next_page,
+    finished: add_headers,
 };
 
 /// Adds Cloud's headers. For its limit they contain neither remaining calls nor an end; for `Basic` logins
 /// they are left out.
-fn finished(world: &mut ForgeInstance, reply: ApiReply, asked: &HeaderContext<'_>) -> ApiReply {
+fn add_headers(world: &mut ForgeInstance, reply: ApiReply, asked: &HeaderContext<'_>) -> ApiReply {
     let now = world.now();
     let mut general = vec![
         ("date", http_date(now)),

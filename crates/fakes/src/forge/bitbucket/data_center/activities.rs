@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::admission::pull;
+use super::admission::find_pull;
 use super::errors::no_pull;
 use super::{anchor, comments, json, page};
 use crate::forge::bitbucket::{participants, talk};
@@ -15,20 +15,20 @@ const OTHERS: u64 = 1 << 40;
 
 /// Handles the call `GET …/activities`.
 pub(super) fn list(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (world, repo, number) = pull(state, call)?;
-    let anchors = anchor::all(repo, number)?;
-    let ids = talk::shown(repo.pulls.get_mut(&number).ok_or_else(no_pull)?);
+    let (world, repo, number) = find_pull(state, call)?;
+    let anchors = anchor::current_anchors(repo, number)?;
+    let ids = talk::list_comment_ids(repo.pulls.get_mut(&number).ok_or_else(no_pull)?);
     let of = repo.pulls.get(&number).ok_or_else(no_pull)?;
     let mut all: Vec<(i64, u64, Value)> = Vec::new();
-    let base = |id: u64, at: i64, by: &str, action: &str| json!({"id": id, "createdDate": json::time(at), "user": json::user(world, by), "action": action});
-    for comment in ids.iter().filter_map(|id| talk::find(of, *id)) {
+    let base = |id: u64, at: i64, by: &str, action: &str| json!({"id": id, "createdDate": json::epoch_millis(at), "user": json::user(world, by), "action": action});
+    for comment in ids.iter().filter_map(|id| talk::find_comment(of, *id)) {
         if talk::parent(comment).is_some() {
             continue;
         }
         let note = comment.note;
         let mut activity = base(note.id, note.created, &note.author, "COMMENTED");
         activity["commentAction"] = "ADDED".into();
-        activity["comment"] = comments::tree(world, repo, of, comment, &ids);
+        activity["comment"] = comments::comment_tree(world, repo, of, comment, &ids);
         if let Some(anchor) = anchors.get(&note.id) {
             activity["commentAnchor"] = anchor.clone();
         }
@@ -39,7 +39,7 @@ pub(super) fn list(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
         all.push((at, id, base(id, at, by, action)));
     };
     add(of.created, &of.author, "OPENED");
-    for one in participants::of(of) {
+    for one in participants::list_participants(of) {
         if let (Some(verdict), Some(at)) = (one.verdict, one.at) {
             add(at, &one.login, if verdict == FakeReviewVerdict::Approved { "APPROVED" } else { "REVIEWED" });
         }

@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::Value;
 
-use super::errors::{no_pull, no_repository, not_permitted, refused, stale};
+use super::errors::{error_reply, no_pull, no_repository, not_permitted, stale_version};
 use super::json;
 use crate::forge::bitbucket::may_read;
 use crate::forge::http::call::{ApiCall, ApiReply};
@@ -16,12 +16,12 @@ use crate::forge::state::apps::FakeTokenScope;
 use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
 
 /// Returns the account of a request: a token alone, or with the name of its account.
-pub(super) fn bearer(
+pub(super) fn authenticate_request(
     world: &mut ForgeInstance,
     headers: &HeaderMap,
     _: &'static str,
 ) -> Option<(String, FakeTokenScope)> {
-    let token = git_call::token(headers)?;
+    let token = git_call::request_token(headers)?;
     let issued = world.apps.issued.get(&token);
     let login = issued.map_or_else(|| world.tokens.get(&token), |issued| Some(&issued.login))?.clone();
     // Tokens of projects and repositories cannot use Basic, because they have no account name.
@@ -33,8 +33,8 @@ pub(super) fn bearer(
 }
 
 /// Rejects a token whose permission does not suffice.
-pub(super) fn permitted(call: &ApiCall) -> Result<(), ApiReply> {
-    if call.pass.may(&call.method, &call.path) { Ok(()) } else { Err(not_permitted()) }
+pub(super) fn check_permission(call: &ApiCall) -> Result<(), ApiReply> {
+    if call.pass.permits_call(&call.method, &call.path) { Ok(()) } else { Err(not_permitted()) }
 }
 
 /// Returns the user name of a `Basic` login.
@@ -48,7 +48,7 @@ fn basic_user(headers: &HeaderMap) -> Option<String> {
 }
 
 /// Returns the repository that the path names, if it answers such a call.
-pub(super) fn repository<'a>(
+pub(super) fn find_repository<'a>(
     state: &'a mut FakeForgeState,
     call: &ApiCall,
 ) -> Result<(&'a mut ForgeInstance, &'a mut StoredRepository), ApiReply> {
@@ -60,38 +60,38 @@ pub(super) fn repository<'a>(
     }
     match repo.access {
         RepositoryAccess::Archived if call.method != "GET" => {
-            Err(refused(403, "The repository is archived.", "repository.RepositoryArchivedException"))
+            Err(error_reply(403, "The repository is archived.", "repository.RepositoryArchivedException"))
         }
         RepositoryAccess::Open | RepositoryAccess::Archived => Ok((world, repo)),
         RepositoryAccess::Forbidden => Err(not_permitted()),
         RepositoryAccess::Blocked => {
-            Err(refused(451, "The repository is not available.", "ServiceException"))
+            Err(error_reply(451, "The repository is not available.", "ServiceException"))
         }
     }
 }
 
 /// Returns the repository, if the caller is its administrator.
-pub(super) fn administered<'a>(
+pub(super) fn find_admin_repository<'a>(
     state: &'a mut FakeForgeState,
     call: &ApiCall,
 ) -> Result<(&'a mut ForgeInstance, &'a mut StoredRepository), ApiReply> {
-    let (world, repo) = repository(state, call)?;
+    let (world, repo) = find_repository(state, call)?;
     if repo.role(&call.login) == "admin" { Ok((world, repo)) } else { Err(not_permitted()) }
 }
 
 /// Returns the pull request that the path names.
-pub(super) fn pull<'a>(
+pub(super) fn find_pull<'a>(
     state: &'a mut FakeForgeState,
     call: &ApiCall,
 ) -> Result<(&'a mut ForgeInstance, &'a mut StoredRepository, u64), ApiReply> {
-    let number = call.digits("number").ok_or_else(no_pull)?;
-    let (world, repo) = repository(state, call)?;
+    let number = call.number_param("number").ok_or_else(no_pull)?;
+    let (world, repo) = find_repository(state, call)?;
     if repo.pulls.contains_key(&number) { Ok((world, repo, number)) } else { Err(no_pull()) }
 }
 
 /// Returns the version that a call sends in its query or its body.
-pub(super) fn version(call: &ApiCall) -> Option<u64> {
-    call.asked("version").map_or_else(|| call.body["version"].as_u64(), |version| version.parse().ok())
+pub(super) fn request_version(call: &ApiCall) -> Option<u64> {
+    call.query_param("version").map_or_else(|| call.body["version"].as_u64(), |version| version.parse().ok())
 }
 
 /// Returns 409 unless the call sends the current version of the pull request.
@@ -102,16 +102,16 @@ pub(super) fn is_current(
     call: &ApiCall,
 ) -> Result<(), ApiReply> {
     let of = repo.pulls.get(&number).ok_or_else(no_pull)?;
-    let sent = version(call);
+    let sent = request_version(call);
     if sent == Some(of.version) {
         return Ok(());
     }
     let now: Value = json::pull(world, repo, of, &of.head);
-    Err(stale(sent, of.version, Some(now)))
+    Err(stale_version(sent, of.version, Some(now)))
 }
 
 /// Returns the login for a name or a slug.
-pub(super) fn login(world: &ForgeInstance, name: &str) -> Option<String> {
+pub(super) fn find_login(world: &ForgeInstance, name: &str) -> Option<String> {
     let is = |login: &&String| login.eq_ignore_ascii_case(name) || json::slug(login) == name;
     world.accounts.keys().find(is).cloned()
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::{Value, json};
 
-use super::errors::{invalid, no_commit};
+use super::errors::{invalid_field, no_commit};
 use super::{SEVERAL_LINES, is_since};
 use crate::forge::diff::{FakeDiffSide, FakeFileDiff, HunkLineKind};
 use crate::forge::http::call::ApiReply;
@@ -14,7 +14,7 @@ use crate::forge::state::pulls::{InlinePlace, StoredInlineComment};
 use crate::repo::FakeGitError;
 
 /// Returns Data Center's name for a kind of line.
-pub(super) fn word(kind: HunkLineKind) -> &'static str {
+pub(super) fn line_type(kind: HunkLineKind) -> &'static str {
     match kind {
         HunkLineKind::Added => "ADDED",
         HunkLineKind::Removed => "REMOVED",
@@ -27,36 +27,37 @@ pub(super) fn word(kind: HunkLineKind) -> &'static str {
 ///
 /// It is stricter than a real server about unchanged lines and about the former path of a renamed file: lines
 /// that the diff does not show, and a missing path, are rejected.
-pub(super) fn read(
+pub(super) fn parse_anchor(
     repo: &mut StoredRepository,
     number: u64,
     version: &str,
     anchor: &Value,
 ) -> Result<(CommentCommits, InlinePlace, String), ApiReply> {
-    let path = anchor["path"].as_str().ok_or_else(|| invalid("anchor.path", "a path is expected"))?;
+    let path = anchor["path"].as_str().ok_or_else(|| invalid_field("anchor.path", "a path is expected"))?;
     let text = |field: &str| anchor[field].as_str();
     let has_hashes = text("fromHash").or(text("toHash")).is_some();
     match text("diffType") {
-        None if has_hashes => return Err(invalid("anchor.diffType", "it is needed with hashes")),
+        None if has_hashes => return Err(invalid_field("anchor.diffType", "it is needed with hashes")),
         None | Some("EFFECTIVE" | "RANGE" | "COMMIT") => {}
-        Some(_) => return Err(invalid("anchor.diffType", "it is not a known one")),
+        Some(_) => return Err(invalid_field("anchor.diffType", "it is not a known one")),
     }
     for sha in [text("fromHash"), text("toHash")].into_iter().flatten() {
         if !repo.git.contains(sha) {
             return Err(no_commit(sha));
         }
     }
-    let spot = CommentCommits::of(repo, number, text("toHash")).map_err(|_| no_commit("toHash"))?;
+    let spot = CommentCommits::from_pull(repo, number, text("toHash")).map_err(|_| no_commit("toHash"))?;
     let base = repo.pulls.get(&number).map(|pull| pull.base.clone()).unwrap_or_default();
     let diff = repo.diffs.of_pull(&repo.git, &base, spot.commit())?;
-    let former = diff.sections(path).map(FakeFileDiff::old_path).find(|former| *former != path);
+    let former = diff.file_sections(path).map(FakeFileDiff::old_path).find(|former| *former != path);
     if former != text("srcPath") {
-        return Err(invalid("anchor.srcPath", "it is not the file's former path"));
+        return Err(invalid_field("anchor.srcPath", "it is not the file's former path"));
     }
     let number_of = |value: &Value| value.as_u64().and_then(|line| u32::try_from(line).ok());
     let Some(line) = number_of(&anchor["line"]) else {
         let place = InlinePlace { path: path.to_owned(), line: None, start: None };
-        let hunk = spot.check(repo, number, &place).map_err(|words| invalid("anchor.path", &words))?;
+        let hunk =
+            spot.check_place(repo, number, &place).map_err(|words| invalid_field("anchor.path", &words))?;
         return Ok((spot, place, hunk));
     };
     let side = match (text("lineType"), text("fileType")) {
@@ -64,7 +65,7 @@ pub(super) fn read(
         (Some("REMOVED"), Some("FROM") | None) => FakeDiffSide::Left,
         (Some("CONTEXT"), Some("FROM")) => FakeDiffSide::Left,
         (Some("CONTEXT"), Some("TO") | None) => FakeDiffSide::Right,
-        (_, _) => return Err(invalid("anchor.lineType", "line type and file type do not go together")),
+        (_, _) => return Err(invalid_field("anchor.lineType", "line type and file type do not go together")),
     };
     let marker = &anchor["multilineMarker"];
     let span = &anchor["multilineSpan"];
@@ -77,16 +78,20 @@ pub(super) fn read(
         })
         .filter(|start| *start != (side, line));
     let place = InlinePlace { path: path.to_owned(), line: Some((side, line)), start };
-    let hunk = spot.check(repo, number, &place).map_err(|words| invalid("anchor.line", &words))?;
-    let kind = diff.kind(path, side, line);
-    if kind.map(word) != text("lineType") {
-        return Err(invalid("anchor.lineType", "the line is of another type"));
+    let hunk =
+        spot.check_place(repo, number, &place).map_err(|words| invalid_field("anchor.line", &words))?;
+    let kind = diff.line_kind(path, side, line);
+    if kind.map(line_type) != text("lineType") {
+        return Err(invalid_field("anchor.lineType", "the line is of another type"));
     }
     Ok((spot, place, hunk))
 }
 
 /// Returns the current anchors of all comments on code of a pull request.
-pub(super) fn all(repo: &mut StoredRepository, number: u64) -> Result<HashMap<u64, Value>, FakeGitError> {
+pub(super) fn current_anchors(
+    repo: &mut StoredRepository,
+    number: u64,
+) -> Result<HashMap<u64, Value>, FakeGitError> {
     let lines = repo.lines_now(number)?;
     let Some(pull) = repo.pulls.get(&number) else { return Ok(HashMap::new()) };
     let (base, head) = (pull.base.clone(), pull.head.clone());
@@ -105,7 +110,7 @@ pub(super) fn all(repo: &mut StoredRepository, number: u64) -> Result<HashMap<u6
             let (line, first) = now.unwrap_or((line, comment.place.start.map(|(_, first)| first)));
             let diff = repo.diffs.of_pull(&repo.git, &base, to)?;
             let kind = |side, line| {
-                word(diff.kind(&comment.place.path, side, line).unwrap_or(HunkLineKind::Context))
+                line_type(diff.line_kind(&comment.place.path, side, line).unwrap_or(HunkLineKind::Context))
             };
             anchor["line"] = line.into();
             anchor["lineType"] = kind(side, line).into();

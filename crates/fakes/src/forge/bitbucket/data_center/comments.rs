@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use serde_json::{Value, json};
 
-use super::admission::{pull, version};
-use super::errors::{invalid, no_comment, no_pull, not_permitted, refused, stale};
+use super::admission::{find_pull, request_version};
+use super::errors::{error_reply, invalid_field, no_comment, no_pull, not_permitted, stale_version};
 use super::{anchor, json};
 use crate::forge::bitbucket::{MAX_COMMENT, talk};
 use crate::forge::http::call::{ApiCall, ApiReply, CallResult};
@@ -15,7 +15,7 @@ use crate::forge::state::pulls::StoredPull;
 use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
 
 /// Returns a comment with its answers, limited to the `shown` ones.
-pub(super) fn tree(
+pub(super) fn comment_tree(
     world: &ForgeInstance,
     repo: &StoredRepository,
     pull: &StoredPull,
@@ -23,80 +23,80 @@ pub(super) fn tree(
     shown: &[u64],
 ) -> Value {
     let talk::CommentRef { note, inline } = of;
-    let answers: Vec<Value> = talk::all(pull)
+    let answers: Vec<Value> = talk::all_comments(pull)
         .into_iter()
         .filter(|answer| talk::parent(*answer) == Some(note.id) && shown.contains(&answer.note.id))
-        .map(|answer| tree(world, repo, pull, answer, shown))
+        .map(|answer| comment_tree(world, repo, pull, answer, shown))
         .collect();
     let resolved = match inline {
         Some(_) => pull.resolved_by(note.id),
         None => {
-            let first = talk::first(pull, note.id);
+            let first = talk::first_comment_id(pull, note.id);
             pull.summary.iter().find(|note| note.id == first).and_then(|note| note.resolved_by.as_deref())
         }
     };
     let mut json = json!({
         "properties": {"repositoryId": repo.id}, "id": note.id, "version": note.version, "text": note.body,
-        "author": json::user(world, &note.author), "createdDate": json::time(note.created),
-        "updatedDate": json::time(note.updated), "comments": answers, "threadResolved": resolved.is_some(),
+        "author": json::user(world, &note.author), "createdDate": json::epoch_millis(note.created),
+        "updatedDate": json::epoch_millis(note.updated), "comments": answers, "threadResolved": resolved.is_some(),
         "severity": "NORMAL", "state": "OPEN",
         "permittedOperations": {"editable": true, "transitionable": true, "deletable": true},
     });
     if let Some(by) = resolved.filter(|_| talk::parent(of).is_none()) {
         json["threadResolver"] = json::user(world, by);
-        json["threadResolvedDate"] = json::time(note.updated).into();
+        json["threadResolvedDate"] = json::epoch_millis(note.updated).into();
     }
     json
 }
 
 /// Returns a single comment, with its anchor and the comment that it answers.
-pub(super) fn alone(
+pub(super) fn single_comment(
     world: &ForgeInstance,
     repo: &StoredRepository,
     of_pull: &StoredPull,
     of: talk::CommentRef<'_>,
     anchors: &HashMap<u64, Value>,
 ) -> Value {
-    let there: Vec<u64> = talk::all(of_pull)
+    let there: Vec<u64> = talk::all_comments(of_pull)
         .into_iter()
         .filter(|comment| !comment.note.deleted)
         .map(|comment| comment.note.id)
         .collect();
-    let mut json = tree(world, repo, of_pull, of, &there);
+    let mut json = comment_tree(world, repo, of_pull, of, &there);
     if let Some(anchor) = anchors.get(&of.note.id) {
         json["anchor"] = anchor.clone();
     }
-    if let Some(parent) = talk::parent(of).and_then(|parent| talk::any(of_pull, parent)) {
+    if let Some(parent) = talk::parent(of).and_then(|parent| talk::find_any_comment(of_pull, parent)) {
         json["parent"] = json!({"id": parent.note.id, "version": parent.note.version});
     }
     json
 }
 
-fn shown(
+fn comment_reply(
     world: &ForgeInstance,
     repo: &mut StoredRepository,
     number: u64,
     id: u64,
     status: u16,
 ) -> CallResult {
-    let anchors = anchor::all(repo, number)?;
+    let anchors = anchor::current_anchors(repo, number)?;
     let of = repo.pulls.get(&number).ok_or_else(no_pull)?;
-    let comment = talk::find(of, id).ok_or_else(no_comment)?;
-    Ok(ApiReply::json(status, alone(world, repo, of, comment, &anchors)))
+    let comment = talk::find_comment(of, id).ok_or_else(no_comment)?;
+    Ok(ApiReply::json(status, single_comment(world, repo, of, comment, &anchors)))
 }
 
 /// Handles the call `GET …/comments/{id}`.
-pub(super) fn one(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (world, repo, number) = pull(state, call)?;
-    shown(world, repo, number, call.digits("id").ok_or_else(no_comment)?, 200)
+pub(super) fn get(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
+    let (world, repo, number) = find_pull(state, call)?;
+    comment_reply(world, repo, number, call.number_param("id").ok_or_else(no_comment)?, 200)
 }
 
-fn text(body: &Value) -> Result<&str, ApiReply> {
+fn comment_text(body: &Value) -> Result<&str, ApiReply> {
     let text = body["text"].as_str().unwrap_or_default();
     if text.trim().is_empty() {
-        Err(invalid("text", "A comment must have a text."))
+        Err(invalid_field("text", "A comment must have a text."))
     } else if text.chars().count() > MAX_COMMENT {
-        Err(invalid("text", "The comment must have fewer than 32768 characters."))
+        Err(invalid_field("text", "The comment must have fewer than 32768 characters."))
     } else {
         Ok(text)
     }
@@ -104,13 +104,16 @@ fn text(body: &Value) -> Result<&str, ApiReply> {
 
 /// Handles `POST …/comments`: in the conversation, at an anchor, or an answer. Unknown fields are ignored.
 pub(super) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (world, repo, number) = pull(state, call)?;
-    let text = text(&call.body)?;
+    let (world, repo, number) = find_pull(state, call)?;
+    let text = comment_text(&call.body)?;
     for (field, known) in [("severity", "NORMAL"), ("state", "OPEN")] {
         if call.body[field].as_str().is_some_and(|word| word != known) {
             // A task could block a merge, and a pending comment is visible only to its author.
-            world.violation(format!("{} posted a comment with {field} {}", call.login, call.body[field]));
-            return Err(invalid(field, "the fake takes no such comment"));
+            world.record_violation(format!(
+                "{} posted a comment with {field} {}",
+                call.login, call.body[field]
+            ));
+            return Err(invalid_field(field, "the fake takes no such comment"));
         }
     }
     let id = &call.body["parent"]["id"];
@@ -119,25 +122,26 @@ pub(super) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
         false => Some(id.as_u64().ok_or_else(no_comment)?),
     };
     if let (None, false) = (parent, call.body["anchor"].is_null()) {
-        let (spot, place, hunk) = anchor::read(repo, number, &world.version, &call.body["anchor"])?;
+        let (spot, place, hunk) = anchor::parse_anchor(repo, number, &world.version, &call.body["anchor"])?;
         let id = add_inline(world, repo, number, &call.login, text, (&spot, place, hunk));
-        return shown(world, repo, number, id, 201);
+        return comment_reply(world, repo, number, id, 201);
     }
-    let said = talk::say(world, repo, number, &call.login, parent, text).map_err(ApiReply::failed)?;
-    shown(world, repo, number, said.ok_or_else(no_comment)?, 201)
+    let said = talk::add_comment(world, repo, number, &call.login, parent, text)
+        .map_err(ApiReply::internal_error)?;
+    comment_reply(world, repo, number, said.ok_or_else(no_comment)?, 201)
 }
 
 /// Returns the comment that the path names, if it has the version that the call names.
-fn current<'a>(
+fn current_comment<'a>(
     state: &'a mut FakeForgeState,
     call: &ApiCall,
 ) -> Result<(&'a mut ForgeInstance, &'a mut StoredRepository, u64, u64), ApiReply> {
-    let id = call.digits("id").ok_or_else(no_comment)?;
-    let (world, repo, number) = pull(state, call)?;
+    let id = call.number_param("id").ok_or_else(no_comment)?;
+    let (world, repo, number) = find_pull(state, call)?;
     let of = repo.pulls.get(&number).ok_or_else(no_pull)?;
-    let now = talk::find(of, id).ok_or_else(no_comment)?.note.version;
-    let sent = version(call);
-    if sent == Some(now) { Ok((world, repo, number, id)) } else { Err(stale(sent, now, None)) }
+    let now = talk::find_comment(of, id).ok_or_else(no_comment)?.note.version;
+    let sent = request_version(call);
+    if sent == Some(now) { Ok((world, repo, number, id)) } else { Err(stale_version(sent, now, None)) }
 }
 
 /// Checks that the caller is the author: only the author changes or deletes a comment.
@@ -149,56 +153,60 @@ fn is_own(
     login: &str,
 ) -> Result<(), ApiReply> {
     let of = repo.pulls.get(&number).ok_or_else(no_pull)?;
-    let author = &talk::find(of, id).ok_or_else(no_comment)?.note.author;
+    let author = &talk::find_comment(of, id).ok_or_else(no_comment)?.note.author;
     if author == login {
         return Ok(());
     }
-    world.violation(format!("{login} touched comment {id} of {author}"));
+    world.record_violation(format!("{login} touched comment {id} of {author}"));
     Err(not_permitted())
 }
 
 /// Handles `PUT …/comments/{id}`: changes the text, or resolves or reopens the thread.
 pub(super) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (world, repo, number, id) = current(state, call)?;
+    let (world, repo, number, id) = current_comment(state, call)?;
     let now = world.now();
     if !call.body["text"].is_null() {
-        let text = text(&call.body)?;
+        let text = comment_text(&call.body)?;
         let of = repo.pulls.get(&number).ok_or_else(no_pull)?;
-        if talk::find(of, id).is_some_and(|comment| comment.note.body != text) {
+        if talk::find_comment(of, id).is_some_and(|comment| comment.note.body != text) {
             is_own(world, repo, number, id, &call.login)?;
             let pull = repo.pulls.get_mut(&number).ok_or_else(no_pull)?;
-            talk::note_mut(pull, id).ok_or_else(no_comment)?.rewrite(text, now);
+            talk::note_mut(pull, id).ok_or_else(no_comment)?.set_body(text, now);
             pull.updated = now;
         }
     }
     if let Some(resolved) = call.body["threadResolved"].as_bool() {
         let pull = repo.pulls.get_mut(&number).ok_or_else(no_pull)?;
-        let first = talk::first(pull, id);
+        let first = talk::first_comment_id(pull, id);
         if first != id {
-            return Err(invalid("threadResolved", "Only the first comment of a thread can be resolved."));
+            return Err(invalid_field(
+                "threadResolved",
+                "Only the first comment of a thread can be resolved.",
+            ));
         }
         let by = resolved.then_some(call.login.as_str());
-        let is_inline = talk::find(pull, id).is_some_and(|comment| comment.inline.is_some());
+        let is_inline = talk::find_comment(pull, id).is_some_and(|comment| comment.inline.is_some());
         if is_inline {
-            pull.resolve(id, by);
+            pull.set_resolved(id, by);
         } else if let Some(note) = talk::note_mut(pull, id) {
             note.resolved_by = by.map(str::to_owned);
             note.version += 1;
         }
-        world.tell(repo, &FakeForgeEvent::Thread { number, id, resolved, by: call.login.clone() })?;
+        world
+            .deliver_event(repo, &FakeForgeEvent::Thread { number, id, resolved, by: call.login.clone() })?;
     }
-    shown(world, repo, number, id, 200)
+    comment_reply(world, repo, number, id, 200)
 }
 
 /// Handles `DELETE …/comments/{id}?version=`: rejected if the comment was answered.
 pub(super) fn delete(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (world, repo, number, id) = current(state, call)?;
+    let (world, repo, number, id) = current_comment(state, call)?;
     is_own(world, repo, number, id, &call.login)?;
     let pull = repo.pulls.get_mut(&number).ok_or_else(no_pull)?;
     if talk::is_answered(pull, id) {
         let words = "A comment that was answered cannot be deleted.";
-        return Err(refused(409, words, "comment.CommentDeletionException"));
+        return Err(error_reply(409, words, "comment.CommentDeletionException"));
     }
     talk::note_mut(pull, id).ok_or_else(no_comment)?.deleted = true;
-    Ok(ApiReply::done())
+    Ok(ApiReply::no_content())
 }

@@ -2,10 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::admission::repository;
-use super::errors::{invalid, no_commit, not_permitted, refusal, refused};
+use super::admission::find_repository;
+use super::errors::{error_reply, invalid_field, no_commit, not_permitted, refusal_reply};
 use super::{is_since, json, page};
-use crate::forge::bitbucket::commits::{annotation, put_report, report, report_mut, set_status, state_of};
+use crate::forge::bitbucket::commits::{
+    find_report, new_annotation, put_report, report_mut, set_status, state_of,
+};
 use crate::forge::bitbucket::may_read;
 use crate::forge::http::call::{ApiCall, ApiReply, CallResult};
 use crate::forge::http::serve::CallRefusal;
@@ -28,23 +30,23 @@ const RICH_BUILDS: (u32, u32) = (7, 4);
 const ONE_BUILD: (u32, u32) = (7, 14);
 
 /// Returns 404 if the server is older than the call.
-fn since(state: &FakeForgeState, version: (u32, u32)) -> Result<(), ApiReply> {
-    if is_since(&state.world.version, version) { Ok(()) } else { Err(refusal(CallRefusal::NoSuchCall)) }
+fn require_version(state: &FakeForgeState, version: (u32, u32)) -> Result<(), ApiReply> {
+    if is_since(&state.world.version, version) { Ok(()) } else { Err(refusal_reply(CallRefusal::NoSuchCall)) }
 }
 
-fn commit(repo: &StoredRepository, call: &ApiCall) -> Result<String, ApiReply> {
+fn find_commit(repo: &StoredRepository, call: &ApiCall) -> Result<String, ApiReply> {
     let sha = call.param("sha");
     if repo.git.contains(sha) { Ok(sha.to_owned()) } else { Err(no_commit(sha)) }
 }
 
 /// Handles `GET …/commits/{sha}/builds`: returns one key.
 pub(super) fn build(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    since(state, ONE_BUILD)?;
-    let (_, repo) = repository(state, call)?;
-    let sha = commit(repo, call)?;
-    let key = call.asked("key").ok_or_else(|| invalid("key", "A key is required."))?;
+    require_version(state, ONE_BUILD)?;
+    let (_, repo) = find_repository(state, call)?;
+    let sha = find_commit(repo, call)?;
+    let key = call.query_param("key").ok_or_else(|| invalid_field("key", "A key is required."))?;
     let found = repo.statuses.iter().find(|status| status.sha == sha && status.context == key);
-    let missing = || refused(404, "There is no such build.", "build.NoSuchBuildStatusException");
+    let missing = || error_reply(404, "There is no such build.", "build.NoSuchBuildStatusException");
     Ok(ApiReply::json(200, json::build(found.ok_or_else(missing)?)))
 }
 
@@ -59,28 +61,28 @@ pub(super) fn builds(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
 }
 
 /// Handles `POST …/commits/{sha}/builds`: one with the same key is overwritten.
-pub(super) fn set(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    since(state, RICH_BUILDS)?;
-    let (world, repo) = repository(state, call)?;
-    let sha = commit(repo, call)?;
+pub(super) fn set_build(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
+    require_version(state, RICH_BUILDS)?;
+    let (world, repo) = find_repository(state, call)?;
+    let sha = find_commit(repo, call)?;
     let text = |field: &str, most: usize| match call.body[field].as_str() {
-        Some(text) if text.chars().count() > most => Err(invalid(field, "it is too long")),
+        Some(text) if text.chars().count() > most => Err(invalid_field(field, "it is too long")),
         text => Ok(text.map(str::to_owned)),
     };
     let needed = |field: &str, most: usize| {
         let text = text(field, most)?.filter(|text| !text.is_empty());
-        text.ok_or_else(|| invalid(field, "it is required"))
+        text.ok_or_else(|| invalid_field(field, "it is required"))
     };
     let word = needed("state", MAX_NAME)?;
     let state = state_of(&word).filter(|_| word != "STOPPED");
     let refname = text("ref", MAX_NAME)?;
     if refname.as_deref().is_some_and(|name| !name.starts_with("refs/")) {
-        return Err(invalid("ref", "it must begin with refs/"));
+        return Err(invalid_field("ref", "it must begin with refs/"));
     }
     let status = CommitStatus {
         id: 0,
         sha,
-        state: state.ok_or_else(|| invalid("state", "it is not a known one"))?.to_owned(),
+        state: state.ok_or_else(|| invalid_field("state", "it is not a known one"))?.to_owned(),
         description: text("description", usize::MAX)?,
         target_url: Some(needed("url", MAX_URL)?),
         context: needed("key", MAX_NAME)?,
@@ -91,51 +93,51 @@ pub(super) fn set(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
         created: world.now(),
     };
     set_status(world, repo, status);
-    Ok(ApiReply::done())
+    Ok(ApiReply::no_content())
 }
 
 fn no_report() -> ApiReply {
-    refused(404, "There is no such report.", "codeinsights.NoSuchReportException")
+    error_reply(404, "There is no such report.", "codeinsights.NoSuchReportException")
 }
 
 /// Handles the call `GET …/commits/{sha}/reports/{key}`.
 pub(super) fn one_report(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (_, repo) = repository(state, call)?;
-    let sha = commit(repo, call)?;
-    Ok(ApiReply::json(200, json::report(report(repo, &sha, call.param("key")).ok_or_else(no_report)?)))
+    let (_, repo) = find_repository(state, call)?;
+    let sha = find_commit(repo, call)?;
+    Ok(ApiReply::json(200, json::report(find_report(repo, &sha, call.param("key")).ok_or_else(no_report)?)))
 }
 
 /// Handles `PUT …/commits/{sha}/reports/{key}`: only the account that created a report can replace it.
-pub(super) fn put(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (world, repo) = repository(state, call)?;
-    let (sha, key) = (commit(repo, call)?, call.param("key"));
+pub(super) fn replace_report(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
+    let (world, repo) = find_repository(state, call)?;
+    let (sha, key) = (find_commit(repo, call)?, call.param("key"));
     let text = |field: &str| call.body[field].as_str().unwrap_or_default();
     if text("title").is_empty() {
-        return Err(invalid("title", "it is required"));
+        return Err(invalid_field("title", "it is required"));
     }
     for (field, most) in [("title", MAX_TITLE), ("details", MAX_DETAILS), ("reporter", MAX_TITLE)] {
         if text(field).chars().count() > most {
-            return Err(invalid(field, "it is too long"));
+            return Err(invalid_field(field, "it is too long"));
         }
     }
     if !["", "PASS", "FAIL"].contains(&text("result")) {
-        return Err(invalid("result", "it is not a known one"));
+        return Err(invalid_field("result", "it is not a known one"));
     }
     if call.body["data"].as_array().is_some_and(|data| data.len() > MAX_DATA) {
-        return Err(invalid("data", "a report has at most 6 fields"));
+        return Err(invalid_field("data", "a report has at most 6 fields"));
     }
-    if report(repo, &sha, key).is_some_and(|known| known.creator != call.login) {
+    if find_report(repo, &sha, key).is_some_and(|known| known.creator != call.login) {
         return Err(not_permitted());
     }
     put_report(world, repo, &sha, key, &call.login, call.body.clone());
-    Ok(ApiReply::json(200, json::report(report(repo, &sha, key).ok_or_else(no_report)?)))
+    Ok(ApiReply::json(200, json::report(find_report(repo, &sha, key).ok_or_else(no_report)?)))
 }
 
 /// Handles the call `GET …/reports/{key}/annotations`.
 pub(super) fn annotations(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (_, repo) = repository(state, call)?;
-    let sha = commit(repo, call)?;
-    let of = report(repo, &sha, call.param("key")).ok_or_else(no_report)?;
+    let (_, repo) = find_repository(state, call)?;
+    let sha = find_commit(repo, call)?;
+    let of = find_report(repo, &sha, call.param("key")).ok_or_else(no_report)?;
     let shown: Vec<Value> = of.annotations.iter().map(|one| json::annotation(of, one)).collect();
     Ok(ApiReply::json(200, json!({"annotations": shown})))
 }
@@ -143,39 +145,39 @@ pub(super) fn annotations(state: &mut FakeForgeState, call: &ApiCall) -> CallRes
 /// Handles `POST …/reports/{key}/annotations`: all or none are added. One with an existing `externalId` is
 /// added a second time.
 pub(super) fn annotate(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (world, repo) = repository(state, call)?;
-    let (sha, key) = (commit(repo, call)?, call.param("key"));
-    let of = report(repo, &sha, key).ok_or_else(no_report)?;
+    let (world, repo) = find_repository(state, call)?;
+    let (sha, key) = (find_commit(repo, call)?, call.param("key"));
+    let of = find_report(repo, &sha, key).ok_or_else(no_report)?;
     if of.creator != call.login {
         return Err(not_permitted());
     }
     let sent = call.body["annotations"].as_array().filter(|sent| !sent.is_empty());
-    let sent = sent.ok_or_else(|| invalid("annotations", "there must be some"))?;
+    let sent = sent.ok_or_else(|| invalid_field("annotations", "there must be some"))?;
     if of.annotations.len() + sent.len() > MAX_ANNOTATIONS {
-        return Err(invalid("annotations", "a report has at most 1000 annotations"));
+        return Err(invalid_field("annotations", "a report has at most 1000 annotations"));
     }
     for one in sent {
         let message = one["message"].as_str().unwrap_or_default();
         if message.is_empty() || message.chars().count() > MAX_MESSAGE {
-            return Err(invalid("message", "it is required, with at most 2000 characters"));
+            return Err(invalid_field("message", "it is required, with at most 2000 characters"));
         }
         if !["LOW", "MEDIUM", "HIGH"].contains(&one["severity"].as_str().unwrap_or_default()) {
-            return Err(invalid("severity", "it is not a known one"));
+            return Err(invalid_field("severity", "it is not a known one"));
         }
     }
-    let new: Vec<_> = sent.iter().map(|fields| annotation(world, fields.clone())).collect();
+    let new: Vec<_> = sent.iter().map(|fields| new_annotation(world, fields.clone())).collect();
     report_mut(repo, &sha, key).ok_or_else(no_report)?.annotations.extend(new);
-    Ok(ApiReply::done())
+    Ok(ApiReply::no_content())
 }
 
 /// Handles `DELETE …/reports/{key}/annotations`: deletes all, or those with one `externalId`.
-pub(super) fn clear(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (_, repo) = repository(state, call)?;
-    let sha = commit(repo, call)?;
+pub(super) fn delete_annotations(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
+    let (_, repo) = find_repository(state, call)?;
+    let sha = find_commit(repo, call)?;
     let of = report_mut(repo, &sha, call.param("key")).ok_or_else(no_report)?;
-    match call.asked("externalId") {
+    match call.query_param("externalId") {
         Some(id) => of.annotations.retain(|one| one.fields["externalId"] != id),
         None => of.annotations.clear(),
     }
-    Ok(ApiReply::done())
+    Ok(ApiReply::no_content())
 }

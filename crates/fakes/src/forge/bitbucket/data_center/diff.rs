@@ -2,26 +2,26 @@
 
 use serde_json::{Value, json};
 
-use super::admission::pull;
-use super::anchor::word;
-use super::errors::{no_pull, refused};
+use super::admission::find_pull;
+use super::anchor::line_type;
+use super::errors::{error_reply, no_pull};
 use super::json as forms;
 use crate::forge::diff::{FakeDiff, FakeFileDiff, FakeHunk, HunkLineKind};
 use crate::forge::http::call::{ApiCall, ApiReply, CallResult};
 use crate::forge::state::FakeForgeState;
 
 /// Handles `GET …/diff`: all files, between the merge base and the head.
-pub(super) fn whole(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    shown(state, call, |diff| Ok(diff.files().map(|file| section(file, file.path())).collect()))
+pub(super) fn full_diff(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
+    diff_reply(state, call, |diff| Ok(diff.files().map(|file| section(file, file.path())).collect()))
 }
 
 /// Handles `GET …/diff/{path}`: one file. A file that the pull request does not change has no diffs. A
 /// renamed file is found only by both its paths.
-pub(super) fn one(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
+pub(super) fn file_diff(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let path = call.param("path");
-    let source = call.asked("srcPath").unwrap_or(path);
-    shown(state, call, |diff| {
-        let mut sections = diff.sections(path).peekable();
+    let source = call.query_param("srcPath").unwrap_or(path);
+    diff_reply(state, call, |diff| {
+        let mut sections = diff.file_sections(path).peekable();
         match sections.peek() {
             None => Err(format!("The path \"{path}\" does not exist")),
             Some(file) if file.old_path() != source => {
@@ -32,16 +32,16 @@ pub(super) fn one(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     })
 }
 
-fn shown(
+fn diff_reply(
     state: &mut FakeForgeState,
     call: &ApiCall,
     sections: impl FnOnce(&FakeDiff) -> Result<Vec<Value>, String>,
 ) -> CallResult {
-    let (_, repo, number) = pull(state, call)?;
+    let (_, repo, number) = find_pull(state, call)?;
     let of = repo.pulls.get(&number).ok_or_else(no_pull)?;
     let (base, head) = (of.base.clone(), of.head.clone());
     let diff = repo.diffs.of_pull(&repo.git, &base, &head)?;
-    let diffs = sections(&diff).map_err(|words| refused(404, &words, "content.NoSuchPathException"))?;
+    let diffs = sections(&diff).map_err(|words| error_reply(404, &words, "content.NoSuchPathException"))?;
     let from = repo.git.merge_base(&base, &head).unwrap_or(base);
     let body = json!({
         "fromHash": from, "toHash": head, "contextLines": 3, "whitespace": "SHOW", "truncated": false, "diffs": diffs,
@@ -51,7 +51,7 @@ fn shown(
 
 fn section(file: &FakeFileDiff, path: &str) -> Value {
     json!({
-        "source": forms::path(file.old_path()), "destination": forms::path(path), "truncated": false,
+        "source": forms::path_parts(file.old_path()), "destination": forms::path_parts(path), "truncated": false,
         "hunks": file.hunks().iter().map(hunk).collect::<Vec<_>>(),
     })
 }
@@ -68,7 +68,7 @@ fn hunk(hunk: &FakeHunk) -> Value {
     }
     let shown = segments
         .into_iter()
-        .map(|(kind, lines)| json!({"type": word(kind), "lines": lines, "truncated": false}));
+        .map(|(kind, lines)| json!({"type": line_type(kind), "lines": lines, "truncated": false}));
     json!({
         "sourceLine": source, "sourceSpan": source_span, "destinationLine": destination,
         "destinationSpan": destination_span, "truncated": false, "segments": shown.collect::<Vec<_>>(),

@@ -12,7 +12,7 @@ use crate::forge::http::serve::CallRefusal;
 const PACKAGE: &str = "com.atlassian.bitbucket";
 
 /// Returns an error about a field, with more fields in its single error object.
-pub(super) fn with(
+pub(super) fn error_with_context(
     status: u16,
     context: Option<&str>,
     message: &str,
@@ -29,39 +29,39 @@ pub(super) fn with(
 }
 
 /// Returns an error in Data Center's form.
-pub(super) fn refused(status: u16, message: &str, exception: &str) -> ApiReply {
-    with(status, None, message, exception, Value::Null)
+pub(super) fn error_reply(status: u16, message: &str, exception: &str) -> ApiReply {
+    error_with_context(status, None, message, exception, Value::Null)
 }
 
 /// Returns 401: Data Center's response to a valid login without permission.
 pub(super) fn not_permitted() -> ApiReply {
-    refused(401, "You are not permitted to access this resource", "AuthorisationException")
+    error_reply(401, "You are not permitted to access this resource", "AuthorisationException")
 }
 
 pub(super) fn no_repository(name: &str) -> ApiReply {
-    refused(404, &format!("Repository {name} does not exist."), "repository.NoSuchRepositoryException")
+    error_reply(404, &format!("Repository {name} does not exist."), "repository.NoSuchRepositoryException")
 }
 
 pub(super) fn no_pull() -> ApiReply {
-    refused(404, "The pull request does not exist.", "pull.NoSuchPullRequestException")
+    error_reply(404, "The pull request does not exist.", "pull.NoSuchPullRequestException")
 }
 
 pub(super) fn no_comment() -> ApiReply {
-    refused(404, "The comment does not exist.", "comment.NoSuchCommentException")
+    error_reply(404, "The comment does not exist.", "comment.NoSuchCommentException")
 }
 
 pub(super) fn no_commit(sha: &str) -> ApiReply {
-    refused(404, &format!("Commit '{sha}' does not exist."), "commit.NoSuchCommitException")
+    error_reply(404, &format!("Commit '{sha}' does not exist."), "commit.NoSuchCommitException")
 }
 
 /// Returns 400 because of a field.
-pub(super) fn invalid(field: &str, words: &str) -> ApiReply {
-    with(400, Some(field), words, "validation.ArgumentValidationException", Value::Null)
+pub(super) fn invalid_field(field: &str, words: &str) -> ApiReply {
+    error_with_context(400, Some(field), words, "validation.ArgumentValidationException", Value::Null)
 }
 
 /// Returns 409 if the sent version is not the current one, of a pull request (which is included) or a
 /// comment.
-pub(super) fn stale(sent: Option<u64>, current: u64, pull: Option<Value>) -> ApiReply {
+pub(super) fn stale_version(sent: Option<u64>, current: u64, pull: Option<Value>) -> ApiReply {
     let exception = if pull.is_some() {
         "pull.PullRequestOutOfDateException"
     } else {
@@ -71,33 +71,41 @@ pub(super) fn stale(sent: Option<u64>, current: u64, pull: Option<Value>) -> Api
     if let Some(pull) = pull {
         more["pullRequest"] = pull;
     }
-    with(409, None, "It has been changed since you looked at it; look again.", exception, more)
+    error_with_context(409, None, "It has been changed since you looked at it; look again.", exception, more)
 }
 
 /// Returns the error for an edit of a pull request that is not allowed.
-pub(super) fn against(why: &EditRefusal) -> ApiReply {
+pub(super) fn edit_error(why: &EditRefusal) -> ApiReply {
     match why {
         EditRefusal::NotYours => not_permitted(),
-        EditRefusal::Author(login) => reviewers(&format!("{login} is the author, and cannot review.")),
+        EditRefusal::Author(login) => {
+            invalid_reviewers(&format!("{login} is the author, and cannot review."))
+        }
         EditRefusal::NoMember(login) => {
-            reviewers(&format!("{login} is not a user who can see the repository."))
+            invalid_reviewers(&format!("{login} is not a user who can see the repository."))
         }
         EditRefusal::NoBranch => {
-            refused(404, "The branch does not exist.", "repository.NoSuchBranchException")
+            error_reply(404, "The branch does not exist.", "repository.NoSuchBranchException")
         }
-        EditRefusal::Script(words) => ApiReply::failed(words),
+        EditRefusal::Script(words) => ApiReply::internal_error(words),
     }
 }
 
-pub(super) fn reviewers(words: &str) -> ApiReply {
-    with(400, Some("reviewers"), words, "pull.InvalidPullRequestReviewersException", Value::Null)
+pub(super) fn invalid_reviewers(words: &str) -> ApiReply {
+    error_with_context(
+        400,
+        Some("reviewers"),
+        words,
+        "pull.InvalidPullRequestReviewersException",
+        Value::Null,
+    )
 }
 
 /// Returns the errors of calls that are rejected before they are handled.
-pub(super) fn refusal(refusal: CallRefusal) -> ApiReply {
+pub(super) fn refusal_reply(refusal: CallRefusal) -> ApiReply {
     match refusal {
-        CallRefusal::TooLarge => page(413),
-        CallRefusal::BadLogin => refused(
+        CallRefusal::TooLarge => html_error(413),
+        CallRefusal::BadLogin => error_reply(
             401,
             "Authentication failed. Please check your credentials and try again.",
             "auth.IncorrectPasswordAuthenticationException",
@@ -106,24 +114,26 @@ pub(super) fn refusal(refusal: CallRefusal) -> ApiReply {
         CallRefusal::NoSuchCall => {
             ApiReply::bytes(404, "application/xml", "<status><status-code>404</status-code></status>")
         }
-        CallRefusal::BadJson => refused(400, "The request could not be read.", "rest.BadRequestException"),
+        CallRefusal::BadJson => {
+            error_reply(400, "The request could not be read.", "rest.BadRequestException")
+        }
     }
 }
 
 /// Returns an HTML page, as sent by servers in front of the forge.
-fn page(status: u16) -> ApiReply {
+fn html_error(status: u16) -> ApiReply {
     let html = "<html><head><title>Service Unavailable</title></head><body>nginx</body></html>";
     ApiReply::bytes(status, "text/html; charset=utf-8", html)
 }
 
 /// Returns the response of a fault that replaces the call.
-pub(super) fn instead(kind: &ForgeFaultKind, _now: i64) -> Option<ApiReply> {
+pub(super) fn fault_reply(kind: &ForgeFaultKind, _now: i64) -> Option<ApiReply> {
     let after = |reply: ApiReply, after: &Option<u64>| match after {
         Some(seconds) => reply.header("retry-after", seconds),
         None => reply,
     };
     let limited = || {
-        refused(
+        error_reply(
             429,
             "You have made too many requests recently.",
             "internal.ratelimit.RateLimitExceededException",
@@ -134,15 +144,15 @@ pub(super) fn instead(kind: &ForgeFaultKind, _now: i64) -> Option<ApiReply> {
             Some(after(limited(), seconds))
         }
         ForgeFaultKind::PrimaryLimit(seconds) => Some(limited().header("retry-after", seconds)),
-        ForgeFaultKind::Status(401, _) => Some(refusal(CallRefusal::BadLogin)),
-        ForgeFaultKind::Status(409, _) => Some(stale(Some(0), 1, None)),
+        ForgeFaultKind::Status(401, _) => Some(refusal_reply(CallRefusal::BadLogin)),
+        ForgeFaultKind::Status(409, _) => Some(stale_version(Some(0), 1, None)),
         ForgeFaultKind::Status(status, seconds) => {
             let words = StatusCode::from_u16(*status).ok().and_then(|status| status.canonical_reason());
-            Some(after(refused(*status, words.unwrap_or("Error"), "ServiceException"), seconds))
+            Some(after(error_reply(*status, words.unwrap_or("Error"), "ServiceException"), seconds))
         }
         ForgeFaultKind::SingleSignOn => Some(not_permitted()),
-        ForgeFaultKind::Invalid(_) => Some(invalid("field", "it is not as it should be")),
-        ForgeFaultKind::Html(status) => Some(page(*status)),
+        ForgeFaultKind::Invalid(_) => Some(invalid_field("field", "it is not as it should be")),
+        ForgeFaultKind::Html(status) => Some(html_error(*status)),
         ForgeFaultKind::Redirect(status, to) => {
             Some(ApiReply::bytes(*status, "text/plain", "").header("location", to))
         }

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::admission::{administered, login, repository};
-use super::errors::{invalid, refused};
+use super::admission::{find_admin_repository, find_login, find_repository};
+use super::errors::{error_reply, invalid_field};
 use super::{json, page};
 use crate::forge::bitbucket::may_read;
 use crate::forge::http::call::{ApiCall, ApiReply, CallResult};
@@ -22,7 +22,7 @@ pub(super) fn properties(state: &mut FakeForgeState, _: &ApiCall) -> CallResult 
 }
 
 /// Returns true if the account's role contains the requested permission; `None` for an unknown permission.
-fn holds(repo: &StoredRepository, login: &str, permission: &str) -> Option<bool> {
+fn has_permission(repo: &StoredRepository, login: &str, permission: &str) -> Option<bool> {
     let has = repo.permission(login).0;
     match permission {
         "REPO_ADMIN" => Some(has == "admin"),
@@ -36,44 +36,45 @@ fn holds(repo: &StoredRepository, login: &str, permission: &str) -> Option<bool>
 /// `repositorySlug` of each.
 pub(super) fn users(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let FakeForgeState { world, repos, moved: _ } = state;
-    let filter = call.asked("filter").unwrap_or_default().to_lowercase();
+    let filter = call.query_param("filter").unwrap_or_default().to_lowercase();
     let mut logins: Vec<&String> =
         world.accounts.keys().filter(|login| login.to_lowercase().contains(&filter)).collect();
     for at in 1.. {
-        let Some(permission) = call.asked(&format!("permission.{at}")) else { break };
-        let part = |name: &str| call.asked(&format!("permission.{at}.{name}")).unwrap_or_default();
+        let Some(permission) = call.query_param(&format!("permission.{at}")) else { break };
+        let part = |name: &str| call.query_param(&format!("permission.{at}.{name}")).unwrap_or_default();
         let key = format!("{}/{}", part("projectKey"), part("repositorySlug")).to_lowercase();
         let missing =
-            || refused(404, "The repository does not exist.", "repository.NoSuchRepositoryException");
+            || error_reply(404, "The repository does not exist.", "repository.NoSuchRepositoryException");
         let repo = repos.get(&key).filter(|repo| may_read(repo, &call.login)).ok_or_else(missing)?;
-        holds(repo, "", permission).ok_or_else(|| invalid("permission", "it is not a known one"))?;
-        logins.retain(|login| holds(repo, login, permission) == Some(true));
+        has_permission(repo, "", permission)
+            .ok_or_else(|| invalid_field("permission", "it is not a known one"))?;
+        logins.retain(|login| has_permission(repo, login, permission) == Some(true));
     }
     page::reply(call, &logins.into_iter().map(|login| json::user(world, login)).collect::<Vec<_>>())
 }
 
 /// Handles the call `GET /rest/api/latest/users/{slug}`.
 pub(super) fn user(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let missing = || refused(404, "The user does not exist.", "user.NoSuchUserException");
-    let found = login(&state.world, call.param("slug")).ok_or_else(missing)?;
+    let missing = || error_reply(404, "The user does not exist.", "user.NoSuchUserException");
+    let found = find_login(&state.world, call.param("slug")).ok_or_else(missing)?;
     Ok(ApiReply::json(200, json::user(&state.world, &found)))
 }
 
 /// Handles `GET /rest/api/latest/repos`, by `permission`, `name`, `projectkey`.
 pub(super) fn repositories(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let FakeForgeState { world, repos, moved: _ } = state;
-    let permission = call.asked("permission").unwrap_or("REPO_READ");
+    let permission = call.query_param("permission").unwrap_or("REPO_READ");
     let begins = |name: &str, wanted: Option<&str>| {
         wanted.is_none_or(|wanted| name.to_lowercase().starts_with(&wanted.trim().to_lowercase()))
     };
     let seen = |repo: &&StoredRepository| match permission {
         "REPO_READ" => may_read(repo, &call.login),
-        other => holds(repo, &call.login, other) == Some(true),
+        other => has_permission(repo, &call.login, other) == Some(true),
     };
     let shown: Vec<Value> = repos
         .values()
-        .filter(|repo| repo.listed && begins(&repo.name, call.asked("name")))
-        .filter(|repo| call.asked("projectkey").is_none_or(|key| repo.owner.eq_ignore_ascii_case(key)))
+        .filter(|repo| repo.listed && begins(&repo.name, call.query_param("name")))
+        .filter(|repo| call.query_param("projectkey").is_none_or(|key| repo.owner.eq_ignore_ascii_case(key)))
         .filter(seen)
         .map(|repo| json::repository(world, repo))
         .collect();
@@ -81,14 +82,14 @@ pub(super) fn repositories(state: &mut FakeForgeState, call: &ApiCall) -> CallRe
 }
 
 /// Handles the call `GET …/projects/{owner}/repos/{repo}`.
-pub(super) fn one(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (world, repo) = repository(state, call)?;
+pub(super) fn get_repository(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
+    let (world, repo) = find_repository(state, call)?;
     Ok(ApiReply::json(200, json::repository(world, repo)))
 }
 
 /// Handles the call `GET …/default-branch`.
 pub(super) fn default_branch(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (_, repo) = repository(state, call)?;
+    let (_, repo) = find_repository(state, call)?;
     let name = &repo.default_branch;
     Ok(ApiReply::json(200, json!({"id": format!("refs/heads/{name}"), "displayId": name, "type": "BRANCH"})))
 }
@@ -96,7 +97,7 @@ pub(super) fn default_branch(state: &mut FakeForgeState, call: &ApiCall) -> Call
 /// Handles `GET /rest/branch-permissions/latest/…/restrictions`, by `matcherId` and `type`: for
 /// administrators. The default branch is always restricted.
 pub(super) fn restrictions(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (_, repo) = administered(state, call)?;
+    let (_, repo) = find_admin_repository(state, call)?;
     let protected = std::iter::once(repo.default_branch.as_str())
         .chain(repo.protected.iter().map(String::as_str))
         .flat_map(|branch| [(branch, "pull-request-only"), (branch, "fast-forward-only")]);
@@ -106,8 +107,8 @@ pub(super) fn restrictions(state: &mut FakeForgeState, call: &ApiCall) -> CallRe
         .flat_map(|(branch, kinds)| kinds.iter().map(|kind| (branch.as_str(), kind.as_str())));
     let all: BTreeSet<(&str, &str)> = protected.chain(rules).collect();
     let wanted = |(branch, kind): &(&str, &str)| {
-        call.asked("matcherId").is_none_or(|id| id.strip_prefix("refs/heads/").unwrap_or(id) == *branch)
-            && call.asked("type").is_none_or(|wanted| wanted == *kind)
+        call.query_param("matcherId").is_none_or(|id| id.strip_prefix("refs/heads/").unwrap_or(id) == *branch)
+            && call.query_param("type").is_none_or(|wanted| wanted == *kind)
     };
     let shown: Vec<Value> = all
         .into_iter()

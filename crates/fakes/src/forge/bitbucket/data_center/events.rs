@@ -11,7 +11,7 @@ use crate::forge::state::{ForgeInstance, StoredRepository};
 use crate::repo::FakeGitError;
 
 /// Returns the delivery of an event; `None` if its object is gone, or if Data Center has no such event.
-pub(crate) fn delivery(
+pub(crate) fn build_delivery(
     world: &ForgeInstance,
     repo: &mut StoredRepository,
     event: &FakeForgeEvent,
@@ -28,10 +28,10 @@ pub(crate) fn delivery(
             (*number, key, by.clone(), more)
         }
         FakeForgeEvent::Comment { number, id, is_edit } | FakeForgeEvent::Inline { number, id, is_edit } => {
-            let anchors = anchor::all(repo, *number)?;
+            let anchors = anchor::current_anchors(repo, *number)?;
             let Some(pull) = repo.pulls.get(number) else { return Ok(None) };
-            let Some(comment) = talk::find(pull, *id) else { return Ok(None) };
-            let mut more = json!({"comment": comments::alone(world, repo, pull, comment, &anchors)});
+            let Some(comment) = talk::find_comment(pull, *id) else { return Ok(None) };
+            let mut more = json!({"comment": comments::single_comment(world, repo, pull, comment, &anchors)});
             if let Some(parent) = talk::parent(comment) {
                 more["commentParentId"] = parent.into();
             }

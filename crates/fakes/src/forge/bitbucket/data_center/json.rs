@@ -16,7 +16,7 @@ use crate::repo::CommitObject;
 const SHORT: usize = 11;
 
 /// Formats an instant as Data Center does: milliseconds since 1970.
-pub(super) fn time(seconds: i64) -> i64 {
+pub(super) fn epoch_millis(seconds: i64) -> i64 {
     seconds.saturating_mul(1000)
 }
 
@@ -37,15 +37,15 @@ pub(super) fn user(world: &ForgeInstance, login: &str) -> Value {
 }
 
 /// Returns the address of a repository's page for people.
-fn page(world: &ForgeInstance, owner: &str, name: &str) -> String {
+fn repository_page_url(world: &ForgeInstance, owner: &str, name: &str) -> String {
     format!("{}/projects/{owner}/repos/{name}", world.base_url)
 }
 
 pub(super) fn repository(world: &ForgeInstance, repo: &StoredRepository) -> Value {
-    named(world, repo, &repo.owner, repo.id)
+    repository_with_owner(world, repo, &repo.owner, repo.id)
 }
 
-fn named(world: &ForgeInstance, repo: &StoredRepository, owner: &str, id: u64) -> Value {
+fn repository_with_owner(world: &ForgeInstance, repo: &StoredRepository, owner: &str, id: u64) -> Value {
     let kind = if owner.starts_with('~') { "PERSONAL" } else { "NORMAL" };
     let project = json!({
         "key": owner, "id": number_of(world, owner), "name": owner, "public": false, "type": kind,
@@ -58,7 +58,7 @@ fn named(world: &ForgeInstance, repo: &StoredRepository, owner: &str, id: u64) -
         "public": !world.private_git, "archived": repo.access == RepositoryAccess::Archived,
         "links": {
             "clone": [{"href": clone, "name": "http"}],
-            "self": [{"href": format!("{}/browse", page(world, owner, &repo.name))}],
+            "self": [{"href": format!("{}/browse", repository_page_url(world, owner, &repo.name))}],
         },
     });
     if id != repo.id {
@@ -91,28 +91,29 @@ pub(super) fn pull(world: &ForgeInstance, repo: &StoredRepository, pull: &Stored
         (false, None) => "DECLINED",
     };
     let (from, branch) = head_of(repo, &pull.head_ref);
-    let source = from.map(|(owner, id)| named(world, repo, owner, id));
+    let source = from.map(|(owner, id)| repository_with_owner(world, repo, owner, id));
     let end = |branch: &str, sha: &str, of: Option<Value>| {
         json!({
             "id": format!("refs/heads/{branch}"), "displayId": branch, "latestCommit": sha, "type": "BRANCH",
             "repository": of,
         })
     };
-    let all = participants::of(pull);
+    let all = participants::list_participants(pull);
     let (reviewers, others): (Vec<_>, Vec<_>) = all.iter().partition(|one| one.is_reviewer);
     let shown =
         |of: Vec<&PullParticipant>| of.into_iter().map(|one| participant(world, one)).collect::<Vec<_>>();
-    let own = format!("{}/pull-requests/{}", page(world, &repo.owner, &repo.name), pull.number);
+    let own =
+        format!("{}/pull-requests/{}", repository_page_url(world, &repo.owner, &repo.name), pull.number);
     let mut json = json!({
         "id": pull.number, "version": pull.version, "title": pull.title, "description": pull.body, "state": state,
-        "open": pull.open, "closed": !pull.open, "createdDate": time(pull.created), "updatedDate": time(pull.updated),
+        "open": pull.open, "closed": !pull.open, "createdDate": epoch_millis(pull.created), "updatedDate": epoch_millis(pull.updated),
         "fromRef": end(branch, head, source),
         "toRef": end(&pull.base_ref, &pull.base, Some(repository(world, repo))), "locked": false,
         "author": {"user": user(world, &pull.author), "role": "AUTHOR", "approved": false, "status": "UNAPPROVED"},
         "reviewers": shown(reviewers), "participants": shown(others), "links": {"self": [{"href": own}]},
     });
     if let Some(closed) = pull.closed {
-        json["closedDate"] = time(closed).into();
+        json["closedDate"] = epoch_millis(closed).into();
     }
     if is_since(&world.version, DRAFTS) {
         json["draft"] = pull.draft.into();
@@ -127,16 +128,16 @@ pub(super) fn commit(commit: &CommitObject) -> Value {
     json!({
         "id": commit.sha, "displayId": short(&commit.sha),
         "author": {"name": commit.author.name, "emailAddress": commit.author.email},
-        "authorTimestamp": time(commit.author.at),
+        "authorTimestamp": epoch_millis(commit.author.at),
         "committer": {"name": commit.committer.name, "emailAddress": commit.committer.email},
-        "committerTimestamp": time(commit.committer.at), "message": commit.message, "parents": parents,
+        "committerTimestamp": epoch_millis(commit.committer.at), "message": commit.message, "parents": parents,
     })
 }
 
 pub(super) fn build(status: &CommitStatus) -> Value {
     let mut json = json!({
         "key": status.context, "state": word_of(&status.state, "CANCELLED"), "url": status.target_url,
-        "createdDate": time(status.created), "updatedDate": time(status.created),
+        "createdDate": epoch_millis(status.created), "updatedDate": epoch_millis(status.created),
     });
     for (field, value) in [
         ("name", &status.name),
@@ -156,7 +157,7 @@ pub(super) fn report(report: &CommitReport) -> Value {
     if let Some(fields) = json.as_object_mut() {
         fields.remove("coverageProviderKey");
         fields.insert("key".into(), report.key.clone().into());
-        fields.insert("createdDate".into(), time(report.created).into());
+        fields.insert("createdDate".into(), epoch_millis(report.created).into());
     }
     json
 }
@@ -168,7 +169,7 @@ pub(super) fn annotation(report: &CommitReport, annotation: &ReportAnnotation) -
 }
 
 /// Returns a path in a repository, split into its parts.
-pub(super) fn path(path: &str) -> Value {
+pub(super) fn path_parts(path: &str) -> Value {
     let components: Vec<&str> = path.split('/').collect();
     let name = components.last().copied().unwrap_or_default();
     let parent = path.rsplit_once('/').map_or("", |(parent, _)| parent);

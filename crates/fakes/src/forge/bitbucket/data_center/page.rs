@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::errors::invalid;
+use super::errors::invalid_field;
 use crate::forge::http::call::{ApiCall, ApiReply, CallResult, ReplyBody};
 
 /// Default number of items on a page.
@@ -12,9 +12,9 @@ const MOST: usize = 50;
 
 /// Returns a page of these items.
 pub(super) fn reply(call: &ApiCall, items: &[Value]) -> CallResult {
-    let number = |name: &str, default: usize| match call.asked(name) {
+    let number = |name: &str, default: usize| match call.query_param(name) {
         None => Ok(default),
-        Some(text) => text.parse().map_err(|_| invalid(name, "a number is expected")),
+        Some(text) => text.parse().map_err(|_| invalid_field(name, "a number is expected")),
     };
     let (start, limit) = (number("start", 0)?, number("limit", DEFAULT)?.clamp(1, MOST));
     let from = start.min(items.len());
@@ -31,7 +31,7 @@ pub(super) fn reply(call: &ApiCall, items: &[Value]) -> CallResult {
 }
 
 /// Makes a list name the same page as its next one.
-pub(super) fn circle(reply: &mut ApiReply, _: &str) {
+pub(super) fn set_next_page(reply: &mut ApiReply, _: &str) {
     if let ReplyBody::Json(Value::Object(body)) = &mut reply.body {
         let start = body.get("start").cloned().unwrap_or_default();
         body.insert("nextPageStart".into(), start);

@@ -2,14 +2,17 @@
 
 use serde_json::{Value, json};
 
-use super::admission::{is_current, login, pull, repository};
-use super::errors::{against, invalid, no_pull, not_permitted, refused, reviewers as bad_reviewers, with};
+use super::admission::{find_login, find_pull, find_repository, is_current};
+use super::errors::{
+    edit_error, error_reply, error_with_context, invalid_field, invalid_reviewers as bad_reviewers, no_pull,
+    not_permitted,
+};
 use super::{DRAFTS, is_since, json, page};
 use crate::forge::bitbucket::edits::{self, PullEdit};
 use crate::forge::bitbucket::{may_write, participants};
 use crate::forge::http::call::{ApiCall, ApiReply, CallResult};
-use crate::forge::operations::branches::tip;
-use crate::forge::operations::pulls::{NewPull, close, open};
+use crate::forge::operations::branches::branch_tip;
+use crate::forge::operations::pulls::{NewPull, close_pull, open_pull};
 use crate::forge::state::merging::MergeState;
 use crate::forge::state::pulls::StoredPull;
 use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
@@ -20,10 +23,10 @@ const MAX_DESCRIPTION: usize = 32_768;
 /// Handles `GET …/pull-requests`: by `state` (default OPEN), and by the branch `at` in its `direction`
 /// (default INCOMING).
 pub(super) fn list(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (world, repo) = repository(state, call)?;
-    let wanted = call.asked("state").unwrap_or("OPEN").to_ascii_uppercase();
-    let outgoing = call.asked("direction").is_some_and(|way| way.eq_ignore_ascii_case("OUTGOING"));
-    let at = call.asked("at").map(|name| name.strip_prefix("refs/heads/").unwrap_or(name));
+    let (world, repo) = find_repository(state, call)?;
+    let wanted = call.query_param("state").unwrap_or("OPEN").to_ascii_uppercase();
+    let outgoing = call.query_param("direction").is_some_and(|way| way.eq_ignore_ascii_case("OUTGOING"));
+    let at = call.query_param("at").map(|name| name.strip_prefix("refs/heads/").unwrap_or(name));
     let numbers: Vec<u64> = repo.pulls.keys().rev().copied().collect();
     let mut shown = Vec::new();
     for number in numbers {
@@ -37,138 +40,138 @@ pub(super) fn list(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
             shown.push(json);
         }
     }
-    if call.asked("order").is_some_and(|order| order.eq_ignore_ascii_case("OLDEST")) {
+    if call.query_param("order").is_some_and(|order| order.eq_ignore_ascii_case("OLDEST")) {
         shown.reverse();
     }
     page::reply(call, &shown)
 }
 
 /// Handles the call `GET …/pull-requests/{number}`.
-pub(super) fn one(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (world, repo, number) = pull(state, call)?;
-    shown(world, repo, number, 200)
+pub(super) fn get(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
+    let (world, repo, number) = find_pull(state, call)?;
+    pull_reply(world, repo, number, 200)
 }
 
-fn shown(world: &ForgeInstance, repo: &mut StoredRepository, number: u64, status: u16) -> CallResult {
+fn pull_reply(world: &ForgeInstance, repo: &mut StoredRepository, number: u64, status: u16) -> CallResult {
     let head = repo.pulls.get_mut(&number).map(StoredPull::read_head).unwrap_or_default();
     let of = repo.pulls.get(&number).ok_or_else(no_pull)?;
     Ok(ApiReply::json(status, json::pull(world, repo, of, &head)))
 }
 
 /// Returns the logins of the reviewers that a body names.
-fn reviewers(world: &ForgeInstance, body: &Value) -> Result<Vec<String>, ApiReply> {
+fn parse_reviewers(world: &ForgeInstance, body: &Value) -> Result<Vec<String>, ApiReply> {
     let none = Vec::new();
     let named = |reviewer: &Value| {
         let name = reviewer["user"]["name"].as_str().unwrap_or_default();
-        login(world, name).ok_or_else(|| bad_reviewers(&format!("{name} is not a user.")))
+        find_login(world, name).ok_or_else(|| bad_reviewers(&format!("{name} is not a user.")))
     };
     body["reviewers"].as_array().unwrap_or(&none).iter().map(named).collect()
 }
 
 /// Returns the branch that a body names by its ref.
-fn branch<'a>(body: &'a Value, end: &str) -> Option<&'a str> {
+fn parse_branch<'a>(body: &'a Value, end: &str) -> Option<&'a str> {
     let id = body[end]["id"].as_str()?;
     Some(id.strip_prefix("refs/heads/").unwrap_or(id))
 }
 
-fn description(body: &Value) -> Result<String, ApiReply> {
+fn parse_description(body: &Value) -> Result<String, ApiReply> {
     let text = body["description"].as_str().unwrap_or_default();
     if text.chars().count() > MAX_DESCRIPTION {
-        return Err(invalid("description", "The description is too long."));
+        return Err(invalid_field("description", "The description is too long."));
     }
     Ok(text.to_owned())
 }
 
 /// Handles `POST …/pull-requests`, from a branch of the repository itself.
 pub(super) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (world, repo) = repository(state, call)?;
+    let (world, repo) = find_repository(state, call)?;
     let title = call.body["title"].as_str().unwrap_or_default();
     if title.is_empty() {
-        return Err(invalid("title", "A title is required."));
+        return Err(invalid_field("title", "A title is required."));
     }
     let missing = |name: &str| {
-        refused(404, &format!("The branch {name} does not exist."), "repository.NoSuchBranchException")
+        error_reply(404, &format!("The branch {name} does not exist."), "repository.NoSuchBranchException")
     };
-    let (head, base) = (branch(&call.body, "fromRef"), branch(&call.body, "toRef"));
-    let head = head.ok_or_else(|| invalid("fromRef", "A source branch is required."))?;
-    let base = base.ok_or_else(|| invalid("toRef", "A target branch is required."))?;
-    let head_tip = tip(repo, head).map_err(|_| missing(head))?;
-    let base_tip = tip(repo, base).map_err(|_| missing(base))?;
+    let (head, base) = (parse_branch(&call.body, "fromRef"), parse_branch(&call.body, "toRef"));
+    let head = head.ok_or_else(|| invalid_field("fromRef", "A source branch is required."))?;
+    let base = base.ok_or_else(|| invalid_field("toRef", "A target branch is required."))?;
+    let head_tip = branch_tip(repo, head).map_err(|_| missing(head))?;
+    let base_tip = branch_tip(repo, base).map_err(|_| missing(base))?;
     let same = |pull: &&StoredPull| pull.open && pull.head_ref == head && pull.base_ref == base;
     if let Some(existing) = repo.pulls.values().find(same) {
         let words = "Only one pull request may be open for a given source and target branch";
         let more = json!({"existingPullRequest": json::pull(world, repo, existing, &existing.head)});
-        return Err(with(409, None, words, "pull.DuplicatePullRequestException", more));
+        return Err(error_with_context(409, None, words, "pull.DuplicatePullRequestException", more));
     }
-    if repo.git.count(&base_tip, &head_tip) == 0 {
+    if repo.git.count_ahead(&base_tip, &head_tip) == 0 {
         let words = format!("{head} is already up-to-date with {base}");
-        return Err(refused(409, &words, "pull.EmptyPullRequestException"));
+        return Err(error_reply(409, &words, "pull.EmptyPullRequestException"));
     }
-    let reviewers = reviewers(world, &call.body)?;
-    edits::admissible(repo, &call.login, &reviewers).map_err(|why| against(&why))?;
+    let reviewers = parse_reviewers(world, &call.body)?;
+    edits::check_reviewers(repo, &call.login, &reviewers).map_err(|why| edit_error(&why))?;
     let has_drafts = is_since(&world.version, DRAFTS);
     let new = NewPull {
         title: title.to_owned(),
-        body: description(&call.body)?,
+        body: parse_description(&call.body)?,
         author: call.login.clone(),
         head: head.to_owned(),
         base: base.to_owned(),
         draft: has_drafts && call.body["draft"].as_bool().unwrap_or(false),
     };
-    let number = open(world, repo, new).map_err(ApiReply::failed)?;
+    let number = open_pull(world, repo, new).map_err(ApiReply::internal_error)?;
     if !reviewers.is_empty() {
         let edit = PullEdit { reviewers: Some(reviewers), ..PullEdit::default() };
-        edits::make(world, repo, number, &call.login, edit).map_err(|why| against(&why))?;
+        edits::apply_edit(world, repo, number, &call.login, edit).map_err(|why| edit_error(&why))?;
     }
-    shown(world, repo, number, 201)
+    pull_reply(world, repo, number, 201)
 }
 
 /// Handles `PUT …/pull-requests/{number}`: description and reviewers are cleared if they are left out; title
 /// and draft stay.
 pub(super) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (world, repo, number) = pull(state, call)?;
+    let (world, repo, number) = find_pull(state, call)?;
     is_current(world, repo, number, call)?;
     if repo.pulls.get(&number).is_some_and(|pull| !pull.open) {
-        return Err(refused(409, "The pull request is closed.", "pull.IllegalPullRequestStateException"));
+        return Err(error_reply(409, "The pull request is closed.", "pull.IllegalPullRequestStateException"));
     }
     let has_drafts = is_since(&world.version, DRAFTS);
     let edit = PullEdit {
         title: call.body["title"].as_str().filter(|title| !title.is_empty()).map(str::to_owned),
-        body: Some(description(&call.body)?),
+        body: Some(parse_description(&call.body)?),
         draft: call.body["draft"].as_bool().filter(|_| has_drafts),
-        reviewers: Some(reviewers(world, &call.body)?),
-        base: branch(&call.body, "toRef").map(str::to_owned),
+        reviewers: Some(parse_reviewers(world, &call.body)?),
+        base: parse_branch(&call.body, "toRef").map(str::to_owned),
     };
-    edits::check(world, repo, number, &call.login, &edit).map_err(|why| against(&why))?;
-    edits::make(world, repo, number, &call.login, edit).map_err(|why| against(&why))?;
-    shown(world, repo, number, 200)
+    edits::check(world, repo, number, &call.login, &edit).map_err(|why| edit_error(&why))?;
+    edits::apply_edit(world, repo, number, &call.login, edit).map_err(|why| edit_error(&why))?;
+    pull_reply(world, repo, number, 200)
 }
 
 /// Handles `POST …/pull-requests/{number}/decline`, with the version in the query or the body.
 pub(super) fn decline(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (world, repo, number) = pull(state, call)?;
+    let (world, repo, number) = find_pull(state, call)?;
     let of = repo.pulls.get(&number).ok_or_else(no_pull)?;
     if of.author != call.login {
-        world.violation(format!("{} declined pull request {number} of {}", call.login, of.author));
+        world.record_violation(format!("{} declined pull request {number} of {}", call.login, of.author));
         return Err(not_permitted());
     }
     is_current(world, repo, number, call)?;
     if repo.pulls.get(&number).is_some_and(|pull| !pull.open) {
-        return Err(refused(409, "The pull request is closed.", "pull.IllegalPullRequestStateException"));
+        return Err(error_reply(409, "The pull request is closed.", "pull.IllegalPullRequestStateException"));
     }
-    close(world, repo, number, None).map_err(ApiReply::failed)?;
-    shown(world, repo, number, 200)
+    close_pull(world, repo, number, None).map_err(ApiReply::internal_error)?;
+    pull_reply(world, repo, number, 200)
 }
 
 /// Handles `GET …/pull-requests/{number}/merge`: reports if a merge is possible.
-pub(super) fn merge(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (_, repo, number) = pull(state, call)?;
+pub(super) fn merge_status(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
+    let (_, repo, number) = find_pull(state, call)?;
     let of = repo.pulls.get(&number).ok_or_else(no_pull)?;
     if !of.open {
         let words = "The pull request is closed.";
-        return Err(refused(409, words, "pull.IllegalPullRequestStateException"));
+        return Err(error_reply(409, words, "pull.IllegalPullRequestStateException"));
     }
-    let conflicted = repo.conflicts(of)?;
+    let conflicted = repo.has_conflicts(of)?;
     let state = repo.ask_merge_state(number).ok_or_else(no_pull)?;
     let veto = |summary: &str, detail: &str| json!([{"summaryMessage": summary, "detailedMessage": detail}]);
     let none = json!([]);
@@ -194,70 +197,70 @@ pub(super) fn merge(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
 
 /// Handles `GET …/pull-requests/{number}/commits`, newest first.
 pub(super) fn commits(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (_, repo, number) = pull(state, call)?;
+    let (_, repo, number) = find_pull(state, call)?;
     let of = repo.pulls.get(&number).ok_or_else(no_pull)?;
-    let all = repo.git.log(&of.base, &of.head)?;
+    let all = repo.git.commits_between(&of.base, &of.head)?;
     page::reply(call, &all.iter().rev().map(json::commit).collect::<Vec<_>>())
 }
 
-fn participant(world: &ForgeInstance, repo: &StoredRepository, number: u64, login: &str) -> CallResult {
+fn participant_reply(world: &ForgeInstance, repo: &StoredRepository, number: u64, login: &str) -> CallResult {
     let of = repo.pulls.get(&number).ok_or_else(no_pull)?;
-    let all = participants::of(of);
+    let all = participants::list_participants(of);
     let one = all.iter().find(|one| one.login == login).ok_or_else(no_pull)?;
     Ok(ApiReply::json(200, json::participant(world, one)))
 }
 
 /// Handles `POST …/pull-requests/{number}/participants`: adds a reviewer; the caller needs write access.
-pub(super) fn add(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (world, repo, number) = pull(state, call)?;
+pub(super) fn add_reviewer(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
+    let (world, repo, number) = find_pull(state, call)?;
     if call.body["role"] != "REVIEWER" {
-        return Err(invalid("role", "Only reviewers can be added."));
+        return Err(invalid_field("role", "Only reviewers can be added."));
     }
     if !may_write(repo, &call.login) {
         return Err(not_permitted());
     }
     let name = call.body["user"]["name"].as_str().unwrap_or_default();
-    let who = login(world, name).ok_or_else(|| bad_reviewers(&format!("{name} is not a user.")))?;
+    let who = find_login(world, name).ok_or_else(|| bad_reviewers(&format!("{name} is not a user.")))?;
     let of = repo.pulls.get(&number).ok_or_else(no_pull)?;
-    edits::admissible(repo, &of.author, std::slice::from_ref(&who)).map_err(|why| against(&why))?;
+    edits::check_reviewers(repo, &of.author, std::slice::from_ref(&who)).map_err(|why| edit_error(&why))?;
     let mut all = of.around.reviewers.clone();
     if !all.contains(&who) {
         all.push(who.clone());
     }
     let edit = PullEdit { reviewers: Some(all), ..PullEdit::default() };
-    edits::make(world, repo, number, &call.login, edit).map_err(|why| against(&why))?;
-    participant(world, repo, number, &who)
+    edits::apply_edit(world, repo, number, &call.login, edit).map_err(|why| edit_error(&why))?;
+    participant_reply(world, repo, number, &who)
 }
 
 /// Handles `PUT …/pull-requests/{number}/participants/{slug}`: the caller's own verdict, on the head only. An
 /// approval by Truing is a violation.
-pub(super) fn judge(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (world, repo, number) = pull(state, call)?;
+pub(super) fn set_verdict(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
+    let (world, repo, number) = find_pull(state, call)?;
     if json::slug(&call.login) != call.param("slug") {
         return Err(not_permitted());
     }
     let of = repo.pulls.get(&number).ok_or_else(no_pull)?;
     if of.author == call.login {
         let words = "Authors do not review their own pull requests.";
-        return Err(refused(409, words, "pull.InvalidPullRequestRoleException"));
+        return Err(error_reply(409, words, "pull.InvalidPullRequestRoleException"));
     }
     if call.body["lastReviewedCommit"].as_str().is_some_and(|commit| commit != of.head) {
         let words = "The last reviewed commit is not the newest one.";
-        return Err(refused(409, words, "pull.PullRequestOutOfDateException"));
+        return Err(error_reply(409, words, "pull.PullRequestOutOfDateException"));
     }
     match call.body["status"].as_str() {
         Some("NEEDS_WORK") => {
             participants::want_changes(world, repo, number, &call.login)?;
-            participant(world, repo, number, &call.login)
+            participant_reply(world, repo, number, &call.login)
         }
         Some("UNAPPROVED") => {
             participants::withdraw(world, repo, number, &call.login)?;
-            participant(world, repo, number, &call.login)
+            participant_reply(world, repo, number, &call.login)
         }
         Some("APPROVED") => {
-            world.violation(format!("approval of {}#{number} by {}", repo.full_name(), call.login));
+            world.record_violation(format!("approval of {}#{number} by {}", repo.full_name(), call.login));
             Err(not_permitted())
         }
-        Some(_) | None => Err(invalid("status", "it is not a known one")),
+        Some(_) | None => Err(invalid_field("status", "it is not a known one")),
     }
 }

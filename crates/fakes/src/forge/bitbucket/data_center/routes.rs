@@ -22,7 +22,7 @@ const ROUTES: &[ApiRoute] = {
         (GET, "/rest/api/latest/users", Rest(estate::users)),
         (GET, "/rest/api/latest/users/{slug}", Rest(estate::user)),
         (GET, "/rest/api/latest/repos", Rest(estate::repositories)),
-        (GET, "/rest/api/latest/projects/{owner}/repos/{repo}", Rest(estate::one)),
+        (GET, "/rest/api/latest/projects/{owner}/repos/{repo}", Rest(estate::get_repository)),
         (GET, "/rest/api/latest/projects/{owner}/repos/{repo}/default-branch", Rest(estate::default_branch)),
         (
             GET,
@@ -31,7 +31,7 @@ const ROUTES: &[ApiRoute] = {
         ),
         (GET, "/rest/api/latest/projects/{owner}/repos/{repo}/pull-requests", Rest(pulls::list)),
         (POST, "/rest/api/latest/projects/{owner}/repos/{repo}/pull-requests", Rest(pulls::create)),
-        (GET, "/rest/api/latest/projects/{owner}/repos/{repo}/pull-requests/{number}", Rest(pulls::one)),
+        (GET, "/rest/api/latest/projects/{owner}/repos/{repo}/pull-requests/{number}", Rest(pulls::get)),
         (PUT, "/rest/api/latest/projects/{owner}/repos/{repo}/pull-requests/{number}", Rest(pulls::update)),
         (
             POST,
@@ -41,7 +41,7 @@ const ROUTES: &[ApiRoute] = {
         (
             GET,
             "/rest/api/latest/projects/{owner}/repos/{repo}/pull-requests/{number}/merge",
-            Rest(pulls::merge),
+            Rest(pulls::merge_status),
         ),
         (
             GET,
@@ -51,22 +51,22 @@ const ROUTES: &[ApiRoute] = {
         (
             POST,
             "/rest/api/latest/projects/{owner}/repos/{repo}/pull-requests/{number}/participants",
-            Rest(pulls::add),
+            Rest(pulls::add_reviewer),
         ),
         (
             PUT,
             "/rest/api/latest/projects/{owner}/repos/{repo}/pull-requests/{number}/participants/{slug}",
-            Rest(pulls::judge),
+            Rest(pulls::set_verdict),
         ),
         (
             GET,
             "/rest/api/latest/projects/{owner}/repos/{repo}/pull-requests/{number}/diff",
-            Rest(diff::whole),
+            Rest(diff::full_diff),
         ),
         (
             GET,
             "/rest/api/latest/projects/{owner}/repos/{repo}/pull-requests/{number}/diff/{*path}",
-            Rest(diff::one),
+            Rest(diff::file_diff),
         ),
         (
             GET,
@@ -81,7 +81,7 @@ const ROUTES: &[ApiRoute] = {
         (
             GET,
             "/rest/api/latest/projects/{owner}/repos/{repo}/pull-requests/{number}/comments/{id}",
-            Rest(comments::one),
+            Rest(comments::get),
         ),
         (
             PUT,
@@ -94,7 +94,11 @@ const ROUTES: &[ApiRoute] = {
             Rest(comments::delete),
         ),
         (GET, "/rest/api/latest/projects/{owner}/repos/{repo}/commits/{sha}/builds", Rest(commits::build)),
-        (POST, "/rest/api/latest/projects/{owner}/repos/{repo}/commits/{sha}/builds", Rest(commits::set)),
+        (
+            POST,
+            "/rest/api/latest/projects/{owner}/repos/{repo}/commits/{sha}/builds",
+            Rest(commits::set_build),
+        ),
         (GET, "/rest/build-status/latest/commits/{sha}", Rest(commits::builds)),
         (
             GET,
@@ -104,7 +108,7 @@ const ROUTES: &[ApiRoute] = {
         (
             PUT,
             "/rest/insights/latest/projects/{owner}/repos/{repo}/commits/{sha}/reports/{key}",
-            Rest(commits::put),
+            Rest(commits::replace_report),
         ),
         (
             GET,
@@ -119,7 +123,7 @@ const ROUTES: &[ApiRoute] = {
         (
             DELETE,
             "/rest/insights/latest/projects/{owner}/repos/{repo}/commits/{sha}/reports/{key}/annotations",
-            Rest(commits::clear),
+            Rest(commits::delete_annotations),
         ),
         (GET, "/projects/{owner}/repos/{repo}/pull-requests", Page(pages::pulls)),
         (GET, "/projects/{owner}/repos/{repo}/pull-requests/{number}", Page(pages::pull)),
@@ -134,17 +138,17 @@ const ROUTES: &[ApiRoute] = {
 /// Data Center's behaviour for all calls.
 pub(crate) static PROTOCOL: ForgeProtocol = ForgeProtocol {
     routes: ROUTES,
-    bearer: admission::bearer,
+    bearer: admission::authenticate_request,
     enters: |_| Ok(()),
-    refused: errors::refusal,
-    may_call: admission::permitted,
-    instead: errors::instead,
-    circle: page::circle,
-    finished,
+    refused: errors::refusal_reply,
+    may_call: admission::check_permission,
+    instead: errors::fault_reply,
+    circle: page::set_next_page,
+    finished: add_headers,
 };
 
 /// Adds Data Center's headers: the login name, and a limit only if one is set.
-fn finished(world: &mut ForgeInstance, reply: ApiReply, asked: &HeaderContext<'_>) -> ApiReply {
+fn add_headers(world: &mut ForgeInstance, reply: ApiReply, asked: &HeaderContext<'_>) -> ApiReply {
     let mut general = vec![
         ("date", http_date(world.now())),
         ("x-arequestid", format!("@FAKEx{}", world.used)),

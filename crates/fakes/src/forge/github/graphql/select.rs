@@ -10,37 +10,37 @@ type FieldSelection = Vec<(String, SelectedFields)>;
 struct SelectedFields(FieldSelection);
 
 /// Returns the response without the fields that the query does not select.
-pub(super) fn only(query: &str, mut answer: Value) -> Value {
-    let mut words = words(query).into_iter();
+pub(super) fn select_fields(query: &str, mut answer: Value) -> Value {
+    let mut words = query_words(query).into_iter();
     // The operation's name and variables stand before the first brace.
     let _ = words.by_ref().find(|word| word == "{");
-    let selected = selection(&mut words);
+    let selected = parse_selection(&mut words);
     if let Some(data) = answer.get_mut("data") {
-        cut(data, &selected);
+        retain_selected(data, &selected);
     }
     answer
 }
 
-fn cut(value: &mut Value, selected: &FieldSelection) {
+fn retain_selected(value: &mut Value, selected: &FieldSelection) {
     match value {
         Value::Object(fields) => {
             fields.retain(|name, value| match selected.iter().find(|(wanted, _)| wanted == name) {
                 Some((_, SelectedFields(inner))) => {
                     if !inner.is_empty() {
-                        cut(value, inner);
+                        retain_selected(value, inner);
                     }
                     true
                 }
                 None => false,
             });
         }
-        Value::Array(items) => items.iter_mut().for_each(|item| cut(item, selected)),
+        Value::Array(items) => items.iter_mut().for_each(|item| retain_selected(item, selected)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 
 /// Returns the names and braces, without arguments.
-fn words(query: &str) -> Vec<String> {
+fn query_words(query: &str) -> Vec<String> {
     let (mut words, mut word, mut depth) = (Vec::new(), String::new(), 0_u32);
     for c in query.chars().chain([' ']) {
         if depth == 0 && (c.is_ascii_alphanumeric() || c == '_') {
@@ -61,13 +61,13 @@ fn words(query: &str) -> Vec<String> {
 }
 
 /// Parses the fields up to the closing brace.
-fn selection(words: &mut impl Iterator<Item = String>) -> FieldSelection {
+fn parse_selection(words: &mut impl Iterator<Item = String>) -> FieldSelection {
     let mut fields: FieldSelection = Vec::new();
     while let Some(word) = words.next() {
         match word.as_str() {
             "}" => break,
             "{" => {
-                let inner = selection(words);
+                let inner = parse_selection(words);
                 if let Some((_, last)) = fields.last_mut() {
                     *last = SelectedFields(inner);
                 }
@@ -91,7 +91,7 @@ mod tests {
         let answer = json!({"data": {"list": {"nodes": [node(1), node(2)], "total": 2}}, "errors": []});
         let kept = |id: u64| json!({"id": id, "of": {"login": "a"}});
         assert_eq!(
-            only(query, answer),
+            select_fields(query, answer),
             json!({"data": {"list": {"nodes": [kept(1), kept(2)]}}, "errors": []})
         );
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::forge::github::json::{node_id, time};
+use crate::forge::github::json::{format_time, node_id};
 use crate::forge::state::ForgeInstance;
 use crate::forge::state::apps::{FakeInstallation, GRANTED, RegisteredApp};
 
@@ -15,8 +15,8 @@ impl ForgeInstance {
         json!({
             "id": id, "slug": app.slug, "node_id": node_id("App", id), "name": app.slug, "description": null,
             "owner": self.user_json("acme"), "external_url": format!("{}/about", self.base_url),
-            "html_url": format!("{}/apps/{}", self.base_url, app.slug), "created_at": time(app.created),
-            "updated_at": time(app.created), "permissions": permissions,
+            "html_url": format!("{}/apps/{}", self.base_url, app.slug), "created_at": format_time(app.created),
+            "updated_at": format_time(app.created), "permissions": permissions,
             "events": ["pull_request", "issue_comment"],
         })
     }
@@ -39,8 +39,8 @@ impl ForgeInstance {
             "repositories_url": format!("{base}/installation/repositories"),
             "html_url": format!("{base}/organizations/{}/settings/installations/{id}", one.owner),
             "permissions": one.permissions, "events": ["pull_request", "issue_comment"],
-            "created_at": time(one.created), "updated_at": time(one.created),
-            "suspended_at": one.suspended.map(time), "suspended_by": null,
+            "created_at": format_time(one.created), "updated_at": format_time(one.created),
+            "suspended_at": one.suspended.map(format_time), "suspended_by": null,
         })
     }
 }

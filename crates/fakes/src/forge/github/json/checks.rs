@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::forge::github::json::{node_id, time};
+use crate::forge::github::json::{format_time, node_id};
 use crate::forge::state::checks::FakeCheckRun;
 use crate::forge::state::{ForgeInstance, StoredRepository};
 
@@ -19,11 +19,11 @@ impl ForgeInstance {
     pub(crate) fn check_json(&self, repo: &StoredRepository, run: &FakeCheckRun) -> Value {
         let own = format!("{}/repos/{}/check-runs/{}", self.base_url, repo.full_name(), run.id);
         let page = format!("{}/{}/runs/{}", self.base_url, repo.full_name(), run.id);
-        let done = run.conclusion.as_ref().map(|_| time(run.created));
+        let done = run.conclusion.as_ref().map(|_| format_time(run.created));
         json!({
             "id": run.id, "node_id": node_id("CheckRun", run.id), "head_sha": run.sha, "name": run.name,
             "external_id": run.external_id, "url": own, "html_url": page, "details_url": page,
-            "status": run.status, "conclusion": run.conclusion, "started_at": time(run.created),
+            "status": run.status, "conclusion": run.conclusion, "started_at": format_time(run.created),
             "completed_at": done, "check_suite": {"id": repo.id}, "pull_requests": [],
             "app": self.app_json(&run.creator),
             "output": {

@@ -22,7 +22,7 @@ impl MergeState {
     }
 
     /// Returns true if there is no conflict; `None` if not known.
-    fn mergeable(self) -> Option<bool> {
+    fn is_mergeable(self) -> Option<bool> {
         match self {
             Self::Unknown => None,
             Self::Dirty => Some(false),
@@ -48,7 +48,7 @@ impl StoredRepository {
     pub(crate) fn merge_json(&self, pull: &StoredPull) -> Value {
         let state = self.merge_state(pull);
         json!({
-            "mergeable": state.mergeable(), "rebaseable": state.mergeable(),
+            "mergeable": state.is_mergeable(), "rebaseable": state.is_mergeable(),
             "mergeable_state": state.as_str().to_lowercase(),
         })
     }
@@ -57,7 +57,7 @@ impl StoredRepository {
 impl StoredPull {
     /// Returns the GraphQL fields of a pull request about its merge.
     pub(crate) fn merge_fields(&self, state: MergeState) -> Value {
-        let mergeable = match state.mergeable() {
+        let mergeable = match state.is_mergeable() {
             Some(true) => "MERGEABLE",
             Some(false) => "CONFLICTING",
             None => "UNKNOWN",

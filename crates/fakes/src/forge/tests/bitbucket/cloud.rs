@@ -45,7 +45,7 @@ async fn a_repository_is_found_by_its_id_and_a_deleted_fork_is_null() {
     let own = "/2.0/user/workspaces/acme/permissions/repositories?q=repository.name%3D%22shop%22";
     assert_eq!(site.get(own).await["values"][0]["permission"], "write");
     site.shop.push("someone:fix", CommitBuilder::new("Fix").write("f", "1")).await.unwrap();
-    let number = site.shop.open(NewPull::of("someone:fix")).await.unwrap();
+    let number = site.shop.open_pull(NewPull::from_branch("someone:fix")).await.unwrap();
     let path = format!("{PULLS}/{number}");
     assert_eq!(site.get(&path).await["source"]["repository"]["full_name"], "someone/shop");
     site.shop.delete_fork("someone").await.unwrap();
@@ -62,15 +62,15 @@ async fn permissions_and_restrictions_are_for_administrators() {
     for path in [path.as_str(), "branch-restrictions?pattern=main"] {
         assert_eq!(site.ask("GET", path, Value::Null).await.0, 403);
     }
-    site.shop.permit(REVIEWER, "admin").await.unwrap();
+    site.shop.set_role(REVIEWER, "admin").await.unwrap();
     assert_eq!(site.get(&path).await["values"], json!([]));
-    site.shop.permit("ann", "write").await.unwrap();
+    site.shop.set_role("ann", "write").await.unwrap();
     assert_eq!(site.get(&path).await["values"][0]["permission"], "write");
     let main = site.get("branch-restrictions?pattern=main").await;
     let kinds: Vec<_> =
         main["values"].as_array().unwrap().iter().map(|rule| rule["kind"].as_str().unwrap()).collect();
     assert_eq!(kinds, ["force", "push"]);
-    site.shop.permit(REVIEWER, "none").await.unwrap();
+    site.shop.set_role(REVIEWER, "none").await.unwrap();
     assert_eq!(site.ask("GET", &site.api, Value::Null).await.0, 404, "who may not see it");
 }
 
@@ -96,7 +96,7 @@ async fn lists_are_filtered_and_go_on_where_they_say() {
     assert_eq!(seen, ["6", "5", "4", "3", "2", "1", "0"]);
     assert_eq!(site.ask("GET", &format!("{PULLS}?pagelen=51"), Value::Null).await.0, 400);
     assert_eq!(site.ask("GET", &format!("{PULLS}?q=state%3D"), Value::Null).await.0, 400);
-    site.shop.close(1).await.unwrap();
+    site.shop.close_pull(1).await.unwrap();
     let branch = "source.branch.name%3D%22feature%22";
     for (path, count) in [
         (PULLS.to_owned(), 0),
@@ -141,7 +141,7 @@ async fn comments_stand_where_they_are_put() {
     assert_eq!(long.status().as_u16(), 400);
     assert!(long.text().await.unwrap().contains("<html>"));
     site.done(201, "POST", &site.talk(), site.words(&"é".repeat(32_767))).await;
-    let line = site.shop.pull(1).await.unwrap().inline().next().unwrap().line;
+    let line = site.shop.pull(1).await.unwrap().inline_comments().next().unwrap().line;
     assert_eq!(line, Some(10));
 }
 
@@ -171,7 +171,7 @@ async fn threads_are_answered_resolved_and_deleted() {
     }
     site.done(204, "DELETE", &resolve, Value::Null).await;
     assert!(site.get(&own).await.get("resolution").is_none());
-    let told: Vec<_> = site.forge.pending().into_iter().map(|delivery| delivery.action).collect();
+    let told: Vec<_> = site.forge.take_deliveries().into_iter().map(|delivery| delivery.action).collect();
     assert_eq!(told, ["comment_created", "comment_resolved", "comment_reopened"]);
 
     let edited = site.done(200, "PUT", &own, site.words("Better.")).await;
@@ -195,7 +195,7 @@ async fn threads_are_answered_resolved_and_deleted() {
 #[tokio::test]
 async fn a_change_of_a_pull_request_says_all_of_it() {
     let site = Site::new(ForgeFlavour::Cloud).await;
-    site.shop.permit("ann", "write").await.unwrap();
+    site.shop.set_role("ann", "write").await.unwrap();
     site.shop.push("ours", CommitBuilder::new("Ours").write("o", "1")).await.unwrap();
     let ann = site.forge.account_id("ann");
     let new = json!({
@@ -224,7 +224,7 @@ async fn a_change_of_a_pull_request_says_all_of_it() {
     assert_eq!((left_out["reviewers"].clone(), left_out["draft"].as_bool()), (json!([]), Some(false)));
     assert_eq!(site.done(200, "POST", &format!("{own}/decline"), Value::Null).await["state"], "DECLINED");
     assert_eq!(site.ask("POST", &format!("{own}/decline"), Value::Null).await.0, 400, "once");
-    let told: Vec<_> = site.forge.pending().into_iter().map(|delivery| delivery.action).collect();
+    let told: Vec<_> = site.forge.take_deliveries().into_iter().map(|delivery| delivery.action).collect();
     assert_eq!(told, ["created", "updated", "updated", "updated", "updated", "rejected"]);
     assert_eq!(site.forge.violations(), [""; 0]);
     let (status, _) = site.ask("POST", &format!("{}/decline", site.pull()), Value::Null).await;
@@ -236,7 +236,7 @@ async fn a_list_of_reviewers_with_one_who_has_left_is_refused() {
     let site = Site::new(ForgeFlavour::Cloud).await;
     let [ann, bob] = ["ann", "bob"].map(|login| site.forge.account_id(login));
     for login in ["ann", "bob"] {
-        site.shop.permit(login, "write").await.unwrap();
+        site.shop.set_role(login, "write").await.unwrap();
     }
     let change = |all: &[&String]| {
         let all: Vec<_> = all.iter().map(|id| json!({"uuid": id})).collect();
@@ -247,12 +247,12 @@ async fn a_list_of_reviewers_with_one_who_has_left_is_refused() {
     let (user, member) = (format!("/2.0/users/{escaped}"), format!("/2.0/workspaces/acme/members/{escaped}"));
     assert_eq!(site.get(&user).await["account_status"], "active");
     assert_eq!(site.get(&member).await["user"]["uuid"], bob.as_str());
-    site.shop.permit("bob", "none").await.unwrap();
+    site.shop.set_role("bob", "none").await.unwrap();
     let (status, refused) = site.ask("PUT", &site.pull(), change(&[&ann, &bob])).await;
     let words = refused["error"]["fields"]["reviewers"][0].as_str().unwrap();
     assert!(status == 400 && words.starts_with("bob is not a member of this workspace"), "{refused}");
     assert_eq!(site.ask("GET", &member, Value::Null).await.0, 404);
-    site.shop.permit("bob", "write").await.unwrap();
+    site.shop.set_role("bob", "write").await.unwrap();
     site.forge.close_account("bob");
     let (status, refused) = site.ask("PUT", &site.pull(), change(&[&ann, &bob])).await;
     assert!(status == 400 && refused.to_string().contains("Malformed reviewers list"), "{refused}");

@@ -14,7 +14,7 @@ async fn a_status_of_one_key_is_overwritten() {
         let made = site.done(201, "POST", &format!("{path}/build"), status(state)).await;
         assert_eq!(made["state"], state);
     }
-    site.shop.check(&head, "ci", "unit", Some("failure")).await.unwrap();
+    site.shop.create_check_run(&head, "ci", "unit", Some("failure")).await.unwrap();
     let list = site.get(&path).await;
     let states: Vec<_> =
         list["values"].as_array().unwrap().iter().map(|one| one["state"].as_str().unwrap()).collect();

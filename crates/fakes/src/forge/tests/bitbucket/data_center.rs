@@ -13,7 +13,7 @@ async fn the_server_says_its_version_and_whose_login_it_is() {
         site.client.get(&url).send().await.unwrap().json::<Value>().await.unwrap()["version"].clone()
     };
     assert_eq!(ask().await, "9.4.2");
-    site.forge.version("8.9.0");
+    site.forge.set_version("8.9.0");
     assert_eq!(ask().await, "8.9.0");
     assert!(site.get(&site.pull()).await.get("draft").is_none(), "drafts are newer");
     let answer = site.send("GET", &site.api, Value::Null).await.unwrap();
@@ -28,10 +28,10 @@ async fn who_may_not_gets_401() {
     let site = Site::new(ForgeFlavour::DataCenter).await;
     let restrictions = "/rest/branch-permissions/latest/projects/acme/repos/shop/restrictions";
     assert_eq!(site.ask("GET", restrictions, Value::Null).await.0, 401);
-    site.shop.permit(REVIEWER, "admin").await.unwrap();
+    site.shop.set_role(REVIEWER, "admin").await.unwrap();
     let all = site.get(&format!("{restrictions}?matcherType=BRANCH&matcherId=refs%2Fheads%2Fmain")).await;
     assert_eq!(all["values"][0]["matcher"]["displayId"], "main");
-    site.shop.permit(REVIEWER, "none").await.unwrap();
+    site.shop.set_role(REVIEWER, "none").await.unwrap();
     assert_eq!(site.ask("GET", &site.api, Value::Null).await.0, 401);
     assert_eq!(site.ask("GET", "/rest/api/latest/projects/acme/repos/none", Value::Null).await.0, 404);
 }
@@ -39,7 +39,7 @@ async fn who_may_not_gets_401() {
 #[tokio::test]
 async fn users_and_repositories_are_listed_by_permission() {
     let site = Site::new(ForgeFlavour::DataCenter).await;
-    site.shop.permit("ann", "read").await.unwrap();
+    site.shop.set_role("ann", "read").await.unwrap();
     let users = |permission: &str| {
         format!(
             "/rest/api/latest/users?filter=ann&permission.1={permission}&permission.1.projectKey=ACME&permission.1.repositorySlug=shop"
@@ -175,7 +175,7 @@ async fn comments_on_several_lines_need_a_version_that_knows_them() {
     several["multilineMarker"] = json!({"startLine": 8, "startLineType": "CONTEXT"});
     several["multilineSpan"] = json!({"dstSpanStart": 8, "dstSpanEnd": 12});
     for (version, starts) in [("9.3.0", Some(8)), ("9.2.1", None)] {
-        site.forge.version(version);
+        site.forge.set_version(version);
         let made = site.done(201, "POST", &comments, json!({"text": "Hm.", "anchor": several})).await;
         assert_eq!(made["anchor"]["multilineMarker"]["startLine"].as_u64(), starts, "{version}");
         let place = site.shop.pull(1).await.unwrap().comments.pop().unwrap().place.unwrap();

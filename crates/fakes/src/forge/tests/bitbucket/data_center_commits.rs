@@ -14,7 +14,7 @@ async fn a_build_of_one_key_is_overwritten() {
         site.done(204, "POST", &path, build(state)).await;
         assert_eq!(site.get(&format!("{path}?key=truing-1")).await["state"], state);
     }
-    site.shop.check(&head, "ci", "unit", None).await.unwrap();
+    site.shop.create_check_run(&head, "ci", "unit", None).await.unwrap();
     let all = site.get(&format!("/rest/build-status/latest/commits/{head}")).await;
     let states: Vec<_> =
         all["values"].as_array().unwrap().iter().map(|one| one["state"].as_str().unwrap()).collect();
@@ -39,7 +39,7 @@ async fn a_build_has_a_parent_and_older_servers_have_no_call_for_it() {
     site.done(204, "POST", &path, build("truing".into())).await;
     assert_eq!(site.get(&format!("{path}?key=truing-1")).await["parent"], "truing");
     for (version, sets, shows) in [("7.14.0", 204, 200), ("7.13.9", 204, 404), ("7.3.2", 404, 404)] {
-        site.forge.version(version);
+        site.forge.set_version(version);
         let set = site.ask("POST", &path, build("truing".into())).await.0;
         let shown = site.ask("GET", &format!("{path}?key=truing-1"), Value::Null).await.0;
         assert_eq!((set, shown), (sets, shows), "{version}");
@@ -70,7 +70,7 @@ async fn one_annotation_too_many_rejects_all_and_equal_ones_are_more() {
     critical["severity"] = "CRITICAL".into();
     site.done(204, "DELETE", &annotations, Value::Null).await;
     assert_eq!(site.ask("POST", &annotations, json!({"annotations": [critical]})).await.0, 400);
-    site.forge.token("other", "ann");
+    site.forge.register_token("other", "ann");
     let answer = site.client.put(format!("{}{path}", site.forge.base_url())).bearer_auth("other");
     let answer = answer.body(report(0).to_string()).send().await.unwrap();
     assert_eq!(answer.status().as_u16(), 401, "only who made it");

@@ -10,7 +10,7 @@ const PULLS: &str = "pull-requests";
 #[tokio::test]
 async fn a_change_of_a_pull_request_names_its_version_and_says_all_reviewers() {
     let site = Site::new(ForgeFlavour::DataCenter).await;
-    site.shop.permit("ann", "read").await.unwrap();
+    site.shop.set_role("ann", "read").await.unwrap();
     site.shop.push("ours", CommitBuilder::new("Ours").write("o", "1")).await.unwrap();
     let new = json!({
         "title": "Ours", "description": "Why.", "draft": true, "fromRef": {"id": "refs/heads/ours"},
@@ -43,7 +43,7 @@ async fn a_change_of_a_pull_request_names_its_version_and_says_all_reviewers() {
     assert_eq!(site.ask("POST", &format!("{own}/decline?version={}", version + 5), Value::Null).await.0, 409);
     let declined = site.done(200, "POST", &format!("{own}/decline"), json!({"version": version})).await;
     assert_eq!(declined["state"], "DECLINED");
-    let told: Vec<_> = site.forge.pending().into_iter().map(|delivery| delivery.event).collect();
+    let told: Vec<_> = site.forge.take_deliveries().into_iter().map(|delivery| delivery.event).collect();
     assert_eq!(told, ["pr:opened", "pr:reviewer:updated", "pr:reviewer:updated", "pr:declined"]);
     assert_eq!(site.forge.violations(), [""; 0]);
 }
@@ -60,7 +60,7 @@ async fn a_push_makes_the_version_another() {
 async fn pull_requests_are_listed_by_branch_and_direction() {
     let site = Site::new(ForgeFlavour::DataCenter).await;
     site.shop.push("someone:feature", CommitBuilder::new("Fork").write("f", "1")).await.unwrap();
-    site.shop.open(NewPull::of("someone:feature")).await.unwrap();
+    site.shop.open_pull(NewPull::from_branch("someone:feature")).await.unwrap();
     let at = "at=refs/heads/feature";
     for (query, count) in [
         ("state=OPEN".to_owned(), 2),
@@ -87,7 +87,7 @@ async fn reviewers_are_added_and_give_verdicts_but_none_of_ours_approves() {
     let add = |name: &str| json!({"user": {"name": name}, "role": "REVIEWER"});
     assert_eq!(site.ask("POST", &people, add("author")).await.0, 400, "the author");
     assert_eq!(site.ask("POST", &people, add("stranger")).await.0, 400);
-    site.shop.permit("ann", "read").await.unwrap();
+    site.shop.set_role("ann", "read").await.unwrap();
     assert_eq!(site.done(200, "POST", &people, add("ann")).await["role"], "REVIEWER");
     let own = format!("{people}/{REVIEWER}");
     let head = site.shop.tip("feature").await.unwrap();
@@ -108,7 +108,7 @@ async fn reviewers_are_added_and_give_verdicts_but_none_of_ours_approves() {
     assert_eq!(seen, ["APPROVED", "NEEDS_WORK"]);
     assert_eq!(site.ask("PUT", &own, verdict("UNAPPROVED", &"1".repeat(40))).await.0, 409, "another head");
     assert_eq!(site.done(200, "PUT", &own, verdict("UNAPPROVED", &head)).await["status"], "UNAPPROVED");
-    site.shop.permit(REVIEWER, "read").await.unwrap();
+    site.shop.set_role(REVIEWER, "read").await.unwrap();
     assert_eq!(site.ask("POST", &people, add("ann")).await.0, 401, "only who may write");
 }
 

@@ -10,7 +10,7 @@ async fn faults_come_in_the_form_of_each() {
     for site in Site::both().await {
         let path = site.pull();
         let ask = async |kind: ForgeFaultKind| {
-            site.forge.fault(ForgeFault::once("GET", &path, kind));
+            site.forge.add_fault(ForgeFault::on_call("GET", &path, kind));
             let response = site.send("GET", &path, Value::Null).await.unwrap();
             let header =
                 |name: &str| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
@@ -49,7 +49,7 @@ async fn what_was_done_is_done_whatever_the_answer_says() {
             ForgeFaultKind::Drop,
             ForgeFaultKind::Status(500, None),
         ] {
-            site.forge.fault(ForgeFault::once("POST", &path, kind.clone()));
+            site.forge.add_fault(ForgeFault::on_call("POST", &path, kind.clone()));
             let answer = site.send("POST", &path, site.words(&format!("{kind:?}"))).await;
             assert_ne!(answer.map(|answer| answer.status().as_u16()).unwrap_or(0), 201, "{kind:?}");
         }
@@ -88,7 +88,7 @@ async fn stale_lists_and_heads_show_what_is_new_late() {
 async fn a_list_may_lead_to_itself() {
     for site in Site::both().await {
         let path = site.talk();
-        site.forge.fault(ForgeFault::once("GET", &path, ForgeFaultKind::Circle));
+        site.forge.add_fault(ForgeFault::on_call("GET", &path, ForgeFaultKind::Circle));
         let list = site.get(&path).await;
         let next = if site.is_cloud() {
             list["next"].as_str().map(|next| next.ends_with(&path))

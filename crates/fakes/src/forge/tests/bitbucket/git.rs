@@ -40,7 +40,7 @@ async fn cloud_takes_the_users_that_tokens_have_and_shows_no_refs_of_pull_reques
 async fn what_was_pushed_to_a_fork_of_cloud_is_at_its_address_alone_until_a_branch_has_it() {
     let site = Site::new(ForgeFlavour::Cloud).await;
     let commit = site.shop.push("someone:fix", CommitBuilder::new("Fix").write("f", "1")).await.unwrap();
-    site.shop.open(NewPull::of("someone:fix")).await.unwrap();
+    site.shop.open_pull(NewPull::from_branch("someone:fix")).await.unwrap();
     let url = with_login(site.shop.clone_url(), "x-token-auth");
     let (fork, other) = (url.replace("/acme/", "/someone/"), url.replace("/acme/", "/else/"));
     site.shop.push("else:fix", CommitBuilder::new("Other").write("g", "1")).await.unwrap();
@@ -59,7 +59,7 @@ async fn what_was_pushed_to_a_fork_of_cloud_is_at_its_address_alone_until_a_bran
     let dir = tempfile::tempdir().unwrap();
     let refs = good(dir.path(), &["ls-remote", &fork]).await;
     assert!(refs.contains(&format!("{commit}\trefs/forks/someone/fix")) && !refs.contains("else"), "{refs}");
-    site.shop.reset("feature", &commit).await.unwrap();
+    site.shop.reset_branch("feature", &commit).await.unwrap();
     good(dir.path(), &["clone", "-q", &url, "shop"]).await;
     good(&dir.path().join("shop"), &["cat-file", "-e", &commit]).await;
 
@@ -98,13 +98,13 @@ async fn a_push_moves_the_pull_request_and_protected_branches_refuse_it() {
         let ours = commit(&clone).await;
         good(&clone, &["push", "-q", "origin", "HEAD:refs/heads/feature"]).await;
         assert_eq!(site.shop.pull(1).await.unwrap().head, ours);
-        let told: Vec<_> = site.forge.pending().into_iter().map(|delivery| delivery.event).collect();
+        let told: Vec<_> = site.forge.take_deliveries().into_iter().map(|delivery| delivery.event).collect();
         assert_eq!(told, [if site.is_cloud() { "pullrequest:push" } else { "pr:from_ref_updated" }]);
         let refused = git(&clone, &["push", "origin", "HEAD:refs/heads/release"]).await;
         let said = String::from_utf8_lossy(&refused.stderr).into_owned();
         assert!(said.contains("pre-receive hook declined") && !said.contains("GH006"), "{said}");
         assert_eq!(site.forge.violations(), [""; 0]);
-        site.shop.permit(REVIEWER, "read").await.unwrap();
+        site.shop.set_role(REVIEWER, "read").await.unwrap();
         assert!(!git(&clone, &["push", "-q", "origin", "HEAD:refs/heads/other"]).await.status.success());
         assert_eq!(site.forge.violations().len(), 1);
     }

@@ -33,9 +33,9 @@ async fn cloud_sends_again_after_5xx_and_not_after_4xx() {
     static STATUS: AtomicU16 = AtomicU16::new(200);
     let site = Site::new(ForgeFlavour::Cloud).await;
     let (url, mut arrived) = receiver(&STATUS).await;
-    site.forge.hook(DeliveryHook { url, secret: "s".into(), automatic: false });
+    site.forge.set_hook(DeliveryHook { url, secret: "s".into(), automatic: false });
     site.shop.push("feature", CommitBuilder::new("x").write("x", "1")).await.unwrap();
-    let delivery = site.forge.pending().pop().unwrap();
+    let delivery = site.forge.take_deliveries().pop().unwrap();
     for (status, attempts) in [(200, 1), (503, 3), (404, 1)] {
         STATUS.store(status, Ordering::SeqCst);
         assert_eq!(site.forge.deliver(&delivery).await.unwrap(), status);
@@ -64,12 +64,12 @@ async fn cloud_sends_again_after_5xx_and_not_after_4xx() {
 async fn cloud_does_not_send_what_is_too_large() {
     let site = Site::new(ForgeFlavour::Cloud).await;
     // A delivery contains each text several times.
-    site.shop.describe(1, &"x".repeat(100 * 1024)).await.unwrap();
+    site.shop.set_description(1, &"x".repeat(100 * 1024)).await.unwrap();
     site.shop.comment(1, "ann", "Hm.").await.unwrap();
-    assert!(site.forge.pending().is_empty());
-    site.shop.describe(1, "short").await.unwrap();
+    assert!(site.forge.take_deliveries().is_empty());
+    site.shop.set_description(1, "short").await.unwrap();
     site.shop.comment(1, "ann", "Hm.").await.unwrap();
-    assert_eq!(site.forge.pending().len(), 1);
+    assert_eq!(site.forge.take_deliveries().len(), 1);
 }
 
 #[tokio::test]
@@ -77,9 +77,9 @@ async fn data_center_leaves_a_hook_out_that_fails_and_tests_it_without_a_signatu
     static STATUS: AtomicU16 = AtomicU16::new(503);
     let site = Site::new(ForgeFlavour::DataCenter).await;
     let (url, mut arrived) = receiver(&STATUS).await;
-    site.forge.hook(DeliveryHook { url, secret: "s".into(), automatic: false });
+    site.forge.set_hook(DeliveryHook { url, secret: "s".into(), automatic: false });
     site.shop.comment(1, "ann", "Hm.").await.unwrap();
-    let delivery = site.forge.pending().pop().unwrap();
+    let delivery = site.forge.take_deliveries().pop().unwrap();
     for _ in 0..5 {
         assert_eq!(site.forge.deliver(&delivery).await.unwrap(), 503, "once each");
     }
@@ -102,7 +102,7 @@ async fn data_center_leaves_a_hook_out_that_fails_and_tests_it_without_a_signatu
     STATUS.store(200, Ordering::SeqCst);
     let other = Site::new(ForgeFlavour::DataCenter).await;
     let (url, mut arrived) = receiver(&STATUS).await;
-    other.forge.hook(DeliveryHook { url, secret: "s".into(), automatic: false });
+    other.forge.set_hook(DeliveryHook { url, secret: "s".into(), automatic: false });
     assert_eq!(other.forge.ping().await.unwrap(), 200);
     let (headers, _) = arrived.try_recv().unwrap();
     assert_eq!(

@@ -8,9 +8,9 @@ async fn played(flavour: ForgeFlavour) -> (String, Vec<String>) {
     let forge = FakeForge::start_as(flavour, FakeForgeOptions::default()).await.unwrap();
     let shop =
         forge.create_repository("acme", "shop", CommitBuilder::new("1").write("a", "1\n2\n")).await.unwrap();
-    shop.permit("ann", "write").await.unwrap();
+    shop.set_role("ann", "write").await.unwrap();
     shop.push("feature", CommitBuilder::new("2").write("a", "1\n2\n3\n")).await.unwrap();
-    let number = shop.open(NewPull::of("feature")).await.unwrap();
+    let number = shop.open_pull(NewPull::from_branch("feature")).await.unwrap();
     let said = shop.comment(number, "ann", "Hm.").await.unwrap();
     shop.edit_comment(number, said, "Oh.").await.unwrap();
     let on = shop.comment_on(number, "ann", "a", (FakeDiffSide::Right, 3), "Why?").await.unwrap();
@@ -22,7 +22,7 @@ async fn played(flavour: ForgeFlavour) -> (String, Vec<String>) {
     shop.set_draft(number, false).await.unwrap();
     shop.review(number, "ann", FakeReviewVerdict::Approved, "").await.unwrap();
     shop.delete_comment(number, said).await.unwrap();
-    shop.merge(number, "ann").await.unwrap();
+    shop.merge_pull(number, "ann").await.unwrap();
     let view = shop.pull(number).await.unwrap();
     let short = |id: u64| id - on;
     let comments: Vec<_> = view
@@ -48,7 +48,7 @@ async fn played(flavour: ForgeFlavour) -> (String, Vec<String>) {
         view.head,
         view.reviews.last().unwrap().state
     );
-    let told = forge.pending().into_iter().map(|delivery| delivery.event).collect();
+    let told = forge.take_deliveries().into_iter().map(|delivery| delivery.event).collect();
     (seen, told)
 }
 

@@ -32,7 +32,7 @@ use truing_loops::run_gate::{RunGate, SwitchReader};
 use truing_model::gateway::{self, LanguageModel, ModelError, ModelGateway};
 use truing_model::messages::{KnownBlock, MessageBlock, ModelRequest, ToolDefinition};
 use truing_reader::protocol::ToolsRequest;
-use truing_reader::redact::redact;
+use truing_reader::redact::redact_secrets;
 use truing_reader::tools::DIFF;
 
 use crate::cli::error::CliError;
@@ -68,12 +68,12 @@ impl CaseRunner {
     /// Returns a runner with a scripted model, which needs neither a key nor a configuration.
     pub(super) async fn scripted() -> Result<Self, CliError> {
         let failed = |error: std::io::Error| {
-            CliError::failed("stage", format!("the scripted model cannot be started: {error}"))
+            CliError::failure("stage", format!("the scripted model cannot be started: {error}"))
         };
         let folder = tempfile::tempdir().map_err(failed)?;
         let fake = FakeModel::start(ModelScript::default()).await.map_err(failed)?;
         let ledger = wiring::store::open_file(&folder.path().join("ledger.db"))?;
-        let (gateway, model) = wiring::agent::scripted(fake.url(), KEY, ledger.clone())?;
+        let (gateway, model) = wiring::agent::scripted_gateway(fake.url(), KEY, ledger.clone())?;
         // The reader only reads the files of cases.
         let sandbox = SandboxConfig { level: truing_agent::sandbox::SandboxLevel::None };
         let reader = wiring::child_reader(&RulesConfig::default(), &sandbox)?;
@@ -84,7 +84,7 @@ impl CaseRunner {
     /// Returns a runner with the configured model. Its cost is recorded in the store.
     pub(super) async fn live(config: &Config, environment: &Environment) -> Result<Self, CliError> {
         // The prompts of this agent are not the tested ones.
-        let agent = wiring::agent::native(
+        let agent = wiring::agent::configured_agent(
             config,
             environment,
             wiring::open_store(config, environment).await?,
@@ -107,17 +107,17 @@ impl CaseRunner {
         case: &PromptCase,
         prompts: &PromptLibrary,
     ) -> Result<CaseResult, CliError> {
-        let filled = match case.filled(prompts) {
+        let filled = match case.fill_prompts(prompts) {
             Ok(filled) => filled,
             Err(error) => {
                 return Ok(CaseResult { problems: vec![error.to_string()], turns: 0, cost: MicroUsd(0) });
             }
         };
         if let Some((fake, _)) = &self.script {
-            fake.play(script(case));
+            fake.set_script(script(case));
         }
         let folder = laid_out(case).map_err(|error| {
-            CliError::failed("stage", format!("the files of case `{}` cannot be made: {error}", case.name))
+            CliError::failure("stage", format!("the files of case `{}` cannot be made: {error}", case.name))
         })?;
         let tree = folder.path().to_owned();
         let request = ToolsRequest { tree: tree.clone(), only: None, always: Vec::new() };
@@ -141,8 +141,8 @@ impl CaseRunner {
     /// Returns the built-in policy: cases test Truing's own prompts and tools, so the operator's files are
     /// not used.
     fn policy(&self, name: ProfileName) -> Result<Arc<AgentPolicy>, CliError> {
-        let policies = PolicySet::shipped().map_err(|problems| {
-            CliError::failed("policy", problems.first().map(ToString::to_string).unwrap_or_default())
+        let policies = PolicySet::load_shipped().map_err(|problems| {
+            CliError::failure("policy", problems.first().map(ToString::to_string).unwrap_or_default())
         })?;
         Ok(Arc::clone(policies.of_profile(name)))
     }
@@ -157,7 +157,7 @@ impl CaseRunner {
         let switches = SwitchReader::new(Arc::clone(&self.ledger), Arc::new(SystemClock));
         let gate = RunGate::of_run(&switches, RepositoryRef::default());
         let heard = RecordedCalls::default();
-        let session = self.gateway.session(purse, [self.model.clone()], Arc::new(gate));
+        let session = self.gateway.open_session(purse, [self.model.clone()], Arc::new(gate));
         let model = ObservedModel { read: |input| F::read(input).map(drop), model: &session, heard: &heard };
         let tools = ObservedTools { tools, heard: &heard };
         let brief =
@@ -173,10 +173,11 @@ impl CaseRunner {
         let missed = case.missed_by(&calls);
         if !missed.is_empty() {
             problems.extend(case.lacked_by(filled).iter().map(|need| format!("the request lacks: {need}")));
-            problems.extend(missed.iter().map(|call| format!("not called: {}", call.shown())));
+            problems.extend(missed.iter().map(|call| format!("not called: {}", call.render())));
         }
         if !ran.end.is_whole() {
-            problems.push(format!("the run did not come to its end: {}", redact(&ran.end.to_string())));
+            problems
+                .push(format!("the run did not come to its end: {}", redact_secrets(&ran.end.to_string())));
         }
         // A model may try a call and fail; a script that fails is wrong.
         if self.script.is_some() {
@@ -189,7 +190,7 @@ impl CaseRunner {
 /// Returns the tools that change the case's files and run no commands.
 fn fixing(tools: ReaderTools, workshop: FixerWorkspace) -> Result<FixerTools, CliError> {
     FixerTools::without_commands(Box::new(tools), workshop)
-        .map_err(|error: FixerError| CliError::failed("stage", error.to_string()))
+        .map_err(|error: FixerError| CliError::failure("stage", error.to_string()))
 }
 
 /// Returns the script of a case: the right answer if the request contains everything that it needs, else the
@@ -200,9 +201,9 @@ fn script(case: &PromptCase) -> ModelScript {
         first: case.task.needs.clone(),
         ..AnswerCondition::default()
     };
-    let answer = |call: &ScriptedCall| ScriptedAnswer::tool(&call.tool, call.object());
-    let right = case.right.iter().map(|call| answer(call).when(when.clone()));
-    ModelScript::of(right.chain(case.wrong.iter().map(answer)))
+    let answer = |call: &ScriptedCall| ScriptedAnswer::tool(&call.tool, call.input_object());
+    let right = case.right.iter().map(|call| answer(call).with_condition(when.clone()));
+    ModelScript::from_answers(right.chain(case.wrong.iter().map(answer)))
 }
 
 /// Writes the case's files into a temporary folder.
@@ -220,10 +221,10 @@ fn laid_out(case: &PromptCase) -> std::io::Result<TempDir> {
 
 /// Returns the error for a configured model that could not be asked.
 fn refused(why: &ModelError) -> CliError {
-    let message = format!("the model cannot be asked: {}", redact(&why.to_string()));
+    let message = format!("the model cannot be asked: {}", redact_secrets(&why.to_string()));
     match why {
-        ModelError::Halted(reason) => CliError::refused("kill_switch", message).hint(reason.hint()),
-        ModelError::Budget { .. } | ModelError::SpendCap { .. } => CliError::refused("budget", message),
+        ModelError::Halted(reason) => CliError::refusal("kill_switch", message).hint(reason.hint()),
+        ModelError::Budget { .. } | ModelError::SpendCap { .. } => CliError::refusal("budget", message),
         ModelError::NotAllowed(_)
         | ModelError::Unauthorized { .. }
         | ModelError::Rejected { .. }
@@ -231,7 +232,7 @@ fn refused(why: &ModelError) -> CliError {
         | ModelError::Unavailable { .. }
         | ModelError::Nonsense { .. }
         | ModelError::Ledger(_)
-        | ModelError::Drift { .. } => CliError::failed("model", message),
+        | ModelError::Drift { .. } => CliError::failure("model", message),
     }
 }
 
@@ -245,7 +246,7 @@ impl RecordedCalls {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match failure {
             None => all.0.push(call),
-            Some(why) => all.1.push(format!("a call came to nothing: {}: {why}", call.shown())),
+            Some(why) => all.1.push(format!("a call came to nothing: {}: {why}", call.render())),
         }
     }
 
@@ -264,8 +265,8 @@ struct ObservedModel<'a> {
 
 #[async_trait]
 impl LanguageModel for ObservedModel<'_> {
-    async fn ask(&self, request: &ModelRequest) -> Result<gateway::ModelAnswer, ModelError> {
-        let answer = self.model.ask(request).await?;
+    async fn request_answer(&self, request: &ModelRequest) -> Result<gateway::ModelAnswer, ModelError> {
+        let answer = self.model.request_answer(request).await?;
         for block in &answer.message.content {
             if let MessageBlock::Known(KnownBlock::ToolUse { name, input, .. }) = block
                 && name == REPORT
@@ -289,8 +290,8 @@ struct ObservedTools<'a> {
 
 #[async_trait]
 impl RunTools for ObservedTools<'_> {
-    fn offered(&self) -> Vec<ToolDefinition> {
-        self.tools.offered().into_iter().filter(|tool| tool.name != DIFF).collect()
+    fn tool_definitions(&self) -> Vec<ToolDefinition> {
+        self.tools.tool_definitions().into_iter().filter(|tool| tool.name != DIFF).collect()
     }
 
     async fn call(&self, name: &str, input: &Value) -> CallOutput {

@@ -1,0 +1,73 @@
+use super::*;
+use crate::sandbox::{EscapeProbe, JobCommand, JobLimits};
+
+const MIB: u64 = 1 << 20;
+
+/// Returns a watcher, and this process with values that may exceed the limit through sharing.
+fn watched(folder: &Path) -> (JobWatcher, BTreeMap<u32, ProcessStatus>) {
+    let mut job =
+        SandboxJob::new(SandboxLevel::None, folder, JobCommand::Probe(EscapeProbe::Nothing)).unwrap();
+    job.private = folder.to_owned();
+    job.limits = JobLimits { memory: 4096 * MIB, ..JobLimits::default() };
+    let process =
+        ProcessStatus { threads: 1, own: 3000 * MIB, tables: MIB, shared: 2000 * MIB, files: 1_000_000 };
+    (JobWatcher::new(&job).unwrap(), BTreeMap::from([(std::process::id(), process)]))
+}
+
+fn spent() -> CountingBudget {
+    CountingBudget {
+        began: Instant::now().checked_sub(EXACT_ON_BUSY_MACHINE * 2).unwrap(),
+        ..CountingBudget::new()
+    }
+}
+
+#[test]
+fn what_is_not_read_in_time_counts_in_full() {
+    let folder = tempfile::tempdir().unwrap();
+    let (watch, processes) = watched(folder.path());
+    assert!(watch.sums_up);
+    let exact = watch.exact_memory(&processes, 5 * MIB, 0, &CountingBudget::new());
+    assert!((6 * MIB..1000 * MIB).contains(&exact), "{exact}");
+    assert_eq!(watch.exact_memory(&processes, 5 * MIB, 0, &spent()), 5001 * MIB);
+    let pipe = files::most_of_a_pipe(SandboxLevel::Full);
+    assert_eq!(watch.file_memory(&processes, pipe, &spent()), (1_000_000 - FEW_PIPES) * pipe);
+}
+
+/// The mapped memory may include the file system's files. Without time to check, the doubt is in the
+/// job's favour.
+#[test]
+fn who_may_be_within_the_limit_is_not_ended_for_want_of_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut watch, mut processes) = watched(folder.path());
+    watch.limits.memory = 5500 * MIB;
+    let counted = 1500 * MIB;
+    assert_eq!(watch.exact_memory(&processes, counted, 0, &spent()), 5001 * MIB);
+    // Growth of the machine's memory beside it then counts as the job's.
+    assert_eq!(watch.exact_memory(&processes, counted, 6000 * MIB, &spent()), 6000 * MIB);
+    if let Some(process) = processes.get_mut(&std::process::id()) {
+        process.own = 4000 * MIB;
+    }
+    assert_eq!(watch.exact_memory(&processes, counted, 0, &spent()), 6001 * MIB);
+}
+
+/// Two processes with the same pipes: each pipe counts once.
+#[test]
+fn pipes_are_counted_once_and_a_few_not_at_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let (watch, mut processes) = watched(folder.path());
+    let pipe = files::most_of_a_pipe(SandboxLevel::Full);
+    let before = watch.file_memory(&processes, pipe, &CountingBudget::new());
+    assert!(before < FEW_PIPES * pipe, "{before}");
+    let pipes: Vec<_> = (0..FEW_PIPES + 20).map(|_| std::io::pipe().unwrap()).collect();
+    let this = std::process::id();
+    assert!(watch.of_table(this, files::count_files).unwrap() > 2 * FEW_PIPES);
+    let one = watch.file_memory(&processes, pipe, &CountingBudget::new());
+    assert!((20 * pipe..100 * pipe).contains(&one), "{one}");
+    // A thread has the same files as its process.
+    let thread = rustix::thread::gettid().as_raw_nonzero().get().unsigned_abs();
+    assert_ne!(thread, this);
+    processes.insert(thread, ProcessStatus::default());
+    let both = watch.file_memory(&processes, pipe, &CountingBudget::new());
+    assert!(both < one + 20 * pipe, "{one} {both}");
+    drop(pipes);
+}

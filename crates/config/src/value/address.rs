@@ -1,0 +1,87 @@
+//! URLs: of servers, of other programs, and of places that keep something.
+
+use truing_core::loopback::is_loopback;
+use url::Url;
+
+use super::checked::{ValueFault, join_alternatives, must};
+use crate::keys;
+use crate::secret::{SecretSource, SecretText};
+
+/// Parses a URL as [`parse_endpoint`] does, as the base of other URLs: without a slash at its end, and without a query.
+pub(super) fn web_address(text: &str) -> Result<String, ValueFault> {
+    let url = parse_endpoint(text)?;
+    if url.contains('?') {
+        return Err(must("be a URL without `?` and `#`"));
+    }
+    Ok(url.trim_end_matches('/').to_owned())
+}
+
+/// Parses a URL: https anywhere, http only to loopback addresses, without user or fragment. Errors omit the
+/// text, because it may contain a password.
+pub(super) fn parse_endpoint(text: &str) -> Result<String, ValueFault> {
+    let url = Url::parse(text)
+        .map_err(|error| must(format_args!("be a URL such as https://api.github.com: {error}")))?;
+    match url.scheme() {
+        "https" => {}
+        "http" if url.host_str().is_some_and(is_loopback) => {}
+        "http" => return Err(must("be https: http is allowed to loopback addresses only")),
+        _ => return Err(must("be a URL that begins with https://")),
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(must("be a URL without user and password: give those as secrets"));
+    }
+    if url.fragment().is_some() {
+        return Err(must("be a URL without `#`"));
+    }
+    Ok(url.into())
+}
+
+/// Parses a URL that is written out although it may be a secret. Errors omit the text.
+pub(super) fn parse_sink(text: &str, schemes: &[&str]) -> Result<SecretSource, ValueFault> {
+    let all = || {
+        format!(
+            "begin with {}",
+            join_alternatives(&schemes.iter().map(|scheme| format!("{scheme}://")).collect::<Vec<_>>())
+        )
+    };
+    let url = Url::parse(text).map_err(|error| must(format_args!("be a URL: {error}")))?;
+    if !(schemes.contains(&url.scheme())
+        || schemes == ["https"] && url.scheme() == "http" && url.host_str().is_some_and(is_loopback))
+    {
+        return Err(must(all()));
+    }
+    if url.host_str().is_none_or(str::is_empty) {
+        return Err(must("name a host"));
+    }
+    if url.password().is_some() {
+        return Err(must("be a URL without a password: give that as a secret"));
+    }
+    Ok(SecretSource::Plain(SecretText::new(text)))
+}
+
+/// Renders enough of a URL to recognize it, without its secrets: for a store everything but passwords, for
+/// others no path.
+pub(super) fn redacted_url(text: &SecretText) -> String {
+    let text = text.expose();
+    match text.split_once("://") {
+        Some((scheme, rest)) if [keys::SLOTS, keys::RECORDS].concat().contains(&scheme) => {
+            format!("{scheme}://{}", without_passwords(rest))
+        }
+        Some(_) | None => {
+            let Ok(url) = Url::parse(text) else { return "…".to_owned() };
+            let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+            format!("{}://{}{port}/…", url.scheme(), url.host_str().unwrap_or_default())
+        }
+    }
+}
+
+/// Removes passwords from a store's URL after its scheme. Unlike other URLs, it may name several hosts.
+fn without_passwords(rest: &str) -> String {
+    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let (login, place) = rest.rsplit_once('@').unwrap_or(("", rest));
+    let user = login.split(':').next().filter(|user| !user.is_empty());
+    let query: Vec<&str> =
+        query.split('&').filter(|pair| !pair.is_empty() && !pair.contains("pass")).collect();
+    let query = if query.is_empty() { String::new() } else { format!("?{}", query.join("&")) };
+    format!("{}{place}{query}", user.map(|user| format!("{user}@")).unwrap_or_default())
+}

@@ -1,0 +1,85 @@
+//! The steps and waits of a pull request until it is ready.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::converge::exit::ConvergeExit;
+use crate::id::{ThreadId, UnixMillis};
+
+/// Feedback of others without a reply.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct UnansweredFeedback {
+    pub threads: BTreeSet<ThreadId>,
+    /// Reviewers whose review itself is the feedback.
+    pub reviews: BTreeSet<String>,
+}
+
+impl UnansweredFeedback {
+    pub fn is_empty(&self) -> bool {
+        self.threads.is_empty() && self.reviews.is_empty()
+    }
+}
+
+/// The next step towards readiness.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ReadinessAction {
+    /// Our own audit has to clear the head, so the run continues. If it had converged or does not know the
+    /// head, it first gets a [`ConvergeEvent::Moved`](crate::converge::ConvergeEvent::Moved) or
+    /// [`ConvergeEvent::Updated`](crate::converge::ConvergeEvent::Updated) ([`PullReadiness::is_update`](super::PullReadiness::is_update)). When it has
+    /// converged, the caller calls [`PullReadiness::record_clearance`](super::PullReadiness::record_clearance).
+    Internal,
+    /// Request a review from this reviewer, then call [`PullReadiness::record_request`](super::PullReadiness::record_request).
+    Ask(String),
+    /// Look again at this time, or sooner.
+    Wait {
+        until: UnixMillis,
+        /// Reason for the wait.
+        why: ReadinessWait,
+    },
+    /// Fix or answer this feedback: the run gets a [`ConvergeEvent::Heard`](crate::converge::ConvergeEvent::Heard).
+    /// The caller stores this state and the run together or not at all, because no feedback is handed over
+    /// twice at one head.
+    Fix(UnansweredFeedback),
+    /// Request the merge of the base into the branch, then call [`PullReadiness::record_push`](super::PullReadiness::record_push), or look again: the
+    /// merge creates the next head.
+    UpdateBranch,
+    /// Mark the pull request ready, then call [`PullReadiness::record_ready_mark`](super::PullReadiness::record_ready_mark).
+    MarkReady,
+    /// The pull request is ready at this head.
+    Done {
+        /// Notes that the user should read.
+        notes: Vec<String>,
+    },
+    /// The pull request cannot become ready.
+    End(ConvergeExit),
+}
+
+/// The reason for a wait.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "why", content = "of")]
+pub enum ReadinessWait {
+    /// The forge has only just received this head.
+    Settling,
+    /// This reviewer has not answered yet.
+    Answer(String),
+    /// This reviewer has announced comments that are not visible yet.
+    Inline(String),
+    /// The forge computes the mergeability.
+    Merge,
+    /// Checks of the head are running.
+    Checks,
+}
+
+impl fmt::Display for ReadinessWait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Settling => f.write_str("the forge has just got this head"),
+            Self::Answer(name) => write!(f, "{name} has not answered"),
+            Self::Inline(name) => write!(f, "{name} has found something and does not show where"),
+            Self::Merge => f.write_str("the forge does not say whether it can be merged"),
+            Self::Checks => f.write_str("checks have not ended"),
+        }
+    }
+}

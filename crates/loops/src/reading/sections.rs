@@ -1,0 +1,51 @@
+//! Sections of a diff, and the places of findings in them.
+
+use truing_core::finding::{CodeLocation, DiffSide, RawFinding};
+use truing_core::identity::{FindingFacts, PlacedFinding};
+use truing_diff::{FileDiff, RepoPath, find_anchor, parse};
+
+/// Attaches to a finding its distance from the place of a possible comment. `files` are the diff's sections,
+/// sorted by path.
+pub(crate) fn place_finding(
+    files: &[FileDiff<'_>],
+    raw: RawFinding,
+    old_path: Option<RepoPath>,
+) -> PlacedFinding {
+    let place = &raw.place;
+    let at = find_anchor(
+        sections_for_place(files, place),
+        &place.path,
+        place.side,
+        place.start_line,
+        place.end_line,
+    );
+    let inline =
+        CodeLocation { path: at.path, side: at.side, start_line: at.start_line, end_line: at.end_line };
+    PlacedFinding { raw, anchor: at.kind, at: inline, old_path, sighting: FindingFacts::default() }
+}
+
+/// Returns the diff's sections, sorted by path.
+pub(crate) fn diff_sections(diff: &[u8]) -> Vec<FileDiff<'_>> {
+    let mut files = parse(diff).files;
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    files
+}
+
+/// Returns a file's name before the change, if it had another one.
+pub(crate) fn old_path(files: &[FileDiff<'_>], path: &RepoPath) -> Option<RepoPath> {
+    files.iter().find(|file| file.path == *path)?.old_path.clone()
+}
+
+/// Returns the sections, sorted by path, that may show a place. A binary search keeps changes with many files
+/// and findings fast.
+fn sections_for_place<'a, 'b>(files: &'a [FileDiff<'b>], place: &CodeLocation) -> &'a [FileDiff<'b>] {
+    match place.side {
+        DiffSide::New => {
+            let start = files.partition_point(|file| file.path < place.path);
+            let end = files.partition_point(|file| file.path <= place.path);
+            files.get(start..end).unwrap_or_default()
+        }
+        // The path of a renamed file differs on the old side.
+        DiffSide::Old => files,
+    }
+}
