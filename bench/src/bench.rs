@@ -30,25 +30,31 @@ pub(crate) struct Options {
 
 #[derive(Subcommand)]
 enum MeasurementCommand {
-    /// Diffs: right by git's own counts, and as fast as diffy (in process) and npm `diff` (as a whole process)
+    /// Diffs: right by git's own counts, and as fast as diffy (in process) and npm `diff` (as a whole
+    /// process)
     Diff(diff::Options),
     /// Webhooks: processor time, delay, memory and the highest rate, beside Fastify, BullMQ and Redis
     Ingress(ingress::Options),
-    /// Many processes: reviews a minute with 1 to 8 workers on Redis and PostgreSQL, and the part that holds them up
+    /// Many processes: reviews a minute with 1 to 8 workers on Redis and PostgreSQL, and the part that holds
+    /// them up
     Workers(workers::Options),
-    /// Millions of records: the time of commands and of finding what is due, and of moving a store to another engine
+    /// Millions of records: the time of commands and of finding what is due, and of moving a store to another
+    /// engine
     Records(records::Options),
     /// Rules of syntax: the same findings as ast-grep's command line, at least as fast
     Rules(rules::Options),
-    /// Linters: the findings that are told of a history's commits, beside the linter and a filter of added lines
+    /// Linters: the findings that are told of a history's commits, beside the linter and a filter of added
+    /// lines
     Linters(linters::Options),
-    /// Linters on pull requests of several pushes: comments posted, repeated and left, beside reviewdog's rules
+    /// Linters on pull requests of several pushes: comments posted, repeated and left, beside reviewdog's
+    /// rules
     Pushes(pushes::Options),
     /// A loop of `truing converge`: what it takes by itself, beside git laying the same files out
     Converge(converge::Options),
     /// A whole review of 10,000 changed lines: what it takes beyond `git diff`, in time and memory
     Review(review::Options),
-    /// One scripted review held by each runtime: seconds, processor time and memory, beside the claude program alone
+    /// One scripted review held by each runtime: seconds, processor time and memory, beside the claude
+    /// program alone
     Runtimes(runtimes::Options),
 }
 

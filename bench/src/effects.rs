@@ -15,12 +15,13 @@ const TESTS: &str = "crates/forge/tests/it/effects.rs";
 /// Renders the page; `tests` is the source of the program with the cells' tests.
 fn page(tests: &str) -> Result<String> {
     let mut page = String::from(
-        "# Effects\n\n<!-- Generated from truing_core::effect. To write it anew: UPDATE_DOCS=1 cargo test -p truing-bench -->\n\n\
-         Each write of the loops, and of the tools for agents, is an effect (ADR 75, 76): Truing asks the gate, records the intent, makes the call and records its end. Where an answer was lost or the process died, Truing waits for \
-         `forge.NAME.settle`, looks, and adopts what is there or makes it again. A kind that is found by the state that \
-         it leads to is not waited for: making it again leads to the same state. `findings` is several comments in one call, \
-         and each is found by itself.\n\n\
-         | Effect | Found again by | Waits | Refused |\n|---|---|---|---|\n",
+        "# Effects\n\n<!-- Generated from truing_core::effect. To write it anew: UPDATE_DOCS=1 cargo test -p \
+         truing-bench -->\n\nEach write of the loops, and of the tools for agents, is an effect (ADR 75, \
+         76): Truing asks the gate, records the intent, makes the call and records its end. Where an answer \
+         was lost or the process died, Truing waits for `forge.NAME.settle`, looks, and adopts what is there \
+         or makes it again. A kind that is found by the state that it leads to is not waited for: making it \
+         again leads to the same state. `findings` is several comments in one call, and each is found by \
+         itself.\n\n| Effect | Found again by | Waits | Refused |\n|---|---|---|---|\n",
     );
     for kind in EffectKind::ALL {
         let (found, waits) = match kind.observation_method() {
@@ -33,13 +34,13 @@ fn page(tests: &str) -> Result<String> {
         });
         writeln!(page, "| `{}` | {found} | {waits} | {refused} |", kind.as_str())?;
     }
-    page += "\n## What each comes to\n\nEach cell has one test at each kind of forge, `effects::EFFECT::FORGE::CASE` in `";
+    page += "\n## What each comes to\n\nEach cell has one test at each kind of forge, \
+         `effects::EFFECT::FORGE::CASE` in `";
     page += TESTS;
-    page += "`. `withheld`: nothing is written, and the run stops. `reported`: nothing is there, and the loop gets the reason. \
-             `once`: it is there, once. \
-             `listed`: nothing is written, and the run goes on as if it were. \
-             `cannot`: the forge has no such thing; it is refused before it is announced and before any call, for the reason \
-             that the list below the table gives.\n";
+    page += "`. `withheld`: nothing is written, and the run stops. `reported`: nothing is there, and the \
+         loop gets the reason. `once`: it is there, once. `listed`: nothing is written, and the run goes on \
+         as if it were. `cannot`: the forge has no such thing; it is refused before it is announced and \
+         before any call, for the reason that the list below the table gives.\n";
     for case in EffectCase::ALL {
         if !tests.contains(&format!("async fn {}()", case.as_str())) {
             bail!("{TESTS}: `{}` has no test", case.as_str());

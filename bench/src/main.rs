@@ -28,7 +28,8 @@ enum BenchCommand {
     Contract(contract::Options),
     /// Feed readers of foreign bytes with damaged input until the time is over
     Fuzz(fuzz::Options),
-    /// Run the rules over the histories of public repositories, beside what people judged of what they find there
+    /// Run the rules over the histories of public repositories, beside what people judged of what they find
+    /// there
     Rules(rules::Options),
 }
 

@@ -1,5 +1,5 @@
-//! Lists the rule files under `packs/`, because a new rule should need only one new file. It writes `packs.rs`,
-//! an array of (path under `packs/`, text) pairs in path order, which `src/pack.rs` includes.
+//! Lists the rule files under `packs/`, because a new rule should need only one new file. It writes
+//! `packs.rs`, an array of (path under `packs/`, text) pairs in path order, which `src/pack.rs` includes.
 
 use std::error::Error;
 use std::fmt::Write as _;

@@ -71,7 +71,7 @@ impl WorkspaceSources {
 
     /// Returns the value of `FILE NAME`.
     fn value(&self, constant: &str) -> Result<ConstantValue> {
-        let (path, name) = constant.split_once(' ').context("it is no file and name")?;
+        let (path, name) = constant.split_once(' ').context("it is not a file and name")?;
         let text = self.texts.get(path).context("there is no such file")?;
         let mut all = value::constants(text);
         if name.starts_with(|first: char| first.is_ascii_lowercase()) {
@@ -97,11 +97,12 @@ pub(crate) fn page(root: &Path) -> Result<String> {
     let table: LimitsTable = toml::from_str(&table).with_context(|| format!("{TABLE} is wrong"))?;
     let sources = WorkspaceSources::read(root)?;
     let mut page = format!(
-        "# Limits\n\n<!-- Generated from {} and the constants. To write it anew: UPDATE_DOCS=1 cargo test -p xtask -->\n\n\
-         For each text that a stranger may write: its limits, who holds it to them, what happens beyond, and the test \
-         that shows it. Every text costs 256 MiB and 2 s at most, whatever reads it \
-         (`generated_bombs_cost_a_bounded_amount_whatever_reads_them`). Limits that can be configured are in [config.md](config.md). \
-         `cargo xtask fuzz bombs` generates small texts of which parsers make much, and tells the worst.\n",
+        "# Limits\n\n<!-- Generated from {} and the constants. To write it anew: UPDATE_DOCS=1 cargo test -p \
+         xtask -->\n\nFor each text that a stranger may write: its limits, who holds it to them, what \
+         happens beyond, and the test that shows it. Every text costs 256 MiB and 2 s at most, whatever \
+         reads it (`generated_bombs_cost_a_bounded_amount_whatever_reads_them`). Limits that can be \
+         configured are in [config.md](config.md). `cargo xtask fuzz bombs` generates small texts of which \
+         parsers make much, and tells the worst.\n",
         TABLE.rsplit('/').next().unwrap_or(TABLE),
     );
     let mut told = BTreeSet::new();
@@ -210,7 +211,8 @@ mod tests {
 
     #[test]
     fn a_field_of_a_default_is_read() {
-        let text = "struct A { b: u64 }\nimpl Default for A {\n fn default() -> Self { Self { b: 4 << 10, c: 1 } }\n}";
+        let text = "struct A { b: u64 }\nimpl Default for A \
+             {\n fn default() -> Self { Self { b: 4 << 10, c: 1 } }\n}";
         assert_eq!(value::of("b", &[field(text, "b").unwrap()]).unwrap(), ConstantValue::Number(4 << 10));
         assert!(field(text, "d").is_err());
     }

@@ -32,7 +32,8 @@ enum XtaskCommand {
     ///
     /// The last line of the output is always `N passed, N failed, N skipped`.
     Test(test::Options),
-    /// Check what the compiler does not: crate arrows, licences, duplicates, advisories, file sizes, test programs, words, docs, changelog
+    /// Check what the compiler does not: crate arrows, licences, duplicates, advisories, file sizes, test
+    /// programs, words, docs, changelog
     Check(check::Options),
     /// Run a command while no other build of this repository runs, as `.ci/run` does with itself
     Lock(lock::Options),
@@ -47,7 +48,8 @@ enum XtaskCommand {
     /// Feed readers of foreign bytes with damaged input until the time is over
     #[command(disable_help_flag = true)]
     Fuzz(measure::Options),
-    /// Run the rules over the histories of public repositories, beside what people judged of what they find there
+    /// Run the rules over the histories of public repositories, beside what people judged of what they find
+    /// there
     #[command(disable_help_flag = true)]
     Rules(measure::Options),
     /// Write what the program is built from, as a CycloneDX bill of materials

@@ -14,7 +14,8 @@ pub(crate) struct Options {
     /// Begin no new round after so many minutes
     #[arg(long, default_value_t = 10)]
     minutes: u64,
-    /// Run this part alone: schedules, demo, days, money, storm, fleet, large, bombs or agents; may be repeated
+    /// Run this part alone: schedules, demo, days, money, storm, fleet, large, bombs or agents; may be
+    /// repeated
     #[arg(long = "only", value_name = "PART")]
     only: Vec<String>,
 }
@@ -71,7 +72,8 @@ const PARTS: [SoakPart; 10] = [
     },
     SoakPart {
         name: "fleet",
-        promise: "the service's of eight processes on Valkey and PostgreSQL, of which one after another is killed",
+        promise: "the service's of eight processes on Valkey and PostgreSQL, of which one after another is \
+             killed",
         arguments: &["test", "--package", "truing", "--test", "it", "--", "--nocapture", "storm::fleet::"],
         size: Some(("TRUING_FLEET", "500,4,4,600")),
         told: "fleet:",

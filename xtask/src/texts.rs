@@ -56,7 +56,8 @@ fn is_of_program(path: &str) -> bool {
     path.ends_with(".rs") && !is_test && !OTHER_FOLDERS.iter().any(|folder| path.starts_with(folder))
 }
 
-/// Adds the texts of some code, without those of `#[cfg(test)]` items. Doc comments are help texts where clap reads them.
+/// Adds the texts of some code, without those of `#[cfg(test)]` items. Doc comments are help texts where clap
+/// reads them.
 fn collect(tokens: TokenStream, reads_docs: bool, texts: &mut Vec<ProgramText>) {
     let (mut is_attribute, mut skips_body) = (false, false);
     for token in tokens {

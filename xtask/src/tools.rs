@@ -318,7 +318,7 @@ fn find(tool: &TestTool) -> Result<Version, String> {
         .map_err(|error| format!("{} is missing ({error})", tool.name))?;
     let text = String::from_utf8_lossy(&output.stdout);
     let version = version_in(&text)
-        .ok_or_else(|| format!("{} does not tell its version ({:?})", tool.name, text.trim()))?;
+        .ok_or_else(|| format!("{} does not print its version ({:?})", tool.name, text.trim()))?;
     if version < tool.minimum {
         return Err(format!("{} {version} is older than {}", tool.name, tool.minimum));
     }

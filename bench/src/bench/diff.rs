@@ -192,8 +192,9 @@ fn count_diffy(diff: &[u8]) -> usize {
 fn tiny_files() -> Vec<u8> {
     let file = |at: usize| {
         format!(
-            "diff --git a/src/part{0}/file{at}.rs b/src/part{0}/file{at}.rs\nindex 1234567..89abcde 100644\n\
-             --- a/src/part{0}/file{at}.rs\n+++ b/src/part{0}/file{at}.rs\n@@ -1 +1 @@\n-old {at}\n+new {at}\n",
+            "diff --git a/src/part{0}/file{at}.rs b/src/part{0}/file{at}.rs\nindex 1234567..89abcde \
+             100644\n--- a/src/part{0}/file{at}.rs\n+++ b/src/part{0}/file{at}.rs\n@@ -1 +1 @@\n-old \
+             {at}\n+new {at}\n",
             at % 100
         )
     };

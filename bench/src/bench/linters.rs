@@ -447,8 +447,9 @@ fn tell(linter: &ComparedLinter, repository: &Path, sums: &mut LinterTotals) {
     };
     let (tool, ours, without) = (median(&mut sums.tool), median(&mut sums.ours), median(&mut sums.without));
     say::line(&format!(
-        "{} on {name}: {} commits, {} findings, {} on added lines; told {}, said twice {}, as old as the base {}, missing {}, told beyond {}, \
-         not run {}; medians: the linter {tool:.0} ms, a review {without:.0} ms, both {ours:.0} ms",
+        "{} on {name}: {} commits, {} findings, {} on added lines; told {}, said twice {}, as old as the \
+         base {}, missing {}, told beyond {}, not run {}; medians: the linter {tool:.0} ms, a review \
+         {without:.0} ms, both {ours:.0} ms",
         linter.name,
         sums.commits,
         sums.found,

@@ -82,7 +82,8 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     for (name, sums) in [("truing", &ours), ("reviewdog", &theirs)] {
         let CommentTotals { posted, repeated, deleted, stale, lost } = sums;
         say::line(&format!(
-            "{name:<10} posted {posted}, of these again {repeated}, deleted {deleted}, left though fixed {stale}, lost {lost}"
+            "{name:<10} posted {posted}, of these again {repeated}, deleted {deleted}, left though fixed \
+             {stale}, lost {lost}"
         ));
     }
     Ok((ours.repeated, ours.stale, ours.lost) == (0, 0, 0))
@@ -190,7 +191,8 @@ impl PushComparison<'_> {
         let url = forge.base_url();
         let rest = configuration(self.linter);
         let config = format!(
-            "[forge.github]\napi_url = \"{url}\"\ngit_url = \"{url}\"\nsettle = \"100ms\"\n[review]\nquiet = \"1s\"\nmax_inline = 200\n{rest}"
+            "[forge.github]\napi_url = \"{url}\"\ngit_url = \"{url}\"\nsettle = \"100ms\"\n[review]\nquiet \
+             = \"1s\"\nmax_inline = 200\n{rest}"
         );
         std::fs::write(home.join("truing.toml"), config)?;
         let repo = forge.create_repository("o", "r", self.files(None, base)?).await?;

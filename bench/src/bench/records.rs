@@ -88,7 +88,8 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     let tools =
         BenchPrograms { root: &root, program, redis: &options.redis, now: UnixMillis(i64::try_from(now)?) };
     say::line(&format!(
-        "records of {REPOSITORIES} repositories and {DAYS} days, {} slots that are due, each command {} times",
+        "records of {REPOSITORIES} repositories and {DAYS} days, {} slots that are due, each command {} \
+         times",
         options.slots, options.repeats
     ));
     let mut kept = true;

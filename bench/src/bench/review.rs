@@ -63,7 +63,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     let temporary = tempfile::tempdir().context("no temporary folder can be made")?;
     let folder = options.keep.as_deref().unwrap_or(temporary.path());
     if options.keep.is_some() && folder.exists() {
-        bail!("{}: it is there already", folder.display());
+        bail!("{}: it already exists", folder.display());
     }
     let place = ReviewBenchPaths { root: folder.join("repository"), home: folder.join("home"), program };
     let mut project = GeneratedProject::new(options.seed, options.files, options.file_lines);
@@ -215,7 +215,8 @@ impl ReviewBenchPaths {
         let megabytes = |bytes: u64| bytes as f64 / 1e6;
         let (own, tree) = (megabytes(seen.own_bytes), megabytes(seen.tree_bytes));
         say::line(&format!(
-            "{what:<20} {git:>10.3} {truing:>7.3} {more:>7.3} {ratio:>6.1} {processor:>8.2} {own:>5.0} {tree:>6.0} {found:>7}"
+            "{what:<20} {git:>10.3} {truing:>7.3} {more:>7.3} {ratio:>6.1} {processor:>8.2} {own:>5.0} \
+             {tree:>6.0} {found:>7}"
         ));
         if kind != "reviewed" {
             say::line(&format!("  the review ended as {kind:?}"));

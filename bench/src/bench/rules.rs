@@ -89,12 +89,14 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     // less.
     let ratio = of(|(ours, theirs)| theirs.processor / ours.processor);
     say::line(&format!(
-        "on the processor: truing {:.2} s, ast-grep {:.2} s, {ratio:.2} times as fast, promised 1.00 (medians of {ROUNDS} pairs)",
+        "on the processor: truing {:.2} s, ast-grep {:.2} s, {ratio:.2} times as fast, promised 1.00 \
+         (medians of {ROUNDS} pairs)",
         of(|(ours, _)| ours.processor),
         of(|(_, theirs)| theirs.processor),
     ));
     say::line(&format!(
-        "by the clock: truing {:.2} s, ast-grep {:.2} s, {:.2} times as fast (not judged: other work on the machine counts)",
+        "by the clock: truing {:.2} s, ast-grep {:.2} s, {:.2} times as fast (not judged: other work on the \
+         machine counts)",
         of(|(ours, _)| ours.clock),
         of(|(_, theirs)| theirs.clock),
         of(|(ours, theirs)| theirs.clock / ours.clock),

@@ -137,11 +137,10 @@ pub(super) struct DatabaseStats {
 
 /// Reads the statistics of one of our databases.
 pub(super) fn look(records: &str) -> Result<DatabaseStats> {
-    let sql = "SELECT sum((xpath('/row/n/text()', query_to_xml(format('SELECT count(*) AS n FROM truing.%I', tablename), \
-               false, true, '')))[1]::text::bigint), pg_database_size(current_database()), \
-               (SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()), \
-               (SELECT xact_rollback FROM pg_stat_database WHERE datname = current_database()) \
-               FROM pg_tables WHERE schemaname = 'truing'";
+    let sql = "SELECT sum((xpath('/row/n/text()', query_to_xml(format('SELECT count(*) AS n FROM truing.%I', \
+         tablename), false, true, '')))[1]::text::bigint), pg_database_size(current_database()), (SELECT \
+         xact_commit FROM pg_stat_database WHERE datname = current_database()), (SELECT xact_rollback FROM \
+         pg_stat_database WHERE datname = current_database()) FROM pg_tables WHERE schemaname = 'truing'";
     let mut ask = Command::new(programs()?.join("psql"));
     ask.args(["-X", "-q", "-A", "-t", "-F", " ", "-v", "ON_ERROR_STOP=1", "-c", sql, "-d", records]);
     let told = workspace::output(&mut ask)?;

@@ -76,7 +76,8 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     };
     let processors = thread::available_parallelism().map_or(1.0, |number| number.get() as f64);
     say::line(&format!(
-        "{} pull requests in {} repositories, {} leases a worker, {} ms an answer of the model, {processors} processors",
+        "{} pull requests in {} repositories, {} leases a worker, {} ms an answer of the model, {processors} \
+         processors",
         options.pulls, options.repositories, options.concurrency, options.model_ms
     ));
     let parts: String = PARTS.iter().map(|part| format!(" {part:>9}")).collect();
@@ -116,8 +117,8 @@ fn limit(workers: usize, row: &WorkersRow, busy: f64) -> String {
     let share = cpu / all * 100.0;
     if busy < USED_UP {
         return format!(
-            "with {workers} workers the processors are not used up: runs wait for the model; of the time that was used, \
-             {part} took the most ({share:.0} %)"
+            "with {workers} workers the processors are not used up: runs wait for the model; of the time \
+             that was used, {part} took the most ({share:.0} %)"
         );
     }
     format!("with {workers} workers the processors are used up: {part} takes the most ({share:.0} %)")
@@ -144,8 +145,9 @@ impl ReviewsCost {
     fn told(&self, reviews: usize) -> String {
         let each = |number: u64| number as f64 / reviews as f64;
         format!(
-            "a review without findings: {:.1} calls of the forge, {:.1} of them create something; {:.1} requests of git; {:.1} \
-             rows, {:.1} kB and {:.1} transactions in PostgreSQL, {:.1} % of them tried again",
+            "a review without findings: {:.1} calls of the forge, {:.1} of them create something; {:.1} \
+             requests of git; {:.1} rows, {:.1} kB and {:.1} transactions in PostgreSQL, {:.1} % of them \
+             tried again",
             each(self.calls),
             each(self.creations),
             each(self.git),
@@ -348,8 +350,8 @@ mod tests {
             ReviewsCost { calls, creations, git, rows: 100, bytes: 20_000, transactions: 50, again: 1 };
         assert_eq!(
             cost.told(10),
-            "a review without findings: 3.0 calls of the forge, 0.5 of them create something; 0.2 requests of git; 10.0 \
-             rows, 2.0 kB and 5.0 transactions in PostgreSQL, 2.0 % of them tried again"
+            "a review without findings: 3.0 calls of the forge, 0.5 of them create something; 0.2 requests \
+             of git; 10.0 rows, 2.0 kB and 5.0 transactions in PostgreSQL, 2.0 % of them tried again"
         );
     }
 

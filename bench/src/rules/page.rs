@@ -66,20 +66,20 @@ pub(super) fn figures(labels: &HitLabels, repositories: &RepositoryList) -> Stri
     let languages: BTreeSet<&str> = all.iter().map(|repository| repository.language.as_str()).collect();
     let judged = labels.values().filter(|known| known.verdict != HitVerdict::Unjudged).count();
     let mut text = format!(
-        "# What the rules of `core` find in the histories of public repositories\n\n\
-         <!-- Generated from labels.csv and repositories.toml in crates/reader/packs/core. To write it anew: \
-         UPDATE_DOCS=1 cargo test -p truing-bench -->\n\n\
-         The rules ran over what {commits} commits changed, the newest with one parent of each of {} repositories, and over\n\
-         all files of the newest commit (\"trees\"), where every line counts as new. Languages: {}.\n\
-         Passed over were eight commits of which the clones lacked a large file. {judged} findings were looked at with what is\n\
-         around them, keys and large files mostly by where they stand. True: those who keep the repository would want to know.\n\
-         Arguable: some would; it counts half. False: nobody would. What is not judged counts for nothing. In brackets\n\
-         is Wilson's interval of 95 %. The repositories that were held out were looked at last:\n\
-         [ADR 57](../adr/0057-rules-stay-on-by-what-was-judged.md) tells what was found there before the rules took it in, and why rules are as they are. \"Before\" are the rules as they\n\
-         were before they were held against these histories.\n\n\
-         `cargo xtask rules CLONES` runs the rules over the same commits again, where CLONES holds a clone of each\n\
-         repository as `OWNER/NAME`, and fails below 0.95 for P0 and P1 and 0.80 for P2. With\n\
-         `--write` it writes what it found, and this page.\n",
+        "# What the rules of `core` find in the histories of public repositories\n\n<!-- Generated from \
+         labels.csv and repositories.toml in crates/reader/packs/core. To write it anew: UPDATE_DOCS=1 cargo \
+         test -p truing-bench -->\n\nThe rules ran over what {commits} commits changed, the newest with one \
+         parent of each of {} repositories, and over\nall files of the newest commit (\"trees\"), where \
+         every line counts as new. Languages: {}.\nPassed over were eight commits of which the clones lacked \
+         a large file. {judged} findings were looked at with what is\naround them, keys and large files \
+         mostly by where they stand. True: those who keep the repository would want to know.\nArguable: some \
+         would; it counts half. False: nobody would. What is not judged counts for nothing. In brackets\nis \
+         Wilson's interval of 95 %. The repositories that were held out were looked at last:\n[ADR \
+         57](../adr/0057-rules-stay-on-by-what-was-judged.md) tells what was found there before the rules \
+         took it in, and why rules are as they are. \"Before\" are the rules as they\nwere before they were \
+         held against these histories.\n\n`cargo xtask rules CLONES` runs the rules over the same commits \
+         again, where CLONES holds a clone of each\nrepository as `OWNER/NAME`, and fails below 0.95 for P0 \
+         and P1 and 0.80 for P2. With\n`--write` it writes what it found, and this page.\n",
         all.len(),
         languages.into_iter().collect::<Vec<_>>().join(", "),
     );
@@ -157,8 +157,8 @@ fn by_repository(text: &mut String, labels: &HitLabels) {
 }
 
 fn by_commits(text: &mut String, labels: &HitLabels, repositories: &RepositoryList) {
-    *text += "\n## Commits a finding\n\n\
-              | Repository | Language | Held out | Commits | Findings before | Findings now |\n|---|---|---|---|---|---|\n";
+    *text += "\n## Commits a finding\n\n| Repository | Language | Held out | Commits | Findings before | \
+         Findings now |\n|---|---|---|---|---|---|\n";
     let count = |repository: Option<&JudgedRepository>, rules: RulesVersion| {
         let of = |hit: &RuleHit| repository.is_none_or(|repository| repository.name == hit.repository);
         let found = labels.iter().filter(|(hit, known)| {

@@ -69,7 +69,7 @@ pub struct ClaudeCli {
 #[derive(Debug, thiserror::Error)]
 pub enum ClaudeCliError {
     /// The program does not exist or cannot be resolved.
-    #[error("there is no program {}: {why}", program.display())]
+    #[error("cannot find the program {}: {why}", program.display())]
     Missing {
         /// Path that was tried.
         program: PathBuf,
@@ -77,14 +77,14 @@ pub enum ClaudeCliError {
         why: std::io::Error,
     },
     /// The program does not print a version.
-    #[error("{} does not tell its version: {why}", program.display())]
+    #[error("{} does not print its version: {why}", program.display())]
     Silent {
         program: PathBuf,
         /// Description of the program's actual behaviour.
         why: String,
     },
     /// The program has a version that is not the allowed one.
-    #[error("{} is version {found}, and {wanted} is the one that is allowed", program.display())]
+    #[error("{} has version {found}, but only {wanted} is allowed", program.display())]
     Version {
         program: PathBuf,
         /// Version that the program printed.
@@ -165,7 +165,7 @@ impl ClaudeCli {
             told.recv_timeout(self.within).unwrap_or_else(|_| {
                 // Killing the sandbox helper ends the program, too.
                 pid.and_then(|pid| kill_process(pid, Signal::KILL).ok());
-                Err(std::io::Error::other(format!("it does not end within {} s", self.within.as_secs_f32())))
+                Err(std::io::Error::other(format!("it did not end within {} s", self.within.as_secs_f32())))
             })
         }))
     }
@@ -265,8 +265,12 @@ fn run_end(ended: FinishedCommand<CliStream>) -> AgentRunEnd {
     match ended.end {
         command::ProcessEnd::Exit(status) => ended.out.run_end(status, &ended.err.text()),
         command::ProcessEnd::Time => AgentRunEnd::Limit(RunLimit::Time),
-        command::ProcessEnd::Output => AgentRunEnd::Failed("claude printed more than a run may".to_owned()),
-        command::ProcessEnd::Disk(_) => AgentRunEnd::Failed("claude wrote more than a run may".to_owned()),
+        command::ProcessEnd::Output => {
+            AgentRunEnd::Failed("claude exceeded the output limit of a run".to_owned())
+        }
+        command::ProcessEnd::Disk(_) => {
+            AgentRunEnd::Failed("claude exceeded the write limit of a run".to_owned())
+        }
         command::ProcessEnd::Limit(bound, seen) => AgentRunEnd::Failed(format!(
             "claude exceeded the {} limit of the sandbox ({seen})",
             bound.as_str()

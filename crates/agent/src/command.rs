@@ -32,7 +32,7 @@ pub enum CommandError {
     #[error("the command cannot be run: {0}")]
     Io(#[from] std::io::Error),
     /// The sandbox started but failed before it started the command.
-    #[error("the command cannot be run: its sandbox failed: {0}")]
+    #[error("cannot run the command: its sandbox failed: {0}")]
     Helper(String),
     /// The program does not exist or is not executable.
     #[error("`{program}` cannot be started: {why}")]

@@ -10,14 +10,14 @@ mod change;
 mod run;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use tokio::sync::{Mutex, OnceCell};
+use tokio::sync::Mutex;
 use truing_core::policy::{AgentAction, AgentPolicy, PolicyRule, PolicyVerdict};
 use truing_core::port::ReaderError;
 use truing_model::messages::ToolDefinition;
@@ -66,8 +66,8 @@ pub struct FixerTools {
     runs: bool,
     /// Allows one change or command at a time, because each must see the result of the one before.
     turn: Mutex<()>,
-    /// The secrets of the clone, read before its first command. No tool of a fixer adds one.
-    secrets: OnceCell<TreeSecrets>,
+    /// The secrets of the clone, searched before and after each command.
+    secrets: Arc<std::sync::Mutex<TreeSecrets>>,
 }
 
 /// An error that prevents the tools of a fixer.
@@ -93,9 +93,10 @@ enum FixerCallError {
     Denied { reason: String, rule: Option<PolicyRule> },
     #[error(transparent)]
     Change(#[from] change::FileChangeError),
-    #[error(transparent)]
-    Run(#[from] crate::command::CommandError),
-    #[error("the files could not be searched for secrets, so no command runs: {0}")]
+    /// The text of a [`CommandError`](crate::command::CommandError), without secrets.
+    #[error("{0}")]
+    Run(String),
+    #[error("cannot search the files for secrets, so no command runs: {0}")]
     Secrets(tokio::task::JoinError),
 }
 
@@ -148,7 +149,7 @@ impl FixerTools {
         workshop: FixerWorkspace,
     ) -> Result<Self, FixerError> {
         let tree = WritableTree::open(&workshop.clone)?;
-        Ok(Self { reading, workshop, tree, runs: false, turn: Mutex::default(), secrets: OnceCell::new() })
+        Ok(Self { reading, workshop, tree, runs: false, turn: Mutex::default(), secrets: Arc::default() })
     }
 
     pub fn clone_folder(&self) -> &Path {
@@ -177,8 +178,21 @@ impl FixerTools {
     async fn run(&self, input: &Value) -> Result<String, FixerCallError> {
         let RunInput { argv } = parse_input(RUN, input)?;
         self.check_action(AgentAction::Run(&argv.iter().map(String::as_str).collect::<Vec<_>>()))?;
-        let secrets = self.secrets.get_or_try_init(|| read_tree_secrets(self.workshop.clone.clone())).await?;
-        Ok(run::run_command(&self.workshop, &argv, secrets).await?)
+        self.search_secrets().await?;
+        let printed = run::run_command(&self.workshop, &argv).await;
+        // A command may have restored a file with a secret.
+        self.search_secrets().await?;
+        let secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
+        match printed {
+            Ok(text) => Ok(secrets.mask_parts(&text).into_owned()),
+            Err(error) => Err(FixerCallError::Run(secrets.mask_parts(&error.to_string()).into_owned())),
+        }
+    }
+
+    async fn search_secrets(&self) -> Result<(), FixerCallError> {
+        let (secrets, folder) = (Arc::clone(&self.secrets), self.workshop.clone.clone());
+        let search = move || secrets.lock().unwrap_or_else(PoisonError::into_inner).search(&folder);
+        tokio::task::spawn_blocking(search).await.map_err(FixerCallError::Secrets)
     }
 }
 
@@ -219,12 +233,6 @@ impl RunTools for FixerTools {
     }
 }
 
-async fn read_tree_secrets(folder: PathBuf) -> Result<TreeSecrets, FixerCallError> {
-    tokio::task::spawn_blocking(move || TreeSecrets::in_folder(&folder))
-        .await
-        .map_err(FixerCallError::Secrets)
-}
-
 fn parse_input<T: DeserializeOwned>(tool: &'static str, input: &Value) -> Result<T, FixerCallError> {
     T::deserialize(input).map_err(|source| FixerCallError::Input { tool, source })
 }
@@ -244,7 +252,8 @@ fn own_tools() -> [ToolDefinition; 3] {
     [
         tool(
             EDIT,
-            "Replaces text in a file. `old` must be in it exactly, with its whitespace, and once, unless `all` is true.",
+            "Replaces text in a file. `old` must be in it exactly, with its whitespace, and once, unless \
+             `all` is true.",
             json!({
                 "path": path(),
                 "old": text("The text to replace, without line numbers"),
@@ -261,9 +270,9 @@ fn own_tools() -> [ToolDefinition; 3] {
         ),
         tool(
             RUN,
-            "Runs a command in the root of the repository and shows its exit code and the beginning and end of what it \
-             prints. There is no shell and no network. Only some commands are allowed, such as `git diff`, tests, and \
-             linters; a refusal says why.",
+            "Runs a command in the root of the repository and shows its exit code and the beginning and end \
+             of what it prints. There is no shell and no network. Only some commands are allowed, such as \
+             `git diff`, tests, and linters; a refusal says why.",
             json!({
                 "argv": {
                     "type": "array", "items": { "type": "string" }, "minItems": 1,

@@ -97,7 +97,7 @@ impl ToolCallResult {
 
 /// The reason that a served pipe ended before its client closed it.
 #[derive(Debug, thiserror::Error)]
-#[error("the MCP client went away, or is none: {0}")]
+#[error("the MCP client disconnected or does not speak MCP: {0}")]
 pub struct McpServeError(String);
 
 /// Serves a client over this process's standard input and output until it closes them.

@@ -181,7 +181,8 @@ pub struct LayeredMemory {
     pub own: Option<String>,
     /// Locations of the instructions for the reviewed change.
     pub instructions: Vec<String>,
-    /// The operator's instructions for that change, apart from the text of the repository, which could imitate them.
+    /// The operator's instructions for that change, apart from the text of the repository, which could
+    /// imitate them.
     pub operator_text: String,
 }
 
@@ -215,7 +216,8 @@ impl LayeredMemory {
         Self { text, skills, specialists, notes, hash, own, instructions, operator_text }
     }
 
-    /// Returns a copy with instructions, as many as fit: the repository's after the text of the memory, the operator's apart.
+    /// Returns a copy with instructions, as many as fit: the repository's after the text of the memory, the
+    /// operator's apart.
     #[must_use]
     pub fn with_instructions<'a>(&self, instructions: impl IntoIterator<Item = &'a PathInstruction>) -> Self {
         let mut told = self.clone();
@@ -224,7 +226,9 @@ impl LayeredMemory {
             let at = line::clean_line(at, MAX_SHOWN_CHARS);
             if bytes + text.len() > MAX_INSTRUCTIONS_BYTES {
                 let most = MAX_INSTRUCTIONS_BYTES;
-                let note = format!("the instruction at `{at}` is left out: all may have {most} bytes");
+                let note = format!(
+                    "the instruction at `{at}` is left out: the limit for all together is {most} bytes"
+                );
                 told.notes.push(note);
                 continue;
             }
@@ -336,7 +340,8 @@ impl MemoryBuilder {
         let kept = truncate_lines(text, MAX_MEMORY_BYTES);
         if kept.len() < text.len() {
             self.notes.push(format!(
-                "`{path}` is cut after line {}: it has {} bytes, of which {MAX_MEMORY_BYTES} are shown at most",
+                "`{path}` is cut after line {}: it has {} bytes, of which {MAX_MEMORY_BYTES} are shown at \
+                 most",
                 kept.lines().count(),
                 text.len(),
             ));
@@ -371,7 +376,7 @@ fn parse_skill(layer: MemoryLayer, folder: &str, file: &MemoryFile) -> Result<Sk
         return Err("its front matter has no `description`".to_owned());
     }
     if text.trim().is_empty() {
-        return Err("it says nothing after its front matter".to_owned());
+        return Err("it has no text after its front matter".to_owned());
     }
     Ok(Skill { name: format!("{}:{name}", layer.as_str()), description, text: escape_invisible(text.trim()) })
 }
@@ -379,7 +384,7 @@ fn parse_skill(layer: MemoryLayer, folder: &str, file: &MemoryFile) -> Result<Sk
 /// Returns a file's text without its byte order mark.
 fn file_text(file: &MemoryFile) -> Result<&str, String> {
     let bytes = file.content.as_ref().map_err(Clone::clone)?;
-    let text = str::from_utf8(bytes).map_err(|_| "it is no UTF-8 text".to_owned())?;
+    let text = str::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".to_owned())?;
     Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
 }
 

@@ -102,8 +102,8 @@ pub(crate) fn redact_brief(brief: &RunBrief) -> RunBrief {
     let mut task = redact_text(task);
     if let Some(masks) = masks_of(&task) {
         task.push_str(&format!(
-            "\n\n{masks} cut from what you are shown; `{MASK}` stands for each. Quote it as it is, and put it into no file and no \
-             replacement."
+            "\n\n{masks} cut from what you are shown; `{MASK}` stands for each. Quote it as it is, and put \
+             it into no file and no replacement."
         ));
     }
     RunBrief { model: model.clone(), system: redact_text(system), task }

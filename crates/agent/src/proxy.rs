@@ -84,9 +84,9 @@ impl ConnectionRefusal {
             Self::NotListed => format!("is not listed in `{key}`"),
             Self::NotTls => "is reached by TLS alone".to_owned(),
             Self::NotPublic => "has no public address".to_owned(),
-            Self::OtherHost => "was to carry a connection to another host".to_owned(),
+            Self::OtherHost => "was asked to carry a connection to another host".to_owned(),
             Self::Method => "was asked for more than to read".to_owned(),
-            Self::TooMuch => format!("was to send more than {} GiB in all", MAX_BYTES >> 30),
+            Self::TooMuch => format!("would have sent more than {} GiB in all", MAX_BYTES >> 30),
             Self::Unreachable(why) => format!("cannot be reached: {why}"),
         }
     }
@@ -236,7 +236,7 @@ impl EgressProxy {
         let tunnel = ProxyTunnel { inside, stream, host: host.to_owned(), port };
         tunnels
             .try_send(tunnel)
-            .map_err(|_| ConnectionRefusal::Unreachable("one tunnel is there already".to_owned()))?;
+            .map_err(|_| ConnectionRefusal::Unreachable("one tunnel already exists".to_owned()))?;
         Ok(text_response(StatusCode::OK, ""))
     }
 

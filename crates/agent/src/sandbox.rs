@@ -53,7 +53,7 @@ pub const HELPER_FAILED: u8 = 125;
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
     /// The machine's sandbox is weaker than required.
-    #[error("the sandbox that this machine allows is `{}`, and at least `{}` is asked for", .reached.as_str(), .wanted.as_str())]
+    #[error("the sandbox level of this machine is `{}`, but at least `{}` is required", .reached.as_str(), .wanted.as_str())]
     TooWeak {
         /// Level that was reached.
         reached: SandboxLevel,
@@ -68,7 +68,7 @@ pub enum SandboxError {
         why: String,
     },
     /// A process could not be started, or the exchange with it failed.
-    #[error("the sandbox cannot be started: {0}")]
+    #[error("cannot start the sandbox: {0}")]
     Start(#[from] std::io::Error),
 }
 

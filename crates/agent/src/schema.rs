@@ -86,12 +86,12 @@ impl UncheckedFindings {
 }
 
 impl ReportForm for UncheckedFindings {
-    const ASK_AGAIN: &str = "Your answer was not a report, so nothing of it counts. Call the tool `report` now, \
-        with all your findings, or with an empty list if there are none.";
-    const BE_BRIEF: &str = "Your last answer was cut off because it was too long. Go on, more briefly: report a few \
-        findings at a time, with `more` set to true until the last call.";
-    const CONCLUDE: &str = "This is your last turn. Call the tool `report` now with all findings that you have not \
-        reported yet. No other tool will be called.";
+    const ASK_AGAIN: &str = "Your answer was not a report, so nothing of it counts. Call the tool `report` \
+         now, with all your findings, or with an empty list if there are none.";
+    const BE_BRIEF: &str = "Your last answer was cut off because it was too long. Go on, more briefly: \
+         report a few findings at a time, with `more` set to true until the last call.";
+    const CONCLUDE: &str = "This is your last turn. Call the tool `report` now with all findings that you \
+         have not reported yet. No other tool will be called.";
 
     // Findings count even if a requested verdict is missing, or a finding does not match its file.
     const STANDS: bool = true;
@@ -177,16 +177,17 @@ pub enum MalformedReport {
 pub fn findings_tool() -> ToolDefinition {
     let mut finding = finding_form();
     finding["properties"]["replacement"] = json!({ "type": "string",
-        "description": "Only if these lines alone fix it: their whole new text, with its indentation. `excerpt` is all of \
-            the lines then." });
+        "description": "Only if these lines alone fix it: their whole new text, with its indentation. \
+             `excerpt` is all of the lines then." });
     let input_schema = json!({
         "type": "object",
         "properties": {
             "findings": { "type": "array", "items": finding,
-                "description": format!("The defects, worst first; an empty list if there are none. At most {MAX_FINDINGS} in all.") },
+                "description": format!("The defects, worst first; an empty list if there are none. At most \
+                     {MAX_FINDINGS} in all.") },
             "verdicts": { "type": "array", "items": owed::verdict_schema(),
-                "description": "One for each open finding of an earlier review that you were shown; leave it out if \
-                    there was none." },
+                "description": "One for each open finding of an earlier review that you were shown; leave it \
+                     out if there was none." },
             "more": { "type": "boolean",
                 "description": "True only if you will call `report` again with further findings." },
         },
@@ -217,9 +218,10 @@ fn finding_form() -> Value {
             "severity": { "type": "string", "enum": ["P0", "P1", "P2"],
                 "description": "P0: must not be merged. P1: to be mended before merging. P2: worth knowing." },
             "category": { "type": "string", "enum": ["A", "B", "C", "D", "E", "F", "G", "H", "I", "J"],
-                "description": "A API contract. B compatibility of queries and engines. C cleanup and lifecycle. \
-                    D scoping and ordering. E dead code. F silent failures. G bounds and overflow. H security \
-                    boundaries. I concurrency. J magic values, configuration drift, code rules." },
+                "description": "A API contract. B compatibility of queries and engines. C cleanup and \
+                     lifecycle. D scoping and ordering. E dead code. F silent failures. G bounds and \
+                     overflow. H security boundaries. I concurrency. J magic values, configuration drift, \
+                     code rules." },
             "title": text("What is wrong, in one line."),
             "body": text("Why it matters and what to do, in Markdown."),
             "excerpt": text("The text of the lines start_line to end_line, copied from the file."),

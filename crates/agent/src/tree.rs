@@ -28,10 +28,10 @@ const NEW_FOLDER: u32 = 0o777;
 #[derive(Debug, thiserror::Error)]
 pub enum ReplaceError {
     /// The file holds other bytes than expected.
-    #[error("the file is not as it was reviewed")]
+    #[error("the file has changed since the review")]
     Changed,
     /// The file or a folder above it is a link, or it is not a regular file inside the tree.
-    #[error("it is not a plain file inside of the repository")]
+    #[error("it is not a regular file inside of the repository")]
     NotPlain,
     /// The file cannot be read or written.
     #[error("{0}")]

@@ -260,7 +260,7 @@ impl Verifier {
         let now = SystemTime::now();
         let looked = {
             let (this, scope, tree) = (this.clone(), scope.clone(), tree.clone());
-            run_blocking("the tree cannot be looked at", move || {
+            run_blocking("cannot read the tree", move || {
                 let key = key::setup_key(&tree, &this.plan)?;
                 let found = this.cache.find(&scope, &key, now);
                 // Cleaned after the lookup, because the entry that was found is locked and stays.
@@ -284,7 +284,7 @@ impl Verifier {
             return Ok(SetupResult { commands, reached, found: false, left: SetupState::Failed });
         }
         let told = (commands.clone(), reached.clone());
-        let entry = run_blocking("what the set-up left cannot be kept", move || {
+        let entry = run_blocking("cannot cache the results of the set-up", move || {
             let at = held.path();
             std::fs::remove_dir_all(at.join("temporary"))?;
             copy::keep_new(&at.join("tree"), &tree)?;
@@ -308,7 +308,7 @@ impl Verifier {
     ) -> Result<ScratchRun, VerifyError> {
         let held = {
             let (this, tree) = (self.clone(), tree.to_owned());
-            run_blocking("a folder to set up in cannot be made", move || this.copy_tree(&tree)).await?
+            run_blocking("cannot create a folder for the set-up", move || this.copy_tree(&tree)).await?
         };
         let proxy = EgressProxy::new(self.plan.registries.places.clone(), REGISTRIES);
         let at = held.path().join("tree");
@@ -321,7 +321,7 @@ impl Verifier {
             }
         }
         let left = held.path().to_owned();
-        run_blocking("what the commands left cannot be read", move || copy::open_up(&left)).await?;
+        run_blocking("cannot read the results of the commands", move || copy::open_up(&left)).await?;
         Ok(ScratchRun { commands: ran, reached: proxy.host_accesses(), held })
     }
 
@@ -332,7 +332,7 @@ impl Verifier {
     #[truing_core::boxed_future]
     pub async fn prepare_tree(&self, set_up: &SetupResult, tree: &Path) -> Result<PreparedTree, VerifyError> {
         let (this, left, tree) = (self.clone(), set_up.left.clone(), tree.to_owned());
-        run_blocking("the tree cannot be made ready for the checks", move || {
+        run_blocking("cannot prepare the tree for the checks", move || {
             let held = this.create_room()?;
             match left {
                 SetupState::Nothing => {}
@@ -446,7 +446,7 @@ impl Verifier {
     async fn write_limit(&self, tree: &Path, room: &Path) -> Result<WriteLimit, VerifyError> {
         let folders = vec![tree.to_owned(), room.join("home"), room.join("temporary")];
         let looked = folders.clone();
-        let before = run_blocking("the tree cannot be looked at", move || {
+        let before = run_blocking("cannot read the tree", move || {
             Ok(looked
                 .iter()
                 .fold(DiskUsage::default(), |all, folder| all.plus(usage::measure_folder(folder))))

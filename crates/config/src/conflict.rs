@@ -36,7 +36,7 @@ pub(super) fn find_conflicts(
     let (apart, usual) = (of.address_if_any(metrics)?, of.address(all)?);
     // Port 0 means a different port each time.
     if apart.is_some_and(|apart| apart.port() != 0 && apart == usual) {
-        problems.push(conflict(metrics, "be another address than", all)?);
+        problems.push(conflict(metrics, "be different from", all)?);
     }
     let (ask, most) = ("budget.pr_ask_usd", "budget.pr_usd");
     let (soft, hard) = (of.usd(ask)?, of.usd(most)?);
@@ -63,13 +63,14 @@ fn of_store(
     let mut problems = Vec::new();
     if !is_server {
         if records.value != ConfigValue::Unset {
-            let wrong = "is only for a `store.url` that names a Valkey server; a SQLite file needs none";
+            let wrong =
+                "is valid only if `store.url` names a Valkey server; a SQLite file needs no such setting";
             problems.push(bad(&records.origin, "store.records", wrong));
         }
         return Ok(problems);
     }
     if records.value == ConfigValue::Unset {
-        let wrong = "must be set, \"postgres://…\": `store.url` names a server, which keeps slots alone";
+        let wrong = "must be set, \"postgres://…\": `store.url` names a server that stores only slots";
         problems.push(bad(&url.origin, "store.records", wrong));
     }
     let without = forges.iter().filter(|(_, forge)| forge.marker_key.is_none());

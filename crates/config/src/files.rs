@@ -52,7 +52,7 @@ pub fn repository_file(root: &Path) -> Result<Option<SourceFile>, ConfigError> {
             let text = text_of(&path, MAX_REPOSITORY_FILE).map_err(unreadable)?;
             Ok(Some(SourceFile { name, folder: root.to_owned(), text }))
         }
-        Ok(_) => Err(unreadable("it is not a plain file".to_owned()).into()),
+        Ok(_) => Err(unreadable("it is not a regular file".to_owned()).into()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(unreadable(error.to_string()).into()),
     }

@@ -28,10 +28,10 @@ const REPOSITORIES: &str = "forge.NAME.repositories";
 /// table header.
 pub fn commented_file(repository: Option<&str>) -> String {
     let mut text = String::from(
-        "# Configuration of truing. Every key is shown, with its default or, where it has none, with an\n\
-         # example: remove the `# ` in front of a line to set it.\n\
-         # `review.debounce = \"30s\"` is short for `debounce = \"30s\"` below `[review]`: of a section, use one form.\n\
-         # A variable overrides a key: TRUING_REVIEW__DEBOUNCE=30s. Effective values: `truing config show`.\n",
+        "# Configuration of truing. Every key is shown, with its default or, where it has none, with an\n# \
+         example: remove the `# ` in front of a line to set it.\n# `review.debounce = \"30s\"` is short for \
+         `debounce = \"30s\"` below `[review]`: of a section, use one form.\n# A variable overrides a key: \
+         TRUING_REVIEW__DEBOUNCE=30s. Effective values: `truing config show`.\n",
     );
     for (section, about) in SECTIONS {
         let named = named_section(section);
@@ -128,8 +128,8 @@ pub fn schema() -> Json {
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "truing.toml",
-        "description": "The operator's configuration of truing. A repository's own file (.truing.toml) has only \
-                        the keys marked x-repository.",
+        "description": "The operator's configuration of truing. A repository's own file (.truing.toml) has \
+             only the keys marked x-repository.",
         "type": "object",
         "additionalProperties": false,
         "properties": root
@@ -155,14 +155,15 @@ fn list_item_schema(table: &Json, named: NamedSection) -> Json {
 /// Renders the reference page docs/reference/config.md.
 pub fn reference() -> String {
     let mut text = String::from(
-        "# Configuration reference\n\n\
-         <!-- Generated from crates/config/src/keys.rs. To write it anew: UPDATE_DOCS=1 cargo test -p truing-config -->\n\n\
-         A value comes from the first of these that has one: a flag; a `TRUING_…` variable; `RUNTIME_MODE`; the operator's\n\
-         file (`--config FILE`, else `TRUING_CONFIG`, else `truing/truing.toml` in the user's configuration folder); for some\n\
-         keys, the repository's own `.truing.toml`; the default. `truing config show` tells which it was.\n\n\
-         Lengths of time are whole numbers with units: `500ms`, `15s`, `2m`, `1h30m`, `7d`, `2w`. A secret is never written into the file,\n\
-         but its place: `{ env = \"VARIABLE\" }` or `{ file = \"PATH\" }`; variables then end in `__ENV` or `__FILE`. Lists in\n\
-         variables are separated by commas. Relative paths start at the folder of the file that names them.\n",
+        "# Configuration reference\n\n<!-- Generated from crates/config/src/keys.rs. To write it anew: \
+         UPDATE_DOCS=1 cargo test -p truing-config -->\n\nA value comes from the first of these that has \
+         one: a flag; a `TRUING_…` variable; `RUNTIME_MODE`; the operator's\nfile (`--config FILE`, else \
+         `TRUING_CONFIG`, else `truing/truing.toml` in the user's configuration folder); for some\nkeys, the \
+         repository's own `.truing.toml`; the default. `truing config show` shows which one was \
+         used.\n\nLengths of time are whole numbers with units: `500ms`, `15s`, `2m`, `1h30m`, `7d`, `2w`. A \
+         secret is never written into the file,\nbut its place: `{ env = \"VARIABLE\" }` or \
+         `{ file = \"PATH\" }`; variables then end in `__ENV` or `__FILE`. Lists in\nvariables are separated \
+         by commas. Relative paths start at the folder of the file that names them.\n",
     );
     for (section, about) in SECTIONS {
         text += &format!("\n## [{section}]\n\n{about}\n");
@@ -183,7 +184,8 @@ pub fn reference() -> String {
             let variable =
                 own_variable(key.path).map_or("none".to_owned(), |variable| format!("`{variable}{ending}`"));
             text += &format!(
-                "\n### `{}`\n\n{}\n\n- Type: {}\n- Default: {default}\n- Variable: {variable}\n- Repository: {repository}\n- Since: {}\n",
+                "\n### `{}`\n\n{}\n\n- Type: {}\n- Default: {default}\n- Variable: {variable}\n- Repository: \
+                 {repository}\n- Since: {}\n",
                 key.path,
                 key.doc,
                 type_in_words(key.kind),

@@ -63,69 +63,91 @@ pub(crate) const ALLOWS_COMMANDS: &str = "verify.from_repository";
 
 /// Sections of the table in display order, each with its description.
 pub const SECTIONS: &[(&str, &str)] = &[
-    ("store", "Where everything is kept that must not be lost."),
+    ("store", "Where all persistent data is stored."),
     ("server", "The service: `truing serve`."),
     (
         "forge.NAME",
-        "One forge, under a name of your choice: lower-case letters, digits and `-`. Its webhooks arrive at `/webhooks/NAME`.",
+        "One forge, under a name of your choice: lower-case letters, digits and `-`. Its webhooks arrive at \
+         `/webhooks/NAME`.",
     ),
     ("model", "The model that reviews, if `review.runtime` says that one does."),
     (
         "model.NAME",
-        "Another model, under a name of your choice: lower-case letters, digits and `-`. It is asked where a key or a flag names it, such as `converge.fixer` or `model.fallback`.",
+        "Another model, under a name of your choice: lower-case letters, digits and `-`. It is asked where a \
+         key or a flag names it, such as `converge.fixer` or `model.fallback`.",
     ),
     ("review", "The review loop."),
     (
         "mcp.NAME",
-        "One MCP server whose tools a model may call in reviews and audits, besides its own, under a name of your choice: lower-case letters, digits and `-`. A server is a program (`command`), which runs in the sandbox, at `full`, without a network but `hosts`; or an address (`url`); or the tools are Truing's own (`forge`). It is started with each of them; a review without one that fails says so, and is partial.",
+        "One MCP server whose tools a model may call in reviews and audits, besides its own, under a name of \
+         your choice: lower-case letters, digits and `-`. A server is a program (`command`), which runs in \
+         the sandbox, at `full`, without a network but `hosts`; or an address (`url`); or the tools are \
+         Truing's own (`forge`). It is started with each of them; a review without one that fails says so, \
+         and is partial.",
     ),
     (
         "tool.NAME",
-        "One linter for reviews, where `review.tools` is `auto`. Under the name of a tool that Truing knows (`ruff`, `eslint`, `\"go vet\"`) nothing has to be said but what is to be otherwise; under another name of your choice (lower-case letters, digits and `-`) `command` and `format` have to be said. `[[tool]]` with a `name` means the same as `[tool.NAME]`: a file has one form for all of its tools.",
+        "One linter for reviews, where `review.tools` is `auto`. Under the name of a known tool (`ruff`, \
+         `eslint`, `\"go vet\"`) set only what differs from its defaults; under another name of your choice \
+         (lower-case letters, digits and `-`) `command` and `format` are required. `[[tool]]` with a `name` \
+         means the same as `[tool.NAME]`: a file has one form for all of its tools.",
     ),
-    ("rules", "What the rules look at."),
-    ("prompts", "What models are told. `truing prompts list` shows it."),
+    ("rules", "What the rules check."),
+    ("prompts", "The prompts for models. `truing prompts list` shows them."),
     ("policy", "What agents may do: commands, files, tools of servers. `truing policy show` shows it."),
     ("sandbox", "Where commands of agents run, and repository files are read."),
     (
         "verify",
-        "A repository's own tests: what sets them up, and what they are. `truing verify` tries them. All commands run in the sandbox, at `full`, on a copy of the files, without secrets; the set-up reaches registries alone, and checks reach nothing. A command is a list of words: `[\"cargo\", \"test\"]`; there is no shell but one that is named. A variable has the lists as JSON.",
+        "A repository's own tests: what sets them up, and what they are. `truing verify` tries them. All \
+         commands run in the sandbox, at `full`, on a copy of the files, without secrets; the set-up reaches \
+         registries alone, and checks reach nothing. A command is a list of words: `[\"cargo\", \"test\"]`; \
+         there is no shell but one that is named. A variable has the lists as JSON.",
     ),
     (
         "converge",
-        "The converge loop: audit and fix a branch or a pull request until a fresh audit finds nothing, or there is a reason to stop.",
+        "The converge loop: audit and fix a branch or a pull request until a fresh audit finds nothing, or \
+         there is a reason to stop.",
     ),
     (
         "reviewer.NAME",
-        "One reviewer besides Truing's own auditor (`internal`), under a name of your choice: lower-case letters, digits and `-`. `bugbot` (Cursor) and `copilot` (GitHub) are known: of them nothing has to be said.",
+        "One reviewer besides Truing's own auditor (`internal`), under a name of your choice: lower-case \
+         letters, digits and `-`. `bugbot` (Cursor) and `copilot` (GitHub) are known and need no settings.",
     ),
     (
         "budget",
-        "What reviews by a model may cost, in US dollars. Nothing is asked of a model that could pass a limit.",
+        "What reviews by a model may cost, in US dollars. A request that could exceed a limit is not sent.",
     ),
     (
         "team.NAME",
-        "One team, under a name of your choice: lower-case letters, digits and `-`. What its repositories spend in a month is counted together.",
+        "One team, under a name of your choice: lower-case letters, digits and `-`. What its repositories \
+         spend in a month is counted together.",
     ),
     ("repo.NAME", "One repository, by its name in quotes: `[repo.\"owner/name\"]`."),
     (
         "price.NAME",
-        "What a model costs that Truing does not know, or at another provider, in US dollars per million tokens; by the name that is asked for, in quotes. A model without a price is not used. `truing budget prices` shows all.",
+        "The price of a model that Truing does not know, or of another provider, in US dollars per million \
+         tokens; by the name that is asked for, in quotes. A model without a price is not used. `truing \
+         budget prices` shows all.",
     ),
     ("sync", "The model that works for the jobs below."),
     (
         "sync.NAME",
-        "One job that follows an upstream package, under a name of your choice: lower-case letters, digits and `-`. Paths begin in the project's folder.",
+        "One job that follows an upstream package, under a name of your choice: lower-case letters, digits \
+         and `-`. Paths begin in the project's folder.",
     ),
     (
         "notify",
-        "Who is told when the kill switch is turned, a pull request is parked, or half, 80 % or all of a budget is spent. Each is told once.",
+        "Who is notified when the kill switch changes, a pull request is parked, or half, 80 % or all of a \
+         budget is spent. Each notice is sent once.",
     ),
     (
         "telemetry",
-        "Traces of the runs of every loop, over OTLP (HTTP, protobuf), in the form that Langfuse reads. Without an address here, `OTEL_EXPORTER_OTLP_ENDPOINT` (and `_HEADERS`) counts, else `LANGFUSE_PUBLIC_KEY`, `LANGFUSE_SECRET_KEY` and `LANGFUSE_BASE_URL`. An export that fails changes nothing.",
+        "Traces of the runs of every loop, over OTLP (HTTP, protobuf), in the form that Langfuse reads. \
+         Without an address here, `OTEL_EXPORTER_OTLP_ENDPOINT` (and `_HEADERS`) counts, else \
+         `LANGFUSE_PUBLIC_KEY`, `LANGFUSE_SECRET_KEY` and `LANGFUSE_BASE_URL`. An export that fails changes \
+         nothing.",
     ),
-    ("retention", "How long is remembered what is no longer needed."),
+    ("retention", "How long old records are kept."),
 ];
 
 /// Providers of models in this build.
@@ -189,7 +211,12 @@ pub const KEYS: &[ConfigKey] = &[
         },
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The store: `sqlite:PATH`, a file that one process serves from (a relative path starts at the folder of the file that names it); or the URL of the Valkey or Redis that keeps the slots of many processes, `valkey://host:port/db`, with TLS `valkeys://`; or that of the Sentinels that know it, `valkey+sentinel://host:port,host:port/NAME/db`, with TLS `valkeys+sentinel://`. A server beyond this machine needs TLS unless `?tls=off` is said. Then `store.records` is set, too.",
+        doc: "The store: `sqlite:PATH`, a file that one process serves from (a relative path starts at the \
+             folder of the file that names it); or the URL of the Valkey or Redis that keeps the slots of \
+             many processes, `valkey://host:port/db`, with TLS `valkeys://`; or that of the Sentinels that \
+             know it, `valkey+sentinel://host:port,host:port/NAME/db`, with TLS `valkeys+sentinel://`. A \
+             server on another machine needs TLS unless `?tls=off` is set. `store.records` is then \
+             required.",
     },
     ConfigKey {
         path: "store.records",
@@ -197,7 +224,10 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Computed { words: "none", example: "{ env = \"TRUING_DATABASE\" }" },
         repository: RepositoryOverride::No,
         since: "0.2.0",
-        doc: "Only with Valkey in `store.url`: the PostgreSQL database that keeps the records of many processes, `postgres://user@host:port/database`. A server beyond this machine must offer TLS unless `?sslmode=disable` is said. Every process signs with the same key: `forge.NAME.marker_key` is set.",
+        doc: "Only with Valkey in `store.url`: the PostgreSQL database that keeps the records of many \
+             processes, `postgres://user@host:port/database`. A server on another machine must offer TLS \
+             unless `?sslmode=disable` is set. Every process signs with the same key: \
+             `forge.NAME.marker_key` is required.",
     },
     ConfigKey {
         path: "store.password",
@@ -230,7 +260,8 @@ pub const KEYS: &[ConfigKey] = &[
         },
         repository: RepositoryOverride::No,
         since: "0.2.0",
-        doc: "The folder of what a machine keeps for itself: copies of repositories, and files of one run. Processes of one machine share it.",
+        doc: "The folder for the local data of a machine: copies of repositories, and files of one run. \
+             Processes of one machine share it.",
     },
     ConfigKey {
         path: "server.listen",
@@ -249,7 +280,8 @@ pub const KEYS: &[ConfigKey] = &[
         },
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "An address for `/metrics` alone, which is then not on `server.listen` any more; port 0 takes any free one.",
+        doc: "An address for `/metrics` alone, which is then not on `server.listen` any more; port 0 takes \
+             any free one.",
     },
     ConfigKey {
         path: "server.concurrency",
@@ -265,7 +297,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("0"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "How many of them may be for repositories of one owner (organisation or user), so that a large one leaves places to the others. 0: as many as there are. Repositories take turns in any case.",
+        doc: "How many of them may be for repositories of one owner (organisation or user), so that a large \
+             one leaves places to the others. 0: as many as there are. Repositories take turns in any case.",
     },
     ConfigKey {
         path: "server.lease",
@@ -273,7 +306,7 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("60s"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "A worker not heard of for this long has lost its lease, and another may take it.",
+        doc: "A worker that does not renew its lease for this long loses it, and another worker may take it.",
     },
     ConfigKey {
         path: "server.heartbeat",
@@ -281,7 +314,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("10s"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "How often a worker renews its lease: less than two thirds of `server.lease`, at which it would stop itself.",
+        doc: "How often a worker renews its lease: less than two thirds of `server.lease`, at which it would \
+             stop itself.",
     },
     ConfigKey {
         path: "server.poll",
@@ -297,7 +331,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("5000"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "How many webhooks a second are taken from one source address, with bursts of twice as many; further ones are answered 429. 0: any number.",
+        doc: "How many webhooks a second are taken from one source address, with bursts of twice as many; \
+             further ones are answered 429. 0: any number.",
     },
     ConfigKey {
         path: "server.sweep",
@@ -305,7 +340,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("5m"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The pace at which the forges are asked what is open and commented, to make up for webhooks that were lost; with at most a tenth of each forge's rate limit, and half of Bitbucket Cloud's, which does not tell what is left of it.",
+        doc: "How often the forges are asked for open pull requests and comments, to make up for webhooks \
+             that were lost; with at most a tenth of each forge's rate limit, and half of Bitbucket Cloud's, \
+             which does not report the remaining calls.",
     },
     ConfigKey {
         path: "server.trusted_proxies",
@@ -313,7 +350,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "Proxies in front of the service: from these alone `X-Forwarded-For` or `Forwarded` is believed, and only as far as the last address that is not one of them.",
+        doc: "Proxies in front of the service: from these alone `X-Forwarded-For` or `Forwarded` is \
+             believed, and only as far as the last address that is not one of them.",
     },
     ConfigKey {
         path: "forge.NAME.kind",
@@ -332,7 +370,8 @@ pub const KEYS: &[ConfigKey] = &[
         },
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "Where its REST API is. Bitbucket Cloud's ends in `/2.0`; of a Bitbucket Data Center it is the server's own address.",
+        doc: "Where its REST API is. Bitbucket Cloud's ends in `/2.0`; of a Bitbucket Data Center it is the \
+             server's own address.",
     },
     ConfigKey {
         path: "forge.NAME.email",
@@ -340,7 +379,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Computed { words: "none: an access token", example: "\"\"" },
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The e-mail address of the account whose API token `token` is. For Bitbucket Cloud alone; an access token of a repository, a project or a workspace needs none.",
+        doc: "The e-mail address of the account whose API token `token` is. Only for Bitbucket Cloud; an \
+             access token of a repository, a project or a workspace needs none.",
     },
     ConfigKey {
         path: "forge.NAME.account",
@@ -348,13 +388,15 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Computed { words: "none: the forge is asked", example: "\"\"" },
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The account that `token` writes as, by its UUID (`{…}`). For an access token of Bitbucket Cloud, which may not ask: docs/bitbucket.md says how to find it.",
+        doc: "The account that `token` writes as, by its UUID (`{…}`). For an access token of Bitbucket \
+             Cloud, which may not ask: docs/bitbucket.md says how to find it.",
     },
     ConfigKey {
         path: "forge.NAME.git_url",
         kind: ValueKind::Url,
         default: KeyDefault::Computed {
-            words: "`https://github.com`, or `https://bitbucket.org`; of a `bitbucket-dc` the path `/scm` of `api_url`",
+            words: "`https://github.com`, or `https://bitbucket.org`; of a `bitbucket-dc` the path `/scm` of \
+                 `api_url`",
             example: "\"https://github.com\"",
         },
         repository: RepositoryOverride::No,
@@ -365,7 +407,8 @@ pub const KEYS: &[ConfigKey] = &[
         path: "forge.NAME.token",
         kind: ValueKind::Secret,
         default: KeyDefault::Computed {
-            words: "`{ env = \"GITHUB_TOKEN\" }` (`GH_TOKEN` for github.com where only that is set), of a Bitbucket `{ env = \"BITBUCKET_TOKEN\" }`",
+            words: "`{ env = \"GITHUB_TOKEN\" }` (`GH_TOKEN` for github.com where only that is set), of a \
+                 Bitbucket `{ env = \"BITBUCKET_TOKEN\" }`",
             example: "{ env = \"GITHUB_TOKEN\" }",
         },
         repository: RepositoryOverride::No,
@@ -378,7 +421,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Computed { words: "none: `token` is used", example: "123456" },
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The number of a GitHub App to log in as, instead of `token`: it gets tokens for one repository and one hour at a time. With `private_key`.",
+        doc: "The number of a GitHub App to log in as, instead of `token`: it gets tokens for one repository \
+             and one hour at a time. With `private_key`.",
     },
     ConfigKey {
         path: "forge.NAME.private_key",
@@ -394,13 +438,17 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "Accounts that comments were written as before, by number, UUID (`{…}`) or name; such as the token's person, after a change to an App. Their comments count as written already and are not edited. A number is safer: nobody else can take it over. At Bitbucket Cloud only the UUID is accepted: anybody may take a name there.",
+        doc: "Accounts that wrote Truing's earlier comments, by number, UUID (`{…}`) or name; such as the \
+             token's owner, after a change to an App. Their comments count as written already and are not \
+             edited. A number is safer: no one else can take it over. At Bitbucket Cloud only the UUID is \
+             accepted: anyone may take a name there.",
     },
     ConfigKey {
         path: "forge.NAME.webhook_secret",
         kind: ValueKind::Secret,
         default: KeyDefault::Computed {
-            words: "`{ env = \"GITHUB_WEBHOOK_SECRET\" }`, of a Bitbucket `{ env = \"BITBUCKET_WEBHOOK_SECRET\" }`",
+            words: "`{ env = \"GITHUB_WEBHOOK_SECRET\" }`, of a Bitbucket \
+                 `{ env = \"BITBUCKET_WEBHOOK_SECRET\" }`",
             example: "{ env = \"GITHUB_WEBHOOK_SECRET\" }",
         },
         repository: RepositoryOverride::No,
@@ -416,7 +464,10 @@ pub const KEYS: &[ConfigKey] = &[
         },
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The answer to a webhook while the kill switch is on. `refuse`: 503, so the forge may send it again, and the sweep at the end of the switch finds what it was about. `mark`: 202, and the pull request waits for the end of the switch. A Bitbucket Data Center stops calling a webhook that is refused repeatedly.",
+        doc: "The answer to a webhook while the kill switch is on. `refuse`: 503, so the forge may send it \
+             again, and the sweep when the switch turns off finds the event. `mark`: 202, and the pull \
+             request waits until the switch is off. A Bitbucket Data Center stops calling a webhook that is \
+             refused repeatedly.",
     },
     ConfigKey {
         path: "forge.NAME.marker_key",
@@ -427,7 +478,8 @@ pub const KEYS: &[ConfigKey] = &[
         },
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The key that signs the markers in comments, by which lost records find their comments again.",
+        doc: "The key that signs the markers in comments. With them Truing finds its comments again if \
+             records are lost.",
     },
     ConfigKey {
         path: "forge.NAME.previous_marker_keys",
@@ -435,7 +487,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "Keys that signed markers before `marker_key` was changed: comments with their markers are still known as ours. Comments in the database are recognised without the former key.",
+        doc: "Keys that signed markers before `marker_key` was changed: comments with their markers are \
+             still known as ours. Comments in the database are recognised without the former key.",
     },
     ConfigKey {
         path: "forge.NAME.settle",
@@ -443,7 +496,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("30s"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "How long a create without an answer may stay unseen before it is looked for.",
+        doc: "How long Truing waits before it searches the forge for an object whose create request got no \
+             answer.",
     },
     ConfigKey {
         path: "forge.NAME.repositories",
@@ -451,7 +505,10 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The repositories to review, such as `owner/*`, whatever their case; empty: every repository that the token sees is served, and each that webhooks tell of. A personal token sees every repository that its owner may see; an access token of Bitbucket Cloud sees those of the workspaces that are named here.",
+        doc: "The repositories to review, such as `owner/*`, whatever their case; empty: every repository \
+             that the token sees is served, and each one that sends webhooks. A personal token sees every \
+             repository that its owner may see; an access token of Bitbucket Cloud sees those of the \
+             workspaces that are named here.",
     },
     ConfigKey {
         path: "forge.NAME.config_branches",
@@ -459,7 +516,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "Branches besides the default branch whose `.truing.toml` configures the reviews of pull requests into them, such as `release/*`; one without that file leaves it to the default branch's. Whoever may push to such a branch may say what is reviewed.",
+        doc: "Branches besides the default branch whose `.truing.toml` configures the reviews of pull \
+             requests into them, such as `release/*`; one without that file leaves it to the default \
+             branch's. Anyone who may push to such a branch controls what is reviewed.",
     },
     ConfigKey {
         path: "model.provider",
@@ -467,7 +526,14 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("anthropic"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "Who serves the model: `anthropic` is every server that speaks the Messages API; `openai` is every server that speaks Chat Completions (OpenAI, Azure, OpenRouter, LiteLLM, vLLM, llama.cpp, Ollama); `aws` is the one on AWS, `bedrock` is Amazon Bedrock. Requests to `aws` and `bedrock` are signed by the key in `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and, if it is a temporary one, `AWS_SESSION_TOKEN`; without these, by keys of AWS's own chain (profiles, web identity, containers, instances), which are renewed before they end; those to Bedrock have a bearer token instead where `AWS_BEARER_TOKEN_BEDROCK` or `model.api_key` is set. Variable `CLAUDE_CODE_USE_ANTHROPIC_AWS=1` means `aws`, `CLAUDE_CODE_USE_BEDROCK=1` means `bedrock`.",
+        doc: "Who serves the model: `anthropic` is every server that speaks the Messages API; `openai` is \
+             every server that speaks Chat Completions (OpenAI, Azure, OpenRouter, LiteLLM, vLLM, llama.cpp, \
+             Ollama); `aws` is the one on AWS, `bedrock` is Amazon Bedrock. Requests to `aws` and `bedrock` \
+             are signed by the key in `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and, if it is a temporary \
+             one, `AWS_SESSION_TOKEN`; without these, by keys of AWS's own chain (profiles, web identity, \
+             containers, instances), which are renewed before they end; those to Bedrock have a bearer token \
+             instead where `AWS_BEARER_TOKEN_BEDROCK` or `model.api_key` is set. Variable \
+             `CLAUDE_CODE_USE_ANTHROPIC_AWS=1` means `aws`, `CLAUDE_CODE_USE_BEDROCK=1` means `bedrock`.",
     },
     ConfigKey {
         path: "model.region",
@@ -475,7 +541,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Computed { words: "none", example: "\"eu-central-1\"" },
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The region of AWS, with the providers `aws` and `bedrock`. Variables `AWS_REGION`, `AWS_DEFAULT_REGION`.",
+        doc: "The region of AWS, with the providers `aws` and `bedrock`. Variables `AWS_REGION`, \
+             `AWS_DEFAULT_REGION`.",
     },
     ConfigKey {
         path: "model.workspace_id",
@@ -491,7 +558,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Computed { words: "none", example: "\"2024-10-21\"" },
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The version of Azure's API, with the provider `openai` and an address that ends with a deployment. Addresses that end with `/openai/v1` need none.",
+        doc: "The version of Azure's API, with the provider `openai` and an address that ends with a \
+             deployment. Addresses that end with `/openai/v1` need none.",
     },
     ConfigKey {
         path: "model.effort",
@@ -499,7 +567,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Computed { words: "none: it is not sent", example: "\"none\"" },
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "How much the model is to think, with the provider `openai`: `none`, `minimal`, `low`, `medium`, `high`, as the model takes it. Some of OpenAI's models call tools only with `none`.",
+        doc: "How much the model thinks, with the provider `openai`: `none`, `minimal`, `low`, `medium`, \
+             `high`, as the model takes it. Some of OpenAI's models call tools only with `none`.",
     },
     ConfigKey {
         path: "model.base_url",
@@ -507,7 +576,10 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("https://api.anthropic.com"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "Where the Messages API is. Variable `ANTHROPIC_BASE_URL`, which counts for the provider `anthropic` alone. With the providers `aws` and `bedrock` it is the region's own, unless this key is set. With the provider `openai` it is what `/chat/completions` is added to, and `https://api.openai.com/v1` unless this key is set.",
+        doc: "Where the Messages API is. Variable `ANTHROPIC_BASE_URL`, which counts for the provider \
+             `anthropic` alone. With the providers `aws` and `bedrock` it is the region's own, unless this \
+             key is set. With the provider `openai` it is what `/chat/completions` is added to, and \
+             `https://api.openai.com/v1` unless this key is set.",
     },
     ConfigKey {
         path: "model.api_key",
@@ -515,7 +587,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Variable("ANTHROPIC_API_KEY"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The key that opens it; with the provider `openai` it is in `OPENAI_API_KEY` for OpenAI itself and for this machine; of another server it has to be said. A key alone spends nothing: `review.runtime` says whether a model is asked.",
+        doc: "The key that opens it; with the provider `openai` it is in `OPENAI_API_KEY` for OpenAI itself \
+             and for this machine; for another server this key is required. A key alone costs nothing: \
+             `review.runtime` decides whether a model is called.",
     },
     ConfigKey {
         path: "model.name",
@@ -523,7 +597,7 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("claude-sonnet-5-5"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The model's id. One whose price nobody knows is refused.",
+        doc: "The model's id. A model without a known price is refused.",
     },
     ConfigKey {
         path: "model.model_ids",
@@ -531,7 +605,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The ids that Amazon Bedrock has for models, by the name that is asked for: inference profiles, also as ARNs. What is not here is named by the built-in table, with the prefix of the region's own geography.",
+        doc: "The ids that Amazon Bedrock has for models, by the name that is asked for: inference profiles, \
+             also as ARNs. What is not here is named by the built-in table, with the prefix of the region's \
+             own geography.",
     },
     ConfigKey {
         path: "model.fallback",
@@ -539,7 +615,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The `NAME` of the `[model.NAME]` that is asked while this one's provider is not available, or its spending cap is reached. Both draw on the same budgets, and the outcome says who answered.",
+        doc: "The `NAME` of the `[model.NAME]` that is called while this one's provider is unavailable, or \
+             its spending cap is reached. Both use the same budgets, and the outcome names the model that \
+             answered.",
     },
     ConfigKey {
         path: "model.NAME.provider",
@@ -547,7 +625,7 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("anthropic"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "Who serves it, as `model.provider`; variables of other programs say nothing of it.",
+        doc: "Who serves it, as `model.provider`; variables of other programs are ignored.",
     },
     ConfigKey {
         path: "model.NAME.region",
@@ -579,7 +657,7 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Computed { words: "none: it is not sent", example: "\"none\"" },
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "How much the model is to think, as `model.effort`.",
+        doc: "How much the model thinks, as `model.effort`.",
     },
     ConfigKey {
         path: "model.NAME.base_url",
@@ -587,26 +665,28 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("https://api.anthropic.com"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "Where its Messages API is, or with the provider `openai` its Chat Completions. With the providers `aws` and `bedrock` it is the region's own, unless this key is set.",
+        doc: "Where its Messages API is, or with the provider `openai` its Chat Completions. With the \
+             providers `aws` and `bedrock` it is the region's own, unless this key is set.",
     },
     ConfigKey {
         path: "model.NAME.api_key",
         kind: ValueKind::Secret,
         default: KeyDefault::Computed {
-            words: "none: it has to be said, so that no key goes to another endpoint than its own",
+            words: "none: required, so that no key goes to an endpoint other than its own",
             example: "{ env = \"OTHER_API_KEY\" }",
         },
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The key that opens it. With the provider `aws` it is not used; of `bedrock` it is the bearer token, if requests are not signed.",
+        doc: "The key that opens it. With the provider `aws` it is not used; of `bedrock` it is the bearer \
+             token, if requests are not signed.",
     },
     ConfigKey {
         path: "model.NAME.name",
         kind: ValueKind::Name,
-        default: KeyDefault::Computed { words: "none: it has to be said", example: "\"other-model\"" },
+        default: KeyDefault::Computed { words: "none: required", example: "\"other-model\"" },
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The model's id. One whose price nobody knows is refused: `[price.\"ID\"]` says it.",
+        doc: "The model's id. A model without a known price is refused: `[price.\"ID\"]` says it.",
     },
     ConfigKey {
         path: "model.NAME.model_ids",
@@ -622,7 +702,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("rules"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "What reviews: `rules` asks no model and costs nothing; `native` (also called `sdk`) lets a model look around and report, beside the rules; `cli` does the same with the `claude` program in between, as `review.claude` names it. Flag `--runtime`; variable `RUNTIME_MODE`.",
+        doc: "What reviews: `rules` asks no model and costs nothing; `native` (also called `sdk`) lets a \
+             model look around and report, beside the rules; `cli` does the same with the `claude` program \
+             in between, as `review.claude` names it. Flag `--runtime`; variable `RUNTIME_MODE`.",
     },
     ConfigKey {
         path: "review.model",
@@ -638,7 +720,10 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("claude"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The program of Claude Code, for the runtime `cli`: a path (from the file's folder; whole in a variable), or a name that is looked for on `PATH`, but not in a repository that the command stands in or names. It runs in the sandbox (`full` only), without tools, settings and files of its own.",
+        doc: "The program of Claude Code, for the runtime `cli`: a path (from the file's folder; whole in a \
+             variable), or a name that is looked for on `PATH`, but not in a repository that the command \
+             stands in or names. It runs in the sandbox (`full` only), without tools, settings and files of \
+             its own.",
     },
     ConfigKey {
         path: "review.claude_version",
@@ -646,7 +731,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(truing_core::agent::CLI_VERSION),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The version that this program must have, exactly: what it does between two versions is nobody's promise. To allow another one, name it.",
+        doc: "The version that this program must have, exactly: its behaviour may change between versions. \
+             To allow another one, name it.",
     },
     ConfigKey {
         path: "review.claude_start",
@@ -654,7 +740,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("60s"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "How long this program may take to tell its version, and in each run until it first asks the model. A program that does not tell its version by then is refused; a run that has not asked by then ends, and a review is what the rules found.",
+        doc: "How long this program may take to print its version, and in each run until its first request \
+             to the model. A program that does not print its version by then is refused; a run without a \
+             request by then ends, and the review consists of what the rules found.",
     },
     ConfigKey {
         path: "review.max_turns",
@@ -662,7 +750,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("25"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "How many answers of a model one review may take. In the last one the model is asked for what it has found; the review is then partial.",
+        doc: "How many answers of a model one review may take. In the last one the model must report what it \
+             has found; the review is then partial.",
     },
     ConfigKey {
         path: "review.specialists",
@@ -670,7 +759,10 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("false"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "Let several reviewers look at each change side by side in place of one: security, code quality, test coverage, architecture, and up to four of the repository's own (`.claude/agents/NAME.md` of the branch that configures). Each may cost $0.50, and all together what a review may. See docs/specialists.md.",
+        doc: "Let several reviewers check each change in parallel instead of one: security, code quality, \
+             test coverage, architecture, and up to four of the repository's own (`.claude/agents/NAME.md` \
+             of the branch that configures). Each may cost $0.50, and all together what a review may. See \
+             docs/specialists.md.",
     },
     ConfigKey {
         path: "review.redact",
@@ -678,7 +770,10 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("true"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "Cut secrets of a known form (the rules of kind `secret`) out of every text for a model, in all loops: `[secret cut]` stands for each, in prompts and in the answers of tools. An edit of a fixer that would touch such a place is refused. With `false` models see files as they are, but for the credentials of this program.",
+        doc: "Cut secrets of a known form (the rules of kind `secret`) out of every text for a model, in all \
+             loops: `[secret cut]` stands for each, in prompts and in the answers of tools. An edit of a \
+             fixer that would touch such a place is refused. With `false` models see files as they are, but \
+             for the credentials of this program.",
     },
     ConfigKey {
         path: "review.walkthrough",
@@ -686,7 +781,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("false"),
         repository: RepositoryOverride::Sets,
         since: "0.1.0",
-        doc: "Ask the model that reviews for a walkthrough, too: at most eight lines in the summary on what the change does and where to look first, by file. It is part of the same run, within the same budget, and passes no verdict.",
+        doc: "Ask the model that reviews for a walkthrough, too: at most eight lines in the summary on what \
+             the change does and where to look first, by file. It is part of the same run, within the same \
+             budget, and contains no verdict.",
     },
     ConfigKey {
         path: "review.skills_dir",
@@ -694,7 +791,10 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("/etc/reviewer/skills"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "A folder with skills of your own, `NAME/SKILL.md`: a model that reviews is shown them as `org:NAME`, beside the built-in ones (`shipped:NAME`) and the repository's (`repo:NAME`, from `.claude/skills` of the branch that configures). They are read when the program starts. A folder that is named has to be there; the default may be missing.",
+        doc: "A folder with skills of your own, `NAME/SKILL.md`: a model that reviews is shown them as \
+             `org:NAME`, beside the built-in ones (`shipped:NAME`) and the repository's (`repo:NAME`, from \
+             `.claude/skills` of the branch that configures). They are read when the program starts. A \
+             folder that is set must exist; the default may be missing.",
     },
     ConfigKey {
         path: "review.debounce",
@@ -750,7 +850,7 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("5"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "After this many failed tries in a row a pull request is parked until someone looks.",
+        doc: "After this many failed tries in a row a pull request is parked until a person resumes it.",
     },
     ConfigKey {
         path: "review.max_inline",
@@ -758,7 +858,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("30"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "How many inline comments a pull request gets at most; further findings are told in the summary.",
+        doc: "How many inline comments a pull request gets at most; further findings are listed in the \
+             summary.",
     },
     ConfigKey {
         path: "review.existing",
@@ -766,7 +867,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("leave"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "Pull requests that were open before the server first met their repository: `leave` records their heads and reviews them when they change or somebody asks for it; `review` reviews them at once.",
+        doc: "Pull requests that were open before the server first met their repository: `leave` records \
+             their heads and reviews them when they change or somebody asks for it; `review` reviews them at \
+             once.",
     },
     ConfigKey {
         path: "review.tier",
@@ -777,7 +880,10 @@ pub const KEYS: &[ConfigKey] = &[
         },
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The tier of a pull request for which no rule of `review.for` holds: `off`, no review; `rules`, rules and linters without a model; `once`, one review by a model, and another when somebody asks (`/review`); `settled`, a review of each settled head; `deep`, the same by specialists. See docs/tiers.md.",
+        doc: "The tier of a pull request for which no rule of `review.for` holds: `off`, no review; `rules`, \
+             rules and linters without a model; `once`, one review by a model, and another when somebody \
+             asks (`/review`); `settled`, a review of each settled head; `deep`, the same by specialists. \
+             See docs/tiers.md.",
     },
     ConfigKey {
         path: "review.most",
@@ -785,7 +891,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Computed { words: "`review.tier`", example: "\"settled\"" },
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The highest tier that the repository's own rules may give where no rule of the operator's holds.",
+        doc: "The highest tier that the repository's own rules may give where no rule of the operator's \
+             holds.",
     },
     ConfigKey {
         path: "review.for",
@@ -793,7 +900,13 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::Adds,
         since: "0.1.0",
-        doc: "Rules for the tier, as `[[review.for]]` tables: the first whose conditions all hold decides. Conditions: `repos` (globs of `owner/name`), `paths` (a changed file matches), `only_paths` (every changed file matches), `authors` (ids, or names where they are unique), `labels`, `titles`, `bases` (globs), `lines_over`, `lines_up_to`, `files_over`. Each has a `tier`, and may have `most` (the highest that the repository's own rules may give) and a `reason`. Rules of the repository's own file come after, without `repos` and `most`. They may lower the tier, and may raise it up to `most`.",
+        doc: "Rules for the tier, as `[[review.for]]` tables: the first whose conditions all hold decides. \
+             Conditions: `repos` (globs of `owner/name`), `paths` (a changed file matches), `only_paths` \
+             (every changed file matches), `authors` (ids, or names where they are unique), `labels`, \
+             `titles`, `bases` (globs), `lines_over`, `lines_up_to`, `files_over`. Each has a `tier`, and \
+             may have `most` (the highest that the repository's own rules may give) and a `reason`. Rules of \
+             the repository's own file come after, without `repos` and `most`. They may lower the tier, and \
+             may raise it up to `most`.",
     },
     ConfigKey {
         path: "review.instructions",
@@ -801,7 +914,10 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::Adds,
         since: "0.1.0",
-        doc: "Words to the model that reviews, as `[[review.instructions]]` tables: a `text` of at most 4 KiB that counts where a changed file matches one of the globs in `paths`, of the operator also `repos` (globs of `owner/name`). At most 20 of each file. The repository's own come after the operator's, and are shown to the model as data, as its `CLAUDE.md` is.",
+        doc: "Instructions for the model that reviews, as `[[review.instructions]]` tables: a `text` of at \
+             most 4 KiB that counts where a changed file matches one of the globs in `paths`, of the \
+             operator also `repos` (globs of `owner/name`). At most 20 of each file. The repository's own \
+             come after the operator's, and are shown to the model as data, as its `CLAUDE.md` is.",
     },
     ConfigKey {
         path: "review.tools",
@@ -809,7 +925,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("off"),
         repository: RepositoryOverride::SetsIfAllowed,
         since: "0.1.0",
-        doc: "Runs linters in each review, whose findings become Truing's own: `auto` runs the known tools that the repository configures and that are installed, and every `[[tool]]`; `off` runs none. Flag `--tools` is the same as `auto`.",
+        doc: "Runs linters in each review, whose findings become Truing's own: `auto` runs the known tools \
+             that the repository configures and that are installed, and every `[[tool]]`; `off` runs none. \
+             Flag `--tools` is the same as `auto`.",
     },
     ConfigKey {
         path: "mcp.NAME.command",
@@ -817,7 +935,10 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The program that is the server, over its standard streams, and its arguments. With a `/` the program is a path, from the folder of the file that names it; its arguments are as they are, so files among them are to be named in full. It runs in an empty folder, and sees no file but those of the system and of `read`.",
+        doc: "The program that is the server, over its standard streams, and its arguments. With a `/` the \
+             program is a path, from the folder of the file that names it; its arguments are as they are, so \
+             give files among them with full paths. It runs in an empty folder, and sees no file but those \
+             of the system and of `read`.",
     },
     ConfigKey {
         path: "mcp.NAME.read",
@@ -825,7 +946,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "Folders that the program may read and run programs from, besides the system's; it finds programs in them and in their `bin`.",
+        doc: "Folders that the program may read and run programs from, besides the system's; it finds \
+             programs in them and in their `bin`.",
     },
     ConfigKey {
         path: "mcp.NAME.env",
@@ -833,7 +955,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "Variables that are handed on to the program; it finds no others of this process. One that holds a credential of Truing's is refused.",
+        doc: "Variables that are handed on to the program; it finds no others of this process. One that \
+             holds a credential of Truing's is refused.",
     },
     ConfigKey {
         path: "mcp.NAME.hosts",
@@ -841,7 +964,10 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "Hosts that the program may connect to, each with its port; without them it has no network. A proxy that `HTTPS_PROXY` names leads to these alone, by TLS that asks for that very host, and at public addresses alone. What the program sends there nobody sees. A try to reach another host makes the review partial. For a server on a machine of your own, give its `url`.",
+        doc: "Hosts that the program may connect to, each with its port; without them it has no network. \
+             `HTTPS_PROXY` names a proxy that reaches only these hosts, only by TLS for that host, and only \
+             at public addresses. Truing does not see what the program sends there. An attempt to reach \
+             another host makes the review partial. For a server on a machine of your own, give its `url`.",
     },
     ConfigKey {
         path: "mcp.NAME.url",
@@ -849,7 +975,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Computed { words: "none", example: "\"https://mcp.example.org/mcp\"" },
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The server's address, in place of `command`: as it is written here, a slash at its end and a query too, so nothing secret belongs in it. What a model asks it leaves this machine; a call that holds what looks like a secret is denied.",
+        doc: "The server's address, in place of `command`: as it is written here, a slash at its end and a \
+             query too, so nothing secret belongs in it. What a model asks it leaves this machine; a call \
+             that holds what looks like a secret is denied.",
     },
     ConfigKey {
         path: "mcp.NAME.forge",
@@ -857,7 +985,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Computed { words: "none", example: "\"hub\"" },
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The `NAME` of a `[forge.NAME]`, in place of `command` and `url`: the reading tools of `truing mcp serve`, in this process, for reviews of its pull requests, each about its own repository alone.",
+        doc: "The `NAME` of a `[forge.NAME]`, in place of `command` and `url`: the reading tools of `truing \
+             mcp serve`, in this process, for reviews of its pull requests, each about its own repository \
+             only.",
     },
     ConfigKey {
         path: "mcp.NAME.transport",
@@ -868,7 +998,7 @@ pub const KEYS: &[ConfigKey] = &[
         },
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "How it is spoken to: `sse` is HTTP with events, as older servers speak it.",
+        doc: "The transport: `sse` is HTTP with events, as older servers use it.",
     },
     ConfigKey {
         path: "mcp.NAME.token",
@@ -887,7 +1017,9 @@ pub const KEYS: &[ConfigKey] = &[
         },
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "Headers that are sent to `url` with every request, each with the place of its secret. They are sent nowhere else. Those that HTTP or the protocol sets itself are refused, and so is `Authorization` beside `token`.",
+        doc: "Headers that are sent to `url` with every request, each with the place of its secret. They are \
+             sent nowhere else. Those that HTTP or the protocol sets itself are refused, and so is \
+             `Authorization` beside `token`.",
     },
     ConfigKey {
         path: "mcp.NAME.tools",
@@ -895,7 +1027,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Computed { words: "has to be said", example: "[\"search\"]" },
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The tools of it that a model may call, by their names. One that says that it does not only read is left out.",
+        doc: "The names of its tools that a model may call. A tool that declares that it does not only read \
+             is left out.",
     },
     ConfigKey {
         path: "mcp.NAME.timeout",
@@ -903,7 +1036,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("30s"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "How long it may take to be ready, and for one call, with the wait for calls of others in the same run. One that takes longer by itself is not asked again in that review.",
+        doc: "How long it may take to be ready, and for one call, with the wait for calls of others in the \
+             same run. A server that takes longer by itself is not called again in that review.",
     },
     ConfigKey {
         path: "mcp.NAME.max_output",
@@ -922,7 +1056,9 @@ pub const KEYS: &[ConfigKey] = &[
         },
         repository: RepositoryOverride::SetsIfAllowed,
         since: "0.1.0",
-        doc: "The program and its arguments. `{files}` stands for the changed files; a command without it is run as it is. With a `/` the program is a path: from the folder of the operator's file, in a repository's own file from its root.",
+        doc: "The program and its arguments. `{files}` stands for the changed files; a command without it is \
+             run as it is. With a `/` the program is a path: from the folder of the operator's file, in a \
+             repository's own file from its root.",
     },
     ConfigKey {
         path: "tool.NAME.format",
@@ -933,7 +1069,8 @@ pub const KEYS: &[ConfigKey] = &[
         },
         repository: RepositoryOverride::SetsIfAllowed,
         since: "0.1.0",
-        doc: "The format of what it prints: `sarif`, `rdjson`, `rdjsonl`, `checkstyle`, `gitlab`, `junit`, or one of a single tool, such as `ruff-json`.",
+        doc: "The format of what it prints: `sarif`, `rdjson`, `rdjsonl`, `checkstyle`, `gitlab`, `junit`, \
+             or one of a single tool, such as `ruff-json`.",
     },
     ConfigKey {
         path: "tool.NAME.paths",
@@ -944,7 +1081,7 @@ pub const KEYS: &[ConfigKey] = &[
         },
         repository: RepositoryOverride::SetsIfAllowed,
         since: "0.1.0",
-        doc: "Globs of the files that it looks at; `*` stays within a folder, `**` does not.",
+        doc: "Globs of the files that it checks; `*` stays within a folder, `**` does not.",
     },
     ConfigKey {
         path: "tool.NAME.when",
@@ -952,7 +1089,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("changed"),
         repository: RepositoryOverride::SetsIfAllowed,
         since: "0.1.0",
-        doc: "The reviews in which it runs: `changed` are those in which a changed file matches `paths`, `always` is each one, and `never` switches it off, a known tool too.",
+        doc: "The reviews in which it runs: `changed` are those in which a changed file matches `paths`, \
+             `always` is each one, and `never` switches it off, a known tool too.",
     },
     ConfigKey {
         path: "tool.NAME.exit",
@@ -963,7 +1101,8 @@ pub const KEYS: &[ConfigKey] = &[
         },
         repository: RepositoryOverride::SetsIfAllowed,
         since: "0.1.0",
-        doc: "Exit codes of a run that went well, whatever it found. With any other the tool has failed.",
+        doc: "Exit codes of a successful run, with or without findings. With any other code the tool has \
+             failed.",
     },
     ConfigKey {
         path: "tool.NAME.timeout",
@@ -971,7 +1110,7 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("5m"),
         repository: RepositoryOverride::SetsIfAllowed,
         since: "0.1.0",
-        doc: "The time that a run may take; then it ends.",
+        doc: "The time limit of a run; then Truing stops it.",
     },
     ConfigKey {
         path: "tool.NAME.scope",
@@ -979,7 +1118,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("lines"),
         repository: RepositoryOverride::SetsIfAllowed,
         since: "0.1.0",
-        doc: "Findings that are told: those on changed `lines` alone, or those anywhere in changed `files`.",
+        doc: "Findings that are reported: only those on changed `lines`, or those anywhere in changed \
+             `files`.",
     },
     ConfigKey {
         path: "rules.ignore",
@@ -1003,7 +1143,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::Adds,
         since: "0.1.0",
-        doc: "Rules that are off, by the names that findings show: of a pack (`core/rust-dbg`), or of a linter (`ruff/E501`). What they found before is no part of a review any more, and is not called fixed.",
+        doc: "Rules that are off, by the names that findings show: of a pack (`core/rust-dbg`), or of a \
+             linter (`ruff/E501`). Their earlier findings are no longer part of a review and are not \
+             reported as fixed.",
     },
     ConfigKey {
         path: "rules.severity",
@@ -1011,7 +1153,11 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::Adds,
         since: "0.1.0",
-        doc: "Another severity for the findings of a rule of a pack or a linter, such as `{ \"core/rust-dbg\" = \"P2\" }`. In some files: `{ \"core/rust-dbg\" = [{ paths = [\"tests/**\"], severity = \"P2\" }] }`, a list of which the first entry with a glob for the file counts, or one without `paths`. A repository says it of rules of which the operator says nothing.",
+        doc: "Another severity for the findings of a rule of a pack or a linter, such as \
+             `{ \"core/rust-dbg\" = \"P2\" }`. In some files: \
+             `{ \"core/rust-dbg\" = [{ paths = [\"tests/**\"], severity = \"P2\" }] }`, a list of which the \
+             first entry with a glob for the file counts, or one without `paths`. A repository can set it \
+             for rules that the operator does not set.",
     },
     ConfigKey {
         path: "rules.dir",
@@ -1019,7 +1165,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Computed { words: "none", example: "\"/etc/truing/rules\"" },
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "A folder with further rule packs, each a folder that holds a folder `rules`: `PACK/rules/RULE.yml`. `rules.packs` says which are used.",
+        doc: "A folder with further rule packs, each a folder that holds a folder `rules`: \
+             `PACK/rules/RULE.yml`. `rules.packs` says which are used.",
     },
     ConfigKey {
         path: "rules.time",
@@ -1027,7 +1174,10 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("2m"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "How long the files of one review may be read, small ones first. What has not had its turn by then is not reviewed, and named; the review is `partial`. One file may take 2 s of work, and 64 MiB of memory and 20 times its size: one that takes more is looked at as text alone, and named, too.",
+        doc: "How long the files of one review may be read, small ones first. Files that were not read in \
+             time are listed as not reviewed; the review is `partial`. One file may take 2 s of work, and 64 \
+             MiB of memory and 20 times its size: a file that takes more is checked as text only, and is \
+             listed too.",
     },
     ConfigKey {
         path: "prompts.dir",
@@ -1035,7 +1185,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Computed { words: "none", example: "\"/etc/truing/prompts\"" },
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "A folder with prompts of your own, `review/role.md` and the like: one replaces the built-in one of its name. Try them with `truing prompts check`.",
+        doc: "A folder with prompts of your own, `review/role.md` and the like: one replaces the built-in \
+             one of its name. Try them with `truing prompts check`.",
     },
     ConfigKey {
         path: "policy.dir",
@@ -1043,7 +1194,10 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Computed { words: "none", example: "\"/etc/truing/policy\"" },
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "A folder with lists of your own of what agents may do: `profiles/fixer.toml` and the like replace the built-in ones, `grammar/PROGRAM.toml` adds commands, `never.toml` adds paths that no agent changes. `truing policy show` prints the built-in ones as a start; `truing policy check` tries one.",
+        doc: "A folder with lists of your own of what agents may do: `profiles/fixer.toml` and the like \
+             replace the built-in ones, `grammar/PROGRAM.toml` adds commands, `never.toml` adds paths that \
+             no agent changes. `truing policy show` prints the built-in ones as a start; `truing policy \
+             check` tries one.",
     },
     ConfigKey {
         path: "sandbox.level",
@@ -1051,7 +1205,11 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("full"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The weakest sandbox that is accepted: `full` has namespaces, Landlock and seccomp, `landlock` no namespaces, `none` no fence at all. The strongest that the machine allows is used. What reads repository files for the service needs no namespaces: of it at most `landlock` is asked for, and a kernel without Landlock (before 5.13) needs `none`. See `truing sandbox check`.",
+        doc: "The weakest sandbox that is accepted: `full` has namespaces, Landlock and seccomp, `landlock` \
+             no namespaces, `none` no isolation at all. The strongest that the machine allows is used. The \
+             process that reads repository files for the service needs no namespaces: at most `landlock` is \
+             required of it, and a kernel without Landlock (before 5.13) needs `none`. See `truing sandbox \
+             check`.",
     },
     ConfigKey {
         path: "verify.from_repository",
@@ -1059,7 +1217,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("false"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "May a repository's own file, as it is on the default branch, set `verify.setup`, `verify.registries`, `verify.check`, `review.tools` and keys of tools (`[[tool]]`) where the operator does not? Else what it says of them is not used.",
+        doc: "May a repository's own file, as it is on the default branch, set `verify.setup`, \
+             `verify.registries`, `verify.check`, `review.tools` and keys of tools (`[[tool]]`) where the \
+             operator does not? Otherwise those keys are ignored.",
     },
     ConfigKey {
         path: "verify.setup",
@@ -1067,7 +1227,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::SetsIfAllowed,
         since: "0.1.0",
-        doc: "Commands that make the checks work, in order, such as `[[\"uv\", \"sync\"]]`. What they leave (new files of the tree, the home folder) is kept, and used for trees with the same lock files.",
+        doc: "Commands that make the checks work, in order, such as `[[\"uv\", \"sync\"]]`. Their results \
+             (new files of the tree, the home folder) are cached and used for trees with the same lock \
+             files.",
     },
     ConfigKey {
         path: "verify.registries",
@@ -1075,7 +1237,11 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("pypi,npm,crates"),
         repository: RepositoryOverride::SetsIfAllowed,
         since: "0.1.0",
-        doc: "The registries that the set-up may reach, over https, and in its place the index that the user's own settings name: `UV_DEFAULT_INDEX`, `UV_INDEX_URL`, `PIP_INDEX_URL` or pip.conf; `npm_config_registry` or .npmrc; what Cargo's config.toml has for crates.io. `UV_INDEX`, `UV_EXTRA_INDEX_URL` and `PIP_EXTRA_INDEX_URL` name further ones. An index that wants a login is refused.",
+        doc: "The registries that the set-up may reach, over https, and in its place the index that the \
+             user's own settings name: `UV_DEFAULT_INDEX`, `UV_INDEX_URL`, `PIP_INDEX_URL` or pip.conf; \
+             `npm_config_registry` or .npmrc; what Cargo's config.toml has for crates.io. `UV_INDEX`, \
+             `UV_EXTRA_INDEX_URL` and `PIP_EXTRA_INDEX_URL` name further ones. An index that wants a login \
+             is refused.",
     },
     ConfigKey {
         path: "verify.check",
@@ -1083,7 +1249,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::SetsIfAllowed,
         since: "0.1.0",
-        doc: "The checks, in order: each passes if it ends with 0. What fails and did not before the change is tried once more.",
+        doc: "The checks, in order: each passes if it ends with 0. A check that fails, but passed before the \
+             change, is retried once.",
     },
     ConfigKey {
         path: "verify.timeout",
@@ -1091,7 +1258,7 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("20m"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "How long each command may take; then it ends with everything that it started.",
+        doc: "The time limit of each command; then it is stopped with all processes that it started.",
     },
     ConfigKey {
         path: "verify.programs",
@@ -1099,7 +1266,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "Folders with programs besides the system's, such as a toolchain's: commands may read and run what they hold, and find programs in them and in their `bin`.",
+        doc: "Folders with programs besides the system's, such as a toolchain's: commands may read and run \
+             what they hold, and find programs in them and in their `bin`.",
     },
     ConfigKey {
         path: "verify.memory_mib",
@@ -1107,7 +1275,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("4096"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "Memory of all processes of a command together, in MiB. Shared memory and files in memory count.",
+        doc: "Memory of all processes of a command together, in MiB. Shared memory and files in memory \
+             count.",
     },
     ConfigKey {
         path: "verify.disk_mib",
@@ -1123,7 +1292,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("20480"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "How much is kept of what set-ups left, in MiB, in `truing/verify` of the user's cache folder (`$XDG_CACHE_HOME`, else `~/.cache`). What was not used for longest goes first.",
+        doc: "The size limit of cached set-ups, in MiB, in `truing/verify` of the user's cache folder \
+             (`$XDG_CACHE_HOME`, else `~/.cache`). The least recently used is removed first.",
     },
     ConfigKey {
         path: "verify.cache_age",
@@ -1139,7 +1309,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("true"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "Does a server begin converge runs and audits for comments and labels, and continue those under way? `truing converge` and `truing audit` by hand always do.",
+        doc: "Does a server begin converge runs and audits for comments and labels, and continue those under \
+             way? `truing converge` and `truing audit` on the command line always do.",
     },
     ConfigKey {
         path: "converge.max_audits",
@@ -1155,7 +1326,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("5"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "How many times the gate's violations are fixed before one audit; if the gate still blocks then, the run ends with an error.",
+        doc: "How many times the gate's violations are fixed before one audit; if the gate still blocks \
+             then, the run ends with an error.",
     },
     ConfigKey {
         path: "converge.selfaudit_rounds",
@@ -1163,7 +1335,7 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("3"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "How many looks at a fix may find something wrong with it; then the run is stuck.",
+        doc: "How many checks of a fix may find a problem; then the run is stuck.",
     },
     ConfigKey {
         path: "converge.parallel_from",
@@ -1179,7 +1351,7 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("3"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "How many auditors look side by side from then on; their findings are merged.",
+        doc: "How many auditors work in parallel from then on; their findings are merged.",
     },
     ConfigKey {
         path: "converge.audit_timeout",
@@ -1203,7 +1375,7 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("2"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "How many times an auditor is asked before it counts as silent.",
+        doc: "How many times an auditor is asked before it counts as failed to answer.",
     },
     ConfigKey {
         path: "converge.hook_retry",
@@ -1211,7 +1383,7 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("1"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "How often a fix is made again because a hook of the repository blocks it.",
+        doc: "How many times a fix is repeated because a hook of the repository blocks it.",
     },
     ConfigKey {
         path: "converge.poll",
@@ -1219,7 +1391,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("60s"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "How often reviewers, checks and the forge are asked for progress. What the forge did not answer is tried again after this time at the latest, though not before `forge.NAME.settle`.",
+        doc: "How often reviewers, checks and the forge are asked for progress. What the forge did not \
+             answer is tried again after this time at the latest, though not before `forge.NAME.settle`.",
     },
     ConfigKey {
         path: "converge.poll_after_trigger",
@@ -1227,7 +1400,7 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("270s"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "How long after a reviewer was asked it is looked at first.",
+        doc: "How long after a request to a reviewer Truing first checks for its answer.",
     },
     ConfigKey {
         path: "converge.reviewers",
@@ -1235,7 +1408,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("internal"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "Who has to find nothing, on one and the same commit, in this order: `internal` is Truing's own auditor, others are `bugbot`, `copilot` and the NAMEs of `[reviewer.NAME]`. On a local branch `internal` alone is asked.",
+        doc: "The reviewers that must find nothing on the same commit, in this order: `internal` is Truing's \
+             own auditor, others are `bugbot`, `copilot` and the NAMEs of `[reviewer.NAME]`. On a local \
+             branch `internal` alone is asked.",
     },
     ConfigKey {
         path: "converge.inline_lag_max",
@@ -1243,7 +1418,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("3"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "How often it is looked again for the comments of a reviewer whose text says that there are some; then that text is what it found, or the run is blocked (`reviewer.NAME.dirty`).",
+        doc: "How many times Truing checks again for the comments of a reviewer whose text announces some; \
+             then that text is what it found, or the run is blocked (`reviewer.NAME.dirty`).",
     },
     ConfigKey {
         path: "converge.min_blocking_severity",
@@ -1259,7 +1435,10 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("COMMENT"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The event, at the forge, of the reviews of a run that found something. A forge refuses `REQUEST_CHANGES` of a pull request's own author. No review approves. At either Bitbucket an audit that finds nothing takes back the request for changes of an earlier one; at GitHub it stays until a person dismisses that review.",
+        doc: "The event, at the forge, of the reviews of a run that found something. A forge refuses \
+             `REQUEST_CHANGES` of a pull request's own author. No review approves. At either Bitbucket an \
+             audit that finds nothing takes back the request for changes of an earlier one; at GitHub it \
+             stays until a person dismisses that review.",
     },
     ConfigKey {
         path: "converge.resolve_threads",
@@ -1283,7 +1462,7 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("true"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "Rewrite the pull request's description at the end, so that it tells what the change delivers.",
+        doc: "Rewrite the pull request's description at the end, so that it states what the change delivers.",
     },
     ConfigKey {
         path: "converge.allow_declined",
@@ -1299,7 +1478,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("false"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "Have the forge merge the base branch into a pull request's branch that has fallen behind it, and look at everything anew. Else that blocks the run; a conflict does always.",
+        doc: "Have the forge merge the base branch into a pull request's branch that has fallen behind it, \
+             and check everything again. Otherwise that blocks the run; a conflict always does.",
     },
     ConfigKey {
         path: "converge.final_fix",
@@ -1315,7 +1495,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("truing:converge"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "Setting this label on a pull request starts a run there, as the comment `/converge` does, if whoever sets it may write to the repository. Served alone; empty: no label does.",
+        doc: "Setting this label on a pull request starts a run there, as the comment `/converge` does, if \
+             the person who sets it may write to the repository. Only with a server; empty: no label does.",
     },
     ConfigKey {
         path: "converge.askers",
@@ -1323,7 +1504,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The only accounts whose `/converge`, `/audit` and label a server follows, among those that may write to the repository; by name, number or UUID, as `reviewer.NAME.logins`. Empty: all who may write.",
+        doc: "The only accounts whose `/converge`, `/audit` and label a server follows, among those that may \
+             write to the repository; by name, number or UUID, as `reviewer.NAME.logins`. Empty: all who may \
+             write.",
     },
     ConfigKey {
         path: "converge.gate",
@@ -1331,7 +1514,10 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "Commands of the gate, which has to pass before each audit, in order, such as `[[\"ruff\", \"check\"]]`: 0 is clean, 1 means findings, and anything else that it could not run. They run as `verify.check` does. Of lines `path:line: text` those on changed lines block; lines without a place always do. The packs of `rules.packs` belong to the gate, too.",
+        doc: "Commands of the gate, which must pass before each audit, in order, such as \
+             `[[\"ruff\", \"check\"]]`: 0 is clean, 1 means findings, and anything else that it could not \
+             run. They run as `verify.check` does. Of lines `path:line: text` those on changed lines block; \
+             lines without a place always do. The packs of `rules.packs` belong to the gate, too.",
     },
     ConfigKey {
         path: "converge.auditor",
@@ -1339,7 +1525,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The `NAME` of the `[model.NAME]` that audits, in `truing converge` and `truing audit`, if it is not `[model]`.",
+        doc: "The `NAME` of the `[model.NAME]` that audits, in `truing converge` and `truing audit`, if it \
+             is not `[model]`.",
     },
     ConfigKey {
         path: "converge.fixer",
@@ -1347,18 +1534,20 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The `NAME` of the `[model.NAME]` that fixes what was found, if it is not `[model]`. Its cost counts in the same run, `budget.converge_usd`. Flag `--fixer`.",
+        doc: "The `NAME` of the `[model.NAME]` that fixes what was found, if it is not `[model]`. Its cost \
+             counts in the same run, `budget.converge_usd`. Flag `--fixer`.",
     },
     ConfigKey {
         path: "reviewer.NAME.logins",
         kind: ValueKind::Accounts,
         default: KeyDefault::Computed {
-            words: "those of `bugbot` and `copilot`; of others it must be said",
+            words: "those of `bugbot` and `copilot`; required for others",
             example: "[\"helper[bot]\"]",
         },
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The accounts that it writes with, by name, whatever its case, or by number or UUID (`{…}`). At Bitbucket Cloud only a UUID tells an account: anybody may take a name there.",
+        doc: "The accounts that it writes with, by name, whatever its case, or by number or UUID (`{…}`). At \
+             Bitbucket Cloud only a UUID identifies an account: anyone may take a name there.",
     },
     ConfigKey {
         path: "reviewer.NAME.trigger",
@@ -1369,7 +1558,8 @@ pub const KEYS: &[ConfigKey] = &[
         },
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "How it is asked: `request` requests a review of its first login, `none` waits until it comes by itself, and anything else is the whole text of a comment.",
+        doc: "How it is asked: `request` requests a review of its first login, `none` waits until it comes \
+             by itself, and anything else is the whole text of a comment.",
     },
     ConfigKey {
         path: "reviewer.NAME.detector",
@@ -1377,7 +1567,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("review"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The sign that it has looked at a commit: a review of its own (`review`), or an ended check run (`check:NAME`). At Bitbucket Cloud an approval does not say of which commit it is, and counts for none: name a build status there.",
+        doc: "The sign that it has reviewed a commit: a review of its own (`review`), or an ended check run \
+             (`check:NAME`). At Bitbucket Cloud an approval does not say of which commit it is, and counts \
+             for none: name a build status there.",
     },
     ConfigKey {
         path: "reviewer.NAME.dirty",
@@ -1388,7 +1580,9 @@ pub const KEYS: &[ConfigKey] = &[
         },
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "A regular expression for the text of those of its reviews that found something. Open comments on the commit, and a review that requests changes, count in any case. If no comments on lines follow, what the text itself says is fixed; except `bugbot`'s own, which holds only a number.",
+        doc: "A regular expression for the text of those of its reviews that found something. Open comments \
+             on the commit, and a review that requests changes, count in any case. If no comments on lines \
+             follow, what the text itself says is fixed; except `bugbot`'s own, which holds only a number.",
     },
     ConfigKey {
         path: "reviewer.NAME.required",
@@ -1396,7 +1590,7 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("true"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "Does a run stop that waits for it in vain? Else it goes on and says so.",
+        doc: "Does a run stop if it gets no answer in time? Otherwise it continues and reports that.",
     },
     ConfigKey {
         path: "reviewer.NAME.budget",
@@ -1404,7 +1598,7 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("30m"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "How long its answer is waited for, each time it is asked.",
+        doc: "How long a run waits for its answer after each request.",
     },
     ConfigKey {
         path: "reviewer.NAME.requests",
@@ -1412,7 +1606,7 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("3"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "How often it is asked on one commit before it counts as silent.",
+        doc: "How many times it is asked on one commit before it counts as failed to answer.",
     },
     ConfigKey {
         path: "budget.review_usd",
@@ -1428,7 +1622,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("0.0"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "All reviews, audits and converge runs of one pull request, as long as it lives; over it the rules review alone, and converge runs end. 0: no bound.",
+        doc: "All reviews, audits and converge runs of one pull request, as long as it lives; above it only \
+             the rules review, and converge runs end. 0: no limit.",
     },
     ConfigKey {
         path: "budget.pr_ask_usd",
@@ -1436,7 +1631,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("0.0"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The same until a person is asked: over it models wait, and one comment on the pull request asks. `/spend` by somebody who may write to the repository allows as much again, at most `budget.pr_usd` in all. 0: nobody is asked.",
+        doc: "The amount after which a person is asked: above it models wait, and one comment on the pull \
+             request asks. `/spend` by a person who may write to the repository allows the same amount \
+             again, at most `budget.pr_usd` in all. 0: no one is asked.",
     },
     ConfigKey {
         path: "budget.repo_day_usd",
@@ -1444,7 +1641,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("5.0"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "All reviews of a repository in a day (UTC); over it the rules review alone, and a model reviews again on the next day. `repo.NAME.day_usd` is another repository's own.",
+        doc: "All reviews of a repository in a day (UTC); above it only the rules review, and a model \
+             reviews again on the next day. `repo.NAME.day_usd` is another repository's own.",
     },
     ConfigKey {
         path: "budget.converge_usd",
@@ -1452,7 +1650,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("10.0"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "One run of the converge loop on one branch or pull request. What its team may spend in the month counts, too.",
+        doc: "One run of the converge loop on one branch or pull request. What its team may spend in the \
+             month counts, too.",
     },
     ConfigKey {
         path: "budget.converge_day_usd",
@@ -1460,7 +1659,7 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("0.0"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "All converge runs and audits of a repository in a day (UTC). 0: no bound.",
+        doc: "All converge runs and audits of a repository in a day (UTC). 0: no limit.",
     },
     ConfigKey {
         path: "budget.sync_usd",
@@ -1476,7 +1675,7 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("0.0"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "All runs of jobs that follow packages for a repository in a day (UTC). 0: no bound.",
+        doc: "All runs of jobs that follow packages for a repository in a day (UTC). 0: no limit.",
     },
     ConfigKey {
         path: "budget.month_usd",
@@ -1484,7 +1683,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("0.0"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "Everything that this installation spends for repositories in a month (UTC), of all teams and of none; over it the rules review alone. 0: no bound.",
+        doc: "Everything that this installation spends for repositories in a month (UTC), with or without a \
+             team; above it only the rules review. 0: no limit.",
     },
     ConfigKey {
         path: "budget.prices",
@@ -1492,7 +1692,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Computed { words: "none", example: "\"/etc/truing/model_prices.json\"" },
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "A file of models' prices in LiteLLM's format (`model_prices_and_context_window.json`). They count instead of those that Truing knows; a `[price.NAME]` counts instead of both.",
+        doc: "A file of models' prices in LiteLLM's format (`model_prices_and_context_window.json`). They \
+             count instead of those that Truing knows; a `[price.NAME]` counts instead of both.",
     },
     ConfigKey {
         path: "team.NAME.repos",
@@ -1500,7 +1701,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The team's repositories, such as `owner/*`, whatever their case. One may be of several teams: it spends each one's money.",
+        doc: "The team's repositories, such as `owner/*`, whatever their case. A repository may belong to \
+             several teams: it uses the budget of each.",
     },
     ConfigKey {
         path: "team.NAME.month_usd",
@@ -1508,7 +1710,7 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Computed { words: "none: any sum", example: "200.0" },
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "What the team may spend in a month (UTC); over it the rules review alone.",
+        doc: "What the team may spend in a month (UTC); above it only the rules review.",
     },
     ConfigKey {
         path: "repo.NAME.day_usd",
@@ -1521,7 +1723,7 @@ pub const KEYS: &[ConfigKey] = &[
     ConfigKey {
         path: "price.NAME.input",
         kind: PRICE,
-        default: KeyDefault::Computed { words: "none: it must be said, be it 0", example: "0" },
+        default: KeyDefault::Computed { words: "none: required, even if 0", example: "0" },
         repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "The prompt.",
@@ -1529,7 +1731,7 @@ pub const KEYS: &[ConfigKey] = &[
     ConfigKey {
         path: "price.NAME.output",
         kind: PRICE,
-        default: KeyDefault::Computed { words: "none: it must be said, be it 0", example: "0" },
+        default: KeyDefault::Computed { words: "none: required, even if 0", example: "0" },
         repository: RepositoryOverride::No,
         since: "0.1.0",
         doc: "The answer, thinking included.",
@@ -1564,7 +1766,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The `NAME` of the `[model.NAME]` that writes code for the jobs and classifies changes, if it is not `[model]`. No job may be called `model`.",
+        doc: "The `NAME` of the `[model.NAME]` that writes code for the jobs and classifies changes, if it \
+             is not `[model]`. No job may be called `model`.",
     },
     ConfigKey {
         path: "sync.NAME.registry",
@@ -1572,7 +1775,10 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("pypi"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "Where the package is published. The index is the one that this user's package manager takes: uv's or pip's variables, or `pip.conf`; `npm_config_registry`, or `~/.npmrc`; Cargo's replacement of crates-io, in variables or `$CARGO_HOME/config.toml`. Files of a project are not asked. Else it is pypi.org, registry.npmjs.org or index.crates.io.",
+        doc: "Where the package is published. The index is the one that this user's package manager takes: \
+             uv's or pip's variables, or `pip.conf`; `npm_config_registry`, or `~/.npmrc`; Cargo's \
+             replacement of crates-io, in variables or `$CARGO_HOME/config.toml`. Files of a project are not \
+             asked. Else it is pypi.org, registry.npmjs.org or index.crates.io.",
     },
     ConfigKey {
         path: "sync.NAME.package",
@@ -1588,7 +1794,10 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("newest"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The release to follow: `newest`, which no pre-release and nothing that was taken back is; `safe`, which is the newest release that requires no more than a wider range, and `newest` once there is none; `+3`, which is `newest`, but at most three releases after the one that the project was made for; or a version.",
+        doc: "The release to follow: `newest`, which is never a pre-release or a withdrawn release; `safe`, \
+             which is the newest release that requires no more than a wider range, and `newest` once there \
+             is none; `+3`, which is `newest`, but at most three releases after the one that the project was \
+             made for; or a version.",
     },
     ConfigKey {
         path: "sync.NAME.min_age",
@@ -1596,7 +1805,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("0s"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "How long ago the newest release must have been published to be followed. It needs an index that tells when.",
+        doc: "How long ago the newest release must have been published to be followed. It needs an index \
+             with publication dates.",
     },
     ConfigKey {
         path: "sync.NAME.constraint.file",
@@ -1607,7 +1817,8 @@ pub const KEYS: &[ConfigKey] = &[
         },
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The file with the requirement that tells which releases the project admits: TOML, JSON, or one that holds nothing but the version of a copy.",
+        doc: "The file with the requirement that defines which releases the project admits: TOML, JSON, or \
+             one that holds nothing but the version of a copy.",
     },
     ConfigKey {
         path: "sync.NAME.constraint.path",
@@ -1618,7 +1829,9 @@ pub const KEYS: &[ConfigKey] = &[
         },
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The list or table in that file: its keys, with dots between them. It must require the package exactly once. With `vendored-version`: the version itself. A file that is neither TOML nor JSON is taken whole.",
+        doc: "The list or table in that file: its keys, with dots between them. It must require the package \
+             exactly once. With `vendored-version`: the version itself. A file that is neither TOML nor JSON \
+             is taken whole.",
     },
     ConfigKey {
         path: "sync.NAME.constraint.style",
@@ -1629,7 +1842,11 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("keep"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "What a new range looks like. `keep`: its bounds have as many numbers as before, so `>=0.27,<0.28` becomes `>=0.28,<0.29` for 0.28.1; a form that it cannot keep becomes `exclusive-upper-next-patch`, which ends before the patch after the release. `exact`: the release alone. `caret`: the release and what promises to be compatible. `vendored-version`: no range but the version of a copy.",
+        doc: "What a new range looks like. `keep`: its bounds have as many numbers as before, so \
+             `>=0.27,<0.28` becomes `>=0.28,<0.29` for 0.28.1; a form that it cannot keep becomes \
+             `exclusive-upper-next-patch`, which ends before the patch after the release. `exact`: the \
+             release alone. `caret`: the release and what promises to be compatible. `vendored-version`: no \
+             range but the version of a copy.",
     },
     ConfigKey {
         path: "sync.NAME.manifest",
@@ -1637,7 +1854,12 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("upstream.json"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The file that tells what is pinned of the package, by module and name in Python, else by file and name (`src/a.rs:Type.method`), or whole files: `{\"module:Class.method\": [\"SHA-1 of its lines\", …]}`, JSON or TOML; or a Python test with pairs of objects and digests (`.py`), which is read and never run. `none`: the project overrides and copies nothing of the package; then its own checks (`verify.check`) decide, or people do.",
+        doc: "The file that tells what is pinned of the package, by module and name in Python, else by file \
+             and name (`src/a.rs:Type.method`), or whole files: \
+             `{\"module:Class.method\": [\"SHA-1 of its lines\", …]}`, JSON or TOML; or a Python test with \
+             pairs of objects and digests (`.py`), which is read and never run. `none`: the project \
+             overrides and copies nothing of the package; then its own checks (`verify.check`) decide, or \
+             people do.",
     },
     ConfigKey {
         path: "sync.NAME.mirror",
@@ -1645,7 +1867,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "Folders or files of the package and their counterparts in the project, `UPSTREAM=OURS` such as `botocore/=aiobotocore/`: what changes in an upstream file that has a counterpart is looked at, though nobody pinned it. Empty: the files that something is pinned in.",
+        doc: "Folders or files of the package and their counterparts in the project, `UPSTREAM=OURS` such as \
+             `botocore/=aiobotocore/`: changes in an upstream file that has a counterpart are checked, even \
+             if they are not pinned. Empty: the files that something is pinned in.",
     },
     ConfigKey {
         path: "sync.NAME.companions",
@@ -1653,7 +1877,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "Packages that have to move together with it, such as `boto3` with `botocore`: names for `relax.lock`, whose command finds out which of their releases go together.",
+        doc: "Packages that have to move together with it, such as `boto3` with `botocore`: names for \
+             `relax.lock`, whose command determines which of their releases are compatible.",
     },
     ConfigKey {
         path: "sync.NAME.relax.lock",
@@ -1661,7 +1886,11 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "Commands that bring the lock files up to date once the range is written, of a port too, such as `[[\"uv\", \"lock\", \"--upgrade-package={{packages}}\"]]`. `{{package}}` and `{{version}}` stand for what is followed; a word with `{{packages}}` is said once for it and once for each companion. They run as `verify.setup` does: in the sandbox, at `full`, on a copy, with `verify.programs`, `verify.registries` and `verify.timeout`, and without secrets.",
+        doc: "Commands that bring the lock files up to date once the range is written, of a port too, such \
+             as `[[\"uv\", \"lock\", \"--upgrade-package={{packages}}\"]]`. `{{package}}` and `{{version}}` \
+             stand for what is followed; a word with `{{packages}}` is repeated for the package and for each \
+             companion. They run as `verify.setup` does: in the sandbox, at `full`, on a copy, with \
+             `verify.programs`, `verify.registries` and `verify.timeout`, and without secrets.",
     },
     ConfigKey {
         path: "sync.NAME.relax.lock_files",
@@ -1669,7 +1898,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(LOCK_FILES),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "Globs of the files that lock commands may change, and which the change then has. One that changes another file fails.",
+        doc: "Globs of the files that lock commands may change, and which the change then has. One that \
+             changes another file fails.",
     },
     ConfigKey {
         path: "sync.NAME.version_rule",
@@ -1677,7 +1907,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("none"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "How the project's own version is counted: not at all, or up by a patch on a relax and by a minor on a bump, once until the repository has a tag of it (`1.2.3` or `v1.2.3`). It must be MAJOR.MINOR.PATCH.",
+        doc: "How the project's own version is counted: not at all, or up by a patch on a relax and by a \
+             minor on a bump, once until the repository has a tag of it (`1.2.3` or `v1.2.3`). It must be \
+             MAJOR.MINOR.PATCH.",
     },
     ConfigKey {
         path: "sync.NAME.version.file",
@@ -1699,7 +1931,8 @@ pub const KEYS: &[ConfigKey] = &[
         },
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "Where it is in the file: its keys, with dots between them, or the name that a Python module gives it on a line of its own. It must be there exactly once.",
+        doc: "Where it is in the file: its keys, with dots between them, or the name that a Python module \
+             gives it on a line of its own. It must be there exactly once.",
     },
     ConfigKey {
         path: "sync.NAME.changelog.file",
@@ -1707,7 +1940,10 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Computed { words: "none", example: "\"CHANGES.rst\"" },
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The project's changelog, in Markdown or reStructuredText, with versions in its headings. A line of an entry without a tag is replaced, and its heading moved to the version of `version_rule`; above an entry with a tag a new one is written like it. A heading that says `Unreleased` stays.",
+        doc: "The project's changelog, in Markdown or reStructuredText, with versions in its headings. A \
+             line of an entry without a tag is replaced, and its heading moved to the version of \
+             `version_rule`; above an entry with a tag a new one is written like it. A heading that says \
+             `Unreleased` stays.",
     },
     ConfigKey {
         path: "sync.NAME.changelog.entry",
@@ -1715,18 +1951,20 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("{{decision}} {{package}} dependency specification to {{range}}"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The line in the changelog: `{{decision}}`, `{{package}}`, `{{version}}` and `{{range}}` stand for what they are. A line that it could have made for another release is replaced.",
+        doc: "The line in the changelog: `{{decision}}`, `{{package}}`, `{{version}}` and `{{range}}` stand \
+             for what they are. A line that it could have made for another release is replaced.",
     },
     ConfigKey {
         path: "sync.NAME.repo",
         kind: ValueKind::Repository,
         default: KeyDefault::Computed {
-            words: "none: it can be decided, and not run",
+            words: "none: the job can decide, but not run",
             example: "\"owner/name\"",
         },
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The project's repository at the forge, `owner/name`: `truing sync run` brings its change there.",
+        doc: "The project's repository at the forge, `owner/name`: `truing sync run` brings its change \
+             there.",
     },
     ConfigKey {
         path: "sync.NAME.forge",
@@ -1745,7 +1983,8 @@ pub const KEYS: &[ConfigKey] = &[
         },
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The branch that the job's pull request comes from. It is the job's alone: what nobody works on is rewritten.",
+        doc: "The branch that the job's pull request comes from. Only the job may use it: Truing rewrites it \
+             unless a person works on it.",
     },
     ConfigKey {
         path: "sync.NAME.title",
@@ -1756,7 +1995,8 @@ pub const KEYS: &[ConfigKey] = &[
         },
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The title of the job's pull request, and the first line of its commit. `{{package}}`, `{{version}}` and `{{decision}}` (`relax` or `bump`) stand for what they are.",
+        doc: "The title of the job's pull request, and the first line of its commit. `{{package}}`, \
+             `{{version}}` and `{{decision}}` (`relax` or `bump`) stand for what they are.",
     },
     ConfigKey {
         path: "sync.NAME.body_template",
@@ -1767,7 +2007,9 @@ pub const KEYS: &[ConfigKey] = &[
         },
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The text of the job's pull request, in Markdown: `{{template}}` stands for the repository's own (`pull_request_template.md` of `.github`, the root or `docs`), `{{text}}` for what was done and why, and the places of `title` for what they are.",
+        doc: "The text of the job's pull request, in Markdown: `{{template}}` stands for the repository's \
+             own (`pull_request_template.md` of `.github`, the root or `docs`), `{{text}}` for what was done \
+             and why, and the places of `title` for what they are.",
     },
     ConfigKey {
         path: "sync.NAME.labels",
@@ -1775,7 +2017,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "Labels of the job's pull request, as long as it is open; others stay. One that the repository has not is made. A draft gets none.",
+        doc: "Labels of the job's pull request, as long as it is open; others stay. A label that the \
+             repository does not have is created. A draft gets none.",
     },
     ConfigKey {
         path: "sync.NAME.author_name",
@@ -1783,7 +2026,7 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("truing"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "Who its commits are by.",
+        doc: "The author name of its commits.",
     },
     ConfigKey {
         path: "sync.NAME.author_email",
@@ -1791,7 +2034,7 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("truing@users.noreply.github.com"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "The address in its commits. Commits with it are the job's own, whoever has rebased them.",
+        doc: "The address in its commits. Commits with it belong to the job, even if a person rebased them.",
     },
     ConfigKey {
         path: "sync.NAME.question_label",
@@ -1804,13 +2047,11 @@ pub const KEYS: &[ConfigKey] = &[
     ConfigKey {
         path: "sync.NAME.cron",
         kind: ValueKind::Cron,
-        default: KeyDefault::Computed {
-            words: "none: it runs when it is asked to",
-            example: "\"0 10 * * MON\"",
-        },
+        default: KeyDefault::Computed { words: "none: it runs only on request", example: "\"0 10 * * MON\"" },
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "When `truing serve` runs the job: a cron pattern, in UTC. What was missed while no server ran is done once, at the start of the next.",
+        doc: "When `truing serve` runs the job: a cron pattern, in UTC. Runs that were missed while no \
+             server was running are made up for once, at the next start.",
     },
     ConfigKey {
         path: "sync.NAME.mode",
@@ -1818,18 +2059,21 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("relax"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "What a run may do by itself: `relax` widens the range and changes no code unless a person has ruled `bump`; `code` lets a model port the code where a release asks for it.",
+        doc: "What a run may do by itself: `relax` widens the range and changes no code unless a person has \
+             decided on `bump`; `code` lets a model port the code where a release asks for it.",
     },
     ConfigKey {
         path: "sync.NAME.classify",
         kind: ValueKind::Flag,
         default: KeyDefault::Computed {
-            words: "true if a key of `[model]` is set, in a file or by a variable of Truing's own, or with `mode = \"code\"`",
+            words: "true if a key of `[model]` is set, in a file or by a variable of Truing's own, or with \
+                 `mode = \"code\"`",
             example: "true",
         },
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "May a model be asked, within `budget.sync_usd`, about functions that changed in mirrored files beside what is pinned? Without it, and wherever it cannot tell, a person is asked.",
+        doc: "May a model be asked, within `budget.sync_usd`, about functions that changed in mirrored files \
+             beside what is pinned? Without it, and where the model cannot decide, a person is asked.",
     },
     ConfigKey {
         path: "sync.NAME.bump.paths",
@@ -1840,7 +2084,8 @@ pub const KEYS: &[ConfigKey] = &[
         },
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "Globs of the files that a port may change. The file with the requirement, the manifest, lock files, pipelines and hooks are never among them.",
+        doc: "Globs of the files that a port may change. The file with the requirement, the manifest, lock \
+             files, pipelines and hooks are never among them.",
     },
     ConfigKey {
         path: "sync.NAME.outcome.issue",
@@ -1848,7 +2093,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("false"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "Tell of the last runs in one issue, which is edited in place. One that is deleted stays so, until a run without this has forgotten it.",
+        doc: "Report the last runs in one issue, which is edited in place. If the issue is deleted, no other \
+             is opened until a run without this key resets it.",
     },
     ConfigKey {
         path: "sync.NAME.outcome.label",
@@ -1880,7 +2126,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("3"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "So many failures in a row with one release and manifest open the circuit breaker: no run begins until a person answers, or there is another release.",
+        doc: "This many failures in a row with one release and manifest open the circuit breaker: no run \
+             begins until a person answers, or there is another release.",
     },
     ConfigKey {
         path: "sync.NAME.breaker.streak",
@@ -1888,7 +2135,7 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("5"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "So many failures in a row, whatever the release, open it until a person answers.",
+        doc: "This many failures in a row, across all releases, open it until a person answers.",
     },
     ConfigKey {
         path: "notify.webhook",
@@ -1896,7 +2143,9 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Computed { words: "none", example: "{ env = \"NOTIFY_WEBHOOK\" }" },
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "A webhook that takes `{\"text\": …}`, as Slack's do (http to a loopback address is allowed). Whoever knows such a URL can post with it: keep it as a secret. Written out, `config show` hides its path.",
+        doc: "A webhook that takes `{\"text\": …}`, as Slack's do (http to a loopback address is allowed). \
+             Anyone who knows such a URL can post with it: store it as a secret. If it is written out, \
+             `config show` hides its path.",
     },
     ConfigKey {
         path: "notify.smtp",
@@ -1907,7 +2156,9 @@ pub const KEYS: &[ConfigKey] = &[
         },
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "A mail server: `smtps://USER@HOST:PORT?to=A,B&from=C`, or `smtp://` with STARTTLS, which is demanded except from a loopback address. Without `from` it is USER if that is an address, else `truing@HOST`.",
+        doc: "A mail server: `smtps://USER@HOST:PORT?to=A,B&from=C`, or `smtp://` with STARTTLS, which is \
+             required except at a loopback address. Without `from` it is USER if that is an address, else \
+             `truing@HOST`.",
     },
     ConfigKey {
         path: "notify.smtp_password",
@@ -1931,7 +2182,7 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Computed { words: "none", example: "{ env = \"OTLP_HEADERS\" }" },
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "Headers that are sent along: `NAME=VALUE`, several with commas between them.",
+        doc: "Additional headers: `NAME=VALUE`, separated by commas.",
     },
     ConfigKey {
         path: "telemetry.capture_content",
@@ -1939,7 +2190,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("false"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "Are texts in traces: what a model is asked, answers, and reads? Secrets of known forms are cut. Without it there are their hashes and sizes.",
+        doc: "Are texts in traces: what a model is asked, answers, and reads? Secrets of known forms are \
+             cut. Without it there are their hashes and sizes.",
     },
     ConfigKey {
         path: "retention.runs",
@@ -1947,7 +2199,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("90d"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "How long ended runs and the history of `truing why` are remembered. Kept however old: of each pull request what is shown on it, its findings, and its last reviewed run.",
+        doc: "How long ended runs and the history of `truing why` are kept. Kept however old: of each pull \
+             request what is shown on it, its findings, and its last reviewed run.",
     },
     ConfigKey {
         path: "retention.audit",
@@ -1955,7 +2208,7 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("400d"),
         repository: RepositoryOverride::No,
         since: "0.1.0",
-        doc: "How long the audit log (`truing log`) and notices that were told are kept.",
+        doc: "How long the audit log (`truing log`) and sent notices are kept.",
     },
 ];
 

@@ -148,7 +148,7 @@ impl LayerBuilder<'_> {
                 self.report_bad_value(start, &path, wrong);
             }
             (None, _) if matches!(path.as_slice(), [TOOL, _, NAME]) => {
-                let wrong = "is said by the table's head: `name` is for `[[tool]]` alone";
+                let wrong = "is given by the table's header: `name` is only for `[[tool]]`";
                 self.report_bad_value(start, &path, wrong.to_owned());
             }
             (None, _) => self.report_unknown(&path, start, None),
@@ -188,7 +188,8 @@ impl LayerBuilder<'_> {
                 let word = key.get_ref().as_ref();
                 // TOML reads `[tool.NAME]` after `[[tool]]` as a table in the last of those.
                 if value.get_ref().as_table().is_some() && keys::find_node(&[TOOL, name, word]).is_none() {
-                    let wrong = "is within the last `[[tool]]`: write all tools of a file as `[[tool]]`, or all as `[tool.NAME]`";
+                    let wrong = "is within the last `[[tool]]`: write all tools of a file as `[[tool]]`, or \
+                         all as `[tool.NAME]`";
                     self.report_bad_value(key.span().start, &[TOOL, truncate_name(word)], wrong.to_owned());
                 } else {
                     self.read_entry(&[TOOL, name], key, value);
@@ -320,7 +321,7 @@ pub(crate) fn of_variables(environment: &Environment, problems: &mut Vec<ConfigP
                 value::secret_file(text, folder).map(ConfigValue::Secret)
             }
             (Some(text), None) if value::starts_here(key.kind, text) => {
-                Err(ValueFault::Value("must be a whole path, beginning with `/`, or a name".into()))
+                Err(ValueFault::Value("must be an absolute path or a name".into()))
             }
             (Some(text), None) => ConfigValue::from_text(key.kind, text, folder),
             (None, _) => Err(ValueFault::Value("must be UTF-8".into())),

@@ -45,8 +45,8 @@ pub(super) fn former_accounts(
     };
     if let Some(account) = accounts.iter().find(|account| !is_told(account)) {
         let wrong = format!(
-            "must hold UUIDs with their braces, such as `{{0f3a9c56-…}}`, not `{account}`: at Bitbucket Cloud anybody \
-             may take a name"
+            "must hold UUIDs with their braces, such as `{{0f3a9c56-…}}`, not `{account}`: at Bitbucket \
+             Cloud anybody may take a name"
         );
         return Err(ConfigProblem::BadValue { at: settings.setting(&key)?.origin.clone(), key, wrong }.into());
     }

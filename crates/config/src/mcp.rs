@@ -117,7 +117,7 @@ pub(super) fn read_section(settings: &TypedSettings<'_>, name: &str) -> Result<M
     }
     let way = match ((!command.is_empty()).then_some(command), url, forge) {
         (None, None, None) => {
-            return Err(wrong("command", "or `url` or `forge` has to be said: what the server is"));
+            return Err(wrong("command", "or `url` or `forge` is required"));
         }
         (Some(command), None, None) if matches!(transport, Some(TransportKind::Stdio) | None) => {
             McpTransport::Program { command, read, env, hosts }
@@ -150,7 +150,7 @@ pub(super) fn read_section(settings: &TypedSettings<'_>, name: &str) -> Result<M
     })?;
     let tools = tools.unwrap_or_default();
     if tools.is_empty() {
-        return Err(wrong("tools", "has to name the tools that a model may call"));
+        return Err(wrong("tools", "must name the tools that a model may call"));
     }
     let max_output = usize::try_from(settings.number::<i64>(&path("max_output"))?);
     Ok(McpConfig {

@@ -6,7 +6,7 @@ use std::path::Path;
 /// may be read without end.
 pub fn open_plain(path: &Path) -> std::io::Result<std::fs::File> {
     if !std::fs::metadata(path)?.is_file() {
-        return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, "it is not a plain file"));
+        return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, "it is not a regular file"));
     }
     std::fs::File::open(path)
 }

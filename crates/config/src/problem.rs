@@ -98,9 +98,7 @@ pub enum ConfigProblem {
         nearest: String,
     },
     /// A variable with an app password, which no longer works.
-    #[error(
-        "variable {name} is set, and app passwords no longer work: Bitbucket has ended them in July 2026"
-    )]
+    #[error("variable {name} is set, and app passwords no longer work: Bitbucket removed them in July 2026")]
     AppPassword {
         /// Name of the variable.
         name: &'static str,
@@ -138,13 +136,13 @@ pub enum ConfigProblem {
     #[error("{at}: `{key}` holds the secret itself (not shown)")]
     LiteralSecret { at: ValueOrigin, key: String },
     /// A forge without a `kind`, whose name is no kind either.
-    #[error("`forge.{name}` needs a `kind`: \"{name}\" is none")]
+    #[error("`forge.{name}` needs a `kind`: \"{name}\" is not a kind of forge")]
     KindMissing {
         /// Name of the forge.
         name: String,
     },
     /// A Data Center without its address, which has no default.
-    #[error("`forge.{name}` needs an `api_url`: a Bitbucket Data Center is at an address of its own")]
+    #[error("`forge.{name}` needs an `api_url`: a Bitbucket Data Center has its own address")]
     NoAddress {
         /// Name of the forge.
         name: String,
@@ -176,7 +174,7 @@ pub enum ConfigProblem {
     #[error("{at}: a `[[tool]]` has no `name`")]
     ToolUnnamed { at: ValueOrigin },
     /// Two `[[tool]]` with one name.
-    #[error("{at}: the tool `{name}` is there already ({first})")]
+    #[error("{at}: the tool `{name}` is already defined ({first})")]
     ToolTwice {
         at: ValueOrigin,
         /// Name of the tool.
@@ -195,7 +193,7 @@ pub enum ConfigProblem {
         missing: &'static str,
     },
     /// A price that is incomplete.
-    #[error("`price.{name}` does not say what {what} costs")]
+    #[error("`price.{name}` has no price for {what}")]
     Price {
         /// Name of the model.
         name: String,
@@ -203,10 +201,10 @@ pub enum ConfigProblem {
         what: &'static str,
     },
     /// There is neither a configured database nor a home folder for one.
-    #[error("there is no place for the database: neither `store.url` nor XDG_STATE_HOME nor HOME is set")]
+    #[error("no location for the database: neither `store.url` nor XDG_STATE_HOME nor HOME is set")]
     NoStore,
     /// The table of keys and the code that reads it disagree, which is a bug.
-    #[error("`{key}` is not as the table of keys says; this is a bug in truing")]
+    #[error("`{key}` does not match the table of keys; this is a bug in truing")]
     Table { key: String },
 }
 
@@ -262,14 +260,21 @@ impl ConfigProblem {
     pub fn hint(&self) -> String {
         match self {
             Self::AppPassword { .. } => {
-                "unset it; an access token or an API token takes its place: `token` of the forge's section, with `email` for an API token".to_owned()
+                "unset it; an access token or an API token takes its place: `token` of the forge's section, \
+                 with `email` for an API token"
+                    .to_owned()
             }
-            Self::Unreadable { .. } => "name a file that exists and may be read; `truing init` writes a new one".to_owned(),
+            Self::Unreadable { .. } => "name a file that exists and may be read; `truing init` writes a new \
+                 one"
+            .to_owned(),
             Self::RepositoryFile { .. } => {
-                format!("make it a plain file of UTF-8 text, of {} KiB at most, or delete it", MAX_REPOSITORY_FILE >> 10)
+                format!(
+                    "make it a plain file of UTF-8 text, of {} KiB at most, or delete it",
+                    MAX_REPOSITORY_FILE >> 10
+                )
             }
             Self::Syntax { why, .. } if why.starts_with(DUPLICATE) => {
-                "say it once: a key or table that is there already cannot be written again".to_owned()
+                "set it once: a key or table cannot be defined twice".to_owned()
             }
             Self::Syntax { .. } => "the file must be TOML (https://toml.io)".to_owned(),
             Self::UnknownKey { path, nearest, .. } => {
@@ -278,36 +283,45 @@ impl ConfigProblem {
                 format!("did you mean `{nearest}`? All keys: `truing config schema`")
             }
             Self::UnknownVariable { name, .. } if of_a_cluster(name) => {
-                "it looks like Kubernetes' link to a service named `truing`: set `enableServiceLinks: false` for \
-                 the pod, or name the service otherwise"
+                "it looks like Kubernetes' link to a service named `truing`: set `enableServiceLinks: false` \
+                 for the pod, or name the service otherwise"
                     .to_owned()
             }
-            Self::UnknownVariable { nearest, .. } => format!("did you mean {nearest}? All keys: `truing config schema`"),
+            Self::UnknownVariable { nearest, .. } => {
+                format!("did you mean {nearest}? All keys: `truing config schema`")
+            }
             Self::Name { named: NamedSection::Reviewer, name, .. } if name == super::keys::INTERNAL => {
-                "it is Truing's own auditor: `[converge]` says how it audits; choose another name".to_owned()
+                "it is Truing's own auditor: configure it in `[converge]`, and choose another name".to_owned()
             }
-            Self::Name { named: NamedSection::Forge | NamedSection::Team | NamedSection::Sync | NamedSection::Reviewer | NamedSection::Model | NamedSection::Mcp, .. } => {
-                "use lower-case letters, digits and `-`, a letter first".to_owned()
-            }
+            Self::Name {
+                named:
+                    NamedSection::Forge
+                    | NamedSection::Team
+                    | NamedSection::Sync
+                    | NamedSection::Reviewer
+                    | NamedSection::Model
+                    | NamedSection::Mcp,
+                ..
+            } => "use lower-case letters, digits and `-`, a letter first".to_owned(),
             Self::Name { named: NamedSection::Repo, .. } => "write it as [repo.\"owner/name\"]".to_owned(),
             Self::Name { named: NamedSection::Price, .. } => {
-                "write the name that is asked for, without blanks: [price.\"model\"]".to_owned()
+                "write the requested model name, without blanks: [price.\"model\"]".to_owned()
             }
             Self::Name { named: NamedSection::Tool, .. } => {
-                "use lower-case letters, digits and `-`, a letter first; or the name of a known tool as it is, such as \
-                 \"go vet\" in quotes"
+                "use lower-case letters, digits and `-`, a letter first; or the name of a known tool as it \
+                 is, such as \"go vet\" in quotes"
                     .to_owned()
             }
             Self::ToolUnnamed { .. } => "add its name, such as `name = \"ruff\"`".to_owned(),
-            Self::ToolTwice { .. } => "write the two as one, or give one another name".to_owned(),
+            Self::ToolTwice { .. } => "merge the two, or rename one".to_owned(),
             Self::ToolUnknown { .. } => {
                 format!(
-                    "say both, such as `command = [\"lint\", \"{{files}}\"]` and `format = \"sarif\"`; only known \
-                     tools need neither: `{}`",
+                    "set both, such as `command = [\"lint\", \"{{files}}\"]` and `format = \"sarif\"`; only \
+                     known tools need neither: `{}`",
                     LINTERS.join("`, `")
                 )
             }
-            Self::Price { .. } => "say both `input` and `output`, be it 0".to_owned(),
+            Self::Price { .. } => "set both `input` and `output`, even if 0".to_owned(),
             Self::NotForRepository { key, .. } => {
                 let variable = super::keys::own_variable(key).map(|name| format!(" or the variable {name}"));
                 format!("move it to the operator's file{}", variable.unwrap_or_default())
@@ -315,8 +329,8 @@ impl ConfigProblem {
             Self::BadValue { key, .. } => format!("see `{key}` in `truing config schema`"),
             Self::NotBuilt { built, .. } => format!("use `{}`", built.join("` or `")),
             Self::LiteralSecret { key, .. } => format!(
-                "say where it is: {key} = {{ env = \"VARIABLE\" }} or {{ file = \"PATH\" }}, or the variable {}__ENV; \
-                 and replace the secret if this file was shared",
+                "set its place: {key} = {{ env = \"VARIABLE\" }} or {{ file = \"PATH\" }}, or the variable \
+                 {}__ENV; and replace the secret if this file was shared",
                 super::keys::variable_name(key)
             ),
             Self::KindMissing { name } => format!("add `kind = \"github\"` to [forge.{name}]"),

@@ -143,7 +143,7 @@ mod tests {
         // A device or FIFO may block, or be read without end.
         assert_eq!(
             said(SecretSource::File("/dev/zero".into())),
-            "file /dev/zero cannot be read: it is not a plain file (required)"
+            "file /dev/zero cannot be read: it is not a regular file (required)"
         );
     }
 }

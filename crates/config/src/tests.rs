@@ -135,7 +135,9 @@ fn a_repository_sets_what_the_operator_leaves_open_and_adds_packs() {
 
 #[test]
 fn rules_for_tiers_are_read_in_order_and_a_repository_adds_its_own() {
-    let file = "review.tier = \"once\"\n[[review.for]]\nrepos = [\"acme/*\"]\ntier = \"off\"\nmost = \"rules\"\n\n[[review.for]]\nlabels = [\"big\"]\nlines_over = 5_000\ntier = \"deep\"\nreason = \"large\"\n";
+    let file = "review.tier = \"once\"\n[[review.for]]\nrepos = [\"acme/*\"]\ntier = \"off\"\nmost \
+         = \"rules\"\n\n[[review.for]]\nlabels = [\"big\"]\nlines_over = 5_000\ntier = \"deep\"\nreason \
+         = \"large\"\n";
     let config = of_file(file).unwrap();
     let tiers = &config.review.tiers;
     assert_eq!((tiers.tier, tiers.at.as_str(), tiers.most), (Tier::Once, "review.tier", None));
@@ -159,13 +161,14 @@ fn rules_for_tiers_are_read_in_order_and_a_repository_adds_its_own() {
 #[test]
 fn rules_for_tiers_of_another_shape_are_told_with_their_line() {
     insta::assert_snapshot!(told_of(
-        "[[review.for]]\nrepos = [\"acme/*\"]\n[[review.for]]\ntier = \"x\"\npath = [\"a\"]\nlabels = \"a\"\npaths = [\"a[\"]\nlines_over = -1\n"
+        "[[review.for]]\nrepos = [\"acme/*\"]\n[[review.for]]\ntier = \"x\"\npath = [\"a\"]\nlabels \
+         = \"a\"\npaths = [\"a[\"]\nlines_over = -1\n"
     ), @r#"
     error: truing.toml:1: `review.for` must have a `tier`: off, rules, once, settled, deep
     hint: see `review.for` in `truing config schema`
     error: truing.toml:4: `review.for.tier` must be one of off, rules, once, settled, deep
     hint: see `review.for.tier` in `truing config schema`
-    error: truing.toml:5: `review.for.path` must not be there; the conditions of a rule are repos, paths, only_paths, authors, labels, titles, bases, lines_over, lines_up_to, files_over
+    error: truing.toml:5: `review.for.path` must not be set; the conditions of a rule are repos, paths, only_paths, authors, labels, titles, bases, lines_over, lines_up_to, files_over
     hint: see `review.for.path` in `truing config schema`
     error: truing.toml:6: `review.for.labels` must be of another type: invalid type: string "a", expected a sequence
     hint: see `review.for.labels` in `truing config schema`
@@ -193,7 +196,8 @@ fn rules_for_tiers_of_another_shape_are_told_with_their_line() {
 
 #[test]
 fn instructions_are_read_in_order_and_a_repository_adds_its_own() {
-    let file = "[[review.instructions]]\nrepos = [\"acme/*\"]\npaths = [\"src/db/**\"]\ntext = \"\"\"\nEach query has a limit.\n\"\"\"\n";
+    let file = "[[review.instructions]]\nrepos = [\"acme/*\"]\npaths = [\"src/db/**\"]\ntext = \"\"\"\nEach \
+         query has a limit.\n\"\"\"\n";
     let config = of_file(file).unwrap();
     let own = repository("[[review.instructions]]\npaths = [\"docs/**\"]\ntext = \"British.\"\n");
     let both = config.with_repository(&own).unwrap();
@@ -217,7 +221,8 @@ fn instructions_are_read_in_order_and_a_repository_adds_its_own() {
 fn instructions_of_another_shape_are_told_with_their_line() {
     let long = "a".repeat(4097);
     insta::assert_snapshot!(told_of(&format!(
-        "[[review.instructions]]\ntext = \"a\"\n[[review.instructions]]\npaths = [\"a[\"]\ntext = \"{long}\"\nrepo = 1\n[[review.instructions]]\npaths = \"a\"\ntext = \" \"\n"
+        "[[review.instructions]]\ntext = \"a\"\n[[review.instructions]]\npaths = [\"a[\"]\ntext \
+         = \"{long}\"\nrepo = 1\n[[review.instructions]]\npaths = \"a\"\ntext = \" \"\n"
     )), @r#"
     error: truing.toml:1: `review.instructions` must have `paths` and a `text`
     hint: see `review.instructions` in `truing config schema`
@@ -225,7 +230,7 @@ fn instructions_of_another_shape_are_told_with_their_line() {
     hint: see `review.instructions.paths` in `truing config schema`
     error: truing.toml:5: `review.instructions.text` must be a text of at most 4096 bytes
     hint: see `review.instructions.text` in `truing config schema`
-    error: truing.toml:6: `review.instructions.repo` must not be there; an instruction has `paths`, `text` and, of the operator, `repos`
+    error: truing.toml:6: `review.instructions.repo` must not be set; an instruction has `paths`, `text` and, in the operator's file, `repos`
     hint: see `review.instructions.repo` in `truing config schema`
     error: truing.toml:8: `review.instructions.paths` must be of another type: invalid type: string "a", expected a sequence
     hint: see `review.instructions.paths` in `truing config schema`
@@ -244,7 +249,8 @@ fn instructions_of_another_shape_are_told_with_their_line() {
 #[test]
 fn rules_go_off_by_either_file_and_the_operators_severity_of_a_rule_stands() {
     let own = repository(
-        "[rules]\noff = [\"core/rust-dbg\", \"ruff/E501\"]\n[rules.severity]\n\"core/x\" = \"P2\"\n\"core/y\" = \"P0\"\n",
+        "[rules]\noff = [\"core/rust-dbg\", \"ruff/E501\"]\n[rules.severity]\n\"core/x\" \
+         = \"P2\"\n\"core/y\" = \"P0\"\n",
     );
     let severities = |all: &[(&str, Severity)]| {
         let of = |severity: Severity| vec![RuleSeverity { paths: Vec::new(), severity }];
@@ -263,7 +269,8 @@ fn rules_go_off_by_either_file_and_the_operators_severity_of_a_rule_stands() {
     assert_eq!(set.rules.off, ["core/z", "core/rust-dbg", "ruff/E501"]);
     assert_eq!(set.rules.severity, severities(&[("core/x", Severity::P1), ("core/y", Severity::P0)]));
     let by_path = of_file(
-        "[[rules.severity.\"core/x\"]]\npaths = [\"tests/**\"]\nseverity = \"P2\"\n[[rules.severity.\"core/x\"]]\nseverity = \"P0\"\n",
+        "[[rules.severity.\"core/x\"]]\npaths = [\"tests/**\"]\nseverity \
+         = \"P2\"\n[[rules.severity.\"core/x\"]]\nseverity = \"P0\"\n",
     );
     let by_path = by_path.unwrap().rules.severity["core/x"].clone();
     let tests = RuleSeverity { paths: vec!["tests/**".to_owned()], severity: Severity::P2 };
@@ -280,7 +287,8 @@ fn rules_go_off_by_either_file_and_the_operators_severity_of_a_rule_stands() {
 #[test]
 fn rules_and_severities_of_another_shape_are_told_with_their_line() {
     insta::assert_snapshot!(told_of(
-        "[rules]\noff = [\"core/x\", \"print\"]\n[rules.severity]\n\"core/x\" = \"P3\"\n\"core/y\" = \"P2\"\nprint = \"P1\"\n\"core/z\" = 1\n"
+        "[rules]\noff = [\"core/x\", \"print\"]\n[rules.severity]\n\"core/x\" = \"P3\"\n\"core/y\" \
+         = \"P2\"\nprint = \"P1\"\n\"core/z\" = 1\n"
     ), @r#"
     error: truing.toml:2: `rules.off` must hold rules' names, `PACK/RULE`, not `print`
     hint: see `rules.off` in `truing config schema`
@@ -302,7 +310,8 @@ fn rules_and_severities_of_another_shape_are_told_with_their_line() {
 #[test]
 fn what_is_run_for_a_repository_is_its_own_to_say_where_the_operator_allows_it() {
     let own = repository(
-        "[verify]\nsetup = [[\"uv\", \"sync\"]]\ncheck = [[\"cargo\", \"test\"], [\"x\"]]\nregistries = [\"pypi\"]\n",
+        "[verify]\nsetup = [[\"uv\", \"sync\"]]\ncheck = [[\"cargo\", \"test\"], [\"x\"]]\nregistries = \
+         [\"pypi\"]\n",
     );
     let refused = of_file("").unwrap().with_repository(&own).unwrap();
     assert!(refused.verify.setup.is_empty() && refused.verify.registries.len() == 3);
@@ -428,7 +437,7 @@ github2 = 1
     error: truing.toml:25: `forge.github.api_url` must be https: http is allowed to loopback addresses only
     hint: see `forge.github.api_url` in `truing config schema`
     error: truing.toml:26: `forge.github.token` holds the secret itself (not shown)
-    hint: say where it is: forge.github.token = { env = "VARIABLE" } or { file = "PATH" }, or the variable TRUING_FORGE__GITHUB__TOKEN__ENV; and replace the secret if this file was shared
+    hint: set its place: forge.github.token = { env = "VARIABLE" } or { file = "PATH" }, or the variable TRUING_FORGE__GITHUB__TOKEN__ENV; and replace the secret if this file was shared
     error: truing.toml:27: unknown key `forge.github.webhook_secret.evn`
     hint: did you mean `forge.github.webhook_secret.env`? All keys: `truing config schema`
     error: truing.toml:28: `forge.github.marker_key` must have one of `env` and `file`, not both
@@ -446,7 +455,7 @@ fn a_file_that_is_not_toml_is_refused_with_its_lines() {
     error: truing.toml:2: unexpected key or value, expected newline, `#`
     hint: the file must be TOML (https://toml.io)
     error: truing.toml:3: duplicate key `review`
-    hint: say it once: a key or table that is there already cannot be written again
+    hint: set it once: a key or table cannot be defined twice
     "#);
 }
 
@@ -470,7 +479,7 @@ fn variables_are_keys_and_unknown_ones_are_refused() {
     error: unknown variable TRUING_FORGE__GITHUB__SETTLE__ENV
     hint: did you mean TRUING_FORGE__GITHUB__SETTLE? All keys: `truing config schema`
     error: variable TRUING_FORGE__GITHUB__TOKEN: `forge.github.token` holds the secret itself (not shown)
-    hint: say where it is: forge.github.token = { env = "VARIABLE" } or { file = "PATH" }, or the variable TRUING_FORGE__GITHUB__TOKEN__ENV; and replace the secret if this file was shared
+    hint: set its place: forge.github.token = { env = "VARIABLE" } or { file = "PATH" }, or the variable TRUING_FORGE__GITHUB__TOKEN__ENV; and replace the secret if this file was shared
     error: variable TRUING_FORGE__GITHUB__WEBHOOK_SECRET__ENV: `forge.github.webhook_secret` must name a variable in capitals, digits and `_`, such as GITHUB_TOKEN
     hint: see `forge.github.webhook_secret` in `truing config schema`
     error: unknown variable TRUING_PORT_8080_TCP_ADDR
@@ -564,7 +573,7 @@ fn a_forge_exists_once_it_is_named_and_its_name_is_its_kind() {
     let config = of_file("[forge.github]").unwrap();
     assert_eq!(config.forges["github"].login, ForgeLogin::Token(SecretSource::Env("GITHUB_TOKEN".into())));
     insta::assert_snapshot!(told_of("[forge.work]"), @r#"
-    error: `forge.work` needs a `kind`: "work" is none
+    error: `forge.work` needs a `kind`: "work" is not a kind of forge
     hint: add `kind = "github"` to [forge.work]
     "#);
 }
@@ -697,7 +706,8 @@ fn bedrock_has_no_key_of_the_first_party_and_ids_by_name() {
 
 #[test]
 fn values_that_do_not_go_together_are_refused_with_both_places() {
-    insta::assert_snapshot!(told_of("[server]\nlease = \"15s\"\n[review]\ndebounce = \"5m\"\nbackoff = \"1h\"\nquiet = \"1h\""), @r#"
+    insta::assert_snapshot!(told_of("[server]\nlease = \"15s\"\n[review]\ndebounce = \"5m\"\nbackoff \
+         = \"1h\"\nquiet = \"1h\""), @r#"
     error: `server.heartbeat = "10s"` (default) must be less than two thirds of `server.lease = "15s"` (truing.toml:2)
     hint: change one of the two
     error: `review.debounce = "5m"` (truing.toml:4) must be at most `review.max_wait = "2m"` (default)
@@ -728,16 +738,19 @@ fn servers_come_in_pairs_and_with_a_key_for_all_processes() {
     let (slots, records) = ("store.url = \"valkey://h/0\"\n", "store.records = \"postgres://u:hush@h/d\"\n");
     assert_eq!(
         told(slots),
-        "truing.toml:1: `store.records` must be set, \"postgres://…\": `store.url` names a server, which keeps slots alone"
+        "truing.toml:1: `store.records` must be set, \"postgres://…\": `store.url` names a server that \
+         stores only slots"
     );
     assert_eq!(
         told(records),
-        "truing.toml:1: `store.records` is only for a `store.url` that names a Valkey server; a SQLite file needs none"
+        "truing.toml:1: `store.records` is valid only if `store.url` names a Valkey server; a SQLite file \
+         needs no such setting"
     );
     let forge = "forge.github.kind = \"github\"\n";
     assert_eq!(
         told(&format!("{slots}{records}{forge}")),
-        "truing.toml:1: `forge.github.marker_key` must be set: processes that share a store sign with the same key"
+        "truing.toml:1: `forge.github.marker_key` must be set: processes that share a store sign with the \
+         same key"
     );
     let key = "forge.github.marker_key = { env = \"KEY\" }\n";
     let config = of_file(&format!("{slots}{records}{key}store.folder = \"own\"\n")).unwrap();
@@ -790,7 +803,7 @@ fn what_is_no_plain_file_is_not_waited_for() {
         .unwrap();
     for path in [fifo.as_path(), Path::new("/dev/zero"), folder.path()] {
         let error = read(path, path).unwrap_err().to_string();
-        assert!(error.ends_with("cannot be read: it is not a plain file"), "{error}");
+        assert!(error.ends_with("cannot be read: it is not a regular file"), "{error}");
     }
 }
 
@@ -804,7 +817,7 @@ fn a_program_starts_at_the_operators_file_and_never_at_the_current_folder() {
         |value: &str| Config::resolve(&variables(&[("TRUING_REVIEW__CLAUDE", value)]), None, &[]).map(claude);
     assert_eq!(by_variable("/opt/claude").unwrap(), "/opt/claude");
     let told = told_of_variables(&[("TRUING_REVIEW__CLAUDE", "bin/claude")]);
-    assert!(told.contains("must be a whole path, beginning with `/`, or a name"), "{told}");
+    assert!(told.contains("must be an absolute path or a name"), "{told}");
     // The same applies to a server's program; its arguments are not interpreted.
     let server = |command: &str| format!("[mcp.docs]\ntools = [\"a\"]\ncommand = {command}\n");
     let words = |text: &str| {
@@ -815,12 +828,13 @@ fn a_program_starts_at_the_operators_file_and_never_at_the_current_folder() {
     assert_eq!(words(r#"["./bin/x", "tools/x.py"]"#), "/etc/truing/./bin/x tools/x.py");
     assert_eq!(words(r#"["python", "tools/x.py"]"#), "python tools/x.py");
     let told = told_of_variables(&[("TRUING_MCP__DOCS__COMMAND", r#"["./bin/x"]"#)]);
-    assert!(told.contains("must be a whole path, beginning with `/`, or a name"), "{told}");
+    assert!(told.contains("must be an absolute path or a name"), "{told}");
 }
 
 #[test]
 fn no_secret_is_in_any_message_or_debug_output() {
-    let file = "[forge.github]\ntoken = \"hush\"\nwebhook_secret = { env = \"hush\" }\napi_url = \"https://u:hush@h\"\n[store]\nurl = \"postgres://u:hush@h/d\"";
+    let file = "[forge.github]\ntoken = \"hush\"\nwebhook_secret = { env = \"hush\" }\napi_url \
+         = \"https://u:hush@h\"\n[store]\nurl = \"postgres://u:hush@h/d\"";
     let error = of_file(file).unwrap_err();
     assert_eq!(error.problems().count(), 4);
     assert!(!format!("{error} {error:?}").contains("hush"));
@@ -985,7 +999,8 @@ fn a_forge_is_told_what_its_kind_does_not_have() {
         "[forge.bitbucket]\nemail = \"nobody\"",
         "[forge.bitbucket]\naccount = \"truing\"",
         "[forge.github]\naccount = \"{0f3a9c56-0000-4000-8000-000000000001}\"",
-        "[forge.work]\nkind = \"bitbucket\"\naccounts = [\"{0f3a9c56-0000-4000-8000-000000000001}\", \"review-bot\"]",
+        "[forge.work]\nkind = \"bitbucket\"\naccounts = \
+         [\"{0f3a9c56-0000-4000-8000-000000000001}\", \"review-bot\"]",
     ]
     .map(told_of)
     .join("");

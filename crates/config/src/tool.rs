@@ -103,7 +103,7 @@ fn read_tool(settings: &TypedSettings<'_>, name: &str) -> Result<ToolConfig, Con
     let paths = list("paths")?;
     if paths.as_ref().is_some_and(Vec::is_empty) {
         let at = settings.setting(&path("paths"))?.origin.clone();
-        let wrong = "must hold one glob at least; `when = \"never\"` switches a tool off".to_owned();
+        let wrong = "must hold at least one glob; `when = \"never\"` disables a tool".to_owned();
         return Err(ConfigProblem::BadValue { at, key: path("paths"), wrong }.into());
     }
     Ok(ToolConfig {

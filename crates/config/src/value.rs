@@ -174,14 +174,14 @@ impl ConfigValue {
             ValueKind::Repository if is_repository(text) => Ok(Self::Name(text.to_owned())),
             ValueKind::Branch if is_branch_name(text) => Ok(Self::Name(text.to_owned())),
             ValueKind::Repository => Err(must("be a repository's name, `owner/name`")),
-            ValueKind::Branch => Err(must("be a branch's name, as `git check-ref-format --branch` wants it")),
+            ValueKind::Branch => Err(must("be a branch's name that `git check-ref-format --branch` accepts")),
             ValueKind::Cron => match text.parse::<croner::Cron>() {
                 Ok(cron)
                     if cron
                         .find_next_occurrence(&Timestamp::UNIX_EPOCH.to_zoned(TimeZone::UTC), false)
                         .is_err() =>
                 {
-                    Err(must(format_args!("be a cron pattern whose time comes; `{text}` never does")))
+                    Err(must(format_args!("be a cron pattern that matches some time; `{text}` never does")))
                 }
                 Ok(_) => Ok(Self::Name(text.to_owned())),
                 Err(error) => Err(must(format_args!("be a cron pattern such as {}: {error}", kind.sample()))),
@@ -440,7 +440,7 @@ fn parse_usd(text: &str, most: u32) -> Result<ConfigValue, ValueFault> {
             Ok(ConfigValue::Usd(money, text.to_owned()))
         }
         Some(_) | None => Err(must(format_args!(
-            "be dollars from 0 to {most}, with six digits after the point at most, not `{text}`"
+            "be dollars from 0 to {most}, with at most six decimal places, not `{text}`"
         ))),
     }
 }

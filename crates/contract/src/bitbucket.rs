@@ -95,7 +95,8 @@ const DATA_CENTER_UNDESCRIBED: &[UndescribedCall] = &[
     UndescribedCall {
         method: "GET",
         template: "/api/latest/projects/{projectKey}/repos/{repositorySlug}/pull-requests/{pullRequestId}/diff",
-        reason: "Atlassian describes it with a path, whose pattern is `.*`: an empty one is of the whole pull request",
+        reason: "Atlassian describes it with a path, whose pattern is `.*`: an empty one is of the whole \
+             pull request",
     },
     UndescribedCall {
         method: "POST",

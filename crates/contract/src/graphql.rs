@@ -181,7 +181,8 @@ mod tests {
 
     use super::*;
 
-    const SCHEMA: &str = "type Query { thread(id: ID!): Thread, threads: [Thread!]! } type Thread { id: ID!, line: Int, side: Side }
+    const SCHEMA: &str = "type Query { thread(id: ID!): Thread, threads: [Thread!]! } type Thread \
+         { id: ID!, line: Int, side: Side }
         enum Side { LEFT RIGHT }";
     const ONE: &str = "query($id: ID!) { thread(id: $id) { id line side } }";
 

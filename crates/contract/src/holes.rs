@@ -120,7 +120,8 @@ pub(crate) const HOLES: &[ContractExemption] = &[
     ContractExemption {
         operation: "GET /repos/{owner}/{repo}/pulls",
         excused: ExemptPart::Answer(&["/labels/*/description"], TYPE),
-        reason: "a label without a description has null, as the labels of one pull request may, and those of a list not",
+        reason: "a label without a description has null, as the labels of one pull request may, and those of \
+             a list not",
         example: ("GET", "/repos/a/b/pulls", 200, r#"[{"labels": [{"description": null}]}]"#),
     },
     ContractExemption {

@@ -75,7 +75,8 @@ impl OpenapiDocument {
                 operation: format!("{} {path}", exchange.method),
                 part: ExchangePart::Request,
                 place: String::new(),
-                what: "no such call (one that is new belongs into crates/contract/data/github.toml, or to those of bitbucket.rs)"
+                what: "no such call (one that is new belongs into crates/contract/data/github.toml, or to \
+                     those of bitbucket.rs)"
                     .into(),
             }];
         };

@@ -67,8 +67,9 @@ impl Default for CircuitState {
 }
 
 impl CircuitBreaker {
-    /// Asks for permission to make a call. An admitted caller reports the result with [`Self::record_success`],
-    /// [`Self::record_failure`] or [`Self::trip`]. A trial that ends without a result reports [`Self::given_up`].
+    /// Asks for permission to make a call. An admitted caller reports the result with
+    /// [`Self::record_success`], [`Self::record_failure`] or [`Self::trip`]. A trial that ends without a
+    /// result reports [`Self::given_up`].
     ///
     /// # Errors
     /// [`OpenCircuit`] if the call must not be made.

@@ -233,7 +233,7 @@ impl ConvergeRun {
         let exit = (clean_at == Some(&head)).then(|| {
             ConvergeExit::new(
                 ConvergeExitCode::AlreadyClean,
-                format!("{} was found clean before", head.short_sha()),
+                format!("{} was already clean", head.short_sha()),
             )
         });
         let cleared = exit.is_some().then(|| head.clone());

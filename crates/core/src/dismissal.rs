@@ -199,7 +199,7 @@ pub enum FindingLookupError {
     #[error("no finding here has that id")]
     Unknown,
     /// Several ids begin with this word.
-    #[error("several ids begin like this: give more digits")]
+    #[error("several ids begin with this: give more digits")]
     Several,
 }
 
@@ -218,7 +218,7 @@ pub enum MalformedFindingId {
     )]
     ShortOfOne,
     /// It does not have the form of an id.
-    #[error("this is no id of a finding")]
+    #[error("this is not an id of a finding")]
     NoId,
 }
 

@@ -159,8 +159,10 @@ impl BudgetLevel {
             BudgetLevelKind::TeamMonth | BudgetLevelKind::Month => " a month",
         };
         match self.limit {
-            MicroUsd(0) => format!("{key} is {}, which pays for no request: set it higher", self.limit),
-            limit => format!("too little for one request is left of {key} ({limit}{per})"),
+            MicroUsd(0) => {
+                format!("{key} is {}, which is too little for any request: increase it", self.limit)
+            }
+            limit => format!("too little for one request remains in {key} ({limit}{per})"),
         }
     }
 }

@@ -177,10 +177,7 @@ fn is_file_name(name: &str) -> bool {
 
 fn unknown_file(file: &PolicyFile) -> PolicyFileError {
     let profiles = ProfileName::ALL.map(ProfileName::file_name).join(", ");
-    file.error(
-        None,
-        format!("no file of a policy is called so: {profiles}, grammar/PROGRAM.toml, never.toml are"),
-    )
+    file.error(None, format!("not a file name of a policy: {profiles}, grammar/PROGRAM.toml, never.toml are"))
 }
 
 impl AgentPolicy {
@@ -271,7 +268,7 @@ impl AgentPolicy {
         let inside = path.chars().all(|letter| !letter.is_control());
         let as_file = RepoPath::from_bytes(path);
         if !inside || !as_file.may_be_written() {
-            return deny(format!("{path:?} is no path of a file in the tree"), None);
+            return deny(format!("{path:?} is not a path of a file in the tree"), None);
         }
         let (profile, does) = (self.name.as_str(), verb.as_str());
         let rule = |glob: &str| self.rule(format!("{does} {glob:?}"));

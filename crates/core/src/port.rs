@@ -86,8 +86,8 @@ pub trait SlotStore: Send + Sync {
     async fn now(&self) -> Result<UnixMillis, StoreError>;
 
     /// Returns up to `limit` slots that are due at `now` ([`Slot::wakes_at`]): the oldest of each repository
-    /// ([`SlotKey::repository_prefix`]), then the second oldest of each, and so on. A busy repository thus hides no
-    /// other. Slots of equal rank are ordered by age.
+    /// ([`SlotKey::repository_prefix`]), then the second oldest of each, and so on. A busy repository thus
+    /// hides no other. Slots of equal rank are ordered by age.
     async fn due_slots(&self, now: UnixMillis, limit: usize) -> Result<Vec<Slot>, StoreError>;
 
     /// Returns the earliest due time, not before `from`, of any slot.
@@ -108,9 +108,9 @@ pub trait SlotStore: Send + Sync {
         changes: &[(SlotVersion, Slot)],
     ) -> Result<Vec<Result<SlotVersion, VersionConflict>>, StoreError>;
 
-    /// Writes new leases as [`Self::commit_slots`] does. It grants none while the kill switch is on, and none in a
-    /// repository whose own switch is on; both are read in the same transaction. If slots and records are in
-    /// separate stores, a repository's switch is read immediately before.
+    /// Writes new leases as [`Self::commit_slots`] does. It grants none while the kill switch is on, and none
+    /// in a repository whose own switch is on; both are read in the same transaction. If slots and records
+    /// are in separate stores, a repository's switch is read immediately before.
     async fn grant_leases(
         &self,
         leases: &[(SlotVersion, Slot)],
@@ -247,7 +247,7 @@ pub enum ForgeError {
     },
     /// A redirect to another address of the same forge: the resource was renamed or moved. It is not
     /// followed; the id of the repository gives the new address.
-    #[error("{what}: it is at another address by now (was the repository renamed or transferred?)")]
+    #[error("{what}: it is at another address now (was the repository renamed or transferred?)")]
     Moved {
         /// Description of the failed request.
         what: String,

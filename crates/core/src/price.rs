@@ -24,7 +24,7 @@ pub struct TokenRate(u64);
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum InvalidRate {
     /// The number is negative.
-    #[error("{0} is less than nothing")]
+    #[error("{0} is less than zero")]
     Negative(String),
     /// Infinite, or not a number.
     #[error("{0} is not a number")]

@@ -1,7 +1,7 @@
 //! Compares the desired content of a pull request with the observed content, and plans the steps between.
 //!
-//! Pure: [`plan_publish`] compares the desired rows with the observed comments and with those that may have been
-//! posted. The publisher (crate `forge`) executes the plan.
+//! Pure: [`plan_publish`] compares the desired rows with the observed comments and with those that may have
+//! been posted. The publisher (crate `forge`) executes the plan.
 
 mod check;
 mod fit;

@@ -207,8 +207,8 @@ impl<D: RunDetail> RunRecord<D> {
         self.steps.iter().map(|step| step.turns).fold(0, u32::saturating_add)
     }
 
-    /// Returns the number of tool calls that the policy denied the models of its steps. A review counts them by
-    /// tool, in its detail.
+    /// Returns the number of tool calls that the policy denied the models of its steps. A review counts them
+    /// by tool, in its detail.
     pub fn denied(&self) -> u32 {
         self.steps.iter().map(|step| step.denied).fold(0, u32::saturating_add)
     }

@@ -46,7 +46,7 @@ impl IdleSuppressionReason {
     pub fn advice(self) -> &'static str {
         match self {
             Self::NoReason => "give a reason after the bracket",
-            Self::UnknownRule => "there is no such rule (`truing rules list` names all)",
+            Self::UnknownRule => "there is no such rule (`truing rules list` shows all)",
             Self::NothingFound => "the rule finds nothing there; move or remove it",
             Self::Misspelt => "write `truing: ignore[PACK/RULE] reason`",
         }
@@ -60,12 +60,12 @@ impl fmt::Display for IdleSuppression {
         let advice = problem.advice();
         match problem {
             IdleSuppressionReason::Misspelt => {
-                write!(f, "{path}:{line}: the comment suppresses nothing: {advice}")
+                write!(f, "{path}:{line}: the comment has no effect: {advice}")
             }
             IdleSuppressionReason::NoReason
             | IdleSuppressionReason::UnknownRule
             | IdleSuppressionReason::NothingFound => {
-                write!(f, "{path}:{line}: `truing: ignore[{rule}]` suppresses nothing: {advice}")
+                write!(f, "{path}:{line}: `truing: ignore[{rule}]` has no effect: {advice}")
             }
         }
     }

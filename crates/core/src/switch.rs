@@ -96,8 +96,8 @@ pub struct RepositorySwitch {
 pub struct RepositoryRef {
     /// Name at the forge, `owner/name`; empty if unknown. Compared without case, as forges do.
     pub name: String,
-    /// Prefixes of its slot keys ([`SlotKey::repository_prefix`]), which survive a rename. There are several if
-    /// forges have repositories of the same name.
+    /// Prefixes of its slot keys ([`SlotKey::repository_prefix`]), which survive a rename. There are several
+    /// if forges have repositories of the same name.
     pub keys: BTreeSet<String>,
 }
 
@@ -227,8 +227,8 @@ impl KillSwitches {
         all.into_iter().chain(self.repositories.iter().map(RepositorySwitch::as_engaged))
     }
 
-    /// Applies a request to one repository's switch, as [`KillSwitch::apply_request`]; returns none if it changes
-    /// nothing.
+    /// Applies a request to one repository's switch, as [`KillSwitch::apply_request`]; returns none if it
+    /// changes nothing.
     pub fn turn_at(
         &self,
         repository: &RepositoryRef,

@@ -32,8 +32,7 @@ pub use manifest::{
 pub const WHOLE: &str = "*";
 
 /// Reason to ask a person if nothing is pinned or mirrored.
-pub const NOTHING_PINNED: &str =
-    "nothing is pinned or mirrored, so that only the project's own checks can tell";
+pub const NOTHING_PINNED: &str = "nothing is pinned or mirrored, so only the project's own checks can decide";
 
 /// Digests of a definition, in lower-case hexadecimal digits.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
@@ -331,7 +330,7 @@ pub fn decide_sync(step: &SyncDecisionInput<'_>) -> SyncDecision {
         let reason = "the release is in the range already";
         let reason = match differs() {
             nothing if nothing.is_empty() => reason.to_owned(),
-            differs => format!("{reason}, though {differs}: whoever installs the project may have it"),
+            differs => format!("{reason}, though {differs}: an installation of the project may include it"),
         };
         (SyncVerdict::Skip, false, reason)
     } else if step.is_major {
@@ -347,7 +346,7 @@ pub fn decide_sync(step: &SyncDecisionInput<'_>) -> SyncDecision {
         (
             SyncVerdict::Ask,
             false,
-            format!("{what} in neither release, so that nothing is guarded there: fix the manifest"),
+            format!("{what} in neither release, so they guard nothing: fix the manifest"),
         )
     } else if step.manifest.rows.is_empty() && step.from.files.is_empty() && step.to.files.is_empty() {
         (SyncVerdict::Ask, false, NOTHING_PINNED.to_owned())
@@ -358,20 +357,20 @@ pub fn decide_sync(step: &SyncDecisionInput<'_>) -> SyncDecision {
             "everything that is pinned belongs to other packages: nothing is guarded".to_owned(),
         )
     } else if unguarded.iter().any(|one| one.what == ReleasePartKind::Shadow) {
-        let reason = "files of the release may run in the place of what is compared: somebody has to look";
+        let reason = "files of the release may run instead of the compared code: a person must check this";
         (SyncVerdict::Ask, false, reason.to_owned())
     } else if unguarded.iter().any(|one| one.why.is_news()) {
         (
             SyncVerdict::Ask,
             !is_unreadable,
-            format!("{}: somebody has to look", summarize_changes(&changed, &unguarded)),
+            format!("{}: a person must check this", summarize_changes(&changed, &unguarded)),
         )
     } else if step.from.files.is_empty() && step.to.files.is_empty() {
         let reason = "no mirrored file is in either release: fix `mirror` of the job";
         (SyncVerdict::Ask, false, reason.to_owned())
     } else if bytes > 0 {
         let what = if bytes == 1 { "1 pinned definition" } else { "pinned definitions" };
-        let reason = format!("the text of {what} changed, and what it does did not: add the digest");
+        let reason = format!("the text of {what} changed, but not its behaviour: add the digest");
         (SyncVerdict::Relax, false, reason)
     } else {
         (SyncVerdict::Relax, false, unchanged_reason(step).to_owned())
@@ -437,7 +436,7 @@ fn unchanged_reason(step: &SyncDecisionInput<'_>) -> &'static str {
     match (same, step.from.files == step.to.files) {
         (true, true) => "nothing that is pinned or mirrored changed",
         (true, false) => "only comments, docstrings or layout changed",
-        (false, _) => "what changed of it is pinned in this form already",
+        (false, _) => "its changed parts are already pinned in this form",
     }
 }
 

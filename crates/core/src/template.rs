@@ -1,9 +1,9 @@
 //! Texts with placeholders, `{{name}}`: prompts, and an operator's texts for a job, such as a command
 //! argument or a title.
 
-/// Error for a `{{` that begins no variable.
+/// Error for a `{{` that does not begin a variable.
 pub const NO_VARIABLE: &str =
-    "`{{` begins no variable: write `{{name}}`, or `\\{{` for the letters themselves";
+    "`{{` does not begin a variable: write `{{name}}`, or `\\{{` for the letters themselves";
 
 /// A part of a template.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -83,7 +83,7 @@ impl TextTemplate {
     }
 }
 
-/// Splits a text at its variables; `\{{` stands for `{{`. The line of each `{{` that begins no variable is
+/// Splits a text at its variables; `\{{` stands for `{{`. The line of each `{{` that does not begin a variable is
 /// passed to `wrong` ([`NO_VARIABLE`]).
 pub fn parse_parts(text: &str, first_line: usize, wrong: &mut impl FnMut(usize)) -> Vec<TemplatePart> {
     let (mut line, mut rest) = (first_line, text);
@@ -147,6 +147,6 @@ mod tests {
             TextTemplate::parse("{{c}}", &["a", "b"]).unwrap_err(),
             "has a place `{{c}}`; there is `{{a}}`, `{{b}}`"
         );
-        assert!(TextTemplate::parse("{{ no place", &["a"]).unwrap_err().contains("begins no variable"));
+        assert!(TextTemplate::parse("{{ no place", &["a"]).unwrap_err().contains("begin a variable"));
     }
 }

@@ -36,7 +36,7 @@ pub enum PackageVersion {
 
 /// Reason for which a text is no valid version or range.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("`{text}` is no {what} as {} writes it: {why}", registry.name())]
+#[error("`{text}` is not a valid {what} of {}: {why}", registry.name())]
 pub struct VersionError {
     /// Text as it was given.
     text: String,
@@ -184,7 +184,10 @@ mod tests {
     fn what_is_no_version_is_told_with_its_registry() {
         for registry in PackageRegistry::ALL {
             let error = PackageVersion::parse(registry, "one").unwrap_err().to_string();
-            assert!(error.contains("`one` is no version") && error.contains(registry.name()), "{error}");
+            assert!(
+                error.contains("`one` is not a valid version") && error.contains(registry.name()),
+                "{error}"
+            );
         }
     }
 }

@@ -153,8 +153,9 @@ impl RepoBuilder {
         run_command(git_command(dir).args(["init", "--quiet", "--bare", "--template=", &head, "."]))?;
         // As at a forge, any commit is served by its id, and forks' branches are hidden. Fsync is off because
         // everything is temporary.
-        let config = "[uploadpack]\n\tallowReachableSHA1InWant = true\n\tallowAnySHA1InWant = true\n\tallowFilter = true\n\
-            [transfer]\n\thideRefs = refs/forks\n\thideRefs = refs/import\n[core]\n\tfsync = none\n[gc]\n\tauto = 0\n";
+        let config = "[uploadpack]\n\tallowReachableSHA1InWant = true\n\tallowAnySHA1InWant = \
+             true\n\tallowFilter = true\n[transfer]\n\thideRefs = refs/forks\n\thideRefs = \
+             refs/import\n[core]\n\tfsync = none\n[gc]\n\tauto = 0\n";
         let mut file = std::fs::OpenOptions::new().append(true).open(dir.join("config")).map_err(io)?;
         file.write_all(config.as_bytes()).map_err(io)?;
         let mut child = git_command(dir)
@@ -281,8 +282,8 @@ impl RepoBuilder {
         Ok(())
     }
 
-    /// Runs `git receive-pack` for a push and returns its output. [`Self::reload_ref`] then reads the refs that it
-    /// moved.
+    /// Runs `git receive-pack` for a push and returns its output. [`Self::reload_ref`] then reads the refs
+    /// that it moved.
     pub(crate) fn receive_push(&self, more: &[&str], input: &[u8]) -> Result<Vec<u8>, FakeGitError> {
         let what = "git receive-pack";
         let io = |error| FakeGitError::Io { what: what.into(), error };

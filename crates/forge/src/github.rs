@@ -217,6 +217,6 @@ fn location_fields(what: &str, place: &CodeLocation) -> Result<Value, ForgeError
 fn path_text<'a>(what: &str, path: &'a RepoPath) -> Result<&'a str, ForgeError> {
     path.as_str().ok_or_else(|| ForgeError::Rejected {
         what: what.to_owned(),
-        message: "a path that is not UTF-8 cannot be named to GitHub".to_owned(),
+        message: "GitHub does not accept a path that is not UTF-8".to_owned(),
     })
 }

@@ -266,7 +266,7 @@ impl fmt::Debug for RequestAuthorization {
 #[derive(Debug, thiserror::Error)]
 pub enum HttpClientError {
     /// The token cannot be part of a header.
-    #[error("the forge token holds characters that no token has (a line end?): check where it is read from")]
+    #[error("the forge token holds characters that are invalid in a token (a line end?): check its source")]
     Token,
     /// The TLS library could not be set up.
     #[error("cannot set up the HTTP client: {0}")]
@@ -513,11 +513,10 @@ impl ForgeResponse {
         match self.url.join(text) {
             Ok(url) if url.origin() == self.url.origin() => Ok(url),
             Ok(url) => {
-                let message =
-                    format!("the next page is said to be at another place, {}: not followed", host(&url));
+                let message = format!("the next page is at another address, {}: not followed", host(&url));
                 Err(unavailable_error(&self.what, &self.clean.text(&message)))
             }
-            Err(_) => Err(unavailable_error(&self.what, "the next page's address cannot be read")),
+            Err(_) => Err(unavailable_error(&self.what, "the next page's address is invalid")),
         }
     }
 

@@ -10,8 +10,8 @@
 //!
 //! with the finding's id in clear and an HMAC-SHA-256 over forge, repository, pull request, producer and
 //! item. Lost records are recovered from markers, so they must resist text that anyone can write. Only the
-//! last line counts, it has exactly one spelling, and it verifies only on its own pull request. [`disable_markers`]
-//! disables marker syntax in text that is not ours.
+//! last line counts, it has exactly one spelling, and it verifies only on its own pull request.
+//! [`disable_markers`] disables marker syntax in text that is not ours.
 //!
 //! A pull request or an issue of ours, and a comment of a loop that opens them, has a marker with a topic in
 //! place of the item (`topic.rs`).
@@ -384,8 +384,8 @@ pub enum KeyFileError {
     },
     /// The file contains something other than keys.
     #[error(
-        "marker key file {}: line {line} is not a key (64 hexadecimal digits). Restore the file from a backup; \
-         without it, comments posted so far are not recognised",
+        "marker key file {}: line {line} is not a key (64 hexadecimal digits). Restore the file from a \
+         backup; without it, comments posted so far are not recognised",
         path.display()
     )]
     NotAKey {

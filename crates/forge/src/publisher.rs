@@ -148,8 +148,8 @@ fn warn_of_unknown_keys(observed: &[ObservedComment]) {
     if comments > 0 {
         tracing::warn!(
             comments,
-            "comments of ours are signed with a key that is not configured: they are left as they are, a summary too; \
-             list the key in `previous_marker_keys` of this forge"
+            "Truing comments are signed with a key that is not configured, and are left unchanged, including \
+             a summary; list the key in `previous_marker_keys` of this forge"
         );
     }
 }

@@ -11,7 +11,7 @@ use crate::options::{MIN_VERSION, MIN_VERSION_TO_MERGE};
 #[derive(Debug, thiserror::Error)]
 pub enum GitError {
     /// The program is missing or cannot run.
-    #[error("git cannot be run: {program}: {source}")]
+    #[error("cannot run git: {program}: {source}")]
     NoGit {
         /// Program as it was configured.
         program: PathBuf,
@@ -55,7 +55,7 @@ pub enum GitError {
     },
     /// Git lacks objects that were omitted when the repository was cloned (`git clone --filter`). They are
     /// not fetched without the owner's consent.
-    #[error("this is a partial clone, and git {call} needs what was never fetched: {message}")]
+    #[error("this is a partial clone, and git {call} needs objects that were never fetched: {message}")]
     NotFetched {
         call: &'static str,
         /// Git's message, cut and cleaned.
@@ -98,7 +98,7 @@ pub enum GitError {
         root: PathBuf,
     },
     /// A pipe, a socket or a device is in the place of a file that git reads.
-    #[error("{} is a pipe, a socket or a device, and git would wait for it", .0.display())]
+    #[error("{} is a pipe, a socket or a device, which git would wait for", .0.display())]
     SpecialFile(PathBuf),
     /// A file that is read whole is larger than any that git writes.
     #[error("{} has {} MiB; up to {} MiB of such a file are read", path.display(), bytes >> 20, limit >> 20)]
@@ -176,7 +176,7 @@ pub enum GitError {
     #[error("{remote} has commits with SHA-256 ids, and only a review of a working tree can read them")]
     Sha256 { remote: String },
     /// The remote refuses the credentials, or requires some.
-    #[error("{remote} does not let us read it: {message}")]
+    #[error("{remote} denies read access: {message}")]
     Unauthorized {
         remote: String,
         /// Git's message, cut and cleaned.
@@ -298,37 +298,42 @@ impl GitError {
                 format!("install git {}.{} or newer and put it in PATH", MIN_VERSION.0, MIN_VERSION.1)
             }
             Self::TooOldToMerge { .. } => {
-                format!("install git {}.{} or newer and put it in PATH", MIN_VERSION_TO_MERGE.0, MIN_VERSION_TO_MERGE.1)
+                format!(
+                    "install git {}.{} or newer and put it in PATH",
+                    MIN_VERSION_TO_MERGE.0, MIN_VERSION_TO_MERGE.1
+                )
             }
             Self::Io { .. } => "check that the folder exists, is writable and has room".into(),
-            Self::TimedOut { .. } => "try again; if it lasts, run the same git command by hand".into(),
+            Self::TimedOut { .. } => "try again; if this persists, run the same git command manually".into(),
             Self::HugeFile { path, .. } if path.file_name().is_some_and(|name| name == "index") => {
                 REMAKE_INDEX.into()
             }
-            Self::HugeFile { .. } => "remove it, or clone the repository anew".into(),
+            Self::HugeFile { .. } => "remove it, or clone the repository again".into(),
             Self::OutOfMemory { .. } => {
-                "files or a history of this size are not reviewed: name a nearer base, or leave them out".into()
+                "files or a history of this size are not reviewed: name a nearer base, or leave them out"
+                    .into()
             }
             Self::TooLarge { .. } => "review a smaller range: name a nearer base".into(),
             Self::Failed { message, .. } => advice_for(message).into(),
-            Self::NotFetched { .. } => {
-                "let git fetch it: `git diff --stat BASE HEAD` (what differs), or \
+            Self::NotFetched { .. } => "let git fetch it: `git diff --stat BASE HEAD` (what differs), or \
                  `git fetch --refetch --no-filter origin` (all)"
-                    .into()
-            }
+                .into(),
             Self::Garbled { .. } => "check that the `git` in PATH is git itself".into(),
             Self::PathMissing(_) => {
-                "if it was removed meanwhile, go elsewhere (`cd`); name a folder inside a git repository".into()
+                "if it was removed meanwhile, go elsewhere (`cd`); name a folder inside a git repository"
+                    .into()
             }
             Self::NotADirectory(_) | Self::NotARepository(_) => {
                 "name a folder inside a git repository".into()
             }
             Self::NoWorkTree(_) => "name a folder of a working tree (`git worktree add` makes one)".into(),
             Self::ForeignWorkTree { .. } => "unset core.worktree in the repository's configuration".into(),
-            Self::SpecialFile(_) => "remove it, or clone the repository anew".into(),
-            Self::NoCommits(_) => "commit something first, or review what is staged: `truing review --staged`".into(),
+            Self::SpecialFile(_) => "remove it, or clone the repository again".into(),
+            Self::NoCommits(_) => "commit something first, or review what is staged: `truing review \
+                 --staged`"
+                .into(),
             Self::BadRevision(_) => "name a branch, a tag or a commit id".into(),
-            Self::BadBranch(_) => "name it as `git check-ref-format --branch` wants it".into(),
+            Self::BadBranch(_) => "use a name that `git check-ref-format --branch` accepts".into(),
             Self::UnknownRevision { near: Some(near), .. } => format!("did you mean `{near}`?"),
             Self::UnknownRevision { shallow: true, .. } => {
                 "this clone is shallow: `git fetch --unshallow origin` fetches the rest".into()
@@ -338,7 +343,8 @@ impl GitError {
             }
             Self::NoDefaultBranch => "name the base with --base".into(),
             Self::NoCommonAncestor { .. } => {
-                "name the base with --base; to compare with nothing: --base $(git hash-object -t tree /dev/null)"
+                "name the base with --base; to compare with nothing: --base $(git hash-object -t tree \
+                 /dev/null)"
                     .into()
             }
             Self::MissingHistory { command, .. } => format!("run `{command}`"),
@@ -349,17 +355,18 @@ impl GitError {
             Self::NotAMirror(_) => "move it away, or name another folder for mirrors".into(),
             Self::MirrorBusy { .. } => "try again later".into(),
             Self::CommitGone { .. } => {
-                "it may have been replaced by a forced push: look at the pull request's new head; where a forge keeps no \
-                 refs of pull requests, a fork that is deleted takes its commits along"
+                "it may have been replaced by a forced push: check the pull request's new head; where a \
+                 forge keeps no refs of pull requests, the commits of a deleted fork are lost"
                     .into()
             }
-            Self::Sha256 { .. } => "forges have SHA-1 repositories: use a clone of such a one".into(),
+            Self::Sha256 { .. } => "forges have SHA-1 repositories: use a clone of one".into(),
             Self::Unauthorized { .. } | Self::RemoteMissing { .. } => {
-                "check that the token is valid and may read the repository's contents (to push: write them)".into()
+                "check that the token is valid and may read the repository's contents (to push: write them)"
+                    .into()
             }
             Self::ForkUnreadable { .. } => {
-                "let the token read the fork; if that is gone, its branch has to be pushed elsewhere, for another pull \
-                 request"
+                "let the token read the fork; if that is gone, its branch has to be pushed elsewhere, for \
+                 another pull request"
                     .into()
             }
         }
@@ -385,15 +392,15 @@ const MENDS: &[(&str, &str)] = &[
     ("bad object", LOST_OBJECT),
 ];
 const NEWER_GIT: &str = "the repository is of a newer format: put a newer git in PATH";
-const BROKEN_INDEX: &str = "git's index is damaged, or GIT_INDEX_FILE names something else; \
-                            `rm .git/index && git reset` makes it anew, and keeps the files";
+const BROKEN_INDEX: &str = "git's index is damaged, or GIT_INDEX_FILE names something else; `rm .git/index \
+     && git reset` recreates it and keeps the files";
 const REMAKE_INDEX: &str =
-    "it is no index that git wrote: `rm .git/index && git reset` makes it anew, and keeps the files";
+    "it is not an index that git wrote: `rm .git/index && git reset` recreates it and keeps the files";
 const LOST_OBJECT: &str = "the repository has lost an object: `git fsck` tells which ones; \
                            `git fetch --refetch origin` fetches what was pushed";
 
 /// Selects advice by git's message.
 fn advice_for(message: &str) -> &'static str {
     let known = MENDS.iter().find(|(words, _)| message.contains(words));
-    known.map_or("try again; if it lasts, see what `git status` and `git fsck` say", |(_, mend)| mend)
+    known.map_or("try again; if this persists, see what `git status` and `git fsck` report", |(_, mend)| mend)
 }

@@ -49,7 +49,8 @@ impl ObjectFormat {
         match self {
             Self::Sha1 => "[core]\n\trepositoryformatversion = 0\n\tbare = true\n",
             Self::Sha256 => {
-                "[core]\n\trepositoryformatversion = 1\n\tbare = true\n[extensions]\n\tobjectFormat = sha256\n"
+                "[core]\n\trepositoryformatversion = 1\n\tbare = true\n[extensions]\n\tobjectFormat = \
+                 sha256\n"
             }
         }
     }

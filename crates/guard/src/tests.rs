@@ -126,7 +126,8 @@ fn python() {
         ),
         [Silenced]
     );
-    let unittest = "import unittest\n\nclass T(unittest.TestCase):\n    def test_it(self):\n        self.assertEqual(f(1), 2)\n";
+    let unittest = "import unittest\n\nclass T(unittest.TestCase):\n    def \
+         test_it(self):\n        self.assertEqual(f(1), 2)\n";
     each(
         "test_it.py",
         unittest,
@@ -250,7 +251,8 @@ fn rust() {
     assert_eq!(kinds("src/main.rs", "fn main() {}", "fn main() { std::process::exit(0) }"), []);
 }
 
-const GO: &str = "package slug\n\nfunc TestSlug(t *testing.T) {\n\tfor _, c := range []struct{ in, out string }{\n\t\t{\"a b\", \"a-b\"},\n\t\t{`x`, `x`},\n\t} {\n\t\tgot := Slug(c.in)\n\t\tif got != c.out {\n\t\t\tt.Errorf(\"%q\", got)\n\t\t}\n\t}\n}\n";
+const GO: &str = "package slug\n\nfunc TestSlug(t *testing.T) \
+     {\n\tfor _, c := range []struct{ in, out string }{\n\t\t{\"a b\", \"a-b\"},\n\t\t{`x`, `x`},\n\t} {\n\t\tgot := Slug(c.in)\n\t\tif got != c.out {\n\t\t\tt.Errorf(\"%q\", got)\n\t\t}\n\t}\n}\n";
 
 #[test]
 fn go() {
@@ -307,8 +309,10 @@ fn jvm() {
     );
 }
 
-const RUBY: &str = "RSpec.describe Slug do\n  it \"joins words\" do\n    made = slug(\"a b\")\n    expect(made).to eq(\"a-b\")\n  end\n\n  it { is_expected.to be_frozen }\nend\n";
-const MINITEST: &str = "class SlugTest < Minitest::Test\n  def test_joins\n    assert_equal \"a-b\", slug(\"a b\")\n  end\nend\n";
+const RUBY: &str = "RSpec.describe Slug do\n  it \"joins words\" do\n    made = slug(\"a \
+     b\")\n    expect(made).to eq(\"a-b\")\n  end\n\n  it { is_expected.to be_frozen }\nend\n";
+const MINITEST: &str = "class SlugTest < Minitest::Test\n  def test_joins\n    assert_equal \"a-b\", \
+     slug(\"a b\")\n  end\nend\n";
 
 #[test]
 fn ruby() {
@@ -347,7 +351,8 @@ fn tests_may_move_but_not_get_lost_on_the_way() {
     assert_eq!(told.len(), 1);
     assert_eq!(
         told[0].to_string(),
-        "tests/test_a.py: an assertion of a test that was there before is gone or changed: test_a: assertf(1)==2"
+        "tests/test_a.py: an assertion of a test that was there before is gone or changed: test_a: \
+         assertf(1)==2"
     );
     // Assertions of a test helper may move, too.
     let helper = "def check(x):\n    assert x\n";

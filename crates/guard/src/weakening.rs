@@ -110,7 +110,7 @@ impl WeakeningKind {
             Self::Equal => "an equality always holds, or takes the place of one that was derived",
             Self::Borrows => "code outside of tests uses a library of tests, and no finding is about that",
             Self::Ends => "the code ends the program, or changes how it ends, and no finding is about that",
-            Self::Pieces => "a name is put together from pieces, so that nobody finds it",
+            Self::Pieces => "a name is put together from pieces, which hides it from a search",
             Self::Compares => "a type has a comparison of its own, and no finding is about that",
             Self::Starts => "code runs by itself when the program begins or ends",
             Self::Incomparable => "the code gives a value that is equal to nothing",
@@ -120,8 +120,8 @@ impl WeakeningKind {
             }
             Self::Remembers => "the code keeps something from one call to the next",
             Self::Looks => "the code reads its own text, or looks for files where it runs",
-            Self::Large => "this file is too large to be looked at: over 1 MiB",
-            Self::Unfollowed => "the names that this file imports stand for more than can be looked at",
+            Self::Large => "this file is too large to check: over 1 MiB",
+            Self::Unfollowed => "the names that this file imports stand for more than can be checked",
             Self::Dated => "the code compares the clock with a fixed date",
         }
     }

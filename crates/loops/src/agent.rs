@@ -199,7 +199,7 @@ pub fn model_review(part: Option<ModelReviewRun>) -> Option<ModelReview> {
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
     /// The ledger cannot be read, and the available budget is therefore unknown.
-    #[error("the ledger cannot be asked what may be spent: {0}")]
+    #[error("cannot read the budget from the ledger: {0}")]
     Ledger(StoreError),
     /// The prompt cannot be built.
     #[error(transparent)]

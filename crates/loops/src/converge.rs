@@ -330,8 +330,7 @@ impl ConvergeRunner<'_> {
                 self.record.detail.state.exit = Some(exit);
             }
             if self.ends_unchecked() {
-                let none =
-                    "nothing was fixed, so no check was run: whether `verify.check` passes is not known";
+                let none = "nothing was fixed, so `verify.check` was not run; its result is unknown";
                 self.record.warn(none.to_owned());
             }
             self.keep_taken(act.step(), began);
@@ -451,7 +450,7 @@ impl ConvergeRunner<'_> {
         }
         self.add_interrupted_cost().await?;
         self.record.detail.state.exit =
-            Some(ConvergeExit::new(ConvergeExitCode::Interrupted, "interrupted before the audit was done"));
+            Some(ConvergeExit::new(ConvergeExitCode::Interrupted, "interrupted before the audit finished"));
         self.record.ended = SystemClock.now();
         Ok(())
     }
@@ -525,7 +524,7 @@ impl ConvergeRunner<'_> {
 
     async fn publish(&mut self) -> Result<ConvergeEvent, ActError> {
         let Some(candidate) = &self.record.detail.state.candidate else {
-            return Err(ActError::Model("there is no fix to be pushed".to_owned()));
+            return Err(ActError::Model("there is no fix to push".to_owned()));
         };
         match self.workspace.publish(&self.record, candidate).await? {
             PublishOutcome::Done => {

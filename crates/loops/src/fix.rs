@@ -32,7 +32,7 @@ use super::tools::{ConfiguredLinters, ReviewLinters};
 /// The reason why a linter's suggestion is not applied, since the linter cannot run again.
 const NOT_HERE: &str = "a linter's fix needs `--tools`, and is made in the working tree alone";
 /// The reason why the result of a suggestion cannot be checked as a valid file.
-const UNPROVEN: &str = "nothing can prove it: no grammar is known for this file";
+const UNPROVEN: &str = "Truing cannot prove it: it has no grammar for this file";
 
 /// The fixes that can be applied, and those that cannot.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -301,9 +301,9 @@ fn reason(refusal: FixRefusal, findings: &[&RawFinding]) -> String {
         None => "another fix".to_owned(),
     };
     match refusal {
-        FixRefusal::Overlap(index) => format!("it overlaps {}, which goes first", other(index)),
+        FixRefusal::Overlap(index) => format!("it overlaps {}, which is applied first", other(index)),
         FixRefusal::SameChange(index) => format!("{} makes the same change", other(index)),
-        FixRefusal::SyntaxError => "the file would no longer parse with it".to_owned(),
+        FixRefusal::SyntaxError => "the file would not parse after it".to_owned(),
         FixRefusal::ChangedCode => {
             "with the other fixes of the file, it would change the code around".to_owned()
         }
@@ -454,16 +454,16 @@ mod tests {
         assert_eq!(
             left,
             [
-                ("lint/C", "it overlaps the fix of lint/A on line 1, which goes first"),
+                ("lint/C", "it overlaps the fix of lint/A on line 1, which is applied first"),
                 ("lint/D", "the fix of lint/B on line 1 makes the same change"),
-                ("lint/E", "the file would no longer parse with it"),
+                ("lint/E", "the file would not parse after it"),
             ]
         );
         let told = serde_json::to_value(&plan.left[0]).unwrap();
         assert_eq!(
             told,
             serde_json::json!({ "path": "a.py", "start_line": 1, "rule": "lint/C",
-                "reason": "it overlaps the fix of lint/A on line 1, which goes first" })
+                "reason": "it overlaps the fix of lint/A on line 1, which is applied first" })
         );
     }
 
@@ -482,7 +482,8 @@ mod tests {
             ],
             left: vec![],
         };
-        let expected = "diff --git a/a/b.py b/a/b.py\n--- a/a/b.py\n+++ b/a/b.py\n@@ -3,3 +3,2 @@\n 3\n-4\r\n 5\n\
+        let expected = "diff --git a/a/b.py b/a/b.py\n--- a/a/b.py\n+++ b/a/b.py\n@@ -3,3 +3,2 @@\n \
+             3\n-4\r\n 5\n\
                         \\ No newline at end of file\n\
                         diff --git \"a/caf\\351 \\\"x\\\".py\" \"b/caf\\351 \\\"x\\\".py\"\n\
                         --- \"a/caf\\351 \\\"x\\\".py\"\n+++ \"b/caf\\351 \\\"x\\\".py\"\n@@ -1 +1 @@\n-a\n\

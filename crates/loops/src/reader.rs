@@ -317,5 +317,5 @@ impl RepositoryReader for ChildReader {
 }
 
 fn other_answer() -> SourcesError {
-    SourcesError::Failed("its process answered another question".to_owned())
+    SourcesError::Failed("its process sent an answer to another request".to_owned())
 }

@@ -128,7 +128,7 @@ impl LeasedReview<'_> {
             begun.last.take()
         } else {
             let (at, key, run) = (self.clock.now(), self.run.key.clone(), Some(self.run.id.clone()));
-            let what = "nothing to do: this head and base are reviewed already".to_owned();
+            let what = "nothing to do: this head and base are already reviewed".to_owned();
             tracing::info!("{what}");
             self.store.append_history(&[HistoryEvent { at, key, run, what }]).await?;
             return Ok(self.idle_outcome(&pull.revision.head, None));

@@ -103,12 +103,12 @@ mod tests {
 
     #[test]
     fn the_cause_of_a_refused_configuration_is_told_with_its_file() {
-        let ruff = "ruff failed\n  Cause: Failed to parse /p/pyproject.toml\n  Cause: TOML parse error at line 4, \
-                    column 1\n  |\n4 | [tool.ruff]\n  | ^^^^^^^^^^^\nunknown field `show-source`\n";
+        let ruff = "ruff failed\n  Cause: Failed to parse /p/pyproject.toml\n  Cause: TOML parse error at \
+             line 4, column 1\n  |\n4 | [tool.ruff]\n  | ^^^^^^^^^^^\nunknown field `show-source`\n";
         assert_eq!(
             caused(ruff),
-            "exit code 2: Cause: Failed to parse /p/pyproject.toml; Cause: TOML parse error at line 4, column 1; \
-             unknown field `show-source`"
+            "exit code 2: Cause: Failed to parse /p/pyproject.toml; Cause: TOML parse error at line 4, \
+             column 1; unknown field `show-source`"
         );
         let biome = "/p/biome.json:1:11 deserialize  DEPRECATED  ━━━━━\n\n  i The use is deprecated.\n\n\
                      /p/biome.json:1:51 deserialize ━━━━━\n\n  × Found an unknown key `include`.\n  \n  \

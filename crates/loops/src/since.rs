@@ -44,7 +44,8 @@ impl HeadComparison {
 /// Describes the commits and lines since the last review for a model, as far as `since` knows them.
 pub fn describe_landed(since: Option<&HeadComparison>) -> String {
     let Some(HeadComparison { increment, .. }) = since else {
-        return "Nobody can tell: the commit that was reviewed last is not known any more. Take the whole change as new."
+        return "Nobody can tell: the commit that was reviewed last is not known any more. Take the whole \
+             change as new."
             .to_owned();
     };
     let Some(ReviewIncrement { history, lines, .. }) = increment else {
@@ -61,7 +62,8 @@ pub fn describe_landed(since: Option<&HeadComparison>) -> String {
     let mut told = match history {
         Some(BranchHistory::Grown { new }) => format!("{}.", commits(new, "new")),
         Some(BranchHistory::Rewritten { new, changed, same, gone }) => format!(
-            "The branch was rewritten since (rebased, amended or reset): {}, {}, {same} as before, {gone} gone.",
+            "The branch was rewritten since (rebased, amended or reset): {}, {}, {same} as before, {gone} \
+             gone.",
             commits(new, "new"),
             commits(changed, "changed"),
         ),
@@ -114,7 +116,7 @@ pub async fn compare(
     match compare_commits(mirror, change, head, before).await {
         Ok(compared) => compared,
         Err(error) => {
-            tracing::warn!(%error, since = %before.head, "what came since cannot be told");
+            tracing::warn!(%error, since = %before.head, "cannot compare with the last review");
             None
         }
     }
@@ -137,7 +139,7 @@ async fn compare_commits(
     let lines = new_lines(&whole.files, &part.files);
     let left = mirror.merge_base(&before.base, &before.head).await?.unwrap_or_else(|| before.base.clone());
     let history = mirror.history((&left, &before.head), (&change.base, head)).await.unwrap_or_else(|error| {
-        tracing::warn!(%error, since = %before.head, "the commits since cannot be told");
+        tracing::warn!(%error, since = %before.head, "cannot list the commits since the last review");
         None
     });
     let (since, findings) = (before.head.clone(), FindingTally::default());

@@ -64,7 +64,7 @@ pub async fn take_steps(
             return Ok(decision);
         }
     }
-    Err(StoreError::Unavailable(format!("{key}: the slot changes faster than it can be committed")).into())
+    Err(StoreError::Unavailable(format!("{key}: could not commit the slot: it keeps changing")).into())
 }
 
 /// Ends the leases whose holders are dead. The slots are due at once, and no attempt is counted. The caller

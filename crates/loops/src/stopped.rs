@@ -22,7 +22,7 @@ pub enum StepStopReason {
     #[error("the lease is lost")]
     Lost,
     /// The records have seen a greater token on this key: the slots have lost one, or another run is ahead.
-    #[error("the records know a newer run (token {0:?})")]
+    #[error("the records contain a newer run (token {0:?})")]
     Fenced(FencingToken),
     /// The process ends, or a person requests it: the records stay, and nothing counts as failed.
     #[error("interrupted")]
@@ -83,13 +83,13 @@ impl StepStopReason {
         let what = error.with_hint();
         let (class, not_before) = match error {
             ForgeError::RateLimited { wait, .. } => return Self::RateLimited { until: now + wait, what },
-            ForgeError::Unavailable { .. } => ("the forge does not answer as it should", Some(now + settle)),
+            ForgeError::Unavailable { .. } => ("the forge sent an invalid answer", Some(now + settle)),
             ForgeError::Unauthorized { .. }
             | ForgeError::Forbidden { .. }
             | ForgeError::NotFound { .. }
             | ForgeError::Moved { .. } => ("the forge refuses access", None),
             ForgeError::Rejected { .. } => ("the forge refuses the request", None),
-            ForgeError::Stale { .. } => ("somebody changed it meanwhile", None),
+            ForgeError::Stale { .. } => ("it was changed meanwhile", None),
             ForgeError::Halted(halt) => return halt.into(),
         };
         Self::Failed { class, what, not_before }
@@ -127,7 +127,7 @@ impl From<StepError> for StepStopReason {
             StepError::Store(error) => error.into(),
             StepError::Refused(SlotRefusal::LeaseLost) => Self::Lost,
             StepError::Refused(refused) => {
-                Self::Failed { class: "the server is at fault", what: refused.to_string(), not_before: None }
+                Self::Failed { class: "the server failed", what: refused.to_string(), not_before: None }
             }
         }
     }
@@ -147,7 +147,7 @@ impl From<CheckoutError> for StepStopReason {
             CheckoutError::Agent(AgentError::Halted(reason)) => return GateHalt::from(reason).into(),
             CheckoutError::Agent(AgentError::Ledger(error)) => return error.into(),
             CheckoutError::Agent(AgentError::Prompt(_) | AgentError::Drift(_)) => {
-                "the server is not set up for it"
+                "the server is not configured for it"
             }
             CheckoutError::Git(error) => return error.into(),
             CheckoutError::Reading(_) => "the change cannot be read",

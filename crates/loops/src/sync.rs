@@ -275,7 +275,7 @@ pub fn decided_of<'a>(
 
 /// Returns the reason for a range that needs no widening.
 fn open_range(to: &PackageVersion) -> String {
-    format!(", and so are those after it, before anybody has looked at them: let the range end after {to}")
+    format!(", and so are those after it, before anyone has checked them: let the range end after {to}")
 }
 
 /// Creates the error for a project whose starting release is unknown.

@@ -130,7 +130,8 @@ pub fn summary(summary: &SummaryContent<'_>) -> String {
         let changed: Vec<String> = configuring.iter().map(code_path).collect();
         let _ = writeln!(
             text,
-            "\nThis pull request changes the configuration of reviews: {}. Its own review does not use these changes.",
+            "\nThis pull request changes the configuration of reviews: {}. The review of this pull request \
+             does not use these changes.",
             changed.join(", ")
         );
     }
@@ -183,7 +184,7 @@ pub fn summary(summary: &SummaryContent<'_>) -> String {
         );
     }
     if dismissed.len() > retracted.len() {
-        text.push_str("\nTo take a dismissal back, answer its comment with `/undismiss`.\n");
+        text.push_str("\nTo undo a dismissal, answer its comment with `/undismiss`.\n");
     }
     if !retracted.is_empty() {
         let ids =
@@ -279,10 +280,10 @@ fn append_idle_suppressions(text: &mut String, suppressions: &[IdleSuppression])
     {
         let gap = if index == 0 { "\n" } else { "" };
         let (path, comment) = (self::code_path(path), code_span(&format!("truing: ignore[{rule}]")));
-        let _ = writeln!(text, "{gap}- {path}:{line}: {comment} suppresses nothing: {}", problem.advice());
+        let _ = writeln!(text, "{gap}- {path}:{line}: {comment} has no effect: {}", problem.advice());
     }
     if let Some(more @ 1..) = suppressions.len().checked_sub(MAX_IDLE) {
-        let _ = writeln!(text, "- and {more} more that suppress nothing");
+        let _ = writeln!(text, "- and {more} more without effect");
     }
 }
 
@@ -304,7 +305,7 @@ fn append_coverage(text: &mut String, coverage: &ReviewCoverage) {
     for cut in coverage.truncated_files().take(MAX_LISTED) {
         let _ = writeln!(
             text,
-            "\n{} has more findings than are kept of one file: the worst are.",
+            "\n{} has more findings than are kept for one file: only the worst are shown.",
             code_path(cut)
         );
     }
@@ -325,8 +326,8 @@ pub fn headline(outcome: &ReviewOutcome, open: &[&Finding]) -> String {
 /// Renders the summary of a pull request that could not be reviewed: the class of the reason, no details.
 pub fn unavailable_summary(head: &Sha, class: &str) -> String {
     format!(
-        "## Truing: review temporarily unavailable\n\nCommit `{}` has not been reviewed: {class}. Truing tries \
-         again with the next push, or when an operator retries it.",
+        "## Truing: review temporarily unavailable\n\nCommit `{}` has not been reviewed: {class}. Truing \
+         tries again with the next push, or when an operator retries it.",
         head.short_sha()
     )
 }
@@ -340,28 +341,25 @@ pub fn comment(finding: &Finding) -> String {
     match &finding.status {
         FindingStatus::Open | FindingStatus::Claimed => {
             if let Some(why) = finding.unverified {
-                let _ = writeln!(
-                    text,
-                    "**Open; nobody has verified that it is still there:** {}.\n",
-                    why.reason()
-                );
+                let _ = writeln!(text, "**Open; not verified to be still there:** {}.\n", why.reason());
             }
         }
         FindingStatus::Fixed(sha) => {
             let _ = writeln!(text, "**Fixed in `{}`.**\n", sha.short_sha());
         }
         FindingStatus::Outside if raw.source == FindingSource::Tool => text.push_str(
-            "**No longer reported, and not known to be fixed:** its lines are as they were (a comment, a setting or a \
-             change elsewhere is why), or the change has left them.\n\n",
+            "**No longer reported, but not confirmed as fixed:** its lines are unchanged (the cause is a \
+             comment, a setting or a change elsewhere), or they are no longer part of the change.\n\n",
         ),
         FindingStatus::Outside => text.push_str(
-            "**No longer part of this review:** the change has left these lines, or the rule is off.\n\n",
+            "**No longer part of this review:** these lines are no longer part of the change, or the rule is \
+             off.\n\n",
         ),
         FindingStatus::Suppressed(reason) => {
             let comment = code_span(&format!("truing: ignore[{}]", raw.rule));
             let _ = writeln!(
                 text,
-                "**Suppressed:** a comment in the code, {comment}, says why: {}\n",
+                "**Suppressed:** a comment in the code, {comment}, gives the reason: {}\n",
                 escape_text(reason)
             );
         }
@@ -474,7 +472,7 @@ mod tests {
 
         The pull request has moved on to `dddddddddd`; this review does not cover it.
 
-        This pull request changes the configuration of reviews: `.truing.toml`. Its own review does not use these changes.
+        This pull request changes the configuration of reviews: `.truing.toml`. The review of this pull request does not use these changes.
 
         - \`.claude/skills/x/SKILL.md\` is left out: it is \<b\>bad\</b\>
 
@@ -492,12 +490,12 @@ mod tests {
 
         - **P0** Swallowed error in `b.py`:5, dismissed: a key of the tests (ada)
 
-        - `` c`_.py ``:1: `` truing: ignore[core/`@team`] `` suppresses nothing: give a reason after the bracket
-        - `` c`_.py ``:2: `` truing: ignore[core/`@team`] `` suppresses nothing: give a reason after the bracket
-        - `` c`_.py ``:3: `` truing: ignore[core/`@team`] `` suppresses nothing: give a reason after the bracket
-        - `` c`_.py ``:4: `` truing: ignore[core/`@team`] `` suppresses nothing: give a reason after the bracket
-        - `` c`_.py ``:5: `` truing: ignore[core/`@team`] `` suppresses nothing: give a reason after the bracket
-        - and 2 more that suppress nothing
+        - `` c`_.py ``:1: `` truing: ignore[core/`@team`] `` has no effect: give a reason after the bracket
+        - `` c`_.py ``:2: `` truing: ignore[core/`@team`] `` has no effect: give a reason after the bracket
+        - `` c`_.py ``:3: `` truing: ignore[core/`@team`] `` has no effect: give a reason after the bracket
+        - `` c`_.py ``:4: `` truing: ignore[core/`@team`] `` has no effect: give a reason after the bracket
+        - `` c`_.py ``:5: `` truing: ignore[core/`@team`] `` has no effect: give a reason after the bracket
+        - and 2 more without effect
 
         2 files reviewed, 1 not:
 
@@ -505,7 +503,7 @@ mod tests {
 
         To dismiss a finding, answer its comment with `/dismiss` and the reason, or comment here with `/dismiss`, its id and the reason.
 
-        To take a dismissal back, answer its comment with `/undismiss`.
+        To undo a dismissal, answer its comment with `/undismiss`.
 
         To have a finding again that an operator took back, comment here with `/undismiss` and its id: `cccccccccc-1`.
 
@@ -536,7 +534,7 @@ mod tests {
         assert_snapshot!(comment(&suppressed).replace('\u{200b}', "{zwsp}"), @r"
         **P1: Swallowed error** (`core/x`)
 
-        **Suppressed:** a comment in the code, `truing: ignore[core/x]`, says why: a key of the tests, @{zwsp}team
+        **Suppressed:** a comment in the code, `truing: ignore[core/x]`, gives the reason: a key of the tests, @{zwsp}team
 
         Say what happened.
         ");
@@ -548,7 +546,7 @@ mod tests {
         assert_snapshot!(comment(&outside), @r"
         **P1: Swallowed error** (`core/x`)
 
-        **No longer part of this review:** the change has left these lines, or the rule is off.
+        **No longer part of this review:** these lines are no longer part of the change, or the rule is off.
 
         Say what happened.
         ");

@@ -74,7 +74,7 @@ const MAX_REASON: usize = 600;
 const HOOKS: &str = "pre-commit";
 /// The reason why a linter's findings may be as old as the base.
 const REPLACED: &str =
-    "its program was replaced during the review: findings that the base has, too, may be among those told";
+    "its program was replaced during the review: findings of the base may be among those reported";
 
 /// The reason not to run a linter that the repository's own file configures.
 const REFUSED: &str =
@@ -444,13 +444,14 @@ impl LinterRunner {
             SandboxLevel::Landlock if !tool.code_configuration() => {}
             SandboxLevel::Landlock | SandboxLevel::None => {
                 return Err(
-                    "the sandbox of this machine is too weak for it (`truing sandbox check`)".to_owned()
+                    "this machine does not support the sandbox that it needs (`truing sandbox check`)"
+                        .to_owned(),
                 );
             }
         }
         let touched = || files.touched.iter().filter(|_| self.is_served).filter_map(|path| path.as_str());
         if let Some(path) = self.code_that_configures(tool, files) {
-            return Err(format!("its configuration is code, and this change configures it: {path}"));
+            return Err(format!("its configuration is code that this change modifies: {path}"));
         }
         if self.is_served && tool.needs_setup() && !tool.folder.is_empty() {
             let folder = &tool.folder;
@@ -461,10 +462,10 @@ impl LinterRunner {
             let is_brought =
                 |path: &&str| tool.places.iter().any(|place| first_component(place) == first_component(path));
             if let Some(path) = touched().find(is_brought) {
-                return Err(format!("this change brings programs of its own along: {path}"));
+                return Err(format!("this change adds its own programs: {path}"));
             }
             if let Some(path) = touched().find(|path| decides_set_up(Path::new(path))) {
-                return Err(format!("this change decides what `verify.setup` installs: {path}"));
+                return Err(format!("this change affects what `verify.setup` installs: {path}"));
             }
             return match set_up {
                 Some(Ok((verifier, set_up))) => Ok(LinterRunMethod::SetUp(verifier, set_up)),

@@ -48,7 +48,7 @@ pub enum RepositoryVerifyError {
     #[error(transparent)]
     Verify(#[from] VerifyError),
     /// A file cannot be copied.
-    #[error("{} cannot be copied: {source}", path.display())]
+    #[error("cannot copy {}: {source}", path.display())]
     Copy { path: PathBuf, source: io::Error },
 }
 

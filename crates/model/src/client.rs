@@ -228,7 +228,7 @@ impl ProviderClient {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => Err(self.connection_failure(error)),
             Err(_) => {
-                Err(FailedTry { seen: FailureCause::Lost, what: "it does not answer in time".to_owned() })
+                Err(FailedTry { seen: FailureCause::Lost, what: "it did not answer in time".to_owned() })
             }
         }
     }
@@ -260,7 +260,8 @@ impl ProviderClient {
             (None, false) => format!("status {status}: {message}"),
             (None, true) if (300..400).contains(&status) => {
                 format!(
-                    "status {status}: redirects are not followed, the key would go along; is base_url right?"
+                    "status {status}: redirects are not followed, because they would disclose the key; is \
+                     base_url right?"
                 )
             }
             (None, true) => format!("status {status}"),
@@ -330,9 +331,9 @@ pub(crate) async fn read_answer(
 
 fn stall_failure(is_end: bool, begun: bool) -> FailedTry {
     let (seen, what) = match (is_end, begun) {
-        (true, _) => (FailureCause::Endless, "the answer takes longer than any may"),
-        (false, true) => (FailureCause::Cut, "nothing more of the answer came for too long"),
-        (false, false) => (FailureCause::Lost, "nothing of the answer came in time"),
+        (true, _) => (FailureCause::Endless, "the answer exceeds the time limit"),
+        (false, true) => (FailureCause::Cut, "the answer stalled for too long"),
+        (false, false) => (FailureCause::Lost, "no part of the answer came in time"),
     };
     FailedTry { seen, what: what.to_owned() }
 }

@@ -66,7 +66,7 @@ pub struct ModelProvider {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum ProviderError {
     /// The address is not a valid URL.
-    #[error("base_url is no web address: {0}")]
+    #[error("base_url is not a web address: {0}")]
     NoAddress(String),
     /// The connection would not protect the key.
     #[error(
@@ -77,7 +77,7 @@ pub enum ProviderError {
     #[error("base_url must have no user, password, query or fragment")]
     Extra,
     /// The key is invalid in a header.
-    #[error("the key holds characters that no key has (a line end?): check where it is read from")]
+    #[error("the key holds characters that are invalid in a key (a line end?): check its source")]
     Key,
     /// The TLS stack could not be set up.
     #[error("cannot set up the HTTP client: {0}")]

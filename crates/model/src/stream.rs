@@ -65,7 +65,7 @@ pub enum StreamError {
     #[error("the answer stopped for a reason that this version does not know: `{0}`")]
     UnknownStop(String),
     /// The response exceeds a size limit.
-    #[error("the answer is larger than any: {0}")]
+    #[error("the answer exceeds the size limit: {0}")]
     TooLarge(&'static str),
 }
 
@@ -210,7 +210,7 @@ impl AnswerAccumulator {
         let calls =
             content.iter().any(|block| matches!(block, MessageBlock::Known(KnownBlock::ToolUse { .. })));
         if stop == StopReason::ToolUse && !calls {
-            return Err(StreamError::Disorder("it stopped to call a tool and names none"));
+            return Err(StreamError::Disorder("it stopped to call a tool but names none"));
         }
         Ok(CompleteAnswer {
             message: ModelMessage { role: MessageRole::Assistant, content },
@@ -306,7 +306,7 @@ impl AnswerAccumulator {
 
     fn open_block_mut(&mut self, index: usize) -> Result<&mut PartialBlock, StreamError> {
         let block = self.blocks.get_mut(index).filter(|block| block.open);
-        block.ok_or(StreamError::Disorder("something is said of a block that is not open"))
+        block.ok_or(StreamError::Disorder("it refers to a block that is not open"))
     }
 
     fn count_bytes(&mut self, bytes: usize) -> Result<(), StreamError> {

@@ -82,14 +82,14 @@ fn without_escapes(text: &str, measure: fn(&[u8]) -> usize) -> Cow<'_, str> {
 /// Bytes between `&` and `;` of the longest character reference that is searched for.
 const MAX_ENTITY_BYTES: usize = 8;
 /// Number of underscores of a word that are each tried as the joint before a token, as in `old_ghp_…`.
-const MAX_JOINTS: usize = 4;
+const MAX_JOINTS: usize = 6;
 /// Bytes of the shortest word that may be a name joined to a token.
 const MIN_JOINED_BYTES: usize = 24;
 
 /// Returns a copy in which a blank replaces the `nth` underscore of each long word that has a digit. Offsets
 /// stay.
 fn without_joint(text: &str, nth: usize) -> Cow<'_, str> {
-    let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+    let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
     let (mut reading, mut at) = (None::<Vec<u8>>, 0);
     for word in text.as_bytes().split(|byte| !is_word(byte)) {
         let joint = word.iter().enumerate().filter(|(_, byte)| **byte == b'_').map(|(at, _)| at).nth(nth);
@@ -177,7 +177,8 @@ fn key_lines(text: &str) -> Vec<Range<usize>> {
             match (is_letter(byte), from) {
                 (true, None) => from = Some(at),
                 (false, Some(first)) => {
-                    if at - first >= MIN_KEY_RUN {
+                    let run = body.as_bytes().get(first..at).unwrap_or_default();
+                    if run.len() >= MIN_KEY_RUN && is_of_key(run) {
                         places.push(begin + first..begin + at);
                     }
                     from = None;
@@ -187,6 +188,13 @@ fn key_lines(text: &str) -> Vec<Range<usize>> {
         }
     }
     places
+}
+
+/// Returns true if a run of base64 letters may be a line of a key: long names, paths and digests in
+/// hexadecimal digits lack one of the three kinds.
+fn is_of_key(run: &[u8]) -> bool {
+    let has = |kind: fn(&u8) -> bool| run.iter().any(kind);
+    has(u8::is_ascii_digit) && has(u8::is_ascii_uppercase) && has(u8::is_ascii_lowercase)
 }
 
 /// Returns a file's content with secrets masked for a model. Bytes that are not UTF-8 become U+FFFD beside a

@@ -10,9 +10,9 @@
 //!
 //! A reader that is started for sources receives one [`SourcesQuery`] and responds once.
 //!
-//! The server uses no response before [`check_report`], [`checked_reply`] or [`checked_sources`] has validated it,
-//! because hostile bytes may have taken over the reader. The reader applies the same bounds with the same
-//! function.
+//! The server uses no response before [`check_report`], [`checked_reply`] or [`checked_sources`] has
+//! validated it, because hostile bytes may have taken over the reader. The reader applies the same bounds
+//! with the same function.
 
 mod collected;
 
@@ -150,7 +150,9 @@ pub enum ProtocolError {
         ours: ReaderHello,
     },
     /// The kernel confines the reader less than required.
-    #[error("its sandbox is `{}`, and at least `{}` is asked for: use a kernel with Landlock (5.13 or later), or accept a reader that could read any file: `sandbox.level = \"none\"` in the operator's configuration", .reached.as_str(), .weakest.as_str())]
+    #[error("its sandbox is `{}`, but at least `{}` is required: use a kernel with Landlock (5.13 or later), \
+         or accept a reader that could read any file: `sandbox.level = \"none\"` in the operator's \
+         configuration", .reached.as_str(), .weakest.as_str())]
     TooWeak {
         /// Level that the reader reports.
         reached: SandboxLevel,
@@ -166,7 +168,7 @@ pub enum ProtocolError {
         replied: u64,
     },
     /// The response about sources has another form, or is not what was requested.
-    #[error("what it tells of the sources cannot be: {0}")]
+    #[error("its answer about the sources is invalid: {0}")]
     Sources(&'static str),
     /// The response is about a file that the request does not name.
     #[error("the answer is about {0}, which was not asked for")]

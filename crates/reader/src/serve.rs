@@ -29,7 +29,7 @@ use crate::{InProcessReader, RulePacks};
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// The streams to the server failed.
-    #[error("cannot talk to the server: {0}")]
+    #[error("cannot communicate with the server: {0}")]
     Streams(#[from] io::Error),
     /// A message violated the protocol.
     #[error(transparent)]

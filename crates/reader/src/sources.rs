@@ -82,7 +82,7 @@ pub enum SourcesError {
         why: String,
     },
     /// A glob is invalid.
-    #[error("`{glob}` is no pattern for files: {why}")]
+    #[error("`{glob}` is not a valid file pattern: {why}")]
     Glob {
         /// Glob as it was given.
         glob: String,

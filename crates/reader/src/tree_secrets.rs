@@ -1,65 +1,103 @@
-//! Knows the secrets in the files of a folder by their values, to mask parts of them in what a command prints there.
+//! Knows the secrets in the files of a folder by their values, to mask parts of them in what a command prints
+//! there.
 //!
-//! `git grep -o`, a line of `git blame` or a line of a key by itself show a part of a secret, or one without the text
-//! around it, and no rule knows that by its form.
+//! `git grep -o`, a line of `git blame` or a line of a key by itself show a part of a secret, or one without
+//! the text around it, and no rule knows that by its form.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
-use std::fs;
+use std::collections::{HashMap, HashSet};
+use std::fs::{self, File, Metadata};
+use std::io::Read as _;
 use std::ops::Range;
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
 
-use crate::MAX_FILE_BYTES;
-use crate::mask::{MASK, are_secrets_shown, secrets_masked};
+use crate::content::{DecodedContent, begins_binary};
+use crate::file::{MAX_FILE_BYTES, open_regular};
+use crate::mask::{MASK, are_secrets_shown, secrets_by_rules};
 
-/// Bytes of the shortest part of a secret that is masked. A shorter one leaves more of the secret to guess, and may be
-/// a word of any text.
+/// Bytes of the shortest part of a secret that is masked. A shorter one leaves more of the secret to guess,
+/// and may be a word of any text.
 const PART_BYTES: usize = 10;
-/// Bytes that are searched at most in one folder; the files beyond are known by their forms alone.
+/// Bytes of text that are searched at most in one folder; the files beyond are known by their forms alone.
 const MAX_TREE_BYTES: u64 = 256 << 20;
+/// Parts that are kept at most: those of some 50,000 tokens.
+const MAX_PARTS: usize = 1 << 20;
+/// Longest time of one search. The files beyond are known by their forms alone.
+const MAX_TIME: Duration = Duration::from_secs(60);
+/// The beginning of every RSA key in base64, which keys that are public have in part.
+const KEY_HEADER: &[u8] = b"MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQ";
 
 /// Each part of [`PART_BYTES`] bytes that the secrets of a folder have.
 #[derive(Debug, Default)]
-pub struct TreeSecrets(HashSet<[u8; PART_BYTES]>);
+pub struct TreeSecrets {
+    parts: HashSet<[u8; PART_BYTES]>,
+    /// Size and time of each file that was searched.
+    searched: HashMap<PathBuf, (u64, Option<SystemTime>)>,
+}
 
 impl TreeSecrets {
-    /// Reads the files of a folder, and of its folders but `.git`. Follows no link. A file that cannot be read, that is
-    /// too large for the rules or that is no UTF-8 adds nothing.
-    pub fn in_folder(folder: &Path) -> Self {
-        let (mut secrets, mut folders, mut bytes) = (Self::default(), vec![folder.to_owned()], 0);
+    /// Searches the files of a folder that are new or changed since the last search. Skips `.git`, follows no
+    /// link. A binary file, one that cannot be read, and one that is too large for the rules add nothing.
+    pub fn search(&mut self, folder: &Path) {
+        if are_secrets_shown() {
+            return;
+        }
+        let (mut folders, mut bytes, begun) = (vec![folder.to_owned()], 0, Instant::now());
         while let Some(entries) = folders.pop().map(fs::read_dir) {
             for entry in entries.into_iter().flatten().filter_map(Result::ok) {
-                let (Ok(kind), Ok(metadata)) = (entry.file_type(), entry.metadata()) else { continue };
-                if kind.is_dir() && entry.file_name() != ".git" {
+                let Ok(metadata) = entry.metadata() else { continue };
+                if metadata.is_dir() && entry.file_name() != ".git" {
                     folders.push(entry.path());
-                } else if kind.is_file()
-                    && metadata.len() <= MAX_FILE_BYTES
-                    && bytes + metadata.len() <= MAX_TREE_BYTES
-                {
-                    bytes += metadata.len();
-                    secrets.add(&fs::read_to_string(entry.path()).unwrap_or_default());
+                } else if metadata.is_file() && self.is_new(entry.path(), &metadata) {
+                    if bytes > MAX_TREE_BYTES || begun.elapsed() > MAX_TIME {
+                        return;
+                    }
+                    bytes += self.add_file(&entry.path());
                 }
             }
         }
-        secrets
     }
 
-    /// Adds the secrets of a text.
-    fn add(&mut self, text: &str) {
-        for line in secrets_masked(text).into_iter().flat_map(str::lines) {
+    /// Returns true if the file may be searched and was not searched in this state before.
+    fn is_new(&mut self, path: PathBuf, metadata: &Metadata) -> bool {
+        let state = (metadata.len(), metadata.modified().ok());
+        metadata.len() <= MAX_FILE_BYTES && self.searched.insert(path, state) != Some(state)
+    }
+
+    /// Adds the secrets of a file, and returns the number of bytes searched.
+    fn add_file(&mut self, path: &Path) -> u64 {
+        let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return 0 };
+        let opened = File::open(folder).ok().and_then(|folder| open_regular(folder, name.as_bytes()).ok());
+        let mut content = Vec::new();
+        let read = opened.map(|file| file.take(MAX_FILE_BYTES).read_to_end(&mut content));
+        if !matches!(read, Some(Ok(_))) || begins_binary(&content) {
+            return 0;
+        }
+        let text = DecodedContent::from_bytes(content).into_text().unwrap_or_default();
+        self.add_text(&String::from_utf8_lossy(&text));
+        text.len() as u64
+    }
+
+    /// Adds the secrets of a text. A text that is a secret as a whole could not be searched, and adds nothing.
+    fn add_text(&mut self, text: &str) {
+        let secrets = secrets_by_rules(text).into_iter().filter(|secret| secret.len() < text.len());
+        for line in secrets.flat_map(str::lines) {
             let parts = line.trim().as_bytes().windows(PART_BYTES).filter(|part| is_random(part));
-            self.0.extend(parts.filter_map(|part| <[u8; PART_BYTES]>::try_from(part).ok()));
+            let parts = parts.filter_map(|part| <[u8; PART_BYTES]>::try_from(part).ok());
+            self.parts.extend(parts.take(MAX_PARTS.saturating_sub(self.parts.len())));
         }
     }
 
     /// Masks each part of a known secret. Lines stay.
     pub fn mask_parts<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        if self.0.is_empty() || are_secrets_shown() {
+        if self.parts.is_empty() || are_secrets_shown() {
             return Cow::Borrowed(text);
         }
         let mut places: Vec<Range<usize>> = Vec::new();
         for (at, part) in text.as_bytes().windows(PART_BYTES).enumerate() {
-            if self.0.contains(part) {
+            if self.parts.contains(part) {
                 match places.last_mut() {
                     Some(last) if at <= last.end => last.end = at + PART_BYTES,
                     _ => places.push(at..at + PART_BYTES),
@@ -80,11 +118,16 @@ impl TreeSecrets {
     }
 }
 
-/// True if a part may be one of a random value: `https://ho`, the beginning of the address of a webhook, is a part of
-/// other text too.
+/// True if a part may be one of a random value. `https://ho`, the beginning of the address of a webhook, is a
+/// part of other text too; so are `1234567890` and the header that all keys have.
 fn is_random(part: &[u8]) -> bool {
-    let has = |test: fn(&u8) -> bool| part.iter().any(test);
-    has(u8::is_ascii_digit) || has(u8::is_ascii_uppercase) && has(u8::is_ascii_lowercase)
+    let is_mixed = part.iter().any(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase());
+    let is_sequence = part.windows(2).all(|pair| match pair {
+        [b'9', b'0'] => true,
+        [one, next] => one == next || one.checked_add(1) == Some(*next),
+        _ => false,
+    });
+    is_mixed && !is_sequence && !KEY_HEADER.windows(part.len()).any(|known| known == part)
 }
 
 #[cfg(test)]
@@ -102,7 +145,17 @@ mod tests {
         fs::write(folder.path().join("key.pem"), pem.concat()).unwrap();
         fs::write(folder.path().join("deep/.git/key"), ["AKIA", "9ZY8XW7VU6TS5RQ4"].concat()).unwrap();
         fs::write(folder.path().join("binary"), b"\xff\xfe").unwrap();
-        (TreeSecrets::in_folder(folder.path()), key)
+        let latin = [&b"# \xe9\nKEY = \"AKIA"[..], b"QWERTYUIOPASDFGH\"\n"].concat();
+        fs::write(folder.path().join("latin.py"), latin).unwrap();
+        let mut secrets = TreeSecrets::default();
+        secrets.search(folder.path());
+        let parts = secrets.parts.len();
+        secrets.search(folder.path());
+        assert_eq!(secrets.parts.len(), parts, "nothing changed");
+        let later = ["AKIA", "Q2W4E6R3T7Y5U4I6"].concat();
+        fs::write(folder.path().join("later.py"), format!("KEY = \"{later}\"\n")).unwrap();
+        secrets.search(folder.path());
+        (secrets, key)
     }
 
     #[test]
@@ -116,6 +169,8 @@ mod tests {
                 "^1f2 (a 2026-01-01 3) [secret cut]\n",
             ),
             (format!("old_{key}_x"), "old_[secret cut]_x"),
+            ("latin.py:2:QWERTYUIOPASD\n".to_owned(), "latin.py:2:[secret cut]\n"),
+            ("later.py:1:W4E6R3T7Y5".to_owned(), "later.py:1:[secret cut]"),
         ] {
             assert_eq!(secrets.mask_parts(&text), shown);
         }
@@ -126,9 +181,15 @@ mod tests {
 
     #[test]
     fn words_of_any_text_are_no_part_of_a_secret() {
-        for (part, is) in
-            [("https://ho", false), ("AKIAAAAAAA", false), ("sk_live_51", true), ("abCdefghij", true)]
-        {
+        for (part, is) in [
+            ("https://ho", false),
+            ("1234567890", false),
+            ("AAAAAAAAAA", false),
+            ("ANBgkqhkiG", false),
+            ("AKIAAAAAAB", true),
+            ("sk_live_51", true),
+            ("abCdefghij", true),
+        ] {
             assert_eq!(is_random(part.as_bytes()), is, "{part}");
         }
     }

@@ -235,8 +235,9 @@ repos:
 
     #[test]
     fn options_of_a_table_that_a_plugin_reads_are_passed() {
-        let table = "[tool.flake8]\nmax_line_length = 99\nextend-ignore = ['E203', 'W503']\nexclude = 'a,  b'\n\
-                     per-file-ignores = ['c.py:F401']\noutput-file = 'x'\nselect = true\ncolor = 'always'\n";
+        let table = "[tool.flake8]\nmax_line_length = 99\nextend-ignore = ['E203', 'W503']\nexclude = \
+             'a,  b'\nper-file-ignores = ['c.py:F401']\noutput-file = 'x'\nselect = true\ncolor = \
+             'always'\n";
         let hook = "repos:\n- repo: x\n  hooks:\n  - {id: flake8, args: [--max-line-length=120]}\n";
         let files = [("pyproject.toml", table), (".pre-commit-config.yaml", hook)];
         let used = looked_at(&files, &["a/x.py", "c.py"]);

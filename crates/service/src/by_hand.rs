@@ -13,10 +13,10 @@ use super::lease::{Lease, lease_of};
 #[derive(Debug, thiserror::Error)]
 pub enum LeaseError {
     /// Another process or person holds the lease, until this time unless it is renewed.
-    #[error("somebody else is at work on it")]
+    #[error("another process is working on it")]
     Busy(UnixMillis),
     /// Another loop owns the slot between two of its steps; this request waits for it.
-    #[error("another loop is at work on it")]
+    #[error("another loop is working on it")]
     Owned,
     /// The kill switch of the server or of the repository is on.
     #[error("the kill switch is on")]

@@ -67,7 +67,7 @@ impl<'a> JobCalendar<'a> {
             }
             loop {
                 if let Err(error) = self.run_due_jobs(store, metrics, &told).await {
-                    tracing::warn!(%error, "the jobs cannot be looked at");
+                    tracing::warn!(%error, "could not read the jobs");
                 }
                 tokio::select! {
                     () = tokio::time::sleep(every) => {}
@@ -128,7 +128,7 @@ impl<'a> JobCalendar<'a> {
                     if let RunFailure::Remote(_) = &error {
                         metrics.run_ended(LoopKind::Sync.as_str(), RunOutcome::Failed.as_str());
                     }
-                    tracing::warn!(job = run.job.name, %error, "the job could not begin");
+                    tracing::warn!(job = run.job.name, %error, "could not start the job");
                     let long = waits.map_or(AGAIN, |(_, long)| long.saturating_mul(2).min(AGAIN_AT_MOST));
                     self.waiting
                         .insert(run.job.name.to_owned(), (UnixMillis(now.0.saturating_add(long)), long));

@@ -23,9 +23,9 @@
 //! by the account that pressed it. The label `converge.label` acts as `/converge` by the account that set it.
 //!
 //! A webhook or the sweep only records that there is a command to serve ([`store_requests`]).
-//! [`CommandProcessor::process_requests`] reads the comment and asks for its author's permission at the forge, by ids.
-//! The command is carried out in the same transaction that marks it as served. A command that cannot be
-//! served now is retried.
+//! [`CommandProcessor::process_requests`] reads the comment and asks for its author's permission at the
+//! forge, by ids. The command is carried out in the same transaction that marks it as served. A command that
+//! cannot be served now is retried.
 //!
 //! A followed comment gets no reaction, for three reasons. The reaction would be a write without a run and
 //! thus without a fencing token. It would use up the few creating calls that comments have in a minute. And
@@ -121,7 +121,7 @@ pub async fn run(context: Arc<ServiceContext>, poll: Duration) {
         }
         let looked = commands.process_requests(&context).await;
         if let (Err(error), false) = (&looked, failing) {
-            tracing::error!(%error, "commands of comments cannot be served");
+            tracing::error!(%error, "could not process commands in comments");
         }
         failing = looked.is_err();
     }
@@ -262,7 +262,7 @@ impl CommandProcessor {
     fn record_failure(&mut self, what: (String, String), now: UnixMillis, wait: Option<TimeSpan>, why: &str) {
         let failures = self.waiting.get(&what).map_or(0, |wait| wait.failures);
         if failures == 0 {
-            tracing::warn!(forge = what.0, repository = what.1, "commands of comments wait: {why}");
+            tracing::warn!(forge = what.0, repository = what.1, "commands in comments wait: {why}");
         }
         let doubled = FIRST_WAIT.0.saturating_mul(1 << failures.min(16)).min(LONGEST_WAIT.0);
         let pause = WallClockWait::new(now, wait.unwrap_or(TimeSpan(doubled)));
@@ -272,7 +272,11 @@ impl CommandProcessor {
     fn came_through(&mut self, both: [&(String, String); 2]) {
         for what in both {
             if self.waiting.remove(what).is_some() {
-                tracing::info!(forge = what.0, repository = what.1, "commands of comments are served again");
+                tracing::info!(
+                    forge = what.0,
+                    repository = what.1,
+                    "commands in comments are processed again"
+                );
             }
         }
     }
@@ -287,7 +291,7 @@ async fn serve_request(
 ) -> Result<(), CommentServeError> {
     let store = &*context.store;
     let Some(repository) = repository else {
-        return Ok(ignore_request(store, told, "its repository is not known").await?);
+        return Ok(ignore_request(store, told, "its repository is unknown").await?);
     };
     let rows = store.desired_state(&told.pr.key(), Producer::Review).await?.0.into_iter();
     let known: Vec<_> = rows.filter_map(|row| Some((row.item, row.comment?))).collect();
@@ -433,7 +437,7 @@ async fn execute_command(
             return Ok(());
         }
     }
-    Err(StoreError::Unavailable(format!("{key}: the slot changes faster than it can be committed")))
+    Err(StoreError::Unavailable(format!("{key}: could not commit the slot: it keeps changing")))
 }
 
 /// Ignores a command of a person with write access, and records the reason in the history.
@@ -444,16 +448,17 @@ async fn decline(
     who: &str,
     why: &str,
 ) -> Result<(), StoreError> {
-    let what = format!("`{}` by {who} is not followed: {why}", asked.as_str());
+    let what = format!("`{}` by {who} was not run: {why}", asked.as_str());
     let event = HistoryEvent { at: store.now().await?, key: told.pr.key(), run: None, what };
-    store.append_history(&[event]).await?;
-    ignore_request(store, told, &format!("{}: {why}", asked.as_str())).await
+    // In this order a failure loses a line of the history; in the other a retry would repeat it.
+    ignore_request(store, told, &format!("{}: {why}", asked.as_str())).await?;
+    store.append_history(&[event]).await
 }
 
 /// Marks a command as served without an effect, and logs the reason.
 async fn ignore_request(store: &dyn RecordStore, told: &UserRequest, why: &str) -> Result<(), StoreError> {
     let origin = origin_text(&told.origin);
-    tracing::info!(key = %told.pr.key(), origin, "a command is not followed: {why}");
+    tracing::info!(key = %told.pr.key(), origin, "a command was not run: {why}");
     store.mark_request_served(told, None).await.map(drop)
 }
 

@@ -220,7 +220,8 @@ impl HeartbeatTask {
         Self(tokio::spawn(async move { beats.wait_for_loss(every).await }.in_current_span()))
     }
 
-    /// Returns when the lease may be lost, as [`LeaseHeartbeats::wait_for_loss`], and also if the task has ended.
+    /// Returns when the lease may be lost, as [`LeaseHeartbeats::wait_for_loss`], and also if the task has
+    /// ended.
     async fn wait_for_loss(&mut self) {
         let _ = (&mut self.0).await;
     }

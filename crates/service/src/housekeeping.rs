@@ -40,9 +40,18 @@ pub async fn run(store: &Store, keep: RetentionPeriods, sole: &SoleDutyLease) ->
         match delete_expired(store, keep, PAUSE).await {
             Ok(gone) if gone == DeletedCounts::default() => {}
             Ok(DeletedCounts { acts, runs, effects, events, comments, money, slots }) => {
-                tracing::info!(acts, runs, effects, events, comments, money, slots, "forgot what is old");
+                tracing::info!(
+                    acts,
+                    runs,
+                    effects,
+                    events,
+                    comments,
+                    money,
+                    slots,
+                    "deleted expired records"
+                );
             }
-            Err(error) => tracing::error!(%error, "what is old cannot be forgotten"),
+            Err(error) => tracing::error!(%error, "could not delete expired records"),
         }
     }
 }

@@ -182,8 +182,8 @@ async fn webhook(
         server.is_some_and(|server| server.capability().refused == RefusalConsequence::SilencesTheHook);
     let answer = match silenced && refusal.is_of_the_store() {
         true => {
-            let told =
-                json!({ "status": "ignored", "what": "the store is away: the sweep finds what is open" });
+            let told = json!({ "status": "ignored", "what": "the store is unreachable: the sweep will find \
+                 open pull requests" });
             (StatusCode::ACCEPTED, Json(told)).into_response()
         }
         false => refusal.to_response(),
@@ -260,7 +260,7 @@ impl IngressState {
         halted: HaltPolicy,
     ) -> Result<serde_json::Value, DeliveryRefusal> {
         if UserCommand::parse(&comment.body).is_none() {
-            return Ok(json!({ "status": "ignored", "what": "a comment that is no command" }));
+            return Ok(json!({ "status": "ignored", "what": "a comment that is not a command" }));
         }
         let origin = RequestOrigin::Comment { kind: comment.kind, id: comment.id };
         self.store_requests(&[comment.pr], &comment.repo, &origin, halted).await

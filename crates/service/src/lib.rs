@@ -163,7 +163,7 @@ impl ReviewService {
                 Ok(leases) => {
                     looked.store(self.context.clock.now().0, Ordering::Relaxed);
                     if std::mem::take(&mut failing) {
-                        tracing::info!("the scheduler looks for due slots again");
+                        tracing::info!("the scheduler reads due slots again");
                     }
                     for lease in leases {
                         workers.start(self.context.clone(), lease, heartbeat, give_back.clone());
@@ -172,9 +172,9 @@ impl ReviewService {
                 // The error is logged once, because the scheduler looks again at each poll.
                 Err(error) if !failing => {
                     failing = true;
-                    tracing::error!(%error, "the scheduler cannot look for due slots");
+                    tracing::error!(%error, "the scheduler could not read due slots");
                 }
-                Err(error) => tracing::debug!(%error, "the scheduler cannot look for due slots"),
+                Err(error) => tracing::debug!(%error, "the scheduler could not read due slots"),
             }
         };
         tracing::info!(running = workers.running.len(), "stopping");
@@ -187,7 +187,8 @@ impl ReviewService {
         let finished = tokio::select! {
             finished = drain_workers(&mut workers.running, DRAIN) => finished,
             () = hurry => {
-                tracing::info!(running = workers.running.len(), "stopping at once: runs give back what they have leased");
+                tracing::info!(running = workers.running.len(), "stopping at once: runs release their \
+                     leases");
                 false
             }
         };
@@ -201,7 +202,7 @@ impl ReviewService {
             match tokio::time::timeout(END_LEASES, self.context.end_old_leases()).await {
                 Ok(ended) => ended?,
                 Err(_) => {
-                    tracing::error!("the store does not answer; leases are left for the next start to end");
+                    tracing::error!("the store does not answer; the next start ends the remaining leases");
                 }
             }
         }

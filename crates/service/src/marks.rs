@@ -29,7 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(9);
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum MarkError {
     /// The kill switch of the server or of the repository is on.
-    #[error("the kill switch is on: `truing kill status` tells which, and what turns it off")]
+    #[error("the kill switch is on: `truing kill status` shows which one, and how to turn it off")]
     KillSwitch,
     /// Too many marks are waiting.
     #[error("{QUEUE} deliveries are waiting for the store already")]

@@ -202,8 +202,8 @@ impl ServiceMetrics {
         self.0.parked.with_label_values(&[of.as_str()]).inc_by(u64::from(parked));
     }
 
-    /// Counts the cost of an ended run, and the calls that its models were denied. A run without cost asked no
-    /// model, and its cost is not counted.
+    /// Counts the cost of an ended run, and the calls that its models were denied. A run without cost asked
+    /// no model, and its cost is not counted.
     pub fn run_cost(&self, of: LoopKind, cost: MicroUsd, denied: u32) {
         self.0.model_denials.inc_by(u64::from(denied));
         if cost > MicroUsd(0) {
@@ -236,7 +236,7 @@ impl ServiceMetrics {
         let mut text = Vec::new();
         // Encoding to memory fails only for metrics without a name or value; those of the table have both.
         if let Err(error) = TextEncoder::new().encode(&self.0.registry.gather(), &mut text) {
-            tracing::error!(%error, "the metrics cannot be told");
+            tracing::error!(%error, "could not collect the metrics");
         }
         String::from_utf8(text).unwrap_or_default()
     }

@@ -135,7 +135,7 @@ impl NoticeSinks {
                 tracing::error!(sink, kind = notice.kind, %error, "not told: {}", notice.text);
                 return;
             }
-            tracing::warn!(sink = sink.to.name(), %error, "the sink is tried again");
+            tracing::warn!(sink = sink.to.name(), %error, "retrying the sink");
             tokio::time::sleep(wait).await;
             wait *= 2;
         }
@@ -174,7 +174,7 @@ pub async fn keep_telling(
             continue;
         }
         if let Err(error) = sinks.deliver_pending(store).await {
-            tracing::error!(%error, "notices cannot be told");
+            tracing::error!(%error, "could not send notices");
         }
     }
 }
@@ -184,7 +184,7 @@ pub async fn keep_telling(
 #[truing_core::boxed_future]
 pub async fn queue_parked_notice(store: &dyn RecordStore, key: &SlotKey, attempts: u32, now: UnixMillis) {
     if let Err(error) = want_parking(store, key, attempts, now).await {
-        tracing::warn!(%key, %error, "nobody is told that the slot is parked");
+        tracing::warn!(%key, %error, "could not queue the notice that the slot is parked");
     }
 }
 
@@ -197,7 +197,8 @@ async fn want_parking(
     let described = store.descriptions(std::slice::from_ref(key)).await?.into_iter().flatten().next();
     let name = described.as_ref().map_or(key.as_str(), |described| &described.name);
     let text = format!(
-        "{name} is parked after {attempts} failed attempts. `truing why {name}` says why, `truing queue retry {name}` starts over."
+        "{name} is parked after {attempts} failed attempts. `truing why {name}` says why, `truing queue \
+         retry {name}` starts over."
     );
     store.queue_notices(&[NewNotice::new(NoticeKind::Parked, key.as_str(), &utc_day(now), &text)]).await
 }

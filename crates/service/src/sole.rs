@@ -53,13 +53,14 @@ pub async fn renew_lease(store: &dyn RecordStore, sole: &SoleDutyLease) {
             sole.set(Some(asked + LENT));
             if !had {
                 tracing::info!(
-                    "this process holds the lease of the sweep: it sweeps, obeys commands in comments, sends notices and forgets old rows"
+                    "this process holds the lease of the sweep: it sweeps, obeys commands in comments, sends \
+                     notices and forgets old rows"
                 );
             }
         }
         Ok(false) => sole.set(None),
         // The lease stays ours until its time is over.
-        Err(error) => tracing::warn!(%error, "the right to sweep cannot be renewed"),
+        Err(error) => tracing::warn!(%error, "could not renew the lease of the sweep"),
     }
 }
 

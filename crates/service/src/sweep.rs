@@ -438,7 +438,7 @@ impl ForgeRound {
         self.waits = Some(WallClockWait::new(now, TimeSpan(wait)));
         swept.set_health(forge, if refused { ForgeHealth::Refused } else { ForgeHealth::Away });
         if !self.down {
-            tracing::warn!(forge, %error, "the forge cannot be swept; it is tried again now and then");
+            tracing::warn!(forge, %error, "could not sweep the forge; it is retried from time to time");
         }
         self.down = true;
     }
@@ -456,7 +456,7 @@ impl ForgeRound {
 impl RepositorySnapshot {
     fn record_failure(&mut self, repository: &KnownRepository, error: &SweepError) {
         if !self.failing {
-            tracing::warn!(repository = %repository.name, %error, "a repository cannot be swept");
+            tracing::warn!(repository = %repository.name, %error, "could not sweep a repository");
         }
         self.failing = true;
     }

@@ -331,7 +331,7 @@ fn not_configured(id: &PrId) -> StepStopReason {
 }
 
 fn misconfigured_reason(what: String) -> StepStopReason {
-    StepStopReason::Failed { class: "the server is not set up for it", what, not_before: None }
+    StepStopReason::Failed { class: "the server is not configured for it", what, not_before: None }
 }
 
 /// Reviews the pull request of the repository with the name `repo`.

@@ -1,5 +1,6 @@
-//! The time in which a worker learns which slots are due, in a store that is there: `cargo bench -p truing-store --bench due --
-//! CALLS FILE`, or `CALLS SLOTS-URL RECORDS-URL`. `cargo xtask bench records` fills stores and calls it.
+//! The time in which a worker learns which slots are due, in a store that is there:
+//! `cargo bench -p truing-store --bench due -- CALLS FILE`, or `CALLS SLOTS-URL RECORDS-URL`.
+//! `cargo xtask bench records` fills stores and calls it.
 
 use std::error::Error;
 use std::io::Write as _;

@@ -25,7 +25,7 @@ pub(crate) enum StoreFault {
     #[error("it has not answered within {0} s; check the network to it")]
     NoAnswer(u64),
     /// A statement that always returns a row returned none.
-    #[error("a row is missing that is always there")]
+    #[error("a required row is missing")]
     NoRow,
     /// A column has a value that this version does not write there.
     #[error("column {column} of a row holds {value:?}")]
@@ -70,7 +70,7 @@ pub(crate) fn skip_unreadable<T>(
 ) -> Result<Vec<T>, StoreFault> {
     let told = |row: Result<T, StoreFault>| match row {
         Err(StoreFault::Unreadable { what, source }) => {
-            tracing::warn!("{what} cannot be read and is left out: {source}");
+            tracing::warn!("cannot read {what}, which is left out: {source}");
             None
         }
         Ok(_)

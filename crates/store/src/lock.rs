@@ -52,7 +52,8 @@ pub enum ServeLockError {
         holder: ServeLockHolder,
     },
     /// Another process serves from the same file by another name.
-    #[error("{} is served already, by another name of it: a hard link or a mount; stop that process, or give this one another `store.url`", database.display())]
+    #[error("{} is served already, by another name of it: a hard link or a mount; stop that process, or give \
+         this one another `store.url`", database.display())]
     Linked {
         /// Path of the database.
         database: PathBuf,

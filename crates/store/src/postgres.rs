@@ -86,8 +86,10 @@ impl PostgresDatabase {
         match tokio::time::timeout(MIGRATION, database.migrate(purpose)).await {
             Ok(done) => done.map(|()| database),
             Err(_) => {
-                let message =
-                    format!("it was not brought to this version's form within {} s", MIGRATION.as_secs());
+                let message = format!(
+                    "its upgrade to this version's form did not finish within {} s",
+                    MIGRATION.as_secs()
+                );
                 Err(PostgresConnectError::Other { name: Arc::clone(&database.name), message })
             }
         }

@@ -33,16 +33,18 @@ fn hint(error: &rustls::Error) -> &'static str {
             wrong,
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }
         ) {
-            return "its certificate is not for this host: name the host as its certificate does, or give it another one";
+            return "its certificate is not for this host: name the host as its certificate does, or give it \
+                 another one";
         }
         if matches!(wrong, CertificateError::UnknownIssuer) {
-            return "its certificate is of no CA that is trusted here: add the CA's certificate to the system's, or name a \
-                    file with all trusted ones in the variable SSL_CERT_FILE";
+            return "its certificate is from a CA that is not trusted here: add the CA's certificate to the \
+                 system's, or name a file with all trusted ones in the variable SSL_CERT_FILE";
         }
-        return "its certificate is not accepted: give it another one";
+        return "its certificate is rejected: replace it";
     }
     if matches!(error, rustls::Error::InvalidMessage(_)) {
-        return "it does not speak TLS at this port: correct the port, or connect without TLS where the way to it is safe";
+        return "it does not speak TLS at this port: correct the port, or connect without TLS where the way \
+             to it is safe";
     }
-    "a connection with TLS is not made; check that both sides allow the same versions, and the server's log"
+    "the TLS handshake failed; check that both sides allow the same versions, and the server's log"
 }

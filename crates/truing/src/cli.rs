@@ -73,7 +73,8 @@ use truing_config::environment::Environment;
 #[command(
     name = "truing",
     version,
-    about = "Review pull requests, fix what is found, and follow upstream packages, within limits that you set",
+    about = "Review pull requests, fix what is found, and follow upstream packages, within limits that you \
+         set",
     propagate_version = false,
     infer_subcommands = false,
     disable_help_subcommand = true,
@@ -256,8 +257,8 @@ fn command_formats(words: &[&str]) -> &'static [CliFormat] {
     }
 }
 
-/// Parses the `--format` of a command. It also accepts the formats of other commands: [`check_format`] rejects those
-/// and names the supported ones.
+/// Parses the `--format` of a command. It also accepts the formats of other commands: [`check_format`]
+/// rejects those and names the supported ones.
 #[derive(Clone)]
 struct FormatParser(&'static [CliFormat]);
 
@@ -396,7 +397,7 @@ fn wrong_arguments(error: &clap::Error) -> CliError {
     let on_one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     let wrong = CliError::usage("usage", on_one_line(paragraphs.next().unwrap_or_default()));
     let told = paragraphs.flat_map(hints_of).fold(wrong, CliError::hint);
-    if told.hints.is_empty() { told.hint("see what it takes: `--help`") } else { told }
+    if told.hints.is_empty() { told.hint("see its arguments: `--help`") } else { told }
 }
 
 /// Returns one hint for each tip and one for the usage.

@@ -61,10 +61,10 @@ pub fn cleared_temp(database: &Path) -> Result<PathBuf, CliError> {
     let folder = PathBuf::from(folder);
     let told = |error: std::io::Error| {
         CliError::failure("temp", format!("cannot empty {}: {error}", folder.display()))
-            .hint("see that the folder beside it is yours to write, or remove it yourself")
+            .hint("check that the folder beside it is writable, or remove it manually")
     };
     match std::fs::remove_dir_all(&folder) {
-        Ok(()) => tracing::info!(folder = %folder.display(), "removed what a former server left"),
+        Ok(()) => tracing::info!(folder = %folder.display(), "removed files that an earlier server left"),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
         Err(error) => return Err(told(error)),
     }
@@ -164,9 +164,8 @@ pub fn prompt_error(error: &PromptError) -> CliError {
     match error {
         PromptError::Unknown { .. } => CliError::usage("unknown_prompt", error.to_string())
             .hint("`truing prompts list` shows all; `prompts.dir` names a folder of your own"),
-        PromptError::Wrong(_) => CliError::usage("bad_prompt", error.to_string()).hint(
-            "fix it, or `prompts.dir`, which says where prompts are; then try it: `truing prompts check`",
-        ),
+        PromptError::Wrong(_) => CliError::usage("bad_prompt", error.to_string())
+            .hint("fix it or `prompts.dir`, the folder of prompts; then test it: `truing prompts check`"),
         PromptError::Values { .. } => CliError::usage("bad_values", error.to_string())
             .hint("`truing prompts list` shows what each takes; give it with `--set NAME=VALUE`"),
         PromptError::Folder { .. } | PromptError::TooManyFiles { .. } => {
@@ -214,9 +213,9 @@ pub fn child_reader(rules: &RulesConfig, sandbox: &SandboxConfig) -> Result<Chil
     let reader = ChildReader::of_this_program().map_err(|error| {
         CliError::failure(
             "reader",
-            format!("cannot tell which program this is, to start its reader: {error}"),
+            format!("cannot find the path of this program, to start its reader: {error}"),
         )
-        .hint("see that /proc is mounted, or start truing by its full path")
+        .hint("check that /proc is mounted, or start truing by its full path")
     })?;
     Ok(reader.with_rules(rules.dir.clone()).reading_for(rules.time).with_weakest_sandbox(sandbox.level))
 }
@@ -303,7 +302,8 @@ pub fn reader_error(error: ReaderError) -> CliError {
             match nearest_name(name, known.split(", ")) {
                 Some(word) => told.hint(format!("did you mean `{word}`?")),
                 None => told.hint(
-                    "`truing rules list` shows the packs; `rules.dir` in the configuration names the folder of your own",
+                    "`truing rules list` shows the packs; `rules.dir` in the configuration names the folder \
+                     of your own",
                 ),
             }
         }
@@ -345,7 +345,7 @@ pub fn own_folder(config: &Config) -> Result<PathBuf, CliError> {
 pub fn make_folder(folder: &Path) -> Result<(), CliError> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| {
         CliError::failure("store", format!("cannot make {}: {error}", folder.display()))
-            .hint("see that the folder above it is yours to write, or set store.url to another place")
+            .hint("check that the folder above it is writable, or set store.url to another place")
     })
 }
 

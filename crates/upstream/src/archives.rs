@@ -27,7 +27,7 @@ pub enum ArchiveFetchError {
     #[error("the index gives no SHA-256 or SHA-512 digest for {0}, so it cannot be verified and is not read")]
     NoDigest(String),
     /// The bytes differ from the published ones.
-    #[error("{name} is not what the index says it is: its digest is {is}, not {should}")]
+    #[error("{name} does not match the index: its digest is {is}, not {should}")]
     Digest {
         /// Name of the archive.
         name: String,

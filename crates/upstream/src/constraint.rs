@@ -59,7 +59,7 @@ pub enum ConstraintError {
         count: usize,
     },
     /// The requirement has no range of versions.
-    #[error("{path}: `{text}` says no range of versions: {why}")]
+    #[error("{path}: `{text}` is not a range of versions: {why}")]
     Range {
         path: PathBuf,
         /// The requirement as it is written.
@@ -229,7 +229,7 @@ pub(crate) fn read_file(path: &Path) -> Result<String, ConstraintError> {
     let found = std::fs::metadata(path).map_err(|error| unread(error.to_string()))?;
     // Reading a pipe may never end.
     if !found.is_file() {
-        return Err(unread("it is no plain file".to_owned()));
+        return Err(unread("it is not a regular file".to_owned()));
     }
     if found.len() > MAX_FILE {
         return Err(unread(format!("it is longer than {} KiB", MAX_FILE >> 10)));

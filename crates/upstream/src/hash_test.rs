@@ -28,7 +28,7 @@ pub(crate) fn with_digests(text: &str, added: &[AddedDigest<'_>]) -> Result<Stri
         let old = first.old;
         for at in places {
             let (end, insert) = beside(text, at, old, first.new)
-                .ok_or_else(|| refused("the digest that it accepts is no item of a set or a list"))?;
+                .ok_or_else(|| refused("the digest that it accepts is not an item of a set or a list"))?;
             inserts.insert(end, insert);
         }
     }
@@ -51,7 +51,7 @@ pub(crate) fn with_replaced(text: &str, replaced: &[AddedDigest<'_>]) -> Result<
     for (first, places) in places(text, replaced)? {
         for at in places {
             if beside(text, at, first.old, first.new).is_none() {
-                let why = "the digest that it accepts is no item of a set or a list";
+                let why = "the digest that it accepts is not an item of a set or a list";
                 return Err((first.symbol.to_owned(), why.to_owned()));
             }
             all.insert(at, first);
@@ -197,10 +197,10 @@ mod tests {
         for (before, olds, told) in [
             ("D = {f: {'BBB'}}", &[0][..], "not there as often"),
             ("D = {f: {'AAA'}, g: {'AAA'}}", &[0], "not there as often"),
-            ("D = {f: 'AAA'}", &[0], "no item of a set"),
-            ("D = [(f, 'AAA')]", &[0], "no item of a set"),
-            ("D = [[f, 'AAA']]", &[0], "no item of a set"),
-            ("# AAA\n", &[0], "no item of a set"),
+            ("D = {f: 'AAA'}", &[0], "not an item of a set"),
+            ("D = [(f, 'AAA')]", &[0], "not an item of a set"),
+            ("D = [[f, 'AAA']]", &[0], "not an item of a set"),
+            ("# AAA\n", &[0], "not an item of a set"),
         ] {
             let (symbol, why) = edited(before, olds).unwrap_err();
             assert!(symbol == "m:f" && why.contains(told), "{before}: {why}");

@@ -30,7 +30,7 @@ pub enum ManifestFileError {
         why: String,
     },
     /// The file cannot be parsed.
-    #[error("{path} is no manifest: {why}")]
+    #[error("{path} is not a valid manifest: {why}")]
     Form {
         path: PathBuf,
         /// The message of the parser.
@@ -46,7 +46,7 @@ pub enum ManifestFileError {
         why: String,
     },
     /// The content is no valid manifest.
-    #[error("{path} is no manifest: {source}")]
+    #[error("{path} is not a valid manifest: {source}")]
     Content {
         path: PathBuf,
         /// The error in the content.
@@ -216,7 +216,7 @@ fn read_file(path: &Path) -> Result<String, ManifestFileError> {
     let found = std::fs::metadata(path).map_err(|error| unread(error.to_string()))?;
     // Reading a pipe may never end.
     if !found.is_file() {
-        return Err(unread("it is no plain file".to_owned()));
+        return Err(unread("it is not a regular file".to_owned()));
     }
     let longest = if is_toml(path) { MAX_TOML_MANIFEST } else { MAX_MANIFEST };
     if found.len() > longest {
@@ -291,7 +291,7 @@ mod tests {
         }
         assert!(of_text("\"a.b\" = 1", true).unwrap_err().contains("`a.b`: write a list"));
         let upper = of_text(&format!("{{\"a.b\":[\"{}\"]}}", "A".repeat(40)), false).unwrap();
-        assert!(PinManifest::new(upper).unwrap_err().to_string().contains("in small letters"));
+        assert!(PinManifest::new(upper).unwrap_err().to_string().contains("in lower case"));
     }
 
     #[test]

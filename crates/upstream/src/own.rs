@@ -42,7 +42,7 @@ pub enum IndexConfigError {
         why: String,
     },
     /// The replacement of crates.io is not a sparse index.
-    #[error("{path} replaces crates.io by `{source_name}`, which is no sparse index of its own")]
+    #[error("{path} replaces crates.io by `{source_name}`, which is not a sparse index of its own")]
     Source {
         /// The file, or the variable.
         path: String,
@@ -249,7 +249,7 @@ fn read_optional_file(path: &Path) -> Result<Option<String>, IndexConfigError> {
     let wrong = |why: String| IndexConfigError::File { path: path.to_owned(), why };
     match std::fs::metadata(path) {
         // Reading a pipe may never end.
-        Ok(found) if !found.is_file() => Err(wrong("it is no plain file".to_owned())),
+        Ok(found) if !found.is_file() => Err(wrong("it is not a regular file".to_owned())),
         Ok(found) if found.len() > MAX_FILE => {
             Err(wrong(format!("it is longer than {} KiB", MAX_FILE >> 10)))
         }
@@ -297,7 +297,8 @@ mod tests {
         UserEnvironment { variable: &variable, home: Some(home.path()) }.find_index(registry, package)
     }
 
-    const NPMRC: &str = "registry=https://npm.example/all/\n@ours:registry = https://npm.example/ours/\n; why\n\
+    const NPMRC: &str = "registry=https://npm.example/all/\n@ours:registry = https://npm.example/ours/\n; \
+         why\n\
         //npm.example/:_authToken=one\n//npm.example/ours/:_authToken=${TOKEN}\n//npm.example/ourselves/:_authToken=no\n";
 
     #[test]
@@ -372,7 +373,7 @@ mod tests {
         ] {
             let error =
                 own(PackageRegistry::Crates, "a", &[], &[(".cargo/config.toml", &config)]).unwrap_err();
-            assert!(error.to_string().contains("no sparse index"), "{error}");
+            assert!(error.to_string().contains("not a sparse index"), "{error}");
         }
         let error = own(PackageRegistry::Crates, "a", &[], &[(".cargo/config.toml", "[")]).unwrap_err();
         assert!(matches!(error, IndexConfigError::File { .. }), "{error}");

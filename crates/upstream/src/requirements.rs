@@ -354,8 +354,9 @@ mod tests {
     fn a_project_says_what_it_requires_in_its_own_file() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("pyproject.toml");
-        let text = "[project]\nrequires-python = \">=3.9\"\ndependencies = [\"Demo[Crt, b] <2\", \"Py_Yaml\"]\n\
-                    [project.optional-dependencies]\nx = [\"c>1\"]\n[tool.poetry.dependencies]\nd = \"^1\"\n";
+        let text = "[project]\nrequires-python = \">=3.9\"\ndependencies = [\"Demo[Crt, b] \
+             <2\", \"Py_Yaml\"]\n[project.optional-dependencies]\nx = \
+             [\"c>1\"]\n[tool.poetry.dependencies]\nd = \"^1\"\n";
         std::fs::write(&file, text).unwrap();
         let place = RequirementPlace {
             file: &file,

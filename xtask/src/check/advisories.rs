@@ -172,8 +172,8 @@ mod tests {
         let package = folder.path().join("crates/leaky");
         std::fs::create_dir_all(&package).unwrap();
         let text = format!(
-            "```toml\n[advisory]\nid = \"RUSTSEC-2000-0001\"\npackage = \"leaky\"\ndate = \"2000-01-31\"\n{head}\n\
-             [versions]\n{versions}\n```\n\n# Leaks\n\nIt does.\n"
+            "```toml\n[advisory]\nid = \"RUSTSEC-2000-0001\"\npackage = \"leaky\"\ndate \
+             = \"2000-01-31\"\n{head}\n[versions]\n{versions}\n```\n\n# Leaks\n\nIt does.\n"
         );
         std::fs::write(package.join("RUSTSEC-2000-0001.md"), text).unwrap();
         folder

@@ -275,7 +275,8 @@ mod tests {
         let files = [
             (
                 "lib.rs",
-                "mod a; mod b; mod c; pub use a::Shown; pub(crate) use a::Own; fn f(_: Own) {} pub use serde::X;",
+                "mod a; mod b; mod c; pub use a::Shown; pub(crate) use a::Own; fn f(_: Own) {} pub use \
+                 serde::X;",
             ),
             ("a.rs", "pub mod low; pub use low::{Low as Shown, Own}; pub use self::low::*;"),
             ("a/low.rs", "pub struct Low; pub struct Own; pub fn more() {}"),
@@ -293,7 +294,8 @@ mod tests {
             ("b.rs", "struct S { #[cfg(test)] x: crate::a::A<(u8, u8)>, y: u8 } fn f() -> crate::c::Y {}"),
             (
                 "c.rs",
-                "#[cfg(all(test, unix))] #[must_use] fn f() { crate::a::A } #[cfg(not(test))] use crate::b::X;",
+                "#[cfg(all(test, unix))] #[must_use] fn f() { crate::a::A } #[cfg(not(test))] use \
+                 crate::b::X;",
             ),
             ("tests.rs", "use crate::a::A;"),
         ];

@@ -31,8 +31,8 @@ fn judge(packages: &[ResolvedPackage], skipped: &[SkippedCrate]) -> (Vec<String>
             versions.iter().copied().filter(|version| !has_reason(name, version)).collect();
         if unexplained.len() > 1 {
             problems.push(format!(
-                "{name} is built in versions {}: bring them together (cargo tree -i {name}@VERSION), or give the reason in \
-                 deny.toml, `bans.skip`",
+                "{name} is built in versions {}: bring them together (cargo tree -i {name}@VERSION), or give \
+                 the reason in deny.toml, `bans.skip`",
                 unexplained.join(" and ")
             ));
         }

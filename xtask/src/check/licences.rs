@@ -36,7 +36,8 @@ fn judge(packages: &[ResolvedPackage], licenses: &LicenseRules) -> (Vec<String>,
             None => problems.push(format!("{name} {version} names no licence")),
             Some((_, Ok(true))) => {}
             Some((expression, Ok(false))) => problems.push(format!(
-                "{name} {version} is under `{expression}`, which deny.toml does not allow (cargo tree -i {name})"
+                "{name} {version} is under `{expression}`, which deny.toml does not allow (cargo tree -i \
+                 {name})"
             )),
             Some((expression, Err(error))) => {
                 problems.push(format!("{name} {version}: cannot read the licence `{expression}`: {error}"));

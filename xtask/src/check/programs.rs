@@ -269,7 +269,8 @@ mod tests {
             ("a/tests/it/c/mod.rs", "mod e;\n#[cfg(test)]\n#[path = \"../other/f.rs\"]\nmod g;\n"),
             (
                 "a/tests/it/c/e.rs",
-                "mod inline {\n    fn f() {}\n    mod deep;\n    #[path = \"k.rs\"]\n    mod l;\n}\nmod after;\n",
+                "mod inline {\n    fn f() {}\n    mod deep;\n    #[path = \"k.rs\"]\n    mod l;\n}\nmod \
+                 after;\n",
             ),
             ("a/tests/it/c/e/inline/deep.rs", ""),
             ("a/tests/it/c/e/inline/k.rs", ""),

@@ -102,15 +102,13 @@ mod tests {
     fn the_results_of_all_programs_are_added() {
         let tally = tally(&[
             (
-                "running 3 tests\n\
-                 test a ... ok\n\
-                 test result: ok. 2 passed; 0 failed; 1 ignored; 0 measured; 4 filtered out; finished in 0.00s\n",
+                "running 3 tests\ntest a ... ok\ntest result: ok. 2 passed; 0 failed; 1 ignored; 0 measured; \
+                 4 filtered out; finished in 0.00s\n",
                 true,
             ),
             (
-                "running 1 test\n\
-                 test b::c ... FAILED <0.100s>\n\
-                 test result: FAILED. 0 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.10s\n",
+                "running 1 test\ntest b::c ... FAILED <0.100s>\ntest result: FAILED. 0 passed; 1 failed; 0 \
+                 ignored; 0 measured; 0 filtered out; finished in 0.10s\n",
                 false,
             ),
         ]);

@@ -46,8 +46,9 @@ pub(super) fn signed(root: &Path, pulls: usize) -> Result<Vec<RequestPayload>> {
             let signature = hex::encode(mac.finalize().into_bytes());
             let length = body.len();
             let mut request = format!(
-                "content-type: application/json\r\nuser-agent: GitHub-Hookshot/044aadd\r\nx-github-event: pull_request\r\n\
-                 x-hub-signature-256: sha256={signature}\r\ncontent-length: {length}\r\n\r\n"
+                "content-type: application/json\r\nuser-agent: GitHub-Hookshot/044aadd\r\nx-github-event: \
+                 pull_request\r\nx-hub-signature-256: sha256={signature}\r\ncontent-length: \
+                 {length}\r\n\r\n"
             )
             .into_bytes();
             request.extend(body);

@@ -151,8 +151,8 @@ fn runs(size: &StoreSize, shapes: &RowTexts) -> Vec<String> {
     ];
     let record = marked(&shapes.review, &marks);
     let review = format!(
-        "{key_of}, 'review', value + 1, {id}, 'published', {head}, {base}, {began}, {ended}, {ended}, 'reviewed', NULL, \
-         {COST}, {record}, {record}"
+        "{key_of}, 'review', value + 1, {id}, 'published', {head}, {base}, {began}, {ended}, {ended}, \
+         'reviewed', NULL, {COST}, {record}, {record}"
     );
 
     let pull = format!("(value * {FEW})");
@@ -161,7 +161,8 @@ fn runs(size: &StoreSize, shapes: &RowTexts) -> Vec<String> {
     let none = quoted(&"0".repeat(40));
     let (kind, reason) = (quoted(&shapes.converge_kind), quoted(&shapes.converge_reason));
     let converge = format!(
-        "{key_of}, 'converge', {pull} + 1, {id}, 'ended', {none}, {none}, {at}, {at}, {at}, {kind}, {reason}, 0, NULL, {record}"
+        "{key_of}, 'converge', {pull} + 1, {id}, 'ended', {none}, {none}, {at}, {at}, {at}, {kind}, \
+         {reason}, 0, NULL, {record}"
     );
     vec![
         insert("run", columns, size.pulls * REVIEWS, &review),
@@ -182,8 +183,8 @@ fn shown(size: &StoreSize, shapes: &RowTexts) -> Vec<String> {
     let id = finding(&format!("({pull}) * {FINDINGS} + {at} - 1"));
     let (summary, line) = (marked(&shapes.summary, &[]), marked(&shapes.line, &[(FINDING, &id)]));
     let desired = format!(
-        "{}, 'review', CASE WHEN {at} = 0 THEN 'summary' ELSE {id} END, {at}, CASE WHEN {at} = 0 THEN {summary} ELSE {line} END, \
-         NULL, CAST(3000000000 + value AS TEXT)",
+        "{}, 'review', CASE WHEN {at} = 0 THEN 'summary' ELSE {id} END, {at}, CASE WHEN {at} = 0 THEN \
+         {summary} ELSE {line} END, NULL, CAST(3000000000 + value AS TEXT)",
         key(&pull)
     );
 
@@ -195,7 +196,8 @@ fn shown(size: &StoreSize, shapes: &RowTexts) -> Vec<String> {
     let id = finding(&format!("({pull}) * {FINDINGS} + {at} - 2"));
     let effect = format!(
         "{}, 'review', CASE {at} WHEN 0 THEN 'status' WHEN 1 THEN 'item/summary' ELSE 'item/' || {id} END, \
-         ({pull}) * {REVIEWS} + 2, {} || '0a1b2c3d4e5f60718293a4b5', {}, NULL, CAST(3000000000 + value AS TEXT)",
+         ({pull}) * {REVIEWS} + 2, {} || '0a1b2c3d4e5f60718293a4b5', {}, NULL, CAST(3000000000 + value AS \
+         TEXT)",
         key(&pull),
         sha("value"),
         size.at(&pull)
@@ -231,10 +233,11 @@ fn heard(size: &StoreSize, shapes: &RowTexts) -> Vec<String> {
     let (pull, at) = (format!("value / {EVENTS}"), format!("value % {EVENTS}"));
     let review = format!("({pull}) * {REVIEWS} + {at} / 6");
     let event = format!(
-        "{}, {} + {at} % 6 * 1000, CASE WHEN {at} % 6 < 2 THEN '' ELSE {} END, CASE {at} % 6 \
-         WHEN 0 THEN 'webhook: pull request synchronized at ' || {} WHEN 1 THEN 'due for a review after the debounce' \
+        "{}, {} + {at} % 6 * 1000, CASE WHEN {at} % 6 < 2 THEN '' ELSE {} END, CASE {at} % 6 WHEN 0 THEN \
+         'webhook: pull request synchronized at ' || {} WHEN 1 THEN 'due for a review after the debounce' \
          WHEN 2 THEN 'leased: review of ' || {} WHEN 3 THEN 'computed: 3 findings, 2 of them block, $0.041' \
-         WHEN 4 THEN 'published: 1 review with 3 comments, 1 summary, status failure' ELSE 'finished: reviewed in 62 s' END",
+         WHEN 4 THEN 'published: 1 review with 3 comments, 1 summary, status failure' ELSE 'finished: \
+         reviewed in 62 s' END",
         key(&pull),
         size.began(&review),
         run(&review),
@@ -256,7 +259,8 @@ fn heard(size: &StoreSize, shapes: &RowTexts) -> Vec<String> {
     let dismissal = format!("{}, {id}, value + 1, {body}", key(&few));
     let audit = format!("{at}, 'ada', 'dismiss', {}, 'wanted here: the caller has the lock'", name(&few));
     let notice = format!(
-        "'parked', {}, CAST({at} AS TEXT), {} || ' is parked after 5 attempts: the forge gave no answer', {at}, {at} + 1000",
+        "'parked', {}, CAST({at} AS TEXT), {} || ' is parked after 5 attempts: the forge gave no answer', \
+         {at}, {at} + 1000",
         key(&few),
         name(&few)
     );
@@ -338,7 +342,8 @@ pub(super) fn slots(count: u64, now: UnixMillis) -> Result<String> {
     let row = format!("{key_of}, value + 1, {at}, {body}, 'waiting/debounce'");
     let insert = insert("slot", "key, version, wakes_at, body, shown", count, &row);
     // No token and no version is issued again.
-    let raise = "UPDATE store SET counter = max(counter, (SELECT coalesce(max(token), 0) FROM run), (SELECT max(version) FROM slot))";
+    let raise = "UPDATE store SET counter = max(counter, (SELECT coalesce(max(token), 0) FROM run), (SELECT \
+         max(version) FROM slot))";
     Ok(format!("{insert};\n{raise};\n"))
 }
 

@@ -86,7 +86,8 @@ impl MeasuredStore {
         // Foreign keys are not checked for each row. The statistics are updated now; a server would do it
         // after a while by itself.
         let mut sql = String::from(
-            "SET search_path = truing; SET synchronous_commit = off; SET session_replication_role = replica;\n",
+            "SET search_path = truing; SET synchronous_commit = off; SET session_replication_role = \
+             replica;\n",
         );
         sql += &fill::records(size)?;
         sql += "VACUUM ANALYZE;\n";

@@ -91,8 +91,8 @@ pub(super) fn shapes() -> Result<RowTexts> {
 }
 
 /// A text of a typical finding's length.
-const TEXT: &str = "The connection is taken from the pool and not given back when the statement fails, so that each failed \
-                    request leaves one less. Give it back in `finally`, or hold it in a context. ";
+const TEXT: &str = "The connection is taken from the pool and not given back when the statement fails, so \
+     that each failed request leaves one less. Give it back in `finally`, or hold it in a context. ";
 const SNIPPET: &str =
     "    connection = await pool.acquire()\n    row = await connection.fetchrow(statement, key)";
 const PATH: &str = "services/payments/storage/accounts.py";

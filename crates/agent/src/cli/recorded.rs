@@ -97,14 +97,16 @@ const STORIES: [RecordedCase; 8] = [
         lines: 1,
         asks: &[ScriptedReply::Forbidden],
         calls: ScriptedReply::Words,
-        end: "Failed(\"claude ended with api_error: Failed to authenticate. API Error: 403 this run's money is used up",
+        end: "Failed(\"claude ended with api_error: Failed to authenticate. API Error: 403 this run's money \
+             is used up",
     },
     RecordedCase {
         name: "two-results",
         lines: 2,
         asks: &[ScriptedReply::Words, ScriptedReply::Forbidden],
         calls: ScriptedReply::Words,
-        end: "Failed(\"claude ended with api_error: Failed to authenticate. API Error: 403 this run's money is used up",
+        end: "Failed(\"claude ended with api_error: Failed to authenticate. API Error: 403 this run's money \
+             is used up",
     },
     RecordedCase {
         name: "interrupted",

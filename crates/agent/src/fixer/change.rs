@@ -2,7 +2,9 @@
 
 use truing_core::RepoPath;
 use truing_reader::MAX_FILE_BYTES;
-use truing_reader::mask::{MASK, are_secrets_shown, count_masks, secrets_by_rules, secrets_masked};
+use truing_reader::mask::{
+    MASK, are_secrets_shown, count_masks, mask_secrets, secrets_by_rules, secrets_masked,
+};
 
 use crate::tree::{ReplaceError, WritableTree};
 
@@ -31,12 +33,14 @@ pub(super) enum FileChangeError {
     #[error("`{path}` would have {bytes} bytes; at most {MAX_FILE_BYTES} are written")]
     TooLarge { path: String, bytes: usize },
     #[error(
-        "denied: `{0}` is not a plain file inside of the repository, or a link leads to it; no rule can allow it"
+        "denied: `{0}` is not a regular file inside of the repository, or a link leads to it; no rule can \
+         allow it"
     )]
     NotPlain(String),
     #[error(
-        "`{0}` holds values that look like secrets, and `{MASK}` stands for them in what you see. The change would touch one of them, or \
-         put the mask into the file, so it is refused. Change other lines with `edit`; a person has to replace a secret"
+        "`{0}` holds values that look like secrets, and `{MASK}` stands for them in what you see. The change \
+         would touch one of them, or put the mask into the file, so it is refused. Change other lines with \
+         `edit`; a person has to replace a secret"
     )]
     Masked(String),
     #[error("`{path}` cannot be written: {source}")]
@@ -56,9 +60,13 @@ pub(super) fn edit_file(
     let place = RepoPath::from(path);
     let bytes = tree.read(&place).map_err(|kept| change_error(path, kept))?;
     let text = std::str::from_utf8(&bytes).map_err(|_| FileChangeError::NoText(path.to_owned()))?;
-    let times = text.matches(old).count();
-    if times == 0 && old.contains(MASK) && !are_secrets_shown() {
+    // A match that only the unmasked text has would confirm a guess about a secret.
+    let (in_file, times) = (text.matches(old).count(), mask_secrets(text).matches(old).count());
+    if in_file == 0 && old.contains(MASK) && !are_secrets_shown() {
         return Err(FileChangeError::Masked(path.to_owned()));
+    }
+    if in_file != times {
+        return Err(FileChangeError::Absent(path.to_owned()));
     }
     match (times, all) {
         (0, _) => return Err(FileChangeError::Absent(path.to_owned())),

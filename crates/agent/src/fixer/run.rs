@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use super::FixerWorkspace;
 use truing_reader::mask::mask_printed;
-use truing_reader::tree_secrets::TreeSecrets;
 
 use crate::command::{
     self, CommandBounds, CommandError, FinishedCommand, MAX_PRINTED, ProcessEnd, WriteLimit,
@@ -14,20 +13,16 @@ use crate::outgoing::in_tree;
 use crate::sandbox::{JobCommand, SandboxJob, SandboxLevel};
 use crate::verify::usage::{self, DiskUsage};
 
-/// Runs a command that the policy allows. Its output has no part of a secret of the clone. Dropping the future
-/// kills it, with every process that it started.
-pub(super) async fn run_command(
-    workshop: &FixerWorkspace,
-    argv: &[String],
-    secrets: &TreeSecrets,
-) -> Result<String, CommandError> {
+/// Runs a command that the policy allows. Its output has no part of a secret of the clone. Dropping the
+/// future kills it, with every process that it started.
+pub(super) async fn run_command(workshop: &FixerWorkspace, argv: &[String]) -> Result<String, CommandError> {
     let words = argv.iter().map(OsString::from).collect();
     let mut job = SandboxJob::new(SandboxLevel::Full, &workshop.clone, JobCommand::Program(words))?;
     (job.writable, job.sockets) = (true, true);
     workshop.programs.clone_into(&mut job.read);
     let written = Some(clone_write_limit(workshop.clone.clone(), job.limits.disk).await);
     let ended = command::run(job, &CommandBounds { time: workshop.time, written, whole: false }).await?;
-    Ok(secrets.mask_parts(&report(workshop, &ended)).into_owned())
+    Ok(report(workshop, &ended))
 }
 
 /// Returns the limit of the clone's size: its present size, and the amount that one command may write.

@@ -152,7 +152,7 @@ impl McpServers {
                 port,
                 times,
                 why,
-                "an MCP server's program was kept from a host"
+                "an MCP server's program was denied access to a host"
             );
             // An allowed but unreachable host may respond the next time; the server itself reports the
             // effect.
@@ -201,8 +201,8 @@ impl McpServers {
         let busy = || {
             let time = config.time.as_secs_f32();
             failed(format!(
-                "the server `{}` had other calls to answer first, and did not answer this one within {time} s: ask \
-                 again later, or go on without it",
+                "the server `{}` had other calls to answer first, and did not answer this one within {time} \
+                 s: ask again later, or go on without it",
                 config.name
             ))
         };

@@ -94,7 +94,7 @@ impl McpEndpoint {
         if !self.lets_in(request.headers()) {
             let mut refused = refusal_response(
                 StatusCode::UNAUTHORIZED,
-                "the session's token is missing or another: send it as `Authorization: Bearer TOKEN`",
+                "the session's token is missing or wrong: send it as `Authorization: Bearer TOKEN`",
             );
             refused.headers_mut().insert(WWW_AUTHENTICATE, hyper::header::HeaderValue::from_static("Bearer"));
             return refused;
@@ -114,7 +114,7 @@ impl McpEndpoint {
                 return refusal_response(StatusCode::BAD_REQUEST, "the request cannot be read to its end");
             }
             Err(_) => {
-                return refusal_response(StatusCode::REQUEST_TIMEOUT, "the request took too long to be said");
+                return refusal_response(StatusCode::REQUEST_TIMEOUT, "the request took too long to arrive");
             }
         };
         let config = StreamableHttpServerConfig::default()

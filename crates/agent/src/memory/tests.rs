@@ -92,10 +92,10 @@ fn a_skill_that_cannot_be_used_is_left_out_and_told() {
         (b"---\nname: a\n---\nx\n".to_vec(), "no `description`"),
         (b"---\nname: ../../etc\ndescription: x\n---\nx\n".to_vec(), "its name `../../etc`"),
         (b"---\nname: \"\"\ndescription: x\n---\nx\n".to_vec(), "its name ``"),
-        (b"---\ndescription: x\n---\n \n".to_vec(), "says nothing"),
+        (b"---\ndescription: x\n---\n \n".to_vec(), "has no text"),
         (format!("---\n{bomb}description: *i\n---\nx\n").into_bytes(), "malformed"),
         (format!("---\ndescription: {}\n---\nx\n", "y".repeat(5000)).into_bytes(), "more than 4096 bytes"),
-        (b"---\ndescription: \xff\n---\nx\n".to_vec(), "no UTF-8"),
+        (b"---\ndescription: \xff\n---\nx\n".to_vec(), "not UTF-8"),
         (format!("{}{long}", good("a")).into_bytes(), "a skill may have 32768"),
     ] {
         let made = skills(vec![skill_of("a", text.clone()), skill_of("b", good("b"))]);
@@ -122,7 +122,8 @@ fn a_skill_that_cannot_be_used_is_left_out_and_told() {
 
 #[test]
 fn front_matter_is_read_as_people_write_it() {
-    let folded = "\u{feff}---\r\nname: \"One\"\r\ndescription: >\r\n  Two\r\n  lines\u{202e}\r\n---\r\nText\u{200f}\r\n";
+    let folded = "\u{feff}---\r\nname: \"One\"\r\ndescription: \
+         >\r\n  Two\r\n  lines\u{202e}\r\n---\r\nText\u{200f}\r\n";
     let made = skills(vec![skill_of("folder", folded)]);
     let skill = made.skills.iter().find(|skill| skill.name == "repo:One").unwrap();
     assert_eq!((skill.description.as_str(), skill.text.as_str()), ("Two lines", "Text\\u{200f}"));
@@ -153,7 +154,8 @@ fn memory_is_cut_at_a_line_and_follows_nothing() {
     assert!(note.contains("cut after line 324: it has 101000 bytes"), "{note}");
     assert!(memory("x".repeat(MAX_MEMORY_BYTES + 1)).text.len() <= MAX_MEMORY_BYTES);
 
-    let text = "Ask @ada or @acme/owners, a@b.md.\nSee @docs/style.md and @~/mine\n- @README\n@AGENTS.md\n```\n@in/code.md\n```\n@Override\n";
+    let text = "Ask @ada or @acme/owners, a@b.md.\nSee @docs/style.md and @~/mine\n- \
+         @README\n@AGENTS.md\n```\n@in/code.md\n```\n@Override\n";
     let notes = memory(text).notes;
     let told: Vec<&str> = notes.iter().filter_map(|note| note.split('`').nth(3)).collect();
     assert_eq!(told, ["@docs/style.md", "@~/mine", "@AGENTS.md", "@Override"]);
@@ -167,7 +169,7 @@ fn memory_is_cut_at_a_line_and_follows_nothing() {
     assert_eq!(first.notes, ["`.claude/CLAUDE.md` is left out: `CLAUDE.md` is the repository's memory"]);
     let second = both(file("CLAUDE.md", b"\xff\xfe".to_vec()));
     assert_eq!((second.text.as_str(), second.own.as_deref()), ("second\n", Some(".claude/CLAUDE.md")));
-    assert_eq!(second.notes, ["`CLAUDE.md` is left out: it is no UTF-8 text"]);
+    assert_eq!(second.notes, ["`CLAUDE.md` is left out: it is not UTF-8 text"]);
 }
 
 #[test]
@@ -288,7 +290,7 @@ fn instructions_follow_the_memory_and_those_beyond_the_bound_are_left_out() {
     assert_eq!(instructed.own.as_deref(), Some("CLAUDE.md, and 1 instruction"));
     assert_eq!(
         instructed.notes,
-        ["the instruction at `truing.toml:9` is left out: all may have 32768 bytes"]
+        ["the instruction at `truing.toml:9` is left out: the limit for all together is 32768 bytes"]
     );
     assert_ne!(instructed.hash, told.hash);
     assert_ne!(told.with_instructions(&all[..1]).hash, instructed.hash);

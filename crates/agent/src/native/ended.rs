@@ -133,16 +133,16 @@ impl fmt::Display for AgentRunEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Done => write!(f, "the model has reported all it found"),
-            Self::Limit(RunLimit::Turns) => write!(f, "turn limit: the model was asked to conclude early"),
+            Self::Limit(RunLimit::Turns) => write!(f, "turn limit: the model had to finish early"),
             Self::Limit(RunLimit::Time) => write!(f, "time limit: the model was not given more time"),
             Self::Limit(RunLimit::Money) => {
-                write!(f, "budget: the money for this review is nearly used up, so the model had to conclude")
+                write!(f, "budget: the money for this review is nearly used up, so the model had to finish")
             }
             Self::Limit(RunLimit::Calls) => write!(f, "tool limit: the model called tools without end"),
             Self::Declined => write!(f, "refusal: the model declines to review this change"),
             Self::Cut => write!(f, "max_tokens: the model's answers are cut off before their end"),
             Self::Full => write!(f, "context: the change does not fit into the model's context"),
-            Self::Unreadable(what) => write!(f, "the model's answer is no report: {what}"),
+            Self::Unreadable(what) => write!(f, "the model's answer is not a report: {what}"),
             Self::Refused(ModelError::Budget { level }) => {
                 let whose = match level.kind {
                     BudgetLevelKind::Review => "for this review",
@@ -161,10 +161,7 @@ impl fmt::Display for AgentRunEnd {
                 };
                 match level.limit {
                     MicroUsd(0) => write!(f, "budget: there is no money {whose}: {}", level.too_little()),
-                    limit => write!(
-                        f,
-                        "budget: too little of the money {whose} is left for a request (limit {limit})"
-                    ),
+                    limit => write!(f, "budget: too little is left {whose} for a request (limit {limit})"),
                 }
             }
             Self::Refused(refused) => write!(f, "{refused}"),

@@ -166,7 +166,7 @@ impl PromptCase {
             expect,
         };
         if let Some(path) = case.files.keys().find(|path| !is_inside(path)) {
-            let what = format!("`{path}` is no path within a folder");
+            let what = format!("`{path}` is not a path within a folder");
             return Err(wrong(line_of("[files]"), PromptProblemKind::Case(what)));
         }
         match case.cannot_fail() {
@@ -182,10 +182,10 @@ impl PromptCase {
         if self.system.needs.is_empty() && self.task.needs.is_empty() {
             Some((
                 "route",
-                "`needs` of neither `system` nor `task` names anything: whatever they say it would pass",
+                "`needs` of neither `system` nor `task` names anything, so every prompt would pass",
             ))
         } else if is_empty(&self.system) || is_empty(&self.task) {
-            Some(("needs", "one of `needs` is empty: it would be met by anything"))
+            Some(("needs", "one of `needs` is empty: anything would match it"))
         } else if !ends(&self.right) {
             Some(("[[right]]", "`right` has to end with a call of `report`"))
         } else if !ends(&self.wrong) {
@@ -193,7 +193,7 @@ impl PromptCase {
         } else if !self.missed_by(&self.right).is_empty() {
             Some(("[[expect]]", "`right` does not do what is expected"))
         } else if self.missed_by(&self.wrong).is_empty() {
-            Some(("[[expect]]", "`wrong` does all that is expected: whatever a model does it would pass"))
+            Some(("[[expect]]", "`wrong` does all that is expected: every answer of a model would pass"))
         } else {
             None
         }

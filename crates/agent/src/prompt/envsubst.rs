@@ -181,14 +181,16 @@ fn check_render_step(
                 }
                 (false, Some(false), Some(other)) => {
                     format!(
-                        "`${name}` reaches the model as it is: it is set on {other}, and the list of `envsubst` does not name it"
+                        "`${name}` reaches the model as it is: it is set on {other}, and the list of \
+                         `envsubst` does not name it"
                     )
                 }
                 (false, Some(true), None) => {
                     format!("`${name}` is erased: the list of `envsubst` names it, and nothing sets it")
                 }
                 (false, None, None) => format!(
-                    "`${name}` is erased: `envsubst` has no list of variables, and nothing sets it; name the variables that are meant: envsubst '$A $B'"
+                    "`${name}` is erased: `envsubst` has no list of variables, and nothing sets it; name the \
+                     variables that are meant: envsubst '$A $B'"
                 ),
                 // Deliberate: the name is neither passed nor listed.
                 (false, Some(false), None) => continue,
@@ -249,8 +251,8 @@ fn fixed_ends(files: &EnvsubstFiles<'_>, step: &WorkflowStep, wrong: &mut Vec<En
         let (Some(name), Some(end)) = (found.get(1), found.get(2)) else { continue };
         let (name, end) = (name.as_str(), end.as_str());
         let what = format!(
-            "the value of `{name}` ends at the first line `{end}`, which a model or a stranger may write; make \
-            the word anew each time: `END=$(openssl rand -hex 16)`"
+            "the value of `{name}` ends at the first line `{end}`, which a model or a stranger may write; \
+             make the word anew each time: `END=$(openssl rand -hex 16)`"
         );
         wrong.push(in_workflow(files, step, &format!("{name}<<{end}"), what));
     }

@@ -17,7 +17,7 @@ pub enum PromptError {
         known: String,
     },
     /// One or more modules are invalid.
-    #[error("prompts are wrong: {}", join_problems(.0))]
+    #[error("prompts are invalid: {}", join_problems(.0))]
     Wrong(Vec<PromptProblem>),
     /// The values do not fit the prompt.
     #[error("prompt `{name}` cannot be filled in: {}", describe_values(problems, unknown))]
@@ -54,7 +54,8 @@ fn join_problems(problems: &[PromptProblem]) -> String {
 }
 
 fn describe_values(problems: &[PromptProblem], unknown: &[String]) -> String {
-    let unknown = unknown.iter().map(|name| format!("`{name}` is given, and no module of it declares that"));
+    let unknown =
+        unknown.iter().map(|name| format!("`{name}` is given, but no module of the prompt declares it"));
     problems.iter().map(ToString::to_string).chain(unknown).collect::<Vec<_>>().join("; ")
 }
 
@@ -83,10 +84,10 @@ pub enum PromptProblemKind {
     #[error("there is no front matter: TOML between two lines of `+++` at the beginning of the file")]
     NoFrontMatter,
     /// The front matter is not valid TOML, or has invalid fields.
-    #[error("the front matter is wrong: {0}")]
+    #[error("the front matter is invalid: {0}")]
     FrontMatter(String),
     /// The name differs from the file's.
-    #[error("its name is `{given}`, but its file's is `{name}`")]
+    #[error("its name is `{given}`, but its file is named `{name}`")]
     OtherName {
         /// Name in the front matter.
         given: String,
@@ -94,16 +95,16 @@ pub enum PromptProblemKind {
         name: String,
     },
     /// The file's name is invalid for a module or case.
-    #[error("`{0}` is no name of a module or case: use lower-case letters, digits and `-`")]
+    #[error("`{0}` is not a name of a module or case: use lower-case letters, digits and `-`")]
     BadModuleName(String),
     /// The text is not valid UTF-8.
-    #[error("it is no text in UTF-8")]
+    #[error("it is not UTF-8 text")]
     NotText,
     /// The file exceeds the size limit.
     #[error("it is longer than {0} bytes")]
     TooLong(usize),
     /// The variable's name is invalid.
-    #[error("`{0}` is no name of a variable: use lower-case letters, digits and `_`")]
+    #[error("`{0}` is not a valid name of a variable: use lower-case letters, digits and `_`")]
     BadName(String),
     /// The fields `required` and `default` contradict each other.
     #[error("variable `{0}`: one that is required has no default, and one that is not has one")]
@@ -126,7 +127,7 @@ pub enum PromptProblemKind {
     #[error("it has neither text nor modules that it includes")]
     Empty,
     /// The included module does not exist.
-    #[error("it includes `{0}`, and there is no such module")]
+    #[error("it includes `{0}`, but there is no such module")]
     NoSuchModule(String),
     /// A module is included twice in one prompt, or in a cycle.
     #[error("it includes `{0}`, which is in the prompt already")]

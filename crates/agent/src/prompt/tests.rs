@@ -83,23 +83,23 @@ fn what_is_not_declared_not_used_or_badly_written_is_told_with_its_line() {
     for (front, body, told) in [
         ("", "one\n\ntwo {{ shaa }}", "a.md:7: variable `shaa` is not declared"),
         (WORD, "text", "a.md:4: variable `sha` is declared and not used"),
-        ("", "a\n{{ a.b }}", "a.md:6: `{{` begins no variable: write `{{name}}`, or `\\{{`"),
-        ("", "a {{ b", "a.md:5: `{{` begins no variable"),
+        ("", "a\n{{ a.b }}", "a.md:6: `{{` does not begin a variable: write `{{name}}`, or `\\{{`"),
+        ("", "a {{ b", "a.md:5: `{{` does not begin a variable"),
         ("", "", "a.md:5: it has neither text nor modules"),
         (DATA, "title: {{ title }}", "a.md:8: variable `title` is data and must stand on a line of its own"),
-        ("includes = [\"b\"]\n", "x", "a.md:4: it includes `b`, and there is no such module"),
+        ("includes = [\"b\"]\n", "x", "a.md:4: it includes `b`, but there is no such module"),
         ("includes = [\"a\"]\n", "x", "a.md:4: it includes `a`, which is in the prompt already"),
-        ("colour = 1\n", "x", "a.md:4: the front matter is wrong: unknown field `colour`"),
-        ("x = \n", "x", "a.md:4: the front matter is wrong: "),
+        ("colour = 1\n", "x", "a.md:4: the front matter is invalid: unknown field `colour`"),
+        ("x = \n", "x", "a.md:4: the front matter is invalid: "),
         (
             "[variables.sha]\ntype = \"text\"\ndescription = \"\"\n",
             "{{sha}}",
-            "a.md:5: the front matter is wrong",
+            "a.md:5: the front matter is invalid",
         ),
         (
             "[variables.Sha]\ntype = \"word\"\ndescription = \"\"\n",
             "x",
-            "a.md:4: `Sha` is no name of a variable",
+            "a.md:4: `Sha` is not a valid name of a variable",
         ),
         (
             "[variables.n]\ntype = \"integer\"\ndescription = \"\"\ndefault = \"x\"\n",
@@ -115,7 +115,10 @@ fn what_is_not_declared_not_used_or_badly_written_is_told_with_its_line() {
         let found = problems(&[("a", &module("a", front, body))]);
         assert!(found.iter().any(|problem| problem.starts_with(told)), "{told}: {found:?}");
     }
-    assert_eq!(problems(&[("a", &module("b", "", "x"))]), ["a.md:2: its name is `b`, but its file's is `a`"]);
+    assert_eq!(
+        problems(&[("a", &module("b", "", "x"))]),
+        ["a.md:2: its name is `b`, but its file is named `a`"]
+    );
     for none in ["", "text", "+++\nname = \"a\"\n", "+++", "---\nname: a\n---\nx"] {
         assert!(problems(&[("a", none)])[0].starts_with("a.md:1: there is no front matter"), "{none}");
     }
@@ -124,7 +127,7 @@ fn what_is_not_declared_not_used_or_badly_written_is_told_with_its_line() {
     let long = module("a", "", &"x".repeat(70_000));
     assert_eq!(problems(&[("a", &long)]), ["a.md:1: it is longer than 65536 bytes"]);
     let deep = module("a", &("[".repeat(101) + "\n"), "x");
-    let told = "a.md:2: the front matter is wrong: more than 100 brackets are open at once";
+    let told = "a.md:2: the front matter is invalid: more than 100 brackets are open at once";
     assert_eq!(problems(&[("a", &deep)]), [told]);
 }
 
@@ -153,7 +156,7 @@ fn values_that_are_missing_unknown_or_not_of_their_type_are_told_together() {
     let told = error.to_string();
     assert!(told.contains("a.md:4: variable `title` is not given"), "{told}");
     assert!(told.contains("a.md:7: variable `sha` must be one word"), "{told}");
-    assert!(told.contains("`tittle` is given, and no module of it declares that"), "{told}");
+    assert!(told.contains("`tittle` is given, but no module of the prompt declares it"), "{told}");
     for bad in ["", "a b", "a\nb", "é", "{{x}}", "<b>", &"x".repeat(201)] {
         assert!(rendered(WORD, "{{sha}}", &PromptValues::default().with_value("sha", bad)).is_err(), "{bad}");
     }

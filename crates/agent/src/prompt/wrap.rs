@@ -218,7 +218,8 @@ mod tests {
     fn long_and_short_lines_are_wrapped_and_nothing_else_is() {
         let words = "word ".repeat(60);
         let text = format!(
-            "+++\nname = \"{words}\"\n+++\n\n# {words}\n\n    {words}\n\n- {words}\n  short\n\n| {words} |\n| --- |\n\n[a]: <b> \"{words}\"\n"
+            "+++\nname = \"{words}\"\n+++\n\n# {words}\n\n    {words}\n\n- {words}\n  short\n\n| {words} \
+             |\n| --- |\n\n[a]: <b> \"{words}\"\n"
         );
         let wrapped = wrap_text(&text);
         assert!(wrapped.contains("\n- word") && wrapped.contains("\n  word"), "{wrapped}");

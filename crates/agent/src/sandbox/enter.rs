@@ -199,7 +199,7 @@ pub(super) fn run_inside(job: &SandboxJob, outside: i32) -> io::Result<u8> {
 fn parent_of_this() -> io::Result<i32> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     let parent = status.lines().find_map(|line| line.strip_prefix("PPid:")?.trim().parse().ok());
-    parent.ok_or_else(|| io::Error::other("/proc does not tell its parent"))
+    parent.ok_or_else(|| io::Error::other("/proc does not show its parent"))
 }
 
 /// Drops all capabilities permanently, except those of `kept` that this process has.

@@ -124,7 +124,8 @@ mod tests {
     fn mapping(first: &str, resident: u64, anonymous: u64) -> String {
         let share = resident / 2;
         format!(
-            "{first}\nSize: 99 kB\nRss: {resident} kB\nPss: {share} kB\nPss_Dirty: 7 kB\nAnonymous: {anonymous} kB\nSwapPss: 1 kB\nVmFlags: rd ex\n"
+            "{first}\nSize: 99 kB\nRss: {resident} kB\nPss: {share} kB\nPss_Dirty: 7 kB\nAnonymous: \
+             {anonymous} kB\nSwapPss: 1 kB\nVmFlags: rd ex\n"
         )
     }
 

@@ -233,12 +233,13 @@ fn has_text_near(text: &str, at: u32, said: &str) -> bool {
 }
 
 impl ReportForm for AuditReport {
-    const ASK_AGAIN: &str = "Your report does not count as it is. Put right what was wrong, and call the tool `report` \
-        again with everything: findings, and an absence with evidence for each category that has none.";
-    const BE_BRIEF: &str = "Your last answer was cut off because it was too long. Go on, more briefly: report a few \
-        categories at a time, with `more` set to true until the last call.";
-    const CONCLUDE: &str = "This is your last turn. Call the tool `report` now, with findings or an absence for each \
-        category. No other tool will be called.";
+    const ASK_AGAIN: &str = "Your report does not count as it is. Put right what was wrong, and call the \
+         tool `report` again with everything: findings, and an absence with evidence for each category that \
+         has none.";
+    const BE_BRIEF: &str = "Your last answer was cut off because it was too long. Go on, more briefly: \
+         report a few categories at a time, with `more` set to true until the last call.";
+    const CONCLUDE: &str = "This is your last turn. Call the tool `report` now, with findings or an absence \
+         for each category. No other tool will be called.";
 
     fn tool() -> ToolDefinition {
         let text = |about: &str| json!({ "type": "string", "description": about });
@@ -268,7 +269,8 @@ impl ReportForm for AuditReport {
             "category": finding["properties"]["category"],
             "files_opened": list(text("A file."), "Files that you looked at for this category."),
             "lines_quoted": list(quote, "The lines that show it."),
-            "probes": list(text("What, and how it was ruled out."), "What you tried in order to find such a defect."),
+            "probes": list(text("What, and how it was ruled out."), "What you tried in order to find such a \
+                 defect."),
         }));
         let question =
             object(json!({ "file": text("The file."), "line": line, "question": text("The question.") }));
@@ -282,7 +284,8 @@ impl ReportForm for AuditReport {
                     "findings": list(finding, "The defects, worst first."),
                     "absences": list(absence, "One for each category without a finding."),
                     "open_questions": list(question, "What the files do not answer."),
-                    "more": { "type": "boolean", "description": "True only if you will call `report` again with more." },
+                    "more": { "type": "boolean", "description": "True only if you will call `report` again \
+                         with more." },
                 },
                 "required": ["findings", "absences"],
                 "additionalProperties": false,

@@ -140,8 +140,8 @@ pub fn mismatch_message(
     }
     (!told.is_empty()).then(|| {
         format!(
-            "These findings do not fit the files, so they do not count: {}. Read the lines again and call `report` again, \
-             with all your findings; leave out what is not so.",
+            "These findings do not fit the files, so they do not count: {}. Read the lines again and call \
+             `report` again, with all your findings; leave out what is not so.",
             told.join("; ")
         )
     })

@@ -156,18 +156,19 @@ fn normalize_text(text: &str) -> String {
 }
 
 impl ReportForm for DescriptionReport {
-    const ASK_AGAIN: &str = "Your answer was not a report. Call the tool `report` now, with the whole description as \
-        `body`.";
+    const ASK_AGAIN: &str = "Your answer was not a report. Call the tool `report` now, with the whole \
+         description as `body`.";
     const BE_BRIEF: &str =
         "Your last answer was cut off because it was too long. Write a shorter description.";
-    const CONCLUDE: &str = "This is your last turn. Call the tool `report` now, with the whole description as `body`. \
-        No other tool will be called.";
+    const CONCLUDE: &str = "This is your last turn. Call the tool `report` now, with the whole description \
+         as `body`. No other tool will be called.";
 
     fn tool() -> ToolDefinition {
         ToolDefinition {
             name: REPORT.to_owned(),
             description:
-                "Hands the description over, and ends your work. Text outside of this tool is not read by anybody."
+                "Hands the description over, and ends your work. Text outside of this tool is not read by \
+                 anybody."
                     .to_owned(),
             input_schema: json!({
                 "type": "object",
@@ -209,8 +210,9 @@ impl ReportForm for DescriptionReport {
 mod tests {
     use super::*;
 
-    const BEFORE: &str = "Pays later.\r\nCloses #12, I think.\n\n## Summary\nOld words.\n\n## Test plan\n- [x] paid  \n\n\
-        ```\n## no heading\n```\n### Risk\n<!-- none -->\n\n## Verification\n3 tests, see #4\n";
+    const BEFORE: &str = "Pays later.\r\nCloses #12, I think.\n\n## Summary\nOld words.\n\n## Test plan\n- \
+         [x] paid  \n\n```\n## no heading\n```\n### Risk\n<!-- none -->\n\n## Verification\n3 tests, see \
+         #4\n";
 
     fn described(body: &str) -> DescriptionReport {
         DescriptionReport { body: body.to_owned() }
@@ -241,16 +243,16 @@ mod tests {
     fn what_people_wrote_is_shown_as_it_is_and_nothing_else_acts() {
         let kept = curated_parts(BEFORE);
         let body = format!(
-            "Closes #9 and @ann\n### Summary of it\n[here](https://example.com)\n\n## Own idea\nGH-3\n\n{}\n\n## Verification\n\
-             ```sh\n# no heading\n```\n",
+            "Closes #9 and @ann\n### Summary of it\n[here](https://example.com)\n\n## Own \
+             idea\nGH-3\n\n{}\n\n## Verification\n```sh\n# no heading\n```\n",
             kept.join("\n\n")
         );
         let shown = described(&body).render(&kept);
         assert_eq!(
             shown,
-            "Closes #\u{200b}9 and @\u{200b}ann\n\n## Summary of it\n\nhere (`https://example.com`)\n\n**Own idea**\nGH\u{200b}-3\n\n\
-             Closes #12, I think.\n\n## Test plan\n- [x] paid\n\n```\n## no heading\n```\n\n### Risk\n<!-- none -->\n\n\
-             ## Verification\n\n```sh\n# no heading\n```"
+            "Closes #\u{200b}9 and @\u{200b}ann\n\n## Summary of it\n\nhere (`https://example.com`)\n\n**Own \
+             idea**\nGH\u{200b}-3\n\nCloses #12, I think.\n\n## Test plan\n- [x] paid\n\n```\n## no \
+             heading\n```\n\n### Risk\n<!-- none -->\n\n## Verification\n\n```sh\n# no heading\n```"
         );
         // A rewrite of the result keeps the same parts, and no more.
         assert_eq!(curated_parts(&shown), kept);

@@ -72,12 +72,13 @@ impl JudgementReport {
 }
 
 impl ReportForm for JudgementReport {
-    const ASK_AGAIN: &str = "Your report was not taken, so nothing of it counts. Call the tool `report` once more, with \
-        every function of the list exactly once, and lines copied from the function's file. This is the last time.";
-    const BE_BRIEF: &str = "Your last answer was cut off because it was too long. Go on, more briefly: one sentence a \
-        reason, one line an excerpt.";
-    const CONCLUDE: &str = "This is your last turn. Call the tool `report` now, with every function of the list; what \
-        you cannot tell is `ambiguous`. No other tool will be called.";
+    const ASK_AGAIN: &str = "Your report was not taken, so nothing of it counts. Call the tool `report` once \
+         more, with every function of the list exactly once, and lines copied from the function's file. This \
+         is the last time.";
+    const BE_BRIEF: &str = "Your last answer was cut off because it was too long. Go on, more briefly: one \
+         sentence a reason, one line an excerpt.";
+    const CONCLUDE: &str = "This is your last turn. Call the tool `report` now, with every function of the \
+         list; what you cannot tell is `ambiguous`. No other tool will be called.";
 
     fn tool() -> ToolDefinition {
         let text = |about: &str| json!({ "type": "string", "description": about });
@@ -89,12 +90,13 @@ impl ReportForm for JudgementReport {
                 "file": text("The function's file, as the list names it."),
                 "function": text("Its name, as the list has it."),
                 "verdict": { "type": "string", "enum": verdicts,
-                    "description": "no-port: the project's code serves it as it is. port: it has to follow. ambiguous: \
-                        you cannot tell." },
+                    "description": "no-port: the project's code serves it as it is. port: it has to follow. \
+                         ambiguous: you cannot tell." },
                 "reason": text("Why, in one sentence."),
                 "release": { "type": "string", "enum": [ReleaseSide::Before.as_str(), ReleaseSide::After.as_str()],
                     "description": "The release whose file the lines are from." },
-                "start_line": line("The first line that the verdict rests on, in the function's file, from 1."),
+                "start_line": line("The first line that the verdict rests on, in the function's file, from \
+                     1."),
                 "end_line": line("The last one, if there is more than one."),
                 "excerpt": text("The text of these lines, copied from the file."),
             },

@@ -49,12 +49,12 @@ enum FixStatus {
 }
 
 impl ReportForm for FixReport {
-    const ASK_AGAIN: &str = "Your answer was not a report. Call the tool `report` now, with one entry for each finding \
-        that you were given.";
-    const BE_BRIEF: &str = "Your last answer was cut off because it was too long. Go on, more briefly: change one \
-        place at a time.";
-    const CONCLUDE: &str = "This is your last turn. Call the tool `report` now, with one entry for each finding that \
-        you were given. No other tool will be called.";
+    const ASK_AGAIN: &str = "Your answer was not a report. Call the tool `report` now, with one entry for \
+         each finding that you were given.";
+    const BE_BRIEF: &str = "Your last answer was cut off because it was too long. Go on, more briefly: \
+         change one place at a time.";
+    const CONCLUDE: &str = "This is your last turn. Call the tool `report` now, with one entry for each \
+         finding that you were given. No other tool will be called.";
 
     fn tool() -> ToolDefinition {
         let text = |about: &str| json!({ "type": "string", "description": about });

@@ -84,8 +84,9 @@ impl ReportForm for WalkthroughReport {
         });
         let mut tool = findings_tool();
         tool.input_schema["properties"]["walkthrough"] = json!({ "type": "array", "items": line,
-            "description": format!("For people, with your last report: what the change does and where to look first, at most \
-                {MAX_LINES} lines, one a file, the most important file first. No findings and no verdict.") });
+            "description": format!("For people, with your last report: what the change does and where to \
+                 look first, at most {MAX_LINES} lines, one a file, the most important file first. No \
+                 findings and no verdict.") });
         tool
     }
 

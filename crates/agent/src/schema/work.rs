@@ -48,12 +48,12 @@ impl WorkReport {
 }
 
 impl ReportForm for WorkReport {
-    const ASK_AGAIN: &str = "Your answer was not a report. Call the tool `report` now, and name under `remaining` \
-        whatever is not done.";
-    const BE_BRIEF: &str = "Your last answer was cut off because it was too long. Go on, more briefly: change one \
-        place at a time.";
-    const CONCLUDE: &str = "This is your last turn. Call the tool `report` now; name under `remaining` whatever is \
-        not done. No other tool will be called.";
+    const ASK_AGAIN: &str = "Your answer was not a report. Call the tool `report` now, and name under \
+         `remaining` whatever is not done.";
+    const BE_BRIEF: &str = "Your last answer was cut off because it was too long. Go on, more briefly: \
+         change one place at a time.";
+    const CONCLUDE: &str = "This is your last turn. Call the tool `report` now; name under `remaining` \
+         whatever is not done. No other tool will be called.";
 
     fn tool() -> ToolDefinition {
         let lines =
@@ -66,8 +66,10 @@ impl ReportForm for WorkReport {
             input_schema: json!({
                 "type": "object",
                 "properties": {
-                    "summary": { "type": "string", "description": "What the change does, in a few sentences." },
-                    "completed": lines("What is done, one thing a line; what was done before you began, too."),
+                    "summary": { "type": "string", "description": "What the change does, in a few \
+                         sentences." },
+                    "completed": lines("What is done, one thing a line; what was done before you began, \
+                         too."),
                     "remaining": lines("What is not done; empty only if nothing is left to do."),
                     "questions": lines("What only people can decide, one question a line."),
                 },

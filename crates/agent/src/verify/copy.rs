@@ -85,7 +85,7 @@ impl FolderCopy {
             return std::fs::hard_link(first, target);
         }
         let too_much = || {
-            let why = "its files say that they are longer together than may be written (`verify.disk_mib`)";
+            let why = "its files exceed the limit of what may be written together (`verify.disk_mib`)";
             io::Error::new(io::ErrorKind::StorageFull, why)
         };
         self.left = self.left.checked_sub(found.len()).ok_or_else(too_much)?;

@@ -80,13 +80,13 @@ enum CargoSource {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum RegistryError {
     /// The URL has a password, which untrusted programs would see.
-    #[error("{0} names an index with a user or a password, and programs of a set-up would see them")]
+    #[error("{0} names an index with a user or a password, which programs of a set-up would see")]
     Password(String),
     /// The connection is not protected by TLS.
     #[error("{0} names an index that is not reached by https")]
     Unprotected(String),
     /// The URL is invalid.
-    #[error("{variable} names no index: {why}")]
+    #[error("{variable} does not name an index: {why}")]
     NoAddress {
         /// Variable that holds the URL.
         variable: String,
@@ -99,8 +99,9 @@ impl RegistryError {
     pub fn hint(&self) -> String {
         match self {
             Self::Password(_) => {
-                "name an index that asks for none (a mirror of this machine or network), or leave its registry out of \
-                 `verify.registries`".to_owned()
+                "name an index that requires none (a mirror of this machine or network), or leave its \
+                 registry out of `verify.registries`"
+                    .to_owned()
             }
             Self::Unprotected(_) => "use https; http is for addresses of this machine alone".to_owned(),
             Self::NoAddress { .. } => "give a URL such as https://pypi.example.org/simple".to_owned(),
@@ -254,7 +255,7 @@ mod tests {
             ("x=https://me:hush@example.org/simple", "a user or a password"),
             ("http://hush.example.org/simple", "not reached by https"),
             ("file:///hush", "not reached by https"),
-            ("hush", "names no index"),
+            ("hush", "does not name an index"),
         ] {
             let error = of(&PackageRegistry::ALL, &[("PIP_EXTRA_INDEX_URL", value)]).unwrap_err();
             let told = format!("{error}, {}", error.hint());

@@ -223,7 +223,8 @@ fn files(folder: &Path) -> Vec<String> {
 
 fn a_set_up_fetches_through_the_proxy_once(stage: &Stage) {
     let fetch = format!(
-        "mkdir -p .deps ~/.cache && {HERE} fetch {} > .deps/package && echo $PWD > ~/.cache/where && echo changed > src/main",
+        "mkdir -p .deps ~/.cache && {HERE} fetch {} > .deps/package && echo $PWD > ~/.cache/where && echo \
+         changed > src/main",
         stage.site.url()
     );
     let check =
@@ -259,7 +260,8 @@ fn a_set_up_fetches_through_the_proxy_once(stage: &Stage) {
 fn what_no_registry_is_cannot_be_reached_and_is_told(stage: &Stage) {
     let other = Site::new();
     let script = format!(
-        "{HERE} fetch {} ; {HERE} fetch http://LOCALHOST:{}/ ; {HERE} post {} ; {HERE} tunnel {} x ; {HERE} fetch /x ;
+        "{HERE} fetch {} ; {HERE} fetch http://LOCALHOST:{}/ ; {HERE} post {} ; {HERE} tunnel {} x ; {HERE} \
+         fetch /x ;
          for n in $(seq 300); do {HERE} fetch http://host-$n.example.org/; done; exit 0",
         other.url(),
         stage.site.address.port(),
@@ -321,7 +323,8 @@ fn there_is_no_way_but_the_proxy(stage: &Stage) {
 fn commands_see_nothing_of_this_process(stage: &Stage) {
     // Cargo sets variables in the environment of every test.
     assert!(std::env::var("CARGO_PKG_NAME").is_ok());
-    let look = "env; cat /proc/*/environ; echo; id -un; getent hosts localhost; ls /root /home; cat ~/.cargo/config.toml";
+    let look = "env; cat /proc/*/environ; echo; id -un; getent hosts localhost; ls /root /home; cat \
+         ~/.cargo/config.toml";
     let mut plan = stage.plan(&[look], &[look]);
     plan.registries.variables = vec![("PIP_INDEX_URL".to_owned(), stage.site.url())];
     plan.registries.files = vec![(".cargo/config.toml", "a file for both\n".to_owned())];
@@ -342,7 +345,7 @@ fn checks_leave_what_was_set_up_as_it_is(stage: &Stage) {
     let setup = "mkdir .deps ~/tools; echo kept > .deps/a; echo kept > ~/tools/b; ln .deps/a .deps/c; \
                  mkdir .deps/shut; echo x > .deps/shut/x; chmod 000 .deps/shut; ln -s /etc/passwd .deps/link";
     let check = "grep -qx kept .deps/a ~/tools/b .deps/c && echo spoilt > .deps/a && echo spoilt > ~/tools/b \
-                 && rm -rf .deps/shut && echo spoilt > src/main && chmod -w .deps && mkdir ~/shut && chmod 0 ~/shut";
+         && rm -rf .deps/shut && echo spoilt > src/main && chmod -w .deps && mkdir ~/shut && chmod 0 ~/shut";
     let verifier = stage.verifier(stage.plan(&[setup], &[check]));
     for _ in 0..2 {
         let now = stage.checks(&verifier, None);
@@ -392,7 +395,8 @@ fn floods_of_output_and_files_end(stage: &Stage) {
     );
     for place in [".", "~", "/tmp"] {
         let fill = format!(
-            "n=0; while [ $n -lt 40 ]; do n=$((n+1)); head -c 8000000 /dev/zero > {place}/f$n || break; done; sleep 1000"
+            "n=0; while [ $n -lt 40 ]; do n=$((n+1)); head -c 8000000 /dev/zero > {place}/f$n || break; \
+             done; sleep 1000"
         );
         let mut plan = stage.plan(&[], &[&fill]);
         plan.disk = 64 << 20;

@@ -61,7 +61,10 @@ fn a_reviewer_of_ones_own_needs_accounts_and_waits_by_default() {
     let config = of(&format!("{listed}logins = [\"helper[bot]\"]")).unwrap();
     let ConfiguredReviewer::Other(helper) = &config.converge.reviewers[1] else { panic!("it is not ours") };
     assert_eq!((&helper.trigger, &helper.detector), (&ReviewerTrigger::Nothing, &ReviewerDetector::Review));
-    assert_eq!(told(listed), "default: `reviewer.helper.logins` must name the accounts that it writes with");
+    assert_eq!(
+        told(listed),
+        "default: `reviewer.helper.logins` must name the accounts that the reviewer uses"
+    );
 }
 
 #[test]
@@ -72,7 +75,7 @@ fn what_is_wrong_is_said_with_its_place() {
             "truing.toml:2: `converge.reviewers` must hold `internal`, `bugbot`, `copilot` or the NAME of a \
              `[reviewer.NAME]`, not `nobody`",
         ),
-        ("reviewers = []", "truing.toml:2: `converge.reviewers` must name somebody"),
+        ("reviewers = []", "truing.toml:2: `converge.reviewers` must name at least one account"),
         (
             "max_audits = 0",
             "truing.toml:2: `converge.max_audits` must be a whole number from 1 to 1000, not `0`",
@@ -141,7 +144,8 @@ fn variables_of_the_tool_before_count() {
 
 #[test]
 fn another_model_may_mend_and_the_keys_of_the_first_stay_what_they_are() {
-    let one = "[model.mender]\nbase_url = \"https://other.example\"\napi_key = { env = \"OTHER\" }\nname = \"m-1\"\n";
+    let one = "[model.mender]\nbase_url = \"https://other.example\"\napi_key = { env = \"OTHER\" }\nname \
+         = \"m-1\"\n";
     let config = of(&format!("{one}[converge]\nfixer = \"mender\"\n")).unwrap();
     assert_eq!(config.converge.fixer.as_deref(), Some("mender"));
     let mender = config.models.get("mender").unwrap();

@@ -34,7 +34,8 @@ fn a_server_has_headers_whose_secrets_are_elsewhere() {
     let both = [("X-API-Key".to_owned(), key.clone()), ("X-Team".to_owned(), team)];
     for table in [
         "headers = { \"X-API-Key\" = { env = \"DOCS_KEY\" }, X-Team = { file = \"team\" } }\n",
-        "transport = \"sse\"\n[mcp.docs.headers]\nX-API-Key.env = \"DOCS_KEY\"\nX-Team = { file = \"team\" }\n",
+        "transport = \"sse\"\n[mcp.docs.headers]\nX-API-Key.env = \"DOCS_KEY\"\nX-Team = \
+         { file = \"team\" }\n",
     ] {
         assert_eq!(headers(table, &[]), both, "{table}");
     }

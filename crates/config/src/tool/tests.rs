@@ -9,7 +9,9 @@ use crate::layer::{KeyFlag, SourceFile};
 use crate::{Config, generate, keys};
 
 /// A tool with a complete description.
-const RUFF: &str = "[[tool]]\nname = \"ruff\"\ncommand = [\"ruff\", \"check\", \"--output-format\", \"json\", \"{files}\"]\nformat = \"ruff-json\"\npaths = [\"**/*.py\"]\nwhen = \"changed\"\n";
+const RUFF: &str = "[[tool]]\nname = \"ruff\"\ncommand = \
+     [\"ruff\", \"check\", \"--output-format\", \"json\", \"{files}\"]\nformat = \"ruff-json\"\npaths = \
+     [\"**/*.py\"]\nwhen = \"changed\"\n";
 
 fn operator(text: &str) -> Result<Config, ConfigError> {
     let file = SourceFile { name: "truing.toml".into(), folder: "/etc/truing".into(), text: text.into() };
@@ -78,7 +80,8 @@ fn a_tool_is_one_of_a_list_or_a_section_of_its_name() {
 #[test]
 fn of_a_known_tool_nothing_has_to_be_said_and_all_may_be() {
     assert_eq!(operator("[tool.ruff]\n[tool.\"go vet\"]").unwrap().tools, [plain("go vet"), plain("ruff")]);
-    let text = "[[tool]]\nname = \"golangci-lint\"\nwhen = \"always\"\nexit = [0, 1, 0x1, 7]\ntimeout = \"1h\"\nscope = \"files\"\n";
+    let text = "[[tool]]\nname = \"golangci-lint\"\nwhen = \"always\"\nexit = [0, 1, 0x1, 7]\ntimeout \
+         = \"1h\"\nscope = \"files\"\n";
     let own = ToolConfig {
         when: ToolCondition::Always,
         exit: Some(vec![0, 1, 7]),
@@ -112,7 +115,10 @@ fn variables_configure_tools_by_their_names() {
 
 #[test]
 fn a_list_of_tools_that_is_wrong_is_told_with_its_lines() {
-    let text = "[[tool]]\nwhen = \"never\"\n\n[[tool]]\nname = \"ruff\"\nexit = [256]\n\n[[tool]]\nname = \"ruff\"\n\n[[tool]]\nname = \"Ruff\"\n\n[[tool]]\nname = \"go lint\"\n\n[[tool]]\nname = 3\n\n[[tool]]\nname = \"mypy\"\ncomand = []\nformat = \"xml\"\npaths = [\"a[\"]\ntimeout = \"2h\"\nscope = \"all\"\nexit = []\n\n[tool.eslint]\nwhen = \"never\"\n";
+    let text = "[[tool]]\nwhen = \"never\"\n\n[[tool]]\nname = \"ruff\"\nexit = [256]\n\n[[tool]]\nname \
+         = \"ruff\"\n\n[[tool]]\nname = \"Ruff\"\n\n[[tool]]\nname = \"go lint\"\n\n[[tool]]\nname = \
+         3\n\n[[tool]]\nname = \"mypy\"\ncomand = []\nformat = \"xml\"\npaths = [\"a[\"]\ntimeout \
+         = \"2h\"\nscope = \"all\"\nexit = []\n\n[tool.eslint]\nwhen = \"never\"\n";
     let wrong = told(operator(text));
     let wrong = wrong.replace(&FORMATS.join("`, `"), "sarif`, `…");
     insta::assert_snapshot!(wrong, @r#"
@@ -120,8 +126,8 @@ fn a_list_of_tools_that_is_wrong_is_told_with_its_lines() {
     hint: add its name, such as `name = "ruff"`
     error: truing.toml:6: `tool.ruff.exit` must be a list of exit codes from 0 to 255, such as [0, 1]
     hint: see `tool.ruff.exit` in `truing config schema`
-    error: truing.toml:9: the tool `ruff` is there already (truing.toml:5)
-    hint: write the two as one, or give one another name
+    error: truing.toml:9: the tool `ruff` is already defined (truing.toml:5)
+    hint: merge the two, or rename one
     error: truing.toml:12: `Ruff` cannot be a tool's name
     hint: use lower-case letters, digits and `-`, a letter first; or the name of a known tool as it is, such as "go vet" in quotes
     error: truing.toml:15: `go lint` cannot be a tool's name
@@ -154,7 +160,7 @@ fn a_list_of_tools_that_is_wrong_is_told_with_its_lines() {
     insta::assert_snapshot!(told(operator("[tool]\nname = \"ruff\"\n\n[tool.mypy]\nname = \"mypy\"\n")), @r#"
     error: truing.toml:2: `tool.name` must be a table, as `[[tool]]` or `[tool.NAME]`; it is of type string
     hint: see `tool.name` in `truing config schema`
-    error: truing.toml:5: `tool.mypy.name` is said by the table's head: `name` is for `[[tool]]` alone
+    error: truing.toml:5: `tool.mypy.name` is given by the table's header: `name` is only for `[[tool]]`
     hint: see `tool.mypy.name` in `truing config schema`
     "#);
 }
@@ -169,17 +175,17 @@ fn a_tool_that_is_not_known_says_its_command_and_its_format() {
     ];
     insta::assert_snapshot!(some.map(told_of).join(""), @r#"
     error: `tool.mine` needs a `command` and a `format`: no tool of this name is known
-    hint: say both, such as `command = ["lint", "{files}"]` and `format = "sarif"`; only known tools need neither: `actionlint`, `…`
+    hint: set both, such as `command = ["lint", "{files}"]` and `format = "sarif"`; only known tools need neither: `actionlint`, `…`
     error: truing.toml:3: `tool.mine` needs a `format`: no tool of this name is known
-    hint: say both, such as `command = ["lint", "{files}"]` and `format = "sarif"`; only known tools need neither: `actionlint`, `…`
+    hint: set both, such as `command = ["lint", "{files}"]` and `format = "sarif"`; only known tools need neither: `actionlint`, `…`
     error: truing.toml:2: `tool.mine` needs a `command`: no tool of this name is known
-    hint: say both, such as `command = ["lint", "{files}"]` and `format = "sarif"`; only known tools need neither: `actionlint`, `…`
+    hint: set both, such as `command = ["lint", "{files}"]` and `format = "sarif"`; only known tools need neither: `actionlint`, `…`
     "#);
     let whole = "[[tool]]\nname = \"mine\"\ncommand = [\"bin/mine\", \"bin/x\"]\nformat = \"sarif\"\n";
     let mine = &operator(whole).unwrap().tools[0];
     assert_eq!(mine.command, Some(words("/etc/truing/bin/mine bin/x")));
     let empty = told(operator("[tool.ruff]\npaths = []"));
-    assert!(empty.contains("truing.toml:2: `tool.ruff.paths` must hold one glob at least"), "{empty}");
+    assert!(empty.contains("truing.toml:2: `tool.ruff.paths` must hold at least one glob"), "{empty}");
 }
 
 #[test]

@@ -7,7 +7,8 @@ use super::checked::{ValueFault, join_alternatives, must};
 use crate::keys;
 use crate::secret::{SecretSource, SecretText};
 
-/// Parses a URL as [`parse_endpoint`] does, as the base of other URLs: without a slash at its end, and without a query.
+/// Parses a URL as [`parse_endpoint`] does, as the base of other URLs: without a slash at its end, and
+/// without a query.
 pub(super) fn web_address(text: &str) -> Result<String, ValueFault> {
     let url = parse_endpoint(text)?;
     if url.contains('?') {

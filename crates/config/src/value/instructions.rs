@@ -15,7 +15,8 @@ const MAX_TEXT_BYTES: usize = 4 << 10;
 
 /// Returns the required form of the list.
 pub(crate) fn no_instructions() -> &'static str {
-    "be a list of tables such as { paths = [\"src/db/**\"], text = \"Each query has a limit.\" }, in a variable as JSON"
+    "be a list of tables such as { paths = [\"src/db/**\"], text = \"Each query has a limit.\" }, in a \
+     variable as JSON"
 }
 
 /// Refuses a list of more than [`MAX_INSTRUCTIONS`].
@@ -72,7 +73,9 @@ fn parse_instruction(
                 }
                 Some(_) | None => Err(must(format_args!("be a text of at most {MAX_TEXT_BYTES} bytes"))),
             },
-            _ => Err(must("not be there; an instruction has `paths`, `text` and, of the operator, `repos`")),
+            _ => Err(must(
+                "not be set; an instruction has `paths`, `text` and, in the operator's file, `repos`",
+            )),
         };
         faults.extend(read.err().map(|wrong| RuleFault { key: Some(name.clone()), wrong }));
     }

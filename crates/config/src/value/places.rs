@@ -48,7 +48,8 @@ pub(super) fn parse_secrets(text: &str, folder: &Path) -> Result<Vec<SecretSourc
 
 /// Returns the required form of such a list.
 pub(super) fn no_secrets() -> &'static str {
-    "be a list of places of secrets, such as [{ env = \"VARIABLE\" }, { file = \"PATH\" }], in a variable as JSON"
+    "be a list of places of secrets, such as [{ env = \"VARIABLE\" }, { file = \"PATH\" }], in a variable as \
+     JSON"
 }
 
 /// Parses headers in a variable, as JSON: `{"X-API-Key": {"env": "DOCS_KEY"}}`.
@@ -63,8 +64,8 @@ pub(super) fn parse_headers(text: &str, folder: &Path) -> Result<BTreeMap<String
 
 /// Returns the required form of such a table.
 pub(super) fn no_headers() -> &'static str {
-    "be a table of headers and the places of their secrets, such as { \"X-API-Key\" = { env = \"VARIABLE\" } }, \
-     in a variable as JSON"
+    "be a table of headers and the places of their secrets, such as \
+     { \"X-API-Key\" = { env = \"VARIABLE\" } }, in a variable as JSON"
 }
 
 /// Maximum length of a header's name in bytes.

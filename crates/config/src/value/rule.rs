@@ -47,7 +47,8 @@ pub(crate) fn severities_of(rule: &str, value: &Json) -> Result<Vec<RuleSeverity
     };
     let all = read.map_err(|error| {
         must(format_args!(
-            "be \"P0\", \"P1\" or \"P2\", or a list of tables such as {{ paths = [\"tests/**\"], severity = \"P2\" }}: {error}"
+            "be \"P0\", \"P1\" or \"P2\", or a list of tables such as {{ paths = [\"tests/**\"], severity \
+             = \"P2\" }}: {error}"
         ))
     })?;
     if all.is_empty() || all.len() > MAX_SEVERITIES {

@@ -138,7 +138,7 @@ fn condition_fault(name: &str, value: &Json) -> Option<String> {
     let when = match serde_json::from_value::<TierCondition>(json!({ name: value })) {
         Ok(when) => when,
         Err(_) if !CONDITIONS.contains(&name) => {
-            return Some(format!("not be there; the conditions of a rule are {}", CONDITIONS.join(", ")));
+            return Some(format!("not be set; the conditions of a rule are {}", CONDITIONS.join(", ")));
         }
         Err(error) => return Some(format!("be of another type: {error}")),
     };

@@ -173,7 +173,7 @@ pub(super) const NO_FIXER: &str = "no fixer finished";
 const AN_AUDITOR: &str = "an auditor gave no valid answer";
 /// All such prefixes, including those of earlier versions.
 const OF_MODELS: &[&str] =
-    &[NO_AUDITOR, NO_FIXER, AN_AUDITOR, "no auditor gave a proper answer", "no fixer came to its end"];
+    &[NO_AUDITOR, NO_FIXER, AN_AUDITOR, "no auditor gave a proper answer", "no fixer finished its work"];
 
 /// Renders the text for an audit in which some auditors gave no valid answer.
 pub fn no_answer(silent: u32) -> String {

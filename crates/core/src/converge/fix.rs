@@ -97,7 +97,7 @@ impl ConvergeRun {
             }
             FixProblemKind::Hook => (ConvergeExitCode::Hook, "a hook of the repository blocks the fix"),
             FixProblemKind::Unchanged => {
-                (ConvergeExitCode::NothingFixed, "the fix changes nothing of what the code does")
+                (ConvergeExitCode::NothingFixed, "the fix does not change the code's behaviour")
             }
             FixProblemKind::Gate | FixProblemKind::Finding => {
                 (ConvergeExitCode::SelfAudit, "post-fix audit not converging")

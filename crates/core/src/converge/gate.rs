@@ -10,7 +10,7 @@ impl ConvergeRun {
         let refused = std::mem::take(&mut self.refused);
         if self.gate_rounds >= self.limits.gate_rounds {
             let mut reason =
-                format!("the gate still blocks after {} fixes of what it says", self.gate_rounds);
+                format!("the gate still blocks after {} fixes of its findings", self.gate_rounds);
             if let Some(problem) = refused.first() {
                 reason +=
                     &format!("; the last was thrown away: {}", line::clean_line(&problem.text, MAX_TOLD));

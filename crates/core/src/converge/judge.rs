@@ -41,10 +41,10 @@ impl ConvergeRun {
         let declined = self.history.declined_findings().filter(weighs).count();
         if declined > 0 && !self.limits.allow_declined {
             let stand = match declined {
-                1 => "1 finding was declined and stands as it was".to_owned(),
-                many => format!("{many} findings were declined and stand as they were"),
+                1 => "1 finding was declined and remains unchanged".to_owned(),
+                many => format!("{many} findings were declined and remain unchanged"),
             };
-            let reason = format!("{stand}: fix it by hand, dismiss it, or set `allow_declined`");
+            let reason = format!("{stand}: fix it manually, dismiss it, or set `allow_declined`");
             self.cleared = None;
             return self.set_exit(ConvergeExitCode::Declined, reason);
         }

@@ -167,7 +167,7 @@ impl FindingHistory {
             known.status = match words.get(&known.id) {
                 Some(FixerVerdict::Fixed) => FindingStatus::Claimed,
                 Some(FixerVerdict::Declined(why)) => FindingStatus::Declined(why.clone()),
-                None => FindingStatus::Declined("the fixer said nothing of it".to_owned()),
+                None => FindingStatus::Declined("the fixer did not report on it".to_owned()),
             };
         }
     }
@@ -175,7 +175,7 @@ impl FindingHistory {
     /// Returns the reason if an earlier audit saw this tree already: then a fix has reverted another one.
     pub(super) fn returns_to(&self, tree: &Sha) -> Option<String> {
         let mark = self.earlier.iter().chain(&self.marks).find(|mark| mark.tree == *tree)?;
-        Some(format!("the fix leads back to the files of audit {}: fixes undo each other", mark.number))
+        Some(format!("the fix restores the files of audit {}: fixes undo each other", mark.number))
     }
 
     /// Returns the end of the run if one of these findings has returned too many times.
@@ -205,7 +205,7 @@ impl FindingHistory {
             && one.found != two.found
         {
             let reason =
-                format!("audits {} to {} find two sets of findings in turns", one.number, four.number);
+                format!("audits {} to {} alternate between two sets of findings", one.number, four.number);
             return Some((ConvergeExitCode::Oscillation, reason));
         }
         let last = self.marks.len().checked_sub(PLATEAU + 1).and_then(|from| self.marks.get(from..))?;
@@ -213,8 +213,7 @@ impl FindingHistory {
             [before, after] => !before.found.is_empty() && before.found.is_subset(&after.found),
             _ => false,
         });
-        resolves_nothing.then(|| {
-            (ConvergeExitCode::Plateau, format!("the last {PLATEAU} fixes resolved nothing that was found"))
-        })
+        resolves_nothing
+            .then(|| (ConvergeExitCode::Plateau, format!("the last {PLATEAU} fixes resolved no findings")))
     }
 }

@@ -1,14 +1,15 @@
-//! Decides the next step until a pull request is ready: other reviewers, threads, mergeability, and the
-//! ready mark. Pure; it never merges and never approves.
+//! Decides the next step until a pull request is ready: other reviewers, threads, mergeability, and the ready
+//! mark. Pure; it never merges and never approves.
 //!
 //! [`PullReadiness::next`] returns one step from the configuration, the state at the forge and the time. It
 //! evaluates others' feedback anew each time. It keeps only what the forge does not show (requests, waits,
 //! our own cleared audit), for one head: any push resets it. A ready pull request is therefore ready at one
 //! commit.
 //!
-//! The caller asks it while the [`ConvergeRun`](super::ConvergeRun) is at rest, and reports completed
-//! effects ([`PullReadiness::record_request`], [`PullReadiness::record_ready_mark`]). Until then it returns the same step again,
-//! and the caller finds existing effects at the forge. Every wait has a time to look again and a timeout.
+//! The caller asks it while the [`ConvergeRun`](super::ConvergeRun) is at rest, and reports completed effects
+//! ([`PullReadiness::record_request`], [`PullReadiness::record_ready_mark`]). Until then it returns the same
+//! step again, and the caller finds existing effects at the forge. Every wait has a time to look again and a
+//! timeout.
 
 mod action;
 mod rules;
@@ -254,8 +255,8 @@ impl PullReadiness {
     /// Detects changes of the pull request by other users.
     fn check_drift(&mut self, seen: &PullSnapshot, now: UnixMillis) -> Result<(), ReadinessAction> {
         match seen.state {
-            PullState::Merged => return exit_with(ConvergeExitCode::Closed, "somebody has merged it"),
-            PullState::Closed => return exit_with(ConvergeExitCode::Closed, "somebody has closed it"),
+            PullState::Merged => return exit_with(ConvergeExitCode::Closed, "it was merged"),
+            PullState::Closed => return exit_with(ConvergeExitCode::Closed, "it was closed"),
             PullState::Open => self.was_open = true,
             PullState::Draft => {}
         }
@@ -280,8 +281,10 @@ impl PullReadiness {
         self.before = None;
         self.moves = self.moves.saturating_add(1);
         if self.moves > MAX_MOVES {
-            let reason =
-                format!("others have pushed {} times meanwhile: run it again when they rest", self.moves);
+            let reason = format!(
+                "others have pushed {} times meanwhile: run it again when they have finished",
+                self.moves
+            );
             return exit_with(ConvergeExitCode::HeadMoved, reason);
         }
         Ok(())
@@ -376,7 +379,7 @@ impl PullReadiness {
             }));
         }
         if lag.looks >= rules.inline_lag_max {
-            let reason = format!("{name} says that it found something, and shows nothing on any line");
+            let reason = format!("{name} reports findings, but has no comment on any line");
             return exit_with(ConvergeExitCode::InlineLag, reason);
         }
         Err(wait_action(lag.at, ReadinessWait::Inline(name.to_owned()), now))
@@ -394,7 +397,7 @@ impl PullReadiness {
     ) -> Result<Option<String>, ReadinessAction> {
         let name = &rule.name;
         if let Some(why) = self.unreachable.get(name) {
-            return skip_reviewer(rule, format!("{name} cannot be asked: {why}"));
+            return skip_reviewer(rule, format!("cannot ask {name}: {why}"));
         }
         let why = ReadinessWait::Answer(name.clone());
         let asked = self.at.asked.get(name).copied().unwrap_or(0);
@@ -405,10 +408,7 @@ impl PullReadiness {
             Some(since) if now < since + rule.budget => {}
             Some(_) if later && is_left => return Err(ReadinessAction::Ask(name.clone())),
             Some(_) => {
-                return skip_reviewer(
-                    rule,
-                    format!("{name} has said nothing of {}", self.at.head.short_sha()),
-                );
+                return skip_reviewer(rule, format!("{name} did not review {}", self.at.head.short_sha()));
             }
         }
         let since = self.at.waiting_since(&why).unwrap_or(now);
@@ -443,8 +443,7 @@ impl PullReadiness {
                 return exit_with(ConvergeExitCode::Mergeability, reason);
             }
             MergeableState::Behind => {
-                let reason =
-                    format!("it has to hold what is new in {}: merge that into it", self.base_name());
+                let reason = format!("its branch is behind {}: merge that into it", self.base_name());
                 return exit_with(ConvergeExitCode::Mergeability, reason);
             }
             MergeableState::Draft => true,
@@ -466,13 +465,13 @@ impl PullReadiness {
         if is_ready {
             return Ok(seen
                 .lacks_review
-                .then(|| "a review is missing that the rules of its base want".to_owned()));
+                .then(|| "a review that the rules of its base require is missing".to_owned()));
         }
         // Nothing else explains this state, and its cause may still appear.
         self.at.wait(ReadinessWait::Merge, (REPOLL, MERGE_BUDGET), now)?;
         let reason = match seen.merge {
             MergeableState::Blocked => "the rules of its base forbid to merge it",
-            MergeableState::Unstable => "the forge calls it unstable, and names no check",
+            MergeableState::Unstable => "the forge reports it as unstable, but names no failing check",
             MergeableState::Unknown
             | MergeableState::Clean
             | MergeableState::HasHooks
@@ -497,7 +496,7 @@ impl PullReadiness {
             return Ok(None);
         }
         if self.was_open {
-            return Ok(Some("somebody has made it a draft again: it stays one".to_owned()));
+            return Ok(Some("it was made a draft again and stays one".to_owned()));
         }
         Err(ReadinessAction::MarkReady)
     }
@@ -520,10 +519,7 @@ fn check_threads(rules: &ReadinessRules, seen: &PullSnapshot) -> Result<(), Read
         let open = format_count(declined, "open thread");
         format!("{open} about findings that were declined: fix them, or set `allow_declined`")
     } else if fixed > 0 && rules.resolve_threads {
-        format!(
-            "{} about findings that are fixed: somebody has opened them again",
-            format_count(fixed, "thread")
-        )
+        format!("{} about findings that are fixed: they were opened again", format_count(fixed, "thread"))
     } else {
         return Ok(());
     };

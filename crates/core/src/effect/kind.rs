@@ -182,7 +182,7 @@ impl EffectKind {
             ForgeKind::Github => MissingFeatures { labels: None, issues: None, update_branch: None },
             ForgeKind::Bitbucket => MissingFeatures {
                 labels: Some("its pull requests have no labels"),
-                issues: Some("its issues were taken away in August 2026"),
+                issues: Some("its issues were removed in August 2026"),
                 update_branch: Some(
                     "no call of it merges a base into a branch: git does, and the branch is pushed",
                 ),

@@ -156,7 +156,7 @@ pub(super) fn read_commands(
         let tail = form.after_dashes.unwrap_or(TailFile { flags: FlagTable::new(), operands: None });
         for name in flags.keys().chain(tail.flags.keys()) {
             if !is_flag_name(name.get_ref()) {
-                wrong(name.span(), format!("{:?} is no name of a flag", name.get_ref()));
+                wrong(name.span(), format!("{:?} is not a valid flag name", name.get_ref()));
             }
         }
         let known = |flags: &FlagTable| {

@@ -91,11 +91,9 @@ pub(super) fn violations(command: &CommandSpec, shipped: &[CommandSpec]) -> Vec<
     }
     if own.is_none() {
         let wrong = command.words.iter().enumerate().filter(|(at, word)| !is_plain_word(*at, word));
-        found.extend(
-            wrong.map(|(at, word)| {
-                (CommandPart::Word(at), format!("{word:?} is no word that names a command"))
-            }),
-        );
+        found.extend(wrong.map(|(at, word)| {
+            (CommandPart::Word(at), format!("{word:?} is not a word that names a command"))
+        }));
     }
     found.extend(class_fault.map(|what| (CommandPart::Class, what)));
     let flags_of = |flags: &FlagSet, own: Option<&FlagSet>, part: fn(String) -> CommandPart| -> Vec<_> {
@@ -103,7 +101,8 @@ pub(super) fn violations(command: &CommandSpec, shipped: &[CommandSpec]) -> Vec<
         let more = flags.known.iter().filter(|(name, takes)| !is_own(name, takes));
         let fault = |(name, takes): (&String, &FlagArgument)| match reads {
             true => Some(format!(
-                "`{}` has no flag {name} of this type in Truing's own grammar: with it, its class is `runs_code`",
+                "`{}` has no flag {name} of this type in Truing's own grammar: with it, its class is \
+                 `runs_code`",
                 command.name()
             )),
             false => flag_fault(name, takes, flags.short),
@@ -128,7 +127,7 @@ pub(super) fn violations(command: &CommandSpec, shipped: &[CommandSpec]) -> Vec<
         found.extend(loosened_parts(command, own));
     }
     if command.runs && !own.is_some_and(|own| own.runs) {
-        let what = "a command that runs another line of words is Truing's alone to know";
+        let what = "a command that runs another command is defined only by Truing";
         found.push((CommandPart::Runs, what.to_owned()));
     }
     found
@@ -205,7 +204,7 @@ fn program_fault(program: &str, command: &CommandSpec, shipped: &[CommandSpec]) 
         && name.chars().all(|letter| letter.is_ascii_alphanumeric() || "_.+-".contains(letter));
     if !is_name {
         let folders = limits.folders.join(", ");
-        return Some(format!("{program:?} is no bare name of a program, nor one below {folders}"));
+        return Some(format!("{program:?} is neither a plain program name nor a path below {folders}"));
     }
     let bare = bare_name(name);
     if limits.folders.is_empty() || limits.programs.contains(&bare) {
@@ -220,7 +219,10 @@ fn program_fault(program: &str, command: &CommandSpec, shipped: &[CommandSpec]) 
         return (is_known && !is_listed).then(|| {
             let line = std::iter::once(name).chain(command.words.iter().map(String::as_str));
             let line = line.collect::<Vec<_>>().join(" ");
-            format!("`{line}` is none of the commands of {name:?} that Truing knows: list its line in `verify.check`, where it is allowed as it stands")
+            format!(
+                "`{line}` is none of the commands of {name:?} that Truing knows: list its line in \
+                 `verify.check`, where it is allowed as it stands"
+            )
         });
     };
     let first = command.words.first().filter(|word| Some(*word) == interpreter.word.as_ref());
@@ -229,10 +231,10 @@ fn program_fault(program: &str, command: &CommandSpec, shipped: &[CommandSpec]) 
     match (&interpreter.word, first, module) {
         (Some(_), Some(_), Some(module)) if !is_refused(module) => None,
         (Some(word), _, _) => Some(format!(
-            "{program:?} runs whatever it is given: its commands begin with {word:?} and one name, and not {}",
+            "{program:?} runs arbitrary commands: its commands begin with {word:?} and one name, and not {}",
             REFUSED_MODULES.join(", ")
         )),
-        (None, _, _) => Some(format!("{program:?} runs whatever it is given: no grammar may list it")),
+        (None, _, _) => Some(format!("{program:?} runs arbitrary commands: no grammar may list it")),
     }
 }
 
@@ -267,7 +269,8 @@ fn flag_fault(name: &str, takes: &FlagArgument, short: ShortFlagStyle) -> Option
     };
     if limits.flags.iter().any(is_refused) {
         return Some(format!(
-            "{name:?} may name a command, a file of rules, a place to write, a variable or a server: no grammar may list it"
+            "{name:?} may name a command, a file of rules, a place to write, a variable or a server: no \
+             grammar may list it"
         ));
     }
     let kind = match takes {
@@ -295,11 +298,12 @@ fn value_fault(kind: &ValueType) -> Option<String> {
         ValueType::OneOf(words) => {
             let wrong = words.iter().find(|word| !is_plain_value(word))?;
             Some(format!(
-                "{wrong:?} is no plain value: letters, digits, and `_ . , : + - / @` not at the beginning"
+                "{wrong:?} is not a plain value: letters, digits, and `_ . , : + - / @` not at the beginning"
             ))
         }
         ValueType::Named(_) if is_free_text(kind) => Some(
-            "text may be a command or a file to a program: take `word`, `path` or a list of values; a flag that chooses tests takes `expression`"
+            "text may be a command or a file to a program: take `word`, `path` or a list of values; a flag \
+             that chooses tests takes `expression`"
                 .to_owned(),
         ),
         ValueType::Named(_) => None,

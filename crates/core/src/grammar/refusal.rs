@@ -9,7 +9,7 @@ pub enum CommandRefusal {
     #[error("no command is given")]
     Nothing,
     /// There are too many words, or one is too long.
-    #[error("the command line is longer than any may be")]
+    #[error("the command line is too long")]
     TooLong,
     /// A word contains a control character.
     #[error("{word:?} holds a control character")]
@@ -18,19 +18,19 @@ pub enum CommandRefusal {
         word: String,
     },
     /// No grammar has this program. Grammars list programs by their bare names.
-    #[error("{program:?} is no known program")]
+    #[error("{program:?} is not a known program")]
     Program {
         /// Program as it was called.
         program: String,
     },
     /// The program is known, but not this command.
-    #[error("{command:?} is no known command")]
+    #[error("{command:?} is not a known command")]
     Command {
         /// Program and the word after it.
         command: String,
     },
     /// The flag is not listed.
-    #[error("{flag:?} is no flag that `{command}` may have")]
+    #[error("{flag:?} is not a flag that `{command}` may have")]
     Flag {
         /// Command that was called.
         command: String,

@@ -104,8 +104,8 @@ mod tests {
         assert_eq!(
             notice.as_deref(),
             Some(
-                "The budget of the team web in 2026-11 (UTC) is used up: $0.000091 of $0.0001 are spent. `truing \
-                 budget show` shows all."
+                "The budget of the team web in 2026-11 (UTC) is used up: $0.000091 of $0.0001 are spent. \
+                 `truing budget show` shows all."
             )
         );
     }

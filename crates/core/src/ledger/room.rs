@@ -285,7 +285,7 @@ mod tests {
             .iter()
             .flat_map(|purse| &purse.levels)
             .map(|level| {
-                (level.kind, level.too_little().replace("too little for one request is left of ", ""))
+                (level.kind, level.too_little().replace("too little for one request remains in ", ""))
             })
             .collect();
         let expected = [

@@ -8,7 +8,8 @@ use truing_diff::RepoPath;
 pub struct ReviewCoverage {
     /// Files whose changed lines were read, in path order.
     pub reviewed: Vec<RepoPath>,
-    /// Changed files that were not read, each with the reason, and those of [`ReviewCoverage::truncated_files`].
+    /// Changed files that were not read, each with the reason, and those of
+    /// [`ReviewCoverage::truncated_files`].
     pub not_reviewed: Vec<UnreviewedFile>,
 }
 

@@ -62,7 +62,7 @@ impl ProtectedPaths {
                         [format!("**/{}", path.get_ref()), format!("**/{}/**", path.get_ref())];
                     for glob in globs {
                         let wrong = |what: String| {
-                            file.error(Some(path.span()), format!("{glob:?} is no glob: {what}"))
+                            file.error(Some(path.span()), format!("{glob:?} is not a valid glob: {what}"))
                         };
                         is_bounded(&glob).map_err(wrong)?;
                         let built =

@@ -188,7 +188,8 @@ impl GlobList {
     fn new(texts: Vec<Spanned<String>>) -> Result<Self, (Range<usize>, String)> {
         let mut set = GlobSetBuilder::new();
         for text in &texts {
-            let wrong = |what: String| (text.span(), format!("{:?} is no glob: {what}", text.get_ref()));
+            let wrong =
+                |what: String| (text.span(), format!("{:?} is not a valid glob: {what}", text.get_ref()));
             is_bounded(text.get_ref()).map_err(wrong)?;
             // Some file systems treat `.GitHub` and `.github` as equal.
             let glob =

@@ -4,10 +4,10 @@
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum ShellSyntaxError {
     /// A character that some shell may interpret.
-    #[error("{0:?} is for a shell: only plain words are judged")]
+    #[error("{0:?} is for a shell: only plain words are checked")]
     Character(char),
     /// A word that a shell expands, or reads as an assignment.
-    #[error("a shell makes something else of {0:?}: only plain words are judged")]
+    #[error("a shell interprets {0:?}: only plain words are checked")]
     Word(String),
     /// A quote without its end, or in the middle of a word.
     #[error("a quoted word stands alone, between blanks: {0:?} does not")]

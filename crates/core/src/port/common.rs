@@ -11,8 +11,8 @@ use serde::de::DeserializeOwned;
 use super::StoreError;
 use crate::id::{TimeSpan, UnixMillis};
 
-/// Attempts to change one state before [`update_state`] gives up with an error. A state that bounds something,
-/// such as the forge's limits, reaches its bound before it has been changed this many times.
+/// Attempts to change one state before [`update_state`] gives up with an error. A state that bounds
+/// something, such as the forge's limits, reaches its bound before it has been changed this many times.
 const MOST_TRIES: u32 = 200;
 
 /// A shared state's text, and the store's time at which it was read.
@@ -83,6 +83,6 @@ where
             return Ok(StateUpdate { state, now, came });
         }
     }
-    let message = format!("{name} is changed by others again and again: {MOST_TRIES} tries had no effect");
+    let message = format!("{name} is changed by others repeatedly: {MOST_TRIES} tries failed");
     Err(StoreError::Unavailable(message))
 }

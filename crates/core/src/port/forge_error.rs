@@ -7,21 +7,23 @@ impl ForgeError {
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Unauthorized { .. } => {
-                "make a new token, and put it where forge.NAME.token says; of a GitHub App check app_id, private_key \
-                 and this machine's clock, of a Bitbucket API token forge.NAME.email"
+                "make a new token, and store it where forge.NAME.token points; of a GitHub App check app_id, \
+                 private_key and this machine's clock, of a Bitbucket API token forge.NAME.email"
             }
             Self::Forbidden { .. } => {
                 "let the token read the code and write pull request comments and statuses, or use another; \
                  docs/github.md, docs/bitbucket.md and docs/bitbucket-dc.md list what it needs"
             }
             Self::NotFound { .. } => {
-                "look whether it exists, and whether the token may see it: the forge says the same of both"
+                "check that it exists and that the token may read it: the forge reports both cases alike"
             }
             Self::Moved { .. } => "use the name that it has now",
-            Self::Rejected { .. } => "look what the forge says of it",
-            Self::Stale { .. } => "run it again: it is read anew",
-            Self::RateLimited { .. } => "it goes on by itself then",
-            Self::Unavailable { .. } => "if it lasts, check forge.NAME.api_url and the forge's status page",
+            Self::Rejected { .. } => "see the forge's message",
+            Self::Stale { .. } => "run it again: it is read again",
+            Self::RateLimited { .. } => "it then continues by itself",
+            Self::Unavailable { .. } => {
+                "if this persists, check forge.NAME.api_url and the forge's status page"
+            }
             Self::Halted(halt) => halt.reason.hint(),
         }
     }
@@ -30,11 +32,11 @@ impl ForgeError {
     pub fn hint_at(&self, kind: ForgeKind) -> &'static str {
         match (self, kind) {
             (Self::Unauthorized { .. }, ForgeKind::Bitbucket) => {
-                "make a new token, and put it where forge.NAME.token says; an API token needs forge.NAME.email, too, and \
-                 app passwords no longer work"
+                "make a new token, and store it where forge.NAME.token points; an API token needs \
+                 forge.NAME.email, too, and app passwords no longer work"
             }
             (Self::Unauthorized { .. }, ForgeKind::BitbucketDc) => {
-                "make a new HTTP access token, and put it where forge.NAME.token says"
+                "make a new HTTP access token, and store it where forge.NAME.token points"
             }
             (Self::Forbidden { .. }, ForgeKind::Github) => {
                 "let the token read the code and write pull request comments and statuses, or use another; \

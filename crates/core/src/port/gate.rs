@@ -18,10 +18,10 @@ pub enum HaltReason {
     #[error("the kill switch is on")]
     KillSwitch,
     /// The store does not answer.
-    #[error("the store does not say whether the kill switch is on")]
+    #[error("the store does not report the state of the kill switch")]
     NoAnswer,
     /// The run no longer holds its lease.
-    #[error("the lease is lost: somebody else has taken over")]
+    #[error("the lease is lost: another process has taken over")]
     LeaseLost {
         /// Greatest fencing token that was issued for the lease.
         last: FencingToken,
@@ -36,14 +36,15 @@ impl HaltReason {
     pub fn hint(self) -> &'static str {
         match self {
             Self::KillSwitch => {
-                "to resume: `truing kill off`, or `truing kill off --repo OWNER/NAME` where only that repository's is on \
-                 (`truing kill status` tells); then run it again, it goes on where it was"
+                "to resume: `truing kill off`, or `truing kill off --repo OWNER/NAME` where only that \
+                 repository's is on (`truing kill status` tells); then run it again; it resumes where it \
+                 stopped"
             }
             Self::NoAnswer => {
-                "see what is wrong: `truing doctor`; then run it again, it goes on where it was"
+                "see what is wrong: `truing doctor`; then run it again; it resumes where it stopped"
             }
-            Self::LeaseLost { .. } => "whoever has taken over goes on with it",
-            Self::ReadOnly => "this only looks; another command writes",
+            Self::LeaseLost { .. } => "the process that has taken over continues it",
+            Self::ReadOnly => "this command only reads; use another command to write",
         }
     }
 }

@@ -17,9 +17,9 @@ pub trait OperatorStore: Send + Sync {
     /// Returns the current kill switches, with the names of repositories. The result is not cached.
     async fn kill_switches(&self) -> Result<KillSwitches, StoreError>;
 
-    /// Turns the global switch, as [`KillSwitch::apply_request`] decides. One transaction writes it with its audit
-    /// log line, its notice and, when turned off, the request for a sweep. Returns the switch before and
-    /// after.
+    /// Turns the global switch, as [`KillSwitch::apply_request`] decides. One transaction writes it with its
+    /// audit log line, its notice and, when turned off, the request for a sweep. Returns the switch before
+    /// and after.
     async fn turn_switch(
         &self,
         turn: &SwitchRequest,

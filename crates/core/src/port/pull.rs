@@ -476,8 +476,8 @@ mod tests {
         assert_eq!(draft.render_text(&[], &[], 1000), draft.body);
         draft.unplaced.push("**[P2] Elsewhere**".into());
         let text = draft.render_text(&[&draft.findings[1]], &[], 1000);
-        let expected = "## audit 3: 0P0 / 2P1 / 0P2\n\n### Findings without a diff anchor\n\n- **[P2] Elsewhere**\n- \
-                        **[P1] Wrong 1** — one line";
+        let expected = "## audit 3: 0P0 / 2P1 / 0P2\n\n### Findings without a diff anchor\n\n- **[P2] \
+             Elsewhere**\n- **[P1] Wrong 1** — one line";
         assert_eq!(text, expected);
         let whole = draft.render_as_comment(1000);
         assert!(whole.starts_with("## audit 3") && whole.contains("- **[P2] Elsewhere**"), "{whole}");
@@ -488,8 +488,8 @@ mod tests {
     fn a_review_names_what_has_an_open_thread_with_its_page() {
         let mut draft = draft(2);
         let open = [(&draft.findings[0], "https://forge.example/7#1")];
-        let expected = "## audit 3: 0P0 / 2P1 / 0P2\n\n### Findings already on this pull request\n\n- **[P1] Wrong 0** — \
-                        one line ([its thread](https://forge.example/7#1))";
+        let expected = "## audit 3: 0P0 / 2P1 / 0P2\n\n### Findings already on this pull request\n\n- **[P1] \
+             Wrong 0** — one line ([its thread](https://forge.example/7#1))";
         assert_eq!(draft.render_text(&[], &open, 1000), expected);
         draft.unplaced.push("**[P2] Elsewhere**".into());
         let open = [(&draft.findings[0], "https://forge.example/7#1")];

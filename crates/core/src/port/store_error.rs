@@ -17,6 +17,6 @@ pub enum StoreError {
     #[error("{0}")]
     Unavailable(String),
     /// A stored value cannot be parsed.
-    #[error("the store holds something unreadable: {0}")]
+    #[error("the store contains unreadable data: {0}")]
     Corrupt(String),
 }

@@ -136,9 +136,9 @@ pub trait Watchlist: Send + Sync {
     /// Returns the repository's pull requests that a run reviewed at this head, as far as runs are kept.
     async fn reviewed_at(&self, forge: &str, repository: &str, head: &Sha) -> Result<Vec<PrId>, StoreError>;
 
-    /// Stores requests in a repository, the repository as [`Self::store_repositories`] does, and the time `until`
-    /// which its comments were read; all in one durable transaction. A comment that is known, served or not,
-    /// stays unchanged.
+    /// Stores requests in a repository, the repository as [`Self::store_repositories`] does, and the time
+    /// `until` which its comments were read; all in one durable transaction. A comment that is known, served
+    /// or not, stays unchanged.
     async fn store_requests(
         &self,
         told: &[UserRequest],

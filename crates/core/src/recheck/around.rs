@@ -30,9 +30,9 @@ impl UnverifiedReason {
     pub fn reason(self) -> &'static str {
         match self {
             Self::NotReviewed => "no model has reviewed this head to the end",
-            Self::NotShown => "no reviewer has looked at its file",
-            Self::NoVerdict => "the model did not say what became of it",
-            Self::NoEvidence => "the file does not bear out what the model says of it",
+            Self::NotShown => "no reviewer has checked its file",
+            Self::NoVerdict => "the model gave no verdict on it",
+            Self::NoEvidence => "the file does not confirm the model's verdict",
         }
     }
 }

@@ -80,7 +80,7 @@ impl ReleasePartKind {
     pub(super) fn change_text(self, why: UnguardedReason) -> String {
         let [added, removed, changed] = match self {
             Self::Function => return why.change_text().to_owned(),
-            Self::Shadow => return "may run in the place of what is compared".to_owned(),
+            Self::Shadow => return "may run instead of the compared code".to_owned(),
             Self::File => ["imported from this release on"; 3],
             Self::Requirement => {
                 ["required from this release on", "required no more", "required in other versions"]

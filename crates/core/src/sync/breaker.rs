@@ -127,8 +127,8 @@ struct RunInProgress {
 
 impl JobBreaker {
     /// Decides before a run, once its target is known. The caller reports the end of an admitted run by
-    /// [`Self::record_end`]. `answer` is the newest comment by a trusted person after [`Self::last_answer`], if there
-    /// is one.
+    /// [`Self::record_end`]. `answer` is the newest comment by a trusted person after [`Self::last_answer`],
+    /// if there is one.
     pub fn admit(
         &mut self,
         target: &SyncTarget,
@@ -158,7 +158,7 @@ impl JobBreaker {
     pub fn record_lost_run(&mut self, limits: JobBreakerLimits, now: UnixMillis) -> bool {
         let is_lost = self.running.is_some();
         if is_lost {
-            let why = "it ended without a word: killed, or the machine went down";
+            let why = "it ended without a result: it was killed, or the machine went down";
             self.record_end(BreakerOutcome::Failure(why.to_owned()), limits, now);
         }
         is_lost

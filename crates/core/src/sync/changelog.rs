@@ -44,7 +44,7 @@ pub enum ChangelogPlacement {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum ChangelogError {
     /// The changelog has no entry.
-    #[error("it has no heading with a version (MAJOR.MINOR.PATCH), and none that says `Unreleased`")]
+    #[error("it has no heading with a version (MAJOR.MINOR.PATCH) or `Unreleased`")]
     NoEntry,
 }
 
@@ -278,7 +278,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const RST: &str = "Changes\n-------\n\n1.2.3 (2026-01-02)\n^^^^^^^^^^^^^^^^^^\n\n* relax demo to 1\n* fix it\n\n1.2.2 (2025-12-31)\n^^^^^^^^^^^^^^^^^^\n* first\n";
+    const RST: &str = "Changes\n-------\n\n1.2.3 (2026-01-02)\n^^^^^^^^^^^^^^^^^^\n\n* relax demo to 1\n* \
+         fix it\n\n1.2.2 (2025-12-31)\n^^^^^^^^^^^^^^^^^^\n* first\n";
     const MD: &str =
         "# Changelog\n\n## [v1.2.3] - 2026-01-02\n\n- relax demo to 1\n\n## [v1.2.2] - 2025-12-31\n- first\n";
 

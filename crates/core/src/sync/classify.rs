@@ -107,7 +107,7 @@ pub fn functions_to_classify(decision: &SyncDecision) -> Result<Vec<MirroredFunc
                 functions.push(MirroredFunction { file: file.clone(), symbol: symbol.clone() });
             }
             UnguardedPart { file: None, symbol, .. } => {
-                return Err(format!("nobody knows where {symbol} is"));
+                return Err(format!("the place of {symbol} is unknown"));
             }
         }
     }
@@ -192,7 +192,7 @@ impl ReleaseClassification {
                 format!("{beside}: a model found that {} has to be ported", of(MigrationVerdict::Port))
             }
             SyncVerdict::Ask | SyncVerdict::Skip => match &self.in_vain {
-                Some(why) => format!("{beside}, and a model could not tell: {why}"),
+                Some(why) => format!("{beside}, and a model could not decide: {why}"),
                 None => format!("{beside}, and a model cannot tell of {}", of(MigrationVerdict::Ambiguous)),
             },
         }

@@ -114,8 +114,8 @@ impl BranchActivity {
     /// Renders the activity as text after "because".
     pub fn activity_text(&self) -> String {
         match self {
-            Self::Commit(sha) => format!("somebody committed {} to it", sha.short_sha()),
-            Self::Remark(_) => "somebody commented on its newest commit".to_owned(),
+            Self::Commit(sha) => format!("a person committed {} to it", sha.short_sha()),
+            Self::Remark(_) => "a person commented on its newest commit".to_owned(),
             Self::ChangesRequested(login) => format!("{login} requested changes of its newest commit"),
         }
     }

@@ -36,10 +36,10 @@ pub struct ManifestRow {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum ManifestError {
     /// A definition's name is invalid.
-    #[error("`{0}` names no definition: write `module:Class.method`, `FILE:Type.method` or `FILE`")]
+    #[error("`{0}` is not a definition: write `module:Class.method`, `FILE:Type.method` or `FILE`")]
     Name(String),
     /// A digest is invalid.
-    #[error("{symbol}: `{digest}` is no digest of {digits} hexadecimal digits in small letters")]
+    #[error("{symbol}: `{digest}` is not a digest of {digits} hexadecimal digits in lower case")]
     Digest {
         /// Name of the definition.
         symbol: String,

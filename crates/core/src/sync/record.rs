@@ -51,7 +51,7 @@ impl run::LoopStep for SyncStep {
         match self {
             Self::Detect => "find the newest release and the range",
             Self::Decide => "decide what the release asks for",
-            Self::Look => "look at the pull requests there are",
+            Self::Look => "read the existing pull requests",
             Self::Change => "make the change",
             Self::Verify => "run the project's checks",
             Self::Publish => "push the branch and write the pull request",

@@ -1,4 +1,5 @@
-//! Nothing outside the grammars is accepted: a table of hostile lines. Properties over made lines are beside the code.
+//! Nothing outside the grammars is accepted: a table of hostile lines. Properties over made lines are beside
+//! the code.
 
 use std::sync::LazyLock;
 

@@ -1,4 +1,5 @@
-//! The labelled set of `data/findings`: how many reworded findings are recognised, and that no two are merged.
+//! The labelled set of `data/findings`: how many reworded findings are recognised, and that no two are
+//! merged.
 
 use std::collections::BTreeMap;
 
@@ -184,7 +185,8 @@ fn small_differences_that_turn_the_meaning_are_seen() {
     for (what, other) in [
         (
             "swapped",
-            "`copy_file` passes `target` where `shutil.copy` expects `source`, so the file is not overwritten.",
+            "`copy_file` passes `target` where `shutil.copy` expects `source`, so the file is not \
+             overwritten.",
         ),
         (
             "denied",
@@ -205,10 +207,12 @@ fn small_differences_that_turn_the_meaning_are_seen() {
 fn decoration_and_line_numbers_are_nothing() {
     let said = "`parse_row` divides by `row_count`, which is zero for an empty table.";
     for other in [
-        "_⚠️ Potential issue_ | _🟠 Major_\n\n**`parse_row` divides by `row_count`, which is zero for an empty table.**",
-        "In `@src/a.py` around lines 14 - 18, `parse_row` divides by `row_count`, which is zero for an empty table.",
-        "<!-- id: 7 -->`parse_row` divides by `row_count`, which is zero for an empty table.<details><summary>Fix</summary>\
-         `rows = max(rows, 1)`</details>",
+        "_⚠️ Potential issue_ | _🟠 Major_\n\n**`parse_row` divides by `row_count`, which is zero for an \
+         empty table.**",
+        "In `@src/a.py` around lines 14 - 18, `parse_row` divides by `row_count`, which is zero for an empty \
+         table.",
+        "<!-- id: 7 -->`parse_row` divides by `row_count`, which is zero for an empty \
+         table.<details><summary>Fix</summary>`rows = max(rows, 1)`</details>",
     ] {
         assert!(same(said, other), "{other}");
     }

@@ -1,5 +1,5 @@
-//! What the crate decides, by what is public of it: rule by rule, in whole runs, and in cases by somebody who had not seen
-//! the code. One program, so that it is linked once.
+//! What the crate decides, by what is public of it: rule by rule, in whole runs, and in cases by somebody who
+//! had not seen the code. One program, so that it is linked once.
 
 #![allow(
     clippy::unwrap_used,

@@ -261,12 +261,12 @@ proptest! {
 
 #[test]
 fn what_people_write_stays_readable() {
-    let text = "Use `a` or *b*: see [the guide](https://x.example/guide) and <https://y.example>.\n\n\
-                1. first\n   ```py\n   @property\n   ```\n2. second, with\n   more\n   - inner\n\n> quoted\n\n# Title\n\n\
-                ![logo](https://z.example/l.png)\n\n<b>bold</b> for @ada, #3\n";
-    let expected = "Use `a` or *b*: see the guide (`https://x.example/guide`) and `https://y.example`.\n\n\
-                    1. first\n\n   ```py\n   @property\n   ```\n2. second, with\n   more\n   - inner\n\n> quoted\n\n##### Title\n\n\
-                    logo (`https://z.example/l.png`)\n\n\\<b\\>bold\\</b\\> for @~ada, #~3";
+    let text = "Use `a` or *b*: see [the guide](https://x.example/guide) and <https://y.example>.\n\n1. \
+         first\n   ```py\n   @property\n   ```\n2. second, with\n   more\n   - inner\n\n> quoted\n\n# \
+         Title\n\n![logo](https://z.example/l.png)\n\n<b>bold</b> for @ada, #3\n";
+    let expected = "Use `a` or *b*: see the guide (`https://x.example/guide`) and `https://y.example`.\n\n1. \
+         first\n\n   ```py\n   @property\n   ```\n2. second, with\n   more\n   - inner\n\n> quoted\n\n##### \
+         Title\n\nlogo (`https://z.example/l.png`)\n\n\\<b\\>bold\\</b\\> for @~ada, #~3";
     assert_eq!(sanitize_markdown(text).replace(APART, "~"), expected);
 }
 

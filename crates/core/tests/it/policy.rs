@@ -1,6 +1,6 @@
-//! What each profile may do, and above all what it may not; and the policy on lines that somebody wrote who had not seen
-//! the grammars: none of the hostile ones may be run by anybody, and nearly all of the ordinary ones by those who fix code.
-//! `-- --nocapture` shows each that is not so.
+//! What each profile may do, and above all what it may not; and the policy on lines that somebody wrote who
+//! had not seen the grammars: none of the hostile ones may be run by anybody, and nearly all of the ordinary
+//! ones by those who fix code. `-- --nocapture` shows each that is not so.
 
 use std::sync::{Arc, LazyLock};
 
@@ -12,8 +12,8 @@ const ORDINARY: &str = include_str!("../data/policy/ordinary.txt");
 const OWN_HOSTILE: &str = include_str!("../data/policy/own/hostile.txt");
 const OWN_ORDINARY: &str = include_str!("../data/policy/own/ordinary.txt");
 
-/// Hostile lines that are allowed all the same: to name the version is what a job that follows a package is for, and the lock file is
-/// verified before it is proposed.
+/// Hostile lines that are allowed all the same: to name the version is what a job that follows a package is
+/// for, and the lock file is verified before it is proposed.
 const WANTED: &[&str] = &["uv lock --upgrade-package=requests==0.1"];
 
 /// The part of the ordinary lines that have to be allowed, in percent.
@@ -134,7 +134,8 @@ fn those_who_read_neither_run_nor_change_anything() {
     }
 }
 
-/// What the bot that follows botocore needs (its lock file, its tests, its checks), and what it must never do.
+/// What the bot that follows botocore needs (its lock file, its tests, its checks), and what it must never
+/// do.
 #[test]
 fn the_sync_profile_does_what_the_bot_needs_and_neither_commits_nor_pushes() {
     for line in [

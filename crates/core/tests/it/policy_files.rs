@@ -35,7 +35,9 @@ fn errors(files: &[PolicyFile]) -> Vec<String> {
     PolicySet::new(files).map(drop).unwrap_err().iter().map(ToString::to_string).collect()
 }
 
-const SCONS: &str = "programs = [\"scons\"]\nshort = \"bundled\"\nclass = \"runs_code\"\n\n[[command]]\noperands = \"word\"\n[command.flags]\n\"-j\" = \"small\"\n\"-Q\" = \"alone\"\n";
+const SCONS: &str = "programs = [\"scons\"]\nshort = \"bundled\"\nclass \
+     = \"runs_code\"\n\n[[command]]\noperands = \"word\"\n[command.flags]\n\"-j\" = \"small\"\n\"-Q\" \
+     = \"alone\"\n";
 
 #[test]
 fn a_profile_is_replaced_and_a_program_is_added() {
@@ -75,13 +77,15 @@ fn where_two_files_list_one_command_the_stricter_holds() {
     for line in ["scons -Q", "scons -n"] {
         assert!(!judge(policy, line).is_allowed(), "{line}");
     }
-    let note = "/policy/grammar/one.toml and /policy/grammar/other.toml both list `scons`: what one of them refuses is refused";
+    let note = "/policy/grammar/one.toml and /policy/grammar/other.toml both list `scons`: what one of them \
+         refuses is refused";
     assert_eq!(policies.notes(), [note]);
 }
 
 #[test]
 fn a_file_with_the_name_of_a_shipped_one_replaces_it() {
-    let strict = "programs = [\"rg\"]\nshort = \"bundled\"\nclass = \"reads\"\n\n[[command]]\noperands = \"path\"\n[command.pattern]\nis = \"text\"\nunless = []\n";
+    let strict = "programs = [\"rg\"]\nshort = \"bundled\"\nclass = \"reads\"\n\n[[command]]\noperands \
+         = \"path\"\n[command.pattern]\nis = \"text\"\nunless = []\n";
     let policy = policy(&[file("grammar/rg.toml", strict), fixer(&["rg"])]);
     assert!(judge(&policy, "rg a.b src").is_allowed());
     assert!(!judge(&policy, "rg -n a src").is_allowed());
@@ -130,7 +134,7 @@ fn every_error_has_its_file_and_line() {
         (
             "profiles/fixer.toml",
             "run = []\nread = []\nedit = [\"a[\"]\nwrite = []\nmcp = []\n",
-            "3: \"a[\" is no glob: unclosed character class; missing ']'",
+            "3: \"a[\" is not a valid glob: unclosed character class; missing ']'",
         ),
         (
             "profiles/reviewer.toml",
@@ -155,52 +159,59 @@ fn every_error_has_its_file_and_line() {
         (
             "grammar/x.toml",
             &SCONS.replace("scons", "/bin/x"),
-            "1: \"/bin/x\" is no bare name of a program, nor one below .venv/bin/, venv/bin/, node_modules/.bin/, vendor/bin/, bin/, ./",
+            "1: \"/bin/x\" is neither a plain program name nor a path below .venv/bin/, venv/bin/, \
+             node_modules/.bin/, vendor/bin/, bin/, ./",
         ),
         (
             "grammar/x.toml",
             &SCONS.replace("scons", "node_modules/.bin/bash"),
-            "1: \"node_modules/.bin/bash\" starts other programs, or reaches the network: no grammar may list it",
+            "1: \"node_modules/.bin/bash\" starts other programs, or reaches the network: no grammar may \
+             list it",
         ),
         (
             "grammar/x.toml",
             &SCONS.replace("\"-Q\"", "\"-f\""),
-            "9: \"-f\" may name a command, a file of rules, a place to write, a variable or a server: no grammar may list it",
+            "9: \"-f\" may name a command, a file of rules, a place to write, a variable or a server: no \
+             grammar may list it",
         ),
         (
             "grammar/x.toml",
             &SCONS.replace("\"-Q\" = \"alone\"", "\"--mode\" = \"text\""),
-            "9: text may be a command or a file to a program: take `word`, `path` or a list of values; a flag that chooses tests takes `expression`",
+            "9: text may be a command or a file to a program: take `word`, `path` or a list of values; a \
+             flag that chooses tests takes `expression`",
         ),
         (
             "grammar/x.toml",
             &SCONS.replace("operands = \"word\"", "operands = \"text\""),
-            "6: text may be a command or a file to a program: take `word`, `path` or a list of values; a flag that chooses tests takes `expression`",
+            "6: text may be a command or a file to a program: take `word`, `path` or a list of values; a \
+             flag that chooses tests takes `expression`",
         ),
         (
             "grammar/x.toml",
             &SCONS.replace("operands = \"word\"", "operands = [\"A=b\"]"),
-            "6: \"A=b\" is no plain value: letters, digits, and `_ . , : + - / @` not at the beginning",
+            "6: \"A=b\" is not a plain value: letters, digits, and `_ . , : + - / @` not at the beginning",
         ),
         (
             "grammar/x.toml",
             &SCONS.replace("operands = \"word\"", "runs = true"),
-            "6: a command that runs another line of words is Truing's alone to know",
+            "6: a command that runs another command is defined only by Truing",
         ),
         (
             "grammar/x.toml",
             &SCONS.replace("operands = \"word\"", "words = [\"-c\"]"),
-            "6: \"-c\" is no word that names a command",
+            "6: \"-c\" is not a word that names a command",
         ),
         (
             "grammar/x.toml",
             &SCONS.replace("\"-Q\"", "\"-Config_File\""),
-            "9: \"-Config_File\" may name a command, a file of rules, a place to write, a variable or a server: no grammar may list it",
+            "9: \"-Config_File\" may name a command, a file of rules, a place to write, a variable or a \
+             server: no grammar may list it",
         ),
         (
             "grammar/x.toml",
             &SCONS.replace("bundled", "whole").replace("\"-Q\"", "\"-Dname\""),
-            "9: \"-Dname\" may name a command, a file of rules, a place to write, a variable or a server: no grammar may list it",
+            "9: \"-Dname\" may name a command, a file of rules, a place to write, a variable or a server: no \
+             grammar may list it",
         ),
         (
             "grammar/x.toml",
@@ -210,21 +221,27 @@ fn every_error_has_its_file_and_line() {
         (
             "grammar/x.toml",
             &SCONS.replace("scons", "git").replace("operands = \"word\"", "words = [\"push\"]"),
-            "1: `git push` is none of the commands of \"git\" that Truing knows: list its line in `verify.check`, where it is allowed as it stands",
+            "1: `git push` is none of the commands of \"git\" that Truing knows: list its line in \
+             `verify.check`, where it is allowed as it stands",
         ),
         (
             "grammar/git.toml",
-            "programs = [\"git\"]\nshort = \"bundled\"\nclass = \"reads\"\n[[command]]\nwords = [\"log\"]\n[command.flags]\n\"--ext-diff\" = \"alone\"\n",
-            "7: `git log` has no flag --ext-diff of this type in Truing's own grammar: with it, its class is `runs_code`",
+            "programs = [\"git\"]\nshort = \"bundled\"\nclass = \"reads\"\n[[command]]\nwords = \
+             [\"log\"]\n[command.flags]\n\"--ext-diff\" = \"alone\"\n",
+            "7: `git log` has no flag --ext-diff of this type in Truing's own grammar: with it, its class is \
+             `runs_code`",
         ),
         (
             "grammar/node-bin.toml",
-            "programs = [\"node_modules/.bin/mocha\"]\nshort = \"bundled\"\nclass = \"runs_code\"\n[[command]]\noperands = \"path\"\n",
-            "5: the program takes some operands for commands: it needs `operands_not = [\"init\", \"inspect\", \"debug\"]`",
+            "programs = [\"node_modules/.bin/mocha\"]\nshort = \"bundled\"\nclass \
+             = \"runs_code\"\n[[command]]\noperands = \"path\"\n",
+            "5: the program takes some operands for commands: it needs `operands_not = \
+             [\"init\", \"inspect\", \"debug\"]`",
         ),
         (
             "grammar/git.toml",
-            "programs = [\"git\"]\nshort = \"bundled\"\nclass = \"reads\"\n[[command]]\nwords = [\"branch\"]\noperands = \"text\"\n",
+            "programs = [\"git\"]\nshort = \"bundled\"\nclass = \"reads\"\n[[command]]\nwords = \
+             [\"branch\"]\noperands = \"text\"\n",
             "6: it takes operands beside some flags alone: it needs `operands_with = [\"--list\", \"-l\"]`",
         ),
         (
@@ -232,19 +249,20 @@ fn every_error_has_its_file_and_line() {
             &SCONS.replace("operands = \"word\"", "groups = [\"g\"]"),
             "6: there is no group \"g\"",
         ),
-        ("grammar/x.toml", &SCONS.replace("\"-Q\"", "\"Q\""), "9: \"Q\" is no name of a flag"),
+        ("grammar/x.toml", &SCONS.replace("\"-Q\"", "\"Q\""), "9: \"Q\" is not a valid flag name"),
         ("grammar/x.toml", "x", "1: key with no value, expected `=`"),
         (
             "never.toml",
             "[[class]]\nname = \"a\"\npaths = [\"a[\"]\n",
-            "3: \"**/a[\" is no glob: unclosed character class; missing ']'",
+            "3: \"**/a[\" is not a valid glob: unclosed character class; missing ']'",
         ),
     ] {
         let got = errors(&[file(name, text)]);
         assert_eq!(got, [format!("/policy/{name}:{expected}")], "{text}");
     }
     // Each program is judged, and not the first alone.
-    let two = "short = \"bundled\"\nclass = \"reads\"\n[[command]]\npattern = { is = \"text\", unless = [] }\noperands = \"path\"\n";
+    let two = "short = \"bundled\"\nclass = \"reads\"\n[[command]]\npattern = \
+         { is = \"text\", unless = [] }\noperands = \"path\"\n";
     for other in ["cargo", "anything"] {
         let text = format!("programs = [\"rg\", {other:?}]\n{two}");
         assert!(
@@ -266,10 +284,7 @@ fn every_error_has_its_file_and_line() {
     let module = pip.replace("\"pip\"", "\"mymodule\"");
     assert!(PolicySet::new(&[file("grammar/x.toml", &module)]).is_ok());
     let unknown = errors(&[file("profiles/fixr.toml", "")]);
-    assert!(
-        unknown[0].starts_with("/policy/profiles/fixr.toml: no file of a policy is called so"),
-        "{unknown:?}"
-    );
+    assert!(unknown[0].starts_with("/policy/profiles/fixr.toml: not a file name of a policy"), "{unknown:?}");
 }
 
 #[test]
@@ -279,13 +294,15 @@ fn no_file_of_an_operator_makes_a_command_harmless_that_is_not() {
     assert!(
         errors(&[file("grammar/cargo.toml", reads)])[0].contains("`cargo test` runs code of the repository")
     );
-    let silent = "programs = [\"bundle\"]\nshort = \"bundled\"\nclass = \"runs_code\"\n[[command]]\nwords = [\"exec\"]\noperands = \"target\"\n";
+    let silent = "programs = [\"bundle\"]\nshort = \"bundled\"\nclass = \"runs_code\"\n[[command]]\nwords = \
+         [\"exec\"]\noperands = \"target\"\n";
     for name in ["grammar/own.toml", "grammar/ruby.toml"] {
         assert!(errors(&[file(name, silent)])[0].contains("it needs `runs = true`"), "{name}");
     }
     let rg = file(
         "grammar/rg.toml",
-        "programs = [\"rg\", \".venv/bin/rg\"]\nshort = \"bundled\"\nclass = \"reads\"\n[[command]]\npattern = { is = \"text\", unless = [] }\noperands = \"path\"\n",
+        "programs = [\"rg\", \".venv/bin/rg\"]\nshort = \"bundled\"\nclass = \"reads\"\n[[command]]\npattern \
+         = { is = \"text\", unless = [] }\noperands = \"path\"\n",
     );
     let text = "run = [\"rg\"]\nread = []\nedit = []\nwrite = []\nmcp = []\n";
     let policies = PolicySet::new(&[rg, file("profiles/reviewer.toml", text)]).unwrap();
@@ -323,8 +340,8 @@ fn commands_of_the_configuration_are_allowed_as_they_stand() {
     }
 }
 
-/// Words that make a line run a shell, write elsewhere or reach the network, whatever program it is of. What only a shell acts on is a
-/// word like any other: there is none.
+/// Words that make a line run a shell, write elsewhere or reach the network, whatever program it is of. What
+/// only a shell acts on is a word like any other: there is none.
 fn hostile_tail() -> impl Strategy<Value = Vec<String>> {
     let words = |line: &'static str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
     select(
@@ -449,8 +466,8 @@ fn hostile_lines() -> Vec<Vec<String>> {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(50))]
-    /// Of 50 profiles and grammars of operators that are accepted, whatever they list, none allows one of 1,000 hostile lines: 20
-    /// made for the operator's program, or from the lists.
+    /// Of 50 profiles and grammars of operators that are accepted, whatever they list, none allows one of
+    /// 1,000 hostile lines: 20 made for the operator's program, or from the lists.
     #[test]
     fn no_operators_policy_allows_a_hostile_line(
         flags in prop::collection::btree_map(flag_name(), value_kind(), 0..8),
@@ -462,7 +479,8 @@ proptest! {
     ) {
         let rows: Vec<String> = flags.iter().map(|(name, kind)| format!("{name:?} = {kind}\n")).collect();
         let operands = operands.map(|kind| format!("operands = {kind}\n")).unwrap_or_default();
-        let grammar = format!("programs = [{program:?}]\nshort = \"bundled\"\nclass = \"runs_code\"\n[[command]]\n{operands}[command.flags]\n{}", rows.concat());
+        let grammar = format!("programs = [{program:?}]\nshort = \"bundled\"\nclass \
+             = \"runs_code\"\n[[command]]\n{operands}[command.flags]\n{}", rows.concat());
         let own = file("grammar/own.toml", &grammar);
         let accepted = PolicySet::new(std::slice::from_ref(&own)).is_ok();
         let names: Vec<&str> = commands.iter().map(String::as_str).chain(accepted.then_some(program)).collect();

@@ -185,12 +185,12 @@ fn a_pinned_file_pins_all_that_is_in_it() {
 fn a_manifest_is_checked() {
     for (value, wrong) in [
         (json!({}), "pins nothing"),
-        (json!({"f": []}), "names no definition"),
-        (json!({"../b.rs:f": []}), "names no definition"),
-        (json!({"a//b.rs": []}), "names no definition"),
-        (json!({"/a.rs": []}), "names no definition"),
-        (json!({"m:f": ["abc"]}), "no digest of 40"),
-        (json!({"m:f": {"tree": ["00"]}}), "no digest of 64"),
+        (json!({"f": []}), "is not a definition"),
+        (json!({"../b.rs:f": []}), "is not a definition"),
+        (json!({"a//b.rs": []}), "is not a definition"),
+        (json!({"/a.rs": []}), "is not a definition"),
+        (json!({"m:f": ["abc"]}), "not a digest of 40"),
+        (json!({"m:f": {"tree": ["00"]}}), "not a digest of 64"),
     ] {
         let error = pinned(value.clone()).unwrap_err().to_string();
         assert!(error.contains(wrong), "{value}: {error}");

@@ -3,8 +3,8 @@
 //! The steps use evidence in this order, which matches frequent lines together with the rare lines beside
 //! them:
 //!
-//! 1. A line that occurs once on the old side and once on the new side is matched, at any position (P. Heckel,
-//!    "A technique for isolating differences between files", 1978).
+//! 1. A line that occurs once on the old side and once on the new side is matched, at any position (P.
+//!    Heckel, "A technique for isolating differences between files", 1978).
 //! 2. Equal lines next to matched lines are matched, first downwards, then upwards.
 //! 3. Both steps are repeated within each pair of files.
 //! 4. Unmatched lines between matches are aligned in order, by the heaviest common subsequence.

@@ -1,5 +1,5 @@
-//! One hard case after the other: what we read of `git diff` is what `git diff --numstat -z` counts, and the lines
-//! are those of the files.
+//! One hard case after the other: what we read of `git diff` is what `git diff --numstat -z` counts, and the
+//! lines are those of the files.
 
 use std::sync::LazyLock;
 

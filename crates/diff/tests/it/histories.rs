@@ -244,7 +244,8 @@ fn a_merge_that_is_cut_short_or_miscounted_is_malformed() {
     assert_eq!((lost.line, lost.message.as_str()), (2, "a hunk without the name of its file before it"));
 }
 
-/// With `-W` a hunk reaches up to the line that names the function, into the lines that ended the hunk before it.
+/// With `-W` a hunk reaches up to the line that names the function, into the lines that ended the hunk before
+/// it.
 #[test]
 fn hunks_that_show_the_same_unchanged_lines_are_read() {
     let repo = Repo::new();

@@ -55,7 +55,7 @@ impl FakeForge {
         run_blocking(&self.shared, move |shared| {
             let state = &mut *shared.lock();
             if state.repos.contains_key(&key) {
-                return Err(FakeError::Refused(format!("the repository {key} is there already")));
+                return Err(FakeError::Refused(format!("the repository {key} already exists")));
             }
             let world = &mut state.world;
             world.ensure_account(&owner);

@@ -68,7 +68,8 @@ pub(super) fn messages_request(body: &Value) -> Result<Value, String> {
         let role = message["role"].as_str().unwrap_or_default();
         if role != "tool" && !open.is_empty() {
             return at(
-                "an assistant message with 'tool_calls' must be followed by tool messages responding to each 'tool_call_id'",
+                "an assistant message with 'tool_calls' must be followed by tool messages responding to each \
+                 'tool_call_id'",
             );
         }
         let text = match &message["content"] {
@@ -86,9 +87,8 @@ pub(super) fn messages_request(body: &Value) -> Result<Value, String> {
             "tool" => {
                 let id = message["tool_call_id"].as_str().unwrap_or_default();
                 let Some(place) = open.iter().position(|known| known == id) else {
-                    return at(
-                        "messages with role 'tool' must be a response to a preceding message with 'tool_calls'",
-                    );
+                    return at("messages with role 'tool' must be a response to a preceding message with \
+                         'tool_calls'");
                 };
                 open.remove(place);
                 add_block(
@@ -111,7 +111,8 @@ pub(super) fn messages_request(body: &Value) -> Result<Value, String> {
                         (id.as_str(), input, call["type"].as_str().unwrap_or_default())
                     else {
                         return at(
-                            "tool_calls: expected an id, the type 'function', and arguments in a string of JSON",
+                            "tool_calls: expected an id, the type 'function', and arguments in a string of \
+                             JSON",
                         );
                     };
                     open.push(id.to_owned());

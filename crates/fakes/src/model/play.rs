@@ -241,7 +241,8 @@ fn answer_audit(body: &Value, bugs: &[KnownBug], silent: &[String]) -> Vec<Answe
         findings.push(json!({
             "path": path, "start_line": number, "end_line": number, "severity": bug.severity,
             "category": bug.category, "title": bug.title, "body": bug.body, "excerpt": text,
-            "fix": "the line does what its name says", "validation": "a test that calls it with its edge cases",
+            "fix": "the line does what its name says", "validation": "a test that calls it with its edge \
+                 cases",
         }));
     }
     let quoted = lines.iter().find_map(|(path, lines)| {
@@ -255,7 +256,8 @@ fn answer_audit(body: &Value, bugs: &[KnownBug], silent: &[String]) -> Vec<Answe
             Some(json!({
                 "category": category, "files_opened": [path],
                 "lines_quoted": [{ "file": path, "line": number, "text": text }],
-                "probes": [format!("{path}: each changed line was followed for {category} from entry to exit")],
+                "probes": [format!("{path}: each changed line was followed for {category} from entry to \
+                     exit")],
             }))
         })
         .collect();

@@ -18,7 +18,7 @@ pub(super) const MAX_COMMENT_CHARS: usize = 4096;
 
 /// Returns the error of a list that has more than `most` pages.
 pub(super) fn endless_list_error(what: &str, most: usize) -> ForgeError {
-    unavailable_error(what, &format!("the list has more than {most} pages, or they go round in a circle"))
+    unavailable_error(what, &format!("the list has more than {most} pages, or its pages form a loop"))
 }
 
 /// Parses an instant (ISO 8601 with an offset).

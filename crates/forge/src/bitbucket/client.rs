@@ -92,7 +92,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let pull = self.calls.pull(what, &self.repo, number).await?;
         match &pull.base.repository {
             Some((id, _)) if *id != self.id.repository => {
-                let what = format!("{what} ({} is another repository by now)", self.repo);
+                let what = format!("{what} ({} is a different repository now)", self.repo);
                 Err(ForgeError::NotFound { what })
             }
             Some(_) | None => Ok(pull),

@@ -129,5 +129,5 @@ pub(super) fn actor(accounts: &BitbucketAccounts<'_>, user: Option<&BitbucketUse
 
 /// Returns the error of a response that names no account.
 pub(super) fn no_account_error(what: &str) -> ForgeError {
-    crate::http::unavailable_error(what, "the answer names no account")
+    crate::http::unavailable_error(what, "the response names no account")
 }

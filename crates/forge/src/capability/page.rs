@@ -13,16 +13,23 @@ const STATUS: &str = "
 | nothing to review | success | neutral |
 | partial and nothing blocks, deferred, failed | pending | neutral |
 
-GitHub counts a neutral check as passed where a check is required. So a partial review that found something which
-blocks is red, not neutral ([ADR 0020](../adr/0020-a-partial-review-that-blocks-is-red.md)); one that found nothing of
-the kind holds nobody up, and its summary says what was not read. A commit status that is pending does hold up.
+GitHub counts a neutral check as passed where a check is required. So a partial review that found something \
+     which
+blocks is red, not neutral ([ADR 0020](../adr/0020-a-partial-review-that-blocks-is-red.md)); one that found \
+     nothing of
+the kind holds nobody up, and its summary says what was not read. A commit status that is pending does hold \
+     up.
 
 ## Our comments in the hands of people
 
-A comment of ours that a person rewrote gets our text back with the next review. One that a person deleted stays
-deleted, and a thread that a person resolved stays resolved. We read all comments right before we write the first.
-GitHub and Bitbucket Cloud take no condition with a write, so what somebody writes into one of our comments after that
-read is lost; a Data Center refuses such a write if the comment changed after we last looked at it. We never touch
+A comment of ours that a person rewrote gets our text back with the next review. One that a person deleted \
+     stays
+deleted, and a thread that a person resolved stays resolved. We read all comments right before we write the \
+     first.
+GitHub and Bitbucket Cloud take no condition with a write, so what somebody writes into one of our comments \
+     after that
+read is lost; a Data Center refuses such a write if the comment changed after we last looked at it. We never \
+     touch
 answers: write there.
 
 ## Loops that work on a pull request
@@ -31,14 +38,23 @@ What GitHub does there, and what follows from it (`crates/forge/src/github/clien
 
 | GitHub | So |
 |---|---|
-| A review is posted whole or not at all; the refusal (422) does not say which place is wrong | each finding is then posted by itself, and the review lists those that are refused |
+| A review is posted whole or not at all; the refusal (422) does not say which place is wrong | each finding \
+     is then posted by itself, and the review lists those that are refused |
 | The answer to a review names no comments | they are listed and known by their markers |
-| Changes cannot be requested of one's own pull request ([422](https://github.com/Dawn-Technology/aicelerate/issues/24)) | it is a comment there |
-| Making ready needs `contents: write` of an App's token, too ([gh](https://github.com/cli/cli/issues/8910)) | that call has such a token, and the next one |
-| A base is merged into a branch after the answer (202), and at no other head than the one that is named ([docs](https://docs.github.com/en/rest/pulls/pulls#update-a-pull-request-branch)) | it is looked at again until there is a new head, and all of it anew |
-| A review is asked of a bot by its name with `[bot]`; `Copilot` is answered with success and nothing happens ([table](https://github.com/peters/horizon/pull/673)) | success is no proof: the review is waited for |
-| Once a bot has begun, nobody is asked any more ([issue](https://github.com/mfittko/dev-loops/issues/1980)) | an empty list says nothing of a bot |
-| A bot wakes by a comment that is its words alone | such a comment has no marker, and is known by account, text and time |
+| Changes cannot be requested of one's own pull request \
+     ([422](https://github.com/Dawn-Technology/aicelerate/issues/24)) | it is a comment there |
+| Making ready needs `contents: write` of an App's token, too ([gh](https://github.com/cli/cli/issues/8910)) \
+     | that call has such a token, and the next one |
+| A base is merged into a branch after the answer (202), and at no other head than the one that is named \
+     ([docs](https://docs.github.com/en/rest/pulls/pulls#update-a-pull-request-branch)) | it is looked at \
+     again until there is a new head, and all of it anew |
+| A review is asked of a bot by its name with `[bot]`; `Copilot` is answered with success and nothing \
+     happens ([table](https://github.com/peters/horizon/pull/673)) | success is no proof: the review is \
+     waited for |
+| Once a bot has begun, nobody is asked any more ([issue](https://github.com/mfittko/dev-loops/issues/1980)) \
+     | an empty list says nothing of a bot |
+| A bot wakes by a comment that is its words alone | such a comment has no marker, and is known by account, \
+     text and time |
 | What a merge would be is found out when somebody asks | `UNKNOWN` is asked again |
 | A description is changed without a condition | it is read right before; a marker of ours in it stays |
 ";
@@ -47,7 +63,8 @@ What GitHub does there, and what follows from it (`crates/forge/src/github/clien
 const REFUSALS: &str = "
 ## Refused places
 
-A forge may refuse a comment on a place of the diff. That costs this place: the other comments are posted, the finding
+A forge may refuse a comment on a place of the diff. That costs this place: the other comments are posted, \
+     the finding
 goes to its file, and from there to the summary.
 
 | Status of the refusal | Counts as |
@@ -63,10 +80,10 @@ goes to its file, and from there to the summary.
 /// Returns the text of docs/reference/forges.md.
 fn render_page() -> String {
     let mut text = String::from(
-        "# What each forge takes\n\n\
-         <!-- Generated from crates/forge/src/capability.rs. To write it anew: UPDATE_DOCS=1 cargo test -p truing-forge -->\n\n\
-         Comments on pull requests are made to fit these. What cannot be placed on its lines goes to its file, and what\n\
-         cannot be placed there is told in the summary; a text that is too long is cut where nothing breaks, and says so.\n",
+        "# What each forge takes\n\n<!-- Generated from crates/forge/src/capability.rs. To write it anew: \
+         UPDATE_DOCS=1 cargo test -p truing-forge -->\n\nComments on pull requests are made to fit these. \
+         What cannot be placed on its lines goes to its file, and what\ncannot be placed there is told in \
+         the summary; a text that is too long is cut where nothing breaks, and says so.\n",
     );
     text += REFUSALS;
     text += STATUS;

@@ -203,7 +203,7 @@ impl GitHubClient {
         let repository =
             pull.base.repo.map_or_else(|| self.id.repository.clone(), |repo| repo.id.to_string());
         if repository != self.id.repository {
-            let what = format!("{what} ({} is another repository by now)", self.repo);
+            let what = format!("{what} ({} is a different repository now)", self.repo);
             return Err(ForgeError::NotFound { what });
         }
         let sha = |text: &str| Sha::parse(text).map_err(|error| unavailable_error(&what, &error.to_string()));

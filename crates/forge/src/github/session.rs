@@ -72,7 +72,7 @@ impl GitHub {
                 return Ok(());
             };
             if seen.contains(&next) {
-                return Err(unavailable_error(what, "the forge's pages go round in a circle"));
+                return Err(unavailable_error(what, "the forge's pages form a loop"));
             }
             if seen.len() == MAX_PAGES {
                 return Err(unavailable_error(what, &format!("the list has more than {MAX_PAGES} pages")));

@@ -139,7 +139,7 @@ async fn a_name_that_means_another_repository_by_now_is_not_found() {
     let server = Server::new([pull_body("open", false, 1)]).await;
     let error = pull(&server).pull_request().await.unwrap_err();
     assert!(matches!(error, ForgeError::NotFound { .. }), "{error}");
-    assert!(error.to_string().contains("octo/demo is another repository by now"), "{error}");
+    assert!(error.to_string().contains("octo/demo is a different repository now"), "{error}");
 }
 
 fn comment(id: u64, user: Option<u64>, body: &str) -> Value {
@@ -484,7 +484,7 @@ async fn thread_pages_that_go_round_end_in_an_error() {
     let round = threads(&json!([]), Some("same")).repeat_always();
     let server = Server::new([me(), ok(&json!([])), ok(&review), round]).await;
     let error = pull(&server).comments(&[]).await.unwrap_err();
-    assert!(error.to_string().contains("in a circle"), "{error}");
+    assert!(error.to_string().contains("form a loop"), "{error}");
     assert_eq!(server.requests().len(), 5);
 }
 

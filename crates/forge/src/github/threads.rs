@@ -171,7 +171,7 @@ impl GitHubClient {
                 return Ok(threads);
             }
             if next == after {
-                return Err(unavailable_error(&what, "the forge's pages go round in a circle"));
+                return Err(unavailable_error(&what, "the forge's pages form a loop"));
             }
             after = next;
         }

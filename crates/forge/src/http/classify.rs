@@ -55,7 +55,7 @@ pub(super) fn classify(
         401 => ForgeError::Unauthorized { what },
         403 if wire.sign_on.is_some_and(|name| headers.contains_key(name)) => {
             let message =
-                format!("{message} (the organization wants single sign-on: authorize the token for it)");
+                format!("{message} (the organization requires single sign-on: authorize the token for it)");
             ForgeError::Forbidden { what, message }
         }
         403 => ForgeError::Forbidden { what, message: with_accepted(message, headers, body, clean) },
@@ -76,8 +76,8 @@ pub(super) fn classify(
         code @ 300..400 => {
             let to = redirect_target(call, headers).map_or_else(|| "nowhere".to_owned(), |to| host(&to));
             let message = format!(
-                "status {code} leads to {to}: redirects are not followed, because the token would go along. \
-                 Was the repository renamed or moved, or is api_url wrong?"
+                "status {code} leads to {to}: redirects are not followed, because they would disclose the \
+                 token. Was the repository renamed or moved, or is api_url wrong?"
             );
             unavailable_error(&what, &clean.text(&message))
         }

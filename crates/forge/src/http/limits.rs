@@ -230,7 +230,8 @@ impl RateLimits {
                 Some(came)
             }
             Err(error) => {
-                tracing::debug!(%error, "nobody tells which limits other processes have met: those of this one count");
+                tracing::debug!(%error, "the rate limits seen by other processes are unknown: only those of \
+                     this process apply");
                 None
             }
         }

@@ -99,7 +99,7 @@ async fn every_refusal_has_its_meaning() {
         (
             Reply::new(403, words("No"))
                 .header("x-github-sso", "required; url=https://x/?authorization_request=CODE"),
-            forbidden("No (the organization wants single sign-on: authorize the token for it)"),
+            forbidden("No (the organization requires single sign-on: authorize the token for it)"),
         ),
         // Calls are left and there is no message: the cause is a permission, with any reset header.
         (

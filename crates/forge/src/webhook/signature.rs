@@ -22,7 +22,8 @@ pub enum SignatureError {
     Malformed,
     /// The signature was made with another secret or over another body.
     #[error(
-        "the signature does not match: the hook's secret and the configured one differ, or the body was changed"
+        "the signature does not match: the hook's secret and the configured one differ, or the body was \
+         changed"
     )]
     Wrong,
 }

@@ -55,8 +55,8 @@ impl LocalRepository {
         }
     }
 
-    /// Checks if [`LocalRepository::import_commit`] could write this branch. Returns git's message if not. `at`: a
-    /// commit that is here. Git prepares the write and aborts it, so nothing changes.
+    /// Checks if [`LocalRepository::import_commit`] could write this branch. Returns git's message if not.
+    /// `at`: a commit that is here. Git prepares the write and aborts it, so nothing changes.
     ///
     /// # Errors
     /// [`GitError::BadBranch`], and failures of git to look up the branch.

@@ -101,7 +101,7 @@ pub(crate) async fn refuse_in_working_tree(root: &Path) -> Result<(), GitError> 
     let looked = tokio::task::spawn_blocking(move || in_working_tree(&root)).await;
     looked.unwrap_or_else(|stopped| {
         let source = std::io::Error::other(stopped);
-        Err(GitError::Io { doing: "cannot look at the files of", path, source })
+        Err(GitError::Io { doing: "cannot read the files of", path, source })
     })
 }
 

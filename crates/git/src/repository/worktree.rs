@@ -140,7 +140,7 @@ impl LocalRepository {
         let (root, limits) = (self.root().to_owned(), self.git.limits().clone());
         let planned = tokio::task::spawn_blocking(move || plan_worktree(&root, &limits, changed, new));
         let mut plan = planned.await.map_err(|stopped| GitError::Io {
-            doing: "cannot look at the files of",
+            doing: "cannot read the files of",
             path: self.root().to_owned(),
             source: std::io::Error::other(stopped),
         })?;

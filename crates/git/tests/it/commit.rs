@@ -122,7 +122,8 @@ async fn what_differs_is_committed_and_what_is_ignored_is_not() {
     assert_eq!(
         repo.run(["show", "--no-patch", format, "ours"]),
         format!(
-            "Writer <Writer@example.com> 1700000000|Machine <Machine@example.com> 1700000000|{head}|Follow\n\nBecause."
+            "Writer <Writer@example.com> 1700000000|Machine <Machine@example.com> \
+             1700000000|{head}|Follow\n\nBecause."
         )
     );
     assert_eq!(repo.run(["ls-tree", "-r", "--name-only", "ours"]), ".gitignore\na.txt\nnew file");

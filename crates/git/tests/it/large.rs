@@ -195,7 +195,8 @@ async fn paths_that_no_index_has_are_named_beside_a_large_file() {
     };
     let git_folder = tree(format!("100644 blob {blob}\tconfig\n"));
     let made = tree(format!(
-        "040000 tree {git_folder}\t.git\n120000 blob {blob}\t.gitmodules\n100644 blob {blob}\tb.txt\n100644 blob {large}\tlarge\n"
+        "040000 tree {git_folder}\t.git\n120000 blob {blob}\t.gitmodules\n100644 blob {blob}\tb.txt\n100644 \
+         blob {large}\tlarge\n"
     ));
     let head = repo.run(["commit-tree", "-m", "head", "-p", "HEAD", &made]);
     let head = truing_core::id::Sha::parse(&head).unwrap();

@@ -406,7 +406,8 @@ async fn line_ends_that_the_users_git_converts_are_no_change_and_programs_of_the
     repo.write("a.txt", "one\r\n2\r\n");
     let trace = place.path("ran");
     let text_of = format!(
-        "[core]\n\tautocrlf = true\n\tfsmonitor = \"touch {0}\"\n\teditor = \"touch {0}\"\n[diff]\n\texternal = \"touch {0}\"\n",
+        "[core]\n\tautocrlf = true\n\tfsmonitor = \"touch {0}\"\n\teditor = \"touch \
+         {0}\"\n[diff]\n\texternal = \"touch {0}\"\n",
         trace.display()
     );
     std::fs::write(place.path("configuration"), text_of).unwrap();

@@ -8,24 +8,28 @@ fn declarations_of_other_names_give_tests_no_other_meaning() {
     let go = "package shop\n\nfunc TestTotal(t *testing.T) {\n\tif Total(2) != 4 {\n\t\tt.Fatal()\n\t}\n}\n";
     let script =
         "const {total} = require('../lib/shop');\ntest('a total', t => {\n\tt.is(total(2), 4);\n});\n";
-    let typed = "import {total, Line} from '../lib/shop';\ntest('a total', () => {\n\texpect(total(2)).toBe(4);\n});\n";
+    let typed = "import {total, Line} from '../lib/shop';\ntest('a total', () => \
+         {\n\texpect(total(2)).toBe(4);\n});\n";
     for (path, text, more) in [
         ("shop_test.go", go, "type LineHelper = func(name string) error\n"),
         (
             "shop_test.go",
             go,
-            "func TestNames(t *testing.T) {\n\tseen := map[string]bool{}\n\tname := \"a\"\n\tseen[name+\"b\"] = true\n\tif !seen[\"ab\"] {\n\t\tt.Fatal()\n\t}\n}\n",
+            "func TestNames(t *testing.T) \
+             {\n\tseen := map[string]bool{}\n\tname := \"a\"\n\tseen[name+\"b\"] = true\n\tif !seen[\"ab\"] {\n\t\tt.Fatal()\n\t}\n}\n",
         ),
         (
             "test/shop.js",
             script,
-            "const more = async (t, count, expected, other = expected) => {\n\tt.is(await total(count), other);\n};\n",
+            "const more = async (t, count, expected, other = expected) => \
+             {\n\tt.is(await total(count), other);\n};\n",
         ),
         ("test/shop.js", script, "var fs = require('fs')\n  , os = require('os');\n"),
         (
             "test/shop.js",
             script,
-            "const read = async options => {\n\tconst {code = 1, ...rest} = options;\n\treturn [code, rest];\n};\n",
+            "const read = async options => \
+             {\n\tconst {code = 1, ...rest} = options;\n\treturn [code, rest];\n};\n",
         ),
         ("test/shop.test.ts", typed, "type Tree = {kind: 'a'; child?: Tree};\n"),
         ("test/shop.test.ts", typed, "const lines: Record<string, Line.Kind> = {};\n"),
@@ -45,7 +49,8 @@ fn declarations_of_other_names_give_tests_no_other_meaning() {
 /// The same spellings where they do change the meaning of a name.
 #[test]
 fn declarations_of_names_that_tests_use_are_seen() {
-    let go = "package shop\n\nfunc TestTotal(t *testing.T) {\n\tcart := Cart{}\n\tif cart.Total() != 4 {\n\t\tt.Fatal()\n\t}\n}\n";
+    let go = "package shop\n\nfunc TestTotal(t *testing.T) \
+         {\n\tcart := Cart{}\n\tif cart.Total() != 4 {\n\t\tt.Fatal()\n\t}\n}\n";
     let script =
         "const {total} = require('../lib/shop');\ntest('a total', t => {\n\tt.is(total(2), 4);\n});\n";
     for (path, text, from, to) in [
@@ -74,7 +79,8 @@ fn declarations_of_names_that_tests_use_are_seen() {
 /// Changes that the text does not distinguish from honest ones: people are asked.
 #[test]
 fn fields_and_names_of_libraries_are_told() {
-    let go = "package shop\n\nfunc TestTotal(t *testing.T) {\n\tcart := New()\n\tif cart.Count != 4 {\n\t\tt.Fatal()\n\t}\n}\n";
+    let go = "package shop\n\nfunc TestTotal(t *testing.T) \
+         {\n\tcart := New()\n\tif cart.Count != 4 {\n\t\tt.Fatal()\n\t}\n}\n";
     let rust = "#[test]\nfn total() {\n    assert_eq!(shop::total(2), 4 as i128);\n}\n";
     for (path, text, from, to) in [
         ("shop_test.go", go, "cart := New()", "cart := New()\n\tcart.Count = 4"),

@@ -119,7 +119,7 @@ impl ModelReviewRun {
             | AgentRunEnd::Failed(_) => false,
         };
         let Some(level) = level.filter(|_| is_money) else { return self };
-        let why = format!("budget: the model had to conclude, because {}", level.too_little());
+        let why = format!("budget: the model had to finish, because {}", level.too_little());
         let asks = (level.kind == BudgetLevelKind::PullAsk).then_some(level.limit);
         Self { part: ModelReviewStatus::Partial(why), asks: self.asks.max(asks), ..self }
     }
@@ -133,7 +133,7 @@ impl ModelReviewRun {
         }
         let looks = if failures == 1 { "look" } else { "looks" };
         let why = format!(
-            "reader: {failures} {looks} at files failed, so the model did not see every file that it asked for"
+            "reader: {failures} {looks} at files failed, so the model did not see every requested file"
         );
         Self { part: ModelReviewStatus::Partial(why), ..self }
     }
@@ -158,7 +158,7 @@ impl ModelReviewRun {
             more => format!(" (and {more} more)"),
         };
         let told = told.collect::<Vec<_>>().join("; ");
-        let why = format!("mcp: the model went on without a server, or a part of it: {told}{more}");
+        let why = format!("mcp: the model continued without a server, or without a part of it: {told}{more}");
         Self { part: ModelReviewStatus::Partial(why), ..self }
     }
 
@@ -170,9 +170,7 @@ impl ModelReviewRun {
             return self;
         }
         let findings = format_count(lost, "finding");
-        let why = format!(
-            "model: {findings} could not be used: the lines named are not there, or say something else"
-        );
+        let why = format!("model: {findings} could not be used: the lines do not exist or have other text");
         Self { part: ModelReviewStatus::Partial(why), ..self }
     }
 }

@@ -30,7 +30,8 @@ pub(super) async fn prove(tree: &Path, reader: &dyn RepositoryReader, found: &mu
     } else {
         let request = ProofRequest { tree: tree.to_owned(), proposals };
         reader.prove(&request).await.unwrap_or_else(|error| {
-            tracing::warn!(%error, "replacements that a model proposes could not be proven, and are shown as text");
+            tracing::warn!(%error, "could not prove replacements that a model proposed; they are shown as \
+                 text");
             Vec::new()
         })
     };

@@ -206,10 +206,10 @@ pub(crate) fn invalid_report_reason(end: &AgentRunEnd, wrong: Option<String>) ->
 /// Describes the end of a model's work, for people.
 pub(crate) fn describe_end(end: &AgentRunEnd) -> String {
     match end {
-        AgentRunEnd::Done => "the model has handed its work over".to_owned(),
+        AgentRunEnd::Done => "the model has finished its work".to_owned(),
         AgentRunEnd::Limit(RunLimit::Turns) => "the model's turns are used up".to_owned(),
         AgentRunEnd::Limit(RunLimit::Time) => "the model's time is used up".to_owned(),
-        AgentRunEnd::Limit(RunLimit::Money) => "the money for one run is nearly used up".to_owned(),
+        AgentRunEnd::Limit(RunLimit::Money) => "the budget of this run is nearly used up".to_owned(),
         AgentRunEnd::Limit(RunLimit::Calls) => "the model called tools without end".to_owned(),
         AgentRunEnd::Declined => "the model declines".to_owned(),
         AgentRunEnd::Cut

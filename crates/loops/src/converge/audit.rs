@@ -139,7 +139,7 @@ impl AuditInput {
             }
             telemetry::servers_failed(&servers);
             for problem in servers {
-                runner.record.warn(format!("auditor {index} went on without an MCP server: {problem}"));
+                runner.record.warn(format!("auditor {index} continued without an MCP server: {problem}"));
             }
             stopped = stopped.or(stop);
             answered.push((index, answer, questions));
@@ -249,7 +249,7 @@ impl AuditInput {
         let wrong = |audit: &AuditReport| {
             let unseen = looked.unseen_files(&self.reading.coverage);
             let unseen = (!unseen.is_empty())
-                .then(|| format!("these changed files were not looked at: {}", unseen.join(", ")));
+                .then(|| format!("these changed files were not reviewed: {}", unseen.join(", ")));
             let wrong: Vec<String> = audit.complaint(text).into_iter().chain(unseen).collect();
             (!wrong.is_empty()).then(|| wrong.join("\n"))
         };

@@ -160,8 +160,9 @@ impl ConvergeRunner<'_> {
             }
         }
         let text = format!(
-            "the fix changes nothing but white space, comments or names of local variables, so these findings stand as they \
-             were: {}. Change what the code does, or report that they could not be addressed",
+            "the fix changes nothing but white space, comments or names of local variables, so these \
+             findings stand as they were: {}. Change what the code does, or report that they could not be \
+             addressed",
             ids.join(", ")
         );
         Ok((!ids.is_empty()).then_some(FixProblem { kind: FixProblemKind::Unchanged, text }))
@@ -176,7 +177,7 @@ impl ConvergeRunner<'_> {
     ) -> Result<(Vec<FixProblem>, Option<String>), ActError> {
         let touched = self.changed_test_files(head, candidate).await?;
         let Some(verifier) = &self.looks.verifier else {
-            let none = "`verify.check` is not set: only the audit and the gate look at fixes";
+            let none = "`verify.check` is not set: only the audit and the gate check fixes";
             self.record.warn(none.to_owned());
             return Ok((Vec::new(), untested_change_warning(&touched, "`verify.check` is not set")));
         };
@@ -188,7 +189,7 @@ impl ConvergeRunner<'_> {
                 let failed = set_up.commands.iter().filter(|ran| !ran.end.is_success());
                 let failed = failed.map(|ran| ran.argv.join(" ")).collect::<Vec<_>>().join(", ");
                 self.record.warn(format!(
-                    "set-up failed ({failed}): no check is run; only the audit and the gate look at fixes"
+                    "set-up failed ({failed}), so no check is run; only the audit and the gate check fixes"
                 ));
             }
             let checks = verification.iter().flat_map(|verification| &verification.checks);
@@ -197,7 +198,8 @@ impl ConvergeRunner<'_> {
             if !failed.is_empty() {
                 let failed = failed.join(", ");
                 self.record.warn(format!(
-                    "a check fails before any fix ({failed}), so it cannot show whether a fix breaks something"
+                    "a check fails before any fix ({failed}), so it cannot detect whether a fix breaks \
+                     something"
                 ));
             }
             self.baseline = Some((head.clone(), verification));
@@ -306,8 +308,8 @@ impl ConvergeRunner<'_> {
         let told = |CheckAttempts { ran, .. }: &CheckAttempts| FixProblem {
             kind: FixProblemKind::Test,
             text: format!(
-                "the fix fails the old tests, and its own tests ({files}) pass even without the fix, so they do not \
-                 test it:\n{}",
+                "the fix fails the old tests, and its own tests ({files}) pass even without the fix, so they \
+                 do not test it:\n{}",
                 output_tail(&ran.argv, &ran.output, &ran.errors)
             ),
         };
@@ -386,20 +388,20 @@ impl ConvergeRunner<'_> {
                 None => {}
             }
         }
-        Err(ActError::Model(format!("nobody audited the fix: {why}")))
+        Err(ActError::Model(format!("the fix was not audited: {why}")))
     }
 }
 
 /// Warns people about an accepted fix.
 fn weakening_warning(told: &Weakening) -> String {
-    format!("a fix may hide what tests would say, look at it: {told}")
+    format!("a fix may hide a test failure; review it: {told}")
 }
 
 /// Warns people that tests were changed, with the reason why nothing was run with them.
 fn untested_change_warning(touched: &BTreeSet<RepoPath>, why: &str) -> Option<String> {
     let files = summarise_paths(&touched.iter().collect::<Vec<_>>());
     (!touched.is_empty()).then(|| {
-        format!("no test confirms this run: a fix changes tests or what runs them ({files}), and {why}")
+        format!("no test confirms this run: a fix changes tests or how they run ({files}), and {why}")
     })
 }
 

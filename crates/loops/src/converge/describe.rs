@@ -70,7 +70,7 @@ impl PullRequestRunner<'_> {
         let (base, head) =
             (self.runner.record.detail.base.clone(), self.runner.record.detail.state.head.clone());
         if now.head.sha != head {
-            return Err(ActError::Model("somebody has pushed meanwhile".to_owned()));
+            return Err(ActError::Model("the branch was pushed meanwhile".to_owned()));
         }
         let kept = curated_parts(&now.body);
         let audited = AuditInput::load(&mut self.runner, &base, &head).await?;
@@ -116,7 +116,7 @@ impl PullRequestRunner<'_> {
         }
         let body = body.render(&kept);
         if body.encode_utf16().count() > client.longest_body() {
-            return Err(ActError::Silent("what was written is longer than the forge takes".to_owned()));
+            return Err(ActError::Silent("the new description is longer than the forge accepts".to_owned()));
         }
         self.workspace.ensure_open(&self.runner.record).await?;
         let describe = Effect::Describe { read: now.body, body };
@@ -126,9 +126,7 @@ impl PullRequestRunner<'_> {
             made = self.workspace.effects.perform(&describe).await;
         }
         match made {
-            Ok(EffectOutcome::Superseded) => {
-                Err(ActError::Silent("somebody has changed it meanwhile".to_owned()))
-            }
+            Ok(EffectOutcome::Superseded) => Err(ActError::Silent("it was changed meanwhile".to_owned())),
             Ok(_) => Ok(()),
             Err(error) => Err(effect_error(error)),
         }

@@ -114,9 +114,7 @@ pub enum GateError {
     #[error("code rules gate could not run: {0}")]
     Verify(#[from] VerifyError),
     /// None of the files that the rules should read was read.
-    #[error(
-        "code rules gate could not run: it has read none of the files that have changed, such as {path} ({why})"
-    )]
+    #[error("code rules gate could not run: it read none of the changed files, such as {path} ({why})")]
     Unread {
         /// The path of one of these files.
         path: String,
@@ -264,7 +262,7 @@ impl GateResult {
             }
         }
         if is_silent {
-            let text = "it found something, and does not say what".to_owned();
+            let text = "it reported findings without any details".to_owned();
             self.blocking.add(|| GateFinding { by: command.to_owned(), place: None, text });
         }
     }

@@ -21,7 +21,7 @@ pub(super) const MAX_TITLE: usize = 120;
 pub(super) fn claim_of(rule: String, path: RepoPath, at: u32, snippet: &str, said: &str) -> AuditorFinding {
     let said = redact_secrets(said);
     let body = said.get(..said.floor_char_boundary(MAX_SAID)).unwrap_or_default().to_owned();
-    let first = body.lines().find(|line| !line.trim().is_empty()).unwrap_or("a reviewer wants a change");
+    let first = body.lines().find(|line| !line.trim().is_empty()).unwrap_or("a reviewer requested a change");
     let place = CodeLocation { path, side: DiffSide::New, start_line: at, end_line: at };
     let raw = RawFinding {
         place: place.clone(),

@@ -89,7 +89,7 @@ impl BranchWorkspace for LocalWorkspace<'_> {
             Some(tip) => Ok(PublishOutcome::Moved(tip)),
             None => Err(ActError::from_exit_code(
                 ConvergeExitCode::Infrastructure,
-                format!("somebody deletes the branch {} while the run is at work", record.detail.branch),
+                format!("the branch {} was deleted during the run", record.detail.branch),
             )),
         }
     }

@@ -46,11 +46,7 @@ impl RunLock {
             Err(TryLockError::WouldBlock) => {
                 let mut run = String::new();
                 (&mut file).take(MAX_BYTES).read_to_string(&mut run).map_err(told)?;
-                Err(RunLockError::Held(if run.is_empty() {
-                    "it has only just begun".to_owned()
-                } else {
-                    run
-                }))
+                Err(RunLockError::Held(if run.is_empty() { "it has just started".to_owned() } else { run }))
             }
             Err(TryLockError::Error(source)) => Err(told(source)),
         }

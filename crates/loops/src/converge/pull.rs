@@ -133,7 +133,7 @@ impl PullRequestWorkspace<'_> {
             let named: Vec<&str> = unreached.iter().map(short_sha).collect();
             let commits = format_count(unreached.len(), "commit");
             let how = if is_merged { "without" } else { "with" };
-            why += &format!(", {how} {commits} of this run that nobody has merged: {}", named.join(", "));
+            why += &format!(", {how} {commits} of this run that are not merged: {}", named.join(", "));
         }
         let exit = ConvergeExit::new(ConvergeExitCode::Closed, line::clean_line(&why, MAX_LINE));
         Err(ActError::Over { exit, unreached })
@@ -249,7 +249,7 @@ impl PullRequestWorkspace<'_> {
             }
             PushOutcome::Moved { now: Some(now) } => PublishOutcome::Moved(now),
             PushOutcome::Moved { now: None } => {
-                let why = format!("the branch {} is gone", record.detail.branch);
+                let why = format!("the branch {} was deleted", record.detail.branch);
                 return Err(ActError::from_exit_code(ConvergeExitCode::Closed, why));
             }
             PushOutcome::Refused { why: PushRefusal::Hook, message } => PublishOutcome::Blocked(message),
@@ -343,7 +343,7 @@ impl BranchWorkspace for PullRequestWorkspace<'_> {
         self.not_over(record, &now).await?;
         self.not_stopped().await?;
         if now.base_branch != self.onto {
-            let why = format!("{} goes to {} now: run it again", record.detail.name, now.base_branch);
+            let why = format!("the base of {} is {} now: run it again", record.detail.name, now.base_branch);
             return Err(ActError::from_exit_code(
                 ConvergeExitCode::HeadMoved,
                 line::clean_line(&why, MAX_LINE),
@@ -377,7 +377,7 @@ impl BranchWorkspace for PullRequestWorkspace<'_> {
             Err(ActError::Forge(why)) => {
                 let audit = record.detail.state.audits;
                 warnings.push(format!(
-                    "could not answer the findings that audit {audit} shows to be fixed: {why}"
+                    "could not answer the findings that audit {audit} confirms as fixed: {why}"
                 ));
             }
             // The repeated act finds the writes that exist.

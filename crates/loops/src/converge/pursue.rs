@@ -179,7 +179,7 @@ impl PullRequestRunner<'_> {
                         self.runner.record.warn(note);
                     }
                     let head = self.runner.record.detail.state.head.short_sha();
-                    let clean = format!("every reviewer is content with {head}");
+                    let clean = format!("every reviewer accepts {head}");
                     self.runner
                         .record
                         .detail
@@ -251,7 +251,7 @@ impl PullRequestRunner<'_> {
         }
         let Some(mut look) = look else {
             let until = UnixMillis(now.0.saturating_add(rules.poll.0));
-            let what = "the head moved each time Truing looked".to_owned();
+            let what = "the head moved at each check".to_owned();
             return Ok(NextAction::Wait(until, what));
         };
         // Read after the check, because the version of a Data Center is known only then.
@@ -293,10 +293,7 @@ impl PullRequestRunner<'_> {
                     // The request may have arrived; a retry finds it.
                     Err(error) => {
                         readiness.record_request_failure(&name, told(&error));
-                        NextAction::Wait(
-                            now + rules.poll,
-                            format!("{name} could not be asked: {}", told(&error)),
-                        )
+                        NextAction::Wait(now + rules.poll, format!("cannot ask {name}: {}", told(&error)))
                     }
                 }
             }

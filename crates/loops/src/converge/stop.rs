@@ -17,7 +17,7 @@ use crate::files::RejectedFile;
 use crate::reading::ReadingError;
 
 /// The advice for the user after the kill switch has stopped a run.
-const AGAIN: &str = "run it again when it is off, it goes on where it was";
+const AGAIN: &str = "run it again when it is off; it resumes where it stopped";
 
 /// The reason why an act failed. The run waits, retries or ends, and its record says which. A lease's
 /// [`crate::stopped::StepStopReason`] is derived from that record.

@@ -86,7 +86,7 @@ impl PullRequestWorkspace<'_> {
     }
 
     fn unmerged_exit(&self, why: &str) -> ConvergeExit {
-        let why = format!("{} cannot be merged into it: {why}", self.onto);
+        let why = format!("cannot merge {} into it: {why}", self.onto);
         ConvergeExit::new(ConvergeExitCode::Mergeability, line::clean_line(&why, MAX_WHY))
     }
 }

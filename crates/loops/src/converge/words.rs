@@ -78,8 +78,8 @@ pub fn describe_plan(record: &ConvergeRecord, most: MicroUsd) -> Vec<String> {
 pub fn stuck_before(record: &ConvergeRecord) -> String {
     let reason = record.detail.state.exit.as_ref().map_or("", |exit| exit.reason.as_str());
     format!(
-        "run {} got stuck here ({}). Nothing has changed since, so Truing tries again to fix what it found, without \
-         another audit. A new commit or dismissal leads to a new audit.",
+        "run {} got stuck here ({}). Nothing has changed since, so Truing retries the fix of the open \
+         findings, without another audit. A new commit or dismissal leads to a new audit.",
         record.run,
         line::clean_line(reason, MAX_REASON)
     )
@@ -156,7 +156,7 @@ fn of_fix(commit: Option<&Sha>, changed: CommitStat, fixed: u32, declined: u32) 
             format!("commit {} ({changed}) — {fixed} fixed, {declined} declined", short_sha(commit))
         }
         (None, _, 0) => "the fixer changed nothing: 0 fixed, 0 declined".to_owned(),
-        (None, ..) => "the fixer changed nothing and declined what is left".to_owned(),
+        (None, ..) => "the fixer changed nothing and declined the rest".to_owned(),
     }
 }
 

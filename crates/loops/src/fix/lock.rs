@@ -24,7 +24,7 @@ const MAX_BYTES: u64 = 64 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum FixLockError {
     /// Another process holds the lock.
-    #[error("another `truing review --fix` is at work there")]
+    #[error("another `truing review --fix` is running there")]
     Held,
     /// The folder or the file cannot be used.
     #[error("{path}: {source}")]

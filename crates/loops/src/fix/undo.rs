@@ -15,9 +15,9 @@ const MAX_TRIES: u32 = 100;
 const ENDING: &str = "patch";
 
 /// The text before a kept patch. Git ignores it.
-const ABOUT: &str = "What `truing review --fix` changed. If it was killed before it was done, the next one there\n\
-                     cuts this to what was changed; or undo it for each file that was changed, with\n\
-                     --include=PATH before this file's name.\n\n";
+const ABOUT: &str = "What `truing review --fix` changed. If it was killed before it was done, the next one \
+     there\ncuts this to what was changed; or undo it for each file that was changed, with\n--include=PATH \
+     before this file's name.\n\n";
 
 /// Keeps a patch, readable by the user alone, because it contains lines of the repository. `stamp` is the
 /// time in a form that sorts. The oldest patches beyond the limit are removed.

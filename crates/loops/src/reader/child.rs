@@ -34,17 +34,17 @@ pub(super) struct ReaderProgram {
 pub(super) enum ChildError {
     #[error("{} cannot be started: {source}", program.display())]
     Start { program: PathBuf, source: std::io::Error },
-    #[error("cannot talk to its process: {0}")]
+    #[error("cannot communicate with its process: {0}")]
     Streams(#[from] std::io::Error),
-    #[error("its process ended before it had answered ({0})")]
+    #[error("its process ended before it answered ({0})")]
     Ended(ExitStatus),
-    #[error("reading it takes more memory than a file of its size may")]
+    #[error("reading it exceeds the memory limit for a file of its size")]
     Bound,
     #[error("its process answered and then failed ({0})")]
     FailedLater(ExitStatus),
     #[error("its process did not answer within {} s and was killed", .0.as_secs_f32())]
     TimedOut(Duration),
-    #[error("its process does not do as it should: {0}")]
+    #[error("its process violated the protocol: {0}")]
     Protocol(#[from] ProtocolError),
 }
 
@@ -151,7 +151,7 @@ impl Drop for ReaderProcess {
 /// Applies the memory limit for a file of this size to a reader.
 pub(super) fn allow_for(usage: ProcessUsage, size: u64) {
     if !usage.allow_for(size) {
-        tracing::debug!("the kernel holds this reader to no more than what all readers may use");
+        tracing::debug!("this reader has no memory limit of its own, only the limit of all readers");
     }
 }
 
@@ -166,7 +166,7 @@ pub(super) fn check_hello(hello: ReaderHello, weakest: SandboxLevel) -> Result<(
         let sandbox = hello.sandbox.as_str();
         tracing::warn!(
             sandbox,
-            "the kernel confines no reader to its files: one that was taken over could read others"
+            "the kernel does not confine readers to their files: a compromised reader could read other files"
         );
     }
     Ok(hello.is_ours(weakest)?)

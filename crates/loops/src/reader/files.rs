@@ -257,7 +257,7 @@ impl SharedReadWork<'_> {
             }
             ReadFailure::TooLong(work) => {
                 session.close().await;
-                (SkipReason::TooComplex, format!("it was killed after {} s of work", work.as_secs_f32()))
+                (SkipReason::TooComplex, format!("it was killed after {} s of CPU time", work.as_secs_f32()))
             }
             ReadFailure::Ended(error) => {
                 let end = session.kill_on_error(error).await;
@@ -269,7 +269,7 @@ impl SharedReadWork<'_> {
                 }
             }
         };
-        tracing::warn!(file = %file.path, as_text = waiting.as_text, what, "a reader was lost over a file");
+        tracing::warn!(file = %file.path, as_text = waiting.as_text, what, "a reader failed on a file");
         let mut state = self.state();
         state.lost += 1;
         match waiting.as_text {

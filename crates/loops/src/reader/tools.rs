@@ -107,7 +107,8 @@ impl ReaderToolsState {
         tracing::warn!(what, "a call of a tool failed");
         self.failures.push(what);
         ToolReply::error(
-            "this call could not be carried out: what it looks at may be too much for the reader. Try another way",
+            "this call could not be carried out: what it looks at may be too much for the reader. Try \
+             another way",
         )
     }
 }

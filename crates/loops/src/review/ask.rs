@@ -36,7 +36,7 @@ impl LeasedReview<'_> {
                 | EffectError::Git(_)),
             ) => {
                 // The summary names the limit and the command.
-                tracing::warn!(%error, "the pull request could not be asked for more money");
+                tracing::warn!(%error, "could not ask on the pull request for a higher budget");
                 Ok(None)
             }
         }
@@ -51,10 +51,11 @@ fn question(limit: MicroUsd, more: MicroUsd, most: Option<MicroUsd>) -> Effect {
     let (limit_shown, more) = (shown(limit), shown(more));
     let all = most.map(|most| format!(", at most {} in all", shown(most))).unwrap_or_default();
     let body = format!(
-        "## Truing: more money for this pull request?\n\nModels have used up the {limit_shown} that they may spend here without a question \
-         (`budget.pr_ask_usd`). Until somebody with write access comments `/spend`, the rules alone review this pull request.\n\n\
-         `/spend` on the first line of a comment allows {more} more{all}, and reviews the head. A converge run that ended for want of \
-         money continues with `/converge`."
+        "## Truing: more money for this pull request?\n\nModels have used up the {limit_shown} that they may \
+         spend here without a question (`budget.pr_ask_usd`). Until a person with write access comments \
+         `/spend`, only the rules review this pull request.\n\n`/spend` on the first line of a comment \
+         allows {more} more{all}, and reviews the head. A converge run that ended for want of money \
+         continues with `/converge`."
     );
     Effect::Comment { topic: question_topic(limit), body }
 }

@@ -73,7 +73,7 @@ impl SyncRun<'_> {
         }
         let draft = saved.draft.as_ref();
         if let Some((draft, active)) = draft.and_then(|draft| Some((draft, draft.active.as_ref()?))) {
-            let why = format!("{} is somebody's: {}", draft.pull.url, active.activity_text());
+            let why = format!("{} is in use by a person: {}", draft.pull.url, active.activity_text());
             return Ok(SyncRunEnd::new(Outcome::Blocked, why, QuestionUpdate::Same));
         }
         if let (Some(draft), Some(port)) =
@@ -83,7 +83,7 @@ impl SyncRun<'_> {
             log.pull = Some(JobPull { kind: JobPullKind::Wip, url: url.clone() });
             let (title, text) =
                 words::undecided_question(self.release_subject(&version), url, &port.questions);
-            let why = format!("{url} waits for an answer of people");
+            let why = format!("{url} waits for an answer from a person");
             return Ok(SyncRunEnd::new(
                 Outcome::Asked,
                 why,
@@ -91,7 +91,7 @@ impl SyncRun<'_> {
             ));
         }
         if self.job.dry_run {
-            let why = format!("a model would port the code to {version}: nobody has asked it");
+            let why = format!("a model would port the code to {version}; it was not called");
             return Ok(SyncRunEnd::new(Outcome::Rehearsed, why, QuestionUpdate::Same));
         }
 

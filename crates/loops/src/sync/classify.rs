@@ -77,7 +77,7 @@ enum ClassifyError {
     Sync(#[from] SyncDecisionError),
     #[error(transparent)]
     Prompt(#[from] PromptError),
-    #[error("no folder can be made for the files: {0}")]
+    #[error("cannot create a folder for the files: {0}")]
     Folder(#[from] io::Error),
 }
 
@@ -249,7 +249,7 @@ impl SyncRun<'_> {
         let gate = Arc::clone(self.effects.gate);
         let task = ModelTask { purse, name: (RUN, AGENT), told: &material.told, limits, gate };
         let ran = agent.run_task(task, &tools, spent, wrong).await.map_err(GateHalt::from)?;
-        let wrong = wrong(&ran.items).map(|why| format!("what it reported does not hold: {why}"));
+        let wrong = wrong(&ran.items).map(|why| format!("its report is invalid: {why}"));
         Ok(match invalid_report_reason(&ran.end, wrong) {
             None => ReleaseClassification { functions: storable_judgements(ran.items), in_vain: None },
             Some(why) => ReleaseClassification::in_vain(redact_secrets(&why)),
@@ -264,9 +264,8 @@ fn dry_run_end(functions: &[MirroredFunction]) -> SyncRunEnd {
     if let Some(more @ 1..) = functions.len().checked_sub(NAMED) {
         names += &format!(" and {more} more");
     }
-    let why = format!(
-        "a model would be asked whether these functions have to be ported: {names}; nobody has asked it"
-    );
+    let why =
+        format!("a model would be asked whether these functions need porting: {names}; it was not called");
     SyncRunEnd::new(Outcome::Rehearsed, why, QuestionUpdate::Same)
 }
 

@@ -55,7 +55,8 @@ pub enum SyncDecisionError {
     },
     /// The release is older than the project's.
     #[error(
-        "{package} {to} is older than {from}, which the project was made for: only later releases are followed"
+        "{package} {to} is older than {from}, which the project was made for: only later releases are \
+         followed"
     )]
     Older {
         package: String,
@@ -68,13 +69,13 @@ pub enum SyncDecisionError {
     #[error("every release of {0} was taken back by its publishers, or they advise against it")]
     AllYanked(String),
     /// The age of releases is unknown.
-    #[error("{0}: the index does not tell when releases were published, so `min_age` cannot be kept")]
+    #[error("{0}: the index does not say when releases were published, so `min_age` cannot be applied")]
     NoDates(String),
     /// There is no release to compare with.
-    #[error("{0}: nobody says which release the project was made for, and no release is in its range")]
+    #[error("{0}: unknown which release the project was made for, and no release is in its range")]
     NoFrom(String),
     /// The project has no file that declares its range.
-    #[error("{package}: nobody says which release the project was made for: there is no {file} in {folder}")]
+    #[error("{package}: unknown which release the project was made for: there is no {file} in {folder}")]
     NoFile {
         package: String,
         /// The file that would require it.

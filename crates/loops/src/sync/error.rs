@@ -42,13 +42,13 @@ pub enum SyncRunError {
     #[error(transparent)]
     Check(#[from] ProjectCheckError),
     /// A temporary folder could not be created.
-    #[error("no folder can be made for the project's files: {0}")]
+    #[error("cannot create a folder for the project's files: {0}")]
     Folder(std::io::Error),
     /// The branch has changed since it was read.
-    #[error("{branch} was pushed to by somebody else meanwhile")]
+    #[error("{branch} was changed by another push meanwhile")]
     Moved { branch: String },
     /// The remote rejects the branch.
-    #[error("{branch} cannot be pushed, {}: {message}", words::refusal(*.why))]
+    #[error("cannot push {branch} {}: {message}", words::refusal(*.why))]
     Refused {
         branch: String,
         /// The reason for the rejection.
@@ -57,7 +57,8 @@ pub enum SyncRunError {
     },
     /// The branch belongs to another person.
     #[error(
-        "{url} comes from {branch}, and it is not of this job: close it, or give the job another `branch`"
+        "{url} comes from {branch}, and does not belong to this job: close it, or give the job another \
+         `branch`"
     )]
     Foreign {
         branch: String,

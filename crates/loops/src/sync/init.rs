@@ -73,7 +73,7 @@ pub fn propose_manifest<'a>(
         manifest.rows.retain(|symbol, row| match sources.symbols.get(symbol) {
             Some(SymbolState::Defined(definition)) => {
                 if definition.decorated {
-                    let why = "decorated: what a caller gets is the decorator's, too".to_owned();
+                    let why = "decorated: the decorator may change the result".to_owned();
                     not_guarded.insert(symbol.clone(), why);
                 }
                 // Existing pins of the project are kept; this release's form is added only if it matches

@@ -28,7 +28,7 @@ pub enum ReleaseNoteError {
     #[error("the project's version: {0}")]
     Version(ConstraintError),
     /// The place of the version is missing, or occurs several times.
-    #[error("the project's version: {path} has `{at}` {count} times; it must be there once")]
+    #[error("the project's version: {path} has `{at}` {count} times; it must occur once")]
     Count {
         path: String,
         /// Place in the file.
@@ -41,7 +41,8 @@ pub enum ReleaseNoteError {
     Next(#[from] VersionError),
     /// The version has no form that can be incremented.
     #[error(
-        "the project's version: {path} has {text}, which is not MAJOR.MINOR.PATCH: set `version_rule` to \"none\""
+        "the project's version: {path} has {text}, which is not MAJOR.MINOR.PATCH: set `version_rule` \
+         to \"none\""
     )]
     Uncounted {
         path: String,
@@ -60,7 +61,8 @@ pub enum ReleaseNoteError {
     NoText(String),
     /// The newest entry is already released.
     #[error(
-        "{path}: its newest entry, {version}, is released: set `version_rule`, or begin an entry that says `Unreleased`"
+        "{path}: its newest entry, {version}, is released: set `version_rule`, or begin an entry that says \
+         `Unreleased`"
     )]
     Released {
         path: String,

@@ -17,8 +17,8 @@ use super::error::SyncRunError;
 use super::job::SyncJob;
 
 /// The text of a pull request that stands in for an issue.
-const CHANGES_NOTHING: &str = "This pull request changes nothing, and is not to be merged: it is here for what is said in \
-                               its comments. Declining it is the same as closing a question without an answer.";
+const CHANGES_NOTHING: &str = "This pull request changes nothing, and must not be merged: it only holds the \
+     discussion in its comments. Declining it is the same as closing a question without an answer.";
 
 /// The notices of one kind of a job: its questions, or the results of its runs.
 #[derive(Debug)]

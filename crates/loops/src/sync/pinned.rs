@@ -32,7 +32,7 @@ pub enum PinnedError {
         why: String,
     },
     /// The content of the test is not usable.
-    #[error("{path} pins nothing that can be told: {source}{}", unguarded_lines(.untold))]
+    #[error("{path} pins nothing that Truing can determine: {source}{}", unguarded_lines(.untold))]
     Content {
         path: PathBuf,
         /// The fault of the content.

@@ -64,7 +64,7 @@ pub enum CodeMigrationError {
     #[error(transparent)]
     Git(#[from] GitError),
     /// A temporary folder could not be created.
-    #[error("no folder can be made for the port: {0}")]
+    #[error("cannot create a folder for the port: {0}")]
     Folder(#[from] io::Error),
     /// The prompt cannot be built.
     #[error(transparent)]
@@ -85,10 +85,10 @@ pub enum CodeMigrationError {
     #[error("the port is refused: {0}")]
     File(#[from] RejectedFile),
     /// Files that no port may change.
-    #[error("the port is refused: it changes what it may not: {0}")]
+    #[error("the port is refused: it changes files that it must not change: {0}")]
     Paths(String),
     /// The model has changed nothing.
-    #[error("the model changed nothing that counts{0}")]
+    #[error("the model changed no relevant file{0}")]
     Nothing(String),
     /// The budget is used up before the model was asked.
     #[error("{0}")]

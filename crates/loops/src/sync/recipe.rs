@@ -37,10 +37,10 @@ pub enum RecipeError {
     #[error(transparent)]
     Git(#[from] GitError),
     /// The sandbox cannot be used.
-    #[error("the lock command cannot be run: {0}")]
+    #[error("cannot run the lock command: {0}")]
     Sandbox(#[from] VerifyError),
     /// There is no sandbox.
-    #[error("the lock command cannot be run: there is no sandbox for it")]
+    #[error("cannot run the lock command: no sandbox is available")]
     NoSandbox,
     /// A glob of the job is invalid.
     #[error("`relax.lock_files` of the job: {0}")]
@@ -55,7 +55,10 @@ pub enum RecipeError {
         said: String,
     },
     /// The command changed other files.
-    #[error("the lock command changed what it may not: {0}; `relax.lock_files` names the files that it may")]
+    #[error(
+        "the lock command changed files that it must not change: {0}; `relax.lock_files` lists the permitted \
+         files"
+    )]
     Paths(String),
     /// A file that cannot be read or written.
     #[error("the change is refused: {0}")]

@@ -118,7 +118,7 @@ impl SyncRun<'_> {
                 if error.is_halt() {
                     outcome = Outcome::Held;
                 }
-                (None, format!("{}; people could not be asked: {error}", ended.why))
+                (None, format!("{}; could not ask a person: {error}", ended.why))
             }
         };
         // A question after a failure is no step of the planned work.
@@ -236,7 +236,7 @@ impl SyncRun<'_> {
         let wanted = named.clone().or_else(|| begun.clone());
         let mut seen = super::find_releases(&question(wanted), self.job.index).await;
         if let (Some(draft), true) = (&saved.draft, is_past(begun.as_ref(), &seen)) {
-            self.drop_draft(draft, "Nothing is left to be done for this release").await?;
+            self.drop_draft(draft, "Nothing is left to do for this release").await?;
             saved.draft = None;
             seen = super::find_releases(&question(named.clone()), self.job.index).await;
         }
@@ -417,7 +417,7 @@ impl SyncRun<'_> {
             (BranchPlan::Blocked, Some(pull)) => {
                 log.pull = Some(pulls.say_blocked(&stands, pull).await?);
                 let why = format!(
-                    "{page} is somebody's: {}",
+                    "{page} is in use by a person: {}",
                     stands.active.as_ref().map(|active| active.activity_text()).unwrap_or_default()
                 );
                 return Ok(SyncRunEnd::new(Outcome::Blocked, why, QuestionUpdate::Same));

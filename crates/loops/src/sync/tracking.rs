@@ -59,9 +59,9 @@ pub(super) fn not_kept(job: &JobState, noun: &str, error: &SyncRunError) -> Stri
     let number = job.tracked.as_ref().map(|tracked| tracked.issue);
     match (error, number) {
         (SyncRunError::Forge(ForgeError::NotFound { .. }), Some(number)) => format!(
-            "the {noun} #{number} that told of the runs is gone, and no other one is opened; one run with \
-             `outcome.issue = false` lets it be forgotten"
+            "the {noun} #{number} with the results of the runs was deleted, and Truing opens no other; one \
+             run with `outcome.issue = false` resets this"
         ),
-        (error, _) => format!("the {noun} that tells of the runs cannot be kept: {error}"),
+        (error, _) => format!("cannot update the {noun} with the results of the runs: {error}"),
     }
 }

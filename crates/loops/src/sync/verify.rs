@@ -26,10 +26,10 @@ pub enum ProjectCheckError {
     #[error(transparent)]
     Git(#[from] GitError),
     /// A temporary folder could not be created.
-    #[error("no folder can be made for the checks: {0}")]
+    #[error("cannot create a folder for the checks: {0}")]
     Folder(#[from] io::Error),
     /// A file of the change cannot be taken over.
-    #[error("the change cannot be checked: {0}")]
+    #[error("cannot check the change: {0}")]
     File(#[from] RejectedFile),
     /// The checks could not be run.
     #[error(transparent)]

@@ -104,7 +104,7 @@ fn common_pull_text(about: ReleaseSubject<'_>, decided: &ReleaseDecision, files:
     let verdict = match decision.verdict {
         SyncVerdict::Relax => "the code serves both, and the range is widened",
         SyncVerdict::Bump => "the code follows it",
-        SyncVerdict::Ask | SyncVerdict::Skip => "a person has ruled so",
+        SyncVerdict::Ask | SyncVerdict::Skip => "a person decided so",
     };
     text += &format!(
         "**{}**: {verdict}, because {}.\n",
@@ -118,7 +118,7 @@ fn common_pull_text(about: ReleaseSubject<'_>, decided: &ReleaseDecision, files:
             code_span(&after.to_string())
         );
         if after.is_open_after(&decided.to) {
-            text += "It admits releases after this one, too, before anybody has looked at them.\n";
+            text += "It also admits releases after this one, before anyone has checked them.\n";
         }
     }
     text += &table(decision);
@@ -164,8 +164,8 @@ pub(super) fn draft(
     let ReleaseSubject { job, package, version, .. } = about;
     let WorkReport { summary, completed, remaining, questions } = &ported.work;
     let mut text = format!(
-        "The project is to follow {} to {}. This port is not finished: the next run of {} goes on from here. Commit or \
-         comment on the newest commit, and it is yours.\n\n{}.\n\n{}\n",
+        "The project is to follow {} to {}. This port is not finished: the next run of {} goes on from here. \
+         Commit or comment on the newest commit, and it is yours.\n\n{}.\n\n{}\n",
         escape_text(package),
         code_span(version),
         code_span(job),
@@ -216,7 +216,7 @@ fn checks(checked: &CheckResults) -> String {
     let failing: String = checked.failing.iter().map(|check| format!("* {}\n", code_span(check))).collect();
     match (checked.count, failing.is_empty()) {
         (None, _) => {
-            "\nNo checks are configured (`verify.check`): nobody has run the project's tests on this.\n"
+            "\nNo checks are configured (`verify.check`): the project's tests were not run on this.\n"
                 .to_owned()
         }
         (Some(count), true) => {
@@ -259,11 +259,11 @@ fn render_classification(decided: &ReleaseDecision) -> String {
     };
     let mut text = String::new();
     if let Some(why) = in_vain {
-        text += &format!("\nA model was to look at these, and could not tell: {}.\n", escape_text(why));
+        text += &format!("\nA model was asked about these and could not decide: {}.\n", escape_text(why));
     }
     if !functions.is_empty() {
-        text += "\nWhat a model says of them, and the lines that it rests on:\n\n\
-                 | Function | Verdict | Why | Lines |\n|---|---|---|---|\n";
+        text += "\nThe verdict of a model, with the lines that support it:\n\n| Function | Verdict | Why | \
+             Lines |\n|---|---|---|---|\n";
         for one in functions.iter().take(SHOWN) {
             let FunctionJudgement { function, verdict, reason, release, start_line, end_line, .. } = one;
             let name = cell(&format!("{} {}", function.file, function.symbol));
@@ -321,8 +321,8 @@ pub(super) fn failing_question(
 ) -> (String, String) {
     let ReleaseSubject { job, package, version, .. } = about;
     let mut text = format!(
-        "{} {} is out. By the pinned definitions the range could be widened ({}), but with the wider range checks of \
-         the project fail.\n",
+        "{} {} is out. By the pinned definitions the range could be widened ({}), but with the wider range \
+         checks of the project fail.\n",
         escape_text(package),
         code_span(version),
         escape_text(&decided.decision.reason)
@@ -342,9 +342,9 @@ pub(super) fn undecided_question(
 ) -> (String, String) {
     let ReleaseSubject { job, package, version, .. } = about;
     let text = format!(
-        "The port of this project to {} {} is in progress in {draft}, and this is for people to decide:\n{}\nAnswer \
-         with a comment, in your own words: the next run goes on with what you say. One that begins with `skip` leaves \
-         this release out. Only answers of people with write access count.\n",
+        "The port of this project to {} {} is in progress in {draft}, and this is for people to \
+         decide:\n{}\nAnswer with a comment, in your own words: the next run goes on with what you say. One \
+         that begins with `skip` leaves this release out. Only answers of people with write access count.\n",
         escape_text(package),
         code_span(version),
         list("Questions of the model", questions)
@@ -361,9 +361,9 @@ fn answers(is_bump: bool) -> String {
     let relax =
         if is_bump { "" } else { "* `relax`: the code serves the release as it is; widen the range\n" };
     format!(
-        "\nAnswer with a comment that begins with\n\n{relax}* `bump`: the code has to follow\n* `skip`: leave this \
-         release out\n\nOnly answers of people with write access count. Any other answer lets the next run try \
-         again.\n"
+        "\nAnswer with a comment that begins with\n\n{relax}* `bump`: the code has to follow\n* `skip`: \
+         leave this release out\n\nOnly answers of people with write access count. Any other answer lets the \
+         next run try again.\n"
     )
 }
 
@@ -374,12 +374,13 @@ pub(super) fn open_breaker_question(about: ReleaseSubject<'_>, breaker: &JobBrea
         Some(breaker::JobTripReason::Streak) => {
             let (_, streak) = breaker.failure_counts();
             format!(
-                "{streak} runs in a row failed, whatever the release: no more runs start until somebody answers."
+                "{streak} runs in a row failed, across all releases: no more runs start until someone \
+                 answers."
             )
         }
         Some(breaker::JobTripReason::Target) | None => format!(
-            "Following {} to {} failed again and again: no more runs start until somebody answers, or there is another \
-             release or manifest.",
+            "Following {} to {} failed repeatedly: no more runs start until someone answers, or there is \
+             another release or manifest.",
             escape_text(package),
             code_span(version)
         ),
@@ -395,8 +396,8 @@ pub(super) fn open_breaker_question(about: ReleaseSubject<'_>, breaker: &JobBrea
         );
     }
     text += &format!(
-        "\nFix what stands in the way, then answer here: one run tries again. Or, where Truing runs: {}. Only answers of people \
-         with write access count.\n",
+        "\nFix the cause, then answer here: one run tries again. Or, where Truing runs: {}. Only answers of \
+         people with write access count.\n",
         code_span(&format!("truing breaker reset sync/{job}"))
     );
     (question_title(job, version), text)
@@ -420,8 +421,9 @@ pub(super) fn runs(job: &str, records: &[SyncRecord]) -> (String, String) {
     let (well, tried) =
         (count(&[RunOutcome::Done]), count(&[RunOutcome::Done, RunOutcome::Partial, RunOutcome::Failed]));
     let mut text = format!(
-        "The last {} runs of {}, written anew after each: of {tried} that had something to do, {well} did it, or asked a \
-         person.\n\n| Ended (UTC) | Release | Result | Why | Turns | Cost |\n|---|---|---|---|---|---|\n",
+        "The last {} runs of {}, rewritten after each: of {tried} that had something to do, {well} did it, \
+         or asked a person.\n\n| Ended (UTC) | Release | Result | Why | Turns | Cost \
+         |\n|---|---|---|---|---|---|\n",
         records.len(),
         code_span(job)
     );
@@ -439,24 +441,24 @@ pub(super) fn runs(job: &str, records: &[SyncRecord]) -> (String, String) {
             record.cost()
         );
     }
-    (format!("{job} sync: what the last runs came to"), text)
+    (format!("{job} sync: results of the last runs"), text)
 }
 
 /// Returns the comment that a question needs no answer any more.
 pub(super) fn settled_comment(why: &str) -> String {
-    format!("No answer is needed any more: {}.\n", escape_text(why))
+    format!("An answer is no longer needed: {}.\n", escape_text(why))
 }
 
 /// Explains the reason why a branch cannot be pushed, and the remedy.
 pub(super) fn refusal(why: PushRefusal) -> &'static str {
     match why {
         PushRefusal::Protected => {
-            "because a rule of the repository protects it: let this account push there, or give the job another \
-             `branch`"
+            "because a rule of the repository protects it: let this account push there, or give the job \
+             another `branch`"
         }
         PushRefusal::Permission => {
-            "because this account may not: let it write contents (and workflows, if one changes), as docs/github.md \
-             tells"
+            "because this account lacks the permission: let it write contents (and workflows, if one \
+             changes), see tells"
         }
         PushRefusal::Hook => "because a check of the repository refuses it: fix what the check reports",
     }

@@ -50,10 +50,10 @@ pub enum TelemetryError {
     #[error("telemetry.headers: {0}")]
     Secret(#[from] SecretError),
     /// The headers are not in the form `NAME=VALUE`.
-    #[error("telemetry.headers must be NAME=VALUE, several with commas between them")]
+    #[error("telemetry.headers must be NAME=VALUE, separated by commas")]
     Headers,
     /// The exporter cannot be set up.
-    #[error("traces cannot be exported: {0}")]
+    #[error("cannot export traces: {0}")]
     SetUp(String),
 }
 

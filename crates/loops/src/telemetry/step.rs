@@ -151,7 +151,7 @@ impl StepSpan {
     pub fn record_output(&self, text: &str, is_error: bool) {
         self.add_attributes(|| text_attributes(TOOL_OUTPUT, text));
         if is_error {
-            self.record_failure("tool_error", "the tool could not do it");
+            self.record_failure("tool_error", "the tool call failed");
         }
     }
 }

@@ -17,12 +17,12 @@ const MAX_PATH_CHARS: usize = 200;
 pub fn remarks(record: &ReviewRecord) -> Vec<String> {
     let memory = record.detail.modelled.as_ref().and_then(|modelled| modelled.memory.as_ref());
     let memory = memory.into_iter().flat_map(|ModelMemory { own, notes, .. }| {
-        let own = own.iter().map(|own| format!("the model was told what the repository's {own} says"));
+        let own = own.iter().map(|own| format!("the model was given the repository's {own}"));
         own.chain(notes.iter().cloned())
     });
     let skipped = record.detail.tools.iter().filter_map(|tool| {
         let name = clean_line(&tool.name, MAX_TOOL_CHARS);
-        Some(format!("{name} did not look: {}", tool.skipped.as_ref()?))
+        Some(format!("{name} did not run: {}", tool.skipped.as_ref()?))
     });
     let kept_open = record.detail.tools.iter().filter_map(|tool| {
         let (name, why) = (clean_line(&tool.name, MAX_TOOL_CHARS), tool.keeps_open.as_ref()?);
@@ -35,17 +35,20 @@ pub fn remarks(record: &ReviewRecord) -> Vec<String> {
             tool.unlinted.iter().take(MAX_UNLINTED).map(|path| clean_line(&path.to_string(), MAX_PATH_CHARS));
         let paths = paths.collect::<Vec<_>>().join(", ");
         let files = format_count(tool.unlinted.len(), "file");
-        format!("{name} did not look at {files} with names that are not UTF-8: {paths}")
+        format!("{name} did not check {files} with names that are not UTF-8: {paths}")
     });
     let of_base = record.detail.tools.iter().filter(|tool| !tool.base_configuration.is_empty()).map(|tool| {
         let (name, paths) = (clean_line(&tool.name, MAX_TOOL_CHARS), &tool.base_configuration);
         let named = paths.iter().take(MAX_UNLINTED).map(|path| clean_line(&path.to_string(), MAX_PATH_CHARS));
         let named = named.collect::<Vec<_>>().join(", ");
-        format!("{name} looked with the configuration of the base: this change touches {named}")
+        format!("{name} ran with the configuration of the base: this change touches {named}")
     });
     let outdated = (record.detail.outdated_dismissals > 0).then(|| {
         let dismissals = format_count(record.detail.outdated_dismissals as usize, "earlier dismissal");
-        format!("not covered by {dismissals} any more: lines with a secret, which may be another one by now; look again")
+        format!(
+            "not covered by {dismissals} any more: lines with a secret, which may have changed; check them \
+             again"
+        )
     });
     memory
         .chain(denied_calls_remark(record))

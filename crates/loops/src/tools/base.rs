@@ -20,8 +20,7 @@ impl BaseCommit<'_> {
             Self::Repository(repository, commit) => repository.export_all(commit).await,
             Self::Mirror(mirror, commit) => mirror.export_all(commit).await,
         };
-        let exported =
-            exported.inspect_err(|error| tracing::warn!(%error, "linters cannot look at the base"));
+        let exported = exported.inspect_err(|error| tracing::warn!(%error, "linters cannot check the base"));
         exported.ok().map(|(folder, _)| folder)
     }
 

@@ -80,7 +80,7 @@ impl HeldBuilds {
         });
         // The next run then builds everything.
         if let Ok(Err(error)) = done.await {
-            tracing::debug!(%error, "what a linter has built cannot be kept");
+            tracing::debug!(%error, "cannot cache the build output of a linter");
         }
     }
 }
@@ -241,7 +241,8 @@ impl LinterRunner {
             io::Result::Ok(held)
         });
         let held = held.await.ok()?;
-        held.inspect_err(|error| tracing::debug!(%error, "what a linter has built cannot be used")).ok()?
+        held.inspect_err(|error| tracing::debug!(%error, "cannot use the cached build output of a linter"))
+            .ok()?
     }
 }
 

@@ -88,7 +88,7 @@ impl ToolCache {
     pub(super) fn put(&self, key: &CacheKey, path: &str, findings: Vec<RawFinding>) {
         let written = self.write(key, &CacheEntry { path: path.to_owned(), findings });
         if let Err(error) = written {
-            tracing::debug!(%error, folder = %self.folder.display(), "findings of a linter cannot be kept");
+            tracing::debug!(%error, folder = %self.folder.display(), "cannot cache the findings of a linter");
         }
     }
 

@@ -75,7 +75,7 @@ impl BaseFiles {
             let Some(run) = runs.iter_mut().find(|run| run.name == name) else { continue };
             run.base_configuration = paths.into_iter().collect();
             if let (Some(path), None) = (unseen.first(), &run.keeps_open) {
-                run.keeps_open = Some(format!("it did not look at {path}, which configures it"));
+                run.keeps_open = Some(format!("it did not read {path}, which configures it"));
             }
         }
     }
@@ -211,7 +211,7 @@ impl<'a> BaseConfiguration<'a> {
             io::Result::Ok(folder)
         });
         let laid_out = laid_out.await.map_err(|stopped| stopped.to_string())?;
-        laid_out.map_err(|error| format!("the configuration of the base cannot be laid out: {error}"))
+        laid_out.map_err(|error| format!("cannot write the configuration of the base: {error}"))
     }
 
     /// Returns the touched files that a linter's configuration names, directly or through another file. Files

@@ -61,7 +61,7 @@ impl LinterOutput {
             }
             CommandEnd::Exit { code: 0 } => is_missing.then(|| "it printed nothing".to_owned()),
             CommandEnd::Exit { .. } => {
-                unnamed = Some(format!("it names no finding: {}", failure_cause(printout)));
+                unnamed = Some(format!("it reported no finding: {}", failure_cause(printout)));
                 None
             }
             CommandEnd::Killed

@@ -162,7 +162,7 @@ fn a_run_is_whole_only_if_its_end_says_so() {
     assert_eq!(ran(CommandEnd::Exit { code: 0 }, "[]"), None);
     assert_eq!(ran(CommandEnd::Exit { code: 0 }, " \n").unwrap(), "it printed nothing");
     assert_eq!(ran(CommandEnd::Exit { code: 2 }, "").unwrap(), "exit code 2: ruff: bad");
-    assert!(ran(CommandEnd::Exit { code: 1 }, " []\n").unwrap().starts_with("it names no finding: "));
+    assert!(ran(CommandEnd::Exit { code: 1 }, " []\n").unwrap().starts_with("it reported no finding: "));
     assert_eq!(ran(CommandEnd::Time, "[]").unwrap(), "took too long: ruff: bad");
     assert_eq!(ran(CommandEnd::NoProgram, "").unwrap(), "cannot be started: ruff: bad");
 }
@@ -184,7 +184,7 @@ fn a_run_that_finds_nothing_may_print_nothing_where_its_format_is_so() {
     for name in ["ast-grep", "codespell", "detect-secrets", "mypy"] {
         assert_eq!(printed(name, 0), None, "{name}");
     }
-    assert!(printed("ast-grep", 1).unwrap().starts_with("it names no finding"));
+    assert!(printed("ast-grep", 1).unwrap().starts_with("it reported no finding"));
     assert_eq!(printed("ruff", 0).unwrap(), "it printed nothing");
 }
 

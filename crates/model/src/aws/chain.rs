@@ -153,7 +153,7 @@ impl KeyChain {
             KeyDecision::Refuse(fault) => Err(fault),
             KeyDecision::Renew(keys) => Ok(self.fetch(clock).await.unwrap_or_else(|fault| {
                 let words = fault.words;
-                tracing::warn!("keys of AWS cannot be renewed, those at hand are still valid: {words}");
+                tracing::warn!("cannot renew keys of AWS, the current ones are still valid: {words}");
                 keys
             })),
             KeyDecision::Fetch => self.fetch(clock).await,

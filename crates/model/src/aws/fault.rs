@@ -101,7 +101,7 @@ fn of_files(error: &CredentialsError, variables: &AwsVariables) -> String {
 pub(super) fn timed_out(exchanges: &[HttpExchange], after: Duration) -> KeyFault {
     let last = exchanges.last().map(|exchange| format!(", last after asking {}", exchange.address));
     let is_passing = last.is_some();
-    let last = last.unwrap_or_else(|| ": does its `credential_process` wait for somebody?".to_owned());
+    let last = last.unwrap_or_else(|| ": does its `credential_process` wait for input?".to_owned());
     KeyFault { words: format!("no keys of AWS came within {} s{last}", after.as_secs()), is_passing }
 }
 
@@ -116,7 +116,7 @@ pub(super) fn expired_keys_fault(exchanges: &[HttpExchange], now: SystemTime) ->
         ExchangeResult::Nothing(_) | ExchangeResult::Unprotected => None,
     });
     let clock = skew.map(|words| format!(": {words}")).unwrap_or_default();
-    KeyFault::new_permanent(format!("{by} keys that have ended already{clock}"))
+    KeyFault::new_permanent(format!("{by} expired keys{clock}"))
 }
 
 /// Describes an error of this machine's clock, if a refusal says that the time of a request is wrong.
@@ -243,8 +243,8 @@ fn describe_missing_keys(
         .and_then(|attempt| attempt.error().source())
         .map(|cause| format!(" ({})", line::clean_line(&cause.to_string(), 80)));
     format!(
-        "there are no keys of AWS: looked at AWS_ACCESS_KEY_ID (not set), {}{}, {web}, AWS_CONTAINER_CREDENTIALS_FULL_URI \
-         (not set), {metadata}",
+        "there are no keys of AWS: checked AWS_ACCESS_KEY_ID (not set), {}{}, {web}, \
+         AWS_CONTAINER_CREDENTIALS_FULL_URI (not set), {metadata}",
         describe_profile(variables),
         of_profile.unwrap_or_default(),
     )

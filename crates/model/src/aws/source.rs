@@ -83,8 +83,9 @@ impl KeyFetcher {
             }
             Err(_) => return Err(fault::timed_out(&http.exchanges(), MAX_TIME)),
         };
-        let credentials = found
-            .ok_or_else(|| KeyFault::new_permanent("AWS's library knows no way to credentials".to_owned()))?;
+        let credentials = found.ok_or_else(|| {
+            KeyFault::new_permanent("AWS's library found no source of credentials".to_owned())
+        })?;
         let keys = AwsKeys {
             key_id: credentials.access_key_id().to_owned(),
             secret_key: SecretString::new(credentials.secret_access_key()),

@@ -50,7 +50,7 @@ impl Cassette {
         let metadata = std::fs::metadata(path).map_err(fail)?;
         // Other kinds of files could block without end (a FIFO), or have no end (a device).
         if !metadata.is_file() {
-            return Err(fail(io::Error::new(io::ErrorKind::InvalidInput, "it is not a plain file")));
+            return Err(fail(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")));
         }
         let mut bytes = Vec::new();
         let file = File::open(path).map_err(fail)?;
@@ -98,7 +98,7 @@ impl LanguageModel for CassettePlayer {
     async fn request_answer(&self, request: &ModelRequest) -> Result<ModelAnswer, ModelError> {
         let asked = CanonicalRequest::from_request(request, &self.cassette.hide);
         let asked =
-            asked.map_err(|error| ModelError::Rejected { what: format!("it is no JSON: {error}") })?;
+            asked.map_err(|error| ModelError::Rejected { what: format!("it is not JSON: {error}") })?;
         let sequence = self.next.fetch_add(1, Ordering::SeqCst);
         let key = (self.run.clone(), self.agent.clone(), sequence);
         let Some(recorded) = self.cassette.answers.get(&key) else {

@@ -86,7 +86,7 @@ impl LanguageModel for CassetteRecorder<'_> {
         let hide = &self.recording.hide;
         let canonical = CanonicalRequest::from_request(request, hide);
         let canonical =
-            canonical.map_err(|error| ModelError::Rejected { what: format!("it is no JSON: {error}") })?;
+            canonical.map_err(|error| ModelError::Rejected { what: format!("it is not JSON: {error}") })?;
         let mut last = self.last.lock().await;
         let result = self.model.request_answer(request).await;
         let entry = CassetteEntry {

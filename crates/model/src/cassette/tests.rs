@@ -88,7 +88,7 @@ async fn what_was_recorded_is_played() {
     assert_eq!(talk(&cassette.player("review", "main")).await, results);
     assert!(
         CassetteRecording::create(&path, SecretRedactor::default()).await.is_err(),
-        "nothing is overwritten"
+        "Truing does not overwrite it"
     );
 }
 
@@ -202,7 +202,7 @@ fn only_a_plain_file_of_a_bounded_size_is_read() {
     for path in [pipe.as_path(), std::path::Path::new("/dev/zero")] {
         let error = Cassette::read(path, SecretRedactor::default()).unwrap_err();
         assert!(
-            matches!(&error, CassetteError::File { error, .. } if error.to_string().contains("plain file"))
+            matches!(&error, CassetteError::File { error, .. } if error.to_string().contains("regular file"))
         );
     }
     // A sparse file, whose zeros take no space on the disk.

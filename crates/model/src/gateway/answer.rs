@@ -88,16 +88,16 @@ pub enum ModelError {
         until: Option<UnixMillis>,
     },
     /// The provider's response is invalid in the Messages API.
-    #[error("the provider's answer cannot be understood: {what}")]
+    #[error("the provider's answer is invalid: {what}")]
     Nonsense {
         /// Description of the error in it.
         what: String,
     },
     /// The ledger is unreachable; nothing was sent.
-    #[error("the ledger cannot be asked: {0}")]
+    #[error("cannot read the ledger: {0}")]
     Ledger(String),
     /// A cassette has no response to this request, because it differs from the recorded one.
-    #[error("the cassette has no answer to this: {what}")]
+    #[error("the cassette has no answer to this request: {what}")]
     Drift {
         /// Difference between the two requests.
         what: String,

@@ -67,7 +67,7 @@ impl GatewayCall<'_> {
         let (prices, wire) = (&self.shared.prices, self.shared.client.wire());
         wire.price(prices, model).cloned().ok_or_else(|| {
             let name = wire.priced_as(model);
-            ModelError::NotAllowed(format!("nobody knows what the model `{name}` costs: declare its price"))
+            ModelError::NotAllowed(format!("the model `{name}` has no known price: declare its price"))
         })
     }
 
@@ -331,10 +331,10 @@ async fn report_outcome(admitted: AdmittedCall, result: &Result<ModelAnswer, Mod
 fn refused_by(open: OpenCircuit) -> ModelError {
     match open.why {
         TripReason::Cap => {
-            ModelError::SpendCap { what: "it is not asked again before its circuit closes".to_owned() }
+            ModelError::SpendCap { what: "it is not called again before its circuit closes".to_owned() }
         }
         TripReason::Failures => ModelError::Unavailable {
-            what: "it has failed too often, and is not asked for a while".to_owned(),
+            what: "it has failed too often and is not called for a while".to_owned(),
             until: Some(open.until),
         },
     }

@@ -73,7 +73,8 @@ impl ProviderCircuit {
                     return came;
                 }
                 Err(error) => tracing::debug!(
-                    %error, "nobody tells what other processes have seen of the provider: this one goes by what it knows"
+                    %error, "the provider's failures in other processes are unknown: this process uses only \
+                         its own"
                 ),
             }
         }

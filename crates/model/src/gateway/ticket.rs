@@ -28,8 +28,8 @@ const MAX_PROMPT_TOKENS: u64 = 20_000_000;
 const MAX_ANSWER_TOKENS: u64 = 1_000_000;
 
 /// Limits a provider's count to possible values. A possible count is billed, even above the requested limit
-/// ([`describe_overrun`]). A count beyond any model's capacity is the provider's error, and must not use up the
-/// whole budget.
+/// ([`describe_overrun`]). A count beyond any model's capacity is the provider's error, and must not use up
+/// the whole budget.
 pub(super) fn clamp_usage(usage: TokenUsage) -> TokenUsage {
     let TokenUsage { input, output, cache_read, cache_write_5m, cache_write_1h } = usage;
     let [input, cache_read, cache_write_5m, cache_write_1h] =
@@ -37,7 +37,7 @@ pub(super) fn clamp_usage(usage: TokenUsage) -> TokenUsage {
     let output = output.min(MAX_ANSWER_TOKENS);
     let bounded = TokenUsage { input, output, cache_read, cache_write_5m, cache_write_1h };
     if bounded != usage {
-        tracing::warn!(counted = usage.total(), "the provider counts more tokens than there can be");
+        tracing::warn!(counted = usage.total(), "the provider reports an impossible number of tokens");
     }
     bounded
 }
@@ -186,7 +186,8 @@ async fn settle_reservation(
     known: CostBasis,
 ) -> MicroUsd {
     shared.ledger.settle_reservation(id, cost, known).await.unwrap_or_else(|error| {
-        tracing::warn!(reservation = id.0, cost = cost.0, %error, "a call is not settled: its reservation expires");
+        tracing::warn!(reservation = id.0, cost = cost.0, %error, "a call is not settled: its reservation \
+             expires");
         // An expired reservation counts in full.
         amount
     })

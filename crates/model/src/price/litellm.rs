@@ -62,7 +62,7 @@ impl ModelPrices {
             }
         }
         if imported.prices.by_model.is_empty() {
-            return Err(file("no model in it is priced by tokens of text".to_owned()));
+            return Err(file("no model in it is priced per text token".to_owned()));
         }
         Ok(imported)
     }
@@ -147,7 +147,7 @@ impl LitellmEntry<'_> {
             let tokens = thousands.parse::<u64>().ok().and_then(|n| n.checked_mul(1000));
             tiers.insert(
                 suffix.to_owned(),
-                tokens.ok_or_else(|| format!("`{name}` names no number of tokens"))?,
+                tokens.ok_or_else(|| format!("`{name}` has no number of tokens"))?,
             );
         }
         Ok(tiers)

@@ -194,7 +194,7 @@ fn a_bad_entry_is_named() {
     for (text, part) in [
         (
             r#"{"a": {"input_cost_per_token": -1e-6, "output_cost_per_token": 0}}"#,
-            "entry `a`: `input_cost_per_token`: -0.000001 is less than nothing",
+            "entry `a`: `input_cost_per_token`: -0.000001 is less than zero",
         ),
         (
             r#"{"a": {"input_cost_per_token": "3", "output_cost_per_token": 0}}"#,
@@ -206,7 +206,7 @@ fn a_bad_entry_is_named() {
         ),
         (
             r#"{"a": {"input_cost_per_token": 0, "output_cost_per_token": 0, "input_cost_per_token_above_xk_tokens": 1}}"#,
-            "entry `a`: `input_cost_per_token_above_xk_tokens` names no number",
+            "entry `a`: `input_cost_per_token_above_xk_tokens` has no number",
         ),
         (r#"{"a": []}"#, "entry `a`: it is not an object"),
         (r#"{"a": {"mode": 3}}"#, "entry `a`: `mode` is 3"),

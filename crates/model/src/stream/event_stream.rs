@@ -112,7 +112,8 @@ fn decode_event(kind: FrameHeaders, payload: &[u8]) -> Result<StreamEvent, Strea
                 serde_json::from_slice(payload).map_err(|error| super::bad_event(&error))?;
             // Some servers send parts without content to keep a connection open.
             let Some(bytes) = chunk.bytes else { return Ok(StreamEvent::Other) };
-            let bytes = BASE64_STANDARD.decode(bytes).map_err(|_| frame_error("its content is no Base64"))?;
+            let bytes =
+                BASE64_STANDARD.decode(bytes).map_err(|_| frame_error("its content is not Base64"))?;
             parse_event(&bytes)
         }
         // Unknown event types are ignored, because new ones may be added.

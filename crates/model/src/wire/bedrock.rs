@@ -79,7 +79,7 @@ struct BedrockModel {
 
 /// Bedrock has no id for a model in this region.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("no id of the model `{model}` is known for Amazon Bedrock in this region: `model_ids` names it")]
+#[error("the id of the model `{model}` at Amazon Bedrock in this region is unknown: set it in `model_ids`")]
 pub struct UnknownModel {
     model: String,
 }

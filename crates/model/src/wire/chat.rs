@@ -40,7 +40,7 @@ const NO_TOOLS: [(&str, &str); 6] = [
     ("--enable-auto-tool-choice", TOOLLESS),
     ("requires --jinja", TOOLLESS),
 ];
-const TOOLLESS: &str = "this model, or its server, lets no tools be called, which a review needs";
+const TOOLLESS: &str = "this model, or its server, does not support tool calls, which a review needs";
 
 /// The access to a server of Chat Completions.
 #[derive(Clone, Debug)]
@@ -509,7 +509,8 @@ mod tests {
             (
                 r#"{"error": "model 'x' does not support tools"}"#,
                 None,
-                "this model, or its server, lets no tools be called, which a review needs: model 'x' does not support tools",
+                "this model, or its server, does not support tool calls, which a review needs: model 'x' \
+                 does not support tools",
                 Some(ProviderErrorKind::Request),
             ),
             (r#"{"detail": "Not authenticated"}"#, None, "Not authenticated", None),

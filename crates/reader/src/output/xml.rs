@@ -84,7 +84,7 @@ impl<'a> XmlParts<'a> {
                 Event::Start(start) => {
                     self.depth += 1;
                     if self.depth > MAX_DEPTH {
-                        return Err(format!("at byte {at}: more than {MAX_DEPTH} elements in each other"));
+                        return Err(format!("at byte {at}: more than {MAX_DEPTH} nested elements"));
                     }
                     XmlPart::Start(to_element(&start))
                 }

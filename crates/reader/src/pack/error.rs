@@ -36,7 +36,7 @@ pub enum PackError {
         message: String,
     },
     /// No thread could be started to parse the rules.
-    #[error("the rules cannot be read: no thread can be started: {0}")]
+    #[error("cannot read the rules: cannot start a thread: {0}")]
     Thread(String),
     /// A valid pattern is too large to compile.
     #[error("rule `{rule}`: {message}")]

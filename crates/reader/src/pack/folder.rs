@@ -46,7 +46,7 @@ fn read_rule_file(file: &Path) -> Result<String, PackError> {
     let found = fs::metadata(file).map_err(|error| unreadable_error(file, &error))?;
     // Reading a pipe may never end.
     if !found.is_file() {
-        return Err(wrong("it is no plain file".to_owned()));
+        return Err(wrong("it is not a regular file".to_owned()));
     }
     if found.len() > MAX_RULE_BYTES as u64 {
         return Err(wrong(format!("a rule file has {MAX_RULE_BYTES} bytes at most")));

@@ -68,7 +68,8 @@ mod tests {
     #[test]
     fn words_of_text_in_base64_are_decoded_and_others_are_not() {
         // These words were made with coreutils' base64 and basenc --base64url.
-        let text = "é c29tZSB3b3JkcyBvZiBhIHRleHQ= or Pz8_Pj4-YW5kIG1vcmUgd29yZHM, d29yZHM= crates/reader/src/redact/decoded";
+        let text = "é c29tZSB3b3JkcyBvZiBhIHRleHQ= or Pz8_Pj4-YW5kIG1vcmUgd29yZHM, d29yZHM= \
+             crates/reader/src/redact/decoded";
         let decoded = DecodedWords::from_text(text);
         assert_eq!(decoded.text, "some words of a text\n???>>>and more words\n");
         let of = |range: Range<usize>| -> Vec<&str> {

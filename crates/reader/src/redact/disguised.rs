@@ -124,8 +124,10 @@ mod tests {
     fn a_dump_is_read_by_its_bytes() {
         // These dumps were made with xxd and hexdump -C.
         for text in [
-            "00000000: 7472 2d43 616e 6172 795f 7730 7264 2f31  tr-Canary_w0rd/1\n00000010: 372b 7879 7a                             7+xyz\n",
-            "00000000  74 72 2d 43 61 6e 61 72  79 5f 77 30 72 64 2f 31  |tr-Canary_w0rd/1|\n00000010  37 2b 78 79 7a                                    |7+xyz|\n",
+            "00000000: 7472 2d43 616e 6172 795f 7730 7264 2f31  tr-Canary_w0rd/1\n00000010: 372b 7879 \
+             7a                             7+xyz\n",
+            "00000000  74 72 2d 43 61 6e 61 72  79 5f 77 30 72 64 2f 31  |tr-Canary_w0rd/1|\n00000010  37 2b \
+             78 79 7a                                    |7+xyz|\n",
         ] {
             let digits: String = readings(text).concat().split_whitespace().collect();
             assert!(digits.contains(&hex::encode(SECRET)), "{digits}");

@@ -32,7 +32,7 @@ pub(super) fn names(file: &mut File, found: &ZipEnd<'_>, most: usize) -> Result<
     let is_end = read_bytes(file, end, END.1).map_err(failed)?.starts_with(END.0);
     let is_second = found.comment.windows(END.0.len()).any(|window| window == END.0);
     if found.before != 0 || !is_end || is_second {
-        return Err("it is no single archive".to_owned());
+        return Err("it is not a single archive".to_owned());
     }
     let (mut names, mut at) = (Vec::new(), found.start);
     while at < end && names.len() <= most {

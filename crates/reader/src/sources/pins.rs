@@ -42,7 +42,7 @@ pub(super) fn of_test(bytes: &[u8]) -> Result<HashPins, String> {
     let language = SourceLanguage::from_name("python").ok_or("its language is not known")?;
     let tree = ParserPool::default().parse_in_time(language, text).ok_or("it takes too long to parse")?;
     if tree.root_node().has_error() {
-        return Err("it is no Python that can be parsed whole".to_owned());
+        return Err("it is not Python that can be parsed completely".to_owned());
     }
     let mut table = PinCollector { text, imports: BTreeMap::new(), pins: HashPins::default() };
     table.collect_imports(tree.root_node());
@@ -156,7 +156,7 @@ impl<'a> PinCollector<'a> {
 
     /// Returns the `module:Class.method` of an expression.
     fn name_of(&self, object: Node<'_>) -> Result<String, &'static str> {
-        let mut parts = self.parts(object).ok_or("what it names is told by running it alone")?.into_iter();
+        let mut parts = self.parts(object).ok_or("only running it shows what it names")?.into_iter();
         let first = parts.next().unwrap_or_default();
         let (module, name) = self.imports.get(first).ok_or("the file does not import it by name")?;
         let names: Vec<&str> = name.as_deref().into_iter().chain(parts).collect();

@@ -207,7 +207,8 @@ mod tests {
         assert_eq!(npm.keys().collect::<Vec<_>>(), ["a"]);
         let cargo = of(
             "Cargo.toml",
-            "[dependencies.a]\nversion = \"1\"\n[target.x.dependencies]\nc = \"1\"\n[dev-dependencies]\nb = \"1\"\n",
+            "[dependencies.a]\nversion = \"1\"\n[target.x.dependencies]\nc = \"1\"\n[dev-dependencies]\nb \
+             = \"1\"\n",
         );
         assert_eq!(cargo.keys().collect::<Vec<_>>(), ["a", "c"]);
     }

@@ -24,34 +24,35 @@ pub fn tool_descriptions() -> Vec<ToolDescription> {
 fn of_tree(tool: TreeTool) -> ToolDescription {
     let (description, required, properties) = match tool {
         TreeTool::Read => (
-            "Reads a text file at the head of the change. Lines come with their numbers, as findings cite them. \
-             A long file comes in parts, and the answer says how to get the next one."
+            "Reads a text file at the head of the change. Lines come with their numbers, as findings cite \
+             them. A long file comes in parts, and the answer says how to get the next one."
                 .to_owned(),
             json!(["path"]),
             json!({
                 "path": string_schema("The file, relative to the root of the repository"),
                 "start_line": integer_schema(1, "The first line to show; default 1"),
                 "end_line": integer_schema(1, "The last line to show; default the end of the file"),
-                "column": integer_schema(1, "Show each line from this character on; for the rest of lines that were cut"),
+                "column": integer_schema(1, "Show each line from this character on; for the rest of lines \
+                     that were cut"),
             }),
         ),
         TreeTool::List => (
-            "Lists a folder at the head of the change: files with their size, folders with the number of files \
-             below them."
+            "Lists a folder at the head of the change: files with their size, folders with the number of \
+             files below them."
                 .to_owned(),
             json!([]),
             json!({ "path": string_schema("The folder; default the root of the repository"), "skip": skip_schema("entries") }),
         ),
         TreeTool::Glob => (
-            "Finds files by a pattern of their path: `*` within a name, `**` across folders, `{a,b}` for either. \
-             A pattern without `/` is about the name, in any folder."
+            "Finds files by a pattern of their path: `*` within a name, `**` across folders, `{a,b}` for \
+             either. A pattern without `/` is about the name, in any folder."
                 .to_owned(),
             json!(["pattern"]),
             json!({ "pattern": string_schema("The pattern, such as `src/**/*.py` or `*.toml`"), "skip": skip_schema("files") }),
         ),
         TreeTool::Grep => (
-            "Searches the files at the head of the change for lines that match a regular expression (ripgrep's: no \
-             look-around, no back-references). Matches come with path and line number."
+            "Searches the files at the head of the change for lines that match a regular expression \
+             (ripgrep's: no look-around, no back-references). Matches come with path and line number."
                 .to_owned(),
             json!(["pattern"]),
             json!({
@@ -66,8 +67,8 @@ fn of_tree(tool: TreeTool) -> ToolDescription {
         ),
         TreeTool::Symbol => (
             format!(
-                "Finds where a function, class, type, method or top-level variable is defined, by syntax, in files \
-                 of {}. For uses of a name, or other languages, use `grep`.",
+                "Finds where a function, class, type, method or top-level variable is defined, by syntax, in \
+                 files of {}. For uses of a name, or other languages, use `grep`.",
                 SourceLanguage::all_names()
             ),
             json!(["name"]),
@@ -82,8 +83,8 @@ fn of_tree(tool: TreeTool) -> ToolDescription {
 }
 
 fn of_change() -> ToolDescription {
-    let description = "Shows the change that is reviewed. Each line: its number before, its number after, a mark \
-                       (`+` added, `-` removed, blank unchanged), and its text. Of several files a list comes first.";
+    let description = "Shows the change that is reviewed. Each line: its number before, its number after, a \
+         mark (`+` added, `-` removed, blank unchanged), and its text. Of several files a list comes first.";
     let properties = json!({
         "path": string_schema("Only this file, or the files in this folder; default the whole change"),
         "skip": skip_schema("lines"),

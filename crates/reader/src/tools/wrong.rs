@@ -8,8 +8,8 @@ pub(super) enum ToolCallError {
     #[error("the input of `{tool}` is wrong: {source}")]
     Input { tool: &'static str, source: serde_json::Error },
     #[error(
-        "`{0}` is no path of this tree: paths are relative to the root of the repository and separated by `/`, \
-         without a leading `/` and without `..`"
+        "`{0}` is no path of this tree: paths are relative to the root of the repository and separated by \
+         `/`, without a leading `/` and without `..`"
     )]
     NotAPath(String),
     #[error(

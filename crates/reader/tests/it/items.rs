@@ -92,18 +92,21 @@ fn rusts_items_are_found_by_file_and_path() {
 const SCRIPTS: [(&str, &str); 5] = [
     (
         "index.ts",
-        "export { Base, make as create } from './lib/base.js';\nexport * from './lib';\nexport * as all from './lib/base';\n\
-         import { Base } from './lib/base'; export default Base;\nexport { x } from 'elsewhere';\n\
-         export const one = 1, two = () => 2;\n",
+        "export { Base, make as create } from './lib/base.js';\nexport * from './lib';\nexport * as all from \
+         './lib/base';\nimport { Base } from './lib/base'; export default Base;\nexport { x } from \
+         'elsewhere';\nexport const one = 1, two = () => 2;\n",
     ),
     (
         "lib/base.ts",
-        "export abstract class Base {\n  field = 1;\n  @wrapped()\n  get size() { return 1 }\n  #hidden() {}\n}\n\
-         export function make() {}\nexport interface Shape { area(): number; kind: string }\nnamespace N { export function f() {} }\n",
+        "export abstract class Base \
+         {\n  field = 1;\n  @wrapped()\n  get size() { return 1 }\n  #hidden() {}\n}\nexport function make() \
+         {}\nexport interface Shape { area(): number; kind: string }\nnamespace N \
+         { export function f() {} }\n",
     ),
     (
         "lib/index.js",
-        "exports.a = function () {};\nclass C { m() {} }\nmodule.exports.C = C;\nC.prototype.late = function () {};\n",
+        "exports.a = function () {};\nclass C { m() {} }\nmodule.exports.C = C;\nC.prototype.late = function \
+         () {};\n",
     ),
     ("old.js", "module.exports = require('./lib/index.js');\n"),
     (

@@ -218,7 +218,7 @@ fn the_reason_says_how_much_is_the_same() {
     let constant = REST.replace("LIMIT = 10", "LIMIT = 11");
     assert_eq!(
         of(&constant),
-        "no pinned definition changed, but code outside of functions did: somebody has to look"
+        "no pinned definition changed, but code outside of functions did: a person must check this"
     );
 }
 
@@ -259,7 +259,8 @@ fn what_a_release_requires_is_told_when_it_changes() {
 
 #[test]
 fn code_outside_of_definitions_of_other_languages_is_told_too() {
-    let script = "import { a } from './b';\nclass C extends B { m() { return 1; } }\nclass Empty {}\nfunction f() {}\nrun(f);\n";
+    let script = "import { a } from './b';\nclass C extends B { m() { return 1; } }\nclass Empty \
+         {}\nfunction f() {}\nrun(f);\n";
     let rust = "use a::b;\npub mod c;\nimpl X for Y { fn m(&self) {} }\nfn f() {}\nmade!(1);\n";
     for (file, text, changes) in [
         ("lib/a.js", script, &["'./b'|'./c'", "extends B|extends D", "class Empty {}|", "run(f)|run(g)"][..]),

@@ -142,7 +142,8 @@ fn a_definitions_lines_are_those_that_python_prints() {
     for (name, text) in [
         (
             "p.m:decorated",
-            "@decorate(\n    1)\ndef decorated(a):\n    # inside\n    return a\n    # after, as deep as the body\n\n  # less deep\n    # deep again\n",
+            "@decorate(\n    1)\ndef decorated(a):\n    # inside\n    return a\n    # after, as deep as the \
+             body\n\n  # less deep\n    # deep again\n",
         ),
         ("p.m:plain", "def plain(): return 1\n"),
         ("p.m:C.method", "    def method(self):\n        return 'a'\n"),
@@ -172,8 +173,8 @@ fn a_definitions_lines_are_those_that_python_prints() {
 
 #[test]
 fn a_definition_stays_where_a_condition_may_put_another_name_in_its_place() {
-    let text = "class C:\n    def m(self): ...\n\ndef f(): ...\n\nif not ssl:\n    C = Dummy\n    f = None\n\n\
-                if new:\n    def g(): return 1\nelse:\n    g = f\n\nif new:\n    def f(): return 2\n";
+    let text = "class C:\n    def m(self): ...\n\ndef f(): ...\n\nif not ssl:\n    C = Dummy\n    f = \
+         None\n\nif new:\n    def g(): return 1\nelse:\n    g = f\n\nif new:\n    def f(): return 2\n";
     let release = Release::wheel(&[("p/m.py", text)]);
     for (name, line) in [("p.m:C.m", 2), ("p.m:g", 11), ("p.m:f", 16)] {
         assert_eq!(release.defined(name).line, line, "{name}");
@@ -385,7 +386,8 @@ fn pins(text: &str) -> Result<HashPins, SourcesError> {
     pins
 }
 
-const IMPORTS: &str = "import p, p.deep as deep, pytest\nfrom p import a, m as module\nfrom p.b import (\n    B,\n    c as d,\n)\nfrom .ours import mine\n";
+const IMPORTS: &str = "import p, p.deep as deep, pytest\nfrom p import a, m as module\nfrom p.b import \
+     (\n    B,\n    c as d,\n)\nfrom .ours import mine\n";
 
 #[test]
 fn a_hash_test_is_read_in_each_of_its_forms() {
@@ -398,12 +400,14 @@ fn a_hash_test_is_read_in_each_of_its_forms() {
         ),
         // Another form is a list that makes a test of each row.
         format!(
-            "@pytest.mark.parametrize('o, d', [\n    # a file\n    (B.m, {sets}),\n    (\n        d,\n        # both\n        {{\n            \
-             '{two}', '{one}',\n        }},\n    ),\n], ids=lambda x: x)\ndef test(o, d): pass\n"
+            "@pytest.mark.parametrize('o, d', [\n    # a file\n    (B.m, \
+             {sets}),\n    (\n        d,\n        # both\n        {{\n            '{two}', \
+             '{one}',\n        }},\n    ),\n], ids=lambda x: x)\ndef test(o, d): pass\n"
         ),
         format!("ROWS = [pytest.param(B.m, ['{one}'], id='x'), [d, ('{one}', '{two}')]]\n"),
         format!(
-            "def test():\n    for o, d in [(B.m, '{one}'), (d, {{'{one}', '{two}'}})]:\n        assert o in d\n"
+            "def test():\n    for o, d in [(B.m, '{one}'), (d, {{'{one}', '{two}'}})]:\n        assert o in \
+             d\n"
         ),
     ] {
         let pins = pins(&format!("{IMPORTS}{rows}")).unwrap();
@@ -428,8 +432,8 @@ fn what_a_row_names_is_told_by_the_imports() {
     for (object, why) in [
         ("local", "the file does not import it"),
         ("mine", "the file does not import it"),
-        ("B.others['size']", "by running it"),
-        ("getattr(B, 'size')", "by running it"),
+        ("B.others['size']", "only running it"),
+        ("getattr(B, 'size')", "only running it"),
         ("deep", "a module, not a definition"),
     ] {
         let pins = pins(&format!("{IMPORTS}\nD = {{{object}: {{'{digest}'}}}}\n")).unwrap();

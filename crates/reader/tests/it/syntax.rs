@@ -42,7 +42,8 @@ const CALL: &str = "language: python\nrule:\n  pattern: f($$$A)\n";
 
 #[test]
 fn the_whole_function_decides_about_an_added_line() {
-    let rule = "language: python\nrule:\n  pattern: f($$$A)\n  inside:\n    kind: function_definition\n    stopBy: end\n    regex: '^async'\n";
+    let rule = "language: python\nrule:\n  pattern: f($$$A)\n  inside:\n    kind: \
+         function_definition\n    stopBy: end\n    regex: '^async'\n";
     let code = b"async def a():\n    b()\n    f(1)\n\ndef c():\n    f(2)\n";
     assert_eq!(lines(&read(rule, "a.py", code, &[ALL])), [(3, 3)]);
     assert_eq!(lines(&read(rule, "a.py", code, &[(3, 3)])), [(3, 3)]);

@@ -52,7 +52,7 @@ pub(super) fn invisible_reason(slot: &Slot) -> Option<&'static str> {
         }
         SlotState::Held { why: HoldReason::Paused } => Some("it shows when reviews are resumed"),
         SlotState::Held { why: HoldReason::Draft } => {
-            Some("it shows when the pull request is no draft any more")
+            Some("it shows when the pull request is no longer a draft")
         }
         SlotState::Held { why: HoldReason::Parked }
         | SlotState::Idle
@@ -85,7 +85,7 @@ pub(super) async fn raise_budget(
     let Some(ask) = find(BudgetLevelKind::PullAsk) else { return Ok(Ok(level)) };
     if let Some(all) = find(BudgetLevelKind::Pull).filter(|all| all.level.limit <= ask.level.limit) {
         let limit = all.level.limit;
-        return Ok(Err(format!("`budget.pr_usd` ({limit}) bounds this pull request, whatever is allowed")));
+        return Ok(Err(format!("`budget.pr_usd` ({limit}) still limits this pull request")));
     }
     // Each limit is asked about once, so a second answer to one question allows no further money.
     let writer = EffectOwner { key, producer: Producer::Review, token: None };
@@ -119,7 +119,7 @@ pub(super) async fn find_dismissal(
         }
         match meant.status {
             FindingStatus::Fixed(_) => Err("that finding is fixed".to_owned()),
-            FindingStatus::Outside => Err("that finding is no part of the change any more".to_owned()),
+            FindingStatus::Outside => Err("that finding is no longer part of the change".to_owned()),
             FindingStatus::Suppressed(_) => Err("a comment in the code suppresses that finding".to_owned()),
             FindingStatus::Open
             | FindingStatus::Claimed
@@ -181,6 +181,6 @@ fn select_finding<'a>(
             let known = findings.iter().find(|finding| finding.id == *id);
             known.ok_or_else(|| dismissal::FindingLookupError::Unknown.to_string())
         }
-        (None, None) => Err("it answers no finding's comment, and names no finding".to_owned()),
+        (None, None) => Err("it neither replies to a finding's comment nor names a finding".to_owned()),
     }
 }

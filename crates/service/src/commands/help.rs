@@ -12,11 +12,11 @@ const REVIEW: [(&str, &str); 6] = [
     ("/review resume", "reviews continue, and include what happened meanwhile"),
     ("/dismiss REASON", "in reply to the comment of a finding: dismisses it until its code changes"),
     ("/dismiss ID REASON", "the same anywhere; the summary shows the ids"),
-    ("/undismiss", "in reply to the comment of a finding, or with its ID: takes a dismissal back"),
+    ("/undismiss", "in reply to the comment of a finding, or with its ID: withdraws a dismissal"),
 ];
 /// The command that allows more money, on servers that ask for approval of spending.
 const SPEND: (&str, &str) =
-    ("/spend", "allows models as much money again on this pull request, and reviews the head");
+    ("/spend", "allows models to spend the same amount again on this pull request, and reviews the head");
 /// Commands that need a model.
 const CONVERGE: [(&str, &str); 3] = [
     ("/converge", "audits and fixes until an audit finds nothing; never merges"),
@@ -41,10 +41,11 @@ fn body(login: &str, why_not: Option<&str>, asks: bool) -> String {
         rows += &CONVERGE.iter().map(row).collect::<String>();
     }
     let end = why_not.map(|why| {
-        format!("\n`/converge` and `/audit` are not served here: {}.\n", markdown::escape_text(why))
+        format!("\n`/converge` and `/audit` are not available here: {}.\n", markdown::escape_text(why))
     });
     format!(
-        "Commands for {}, each as the first line of a comment:\n\n| First line | What happens |\n|---|---|\n{rows}{}",
+        "Commands for {}, each as the first line of a comment:\n\n| First line | What happens \
+         |\n|---|---|\n{rows}{}",
         markdown::code_span(login),
         end.unwrap_or_default()
     )
@@ -64,7 +65,7 @@ mod tests {
         }
         let (all, some) = (body("ada", None, true), body("ada", Some("no model"), false));
         assert!(all.contains("| `/spend` |") && !some.contains("/spend"), "{all}");
-        assert!(all.contains("| `/converge` |") && !all.contains("not served"), "{all}");
-        assert!(!some.contains("| `/converge` |") && some.contains("not served"), "{some}");
+        assert!(all.contains("| `/converge` |") && !all.contains("not available"), "{all}");
+        assert!(!some.contains("| `/converge` |") && some.contains("not available"), "{some}");
     }
 }

@@ -79,9 +79,9 @@ async fn judge_label(
     let client = server.client(&told.pr, &repository.name, Producer::Converge);
     // Forges ignore case in the names of labels.
     let set = client.labels().await?.into_iter().find(|label| label.name.eq_ignore_ascii_case(name));
-    let Some(set) = set else { return Ok(CommandVerdict::Ignore("it is not set any more".into())) };
+    let Some(set) = set else { return Ok(CommandVerdict::Ignore("it is no longer set".into())) };
     let Some(by) = set.by.filter(|_| set.trusted) else {
-        return Ok(CommandVerdict::Ignore(format!("nobody who may write to {} has set it", repository.name)));
+        return Ok(CommandVerdict::Ignore(format!("no one with write access to {} set it", repository.name)));
     };
     let is_called = |called: &String| by.is_called(called, server.capability().unique_names);
     let is_asker = may_converge(context, is_called);
@@ -136,7 +136,7 @@ async fn open_pull(
         }
         Ok(pull) => Ok(Ok(pull)),
         Err(ForgeError::NotFound { .. }) => {
-            Ok(Err(CommandVerdict::Ignore("its pull request is gone".into())))
+            Ok(Err(CommandVerdict::Ignore("its pull request no longer exists".into())))
         }
         Err(error) => Err(error),
     }
@@ -180,9 +180,11 @@ async fn judge_comment(
         return Ok(CommandVerdict::Ignore("it is too old".into()));
     }
     let Some(asked) = UserCommand::parse(&comment.body) else {
-        return Ok(CommandVerdict::Ignore("it is no command any more".into()));
+        return Ok(CommandVerdict::Ignore("it is no longer a command".into()));
     };
-    let Some(author) = comment.author else { return Ok(CommandVerdict::Ignore("its author is gone".into())) };
+    let Some(author) = comment.author else {
+        return Ok(CommandVerdict::Ignore("its author no longer exists".into()));
+    };
     if !author.is_person || server.is_own(&repository.name, &author).await? {
         return Ok(CommandVerdict::Ignore(format!("{} is a bot", author.login)));
     }

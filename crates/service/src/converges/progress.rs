@@ -101,8 +101,8 @@ pub(super) async fn render_report(mirror: &Mirror, record: &ConvergeRecord) -> R
     let kind = exit.map_or("unfinished", |exit| exit.kind().as_str());
     let again = match exit {
         Some(exit) if exit.code == ConvergeExitCode::Budget => {
-            "\n\nTo continue: raise the limit (`budget.converge_usd`, if no other is named above), then write \
-             `/converge`."
+            "\n\nTo continue: raise the limit (`budget.converge_usd`, unless another limit is named above), \
+             then write `/converge`."
         }
         Some(exit) if exit.kind() != ConvergeExitKind::Converged => AGAIN,
         Some(_) | None => "",

@@ -209,7 +209,7 @@ impl ConvergeRunContext<'_> {
         let left = tokio::select! {
             ended = span.wrap(work) => ended.inspect_err(|error| span.record_failure(&error.to_string()))?,
             () = drive::wait_for_give_back(give_back) => {
-                let why = "interrupted: run it again, it goes on where it was";
+                let why = "interrupted: run it again; it resumes where it stopped";
                 Some(ConvergeExit::new(ConvergeExitCode::Interrupted, why))
             }
         };

@@ -47,7 +47,7 @@ impl OwnToolServer {
         let git = match Git::new(self.git.clone()).await {
             Ok(git) => git,
             Err(error) => {
-                tracing::warn!(why = %error, "there is no git for the tools of a review");
+                tracing::warn!(why = %error, "git is not available for the tools of a review");
                 return None;
             }
         };
@@ -88,7 +88,7 @@ impl Toolset for RepositoryTools {
         }
         if input.get(REPOSITORY).is_some() {
             return ToolCallResult::from_error(
-                "a review looks at its own repository alone: leave `repository` out",
+                "a review can read its own repository only: omit `repository`",
             );
         }
         self.0.call(name, input).await

@@ -53,7 +53,8 @@ impl ForgeTools {
         let EmptyInput {} = parse_input(given)?;
         let Some(here) = &self.forge.here else {
             return Err(ToolError(format!(
-                "the server was not started in a clone of a repository of forge {}: name the repository in each call",
+                "the server was not started in a clone of a repository of forge {}: name the repository in \
+                 each call",
                 self.forge.name
             )));
         };
@@ -152,7 +153,7 @@ fn diff_excerpt(diff: &[u8], path: Option<&str>) -> Result<(String, Vec<String>)
     match path {
         Some(path) if !is_there => Err(ToolError(format!("the pull request changes no file `{path}`"))),
         Some(path) if !left_out.is_empty() => Err(ToolError(format!(
-            "the diff of `{path}` alone has more than {MAX_DIFF} bytes: too many to be told"
+            "the diff of `{path}` alone has more than {MAX_DIFF} bytes: too large to return"
         ))),
         Some(_) | None => Ok((text, left_out)),
     }
@@ -180,7 +181,8 @@ mod tests {
     fn file(name: &str, lines: usize) -> String {
         let added = "+diff --git a/x b/x\n".repeat(lines);
         format!(
-            "diff --git a/{name} b/{name}\nnew file mode 100644\n--- /dev/null\n+++ b/{name}\n@@ -0,0 +1,{lines} @@\n{added}"
+            "diff --git a/{name} b/{name}\nnew file mode 100644\n--- /dev/null\n+++ b/{name}\n@@ -0,0 \
+             +1,{lines} @@\n{added}"
         )
     }
 

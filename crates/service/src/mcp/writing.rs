@@ -155,7 +155,7 @@ impl ForgeTools {
         let head = now.head.sha.clone();
         if on.commit.is_some_and(|commit| commit != head.as_str()) {
             return Err(ToolError(format!(
-                "the head has moved on, to {head}: read the diff again, and count the lines there"
+                "the head is now {head}: read the diff again, and count the lines there"
             )));
         }
         let change = self.load_change(&pull, &now).await?;
@@ -179,9 +179,7 @@ impl ForgeTools {
         let most = client.longest_body();
         let long = wish.body.encode_utf16().count();
         if long > most {
-            return Err(ToolError(format!(
-                "the comment has {long} characters, and may have {most}: shorten it"
-            )));
+            return Err(ToolError(format!("the comment has {long} characters (limit {most}): shorten it")));
         }
         let writer = EffectOwner { key: wish.pull.0.key(), producer: Producer::Mcp, token: None };
         let (log, gate) = (&*self.forge.store, &gate);
@@ -227,7 +225,8 @@ impl From<EffectError> for ToolError {
 
 fn uncertain_error(why: &str) -> ToolError {
     ToolError(format!(
-        "{why}; the comment may be there all the same. Call this again with the same input: it is posted once"
+        "{why}; the comment may have been posted anyway. Call this again with the same input: it is posted \
+         once"
     ))
 }
 
@@ -235,14 +234,10 @@ fn uncertain_error(why: &str) -> ToolError {
 fn sanitize_body(body: &str) -> Result<String, ToolError> {
     let long = body.chars().count();
     if long > MAX_BODY {
-        return Err(ToolError(format!("`body` has {long} characters, and may have {MAX_BODY}: shorten it")));
+        return Err(ToolError(format!("`body` has {long} characters (limit {MAX_BODY}): shorten it")));
     }
     let text = markdown::sanitize_markdown(&redact_secrets(body));
-    if text.trim().is_empty() {
-        Err(ToolError("`body` is empty: say something".to_owned()))
-    } else {
-        Ok(text)
-    }
+    if text.trim().is_empty() { Err(ToolError("`body` is empty: write a text".to_owned())) } else { Ok(text) }
 }
 
 /// Normalises white space, so that texts which differ in it alone are equal.
@@ -253,7 +248,7 @@ fn normalize_whitespace(text: &str) -> String {
 fn validate_key(key: Option<&str>) -> Result<Option<&str>, ToolError> {
     match key {
         Some(key) if key.is_empty() || key.chars().count() > MAX_KEY => {
-            Err(ToolError(format!("`key` has to have 1 to {MAX_KEY} characters")))
+            Err(ToolError(format!("`key` must have 1 to {MAX_KEY} characters")))
         }
         Some(_) | None => Ok(key),
     }
@@ -292,7 +287,7 @@ fn locate_lines(
             end_line: found.end_line,
         }),
         (AnchorKind::Inline, Some(reason)) => Err(ToolError(format!(
-            "no comment can be on lines {start} to {end} of `{path}`: {}. Lines {} to {} can be commented on",
+            "cannot comment on lines {start} to {end} of `{path}`: {}. Lines {} to {} can be commented on",
             reason.as_str(),
             found.start_line,
             found.end_line
@@ -300,8 +295,8 @@ fn locate_lines(
         (AnchorKind::File | AnchorKind::Summary, reason) => {
             let why = reason.map_or("they are not in the diff", |reason| reason.as_str());
             Err(ToolError(format!(
-                "no comment can be on lines {start} to {end} of `{path}`: {why}. Read the diff, or comment on the pull \
-                 request instead"
+                "cannot comment on lines {start} to {end} of `{path}`: {why}. Read the diff, or comment on \
+                 the pull request instead"
             )))
         }
     }

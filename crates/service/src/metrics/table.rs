@@ -80,7 +80,8 @@ pub const METRICS: &[MetricDefinition] = &[
         "truing_runs_total",
         MetricKind::Counter,
         &["loop", "outcome"],
-        "Runs that ended with an outcome: reviewed (of converge and sync: done), partial, skipped, deferred, failed. Each failed attempt at a review is a run.",
+        "Runs that ended with an outcome: reviewed (of converge and sync: done), partial, skipped, deferred, \
+         failed. Each failed attempt at a review is a run.",
     ),
     metric(
         "truing_run_seconds",
@@ -110,38 +111,44 @@ pub const METRICS: &[MetricDefinition] = &[
         "truing_model_ends_total",
         MetricKind::Counter,
         &["end"],
-        "Conversations with a model in reviews, by how they ended: done; turns, time, money, calls are limits of the run; budget and spend_cap are money that is used up, here and at the provider; unavailable, refused, declined, cut, context, unreadable, failed, halted.",
+        "Conversations with a model in reviews, by how they ended: done; turns, time, money, calls are \
+         limits of the run; budget and spend_cap are money that is used up, here and at the provider; \
+         unavailable, refused, declined, cut, context, unreadable, failed, halted.",
     ),
     metric(
         "truing_model_retries_total",
         MetricKind::Counter,
         &[],
-        "Calls to a model that were tried again: it was overloaded, or broke off. Each try may be billed.",
+        "Calls to a model that were retried: it was overloaded, or its answer broke off. Each try may be \
+         billed.",
     ),
     metric(
         "truing_mcp_failures_total",
         MetricKind::Counter,
         &["server"],
-        "MCP servers (`[mcp.NAME]`) that failed in a review, or did not offer what they should; it goes on without.",
+        "MCP servers (`[mcp.NAME]`) that failed in a review, or did not offer what they should; the review \
+         continues without them.",
     ),
     metric(
         "truing_linter_runs_total",
         MetricKind::Counter,
         &["linter", "result"],
-        "Linters in reviews, by what became of each: looked, failed (the review is partial), or skipped, such as one that is not installed.",
+        "Linters in reviews, by result: looked, failed (the review is partial), or skipped, such as one that \
+         is not installed.",
     ),
     metric(
         "truing_linter_findings_total",
         MetricKind::Counter,
         &["linter"],
-        "Findings of linters in reviews, on the lines that count; the same finding in a later review counts again.",
+        "Findings of linters in reviews, on the lines that count; the same finding in a later review counts \
+         again.",
     ),
     metric(
         "truing_attempts_failed_total",
         MetricKind::Counter,
         &["loop", "class"],
-        "Attempts that failed, by what pull requests are told of it; the slot is tried again or parked. A reader \
-         child that crashed, hung or lied is `the change cannot be read`.",
+        "Attempts that failed, by the reason shown on the pull request; the slot is retried or parked. A \
+         reader child that crashed, hung or lied is `the change cannot be read`.",
     ),
     metric(
         "truing_parked_total",
@@ -184,13 +191,14 @@ pub const METRICS: &[MetricDefinition] = &[
         "truing_slot_conflicts_total",
         MetricKind::Counter,
         &[],
-        "Those of them that another process had changed first, and that were looked at again.",
+        "Those of them that another process had changed first, and that were tried again.",
     ),
     metric(
         "truing_store_up",
         MetricKind::Gauge,
         &[],
-        "1 if the store answered this scrape in time; else 0, and what is asked of it is as it was.",
+        "1 if the store answered this scrape in time; else 0, and the values from the store are the previous \
+         ones.",
     ),
     metric("truing_store_bytes", MetricKind::Gauge, &[], "The size of the database and its write-ahead log."),
     metric(
@@ -221,7 +229,8 @@ pub const METRICS: &[MetricDefinition] = &[
         "truing_forge_up",
         MetricKind::Gauge,
         &["forge"],
-        "1 if the forge answered the last sweep of this process; 0 if it refused the token, or did not answer.",
+        "1 if the forge answered the last sweep of this process; 0 if it refused the token, or did not \
+         answer.",
     ),
     metric(
         "truing_kill_switch_on",
@@ -229,25 +238,22 @@ pub const METRICS: &[MetricDefinition] = &[
         &[],
         "1 while the kill switch is on, or cannot be read.",
     ),
-    metric(
-        "truing_notices_unsent",
-        MetricKind::Gauge,
-        &[],
-        "Notices that are still to be told, for `[notify]`.",
-    ),
+    metric("truing_notices_unsent", MetricKind::Gauge, &[], "Notices that are not sent yet, for `[notify]`."),
     metric(
         "truing_notices_failed_total",
         MetricKind::Counter,
         &[],
-        "Notices that a place of `[notify]` did not take in several tries; it is not tried there again.",
+        "Notices that a sink of `[notify]` did not accept after several attempts; they are not retried \
+         there.",
     ),
     metric(
         "truing_budget_spent_ratio",
         MetricKind::Gauge,
         &["level"],
-        "The part of its limit that is spent, of the repository today (`repo_day`; `converge_day` and `sync_day` for \
-         its converge runs and jobs), of the team this month (`team_month`) that has spent the greatest part of its own, \
-         and of the installation (`month`); UTC. `truing budget show` has all.",
+        "The part of its limit that is spent, of the repository today (`repo_day`; `converge_day` and \
+         `sync_day` for its converge runs and jobs), of the team this month (`team_month`) that has spent \
+         the greatest part of its own, and of the installation (`month`); UTC. `truing budget show` has \
+         all.",
     ),
     metric("truing_build_info", MetricKind::Gauge, &["version"], "1; its label is the program's version."),
     metric(
@@ -266,16 +272,17 @@ pub const METRICS: &[MetricDefinition] = &[
 
 /// Renders the reference page of all metrics as Markdown.
 pub fn page() -> String {
-    let mut page = "# Metrics\n\n\
-         <!-- Generated from crates/service/src/metrics/table.rs. To write it anew: UPDATE_DOCS=1 cargo test -p truing-service -->\n\n\
-         `truing serve` answers `GET /metrics` in Prometheus's text format, on the address of its webhooks. Counters and\n\
-         histograms begin at nothing with the process; gauges are as things are when they are asked for. A scrape asks the\n\
-         store for what its indexes answer, and waits two seconds for it at most; within a second all scrapes get one answer.\n\
-         Whoever reaches that address can read it: let a proxy in front pass `/webhooks/` alone to the outside, or give the\n\
-         metrics an address of their own with `server.metrics_listen`.\n\n\
-         Alert rules on these: [docs/alerts/truing.rules.yml](../alerts/truing.rules.yml); what to do then:\n\
-         [docs/runbooks/](../runbooks/).\n\n\
-         | Name | Kind | Labels | What it tells |\n|---|---|---|---|\n"
+    let mut page = "# Metrics\n\n<!-- Generated from crates/service/src/metrics/table.rs. To write it anew: \
+         UPDATE_DOCS=1 cargo test -p truing-service -->\n\n`truing serve` answers `GET /metrics` in \
+         Prometheus's text format, on the address of its webhooks. Counters and\nhistograms start at zero \
+         with the process; gauges show the state at the time of the scrape. A scrape asks the\nstore for \
+         what its indexes answer, and waits two seconds for it at most; within a second all scrapes get one \
+         answer.\nAnyone who can reach that address can read it: let a proxy in front pass `/webhooks/` \
+         alone to the outside, or give the\nmetrics an address of their own with \
+         `server.metrics_listen`.\n\nAlert rules on these: \
+         [docs/alerts/truing.rules.yml](../alerts/truing.rules.yml); what to do \
+         then:\n[docs/runbooks/](../runbooks/).\n\n| Name | Kind | Labels | What it tells \
+         |\n|---|---|---|---|\n"
         .to_owned();
     for MetricDefinition { name, kind, labels, help } in METRICS {
         let labels: Vec<String> = labels.iter().map(|label| format!("`{label}`")).collect();

@@ -206,7 +206,7 @@ fn steps(figures: &LoopFigures) -> Vec<HtmlMarkup> {
             (step.id, ms, format_duration(ms))
         })
         .collect();
-    let note = || muted_paragraph("Mean of the runs that came to it.");
+    let note = || muted_paragraph("Mean of the runs that reached it.");
     vec![
         card("", "Turns a step", [plot::by_step(&turns, "mean turns of each step"), note()]),
         card("", "Time a step", [plot::by_step(&times, "mean time of each step"), note()]),
@@ -249,7 +249,7 @@ fn findings(findings: &FindingReport) -> Vec<HtmlMarkup> {
     };
     let mut all = vec![table("", vec![row("all", &findings.all)])];
     all.push(muted_paragraph(
-        "All that the records hold of what was reviewed in that time, as they are now.",
+        "All recorded findings of what was reviewed in that time, in their present state.",
     ));
     all.extend(findings.first_comment.map(|first| muted_paragraph(format!("{}.", first.sentence()))));
     let mut cards = vec![card("wide", "Findings", all)];
@@ -313,7 +313,7 @@ fn prompts(figures: &LoopFigures) -> HtmlMarkup {
         "#Time a run",
     ];
     let note =
-        muted_paragraph("Each against the one before it. Few runs prove little: look at their number.");
+        muted_paragraph("Each compared with the one before it. Few runs prove little: check their number.");
     card("wide", "Before and after another prompt", [table(&heads, rows), note])
 }
 

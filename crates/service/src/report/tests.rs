@@ -28,7 +28,7 @@ fn row(days_ago: i64, kind: &str, reason: &str, runs: u64, ms: u64) -> RunEndCou
 
 fn week() -> Vec<RunEndCount> {
     vec![
-        row(1, "failed", "the forge does not answer as it should", 2, 60_000),
+        row(1, "failed", "the forge sent an invalid answer", 2, 60_000),
         row(1, "partial", "1 changed file was not reviewed", 3, 6_000),
         row(1, "reviewed", "", 1_200, 1_800_000),
         row(0, "partial", "1 changed file was not reviewed", 1, 500),

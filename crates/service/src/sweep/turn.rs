@@ -26,7 +26,7 @@ const BATCH: usize = 256;
 
 /// The reason recorded for a head that existed before the first contact with its repository.
 const FIRST_CONTACT: &str =
-    "open before the first contact with its repository: left until it changes, or somebody asks for a review";
+    "open before the first contact with its repository: left until it changes or a review is requested";
 
 impl RepositorySnapshot {
     /// Sweeps the repository with at most `calls` calls, which are counted down, besides those that find it.
@@ -82,7 +82,8 @@ impl RepositorySnapshot {
             Ok(seen) => seen,
             Err(ForgeError::NotFound { .. }) => {
                 if repository.gone.is_none() {
-                    tracing::info!(repository = %repository.name, "the repository is gone, or hidden from the token");
+                    tracing::info!(repository = %repository.name, "the repository is gone, or hidden from \
+                         the token");
                 }
                 repository.gone = repository.gone.or(Some(now));
                 *self = Self { gone_asked: Some(now), ..Self::default() };
@@ -92,7 +93,8 @@ impl RepositorySnapshot {
             Err(error) => return Err(error.into()),
         };
         if seen.name != repository.name {
-            tracing::info!(from = %repository.name, to = %seen.name, "the repository was renamed or transferred");
+            tracing::info!(from = %repository.name, to = %seen.name, "the repository was renamed or \
+                 transferred");
         }
         (repository.name, repository.gone, self.gone_asked) = (seen.name, None, None);
         context.store.store_repositories(std::slice::from_ref(repository)).await?;
@@ -130,7 +132,8 @@ impl RepositorySnapshot {
         context.store.finish_onboarding(repository).await?;
         tracing::info!(
             repository = %repository.name,
-            "first contact: {} open pull requests, {} of them are left until they change or somebody asks for a review",
+            "first contact: {} open pull requests, {} of them are left until they change or a review is \
+             requested",
             open.len(),
             left.len()
         );
@@ -146,7 +149,7 @@ impl RepositorySnapshot {
     ) -> Result<(), SweepError> {
         let (store, Self { pulls, roused, .. }) = (&*context.store, self);
         if let Some(other) = pulls.items().find(|pull| pull.repository != repository.id) {
-            let what = format!("{}: it is repository {} by now", repository.name, other.repository);
+            let what = format!("{}: it is now repository {}", repository.name, other.repository);
             return Err(ForgeError::Moved { what }.into());
         }
         let open: Vec<(SlotKey, &OpenPull)> =
@@ -249,7 +252,7 @@ pub(super) async fn load_known_pulls(
         match read_known_pulls(store, std::slice::from_ref(key)).await {
             Ok(known) => each.extend(known.into_iter().map(Some)),
             Err(StoreError::Corrupt(why)) => {
-                tracing::debug!(%key, why, "left out of the sweep");
+                tracing::debug!(%key, why, "skipped by the sweep");
                 each.push(None);
             }
             Err(error @ (StoreError::Unavailable(_) | StoreError::Fenced { .. })) => return Err(error),

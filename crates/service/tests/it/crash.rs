@@ -474,7 +474,7 @@ async fn interrupt_everywhere(deployment: Deployment, story: Story, mode: Mode, 
 
     // A read is repeated only if its result was not recorded yet.
     let call = |name: &str| clean.calls.iter().position(|call| *call == name);
-    let unrecorded = call("read").zip(call("computed"));
+    let unrecorded = call("read").zip(call("store_computed_review"));
     let mut wrong = Vec::new();
     let writes_only = story.review == Review::Forty;
     let calls = clean.calls.iter().copied().enumerate();

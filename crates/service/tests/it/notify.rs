@@ -159,7 +159,8 @@ async fn turns_of_the_switch_are_told_by_webhook_and_mail_once_and_in_order() {
     assert_eq!(
         hooks.texts(),
         [
-            "Truing: Kill switch on, by ada (mode stop: &lt;!channel&gt; störm): nothing begins until it is off.",
+            "Truing: Kill switch on, by ada (mode stop: &lt;!channel&gt; störm): nothing begins until it is \
+             off.",
             "Truing: Kill switch off, by bob: what is due goes on."
         ]
     );
@@ -261,7 +262,8 @@ async fn a_parked_slot_is_told_once_a_day_by_name() {
     assert_eq!(told.len(), 2, "{told:#?}");
     assert_eq!(
         told[0].text,
-        "o/r#7 is parked after 5 failed attempts. `truing why o/r#7` says why, `truing queue retry o/r#7` starts over."
+        "o/r#7 is parked after 5 failed attempts. `truing why o/r#7` says why, `truing queue retry o/r#7` \
+         starts over."
     );
 }
 

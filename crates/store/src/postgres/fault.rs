@@ -18,17 +18,22 @@ pub enum PostgresConnectError {
     Slots(#[from] SlotsError),
     /// The address is not valid.
     #[error(
-        "`store.records` is not a valid PostgreSQL URL: {0}; write postgres://USER@HOST/DATABASE, for TLS with ?sslmode=require (or verify-full, prefer, disable). Trusted certificates are the system's, or those in the file that SSL_CERT_FILE names"
+        "`store.records` is not a valid PostgreSQL URL: {0}; write postgres://USER@HOST/DATABASE, for TLS \
+         with ?sslmode=require (or verify-full, prefer, disable). Trusted certificates are the system's, or \
+         those in the file that SSL_CERT_FILE names"
     )]
     Url(String),
     /// The system's certificates cannot be read.
     #[error(
-        "the system's certificates cannot be read, and TLS needs them: {0}; see that they are installed (ca-certificates), or that the file exists that SSL_CERT_FILE names; or set `sslmode=disable` in `store.records` where the way to the server is safe"
+        "cannot read the system's certificates, which TLS needs: {0}; see that they are installed \
+         (ca-certificates), or that the file exists that SSL_CERT_FILE names; or set `sslmode=disable` in \
+         `store.records` where the way to the server is safe"
     )]
     Certificates(String),
     /// The server's version is too old.
     #[error(
-        "{name} is PostgreSQL {version}, and 14 or newer is needed; upgrade it, or name another server in `store.records`"
+        "{name} is PostgreSQL {version}, and 14 or newer is needed; upgrade it, or name another server in \
+         `store.records`"
     )]
     TooOld {
         /// The server and database.
@@ -37,14 +42,15 @@ pub enum PostgresConnectError {
         version: String,
     },
     /// The server is a replica of another one.
-    #[error("{name} is a replica, which nobody can write to; name the primary server in `store.records`")]
+    #[error("{name} is a replica, which is read-only; name the primary server in `store.records`")]
     Replica {
         /// The server and database.
         name: Arc<str>,
     },
     /// A later version has changed the schema in a way that this program does not support.
     #[error(
-        "{name} has form {found}, which programs of form {oldest} or later can use; this one knows form {own}: upgrade truing"
+        "{name} has form {found}, which programs of form {oldest} or later can use; this one knows form \
+         {own}: upgrade truing"
     )]
     Newer {
         /// The server and database.
@@ -58,7 +64,9 @@ pub enum PostgresConnectError {
     },
     /// The database holds an unfinished copy of another store.
     #[error(
-        "{name} holds a part of {source_name}, which is not copied to its end; run `truing store migrate` again with the same addresses, and it goes on. To begin anew, empty both servers: DROP SCHEMA truing CASCADE in PostgreSQL, FLUSHDB in Valkey"
+        "{name} holds a part of {source_name}, which is not copied to its end; run `truing store migrate` \
+         again with the same addresses, and it goes on. To start over, empty both servers: DROP SCHEMA \
+         truing CASCADE in PostgreSQL, FLUSHDB in Valkey"
     )]
     HalfCopied {
         /// The server and database.
@@ -81,16 +89,16 @@ const HINTS: &[(&SqlState, &str)] = &[
     (&SqlState::INVALID_PASSWORD, "it does not accept the password; correct it in `store.records`"),
     (
         &SqlState::INVALID_AUTHORIZATION_SPECIFICATION,
-        "it does not let this user in; check user and password in `store.records`, and the server's pg_hba.conf",
+        "it rejects this user; check user and password in `store.records`, and the server's pg_hba.conf",
     ),
     (
         &SqlState::INVALID_CATALOG_NAME,
-        "there is no such database; make it (createdb), or name another in `store.records`",
+        "there is no such database; create it (createdb), or name another in `store.records`",
     ),
     (
         &SqlState::INSUFFICIENT_PRIVILEGE,
-        "this user may not do that; let it create a schema in the database (GRANT CREATE ON DATABASE), or make the schema \
-         `truing` its own",
+        "this user may not do that; let it create a schema in the database (GRANT CREATE ON DATABASE), or \
+         make the schema `truing` its own",
     ),
     (&SqlState::DISK_FULL, "its disk is full: free some space and try again; what was acknowledged is safe"),
     (&SqlState::OUT_OF_MEMORY, "it is out of memory; try again later"),
@@ -102,10 +110,7 @@ const HINTS: &[(&SqlState, &str)] = &[
         &SqlState::READ_ONLY_SQL_TRANSACTION,
         "it cannot be written now: it may have become a replica; name the primary server",
     ),
-    (
-        &SqlState::QUERY_CANCELED,
-        "a statement took too long and was given up; try again when the server is less busy",
-    ),
+    (&SqlState::QUERY_CANCELED, "a statement timed out; try again when the server is less busy"),
     (
         &SqlState::LOCK_NOT_AVAILABLE,
         "another session has held a lock for more than 10 s; find it in pg_stat_activity",
@@ -135,13 +140,14 @@ fn error_text(error: &tokio_postgres::Error) -> String {
         Some((_, hint)) => format!("{hint} ({said})"),
         // The client has no error kind for a missing TLS.
         None if said.contains("does not support TLS") => format!(
-            "it offers no TLS, and `sslmode` insists on it; switch it on there (ssl = on), or set `sslmode=disable` in `store.records` where the way to the server is safe ({said})"
+            "it offers no TLS, and `sslmode` insists on it; switch it on there (ssl = on), or set \
+             `sslmode=disable` in `store.records` where the way to the server is safe ({said})"
         ),
         None if error.is_closed() => format!("the connection was lost; try again ({said})"),
         None if error.as_db_error().is_none() => {
             format!("it cannot be reached; check that it runs, and its address in `store.records` ({said})")
         }
-        None => format!("it could not do it: {said}"),
+        None => format!("the operation failed: {said}"),
     }
 }
 

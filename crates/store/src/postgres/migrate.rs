@@ -44,7 +44,8 @@ impl PostgresDatabase {
         let told = |error: tokio_postgres::Error| fault::connect_error(&self.name, &error);
         let row = client
             .query_one(
-                "SELECT current_setting('server_version_num')::BIGINT, pg_is_in_recovery(), current_setting('server_version')",
+                "SELECT current_setting('server_version_num')::BIGINT, pg_is_in_recovery(), \
+                 current_setting('server_version')",
                 &[],
             )
             .await

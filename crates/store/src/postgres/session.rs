@@ -37,7 +37,8 @@ pub(super) fn begin_statement(mode: TransactionMode) -> &'static str {
         TransactionMode::Write => "BEGIN ISOLATION LEVEL SERIALIZABLE; SET LOCAL enable_seqscan = off",
         TransactionMode::Append => "BEGIN ISOLATION LEVEL READ COMMITTED",
         TransactionMode::WriteByTurns => {
-            "BEGIN ISOLATION LEVEL SERIALIZABLE; LOCK TABLE turn IN EXCLUSIVE MODE; SET LOCAL enable_seqscan = off"
+            "BEGIN ISOLATION LEVEL SERIALIZABLE; LOCK TABLE turn IN EXCLUSIVE MODE; SET LOCAL enable_seqscan \
+             = off"
         }
     }
 }

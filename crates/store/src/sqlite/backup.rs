@@ -15,7 +15,7 @@ use crate::store::Store;
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
     /// A file with the target's name exists.
-    #[error("{} exists already; nothing is overwritten: name another file", path.display())]
+    #[error("{} exists already; Truing does not overwrite it: name another file", path.display())]
     Exists {
         /// Path of the target.
         path: PathBuf,

@@ -37,7 +37,8 @@ const HINTS: [(ErrorCode, &str); 7] = [
     ),
     (
         ErrorCode::CannotOpen,
-        "it cannot be opened: check that its folder exists and can be written (SQLite keeps `-wal` and `-shm` files beside it)",
+        "it cannot be opened: check that its folder exists and can be written (SQLite keeps `-wal` and \
+         `-shm` files beside it)",
     ),
     (ErrorCode::NotADatabase, "the file is not a database: move it away, or name another one in `store.url`"),
     (
@@ -58,7 +59,7 @@ pub(super) fn sql_message(path: &Path, error: &rusqlite::Error) -> String {
     }
     match HINTS.iter().find(|(known, _)| code == Some(*known)) {
         Some((_, hint)) => format!("{}: {hint} ({error})", path.display()),
-        None => format!("{}: SQLite could not do it: {error}", path.display()),
+        None => format!("{}: the SQLite operation failed: {error}", path.display()),
     }
 }
 
@@ -90,7 +91,7 @@ mod tests {
             (ffi::SQLITE_IOERR_WRITE, false, "check the disk"),
             (ffi::SQLITE_NOTADB, true, "not a database"),
             (ffi::SQLITE_CORRUPT, true, "restore a backup"),
-            (ffi::SQLITE_CONSTRAINT, false, "SQLite could not do it"),
+            (ffi::SQLITE_CONSTRAINT, false, "the SQLite operation failed"),
         ];
         for (code, corrupt, hint) in cases {
             let error = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);

@@ -79,7 +79,8 @@ fn update_record<D: RunDetail>(
 ) -> rusqlite::Result<()> {
     let EndColumns { ended, kind, reason, cost } = EndColumns::from_record(record);
     let cost = i64::try_from(cost).unwrap_or(i64::MAX);
-    let sql = "UPDATE run SET ended = coalesce(ended, ?2), kind = ?3, reason = ?4, cost = ?5, record = ?6 WHERE rowid = ?1";
+    let sql = "UPDATE run SET ended = coalesce(ended, ?2), kind = ?3, reason = ?4, cost = ?5, record = ?6 \
+         WHERE rowid = ?1";
     let values = params![row, ended, kind, reason, cost, json!(record).to_string()];
     connection.prepare_cached(sql)?.execute(values)?;
     Ok(())

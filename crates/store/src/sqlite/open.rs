@@ -61,7 +61,7 @@ pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;
 #[derive(Debug, thiserror::Error)]
 pub enum SqliteOpenError {
     /// The folder is missing and cannot be created.
-    #[error("cannot make the folder {}: {source}; make it, or name another file in `store.url`", path.display())]
+    #[error("cannot create the folder {}: {source}; create it, or name another file in `store.url`", path.display())]
     Folder {
         /// Path of the folder.
         path: PathBuf,
@@ -95,14 +95,16 @@ pub enum SqliteOpenError {
         path: PathBuf,
     },
     /// A later version has changed the schema.
-    #[error("{} was made by a newer truing (its form is {found}, this one knows {VERSION}); upgrade truing, or name another file in `store.url`", path.display())]
+    #[error("{} was made by a newer truing (its form is {found}, this one knows {VERSION}); upgrade truing, \
+         or name another file in `store.url`", path.display())]
     Newer {
         /// Path of the file.
         path: PathBuf,
         found: i64,
     },
     /// A server of an earlier version has the file open.
-    #[error("{} has the form {form} of an earlier version, and it is served{}; stop that process, then run this again: it brings the file to form {VERSION}", path.display(), holder_text(server))]
+    #[error("{} has the form {form} of an earlier version, and it is served{}; stop that process, then run \
+         this again: it brings the file to form {VERSION}", path.display(), holder_text(server))]
     InUse {
         /// Path of the file.
         path: PathBuf,
@@ -111,7 +113,8 @@ pub enum SqliteOpenError {
         server: ServeLockHolder,
     },
     /// The file has several names.
-    #[error("{} has {names} names (hard links), and a database may have one: remove the others, or name another file in `store.url`", path.display())]
+    #[error("{} has {names} names (hard links), and a database may have one: remove the others, or name \
+         another file in `store.url`", path.display())]
     Linked {
         /// Path of the file.
         path: PathBuf,
@@ -119,7 +122,8 @@ pub enum SqliteOpenError {
         names: u64,
     },
     /// A server has the file open by another name.
-    #[error("{} is served already, by another name of it (a mount), or its lock file ({}.lock) was deleted; use the name that the server uses, or start the server again", path.display(), path.display())]
+    #[error("{} is served already, by another name of it (a mount), or its lock file ({}.lock) was deleted; \
+         use the name that the server uses, or start the server again", path.display(), path.display())]
     Served {
         /// Path of the file.
         path: PathBuf,
@@ -133,7 +137,8 @@ pub enum SqliteOpenError {
         server: ServeLockHolder,
     },
     /// The file replaced one that a server still has open.
-    #[error("{} took the place of a database that is served{}, which does not look at it; stop that process, and start it again", path.display(), holder_text(server))]
+    #[error("{} took the place of a database that is served{}, which does not use it; stop that process, and \
+         start it again", path.display(), holder_text(server))]
     Replaced {
         /// Path of the file.
         path: PathBuf,
@@ -141,13 +146,15 @@ pub enum SqliteOpenError {
         server: ServeLockHolder,
     },
     /// The file is empty, and was used before.
-    #[error("{} is empty, and locks beside it tell that it was used: restore a backup, or delete it to begin anew, which forgets what waits, what is known and the kill switch", path.display())]
+    #[error("{} is empty, and locks beside it tell that it was used: restore a backup, or delete it to start \
+         over, which deletes queued work, records and the kill switch", path.display())]
     Emptied {
         /// Path of the file.
         path: PathBuf,
     },
     /// The tables do not match the recorded schema version.
-    #[error("{} says that its form is {said}, and its tables are not of that form; restore a backup, or name another file in `store.url`", path.display())]
+    #[error("{} says that its form is {said}, but its tables do not match it; restore a backup, or name \
+         another file in `store.url`", path.display())]
     Misfit {
         /// Path of the file.
         path: PathBuf,
@@ -155,7 +162,8 @@ pub enum SqliteOpenError {
         said: usize,
     },
     /// The file holds an unfinished copy of another store.
-    #[error("{} holds a part of {source_name}, which is not copied to its end; run `truing store migrate` again with the same addresses, and it goes on. To begin anew, delete this file", path.display())]
+    #[error("{} holds a part of {source_name}, which is not copied to its end; run `truing store migrate` \
+         again with the same addresses, and it goes on. To start over, delete this file", path.display())]
     HalfCopied {
         /// Path of the file.
         path: PathBuf,

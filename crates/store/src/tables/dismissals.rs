@@ -13,7 +13,8 @@ pub(super) fn store_dismissal(
     said: &Dismissal,
 ) -> Result<(), StoreFault> {
     let sql = "INSERT INTO dismissal (key, finding, version, body) VALUES (?1, ?2, 1, ?3)
-               ON CONFLICT (key, finding) DO UPDATE SET version = dismissal.version + 1, body = excluded.body";
+               ON CONFLICT (key, finding) DO UPDATE SET version = dismissal.version + 1, body = \
+         excluded.body";
     let row = (key.as_str(), said.finding.as_str(), to_json(said)?);
     connection.sql(sql).execute(row)?;
     Ok(())

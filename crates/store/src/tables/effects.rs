@@ -51,7 +51,8 @@ impl Store {
     pub async fn posted_findings(&self, since: UnixMillis) -> Result<Vec<PostedFinding>, StoreError> {
         self.read(move |connection| {
             let sql = "SELECT key, topic FROM effect
-                       WHERE producer = ?1 AND at >= ?2 AND lost IS NULL AND topic LIKE 'item/%' ORDER BY key, topic";
+                       WHERE producer = ?1 AND at >= ?2 AND lost IS NULL AND topic LIKE 'item/%' ORDER BY \
+                 key, topic";
             let select = connection.sql(sql);
             let posted = select.query((Producer::Review.as_str(), since.0), |row| {
                 let (key, topic): (String, String) = (row.get(0)?, row.get(1)?);
@@ -152,7 +153,8 @@ fn replace(
     let insert = "INSERT INTO effect (key, producer, topic, token, content, at, lost, comment)
                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
                   ON CONFLICT (key, producer, topic) DO UPDATE
-                  SET token = excluded.token, content = excluded.content, at = excluded.at, lost = excluded.lost,
+                  SET token = excluded.token, content = excluded.content, at = excluded.at, lost = \
+         excluded.lost,
                       comment = excluded.comment";
     for EffectEntryChange { topic, new, .. } in changes {
         let key = (writer.key.as_str(), writer.producer.as_str(), topic.as_str());

@@ -106,7 +106,8 @@ impl Store {
             let sql = "DELETE FROM slot WHERE key IN
                        (SELECT key FROM slot WHERE shown = 'held/cancelled'
                         AND NOT EXISTS (SELECT 1 FROM event WHERE event.key = slot.key)
-                        AND NOT EXISTS (SELECT 1 FROM run WHERE run.key = slot.key AND loop = 'review' AND run.ended IS NULL)
+                        AND NOT EXISTS (SELECT 1 FROM run WHERE run.key = slot.key AND loop = 'review' AND \
+                 run.ended IS NULL)
                         LIMIT ?1)";
             connection.sql(sql).execute([BATCH])
         })
@@ -138,7 +139,8 @@ fn forget_runs(
 ) -> Result<(usize, Option<RunMark>), StoreFault> {
     let after = after.unwrap_or(RunMark { ended: i64::MIN, row: i64::MIN });
     let sql = "SELECT ended, rowid, key, token FROM run
-               WHERE loop = 'review' AND ended < ?1 AND (ended, rowid) > (?2, ?3) ORDER BY ended, rowid LIMIT ?4";
+               WHERE loop = 'review' AND ended < ?1 AND (ended, rowid) > (?2, ?3) ORDER BY ended, rowid \
+         LIMIT ?4";
     let looked: Vec<(RunMark, String, u64)> = connection
         .sql(sql)
         .query((before.0, after.ended, after.row, BATCH), |row| {

@@ -69,7 +69,8 @@ impl Store {
         let key = key.clone();
         self.read(move |connection| {
             let sql =
-                "SELECT record, id FROM run WHERE loop = 'review' AND key = ?1 AND record IS NOT NULL ORDER BY token DESC LIMIT ?2";
+                "SELECT record, id FROM run WHERE loop = 'review' AND key = ?1 AND record IS NOT NULL ORDER \
+                 BY token DESC LIMIT ?2";
             let select = connection.sql(sql);
             let rows = select.query((key.as_str(), LAST_ENDED), |row| {
                 let (json, id): (String, String) = (row.get(0)?, row.get(1)?);
@@ -176,7 +177,8 @@ pub(super) fn append_events(connection: &SqlTransaction, events: &[HistoryEvent]
     );
     connection.sql(&insert).execute([&rows])?;
     let full = format!(
-        "SELECT key FROM event WHERE key IN (SELECT value ->> 0 FROM {given}) GROUP BY key HAVING count(*) > ?2"
+        "SELECT key FROM event WHERE key IN (SELECT value ->> 0 FROM {given}) GROUP BY key HAVING count(*) > \
+         ?2"
     );
     let keys = connection.sql(&full).query((&rows, EVENTS_KEPT), |row| row.get::<String>(0))?;
     let bound = "DELETE FROM event WHERE key = ?1 AND id <=
@@ -223,7 +225,8 @@ pub(super) fn store_descriptions<'a>(
         let (rows, given) = json_rows(connection, heard);
         let hear = format!(
             "UPDATE described SET head = its.head
-             FROM (SELECT value ->> 0 AS key, value ->> 3 AS head FROM {given}) AS its WHERE described.key = its.key"
+             FROM (SELECT value ->> 0 AS key, value ->> 3 AS head FROM {given}) AS its WHERE described.key = \
+             its.key"
         );
         connection.sql(&hear).execute([&rows])?;
     }

@@ -117,10 +117,12 @@ impl Store {
                        (SELECT id FROM level WHERE touched < ?1 AND reserved = 0
                         AND (kind NOT IN ('pr', 'pr_ask') OR touched < ?5)
                         AND NOT EXISTS (SELECT 1 FROM draw WHERE level = level.id)
-                        AND (period = '' OR period < CASE WHEN kind IN ('team_month', 'month') THEN ?3 ELSE ?2 END)
+                        AND (period = '' OR period < CASE WHEN kind IN ('team_month', 'month') THEN ?3 ELSE \
+                 ?2 END)
                         LIMIT ?4)";
             let pulls = now.0.saturating_sub(PULL_KEPT);
-            let levels = connection.sql(sql).execute((before.0, utc_day(now), utc_month(now), BATCH, pulls))?;
+            let levels =
+                connection.sql(sql).execute((before.0, utc_day(now), utc_month(now), BATCH, pulls))?;
             Ok(settled + levels)
         })
         .await
@@ -186,7 +188,7 @@ fn reserve(
     let found: Vec<LevelRow> = once.map(|level| find_level(connection, level)).collect::<Result<_, _>>()?;
     let (rows, drawn): (Vec<Option<i64>>, Vec<BudgetUsage>) = found.into_iter().unzip();
     let Some(decided) = decide_reservation(&drawn, ask) else {
-        let what = format!("the run {} has no budget to draw on: nothing would bound it", purse.run);
+        let what = format!("the run {} has no budget: its cost would be unlimited", purse.run);
         return Err(StoreError::Unavailable(what).into());
     };
     match decided {
@@ -279,7 +281,8 @@ fn expire(connection: &SqlTransaction, now: UnixMillis) -> Result<(), StoreFault
         connection.sql(sql).query([now.0], read_reservation)?.collect::<Result<_, _>>()?;
     for kept in dead {
         settle_kept(connection, &kept, kept.amount, CostBasis::Estimated, now)?;
-        tracing::warn!(reservation = kept.id, cost = %kept.amount, "a call was never settled: it counts in full");
+        tracing::warn!(reservation = kept.id, cost = %kept.amount, "a call was never settled: it counts in \
+             full");
     }
     Ok(())
 }
@@ -339,8 +342,9 @@ pub(super) fn raise_allowance(
 fn row_of(row: &SqlRow) -> Result<LevelRow, StoreFault> {
     let (kind, key, period): (String, String, String) = (row.get(1)?, row.get(2)?, row.get(3)?);
     let Some(kind) = BudgetLevelKind::from_word(&kind) else {
-        let what =
-            format!("the ledger's level `{kind}` of {key} {period} is of no kind that this version knows");
+        let what = format!(
+            "the ledger's level `{kind}` of {key} {period} is of a kind that this version does not know"
+        );
         return Err(StoreError::Corrupt(what).into());
     };
     let money = |column| Ok::<_, StoreFault>(MicroUsd(row.get(column)?));

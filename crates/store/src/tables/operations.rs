@@ -31,7 +31,7 @@ impl OperatorStore for Store {
         match mirror.by_hand() {
             // A switch that was set by hand counts at once, and is recorded like any other turn.
             Some(by_hand) if by_hand != is_on => {
-                let reason = Some("set by hand at Valkey".to_owned());
+                let reason = Some("set manually at Valkey".to_owned());
                 let turn =
                     if by_hand { SwitchRequest::On { reason, mode: None } } else { SwitchRequest::Off };
                 // The turn applies only to the state that was read: a command in between counts, and is not
@@ -58,7 +58,7 @@ impl OperatorStore for Store {
         {
             // A switch that was set by hand before is recorded first: another process may be about to record
             // it, and would undo this command. If it cannot be read, the command counts all the same.
-            tracing::warn!(%error, "nobody knows whether the kill switch was set by hand");
+            tracing::warn!(%error, "unknown whether the kill switch was set manually");
         }
         let turned = self.turn_kept(turn, by, None).await?;
         if let Some(valkey) = self.slots() {
@@ -153,8 +153,8 @@ impl Store {
         .await
     }
 
-    /// Turns the switch of the repository of this name, as [`OperatorStore::turn_switch`] turns the global one.
-    /// Returns all switches before and after.
+    /// Turns the switch of the repository of this name, as [`OperatorStore::turn_switch`] turns the global
+    /// one. Returns all switches before and after.
     ///
     /// # Errors
     /// [`StoreError`] if the switch cannot be written.

@@ -45,9 +45,11 @@ impl Store {
             let sql = "SELECT ended / 86400000, kind, coalesce(reason, ''), count(*),
                               CAST(sum(CASE WHEN ended > began THEN ended - began ELSE 0 END) AS BIGINT),
                               CAST(sum(coalesce(cost, 0)) AS BIGINT),
-                              rowid IN (SELECT rowid FROM run WHERE substr(key, 1, 6) = 'local/' AND loop = ?1)
+                              rowid IN (SELECT rowid FROM run WHERE substr(key, 1, 6) = 'local/' AND loop = \
+                 ?1)
                        FROM run WHERE loop = ?1 AND ended >= ?2 AND kind IS NOT NULL AND rowid NOT IN
-                         (SELECT rowid FROM run WHERE loop = ?1 AND ended >= ?2 AND (kind IS NULL OR NOT json_valid(record)))
+                         (SELECT rowid FROM run WHERE loop = ?1 AND ended >= ?2 AND (kind IS NULL OR NOT \
+                 json_valid(record)))
                        GROUP BY 1, 2, 3, 7 ORDER BY 1, 2, 3, 7";
             connection
                 .sql(sql)
@@ -111,7 +113,8 @@ impl Store {
                            UNION ALL SELECT id, run, amount, expires FROM reservation
                            WHERE cost IS NULL AND expires <= ?2),
                   untold AS MATERIALIZED (SELECT id, spent FROM paid WHERE expires >= ?1 AND NOT EXISTS
-                           (SELECT 1 FROM run WHERE run.id = paid.run AND loop = 'review' AND record IS NOT NULL))
+                           (SELECT 1 FROM run WHERE run.id = paid.run AND loop = 'review' AND record IS NOT \
+             NULL))
              SELECT CAST(coalesce(sum(spent), 0) AS BIGINT) FROM untold
              WHERE EXISTS (SELECT 1 FROM draw JOIN level ON level.id = draw.level
                            WHERE draw.reservation = untold.id AND level.kind = 'review' AND {levels})"
@@ -132,7 +135,8 @@ impl Store {
                (SELECT sum(coalesce(paid.cost, paid.amount)) AS spent,
                        max(CASE WHEN run.ended IS NULL THEN 0 ELSE coalesce(run.cost, 0) END) AS told
                 FROM run JOIN reservation AS paid ON paid.run = run.id
-                WHERE run.loop <> 'review' AND run.loop = 'converge' AND (paid.cost IS NOT NULL OR paid.expires <= ?2)
+                WHERE run.loop <> 'review' AND run.loop = 'converge' AND (paid.cost IS NOT NULL OR \
+             paid.expires <= ?2)
                 GROUP BY run.id HAVING max(paid.expires) >= ?1) AS costs"
                 .to_owned(),
         )

@@ -42,7 +42,8 @@ impl Store {
                    (SELECT DISTINCT key FROM run WHERE loop = 'review' AND ended >= ?1 AND kind IS NOT NULL),
                  found AS MATERIALIZED
                    (SELECT finding.key AS key, {finding} -> 'raw' ->> 'rule' AS rule,
-                           {finding} -> 'raw' ->> 'source' AS source, {finding} -> 'status' ->> 'status' AS status,
+                           {finding} -> 'raw' ->> 'source' AS source, {finding} -> 'status' ->> 'status' AS \
+                 status,
                            count(*) AS findings, count(desired.comment) AS posted
                     FROM reviewed JOIN finding ON finding.key = reviewed.key
                     LEFT JOIN desired ON desired.key = finding.key AND desired.producer = 'review'
@@ -52,8 +53,10 @@ impl Store {
                    (SELECT key, (SELECT {model} FROM run WHERE run.key = agents.key AND run.loop = 'review'
                                  AND {model} IS NOT NULL ORDER BY run.token DESC LIMIT 1) AS model
                     FROM (SELECT DISTINCT key FROM found WHERE source = 'agent') AS agents)
-                 SELECT CASE WHEN found.key LIKE 'pr/%' THEN rtrim(found.key, '0123456789') ELSE found.key END,
-                        rule, source, status, model, CAST(sum(findings) AS BIGINT), CAST(sum(posted) AS BIGINT)
+                 SELECT CASE WHEN found.key LIKE 'pr/%' THEN rtrim(found.key, '0123456789') ELSE found.key \
+                 END,
+                        rule, source, status, model, CAST(sum(findings) AS BIGINT), CAST(sum(posted) AS \
+                 BIGINT)
                  FROM found LEFT JOIN asked ON asked.key = found.key AND found.source = 'agent'
                  WHERE rule IS NOT NULL AND source IS NOT NULL AND status IS NOT NULL
                  GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5"

@@ -60,7 +60,8 @@ impl Watchlist for Store {
     async fn reviewed_at(&self, forge: &str, repository: &str, head: &Sha) -> Result<Vec<PrId>, StoreError> {
         let (prefix, head) = (prefix(forge, repository), head.as_str().to_owned());
         self.read(move |connection| {
-            let sql = "SELECT DISTINCT key FROM run WHERE loop = 'review' AND key >= ?1 AND key < ?2 AND head = ?3 ORDER BY key";
+            let sql = "SELECT DISTINCT key FROM run WHERE loop = 'review' AND key >= ?1 AND key < ?2 AND \
+                 head = ?3 ORDER BY key";
             let select = connection.sql(sql);
             let keys = select.query((&prefix, prefix_end(&prefix), &head), |row| row.get::<String>(0))?;
             let pulls = keys.map(|key| Ok(PrId::from_key(&SlotKey::new(key?))));
@@ -91,7 +92,8 @@ impl Watchlist for Store {
             let sql = "INSERT INTO label_set (forge, repository, number, name, at)
                        VALUES (?1, ?2, ?3, ?4, ?5)
                        ON CONFLICT (forge, repository, number, name) DO UPDATE
-                       SET at = CASE WHEN label_set.at < excluded.at THEN excluded.at ELSE label_set.at + 1 END";
+                       SET at = CASE WHEN label_set.at < excluded.at THEN excluded.at ELSE label_set.at + 1 \
+                 END";
             let label = connection.sql(sql);
             for UserRequest { pr: PrId { forge, repository, number }, origin, at } in &told {
                 match origin {
@@ -101,7 +103,9 @@ impl Watchlist for Store {
                     RequestOrigin::Check { account, login } => {
                         press.execute((forge, repository, number, account.as_str(), login, at.0))?
                     }
-                    RequestOrigin::Label { name } => label.execute((forge, repository, number, name, at.0))?,
+                    RequestOrigin::Label { name } => {
+                        label.execute((forge, repository, number, name, at.0))?
+                    }
                 };
             }
             Ok(())
@@ -114,7 +118,8 @@ impl Watchlist for Store {
         self.read(move |connection| {
             // Commands of a repository that has to wait must not take all places.
             let sql = "SELECT repository, number, id, at, kind, account, login, label FROM
-                           (SELECT repository, number, id, at, kind, NULL AS account, NULL AS login, NULL AS label
+                           (SELECT repository, number, id, at, kind, NULL AS account, NULL AS login, NULL AS \
+                 label
                             FROM comment_seen WHERE forge = ?1 AND served = 0
                             UNION ALL
                             SELECT repository, number, 0, at, NULL, account, login, NULL FROM check_pressed
@@ -123,7 +128,8 @@ impl Watchlist for Store {
                             SELECT repository, number, 0, at, NULL, NULL, NULL, name FROM label_set
                             WHERE forge = ?1) AS asked
                        ORDER BY row_number() OVER
-                               (PARTITION BY repository ORDER BY kind IS NULL, id, coalesce(account, ''), number),
+                               (PARTITION BY repository ORDER BY kind IS NULL, id, coalesce(account, ''), \
+                 number),
                            id, coalesce(account, ''), number
                        LIMIT ?2";
             connection
@@ -136,9 +142,7 @@ impl Watchlist for Store {
                             RequestOrigin::Check { account: AccountId::new(account), login: row.get(6)? }
                         }
                         (None, Some(name)) => RequestOrigin::Label { name },
-                        (None, None) => {
-                            RequestOrigin::Comment { kind: kind_of(row.text(4))?, id }
-                        }
+                        (None, None) => RequestOrigin::Comment { kind: kind_of(row.text(4))?, id },
                     };
                     Ok(UserRequest { pr, origin, at })
                 })?

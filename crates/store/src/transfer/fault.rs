@@ -25,7 +25,8 @@ pub enum TransferError {
     },
     /// The target holds a part of another store.
     #[error(
-        "{target} holds a part of {found}, not of {source_name}. Nothing was changed; name {found} after --from, or an empty store after --to"
+        "{target} holds a part of {found}, not of {source_name}. Nothing was changed; name {found} after \
+         --from, or an empty store after --to"
     )]
     OtherSource {
         /// Name of the target.
@@ -45,7 +46,8 @@ pub enum TransferError {
     },
     /// The target was begun by a version that has other tables.
     #[error(
-        "{target} was begun by another version of truing, which copied table {part}; go on with that version, or empty the target and begin anew"
+        "{target} was begun by another version of truing, which copied table {part}; continue with that \
+         version, or empty the target and start over"
     )]
     OtherVersion {
         /// Name of the target.
@@ -55,7 +57,8 @@ pub enum TransferError {
     },
     /// The source is itself an unfinished copy.
     #[error(
-        "{source_name} holds only a part of {of}, which is not copied to its end; run `truing store migrate` from {of} again first"
+        "{source_name} holds only a part of {of}, which is not copied to its end; run `truing store migrate` \
+         from {of} again first"
     )]
     HalfSource {
         /// Name of the source.
@@ -72,7 +75,7 @@ pub enum TransferError {
         by: String,
     },
     /// A command is at work on the source.
-    #[error("a command is at work on {source_name}; wait until it is done, and run this again")]
+    #[error("a command is running on {source_name}; wait until it is done, and run this again")]
     AtWork {
         /// Name of the source.
         source_name: String,
@@ -82,7 +85,8 @@ pub enum TransferError {
     Lock(#[from] crate::lock::ServeLockError),
     /// A table or a column is not one of this version.
     #[error(
-        "the tables of {store} are not those of this version (column {column}); use the version of truing that made them"
+        "the tables of {store} are not those of this version (column {column}); use the version of truing \
+         that made them"
     )]
     Form {
         /// Name of the store.
@@ -110,7 +114,8 @@ pub enum TransferError {
     },
     /// A slot cannot be read.
     #[error(
-        "{store}: slot {key} cannot be read ({why}); `truing queue drop {key}` forgets it. Then run this again"
+        "{store}: slot {key} cannot be read ({why}); `truing queue drop {key}` forgets it. Then run this \
+         again"
     )]
     Slot {
         /// Name of the source.
@@ -122,7 +127,8 @@ pub enum TransferError {
     },
     /// The target refuses a row.
     #[error(
-        "{target} does not take a row of table {table}, the one where {row}: {error}. Correct it in the source, and run this again"
+        "{target} does not take a row of table {table}, the one where {row}: {error}. Correct it in the \
+         source, and run this again"
     )]
     Refused {
         /// Name of the target.
@@ -136,14 +142,16 @@ pub enum TransferError {
     },
     /// Another process has finished or emptied the target meanwhile.
     #[error(
-        "another process has finished or emptied {target} meanwhile; compare the stores with `truing store check`"
+        "another process has finished or emptied {target} meanwhile; compare the stores with `truing store \
+         check`"
     )]
     TakenOver {
         /// Name of the target.
         target: String,
     },
     /// The copy differs from the source.
-    #[error("table {} of {target} is not that of {source_name}: {difference}. Somebody has changed one of them; empty the target and begin anew", difference.table)]
+    #[error("table {} of {target} is not that of {source_name}: {difference}. One of them was changed; empty \
+         the target and start over", difference.table)]
     Differ {
         /// Name of the source.
         source_name: String,

@@ -152,8 +152,8 @@ pub(super) static TABLES: [TableSchema; 19] = [
 
 /// Columns that one engine has for itself. The counter of `store` is transferred separately; its instant is
 /// the clock's.
-const OF_SQLITE: &str = "switch.only store.only store.counter store.now slot.key slot.version slot.wakes_at slot.body slot.shown \
-                         transfer.source transfer.slots transfer.part transfer.reached transfer.copied";
+const OF_SQLITE: &str = "switch.only store.only store.counter store.now slot.key slot.version slot.wakes_at \
+     slot.body slot.shown transfer.source transfer.slots transfer.part transfer.reached transfer.copied";
 const OF_POSTGRES: &str = "form.version form.oldest \
                            transfer.source transfer.slots transfer.part transfer.reached transfer.copied";
 

@@ -19,12 +19,15 @@ pub enum SlotsError {
     Url(String),
     /// The address of Sentinels is not valid.
     #[error(
-        "`store.url` is no address of Sentinels: {0}; write valkey+sentinel://HOST:26379,HOST:26379/NAME/0, where NAME is the one under which they watch the primary"
+        "`store.url` is not an address of Sentinels: {0}; write \
+         valkey+sentinel://HOST:26379,HOST:26379/NAME/0, where NAME is the one under which they watch the \
+         primary"
     )]
     SentinelUrl(String),
     /// The server is beyond this machine, and the connection would have no TLS.
     #[error(
-        "`store.url` would send the password and slots to {place} without TLS; write valkeys://, or add `?tls=off` where the way to it is safe"
+        "`store.url` would send the password and slots to {place} without TLS; write valkeys://, or add \
+         `?tls=off` where the way to it is safe"
     )]
     Plain {
         /// The server's host and port.
@@ -40,7 +43,8 @@ pub enum SlotsError {
     },
     /// The server's version is too old.
     #[error(
-        "{name} has version {version}, and 7 or newer is needed; upgrade it, or name another server in `store.url`"
+        "{name} has version {version}, and 7 or newer is needed; upgrade it, or name another server in \
+         `store.url`"
     )]
     TooOld {
         /// Name of the server.
@@ -50,7 +54,8 @@ pub enum SlotsError {
     },
     /// The server is a node of a cluster.
     #[error(
-        "{name} is a node of a cluster, which is not supported: all slots are changed together; name a server by itself, or one behind Sentinel, in `store.url`"
+        "{name} is a node of a cluster, which is not supported: all slots are changed together; name a \
+         server by itself, or one behind Sentinel, in `store.url`"
     )]
     Cluster {
         /// Name of the server.
@@ -58,7 +63,8 @@ pub enum SlotsError {
     },
     /// The server is a replica of another one.
     #[error(
-        "{name} is a replica, which nobody can write to; name the primary server in `store.url`, or its Sentinels; if they named this one, a failover is under way: try again"
+        "{name} is a replica, which is read-only; name the primary server in `store.url`, or its Sentinels; \
+         if they named this one, a failover is under way: try again"
     )]
     Replica {
         /// Name of the server.
@@ -66,7 +72,8 @@ pub enum SlotsError {
     },
     /// The server drops keys when its memory is full.
     #[error(
-        "{name} drops keys when its memory is full (maxmemory-policy {policy}), and slots would be lost; set maxmemory-policy noeviction"
+        "{name} drops keys when its memory is full (maxmemory-policy {policy}), and slots would be lost; set \
+         maxmemory-policy noeviction"
     )]
     Evicts {
         /// Name of the server.
@@ -96,23 +103,25 @@ const HINTS: &[(&str, &str)] = &[
     ("WRONGPASS", "it does not accept the password; correct it in `store.url`"),
     (
         "NOPERM",
-        "this user may not do that; allow all commands on the keys `truing:*`, `review:slot:*` and `bot:killswitch:enabled`, and the channel `truing:*` (&truing:*)",
+        "this user may not do that; allow all commands on the keys `truing:*`, `review:slot:*` and \
+         `bot:killswitch:enabled`, and the channel `truing:*` (&truing:*)",
     ),
     (
         "READONLY",
-        "it cannot be written: it may have become a replica; name the primary server in `store.url`, or its Sentinels, who are \
-         asked again",
+        "it cannot be written: it may have become a replica; name the primary server in `store.url`, or its \
+         Sentinels, who are asked again",
     ),
     ("OOM", "its memory is full: give it more (maxmemory); what was acknowledged is safe"),
     (
         "MISCONF",
-        "it cannot save to its disk and takes no writes: free some space there; what was acknowledged is safe",
+        "it cannot save to its disk and takes no writes: free some space there; what was acknowledged is \
+         safe",
     ),
     ("LOADING", "it starts; try again"),
     ("MASTERDOWN", "it has lost its primary server; try again"),
     (
         "WRONGTYPE",
-        "a key of ours holds another kind of value; see its log, and delete what was put there by hand",
+        "a key of ours holds another kind of value; see its log, and delete what was put there manually",
     ),
 ];
 
@@ -140,10 +149,11 @@ pub(super) fn error_text(error: &RedisError) -> String {
         }
         None if error.is_io_error() || error.is_connection_dropped() || error.is_connection_refusal() => {
             format!(
-                "it cannot be reached; check that it runs, and its address, in `store.url` or as Sentinels name it ({error})"
+                "it cannot be reached; check that it runs, and its address, in `store.url` or as Sentinels \
+                 name it ({error})"
             )
         }
-        None => format!("it could not do it: {error}"),
+        None => format!("the operation failed: {error}"),
     }
 }
 
@@ -182,7 +192,7 @@ fn of_sentinel(error: &RedisError) -> String {
         Some("WRONGPASS") => {
             format!("it does not accept the password; correct `sentinel_password` in `store.url` ({error})")
         }
-        Some("ERR") => format!("it is no Sentinel; check its port in `store.url` ({error})"),
+        Some("ERR") => format!("it is not a Sentinel; check its port in `store.url` ({error})"),
         None if error.is_timeout() => timeout_message(SENTINEL_PATIENCE),
         Some(_) | None => error_text(error),
     }
@@ -211,8 +221,8 @@ pub(super) fn check_durability(name: &Arc<str>, info: &str) -> Result<(), SlotsE
     if of("aof_enabled") == "0" {
         tracing::warn!(
             %name,
-            "it keeps no log of what is written (appendonly no): after a crash the sweep finds what was lost, webhooks that \
-             were acknowledged among it; set appendonly yes"
+            "it keeps no log of what is written (appendonly no): after a crash the sweep finds what was \
+             lost, webhooks that were acknowledged among it; set appendonly yes"
         );
     }
     Ok(())

@@ -79,7 +79,7 @@ impl ValkeyServer {
 async fn listen(mut at: watch::Receiver<PrimaryServer>, told: Arc<Notify>) {
     loop {
         if let Err(error) = listen_once(&mut at, &told).await {
-            tracing::debug!(%error, "cannot listen for wake-ups; due slots are found at the next look");
+            tracing::debug!(%error, "cannot listen for wake-ups; due slots are found at the next check");
         }
         tokio::time::sleep(AGAIN).await;
     }

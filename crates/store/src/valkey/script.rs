@@ -47,12 +47,12 @@ pub(super) fn parse_swap_answer(
     answer: &Value,
     changes: &[(SlotVersion, Slot)],
 ) -> Result<SwapOutcome, String> {
-    let unclear = || "the answer of a script is not of its form".to_owned();
+    let unclear = || "the answer of a script has an invalid form".to_owned();
     let text = |value: &Value| redis::from_redis_value_ref::<String>(value).map_err(|_| unclear());
     if let Value::Array(answers) = answer {
         let each = answers.iter().zip(changes).map(|(answer, (_, slot))| match text(answer)?.as_str() {
             "moved" => Ok(Err(VersionConflict)),
-            "unreadable" => Err(format!("slot {} is no hash; delete it by hand", slot.key)),
+            "unreadable" => Err(format!("slot {} is not a hash; delete it manually", slot.key)),
             version => version.parse().map(|version| Ok(SlotVersion(version))).map_err(|_| unclear()),
         });
         return each.collect::<Result<_, _>>().map(SwapOutcome::Each);

@@ -59,7 +59,7 @@ impl ValkeyServer {
             return Ok(Some(format!("{slots} slots in {}", self.name)));
         }
         let is_on = self.switch_keys().await?.by_hand() == Some(true);
-        Ok(is_on.then(|| format!("the kill switch that was set by hand in {} ({SWITCH})", self.name)))
+        Ok(is_on.then(|| format!("the kill switch that was set manually in {} ({SWITCH})", self.name)))
     }
 
     /// Returns the greatest number that was given.

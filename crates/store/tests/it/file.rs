@@ -153,7 +153,8 @@ mod watchlist {
         let old = rusqlite::Connection::open(&path).unwrap();
         // The tables are as in version 3.
         old.execute_batch(&format!(
-        "{} DROP TABLE effect; DROP TABLE label_set; DROP TABLE job; DROP TABLE check_pressed; DROP TABLE draw; DROP TABLE reservation; DROP TABLE level; DROP TABLE dismissal;
+        "{} DROP TABLE effect; DROP TABLE label_set; DROP TABLE job; DROP TABLE check_pressed; DROP TABLE \
+         draw; DROP TABLE reservation; DROP TABLE level; DROP TABLE dismissal;
          DROP TABLE comment_seen;
          CREATE TABLE comment_seen (forge TEXT NOT NULL, repository TEXT NOT NULL, id INTEGER NOT NULL,
              number INTEGER NOT NULL, at INTEGER NOT NULL, served INTEGER NOT NULL,
@@ -162,7 +163,7 @@ mod watchlist {
          PRAGMA user_version = 3;",
         former_tables(3)
     ))
-    .unwrap();
+        .unwrap();
         drop(old);
         let store = open(&path);
         let told = comment(7, CommentKind::Conversation, 5, 3);
@@ -182,11 +183,14 @@ mod watchlist {
         let path = folder.path().join("t.db");
         drop(open(&path));
         let old = rusqlite::Connection::open(&path).unwrap();
-        let sql = "ALTER TABLE level DROP COLUMN allowed; ALTER TABLE switch DROP COLUMN repositories; ALTER TABLE repository DROP COLUMN onboarded;
+        let sql =
+            "ALTER TABLE level DROP COLUMN allowed; ALTER TABLE switch DROP COLUMN repositories; ALTER \
+             TABLE repository DROP COLUMN onboarded;
                DROP TABLE transfer; DROP INDEX reservation_run; DROP INDEX run_damaged; DROP INDEX run_told;
                DROP TABLE check_pressed;
                CREATE TABLE check_pressed (
-                   forge TEXT NOT NULL, repository TEXT NOT NULL, number INTEGER NOT NULL, account INTEGER NOT NULL,
+                   forge TEXT NOT NULL, repository TEXT NOT NULL, number INTEGER NOT NULL, account INTEGER \
+             NOT NULL,
                    login TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (forge, repository, number, account)
                ) STRICT, WITHOUT ROWID;
                INSERT INTO check_pressed VALUES ('github', '1', 7, 583231, 'ada', 3);

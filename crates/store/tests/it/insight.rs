@@ -121,7 +121,8 @@ async fn slots_of_an_older_form_are_counted_by_what_their_rows_say() {
     rusqlite::Connection::open(&path)
         .unwrap()
         .execute_batch(&format!(
-            "{} DROP TABLE effect; DROP TABLE label_set; DROP TABLE job; DROP TABLE check_pressed; DROP TABLE draw; DROP TABLE reservation; DROP TABLE level; DROP TABLE dismissal;
+            "{} DROP TABLE effect; DROP TABLE label_set; DROP TABLE job; DROP TABLE check_pressed; DROP \
+             TABLE draw; DROP TABLE reservation; DROP TABLE level; DROP TABLE dismissal;
              DROP INDEX slot_shown; ALTER TABLE slot DROP COLUMN shown;
              PRAGMA user_version = 2;",
             super::former_tables(2)

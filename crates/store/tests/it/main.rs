@@ -156,7 +156,8 @@ impl Home {
     fn dump(&self) -> Vec<String> {
         let tables = match self.file() {
             Some(_) => {
-                "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT IN ('store', 'sqlite_sequence')"
+                "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT IN ('store', \
+                 'sqlite_sequence')"
             }
             None => "SELECT tablename FROM pg_tables WHERE schemaname = 'truing' AND tablename <> 'store'",
         };
@@ -207,7 +208,9 @@ fn former_tables(version: u32) -> String {
     let first = include_str!("../../migrations/0001.sql");
     let runs = part(first, "-- Runs.", "CREATE TABLE finding");
     let mut sql = format!(
-        "ALTER TABLE level DROP COLUMN allowed; ALTER TABLE switch DROP COLUMN repositories; ALTER TABLE repository DROP COLUMN onboarded; DROP TABLE transfer; DROP INDEX reservation_run; ALTER TABLE run RENAME TO later_run; DROP INDEX run_published; DROP INDEX run_ended; {runs}
+        "ALTER TABLE level DROP COLUMN allowed; ALTER TABLE switch DROP COLUMN repositories; ALTER TABLE \
+         repository DROP COLUMN onboarded; DROP TABLE transfer; DROP INDEX reservation_run; ALTER TABLE run \
+         RENAME TO later_run; DROP INDEX run_published; DROP INDEX run_ended; {runs}
          INSERT INTO run (key, token, id, stage, head, base, began)
          SELECT key, token, id, stage, head, base, began FROM later_run WHERE loop = 'review';
          DROP TABLE later_run;"

@@ -163,8 +163,9 @@ async fn no_level_is_ever_exceeded_and_sums_are_what_the_provider_counted() {
 fn report(runs: u64, tally: &Tally) {
     let (most, least) = tally.estimate.unwrap();
     println!(
-        "money: {runs} runs, {} calls ({} refused, {} died, {} lost, {} late, {} settled again), {} levels: none \
-         exceeded, ${}.{:06} metered to the micro-dollar; prompts had from {}.{} % to {}.{} % of their bound",
+        "money: {runs} runs, {} calls ({} refused, {} died, {} lost, {} late, {} settled again), {} levels: \
+         none exceeded, ${}.{:06} metered to the micro-dollar; prompts had from {}.{} % to {}.{} % of their \
+         bound",
         tally.calls,
         tally.refused,
         tally.died,

@@ -204,11 +204,12 @@ async fn a_hundred_thousand_runs_are_counted_at_once() {
     store.begin_run(&run(1), &revision('a'), UnixMillis(NOW)).await.unwrap();
     store.mark_published(&run(1), &record(&run(1), 'a')).await.unwrap();
     home.change(
-            "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 100000)
+        "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 100000)
              INSERT INTO run (key, loop, token, id, stage, head, base, began, kept, ended, kind, cost, record)
-             SELECT 'k' || (i % 5000), loop, i, 'r' || i, stage, head, base, began, kept + i, ended + i, kind, cost, record
+             SELECT 'k' || (i % 5000), loop, i, 'r' || i, stage, head, base, began, kept + i, ended + i, \
+             kind, cost, record
              FROM n, run WHERE run.token = 1",
-        );
+    );
     let counted: u64 =
         store.ended_by_day(LoopKind::Review, UnixMillis(0)).await.unwrap().iter().map(|row| row.runs).sum();
     let last = store.records::<ReviewDetail>(None, UnixMillis(0), 100).await.unwrap().len();

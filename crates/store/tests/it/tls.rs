@@ -79,11 +79,13 @@ impl Certificates {
                      -keyout {ca}.key -out {ca}.pem"
                 ));
             }
-            for (name, hosts) in [("here", "DNS:localhost,IP:127.0.0.1"), ("elsewhere", "DNS:elsewhere.example")] {
+            for (name, hosts) in
+                [("here", "DNS:localhost,IP:127.0.0.1"), ("elsewhere", "DNS:elsewhere.example")]
+            {
                 std::fs::write(made.path("extensions"), format!("subjectAltName={hosts}")).unwrap();
                 made.openssl(&format!(
-                    "req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN={name} -keyout {name}.key \
-                     -out {name}.csr"
+                    "req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN={name} -keyout \
+                     {name}.key -out {name}.csr"
                 ));
                 made.openssl(&format!(
                     "x509 -req -in {name}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 \
@@ -115,8 +117,8 @@ impl Certificates {
         let (certificate, key, ca) =
             (of(format!("{name}.pem")), of(format!("{name}.key")), of("ca.pem".into()));
         format!(
-            "port 0\ntls-port {port}\ntls-cert-file {certificate}\ntls-key-file {key}\ntls-ca-cert-file {ca}\n\
-             tls-auth-clients no\ntls-replication yes"
+            "port 0\ntls-port {port}\ntls-cert-file {certificate}\ntls-key-file {key}\ntls-ca-cert-file \
+             {ca}\ntls-auth-clients no\ntls-replication yes"
         )
     }
 }
@@ -141,11 +143,11 @@ fn valkey_is_connected_to_with_tls_if_its_certificate_is_trusted_and_for_its_hos
         (&ca, format!("valkeys://:hush@localhost:{port}/0"), "kept"),
         (&ca, format!("rediss://:hush@127.0.0.1:{port}/0"), "kept"),
         (&ca, format!("valkeys+sentinel://:hush@localhost:{sentinel}/reviews/0"), "kept"),
-        (&other, format!("valkeys://:hush@localhost:{port}/0"), "is of no CA that is trusted here"),
+        (&other, format!("valkeys://:hush@localhost:{port}/0"), "is from a CA that is not trusted here"),
         (
             &other,
             format!("rediss+sentinel://:hush@localhost:{sentinel}/reviews/0"),
-            "is of no CA that is trusted here",
+            "is from a CA that is not trusted here",
         ),
         (&missing, format!("valkeys://:hush@localhost:{port}/0"), "SSL_CERT_FILE"),
         (&ca, format!("valkeys://:hush@localhost:{}/0", elsewhere.port), "is not for this host"),
@@ -216,8 +218,8 @@ fn postgresql_is_connected_to_with_tls_if_its_certificate_is_trusted_and_for_its
         (&ca, of("guarded", "?sslmode=allow"), "sslmode"),
         (&ca, of("guarded", "?sslmode=require&sslrootcert=/ca.pem"), "SSL_CERT_FILE"),
         (&missing, of("guarded", "?sslmode=require"), "SSL_CERT_FILE"),
-        (&other, of("guarded", "?sslmode=require"), "is of no CA that is trusted here"),
-        (&other, of("guarded", "?sslmode=prefer"), "is of no CA that is trusted here"),
+        (&other, of("guarded", "?sslmode=require"), "is from a CA that is not trusted here"),
+        (&other, of("guarded", "?sslmode=prefer"), "is from a CA that is not trusted here"),
         (&ca, url("truing", &elsewhere, &of_elsewhere, "?sslmode=verify-full"), "is not for this host"),
         (&ca, url("truing", &elsewhere, &of_elsewhere, "?sslmode=verify-ca"), "is not for this host"),
         (&ca, url("truing", &elsewhere, &of_elsewhere, "?sslmode=require"), "is not for this host"),

@@ -138,7 +138,8 @@ async fn a_head_is_settled_when_a_run_has_published_it_and_not_when_one_has_begu
 async fn a_head_that_an_operator_has_dropped_is_settled_until_another_run_begins() {
     let (_home, store) = new_store().await;
     let (now, key) = (UnixMillis(NOW), run(1).key);
-    let drop = async || store.skip_head(&RunId::new("dropped"), &key, "dropped by hand").await.unwrap();
+    let drop =
+        async || store.skip_head(&RunId::new("dropped"), &key, "dropped by an operator").await.unwrap();
     drop().await;
     assert_eq!(last_heads(&store).await, "--", "no run knows the head");
     store.begin_run(&run(1), &revision('a'), now).await.unwrap();

@@ -484,8 +484,8 @@ async fn days_of_a_busy_company_keep_every_promise() {
     let bytes = std::fs::metadata(folder.path().join("truing.db")).unwrap().len();
     let count = u64::try_from(pulls.len()).unwrap();
     println!(
-        "{days} days, {count} pull requests: {counted:?}; {held} slots of closed ones; store {} KiB, {} bytes a \
-         pull request; {:.1} s",
+        "{days} days, {count} pull requests: {counted:?}; {held} slots of closed ones; store {} KiB, {} \
+         bytes a pull request; {:.1} s",
         bytes / 1024,
         bytes / count,
         began.elapsed().as_secs_f64()

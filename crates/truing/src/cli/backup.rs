@@ -11,8 +11,8 @@ use crate::wiring::store::StoreLocation;
 
 /// Copy the database to a file, also while a service uses it
 ///
-/// The copy is the whole store at one instant. It must not exist yet. Keep `marker.key` with it, which lies beside the
-/// database: without that key, Truing does not recognise the comments that it posted before.
+/// The copy is the whole store at one instant. It must not exist yet. Keep `marker.key` with it, which lies
+/// beside the database: without that key, Truing does not recognise the comments that it posted before.
 #[derive(clap::Args, Debug)]
 pub struct BackupArgs {
     /// The file to make
@@ -36,7 +36,7 @@ pub(crate) fn run(args: &BackupArgs, context: &CommandContext) -> Result<Command
         let Some(store) = place.open_existing().await? else {
             let path = &place;
             return Err(CliError::usage("no_store", format!("there is no database at {path}"))
-                .hint("`truing config show` tells where `store.url` comes from"));
+                .hint("`truing config show` shows where `store.url` is set"));
         };
         store.backup(&args.file).await.map_err(|error| match error {
             BackupError::Exists { .. } | BackupError::Partial { .. } => {
@@ -45,7 +45,7 @@ pub(crate) fn run(args: &BackupArgs, context: &CommandContext) -> Result<Command
             BackupError::Served => CliError::usage("no_file", error.to_string()),
             BackupError::Write { .. } | BackupError::Sqlite(_) => {
                 CliError::failure("backup", error.to_string())
-                    .hint("see that the folder exists, is yours to write, and has room")
+                    .hint("check that the folder exists, is writable, and has free space")
             }
         })?;
         let key = store.path().map(|path| path.with_file_name("marker.key")).filter(|key| key.exists());

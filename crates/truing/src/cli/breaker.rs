@@ -86,7 +86,7 @@ fn find_job<'a>(
 }
 
 fn unknown_breaker_error(text: &str) -> CliError {
-    CliError::usage("unknown_breaker", format!("nothing is known about `{text}`"))
+    CliError::usage("unknown_breaker", format!("no record of `{text}`"))
         .hint("`truing breaker list` shows all; a job has one once it has run")
 }
 

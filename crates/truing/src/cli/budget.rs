@@ -32,10 +32,12 @@ pub struct BudgetArgs {
 enum BudgetCommand {
     /// Show what is spent and reserved of each limit, this month and today (UTC)
     ///
-    /// First what is spent of all limits of one kind together, then each limit, the most money first. The same money counts on
-    /// each limit that it was drawn on, so kinds do not add up. A limit is shown as it was when it was last used.
+    /// First what is spent of all limits of one kind together, then each limit, the most money first. The
+    /// same money counts on each limit that it was drawn on, so kinds do not add up. A limit is shown as it
+    /// was when it was last used.
     Show {
-        /// Show the money spent by calls of models since `--since` in place of limits: a row for each repository, the most money first
+        /// Show the money spent by calls of models since `--since` in place of limits: a row for each
+        /// repository, the most money first
         #[arg(long, value_name = "WHAT", value_enum)]
         by: Option<SpendGrouping>,
         /// Since when: a length of time (24h, 7d, 2w), a day (2026-09-21) or an instant, in UTC
@@ -137,7 +139,7 @@ async fn level_names(store: &Store, drawn: &[BudgetUsage]) -> Result<BTreeMap<St
 
 fn render_budget(drawn: &[BudgetUsage], names: &BTreeMap<String, String>) -> String {
     if drawn.is_empty() {
-        return "nothing is spent in this month\n".to_owned();
+        return "nothing spent this month\n".to_owned();
     }
     let heads = format!("{:>12}{:>12}{:>6}{:>12}  of\n", "spent", "limit", "part", "in flight");
     let mut text = format!("All limits of a kind together\n{heads}");
@@ -181,7 +183,7 @@ fn render_limits(config: &Config) -> String {
         month,
         prices: _,
     } = &config.budget;
-    let mut text = "Limits of what begins now\n".to_owned();
+    let mut text = "Limits for new runs\n".to_owned();
     let mut add =
         |limit: MicroUsd, what: &str| text += &fold_line(&format!("{:>12}  ", limit.to_string()), what);
     add(*review, "all reviews of one head of a pull request (budget.review_usd)");
@@ -251,8 +253,10 @@ struct PriceRow<'a> {
 /// An invalid price file is a usage error, since the operator named the file.
 impl From<PriceFileError> for CliError {
     fn from(error: PriceFileError) -> Self {
-        Self::usage("bad_prices", error.to_string())
-            .hint("`budget.prices` must name a file in LiteLLM's format; `[price.\"model\"]` declares single prices")
+        Self::usage("bad_prices", error.to_string()).hint(
+            "`budget.prices` must name a file in LiteLLM's format; `[price.\"model\"]` declares single \
+             prices",
+        )
     }
 }
 
@@ -275,7 +279,7 @@ fn show_prices(model: Option<&str>, context: &CommandContext) -> Result<(), CliE
         })
         .collect();
     if let (Some(model), true) = (model, rows.is_empty()) {
-        let hint = format!("declare one: [price.\"{model}\"] with `input` and `output`, be it 0");
+        let hint = format!("declare one: [price.\"{model}\"] with `input` and `output` (may be 0)");
         return Err(
             CliError::usage("unknown_model", format!("`{model}` has no price: it is not used")).hint(hint)
         );
@@ -285,7 +289,7 @@ fn show_prices(model: Option<&str>, context: &CommandContext) -> Result<(), CliE
 
 fn price_screen(rows: &[PriceRow<'_>], dated: &str) -> String {
     let mut text = format!(
-        "US dollars per million tokens; those that are built in are of {dated}\n\n{:>9}{:>9}{:>8}{:>9}{:>9}\n",
+        "US dollars per million tokens; built-in prices are from {dated}\n\n{:>9}{:>9}{:>8}{:>9}{:>9}\n",
         "input", "output", "cached", "for 5 m", "for 1 h"
     );
     for PriceRow { model, above_prompt_tokens, priced_by, rates, .. } in rows {
@@ -324,11 +328,12 @@ mod tests {
 
     #[test]
     fn limits_are_shown_before_anything_is_spent() {
-        let text = "[budget]\nreview_usd = 1.5\n[repo.\"a/b\"]\nday_usd = 3\n[team.web]\nrepos = [\"a/*\"]\nmonth_usd = 200\n";
+        let text = "[budget]\nreview_usd = 1.5\n[repo.\"a/b\"]\nday_usd = 3\n[team.web]\nrepos = \
+             [\"a/*\"]\nmonth_usd = 200\n";
         let file = SourceFile { name: "truing.toml".into(), folder: "/".into(), text: text.into() };
         let config = Config::resolve(&Environment::default(), Some(&file), &[]).unwrap();
         insta::assert_snapshot!(render_limits(&config), @r#"
-        Limits of what begins now
+        Limits for new runs
                $1.50  all reviews of one head of a pull request (budget.review_usd)
                $5.00  reviews of a repository in a day (budget.repo_day_usd)
                $3.00  the same of a/b (repo."a/b".day_usd)
@@ -386,7 +391,7 @@ mod tests {
             text.lines().skip(6).map(|line| line.split_whitespace().next().unwrap()).collect();
         assert_eq!((&spent[..2], spent.len()), (&["$26.10", "$25.20"][..], 26));
         assert!(text.ends_with("and 5 more: `--format json` has all\n"), "{text}");
-        insta::assert_snapshot!(render_budget(&[], &names), @"nothing is spent in this month");
+        insta::assert_snapshot!(render_budget(&[], &names), @"nothing spent this month");
         let row = serde_json::to_string(&BudgetRow::from(&all[0])).unwrap();
         assert_eq!(
             row,

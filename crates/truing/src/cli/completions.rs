@@ -54,8 +54,8 @@ const VALUES: [(&[&str], &str, CompletionSource); 14] = [
 
 /// Shell command that lists branches and tags. Shells expand what they offer, so names with special
 /// characters are left out.
-const LIST_REFS: &str = "git for-each-ref --format='%(refname:lstrip=2)' refs/heads refs/remotes refs/tags 2>/dev/null | \
-                         LC_ALL=C grep -E '^[A-Za-z0-9][A-Za-z0-9._/@+-]*$'";
+const LIST_REFS: &str = "git for-each-ref --format='%(refname:lstrip=2)' refs/heads refs/remotes refs/tags \
+     2>/dev/null | LC_ALL=C grep -E '^[A-Za-z0-9][A-Za-z0-9._/@+-]*$'";
 /// Shell command that lists the jobs of the configuration.
 const LIST_JOBS: &str =
     "truing config show 2>/dev/null | LC_ALL=C sed -n 's/^sync\\.\\([A-Za-z0-9-]*\\)\\..*/\\1/p' | sort -u";
@@ -136,7 +136,8 @@ fn with_values(shell: Shell, script: &str) -> Result<String, CliError> {
         Shell::Zsh => {
             let list = |found: &str, lines: &str| {
                 format!(
-                    "_truing_{found}() {{\n    local -a found\n    found=(\"${{(@f)$({lines})}}\")\n    compadd -a found\n}}\n"
+                    "_truing_{found}() {{\n    local -a \
+                     found\n    found=(\"${{(@f)$({lines})}}\")\n    compadd -a found\n}}\n"
                 )
             };
             let own = list("refs", LIST_REFS)

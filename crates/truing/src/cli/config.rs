@@ -40,7 +40,8 @@ enum ConfigCommand {
     },
     /// Print the JSON Schema of the configuration file
     Schema,
-    /// Check a configuration file alone, without variables; a repository's own is told by its name, .truing.toml
+    /// Check a configuration file alone, without variables; a repository's own is recognised by its name,
+    /// .truing.toml
     Check {
         /// The file [default: the operator's, as `--config` or TRUING_CONFIG names it; else truing.toml here]
         file: Option<PathBuf>,
@@ -98,9 +99,10 @@ fn say_file(context: &CommandContext) -> Result<(), CliError> {
         Some(file) => context.output.print_note(format_args!("configuration file: {}", file.name)),
         None => {
             if let Some(path) = truing_config::user_file(&context.environment) {
-                context
-                    .output
-                    .print_note(format_args!("configuration file: none; it would be {}", path.display()));
+                context.output.print_note(format_args!(
+                    "configuration file: none; default location: {}",
+                    path.display()
+                ));
             }
         }
     }
@@ -210,7 +212,7 @@ fn warn_of_unknown_rules(config: &Config, packs: &RulePacks, output: &OutputPrin
     for (key, rule) in named.chain(severity.keys().map(|rule| ("rules.severity", rule))) {
         let pack = rule.split_once('/').map_or(rule.as_str(), |(pack, _)| pack);
         if packs.names().contains(&pack) && matches!(packs.find_rule(rule), Ok(None)) {
-            output.warn(format_args!("{key}: there is no rule `{rule}` (`truing rules list` names all)"));
+            output.warn(format_args!("{key}: there is no rule `{rule}` (`truing rules list` shows all)"));
         }
     }
 }

@@ -46,8 +46,8 @@ impl CommandContext {
     pub fn operator_place(&self) -> String {
         match (self.operator_file(), truing_config::user_file(&self.environment)) {
             (Some(path), _) => path.display().to_string(),
-            (None, Some(path)) => format!("{}, which is not there", path.display()),
-            (None, None) => "any configuration: name one by --config FILE".to_owned(),
+            (None, Some(path)) => format!("{}, which does not exist", path.display()),
+            (None, None) => "any configuration: give one with --config FILE".to_owned(),
         }
     }
 }

@@ -31,7 +31,7 @@ pub struct DemoArgs {
     /// The kind of the fake forge, for the review
     #[arg(long, value_enum, value_name = "KIND", default_value_t)]
     forge: DemoForgeKind,
-    /// Then let a storm of pushes loose on twenty pull requests, which takes half a minute
+    /// Then send a storm of pushes to twenty pull requests, which takes half a minute
     #[arg(long)]
     storm: bool,
     /// Keep running afterwards, until interrupted, and print how to look at what it left
@@ -90,7 +90,7 @@ pub(crate) fn run(args: &DemoArgs, context: &CommandContext) -> Result<CommandEx
 async fn told_of(args: &DemoArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     if args.of != DemoLoop::Review && args.forge != DemoForgeKind::Github {
         return Err(CliError::usage("forge", "only the review is shown on this kind of forge")
-            .hint("leave out `--forge`, or name no loop: `truing demo --forge KIND`"));
+            .hint("omit `--forge`, or name no loop: `truing demo --forge KIND`"));
     }
     if args.of != DemoLoop::Review && args.storm {
         return Err(CliError::usage("storm", "only the review is shown in a storm of pushes")
@@ -110,8 +110,8 @@ async fn run_review_demo(args: &DemoArgs, context: &CommandContext) -> Result<Co
     let output = context.output;
     let git = wiring::open_git(&context.environment).await?;
     let timings = format!(
-        "Timings of this demo: debounce {} ms, at most {} s; a storm ends after {} s of quiet; comments settle \
-         in {} ms.",
+        "Timings of this demo: debounce {} ms, at most {} s; a storm ends after {} s of quiet; comments \
+         settle in {} ms.",
         TIMINGS.debounce.0,
         TIMINGS.max_wait.0 / 1000,
         TIMINGS.quiet.0 / 1000,
@@ -246,12 +246,13 @@ fn print_stay_notes(output: OutputPrinter, pulls: &str, config: &Path, look: &[&
 /// Formats the result of the finding that the model did not repeat.
 fn render_dropped_finding(forgotten: DroppedFindingCounts) -> String {
     let told = if forgotten.has_passed() {
-        "it stays open, unverified, on its one comment, and nothing is green"
+        "it stays open and unverified, keeps its one comment, and the status is not green"
     } else {
         "it is not open, as it should be"
     };
     let text = format!(
-        "A second push renames a variable in the lines of the model's finding, and the model says no more of it: {told}."
+        "A second push renames a variable in the lines of the model's finding, and the model no longer \
+         reports it: {told}."
     );
     format!("\n{}", fold_line("", &text))
 }
@@ -298,7 +299,8 @@ fn render_changes(changes: &CommentChanges) -> String {
 }
 
 fn render_summary(report: &ReviewDemoReport) -> String {
-    let verdict = if report.has_passed() { "As promised." } else { "This is not what is promised." };
+    let verdict =
+        if report.has_passed() { "As promised." } else { "The result differs from what is promised." };
     let storm = report.storm.as_ref().map(|storm| in_storm(report, storm)).unwrap_or_default();
     format!(
         "{storm}\nThe model: {} answers from a script on this machine;\n\
@@ -316,11 +318,11 @@ fn in_storm(report: &ReviewDemoReport, storm: &StormCounts) -> String {
     let StormCounts { deliveries, storms_each, most_reviews_of_one, seconds_of_storm, .. } = storm;
     let promised = 2 * storms_each;
     format!(
-        "\nWith the storm: {prs} pull requests, {pushes} pushes, {deliveries} webhooks in {seconds_of_storm:.1} s\n\
-         \x20 reviews computed      {reviews} (in the storm at most {most_reviews_of_one} each; promised: {promised})\n\
-         \x20 last commits missed   {unreviewed_heads} (promised: 0)\n\
-         \x20 findings shown        {findings}\n\
-         \x20 comments doubled      {duplicates} (promised: 0)\n"
+        "\nWith the storm: {prs} pull requests, {pushes} pushes, {deliveries} webhooks in \
+         {seconds_of_storm:.1} s\n\x20 reviews computed      {reviews} (in the storm at most \
+         {most_reviews_of_one} each; promised: {promised})\n\x20 last commits missed   {unreviewed_heads} \
+         (promised: 0)\n\x20 findings shown        {findings}\n\x20 comments doubled      {duplicates} \
+         (promised: 0)\n"
     )
 }
 
@@ -336,13 +338,13 @@ mod tests {
     fn what_the_model_forgot_is_told_in_lines_that_fit() {
         let right = DroppedFindingCounts { comments: 1, open: 1, is_green: false };
         for (forgotten, told) in [
-            (right, "it stays open, unverified, on its one comment, and nothing is green"),
+            (right, "it stays open and unverified, keeps its one comment, and the status is not green"),
             (DroppedFindingCounts { open: 0, ..right }, "it is not open, as it should be"),
             (DroppedFindingCounts { is_green: true, ..right }, "it is not open, as it should be"),
         ] {
             let text = render_dropped_finding(forgotten);
             let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
-            assert!(words.contains("the model says no more of it: ") && words.contains(told), "{text}");
+            assert!(words.contains("the model no longer reports it: ") && words.contains(told), "{text}");
             assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
         }
     }

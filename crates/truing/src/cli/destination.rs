@@ -63,7 +63,7 @@ impl OutputFileArgs {
         let name = self.name();
         written.map_err(|error| {
             CliError::failure("write_failed", format!("cannot write {name}: {error}"))
-                .hint("name a file in a folder that you may write to: `--output FILE`")
+                .hint("give a file in a writable folder: `--output FILE`")
         })?;
         output.print_note(format_args!("written to {name}"));
         Ok(())
@@ -86,7 +86,7 @@ impl OutputFileArgs {
         }
         let wrong = |code, what: &str| {
             let message = format!("cannot write {}: {what}", self.name());
-            CliError::usage(code, message).hint("name a file in a folder that is there: `--output FILE`")
+            CliError::usage(code, message).hint("give a file in an existing folder: `--output FILE`")
         };
         let mut path = here.join(path);
         match path.metadata() {
@@ -100,7 +100,7 @@ impl OutputFileArgs {
         }
         let folder = path.parent().unwrap_or(Path::new("/")).canonicalize();
         let folder = folder.ok().filter(|folder| folder.is_dir());
-        let folder = folder.ok_or_else(|| wrong("bad_output", "its folder is not there"))?;
+        let folder = folder.ok_or_else(|| wrong("bad_output", "its folder does not exist"))?;
         if folder.ancestors().any(is_git_folder) {
             return Err(wrong("inside_git", "it is inside a git folder"));
         }

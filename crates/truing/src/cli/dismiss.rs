@@ -30,8 +30,8 @@ const MAX_NAMED: usize = 8;
 
 /// Dismiss findings of the local branch
 ///
-/// Reviews, audits and runs of `truing converge` on this branch leave them out until the code under them changes.
-/// Their ids are in the output of these commands; the beginning of an id is enough.
+/// Reviews, audits and runs of `truing converge` on this branch leave them out until the code under them
+/// changes. Their ids are in the output of these commands; the beginning of an id is enough.
 #[derive(clap::Args, Debug)]
 pub struct DismissArgs {
     /// Ids of findings, and after them a folder of the repository [default: the current one]
@@ -156,7 +156,7 @@ impl DismissArgs {
         let given = line::clean_line(self.reason.as_deref().unwrap_or_default(), MAX_TEXT);
         if given.is_empty() && !self.undo {
             return Err(CliError::usage("bad_value", "the reason is empty".to_owned())
-                .hint("say why it is no defect: `--reason TEXT`"));
+                .hint("say why it is not a defect: `--reason TEXT`"));
         }
         let config = context.config(&[])?;
         wiring::conceal::conceal_secrets(&config, &context.environment);
@@ -188,7 +188,7 @@ impl DismissArgs {
     ) -> Result<CommandExit, CliError> {
         if let Some(id) = ids.first() {
             let text = format!("`{}`: --list lists all that is dismissed", line::visible_line(id));
-            return Err(CliError::usage("bad_value", text).hint("leave the ids out"));
+            return Err(CliError::usage("bad_value", text).hint("omit the ids"));
         }
         let config = context.config(&[])?;
         // Older versions recorded reasons without removing secrets.
@@ -219,7 +219,7 @@ impl DismissArgs {
             let label = format!("{} ", dismissal::short_id(&said.finding));
             let effect = match is_in_effect(said) {
                 true => "",
-                false => "  not in effect: the code that was found last is other code\n",
+                false => "  not in effect: the code that was found last differs\n",
             };
             fold_line(&label, &what) + &fold_line("  because ", &by) + effect
         };
@@ -288,7 +288,7 @@ fn check_id(word: &str) -> Result<(), CliError> {
     let Some(misread) = dismissal::malformed_id(word) else { return Ok(()) };
     let text = match misread {
         MalformedFindingId::Empty => misread.to_string(),
-        MalformedFindingId::NoId => format!("`{}`: {misread}, and no folder", line::visible_line(word)),
+        MalformedFindingId::NoId => format!("`{}`: {misread}, and not a folder", line::visible_line(word)),
         MalformedFindingId::Short | MalformedFindingId::ShortOfOne => {
             format!("`{}`: {misread}", line::visible_line(word))
         }

@@ -170,7 +170,8 @@ mod tests {
 
     #[test]
     fn the_place_in_a_file_is_shown_in_lines() {
-        let parsed = "a.toml: TOML parse error at line 1, column 2\n  |\n1 | [\n  |  ^\nunclosed table, expected `]`\n";
+        let parsed = "a.toml: TOML parse error at line 1, column 2\n  |\n1 | [\n  |  ^\nunclosed table, \
+             expected `]`\n";
         let error = CliError::usage("constraint", parsed).with_excerpt("more");
         assert_eq!(error.message, "a.toml: TOML parse error at line 1, column 2");
         assert_eq!(

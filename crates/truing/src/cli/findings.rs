@@ -26,9 +26,9 @@ pub struct FindingsArgs {
 enum FindingsCommand {
     /// Compare two findings a line: reads them from standard input
     ///
-    /// One object a line: id, and a and b, each with path, text (title and body) and, if known, snippet (the lines of
-    /// code it is about). Answers with id, same (true or false) and score, from 0 to 1; from 0.5 on it is the same.
-    /// Paths are compared as they are: of a renamed file give both the new one.
+    /// One object a line: id, and a and b, each with path, text (title and body) and, if known, snippet (the
+    /// lines of code it is about). Answers with id, same (true or false) and score, from 0 to 1; from 0.5 on
+    /// it is the same. Paths are compared as they are: of a renamed file give both the new one.
     Match,
 }
 

@@ -29,9 +29,9 @@ use crate::wiring;
 
 /// Check a local change with the rule packs and the commands of `converge.gate`
 ///
-/// This is the gate of the converge loop. It checks the working tree against the merge base with the default branch.
-/// Violations on changed lines block; those elsewhere do not. Commands run in the sandbox, on a copy, without network
-/// and secrets. Exit 0: nothing blocks; 1: something does; 3: the gate could not run.
+/// This is the gate of the converge loop. It checks the working tree against the merge base with the default
+/// branch. Violations on changed lines block; those elsewhere do not. Commands run in the sandbox, on a copy,
+/// without network and secrets. Exit 0: nothing blocks; 1: something does; 3: the gate could not run.
 #[derive(clap::Args, Debug)]
 pub struct GateArgs {
     /// Files, or folders of them, that are looked at whole, instead of what has changed
@@ -94,8 +94,9 @@ pub(crate) fn run(args: &GateArgs, context: &CommandContext) -> Result<CommandEx
             ended = args.run(context) => ended,
             told = runtime::told_to_stop() => {
                 told?;
-                Err(CliError::new(CommandExit::Interrupted, "interrupted", "interrupted before the gate was done")
-                    .hint("nothing was changed; what ran has ended"))
+                Err(CliError::new(CommandExit::Interrupted, "interrupted", "interrupted before the gate was \
+                     done")
+                    .hint("nothing was changed; all commands have ended"))
             }
         }
     })
@@ -232,12 +233,12 @@ pub(super) fn gate_error(error: GateError) -> CliError {
     let text = error.to_string();
     match error {
         GateError::Command { .. } => CliError::failure("gate", text).hint(
-            "a command of `converge.gate` ends with 0 if it finds nothing and with 1 if it finds something; \
-             try it in the sandbox: `truing sandbox run -- COMMAND`",
+            "a command of `converge.gate` must exit with 0 if it finds nothing and with 1 if it finds \
+             something; try it in the sandbox: `truing sandbox run -- COMMAND`",
         ),
         GateError::Unread { .. } => CliError::failure("gate", text),
         GateError::Linter { .. } => CliError::failure("gate", text)
-            .hint("run the linter by hand; `[[tool]]` with `when = \"never\"` switches it off"),
+            .hint("run the linter manually; `[[tool]]` with `when = \"never\"` disables it"),
         GateError::Verify(error) => CliError { message: text, ..wiring::verify::verify_error(error) },
         GateError::Reading(ReadingError::Reader(error)) => {
             CliError { message: text, ..wiring::reader_error(error) }

@@ -61,7 +61,7 @@ pub(super) const EXIT_CODES: [(&str, &str); 6] = [
     ("2", "wrong use: arguments, configuration or input; nothing was changed"),
     ("3", "failed: git, forge, model, store or sandbox"),
     ("4", "refused by policy: budget, kill switch, already running"),
-    ("130", "interrupted; run it again to go on"),
+    ("130", "interrupted; run it again to continue"),
 ];
 
 /// Returns the command that the words name.
@@ -124,7 +124,8 @@ fn with_groups(program: clap::Command, groups: &[HelpGroup]) -> clap::Command {
         list += &format!("{header}{group}:{header:#}\n{lines}\n");
     }
     program.help_template(format!(
-        "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{list}{header}Options:{header:#}\n{{options}}{{after-help}}"
+        "{{about-with-newline}}\n{{usage-heading}} \
+         {{usage}}\n\n{list}{header}Options:{header:#}\n{{options}}{{after-help}}"
     ))
 }
 

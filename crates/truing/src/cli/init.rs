@@ -18,9 +18,10 @@ pub(super) const WRITTEN_FILE: &str = "truing.toml";
 
 /// Write a configuration file with what a first server needs
 ///
-/// With --all every key is there, with its default and what it means.
-/// Where the current folder is a clone of a repository at github.com (its remote `origin`), the file serves that repository alone:
-/// `forge.github.repositories`. Without that key every repository that the token sees is served. It asks nothing.
+/// With --all every key is there, with its default and what it means. Where the current folder is a clone of
+/// a repository at github.com (its remote `origin`), the file serves that repository alone:
+/// `forge.github.repositories`. Without that key every repository that the token sees is served. It asks
+/// nothing.
 #[derive(clap::Args, Debug)]
 pub struct InitArgs {
     /// The file to write; it must not exist yet. `-`: standard output
@@ -35,8 +36,7 @@ pub struct InitArgs {
 pub(crate) fn run(args: &InitArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     let origin = origin_url(&context.environment)?;
     if let Some(hint) = origin.as_deref().and_then(unsupported_origin) {
-        let message =
-            "no file is written: the remote `origin` of this repository is at a forge that cannot be served";
+        let message = "no file is written: the remote `origin` of this repository is at an unsupported forge";
         return Err(CliError::usage("unknown_forge", message)
             .hint(hint)
             .hint("to serve repositories at GitHub or Bitbucket, run it in another folder"));
@@ -57,24 +57,25 @@ pub(crate) fn run(args: &InitArgs, context: &CommandContext) -> Result<CommandEx
     });
     let shown = args.output.display();
     written.map_err(|error| match error.kind() == ErrorKind::AlreadyExists {
-        true => CliError::usage("file_exists", format!("{shown} exists already and is left as it is"))
+        true => CliError::usage("file_exists", format!("{shown} already exists and was not changed"))
             .hint("name another file: `truing init --output FILE`"),
         false => CliError::failure("write_failed", format!("cannot write {shown}: {error}"))
-            .hint("name a file in a folder that you may write to: `truing init --output FILE`"),
+            .hint("give a file in a writable folder: `truing init --output FILE`"),
     })?;
     context.output.print_answer(&json!({ "path": path }), || format!("wrote {shown}\n"))?;
     let output = context.output;
     output.print_note(format_args!("to use it: `--config {shown}` or TRUING_CONFIG={}", path.display()));
     if let Some(own) = truing_config::user_file(&context.environment) {
-        output.print_note(format_args!("to use it without saying so: move it to {}", own.display()));
+        output.print_note(format_args!("to use it by default: move it to {}", own.display()));
     }
     match &repository {
         Some(repository) => output.print_note(format_args!(
-            "it serves {repository} alone, the remote `origin`: without `forge.github.repositories` every repository that the \
-             token sees is served"
+            "it serves {repository} alone, the remote `origin`: without `forge.github.repositories` every \
+             repository that the token sees is served"
         )),
         None => output.print_note(
-            "`forge.github.repositories` is not set: every repository that the token sees is served; name those to review",
+            "`forge.github.repositories` is not set: every repository that the token sees is served; name \
+             those to review",
         ),
     }
     output.print_note("to serve github.com: set GITHUB_TOKEN and GITHUB_WEBHOOK_SECRET, then");

@@ -88,7 +88,7 @@ fn stdin_error(error: io::Error) -> CliError {
 
 fn too_large(max_bytes: u64) -> CliError {
     let message = format!("standard input is larger than {} MiB", max_bytes >> 20);
-    CliError::usage("too_large", message).hint("ask in several runs")
+    CliError::usage("too_large", message).hint("split the input over several runs")
 }
 
 #[cfg(test)]

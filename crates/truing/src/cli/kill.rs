@@ -32,10 +32,10 @@ const SHOWN: usize = 5;
 
 /// The kill switch: stop everything that spends or writes, or resume it
 ///
-/// While it is on, webhooks are answered 503, nothing begins, and what is due stays due. It applies to every service on
-/// this store, also to one that is started later, and to `truing review --pr`. Reviews of local repositories by rules
-/// neither spend nor write: they continue. With `--repo` all of this is so for one repository, at each forge that has one of that
-/// name, also after it was renamed; the others continue.
+/// While it is on, webhooks are answered 503, nothing begins, and what is due stays due. It applies to every
+/// service on this store, also to one that is started later, and to `truing review --pr`. Reviews of local
+/// repositories by rules neither spend nor write: they continue. With `--repo` all of this is so for one
+/// repository, at each forge that has one of that name, also after it was renamed; the others continue.
 #[derive(clap::Args, Debug)]
 pub struct KillArgs {
     #[command(subcommand)]
@@ -47,7 +47,7 @@ pub struct KillArgs {
 enum KillCommand {
     /// Turn it on; where it is on, change its reason or mode
     On {
-        /// Why, for those who ask later: one line
+        /// The reason, for the record: one line
         #[arg(long, value_name = "T")]
         reason: Option<String>,
         /// What happens to reviews in flight [default: finish, or as it is]
@@ -174,9 +174,10 @@ async fn turn_switch(args: &KillArgs, context: &CommandContext) -> Result<Comman
             if is_new {
                 let path = &place;
                 context.output.warn(format_args!(
-                        "there was no database at {path}: it is made now, and the switch is in it. A server that runs on \
-                         another one does not see it: see that `store.url` is the server's"
-                    ));
+                    "there was no database at {path}: it was created now, with the switch in it. A server \
+                     that uses another database does not see the switch: check that `store.url` is the \
+                     server's"
+                ));
             }
             (Some(store), Some(SwitchRequest::On { reason: reason.clone(), mode }), repo.as_deref())
         }
@@ -263,9 +264,9 @@ async fn unknown_repository_text(repo: &str, store: &Store, config: &Config) -> 
     known.truncate(SHOWN);
     Some(match known.as_slice() {
         [] => {
-            format!("nothing is known of {repo}, nor of any other repository: the switch is on by that name")
+            format!("no record of {repo}, nor of any other repository: the switch is on for that name")
         }
-        known => format!("nothing is known of {repo}; known: {}{more}", known.join(", ")),
+        known => format!("no record of {repo}; known: {}{more}", known.join(", ")),
     })
 }
 
@@ -462,8 +463,8 @@ mod tests {
         let switch = switches.engaged_switches().next().unwrap();
         assert_eq!(
             held_back(switch, named()),
-            "the kill switch of acme/shop is on, since 2026-09-21T14:13:20Z by ada: nothing begins there until \
-             `truing --config ops.toml kill off --repo acme/shop`"
+            "the kill switch of acme/shop is on, since 2026-09-21T14:13:20Z by ada: nothing begins there \
+             until `truing --config ops.toml kill off --repo acme/shop`"
         );
     }
 

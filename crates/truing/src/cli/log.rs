@@ -12,7 +12,7 @@ use super::{CommandContext, runtime};
 /// Default number of entries that are printed.
 const SHOWN: usize = 50;
 
-/// Show who changed what by hand: the kill switch, the queue, runs
+/// Show who changed what manually: the kill switch, the queue, runs
 ///
 /// Entries are kept for `retention.audit`.
 #[derive(clap::Args, Debug)]
@@ -59,7 +59,7 @@ fn log_line(AuditEntry { at, act }: AuditEntry) -> AuditLogLine {
 
 fn render_text(lines: &[AuditLogLine]) -> String {
     if lines.is_empty() {
-        return "nothing was changed by hand\n".to_owned();
+        return "no manual changes are recorded\n".to_owned();
     }
     let mut text = String::new();
     for AuditLogLine { at, actor, action, target, detail } in lines {
@@ -88,6 +88,6 @@ mod tests {
         2026-09-21T14:13:20Z  bob: queue retry pr/github/1/7
         2026-09-21T14:13:20Z  ada: kill on (mode stop: a storm)
         ");
-        insta::assert_snapshot!(render_text(&[]), @"nothing was changed by hand");
+        insta::assert_snapshot!(render_text(&[]), @"no manual changes are recorded");
     }
 }

@@ -72,5 +72,5 @@ fn escape_example(line: &str) -> String {
 
 fn write_error(path: &Path, error: &io::Error) -> CliError {
     CliError::failure("write_failed", format!("cannot write {}: {error}", path.display()))
-        .hint("name a folder that you may write to: `truing man --output FOLDER`")
+        .hint("give a writable folder: `truing man --output FOLDER`")
 }

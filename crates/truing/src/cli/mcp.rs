@@ -35,8 +35,8 @@ enum McpCommand {
 
 /// Serve the tools of a forge: read its pull requests, comment on them
 ///
-/// No tool creates, approves, merges or declines a pull request. Each comment is posted once, however often it is asked
-/// for; none while the kill switch is on. The forge's credentials stay in this process.
+/// No tool creates, approves, merges or declines a pull request. Each comment is posted once, however often
+/// it is asked for; none while the kill switch is on. The forge's credentials stay in this process.
 #[derive(clap::Args, Debug)]
 struct McpServeArgs {
     /// The `NAME` of the `[forge.NAME]` to serve
@@ -129,7 +129,7 @@ impl McpServeArgs {
             None => SecretSource::Env(TOKEN.to_owned()),
         };
         let hint =
-            format!("make one (`openssl rand -hex 32`), and give it in {TOKEN} or with --token-file FILE");
+            format!("create one (`openssl rand -hex 32`), and give it in {TOKEN} or with --token-file FILE");
         let wrong =
             |why: String| CliError::usage("no_token", format!("the session's token: {why}")).hint(&hint);
         let token = from.read(&context.environment).map_err(|error| wrong(error.to_string()))?;
@@ -148,15 +148,15 @@ async fn listen(
 ) -> Result<(), CliError> {
     let failed = |error: std::io::Error| {
         CliError::failure("listen", format!("cannot listen on {address}: {error}"))
-            .hint("stop what listens there, or choose another address: `--listen ADDR`")
+            .hint("stop the program that listens there, or choose another address: `--listen ADDR`")
     };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let bound = listener.local_addr().unwrap_or(address);
     context.output.print_note(format_args!("tools: http://{bound}/mcp"));
     if !bound.ip().is_loopback() {
         context.output.warn(format_args!(
-            "{bound} is reached from other machines, and the token goes there unencrypted: put a proxy with TLS in front, or \
-             listen on 127.0.0.1"
+            "{bound} is reachable from other machines, and the token is sent unencrypted: put a proxy with \
+             TLS in front, or listen on 127.0.0.1"
         ));
     }
     let door = McpEndpoint::new(Some(token)).reached_as([bound.ip().to_string()]);
@@ -190,6 +190,6 @@ fn review_id(text: &str) -> Result<String, String> {
     if right {
         Ok(text.to_owned())
     } else {
-        Err(format!("has to have 1 to {MAX_REVIEW_ID} visible ASCII characters"))
+        Err(format!("must have 1 to {MAX_REVIEW_ID} visible ASCII characters"))
     }
 }

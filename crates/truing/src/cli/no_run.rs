@@ -57,7 +57,7 @@ pub(super) fn no_run(
             CliError::refusal("refused", format!("{name}: {refused}"))
         }
         RunFailure::Forge(error) => CliError::failure("forge", format!("{name}: {error}"))
-            .hint("see that the token of the forge may read and write pull requests, and run it again"),
+            .hint("check that the token of the forge may read and write pull requests, and run it again"),
         RunFailure::Remote(error) => wiring::remote_error(error),
         RunFailure::Git(error) => wiring::git_error(error),
         RunFailure::Checkout(error) => error.into(),

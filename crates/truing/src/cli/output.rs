@@ -295,7 +295,7 @@ fn ignore_broken_pipe(written: io::Result<()>) -> Result<(), CliError> {
     match written {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(CliError::failure("write_failed", format!("cannot write to standard output: {error}"))
-                .hint("see that its disk has space left, or write elsewhere"))
+                .hint("check that its disk has free space, or write elsewhere"))
         }
         Ok(()) | Err(_) => Ok(()),
     }

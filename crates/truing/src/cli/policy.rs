@@ -26,16 +26,18 @@ pub struct PolicyArgs {
 enum PolicyCommand {
     /// Show whether an agent may run a command, read or edit a file, or call a tool
     ///
-    /// Prints allow (exit 0) or deny (exit 1), and the rule that allows it or that would be needed, with its file. Runs nothing.
+    /// Prints allow (exit 0) or deny (exit 1), and the rule that allows it or that would be needed, with its
+    /// file. Runs nothing.
     Check(PolicyCheckArgs),
     /// Print the lists in effect, as a start for files of your own
     ///
-    /// Without a name: the files, and where each is from. With one: the file of a profile, of a program or `never`, to be saved in the
-    /// folder that `policy.dir` names.
+    /// Without a name: the files, and where each is from. With one: the file of a profile, of a program or
+    /// `never`, to be saved in the folder that `policy.dir` names.
     Show(show::PolicyShowArgs),
     /// Answer one PreToolUse call of Claude Code
     ///
-    /// Reads the call as JSON on standard input and prints allow or deny with the reason. What cannot be judged is blocked (exit 2).
+    /// Reads the call as JSON on standard input and prints allow or deny with the reason. What cannot be
+    /// judged is blocked (exit 2).
     Hook(hook::PolicyHookArgs),
 }
 

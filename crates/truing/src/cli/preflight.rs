@@ -34,15 +34,15 @@ use crate::wiring;
 
 /// Check whether a converge run could start here, and say what is missing
 ///
-/// It checks git, a base and a difference from it, that a branch for fixes can be written, a clean working tree, the
-/// sandbox, the model's key (nothing is sent), the commands of the gate, and the repository's own checks, which must
-/// pass before anything is changed. Of a pull request it asks the forge whether it is open and whether Truing may push
-/// to its branch, and what protects that; gate and checks are those of its head. It changes nothing. Exit 0: everything
-/// is there; 1: something is missing; 3: a check could not be made.
+/// It checks git, a base and a difference from it, that a branch for fixes can be written, a clean working
+/// tree, the sandbox, the model's key (nothing is sent), the commands of the gate, and the repository's own
+/// checks, which must pass before anything is changed. Of a pull request it asks the forge whether it is open
+/// and whether Truing may push to its branch, and what protects that; gate and checks are those of its head.
+/// It changes nothing. Exit 0: everything is there; 1: something is missing; 3: a check could not be made.
 #[derive(clap::Args, Debug)]
 pub struct PreflightArgs {
-    /// A pull request, by its page's URL, OWNER/NAME#NUMBER, or NUMBER alone in a clone; or a folder of the repository
-    /// whose branch is meant [default: the branch that is checked out here]
+    /// A pull request, by its page's URL, OWNER/NAME#NUMBER, or NUMBER alone in a clone; or a folder of the
+    /// repository whose branch is meant [default: the branch that is checked out here]
     #[arg(value_name = "TARGET")]
     target: Option<String>,
 }
@@ -140,8 +140,9 @@ pub(crate) fn run(args: &PreflightArgs, context: &CommandContext) -> Result<Comm
             looked = inspect_target(args.target.as_deref(), context, &mut found) => looked,
             told = runtime::told_to_stop() => {
                 told?;
-                Err(CliError::new(CommandExit::Interrupted, "interrupted", "interrupted before everything was looked at")
-                    .hint("nothing was changed; what ran has ended"))
+                Err(CliError::new(CommandExit::Interrupted, "interrupted", "interrupted before everything \
+                     was checked")
+                    .hint("nothing was changed; all commands have ended"))
             }
         }
     })?;
@@ -166,7 +167,7 @@ async fn inspect_target(
             return Ok(());
         }
     };
-    found.add_ok("git", "it is there and new enough");
+    found.add_ok("git", "it is installed and recent enough");
     let folder = match target {
         None => context.environment.directory().to_owned(),
         Some(target) => match resolve_workspace(target, &git, context).await? {
@@ -184,12 +185,12 @@ async fn inspect_target(
     let head = repository.head().map_err(wiring::git_error)?;
     found.add_ok("repository", format!("{} at {}", repository.root().display(), head.short_sha()));
     if repository.is_shallow() {
-        found.add_failure("history", "some of it is missing here", SHALLOW);
+        found.add_failure("history", "it is incomplete here", SHALLOW);
     }
     check_change(&repository, head, found).await?;
     let branch = run_branch(&new_run_id());
     match repository.cannot_write(&branch, head).await.map_err(wiring::git_error)? {
-        None => found.add_ok("branch", "one for fixes can be made"),
+        None => found.add_ok("branch", "a branch for fixes can be created"),
         Some(why) => found.add_error("branch", not_written(&branch, &why)),
     }
     let config = match own_file(&repository, None).await? {
@@ -213,13 +214,13 @@ fn check_models(config: &Config, context: &CommandContext, found: &mut Preflight
     match wiring::converge::is_auditor_ready(config, &context.environment) {
         Ok(()) => {
             let audits = config.with_named_model(config.roles.auditor.as_ref()).model.name;
-            found.add_ok("model", format!("{audits}: its key is there; nothing was sent"));
+            found.add_ok("model", format!("{audits}: its key is set; nothing was sent"));
         }
         Err(error) => found.add_error("model", error),
     }
     match wiring::converge::is_fixer_ready(config, &context.environment) {
         Ok(None) => {}
-        Ok(Some(name)) => found.add_ok("fixer", format!("{name}: its key is there; nothing was sent")),
+        Ok(Some(name)) => found.add_ok("fixer", format!("{name}: its key is set; nothing was sent")),
         Err(error) => found.add_error("fixer", error),
     }
 }
@@ -239,7 +240,8 @@ async fn pull_request(
         Ok(client) => match at_forge(&client, forge, repo, *number, found).await {
             Ok(seen) => there = Some((client, seen)),
             Err(error) => {
-                let hint = "see that the pull request is there, and that the token of the forge may read and write it";
+                let hint = "check that the pull request exists, and that the token of the forge may read and \
+                     write it";
                 found.add_failure("forge", error.to_string(), hint);
             }
         },
@@ -311,7 +313,7 @@ async fn at_forge(
             found.add_ok("pull request", format!("{name} is open, at {}", now.head.sha.short_sha()));
         }
         PullState::Closed | PullState::Merged => {
-            let hint = "only an open pull request is worked on: reopen it, or name another one";
+            let hint = "the pull request must be open: reopen it, or give another one";
             found.add_failure("pull request", format!("{name} is closed or merged"), hint);
         }
     }
@@ -322,8 +324,8 @@ async fn at_forge(
         (Some(true), _) => found.add_ok("push", format!("the token may push to {branch}")),
         (Some(false), true) => found.add_failure(
             "push",
-            format!("{branch} is in a fork that cannot be written"),
-            "its author has to allow edits by maintainers, and the token needs the right to push to both",
+            format!("{branch} is in a fork that is not writable"),
+            "its author must allow edits by maintainers, and the token needs the right to push to both",
         ),
         (Some(false), false) => found.add_failure(
             "push",
@@ -391,18 +393,18 @@ async fn check_change(
     match base.filter(|_| differs) {
         Some(base) => found.add_ok("difference", format!("from {} of the default branch", base.short_sha())),
         None => {
-            let hint = "check a branch out that differs from the default branch, and commit to it";
+            let hint = "check out a branch that differs from the default branch, and commit to it";
             found.add_failure("difference", NO_TARGET, hint);
         }
     }
     let work = repository.worktree_diff(head).await.map_err(wiring::git_error)?;
     match work.diff.is_empty() && work.skipped.is_empty() {
-        true => found.add_ok("tree", "nothing is uncommitted"),
+        true => found.add_ok("tree", "no uncommitted changes"),
         false => {
             found.add_failure(
                 "tree",
                 UNCOMMITTED,
-                "what is not committed would be left out: `git status` shows it",
+                "uncommitted changes would be left out: `git status` shows them",
             );
         }
     }
@@ -413,10 +415,11 @@ async fn check_change(
 async fn check_sandbox(found: &mut PreflightResults) -> Result<SandboxLevel, CliError> {
     let level = tokio::task::spawn_blocking(truing_loops::machine::sandbox_level)
         .await
-        .map_err(|error| CliError::failure("sandbox", format!("the sandbox could not be tried: {error}")))?;
+        .map_err(|error| CliError::failure("sandbox", format!("could not test the sandbox: {error}")))?;
     // A fixer may always run commands.
     let wanted = SandboxLevel::Full;
-    let hint = "`truing sandbox check` lists what is stopped here; allow user namespaces, or run where they are allowed";
+    let hint = "`truing sandbox check` lists what it stops here; allow user namespaces, or run where they \
+         are allowed";
     match level >= wanted {
         true => found.add_ok("sandbox", level.as_str()),
         false => {
@@ -474,7 +477,7 @@ async fn check_commands(
 fn set_up_found(set_up: &SetupResult, found: &mut PreflightResults) {
     match set_up.commands.iter().find(|ran| !ran.end.is_success()) {
         Some(ran) => {
-            let hint = "fix `verify.setup`: without it no check runs; `truing verify` shows what it says";
+            let hint = "fix `verify.setup`: without it no check runs; `truing verify` shows its output";
             found.add_failure("set-up", render_failure(ran), hint);
         }
         None if set_up.commands.is_empty() => {}
@@ -498,7 +501,9 @@ async fn gate_found(
         let program = argv.first().map(String::as_str).unwrap_or_default();
         let find: Vec<String> = FIND.iter().copied().chain([program]).map(str::to_owned).collect();
         match verifier.run_on_copy(set_up, tree, &find).await?.end {
-            CommandEnd::Exit { code: 0 } => found.add_ok("gate", format!("`{}` can be started", render_argv(argv))),
+            CommandEnd::Exit { code: 0 } => {
+                found.add_ok("gate", format!("`{}` can be started", render_argv(argv)))
+            }
             CommandEnd::Exit { .. }
             | CommandEnd::Killed
             | CommandEnd::Time
@@ -509,7 +514,8 @@ async fn gate_found(
             | CommandEnd::NoProgram => found.add_failure(
                 "gate",
                 format!("`{}` cannot be started", render_argv(argv)),
-                "install it where the sandbox sees it: `verify.programs` names further folders, `verify.setup` may bring it",
+                "install it where the sandbox sees it: `verify.programs` names further folders, \
+                 `verify.setup` may install it",
             ),
         }
     }
@@ -528,12 +534,13 @@ fn checks_found(verified: &VerifiedTree, found: &mut PreflightResults) {
             (false, true) => found.add_failure(
                 "checks",
                 format!("`{}` failed once and passed once", render_argv(&ran.argv)),
-                "a check that is flaky says nothing of a fix: make it reliable",
+                "a flaky check proves nothing about a fix: make it reliable",
             ),
             (false, false) => found.add_failure(
                 "checks",
                 render_failure(ran),
-                "it fails before any fix, so it cannot show whether a fix breaks something: see `truing verify`",
+                "it fails before any fix, so it cannot show whether a fix breaks something: see `truing \
+                 verify`",
             ),
         }
     }

@@ -33,8 +33,9 @@ enum PromptsCommand {
     List,
     /// Show a prompt as a model gets it
     ///
-    /// Strictly: a value that is missing, unknown or not of its type is an error. What others wrote stands between
-    /// marks, with a word that every run makes anew; here it is all zeros. JSON tells the hash of the prompt too.
+    /// Strictly: a value that is missing, unknown or not of its type is an error. What others wrote stands
+    /// between marks, with a new word in every run; here it is all zeros. JSON includes the hash of the
+    /// prompt.
     Render {
         /// The prompt's name
         name: String,
@@ -58,15 +59,16 @@ enum PromptsCommand {
     },
     /// Test prompts: do their cases give a model what it needs to decide right?
     ///
-    /// A case is a TOML file in the folder `cases` beside the prompts. Its request is put together as a run's is, and goes
-    /// through the loop of a run to a scripted model on this machine, which takes the right way only if all that the case
-    /// names stands in the request. Nothing is spent. Exit code 1 if any case, or with --mutate any mistake, tells that
-    /// the answer is no.
+    /// A case is a TOML file in the folder `cases` beside the prompts. Its request is put together as a run's
+    /// is, and goes through the loop of a run to a scripted model on this machine, which takes the right way
+    /// only if all that the case names stands in the request. Nothing is spent. Exit code 1 if any case, or
+    /// with --mutate any mistake, tells that the answer is no.
     #[cfg(feature = "demo")]
     Test(test::PromptsTestArgs),
     /// Wrap prompts between 100 and 120 columns, without changing what they mean
     ///
-    /// Front matter, code, tables, HTML and quotations stay as they are. Exit code 1 if `--check` finds any to wrap.
+    /// Front matter, code, tables, HTML and quotations stay as they are. Exit code 1 if `--check` finds any
+    /// to wrap.
     Fmt {
         /// A folder of prompts, instead of the configured one
         dir: Option<PathBuf>,
@@ -323,7 +325,7 @@ fn read_text(path: &Path, context: &CommandContext) -> Result<String, CliError> 
         |why: String| CliError::usage("unreadable", format!("{} cannot be read: {why}", path.display()));
     let file = std::fs::File::open(whole).map_err(|error| unread(error.to_string()))?;
     if !file.metadata().is_ok_and(|file| file.is_file()) {
-        return Err(unread("it is no plain file".to_owned()));
+        return Err(unread("it is not a regular file".to_owned()));
     }
     let mut text = String::new();
     file.take(MAX_FILE + 1).read_to_string(&mut text).map_err(|error| unread(error.to_string()))?;

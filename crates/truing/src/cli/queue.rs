@@ -160,7 +160,10 @@ impl OperatorStep<'_> {
             Ok(decision) => {
                 target.slot = decision.slot;
                 if self.command == SlotCommand::Drop {
-                    store.skip_head(&new_run_id(), &key, "dropped by hand").await.map_err(store_error)?;
+                    store
+                        .skip_head(&new_run_id(), &key, "dropped by an operator")
+                        .await
+                        .map_err(store_error)?;
                 }
             }
             Err(StepError::Store(error)) => return Err(store_error(error)),
@@ -171,9 +174,9 @@ impl OperatorStep<'_> {
                     return Err(CliError::refusal("refused", format!("{name}: {refused}")));
                 };
                 let until = format_instant(until);
-                let message = format!("{name}: {refused} (lease until {until}, renewed while it works)");
+                let message = format!("{name}: {refused} (lease until {until}, renewed while it runs)");
                 return Err(CliError::refusal("leased", message)
-                    .hint(format!("wait for it: `truing why {key}` shows how it goes; then try again")));
+                    .hint(format!("wait for it: `truing why {key}` shows its progress; then try again")));
             }
         }
         Ok(target)

@@ -26,7 +26,7 @@ pub(super) struct ReaderArgs {
     /// Show secrets in the answers of tools
     #[arg(long, requires = "tools")]
     unmasked: bool,
-    /// Tell what an archive in the folder holds instead
+    /// List what an archive in the folder holds instead
     #[arg(long, conflicts_with = "tools")]
     sources: bool,
 }
@@ -37,9 +37,7 @@ pub(super) fn run(args: &ReaderArgs, _: &CommandContext) -> Result<CommandExit, 
             Ok(()) => return Ok(CommandExit::Done),
             Err(error) => CliError::failure("reader", error.to_string()),
         },
-        Some(_) | None => {
-            CliError::usage("not_for_people", "`truing reader` does nothing for a person at a terminal")
-        }
+        Some(_) | None => CliError::usage("not_for_people", "`truing reader` is not for use at a terminal"),
     };
     Err(told.hint("`truing serve` starts `truing reader` to read repository files, and speaks JSON with it"))
 }

@@ -35,14 +35,15 @@ use super::{CliFormat, CommandContext, runtime, sync};
 const RECORDS: usize = 1000;
 /// Show how runs ended: totals, trends and cost
 ///
-/// Covers runs that have ended, including those that failed before a model was asked. Runs are kept for `retention.runs`.
-/// A command that was refused for its arguments or configuration is no run, nor is one for an unknown pull request. `csv`
-/// has one row for each run, newest first, with an apostrophe before text that a spreadsheet could take for a formula. The
-/// cost of a loop's runs that were not recorded or have not ended, killed ones too, is one row of kind `unrecorded`. `html`
-/// is one page that loads nothing.
+/// Covers runs that have ended, including those that failed before a model was asked. Runs are kept for
+/// `retention.runs`. A command that was refused for its arguments or configuration is no run, nor is one for
+/// an unknown pull request. `csv` has one row for each run, newest first, with an apostrophe before text that
+/// a spreadsheet could take for a formula. The cost of a loop's runs that were not recorded or have not
+/// ended, killed ones too, is one row of kind `unrecorded`. `html` is one page that loads nothing.
 ///
-/// Reviews on this machine (`local`) are separate from those of pull requests that a service reviews. Findings are all that
-/// the records hold of what was reviewed in that time, as they are now, so also those that an earlier review found.
+/// Reviews on this machine (`local`) are separate from those of pull requests that a service reviews.
+/// Findings are all that the records hold of what was reviewed in that time, as they are now, so also those
+/// that an earlier review found.
 #[derive(clap::Args, Debug)]
 pub struct ReportArgs {
     /// Since when: a length of time (24h, 7d, 2w), a day (2026-09-21) or an instant, in UTC

@@ -42,9 +42,10 @@ const MAX_LISTED: usize = 10;
 
 /// Take back comments that reviews have posted since then
 ///
-/// The comments are deleted, and the findings count as dismissed until their code changes, with the open ones of the same kind that had
-/// no comment of their own; summary and status are stated anew. A comment that somebody has answered stays, resolved. It works while
-/// the kill switch is on, too. Nothing is reviewed, and no model is asked. Comments of `truing converge` and `truing audit` stay.
+/// The comments are deleted, and the findings count as dismissed until their code changes, with the open ones
+/// of the same kind that had no comment of their own; summary and status are written again. A comment that
+/// somebody has answered stays, resolved. It works while the kill switch is on, too. Nothing is reviewed, and
+/// no model is asked. Comments of `truing converge` and `truing audit` stay.
 #[derive(clap::Args, Debug)]
 pub struct RetractArgs {
     /// Since when: a length of time (24h, 7d, 2w), a day (2026-09-21) or an instant, in UTC
@@ -59,7 +60,7 @@ pub struct RetractArgs {
     /// Delete comments that people have answered, too
     #[arg(long)]
     answered: bool,
-    /// The reason, for those who read it later: one line
+    /// The reason, for the record: one line
     #[arg(long, value_name = "TEXT", default_value = REASON)]
     reason: String,
     /// Show what would be taken back, and change nothing
@@ -111,7 +112,7 @@ pub(crate) fn run(args: &RetractArgs, context: &CommandContext) -> Result<Comman
             stopped = runtime::told_to_stop() => {
                 stopped?;
                 let error = CliError::new(CommandExit::Interrupted, "interrupted", "interrupted");
-                Err(error.hint("run it again: what is taken back stays so"))
+                Err(error.hint("run it again: retracted comments stay retracted"))
             }
         }
     });
@@ -214,7 +215,7 @@ impl RetractArgs {
             temp.path(),
         )
         .await?;
-        let progress = context.output.progress("taking comments back", Some(targets.len() as u64));
+        let progress = context.output.progress("retracting comments", Some(targets.len() as u64));
         let mut answers = Vec::new();
         for target in targets {
             let word = |finding: &Finding| {
@@ -251,7 +252,7 @@ impl RetractArgs {
             text += &match (not_done, answered) {
                 _ if self.dry_run => String::new(),
                 (Some(why), _) => {
-                    fold_line("  ", &format!("{deleted} deleted; not done: {}", line::visible_line(why)))
+                    fold_line("  ", &format!("{deleted} deleted; not completed: {}", line::visible_line(why)))
                 }
                 (None, 0) => format!("  {deleted} deleted\n"),
                 (None, kept) => fold_line(
@@ -266,7 +267,7 @@ impl RetractArgs {
         let pulls = format_count(done.clone().count(), "pull request");
         let since = format_instant(self.since.to_instant(SystemClock.now()));
         text + &match (answers.len(), answers.len() - done.count(), self.dry_run) {
-            (0, ..) => format!("nothing to take back: no open comment since {since} matches\n"),
+            (0, ..) => format!("nothing to retract: no open comment since {since} matches\n"),
             (_, _, true) => format!("would retract {findings} on {pulls}; without --dry-run it is done\n"),
             (_, 0, false) => format!("retracted {findings} on {pulls}\n"),
             (_, left, false) => format!(
@@ -316,7 +317,7 @@ impl RetractionTarget {
                     StepOutcome::Idle | StepOutcome::Again | StepOutcome::Held(_) | StepOutcome::DueAt(..),
                 ) => return Ok(()),
                 Err(StepStopReason::Fenced(_)) => {
-                    return Err("a server has begun to work on it meanwhile".to_owned());
+                    return Err("a server has started working on it".to_owned());
                 }
                 Err(error) => return Err(error.to_string()),
             };

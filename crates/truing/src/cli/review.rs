@@ -68,14 +68,16 @@ const MAX_DIFF_BYTES: u64 = truing_git::options::MAX_DIFF_BYTES as u64;
 
 /// Review what differs in a local repository, or a pull request
 ///
-/// Without --base and --head, it compares the working tree, with new files, with the merge base of the default branch;
-/// if nothing differs, it reviews the last commit. A pull request is fetched from its forge. Only --fix changes files.
+/// Without --base and --head, it compares the working tree, with new files, with the merge base of the
+/// default branch; if nothing differs, it reviews the last commit. A pull request is fetched from its forge.
+/// Only --fix changes files.
 #[derive(clap::Args, Clone, Debug)]
 pub struct ReviewArgs {
-    /// A folder of the repository, a pull request, or a commit: as for --pr and --head [default: the current folder]
+    /// A folder of the repository, a pull request, or a commit: as for --pr and --head
+    /// [default: the current folder]
     ///
-    /// A folder stands for its whole repository. A range of commits, BASE..HEAD, is --base BASE --head HEAD. A number is a pull
-    /// request; a branch that is called so is named by refs/heads/NUMBER.
+    /// A folder stands for its whole repository. A range of commits, BASE..HEAD, is --base BASE --head HEAD.
+    /// A number is a pull request; a branch that is called so is named by refs/heads/NUMBER.
     #[arg(value_name = "FOLDER|PULL-REQUEST|REF", value_hint = clap::ValueHint::DirPath)]
     path: Option<PathBuf>,
     /// Is the head a commit that was named without `--head`?
@@ -95,10 +97,11 @@ pub struct ReviewArgs {
     /// Review this diff, applied to the working tree or not yet; `-` reads standard input
     #[arg(long, value_name = "FILE", conflicts_with_all = ["base", "head", "fix"])]
     diff: Option<PathBuf>,
-    /// Review this pull request: its URL, OWNER/NAME#NUMBER, OWNER/NAME/NUMBER, NUMBER (of `origin`), or a key of `truing queue list`
+    /// Review this pull request: its URL, OWNER/NAME#NUMBER, OWNER/NAME/NUMBER, NUMBER (of `origin`), or a
+    /// key of `truing queue list`
     ///
-    /// github.com needs no configuration, only a token in GITHUB_TOKEN or GH_TOKEN; configure any other server as a forge. The
-    /// repository's own .truing.toml is read from the default branch.
+    /// github.com needs no configuration, only a token in GITHUB_TOKEN or GH_TOKEN; configure any other
+    /// server as a forge. The repository's own .truing.toml is read from the default branch.
     #[arg(long, value_name = "URL", value_parser = NonEmptyStringValueParser::new(),
         conflicts_with_all = ["path", "base", "head", "staged", "diff", "fix"])]
     pr: Option<String>,
@@ -116,8 +119,9 @@ pub struct ReviewArgs {
     packs: Vec<String>,
     /// Apply the fixes of auto-fixable findings to the working tree, then review again
     ///
-    /// Shows the changes first, as a diff, and the command that undoes them. The index and commits never change, nor
-    /// does a file that has changed since it was reviewed. On a terminal it asks about each fix that a model proposes.
+    /// Shows the changes first, as a diff, and the command that undoes them. The index and commits never
+    /// change, nor does a file that has changed since it was reviewed. On a terminal it asks about each fix
+    /// that a model proposes.
     #[arg(long, conflicts_with = "head")]
     fix: bool,
     /// With --fix, apply the fixes that a model proposes without asking
@@ -132,14 +136,14 @@ pub struct ReviewArgs {
     /// Do not use the record of earlier reviews, and do not add to it
     #[arg(long)]
     no_record: bool,
-    /// Run the linters that the repository uses, if they are installed, and every configured one, on the changed files
-    /// [default: review.tools]
+    /// Run the linters that the repository uses, if they are installed, and every configured one, on the
+    /// changed files [default: review.tools]
     ///
     /// They run in the sandbox, without a network, on files that they may only read.
     #[arg(long, conflicts_with_all = ["replay", "diff"])]
     tools: bool,
-    /// Say on stderr which tier applies and why, and the price of a review by tier; with --tools, which program each linter is and
-    /// what it may read
+    /// Say on stderr which tier applies and why, and the price of a review by tier; with --tools, which
+    /// program each linter is and what it may read
     #[arg(long)]
     explain: bool,
     #[command(flatten)]
@@ -174,7 +178,7 @@ impl ReviewArgs {
         ];
         if let Some((flag, _)) = given.iter().find(|(_, is_given)| *is_given) {
             let message = format!("`{text}` is {what}, which cannot be used with {flag}");
-            return Err(CliError::usage("usage", message).hint("leave one of them out"));
+            return Err(CliError::usage("usage", message).hint("omit one of them"));
         }
         self.path = None;
         match target {
@@ -217,7 +221,7 @@ pub(crate) fn run(args: &ReviewArgs, context: &CommandContext) -> Result<Command
             "no_pull",
             "--publish needs the pull request that it publishes on: --pr <URL>",
         )
-        .hint("a local review is printed: leave --publish out, or give --pr in place of what is reviewed"));
+        .hint("a local review is printed: omit --publish, or give --pr instead of what is reviewed"));
     }
     let (tell, told) = watch::channel(false);
     let command = ReviewCommand {
@@ -353,7 +357,7 @@ impl ReviewCommand {
             (None, None) => {}
         }
         if self.args.explain {
-            let tier = "tier: none, as the rules of `review.for` are about pull requests\n";
+            let tier = "tier: none; the rules of `review.for` apply to pull requests only\n";
             self.output.print_always(tier.to_owned() + &instructions_text(&review.record));
         }
         self.tell_of_tools(&review, &config, &repository, &reader).await;

@@ -52,8 +52,8 @@ enum RulesCommand {
     },
     /// Check whole files, not only changed lines
     ///
-    /// Folders are searched as git would: ignored files are left out. Exit code 1 if there is a finding of P0 or P1,
-    /// or a file that could not be checked. JSON is one finding a line.
+    /// Folders are searched as git would: ignored files are left out. Exit code 1 if there is a finding of P0
+    /// or P1, or a file that could not be checked. JSON is one finding a line.
     Check {
         /// Files and folders
         #[arg(required = true)]
@@ -71,8 +71,8 @@ enum RulesCommand {
     },
     /// Begin a rule of your own: an example that works, with its tests
     ///
-    /// Writes FOLDER/PACK/rules/RULE.yml, a rule in ast-grep's YAML that forbids a call, and makes the folders that are
-    /// missing. A file that is there is left as it is.
+    /// Writes FOLDER/PACK/rules/RULE.yml, a rule in ast-grep's YAML that forbids a call, and makes the
+    /// folders that are missing. An existing file is not changed.
     New(new::RulesNewArgs),
 }
 
@@ -293,13 +293,13 @@ fn test_rules(pack: Option<&str>, context: &CommandContext) -> Result<CommandExi
             let (rules, examples) = (format_count(*rules, "rule"), format_count(*examples, "example"));
             let mut wrong = Vec::new();
             if !failing.is_empty() {
-                wrong.push(format!("{} not as they say", failing.len()));
+                wrong.push(format!("{} with a wrong result", failing.len()));
             }
             if !untested.is_empty() {
                 wrong.push(format!("{} without an example", format_count(untested.len(), "rule")));
             }
             if wrong.is_empty() {
-                wrong.push("all as they say".to_owned());
+                wrong.push("all with the expected result".to_owned());
             }
             text += &format!("{rules}, {examples}: {}\n", wrong.join(", "));
             text

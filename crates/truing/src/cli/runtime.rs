@@ -64,7 +64,7 @@ pub(crate) fn start() -> Result<CommandRuntime, CliError> {
 /// Returns the error (exit 3) for threads that cannot be started.
 pub(crate) fn no_threads(error: &std::io::Error) -> CliError {
     CliError::failure("no_threads", format!("cannot start threads: {error}"))
-        .hint("raise the limit of processes (`ulimit -u`), or stop something")
+        .hint("raise the limit of processes (`ulimit -u`), or stop other processes")
 }
 
 /// The kind of signal that stops the process.

@@ -33,8 +33,8 @@ const CHUNK: usize = 64 << 10;
 
 /// Test the sandbox, or run a command inside it
 ///
-/// Inside, a command sees programs of the system, the current folder (read-only), and empty home and temporary
-/// folders; no network, no other process, no environment.
+/// Inside, a command sees programs of the system, the current folder (read-only), and empty home and
+/// temporary folders; no network, no other process, no environment.
 #[derive(clap::Args, Debug)]
 pub struct SandboxArgs {
     #[command(subcommand)]
@@ -45,15 +45,15 @@ pub struct SandboxArgs {
 enum SandboxCommand {
     /// Try each escape for real, and show which were stopped
     ///
-    /// Also tries the escapes of a process that reads repository files for the service (`reader_*`). Skips those whose
-    /// program is not installed. Exit 0 if every escape was stopped.
+    /// Also tries the escapes of a process that reads repository files for the service (`reader_*`). Skips
+    /// those whose program is not installed. Exit 0 if every escape was stopped.
     Check(SandboxCheckArgs),
     /// Run a command inside, with read-only access to the current folder
     ///
-    /// Ends with the command's exit code; with 3 if there is no sandbox as strong as `sandbox.level`, or the command
-    /// took too long, printed too much, or used more memory, processes, sockets or disk than it may. What you type at a
-    /// terminal is passed on line by line: the command never has the terminal itself, and what it prints there is shown with
-    /// control characters as `\u{1b}`.
+    /// Ends with the command's exit code; with 3 if there is no sandbox as strong as `sandbox.level`, or the
+    /// command took too long, printed too much, or used more memory, processes, sockets or disk than it may.
+    /// What you type at a terminal is passed on line by line: the command never has the terminal itself, and
+    /// what it prints there is shown with control characters as `\u{1b}`.
     Run(SandboxRunArgs),
 }
 
@@ -304,11 +304,17 @@ fn sandbox_error(error: SandboxError) -> CliError {
     let told = error.to_string();
     match error {
         SandboxError::TooWeak { .. } => CliError::failure("sandbox_weak", told)
-            .hint("allow user namespaces, or run where they are allowed; `truing sandbox check` tells what is stopped")
-            .hint("or accept less: `sandbox.level` in the operator's configuration"),
-        SandboxError::Tree { .. } => CliError::usage("sandbox_tree", told).hint("change to the folder of a project"),
-        SandboxError::Start(_) => CliError::failure("sandbox", told)
-            .hint("see what this machine allows: `truing sandbox check`"),
+            .hint(
+                "allow user namespaces, or run where they are allowed; `truing sandbox check` shows what it \
+                 stops",
+            )
+            .hint("or accept a weaker sandbox: `sandbox.level` in the operator's configuration"),
+        SandboxError::Tree { .. } => {
+            CliError::usage("sandbox_tree", told).hint("change to the folder of a project")
+        }
+        SandboxError::Start(_) => {
+            CliError::failure("sandbox", told).hint("see what this machine allows: `truing sandbox check`")
+        }
     }
 }
 

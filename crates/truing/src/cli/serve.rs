@@ -37,18 +37,21 @@ use crate::wiring::store::{self, StoreLocation};
 
 /// Run the service: receive webhooks and review pull requests
 ///
-/// `--dry-run` says what a start would do, and ends. Exit 0: a start would work; 1: a forge refuses the token or is away.
+/// `--dry-run` says what a start would do, and ends. Exit 0: a start would work; 1: a forge refuses the token
+/// or is away.
 #[derive(clap::Args, Debug)]
 pub struct ServeArgs {
     /// The address to listen on, instead of server.listen
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
 
-    /// The part of the work to do; on SQLite one process serves, so the other parts wait, on Valkey others do them
+    /// The part of the work to do; on SQLite one process serves, so the other parts wait, on Valkey others do
+    /// them
     #[arg(long, value_enum, default_value_t = RoleFlag::All)]
     role: RoleFlag,
 
-    /// Say what a start would do, and write nothing: repositories and open pull requests, and which are reviewed
+    /// Say what a start would do, and write nothing: repositories and open pull requests, and which are
+    /// reviewed
     #[arg(long)]
     dry_run: bool,
 
@@ -147,7 +150,7 @@ impl TempFolder {
                         "temp",
                         format!("cannot make a folder in {}: {error}", folder.display()),
                     )
-                    .hint("see that it is yours to write, or set store.folder to another folder")
+                    .hint("check that it is writable, or set store.folder to another folder")
                 })
             }
         }
@@ -203,7 +206,7 @@ async fn serve(
     if let Some(Err(error)) =
         lock.as_mut().map(|lock| lock.set_address(&address.to_string(), SystemClock.now()))
     {
-        tracing::warn!(%error, "the lock file does not tell where this process listens");
+        tracing::warn!(%error, "could not write the address of this process to the lock file");
     }
     for name in secrets.keys() {
         context.output.print_note(format_args!("webhooks of forge {name}: http://{address}/webhooks/{name}"));
@@ -308,7 +311,7 @@ async fn serve(
 async fn bind_listener(wanted: SocketAddr, choose: &str) -> Result<(TcpListener, SocketAddr), CliError> {
     let listener = TcpListener::bind(wanted).await.map_err(|error| {
         CliError::failure("listen", format!("cannot listen on {wanted}: {error}"))
-            .hint(format!("stop what listens there, or choose another address: {choose}"))
+            .hint(format!("stop the program that listens there, or choose another address: {choose}"))
     })?;
     let address = listener.local_addr().unwrap_or(wanted);
     Ok((listener, address))
@@ -317,7 +320,8 @@ async fn bind_listener(wanted: SocketAddr, choose: &str) -> Result<(TcpListener,
 fn warn_beyond_loopback(address: SocketAddr, context: &CommandContext) {
     if !address.ip().is_loopback() {
         context.output.warn(format_args!(
-            "{address} is reached from other machines, unencrypted: put a proxy with TLS in front, or listen on 127.0.0.1"
+            "{address} is reachable from other machines, unencrypted: put a proxy with TLS in front, or \
+             listen on 127.0.0.1"
         ));
     }
 }

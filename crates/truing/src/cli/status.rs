@@ -22,8 +22,8 @@ const SHORT_TIME: Duration = Duration::from_secs(1);
 
 /// Show what a running server is connected to, sees and lacks
 ///
-/// It asks the server at `server.listen`. Exit 0: it lacks nothing; 1: a forge refuses the token or is away, or a kill switch is on;
-/// 3: no server answers.
+/// It asks the server at `server.listen`. Exit 0: it lacks nothing; 1: a forge refuses the token or is away,
+/// or a kill switch is on; 3: no server answers.
 #[derive(clap::Args, Debug)]
 pub struct StatusArgs {}
 
@@ -62,7 +62,7 @@ fn reachable_address(listen: SocketAddr) -> SocketAddr {
 fn forge_problem(state: &str) -> Option<&'static str> {
     match state {
         "token_refused" => Some("refuses the token: replace it and restart the server"),
-        "away" => Some("does not answer: it is asked again now and then"),
+        "away" => Some("does not answer: it is retried from time to time"),
         _ => None,
     }
 }
@@ -127,7 +127,7 @@ fn render_text(
             (None, _) => {
                 let waiting = match repositories_waiting {
                     0 => String::new(),
-                    waiting => format!("; {waiting} more not looked at yet"),
+                    waiting => format!("; {waiting} more not checked yet"),
                 };
                 let repositories = format_count(*repositories, "repository");
                 let open = format_count(*open_pull_requests, "open pull request");

@@ -21,7 +21,8 @@ pub struct StoreArgs {
 enum StoreCommand {
     /// Copy everything from one store to a new one, and compare both
     ///
-    /// Stop whatever serves from either first. The source stays as it is. What was interrupted goes on when this is run again.
+    /// Stop whatever serves from either first. The source stays as it is. What was interrupted goes on when
+    /// this is run again.
     Migrate {
         #[command(flatten)]
         stores: StorePairArgs,
@@ -93,9 +94,9 @@ pub(crate) fn run(args: &StoreArgs, context: &CommandContext) -> Result<CommandE
         };
         tokio::select! {
             ended = Box::pin(work) => ended,
-            _ = signals.next() => Err(CliError::new(CommandExit::Interrupted, "interrupted", "interrupted before all was done")
+            _ = signals.next() => Err(CliError::new(CommandExit::Interrupted, "interrupted", "interrupted before everything was done")
                 .hint(match &args.action {
-                    StoreCommand::Migrate { .. } => "run it again: it goes on where it was",
+                    StoreCommand::Migrate { .. } => "run it again: it continues where it stopped",
                     StoreCommand::Check { .. } => "run it again",
                 })),
         }
@@ -169,7 +170,10 @@ async fn nobody_serves(store: &Store) -> Result<(), CliError> {
     let serve = truing_core::line::format_count(workers.len(), "process");
     Err(CliError::refusal(
         "served",
-        format!("{serve} of `truing serve` with the role all or worker leased from the servers within the last 30 s"),
+        format!(
+            "{serve} of `truing serve` with the role all or worker leased from the servers within the last \
+             30 s"
+        ),
     )
     .hint("stop every `truing serve`, of the roles ingress and sweep, too; wait 30 s, and run this again"))
 }

@@ -48,20 +48,21 @@ pub struct SyncArgs {
 enum SyncCommand {
     /// Decide what a release requires of the project: skip, relax, bump or ask
     ///
-    /// Downloads and verifies both releases, compares the definitions that the project pins, and changes nothing.
-    /// A package that no job follows is looked for in the project's own files. Exit 0; 1 if a person has to decide.
+    /// Downloads and verifies both releases, compares the definitions that the project pins, and changes
+    /// nothing. A package that no job follows is looked for in the project's own files. Exit 0; 1 if a person
+    /// has to decide.
     Decide(SyncDecideArgs),
     /// Write a first manifest: what the project overrides and copies of the package
     ///
-    /// Finds them in the project's source (Python), in the mirrored files of the job (npm, crates) or in a hash test
-    /// (`--import`), pins them as they are in the release that the project was made for, and lists what it could not
-    /// pin. For a package that no job follows it prints the lines that configure one.
+    /// Finds them in the project's source (Python), in the mirrored files of the job (npm, crates) or in a
+    /// hash test (`--import`), pins them as they are in the release that the project was made for, and lists
+    /// what it could not pin. For a package that no job follows it prints the lines that configure one.
     Init(init::SyncInitArgs),
     /// Run a job: open a pull request for what the newest release requires, or ask people in an issue
     ///
-    /// Keeps at most one pull request and one question open. Every run ends in one outcome record, which is printed.
-    /// Exit 0; 1 if people have to decide; 3 if it failed; 4 if it was refused: an open circuit breaker, the kill
-    /// switch, a release that `--to` cannot follow, or another run at work.
+    /// Keeps at most one pull request and one question open. Every run ends in one outcome record, which is
+    /// printed. Exit 0; 1 if people have to decide; 3 if it failed; 4 if it was refused: an open circuit
+    /// breaker, the kill switch, a release that `--to` cannot follow, or another run at work.
     Run(run::SyncRunArgs),
     /// Show how each job's last runs ended, and its circuit breaker
     Status(run::SyncStatusArgs),
@@ -167,8 +168,8 @@ impl SyncDecideArgs {
                 return self.write_first(told, &path);
             }
             told.hint(
-                "a manifest is an object of definitions and their digests, {\"module:Class.method\": [\"SHA-1\"]}, or a \
-                 Python test with pairs of objects and digests",
+                "a manifest is an object of definitions and their digests, \
+                 {\"module:Class.method\": [\"SHA-1\"]}, or a Python test with pairs of objects and digests",
             )
         })?;
         let environment = &context.environment;
@@ -191,7 +192,8 @@ impl SyncDecideArgs {
         let is_assumed = lines.is_some() && self.manifest.is_none() && job.has_manifest();
         if is_assumed && is_of_another(&manifest, &decided.decision) {
             context.output.warn(format_args!(
-                "{MANIFEST} pins nothing of {}: it is taken for another package's; name one by `--manifest FILE`",
+                "{MANIFEST} pins nothing of {}: it seems to be of another package; give one with `--manifest \
+                 FILE`",
                 job.package
             ));
             return self.decide(false, context);

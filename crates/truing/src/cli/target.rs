@@ -69,7 +69,8 @@ const STORE_URL: &str = "store.url";
 pub(super) async fn dry_run_store(store: &Store, folder: &Path, key: &SlotKey) -> Result<Store, CliError> {
     let file = folder.join("dry-run.db");
     let no_copy = |error: &dyn std::fmt::Display| {
-        CliError::failure("store", error.to_string()).hint("see that the folder for temporary files has room")
+        CliError::failure("store", error.to_string())
+            .hint("check that the folder for temporary files has free space")
     };
     let copy = open_file(&file)?;
     store.copy_key_to(&copy, key).await.map_err(|error| no_copy(&error))?;
@@ -113,14 +114,17 @@ impl DescribedSlot {
     /// Returns exit 2 if the slot is unknown.
     pub(super) async fn find(store: Option<&Store>, text: &str) -> Result<Self, CliError> {
         let unknown = || {
-            let error = CliError::usage("unknown_slot", format!("nothing is known about `{text}`"));
+            let error = CliError::usage("unknown_slot", format!("no record of `{text}`"));
             if is_name(text) {
                 return error
-                    .hint("no event told of it and nothing was run on it: `truing queue list` shows what is known")
+                    .hint(
+                        "no event named it and no run worked on it: `truing queue list` shows what is known",
+                    )
                     .hint(format!("`truing review --pr {text}` reviews it now"));
             }
             error.hint(
-                "name a pull request by its URL, OWNER/NAME#NUMBER or OWNER/NAME/NUMBER, or by a key of `truing queue list`",
+                "name a pull request by its URL, OWNER/NAME#NUMBER or OWNER/NAME/NUMBER, or by a key of \
+                 `truing queue list`",
             )
         };
         let store = store.ok_or_else(unknown)?;

@@ -103,7 +103,7 @@ impl RepositoryTiers {
         }
         if !self.rules.is_empty() {
             text.push_str(
-                "The first rule that holds decides; rules of the repository's own file come after.\n",
+                "The first rule that matches decides; rules of the repository's own file come after.\n",
             );
         }
         for InstructionRow { at, paths } in &self.instructions {

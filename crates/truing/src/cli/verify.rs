@@ -19,9 +19,10 @@ use crate::wiring;
 
 /// Run a repository's own set-up and checks as the loops do
 ///
-/// Everything runs in the sandbox, on a copy of the working tree, without secrets. The set-up (`verify.setup`) reaches the
-/// registries of `verify.registries`; the checks (`verify.check`) have no network. Nothing is changed. Exit 0: all checks
-/// pass; 1: a check fails that does not fail on --base; 3: the checks could not run, such as after a failed set-up.
+/// Everything runs in the sandbox, on a copy of the working tree, without secrets. The set-up
+/// (`verify.setup`) reaches the registries of `verify.registries`; the checks (`verify.check`) have no
+/// network. Nothing is changed. Exit 0: all checks pass; 1: a check fails that does not fail on --base; 3:
+/// the checks could not run, such as after a failed set-up.
 #[derive(clap::Args, Debug)]
 pub struct VerifyArgs {
     /// The repository, or a folder in it
@@ -106,8 +107,9 @@ pub(crate) fn run(args: &VerifyArgs, context: &CommandContext) -> Result<Command
             ended = args.run(context) => ended,
             told = runtime::told_to_stop() => {
                 told?;
-                Err(CliError::new(CommandExit::Interrupted, "interrupted", "interrupted before the checks were done")
-                    .hint("nothing was changed; what ran has ended"))
+                Err(CliError::new(CommandExit::Interrupted, "interrupted", "interrupted before the checks \
+                     were done")
+                    .hint("nothing was changed; all commands have ended"))
             }
         }
     })
@@ -134,7 +136,8 @@ impl VerifyArgs {
         if !config.not_used().is_empty() {
             let keys = config.not_used().join("`, `");
             context.output.warn(format_args!(
-                "`{keys}` of the repository's own file is not used: the operator's `verify.from_repository` is false"
+                "`{keys}` of the repository's own file is not used: the operator's `verify.from_repository` \
+                 is false"
             ));
         }
         if config.verify.setup.is_empty() && config.verify.check.is_empty() {
@@ -227,7 +230,7 @@ fn render_text(answer: &VerifyOutcome) -> String {
         text += &shown.map(render_output_tail).unwrap_or_default();
     }
     if answer.verdicts.is_none() {
-        text += "the checks were not run, since the set-up does not work\n";
+        text += "the checks were not run: the set-up failed\n";
     }
     text
 }

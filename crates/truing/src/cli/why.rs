@@ -37,7 +37,8 @@ const MOST_RUNS: usize = 200;
 /// Maximum runs whose limits are shown, newest first.
 const RUN_ROWS: usize = 2;
 /// Message for a head that was not reviewed and is in no slot.
-const AWAITS_SWEEP: &str = "its last commit was not reviewed, and nothing is queued for it: the next sweep of `truing serve` queues it";
+const AWAITS_SWEEP: &str = "its last commit was not reviewed, and nothing is queued for it: the next sweep \
+     of `truing serve` queues it";
 /// Maximum characters of a reason.
 const MAX_REASON: usize = 200;
 
@@ -395,7 +396,8 @@ fn render_last_run(last: &LastRunJson) -> String {
 }
 
 /// Message for a review that waits for budget.
-const DEFERRED: &str = "the repository's budget for today is used up; the rules have reviewed it, and a model does when the next day (UTC) begins";
+const DEFERRED: &str = "the repository's budget for today is used up; the rules have reviewed it, and a \
+     model does when the next day (UTC) begins";
 
 /// Returns the explanation and the command for a slot that waits while no server runs.
 fn explain_unserved(why: WaitReason, output: OutputPrinter) -> (String, Option<String>) {
@@ -409,7 +411,7 @@ fn explain_unserved(why: WaitReason, output: OutputPrinter) -> (String, Option<S
         WaitReason::Settling => "a comment may still become visible at the forge",
         WaitReason::Reviewer => "another reviewer, or a check, has not answered yet",
     };
-    (format!("{what}; no server is at work, so nothing begins by itself"), Some(output.command("serve")))
+    (format!("{what}; no server is running, so nothing starts automatically"), Some(output.command("serve")))
 }
 
 /// Returns true if the head needs a review and no slot has it.
@@ -452,12 +454,13 @@ fn explain_state(target: &DescribedSlot, output: OutputPrinter) -> (String, Opti
             let (text, now) = match why {
                 WaitReason::Debounce => ("waiting for more pushes; the review starts when they pause", true),
                 WaitReason::Storm => (
-                    "this burst of pushes was reviewed once; its last commit is reviewed when the pushes stop",
+                    "this burst of pushes was reviewed once; its last commit is reviewed when the pushes \
+                     stop",
                     true,
                 ),
-                WaitReason::Backoff => ("the last attempt failed; it is tried again", true),
+                WaitReason::Backoff => ("the last attempt failed; it is retried", true),
                 WaitReason::Deferred => (DEFERRED, true),
-                WaitReason::Scheduled => ("its time has not come", true),
+                WaitReason::Scheduled => ("it is not due yet", true),
                 WaitReason::RateLimit => ("the forge's rate limit is used up", false),
                 WaitReason::Settling => ("a comment may still become visible at the forge", false),
                 WaitReason::Reviewer => ("another reviewer, or a check, has not answered yet", true),

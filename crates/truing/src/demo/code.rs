@@ -42,9 +42,9 @@ pub(super) fn fixed_commit() -> CommitBuilder {
 pub(super) fn refund_code(refunded: &str) -> String {
     let key = fake_key();
     format!(
-        "def pay(order):\n    breakpoint()\n    key = \"{key}\"\n    return charge(order.total, key)\n\n\n\
-         def refund_all(orders):\n    for order in orders:\n        if order.{refunded}:\n            return\n        \
-         charge(-order.total)\n"
+        "def pay(order):\n    breakpoint()\n    key = \"{key}\"\n    return charge(order.total, \
+         key)\n\n\ndef refund_all(orders):\n    for order in orders:\n        if \
+         order.{refunded}:\n            return\n        charge(-order.total)\n"
     )
 }
 

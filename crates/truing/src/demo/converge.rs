@@ -28,7 +28,8 @@ use crate::cli::{CommandContext, GlobalArgs};
 const BRANCH: &str = "totals";
 /// File with the bug, and (below) its content with the wrong line and the right one.
 const FILE: &str = "total.py";
-const CODE: &str = "def total(items):\n    sum = 0\n    for i in range(len(items) - 1):\n        sum += items[i]\n    return sum\n";
+const CODE: &str = "def total(items):\n    sum = 0\n    for i in range(len(items) - 1):\n        sum += \
+     items[i]\n    return sum\n";
 const WRONG: &str = "    for i in range(len(items) - 1):\n";
 const RIGHT: &str = "    for i in range(len(items)):\n";
 /// Title of the model's finding.
@@ -326,9 +327,9 @@ fn script() -> ModelScript {
 fn operator_config(folder: &Path, forge: &str, model: &str) -> String {
     let folder = folder.display();
     format!(
-        "[store]\nurl = \"sqlite:{folder}/truing.db\"\n\
-         [forge.{FORGE}]\napi_url = \"{forge}\"\ngit_url = \"{forge}\"\ntoken = {{ file = \"{folder}/token\" }}\nsettle = \"0s\"\n\
-         [model]\nbase_url = \"{model}\"\napi_key = {{ file = \"{folder}/key\" }}\n"
+        "[store]\nurl = \"sqlite:{folder}/truing.db\"\n[forge.{FORGE}]\napi_url = \"{forge}\"\ngit_url \
+         = \"{forge}\"\ntoken = {{ file = \"{folder}/token\" }}\nsettle = \"0s\"\n[model]\nbase_url \
+         = \"{model}\"\napi_key = {{ file = \"{folder}/key\" }}\n"
     )
 }
 

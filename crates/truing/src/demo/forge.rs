@@ -113,8 +113,9 @@ impl DemoForge {
         };
         let email = self.email().map(|email| format!("email = \"{email}\"\n")).unwrap_or_default();
         format!(
-            "[store]\nurl = \"sqlite:{folder}/truing.db\"\n[server]\nlisten = \"{service}\"\n\
-             [forge.{name}]\n{kind}{email}api_url = \"{}\"\ngit_url = \"{}\"\ntoken = {{ file = \"{folder}/token\" }}\n",
+            "[store]\nurl = \"sqlite:{folder}/truing.db\"\n[server]\nlisten \
+             = \"{service}\"\n[forge.{name}]\n{kind}{email}api_url = \"{}\"\ngit_url = \"{}\"\ntoken = {{ \
+             file = \"{folder}/token\" }}\n",
             self.api_url, self.git_url
         )
     }

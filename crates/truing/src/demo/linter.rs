@@ -17,8 +17,8 @@ const NAME: &str = "no-todo";
 /// File that the linter checks.
 pub(super) const FILE: &str = "report.py";
 /// Script of the linter.
-const SCRIPT: &str = "#!/bin/sh\nexec awk '/TODO/ { print FILENAME \":\" FNR \": TODO without a name\"; found = 1 } \
-                      END { exit found }' \"$@\"\n";
+const SCRIPT: &str = "#!/bin/sh\nexec awk '/TODO/ \
+     { print FILENAME \":\" FNR \": TODO without a name\"; found = 1 } END { exit found }' \"$@\"\n";
 /// Time limit of the linter.
 const TIME: Duration = Duration::from_secs(60);
 

@@ -373,11 +373,11 @@ fn manifest_line(name: &str, digest: &str) -> String {
 fn operator_config(folder: &Path, forge: &str, model: &str) -> String {
     let folder = folder.display();
     format!(
-        "[store]\nurl = \"sqlite:{folder}/truing.db\"\n\
-         [forge.{FORGE}]\napi_url = \"{forge}\"\ngit_url = \"{forge}\"\ntoken = {{ file = \"{folder}/token\" }}\nsettle = \"0s\"\n\
-         [model]\nbase_url = \"{model}\"\napi_key = {{ file = \"{folder}/key\" }}\n\
-         [verify]\ncheck = [[\"sh\", \"check.sh\"]]\n\
-         [sync.{PACKAGE}]\nrepo = \"{OWNER}/{NAME}\"\nmirror = [\"rim/=spokes/\"]\n{NO_CODE}\nlimits.turns = {TURNS}\n"
+        "[store]\nurl = \"sqlite:{folder}/truing.db\"\n[forge.{FORGE}]\napi_url = \"{forge}\"\ngit_url \
+         = \"{forge}\"\ntoken = {{ file = \"{folder}/token\" }}\nsettle = \"0s\"\n[model]\nbase_url \
+         = \"{model}\"\napi_key = {{ file = \"{folder}/key\" }}\n[verify]\ncheck = \
+         [[\"sh\", \"check.sh\"]]\n[sync.{PACKAGE}]\nrepo = \"{OWNER}/{NAME}\"\nmirror = \
+         [\"rim/=spokes/\"]\n{NO_CODE}\nlimits.turns = {TURNS}\n"
     )
 }
 

@@ -135,7 +135,7 @@ pub async fn recording_agent(
     let hide = SecretRedactor { secrets, redact: redact_secrets };
     let recording = CassetteRecording::create(file, hide).await.map_err(|error| {
         CliError::usage("cassette", error.to_string())
-            .hint("a cassette is never written over: name a new folder")
+            .hint("an existing cassette is never overwritten: give a new folder")
     })?;
     // A replay has no servers and must send the same requests, so the recording has none either.
     Ok((
@@ -296,17 +296,21 @@ fn claude_error(error: &ClaudeCliError, version: &str, role: ModelRole) -> CliEr
     let told = role.refusal("claude", format!("the runtime \"cli\": {error}"));
     let install = format!("install it: npm install --global @anthropic-ai/claude-code@{version}");
     match error {
-        ClaudeCliError::Missing { .. } => told.hint(install).hint("or say where it is: `review.claude`"),
+        ClaudeCliError::Missing { .. } => told.hint(install).hint("or set its place: `review.claude`"),
         ClaudeCliError::Version { found, .. } => {
             told.hint(install).hint(format!("or allow this one: review.claude_version = \"{found}\""))
         }
         ClaudeCliError::Silent { .. } => told
-            .hint("`review.claude` is to name the program itself, not a script that starts it: npm has it in the package claude-code-linux-x64")
+            .hint(
+                "`review.claude` must name the program itself, not a script that starts it: npm has it in \
+                 the package claude-code-linux-x64",
+            )
             .hint(install),
         ClaudeCliError::Sandbox(SandboxError::TooWeak { .. }) => {
-            CliError::failure("sandbox_weak", format!("the runtime \"cli\": {error}")).hint("allow user namespaces, or review with `--runtime native`")
+            CliError::failure("sandbox_weak", format!("the runtime \"cli\": {error}"))
+                .hint("allow user namespaces, or review with `--runtime native`")
         }
-        ClaudeCliError::Sandbox(_) => told.hint("`truing sandbox check` tells what this machine allows"),
+        ClaudeCliError::Sandbox(_) => told.hint("`truing sandbox check` shows what this machine allows"),
     }
 }
 

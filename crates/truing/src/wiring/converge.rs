@@ -147,7 +147,7 @@ pub fn kept_in(level: SandboxLevel) -> Result<(), CliError> {
         return Ok(());
     }
     Err(CliError::failure("sandbox_weak", "the sandbox of this machine is too weak for a fixer's commands").hint(
-        "allow user namespaces, or run where they are allowed; `truing sandbox check` tells what is stopped",
+        "allow user namespaces, or run where they are allowed; `truing sandbox check` shows what it stops",
     ))
 }
 

@@ -36,7 +36,7 @@ pub(super) fn servers(
     if config.mcp.values().any(is_program) {
         at_least(SandboxLevel::Full, truing_loops::machine::sandbox_level()).map_err(|error| {
             CliError::failure("sandbox_weak", format!("[mcp]: {error}"))
-                .hint("allow user namespaces; `truing sandbox check` tells what is stopped")
+                .hint("allow user namespaces; `truing sandbox check` shows what it stops")
                 .hint("or run the server elsewhere, and give its `url`")
         })?;
     }
@@ -125,14 +125,15 @@ fn handed_on(
         || config.settings().any(|(_, setting)| keeps(&setting.value));
     if is_ours {
         return Err(wrong(format!(
-            "{variable} holds a credential of truing's own, which is handed on to nobody"
+            "{variable} holds a credential of truing's own, which is never passed on"
         ))
         .hint("give the server a credential of its own, in a variable of its own"));
     }
     match environment.get(variable).and_then(|value| value.to_str()) {
         Some(value) => Ok((variable.to_owned(), Hidden::new(value))),
         None => {
-            Err(wrong(format!("variable {variable} is not set, or no text")).hint("set it, or leave it out"))
+            Err(wrong(format!("variable {variable} is not set, or not UTF-8"))
+                .hint("set it, or leave it out"))
         }
     }
 }

@@ -78,7 +78,10 @@ fn policy_error(problems: &[PolicyFileError]) -> CliError {
 fn read_folder(folder: &Path) -> Result<Vec<PolicyFile>, CliError> {
     let unreadable = |path: &Path, why: &dyn std::fmt::Display| {
         CliError::usage("policy_folder", format!("policy.dir: {} cannot be read: {why}", path.display()))
-            .hint("name a folder with `profiles/`, `grammar/` or `never.toml`, as `truing policy show` prints them")
+            .hint(
+                "name a folder with `profiles/`, `grammar/` or `never.toml`, as `truing policy show` prints \
+                 them",
+            )
     };
     let mut files = Vec::new();
     for below in FOLDERS {
@@ -111,7 +114,7 @@ fn read_folder(folder: &Path) -> Result<Vec<PolicyFile>, CliError> {
 fn read_text(path: &Path) -> std::io::Result<String> {
     // Reading a pipe might never end.
     if !path.metadata()?.is_file() {
-        return Err(std::io::Error::other("it is no file"));
+        return Err(std::io::Error::other("it is not a file"));
     }
     let mut text = String::new();
     File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_string(&mut text)?;

@@ -57,9 +57,10 @@ pub(super) fn priced_provider(
         let ModelConfig { section, name, .. } = model;
         let id = Some(wire.priced_as(name)).filter(|id| *id != name.as_str());
         let by = id.map(|id| format!(" by the id `{id}`")).unwrap_or_default();
-        let message = format!("nobody knows what the model `{name}` costs{by}, so it is not asked");
+        let message = format!("the price of the model `{name}` is unknown{by}, so the model is not used");
         return Err(role.refusal("model_price", message).hint(format!(
-            "name another in `{section}.name`, or declare its price, which may be 0: [price.\"{name}\"] input = … output = …"
+            "name another in `{section}.name`, or declare its price, which may be 0: [price.\"{name}\"] \
+             input = … output = …"
         )));
     }
     let wrong = |error: ProviderError| role.refusal("model", format!("[{}]: {error}", model.section));
@@ -93,7 +94,8 @@ fn wire_format(config: &Config, prices: &mut ModelPrices, role: ModelRole) -> Re
             let bedrock = bedrock.map_err(|error| CliError::failure("model", error.to_string()))?;
             let id = bedrock.model_id(name).map_err(|error| {
                 role.refusal("model_id", error.to_string()).hint(format!(
-                    "set {section}.model_ids = {{ \"{name}\" = \"ID\" }}: `aws bedrock list-inference-profiles` prints the ids"
+                    "set {section}.model_ids = {{ \"{name}\" = \"ID\" }}: `aws bedrock \
+                     list-inference-profiles` prints the ids"
                 ))
             })?;
             if let Some(own) = config.prices.get(name).filter(|_| !config.prices.contains_key(id)) {
@@ -141,8 +143,8 @@ fn model_address(model: &ModelConfig, role: ModelRole) -> Result<String, CliErro
 const REGION: &str = "AWS_REGION=eu-central-1";
 
 fn missing_setting_error(model: &ModelConfig, key: &str, sample: &str, role: ModelRole) -> CliError {
-    role.refusal("model", format!("[{}]: `{key}` says nothing that can be used", model.section))
-        .hint(format!("say it in the configuration, or as other programs take it: {sample}"))
+    role.refusal("model", format!("[{}]: `{key}` has no usable value", model.section))
+        .hint(format!("set it in the configuration, or as other programs take it: {sample}"))
 }
 
 /// Returns the credentials for the provider.
@@ -174,8 +176,14 @@ fn provider_credentials(
                 (true, true, false) => Ok(ProviderCredentials::Open),
                 // OpenAI's key must not be sent to another server.
                 (true, false, false) => Err(role
-                    .refusal("model_key", format!("[{}]: `api_key` names no key of this server", model.section))
-                    .hint("name it: api_key = { env = \"OTHER_API_KEY\" }; `OPENAI_API_KEY` is sent to OpenAI and to servers on this machine alone")),
+                    .refusal(
+                        "model_key",
+                        format!("[{}]: `api_key` does not name a key for this server", model.section),
+                    )
+                    .hint(
+                        "name it: api_key = { env = \"OTHER_API_KEY\" }; `OPENAI_API_KEY` is sent to OpenAI \
+                         and to servers on this machine alone",
+                    )),
             }
         }
         #[cfg(feature = "aws")]
@@ -238,8 +246,8 @@ fn aws_login(
             let provider = model.provider.as_str();
             let message = format!("variable {name} is not set, but the provider \"{provider}\" needs it");
             return Err(role.refusal("model_key", message).hint(
-                "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or none of them: then AWS's own chain is asked (profiles, \
-                 web identity, containers, instances)",
+                "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or none of them: then AWS's own chain is \
+                 asked (profiles, web identity, containers, instances)",
             ));
         }
     };

@@ -77,7 +77,7 @@ impl StoreLocation {
                 "bad_value",
                 "a store is `sqlite:PATH`, or `valkey://HOST:PORT/DB,postgres://USER@HOST/DATABASE`",
             )
-            .hint("of servers both are named, with a comma in between")
+            .hint("with servers, both are required, separated by a comma")
         };
         if let Some(path) =
             url.strip_prefix("sqlite:").filter(|path| !path.is_empty() && !path.starts_with(':'))
@@ -279,7 +279,7 @@ fn not_opened(error: SqliteOpenError) -> CliError {
         | SqliteOpenError::NoLog { .. }
         | SqliteOpenError::Sqlite(_)
         | SqliteOpenError::Thread { .. } => {
-            told.hint("see that the folder exists and is yours to write, or set store.url to another file")
+            told.hint("check that the folder exists and is writable, or set store.url to another file")
         }
     }
 }

@@ -122,13 +122,21 @@ pub(crate) fn verify_error(error: VerifyError) -> CliError {
     let told = error.to_string();
     match error {
         VerifyError::Sandbox(SandboxError::TooWeak { .. }) => CliError::failure("sandbox_weak", told)
-            .hint("allow user namespaces, or run where they are allowed; `truing sandbox check` tells what is stopped")
-            .hint("no less is accepted here: without a network of their own, commands cannot be kept off the machine's"),
-        VerifyError::Sandbox(_) | VerifyError::NotRun { .. } => {
-            CliError::failure("sandbox", told)
-                .hint("see what this machine allows: `truing sandbox check`; and that `verify.programs` names no folder of the system's own")
-        }
-        VerifyError::Folder { .. } => CliError::failure("verify_folder", told)
-            .hint("see that there is room in the folder for temporary files and in the user's cache folder, and that both can be written"),
+            .hint(
+                "allow user namespaces, or run where they are allowed; `truing sandbox check` shows what it \
+                 stops",
+            )
+            .hint(
+                "a weaker sandbox is not accepted here: without a network of their own, commands could reach \
+                 the machine's",
+            ),
+        VerifyError::Sandbox(_) | VerifyError::NotRun { .. } => CliError::failure("sandbox", told).hint(
+            "see what this machine allows: `truing sandbox check`; and that `verify.programs` names no \
+             folder of the system's own",
+        ),
+        VerifyError::Folder { .. } => CliError::failure("verify_folder", told).hint(
+            "check that the folder for temporary files and the user's cache folder have free space and are \
+             writable",
+        ),
     }
 }

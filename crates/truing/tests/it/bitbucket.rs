@@ -53,9 +53,9 @@ impl Site {
         let repo = forge.create_repository("o", "r", first).await.unwrap();
         let kind = forge.name();
         let config = format!(
-            "[store]\nurl = \"sqlite:truing.db\"\n[server]\nlisten = \"127.0.0.1:0\"\npoll = \"50ms\"\n\
-             {}[review]\nexisting = \"review\"\ndebounce = \"100ms\"\nmax_wait = \"1s\"\nquiet = \"1s\"\nbackoff = \"200ms\"\n\
-             backoff_max = \"400ms\"\nattempts = 2\n",
+            "[store]\nurl = \"sqlite:truing.db\"\n[server]\nlisten = \"127.0.0.1:0\"\npoll \
+             = \"50ms\"\n{}[review]\nexisting = \"review\"\ndebounce = \"100ms\"\nmax_wait = \"1s\"\nquiet \
+             = \"1s\"\nbackoff = \"200ms\"\nbackoff_max = \"400ms\"\nattempts = 2\n",
             forge.operator().replace("settle = \"0s\"", &format!("settle = \"300ms\"\n{key}")),
         );
         let home =
@@ -79,7 +79,7 @@ impl Site {
         let server = Process(self.command(&["serve"]).stdout(Stdio::null()).stderr(stderr).spawn().unwrap());
         let mut url = String::new();
         until_shown(
-            "it listens",
+            "its address",
             || self.told(),
             async || {
                 let text = std::fs::read_to_string(&log).unwrap();

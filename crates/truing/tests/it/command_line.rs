@@ -376,14 +376,15 @@ fn the_schema_accepts_the_commented_file_and_refuses_what_check_refuses() {
 #[test]
 fn a_rule_that_its_pack_does_not_have_is_told_when_the_file_is_checked() {
     let home = Home::bare();
-    let text = "[rules]\noff = [\"core/rust-dgb\", \"core/rust-dbg\", \"ruff/E501\"]\nseverity = { \"core/x\" = \"P2\" }\n";
+    let text = "[rules]\noff = [\"core/rust-dgb\", \"core/rust-dbg\", \"ruff/E501\"]\nseverity = \
+         { \"core/x\" = \"P2\" }\n";
     for file in ["truing.toml", ".truing.toml"] {
         home.write(file, text);
         let ran = home.run(&["config", "check", file]);
         assert_eq!((ran.exit, ran.out), (0, format!("{file}: fine\n")));
         let told: Vec<&str> = ran.err.lines().collect();
         let words = |key: &str, rule: &str| {
-            format!("warning: {key}: there is no rule `{rule}` (`truing rules list` names all)")
+            format!("warning: {key}: there is no rule `{rule}` (`truing rules list` shows all)")
         };
         assert_eq!(told, [words("rules.off", "core/rust-dgb"), words("rules.severity", "core/x")]);
     }
@@ -425,7 +426,7 @@ fn policy_check_allows_by_a_rule_and_denies_with_the_one_that_would_be_needed() 
     let denied = check(&["--format", "json", "--", "git", "log", "--output=x"]);
     assert_eq!(denied.exit, 1);
     let rule = r#"grammar: command "git log", flag "--output""#;
-    let reason = r#""--output" is no flag that `git log` may have"#;
+    let reason = r#""--output" is not a flag that `git log` may have"#;
     let file = "truing's own grammar/git.toml";
     let expected =
         json!({"decision": "deny", "profile": "fixer", "rule": rule, "file": file, "reason": reason});

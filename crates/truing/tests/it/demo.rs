@@ -302,5 +302,8 @@ fn with_the_claude_program_in_between_they_come_to_the_same() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((output.status.code(), &answer["error"]["code"]), (Some(2), &json!("claude")), "{answer}");
-    assert!(said.contains("there is no program /no/such/claude") && said.contains("npm install"), "{said}");
+    assert!(
+        said.contains("cannot find the program /no/such/claude") && said.contains("npm install"),
+        "{said}"
+    );
 }

@@ -176,13 +176,12 @@ fn the_pipeline_of_bitbucket_reviews_the_commit_of_the_pull_request() {
     };
     let text = |output: &Output| String::from_utf8_lossy(&output.stdout).trim().to_owned();
     let made = run(
-        "git init -q -b main origin && cd origin && git config user.name a && git config user.email a@b.example\n\
-         echo 'a = 1' > a.py && git add . && git commit -qm one && git checkout -q -b change\n\
-         printf 'a = 1\\nbreakpoint()\\n' > a.py && git commit -qam two && git rev-parse HEAD\n\
-         git checkout -q main && echo 'b = 1' > b.py && git add . && git commit -qm three\n\
-         cd .. && git clone -q --single-branch -b change origin clone && cd clone\n\
-         git config user.name a && git config user.email a@b.example\n\
-         git fetch -q origin main && git merge -q --no-edit FETCH_HEAD",
+        "git init -q -b main origin && cd origin && git config user.name a && git config user.email \
+         a@b.example\necho 'a = 1' > a.py && git add . && git commit -qm one && git checkout -q -b \
+         change\nprintf 'a = 1\\nbreakpoint()\\n' > a.py && git commit -qam two && git rev-parse HEAD\ngit \
+         checkout -q main && echo 'b = 1' > b.py && git add . && git commit -qm three\ncd .. && git clone -q \
+         --single-branch -b change origin clone && cd clone\ngit config user.name a && git config user.email \
+         a@b.example\ngit fetch -q origin main && git merge -q --no-edit FETCH_HEAD",
         "",
     );
     assert!(made.status.success(), "{made:?}");

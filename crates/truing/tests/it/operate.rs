@@ -69,9 +69,10 @@ impl Site {
             .unwrap();
         let url = forge.base_url();
         let config = format!(
-            "[server]\nlisten = \"127.0.0.1:0\"\npoll = \"50ms\"\n[forge.github]\napi_url = \"{url}\"\n\
-             git_url = \"{url}\"\nsettle = \"300ms\"\n[review]\nexisting = \"review\"\ndebounce = \"100ms\"\nmax_wait = \"1s\"\n\
-             quiet = \"1s\"\nbackoff = \"200ms\"\nbackoff_max = \"400ms\"\nattempts = 2\n"
+            "[server]\nlisten = \"127.0.0.1:0\"\npoll = \"50ms\"\n[forge.github]\napi_url \
+             = \"{url}\"\ngit_url = \"{url}\"\nsettle = \"300ms\"\n[review]\nexisting = \"review\"\ndebounce \
+             = \"100ms\"\nmax_wait = \"1s\"\nquiet = \"1s\"\nbackoff = \"200ms\"\nbackoff_max \
+             = \"400ms\"\nattempts = 2\n"
         );
         let home =
             Home::configured(&config).with("GITHUB_TOKEN", TOKEN).with("GITHUB_WEBHOOK_SECRET", SECRET);
@@ -329,7 +330,7 @@ async fn a_dropped_head_is_recorded_as_skipped_so_that_no_sweep_takes_it_up() {
     assert_eq!(site.run(&["slots", "drop", "o/r#1"]).exit, 0);
     let why: Value = serde_json::from_str(&site.run(&["why", "o/r#1", "--format", "json"]).out).unwrap();
     let outcome = &why["last_outcome"]["outcome"];
-    assert_eq!((&outcome["kind"], &outcome["reason"]), (&"skipped".into(), &"dropped by hand".into()));
+    assert_eq!((&outcome["kind"], &outcome["reason"]), (&"skipped".into(), &"dropped by an operator".into()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -384,7 +385,7 @@ async fn looking_makes_nothing_and_an_unknown_target_is_named() {
     {
         let ran = site.run(arguments);
         assert_eq!(ran.exit, 2, "{arguments:?}: {ran:?}");
-        assert!(ran.err.contains("nothing is known about"), "{}", ran.err);
+        assert!(ran.err.contains("no record of"), "{}", ran.err);
     }
     assert!(!database(site.home.path()).exists(), "no database was made");
     std::fs::create_dir_all(database(site.home.path()).parent().unwrap()).unwrap();

@@ -8,8 +8,10 @@ use serde_json::{Value, json};
 
 use crate::support::home::{Home, Ran};
 
-const PROFILE: &str = "run = [\"scons\", \"git log\"]\nread = [\"**\"]\nedit = [\"src/**\"]\nwrite = [\"src/**\"]\nmcp = [\"docs/search\"]\n";
-const SCONS: &str = "programs = [\"scons\"]\nshort = \"bundled\"\nclass = \"runs_code\"\n\n[[command]]\noperands = \"word\"\n";
+const PROFILE: &str = "run = [\"scons\", \"git log\"]\nread = [\"**\"]\nedit = [\"src/**\"]\nwrite = \
+     [\"src/**\"]\nmcp = [\"docs/search\"]\n";
+const SCONS: &str = "programs = [\"scons\"]\nshort = \"bundled\"\nclass \
+     = \"runs_code\"\n\n[[command]]\noperands = \"word\"\n";
 
 /// Creates a home folder with its own policy.
 fn home() -> Home {
@@ -42,7 +44,7 @@ fn an_operators_files_count_and_their_errors_have_a_line() {
         assert_eq!(wrong.exit, 2, "{wrong:?}");
         assert!(wrong.err.contains("policy/grammar/scons.toml:6: text may be a command"), "{}", wrong.err);
         assert!(
-            wrong.err.contains("policy/profiles/fixr.toml: no file of a policy is called so"),
+            wrong.err.contains("policy/profiles/fixr.toml: not a file name of a policy"),
             "{}",
             wrong.err
         );
@@ -126,7 +128,7 @@ fn calls_of_tools_are_allowed_or_denied_with_the_reason() {
         ("Bash", bash("git log && id"), "'&' is for a shell"),
         ("Bash", bash("git log $(id)"), "is for a shell"),
         ("Bash", bash("git log > f"), "'>' is for a shell"),
-        ("Bash", bash("FOO=1 git log"), "a shell makes something else of \"FOO=1\""),
+        ("Bash", bash("FOO=1 git log"), "a shell interprets \"FOO=1\""),
         (
             "Bash",
             bash("git push"),
@@ -146,19 +148,19 @@ fn calls_of_tools_are_allowed_or_denied_with_the_reason() {
         ("Bash", bash("git log src/link"), "leads out of the repository"),
         ("Write", file("src/up/src/a.py"), "leads through a link"),
         ("Bash", json!({}), "the call has no `command`"),
-        ("Write", json!({"file_path": "~/.bashrc"}), "is no plain path"),
-        ("Write", json!({"file_path": " .git/config"}), "is no plain path"),
-        ("Read", json!({"file_path": "\u{feff}/etc/passwd"}), "is no plain path"),
-        ("Grep", json!({"pattern": "x", "path": ["/etc"]}), "`path` of the call is no text"),
-        ("Grep", json!({"pattern": "x", "glob": "{a,../**}"}), "is no plain one"),
-        ("Glob", json!({"pattern": ["/etc/*"]}), "`pattern` of the call is no text"),
-        ("Glob", json!({"pattern": "~/.ssh/*"}), "is no plain one"),
+        ("Write", json!({"file_path": "~/.bashrc"}), "is not a plain path"),
+        ("Write", json!({"file_path": " .git/config"}), "is not a plain path"),
+        ("Read", json!({"file_path": "\u{feff}/etc/passwd"}), "is not a plain path"),
+        ("Grep", json!({"pattern": "x", "path": ["/etc"]}), "`path` of the call is not a string"),
+        ("Grep", json!({"pattern": "x", "glob": "{a,../**}"}), "is not a plain pattern"),
+        ("Glob", json!({"pattern": ["/etc/*"]}), "`pattern` of the call is not a string"),
+        ("Glob", json!({"pattern": "~/.ssh/*"}), "is not a plain pattern"),
         ("Read", json!({"file_path": "/etc/passwd"}), "is outside of the repository"),
         ("Read", file("src/link"), "is outside of the repository"),
         ("Write", file("src/dangling"), "leads through a link"),
-        ("Edit", file("../outside.txt"), "has `..` in it"),
+        ("Edit", file("../outside.txt"), "contains `..`"),
         ("Edit", file("README.md"), "`fixer` may not edit \"README.md\""),
-        ("Write", file(".git/hooks/pre-commit"), "is no path of a file in the tree"),
+        ("Write", file(".git/hooks/pre-commit"), "is not a path of a file in the tree"),
         ("Glob", json!({"pattern": "/etc/*"}), "leaves the folder"),
         ("Glob", json!({"pattern": "../*"}), "leaves the folder"),
         ("Grep", json!({"pattern": "x", "path": "/etc"}), "is outside of the repository"),

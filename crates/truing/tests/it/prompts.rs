@@ -53,7 +53,7 @@ fn a_prompt_is_rendered_strictly() {
         (&["render", "review/sytem"][..], "there is no prompt `review/sytem`"),
         (&["render", "review/budget"], "budget.md:5: variable `max_turns` is not given"),
         (&["render", "review/budget", "--set", "max_turns=many"], "must be a whole number"),
-        (&["render", "review/role", "--set", "x=1"], "`x` is given, and no module of it declares that"),
+        (&["render", "review/role", "--set", "x=1"], "`x` is given, but no module of the prompt declares it"),
         (&["render", "review/budget", "--set", "max_turns=1", "--set", "max_turns=2"], "is set twice"),
         (&["render", "review/budget", "--set", "max_turns"], "NAME=VALUE"),
     ] {
@@ -95,9 +95,10 @@ fn a_strangers_folder_is_checked_with_file_and_line() {
 /// Returns a workflow in which `step` fills in the prompt.
 fn workflow(step: &str) -> String {
     format!(
-        "on: workflow_dispatch\nenv:\n  LATEST: 1.43.1\njobs:\n  sync:\n    runs-on: ubuntu-latest\n    steps:\n      - id: detect\n        \
-         run: echo \"lower=1\" >> \"$GITHUB_OUTPUT\"\n{step}\n      - name: agent\n        uses: someone/agent@v1\n        env:\n          \
-         DRY_RUN: false\n"
+        "on: workflow_dispatch\nenv:\n  LATEST: 1.43.1\njobs:\n  sync:\n    runs-on: \
+         ubuntu-latest\n    steps:\n      - id: detect\n        run: echo \"lower=1\" \
+         >> \"$GITHUB_OUTPUT\"\n{step}\n      - name: agent\n        uses: \
+         someone/agent@v1\n        env:\n          DRY_RUN: false\n"
     )
 }
 
@@ -126,7 +127,8 @@ fn a_strangers_envsubst_prompt_is_checked_with_its_workflow() {
     };
     let render = |argument: &str, env: &str| {
         format!(
-            "      - name: render\n        env:\n          LOWER: ${{{{ steps.detect.outputs.lower }}}}\n{env}        run: |\n          envsubst {argument} < prompt.md > out.md"
+            "      - name: render\n        env:\n          LOWER: ${{{{ steps.detect.outputs.lower \
+             }}}}\n{env}        run: |\n          envsubst {argument} < prompt.md > out.md"
         )
     };
     let dry = "          DRY_RUN: true\n";
@@ -215,18 +217,19 @@ fn write(folder: &Path, path: &str, text: &str) {
 /// Returns a module of the house with a variable `what`.
 fn house(name: &str, words: &str) -> String {
     format!(
-        "+++\nname = \"house/{name}\"\ndescription = \"d\"\n[variables.what]\ntype = \"word\"\ndescription = \"d\"\n+++\n{words}\n"
+        "+++\nname = \"house/{name}\"\ndescription = \"d\"\n[variables.what]\ntype = \"word\"\ndescription \
+         = \"d\"\n+++\n{words}\n"
     )
 }
 
 /// Returns a case of that module with its needs, and further lines.
 fn house_case(needs: &str, more: &str) -> String {
     format!(
-        "description = \"d\"\nroute = \"sync/bump\"\n[system]\nprompt = \"house/who\"\nvalues = {{ what = \"cat\" }}\n\
-         [task]\nprompt = \"house/about\"\nvalues = {{ what = \"dog\" }}\nneeds = {needs}\n\
-         [[right]]\ntool = \"report\"\ninput = {{ summary = \"s\", completed = [\"dog\"], remaining = [] }}\n\
-         [[wrong]]\ntool = \"report\"\ninput = {{ summary = \"s\", completed = [], remaining = [\"dog\"] }}\n\
-         [[expect]]\ntool = \"report\"\ninput = {{ remaining = [] }}\n{more}"
+        "description = \"d\"\nroute = \"sync/bump\"\n[system]\nprompt = \"house/who\"\nvalues = {{ what \
+         = \"cat\" }}\n[task]\nprompt = \"house/about\"\nvalues = {{ what = \"dog\" }}\nneeds = \
+         {needs}\n[[right]]\ntool = \"report\"\ninput = {{ summary = \"s\", completed = [\"dog\"], remaining \
+         = [] }}\n[[wrong]]\ntool = \"report\"\ninput = {{ summary = \"s\", completed = [], remaining = \
+         [\"dog\"] }}\n[[expect]]\ntool = \"report\"\ninput = {{ remaining = [] }}\n{more}"
     )
 }
 
@@ -298,12 +301,12 @@ fn somebody_s_own_prompts_are_tested_by_their_own_cases() {
     let broken = house_case("[\"Look for\"]", "").replacen("[[right]]", broken, 1);
     write(here.path(), "p/cases/sync/bump.toml", &broken);
     let (exit, all) = tested(here.path(), &["p"]);
-    assert!(exit == 1 && problems(&all, "sync/bump").contains("a call came to nothing: read"), "{all}");
+    assert!(exit == 1 && problems(&all, "sync/bump").contains("a call failed: read"), "{all}");
     // A report that cannot be parsed does so, too.
     let unread = house_case("[\"Look for\"]", "").replacen("completed = [\"dog\"],", "", 1);
     write(here.path(), "p/cases/sync/bump.toml", &unread);
     let (exit, all) = tested(here.path(), &["p"]);
-    assert!(exit == 1 && problems(&all, "sync/bump").contains("a call came to nothing: report"), "{all}");
+    assert!(exit == 1 && problems(&all, "sync/bump").contains("a call failed: report"), "{all}");
     // Prompts and values that do not fit are reported by name.
     for (from, to, told) in [
         ("house/about", "house/none", "there is no prompt `house/none`"),
@@ -312,7 +315,7 @@ fn somebody_s_own_prompts_are_tested_by_their_own_cases() {
         (
             "what = \"dog\"",
             "what = \"dog\", why = \"x\"",
-            "`why` is given, and no module of it declares that",
+            "`why` is given, but no module of the prompt declares it",
         ),
     ] {
         write(here.path(), "p/cases/sync/bump.toml", &house_case("[\"Look for\"]", "").replace(from, to));
@@ -363,7 +366,7 @@ fn what_is_no_case_is_refused_with_its_line() {
         (changed("tool = \"report\"", "tool = \"read\""), "`right` has to end with a call of `report`"),
         (changed("remaining = [\"dog\"]", "remaining = []"), "`wrong` does all that is expected"),
         (changed("remaining = []", "remaining = [\"x\"]"), "`right` does not do what is expected"),
-        (format!("{good}[files]\n\"../x\" = \"\"\n").into_bytes(), "`../x` is no path within a folder"),
+        (format!("{good}[files]\n\"../x\" = \"\"\n").into_bytes(), "`../x` is not a path within a folder"),
         (
             format!("{good}#{}", "x".repeat(300_000)).into_bytes(),
             "one.toml:1: it is longer than 262144 bytes",
@@ -372,7 +375,7 @@ fn what_is_no_case_is_refused_with_its_line() {
             "[".repeat(101).into_bytes(),
             "one.toml:1: the case is wrong: more than 100 brackets are open at once",
         ),
-        (b"description = \"\xff\"".to_vec(), "one.toml:1: it is no text in UTF-8"),
+        (b"description = \"\xff\"".to_vec(), "one.toml:1: it is not UTF-8 text"),
         (Vec::new(), "one.toml:1: the case is wrong: missing field `description`"),
     ] {
         let err = refused(&text);
@@ -451,7 +454,7 @@ async fn the_configured_model_is_asked_only_with_a_key_and_is_judged_by_what_it_
     let (exit, out, _) = ask(Some(KEY)).await.unwrap();
     assert!(exit == 1 && out.contains("not called: edit"), "{out}");
     let (exit, _, err) = ask(Some("wrong")).await.unwrap();
-    assert!(exit == 3 && err.contains("the model cannot be asked"), "{err}");
+    assert!(exit == 3 && err.contains("the model cannot be called"), "{err}");
     assert_eq!(model.violations(), Vec::<String>::new());
 }
 

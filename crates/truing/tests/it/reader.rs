@@ -162,8 +162,8 @@ async fn a_child_reports_what_this_process_would() {
     let error = child.read(&unknown).await.unwrap_err();
     assert_eq!(error, ThreadedReader::new().unwrap().read(&unknown).await.unwrap_err());
     std::fs::create_dir_all(stage.path("rules/house/rules")).unwrap();
-    let rule = "id = \"one\"\nkind = \"text\"\nseverity = \"P2\"\ncategory = \"J\"\ntitle = \"One\"\nbody = \"Why one?\"\n\
-                keywords = [\"one\"]\npattern = \"one\"\nvalid = [\"two\"]\ninvalid = [\"one\"]\n";
+    let rule = "id = \"one\"\nkind = \"text\"\nseverity = \"P2\"\ncategory = \"J\"\ntitle = \"One\"\nbody \
+         = \"Why one?\"\nkeywords = [\"one\"]\npattern = \"one\"\nvalid = [\"two\"]\ninvalid = [\"one\"]\n";
     std::fs::write(stage.path("rules/house/rules/one.toml"), rule).unwrap();
     let house = ReadRequest { packs: vec!["house".into()], ..request.clone() };
     let found = child.clone().with_rules(Some(stage.path("rules"))).read(&house).await.unwrap();
@@ -182,21 +182,21 @@ async fn a_child_that_does_not_answer_well_fails_its_run_and_is_told_by_what_it_
     let stage = Stage::new();
     let request = stage.request(&["a.py"]);
     for (body, told) in [
-        ("exit 0", "ended before it had answered (exit status: 0)"),
+        ("exit 0", "ended before it answered (exit status: 0)"),
         ("echo 'no room' >&2; exit 3", "(exit status: 3); it said: no room"),
-        ("kill -SEGV $$", "ended before it had answered (signal: 11"),
-        ("hello; read -r request; exit 1", "ended before it had answered (exit status: 1)"),
+        ("kill -SEGV $$", "ended before it answered (signal: 11"),
+        ("hello; read -r request; exit 1", "ended before it answered (exit status: 1)"),
         ("echo Welcome; exec cat", "its hello cannot be understood"),
         (r#"say '{"protocol":2,"version":"0.0.0","sandbox":"full"}'; exec cat"#, "restart the service"),
         ("exec cat /dev/zero", "its hello is too long"),
         ("hello; exec cat /dev/zero", "its answer is too long"),
-        (r#"hello; printf '{"Ok":['"#, "ended before it had answered (exit status: 0)"),
+        (r#"hello; printf '{"Ok":['"#, "ended before it answered (exit status: 0)"),
         ("hello; echo nonsense", "its answer cannot be understood"),
         (r#"hello; say '{"Ok":{"findings":[],"reviewed":[]}}'"#, "its answer cannot be understood"),
         ("hello; hello; hello", "its answer cannot be understood"),
         (r#"hello; say '{"Err":{"Failed":"no \u001b[2J\nroom"}}'"#, "no [2J; room"),
         // The child is ready, and then no file can be read.
-        ("READY; exit 7", "ended before it had answered (exit status: 7)"),
+        ("READY; exit 7", "ended before it answered (exit status: 7)"),
         ("READY; say nonsense; exec cat", "what it says of a file cannot be understood"),
         ("READY; exec cat /dev/zero", "what it says of a file is too long"),
         (
@@ -212,7 +212,7 @@ async fn a_child_that_does_not_answer_well_fails_its_run_and_is_told_by_what_it_
     let what = failure(&ChildReader::new(stage.path("nothing")), &request).await;
     assert!(what.contains("nothing cannot be started"), "{what}");
     let what = failure(&ChildReader::new("/bin/cat"), &request).await;
-    assert!(what.contains("ended before it had answered (exit status: 1); it said: "), "{what}");
+    assert!(what.contains("ended before it answered (exit status: 1); it said: "), "{what}");
 }
 
 #[tokio::test]
@@ -247,7 +247,7 @@ async fn a_child_that_is_killed_in_the_middle_fails_its_run_and_the_next_one_get
         until("the child has stopped", || state(pid) == Some('T')).await;
         kill_process(pid, Signal::KILL).unwrap();
     });
-    assert!(what.contains("ended before it had answered (signal: 9"), "{what}");
+    assert!(what.contains("ended before it answered (signal: 9"), "{what}");
     assert_eq!(reader.read(&request).await.unwrap().findings.len(), 1);
 }
 
@@ -316,7 +316,7 @@ async fn a_child_that_is_confined_too_little_is_told_nothing() {
         format!("say '{hello}'; read -r request && touch $0.asked\nsay '{{\"Err\":{{\"Failed\":\"no\"}}}}'");
     let weak = stage.reader(&body);
     let what = failure(&weak, &request).await;
-    assert!(what.contains("its sandbox is `none`, and at least `landlock` is asked for"), "{what}");
+    assert!(what.contains("its sandbox is `none`, but at least `landlock` is required"), "{what}");
     assert!(!stage.path("impostor.asked").exists());
     assert_eq!(failure(&weak.with_weakest_sandbox(SandboxLevel::None), &request).await, "no");
     assert!(stage.path("impostor.asked").exists());

@@ -27,7 +27,8 @@ use truing_store::Store;
 const TRUING: &str = env!("CARGO_BIN_EXE_truing");
 const DAY: i64 = 86_400_000;
 /// Hostile text from a forge, an index or a model.
-const EVIL: &str = "=HYPERLINK(\"https://evil.example\") <script>alert(1)</script> | @all\u{1b}[31m ![x](https://evil.example/x.png)";
+const EVIL: &str = "=HYPERLINK(\"https://evil.example\") <script>alert(1)</script> | @all\u{1b}[31m \
+     ![x](https://evil.example/x.png)";
 /// Number of runs in the records.
 const RUNS: i64 = 61;
 
@@ -57,7 +58,7 @@ fn record(number: i64, now: UnixMillis) -> SyncRecord {
         Outcome::Saved => "turns are used up; what is done so far is in a draft".to_owned(),
         Outcome::Relaxed => "nothing that is pinned or mirrored changed".to_owned(),
         Outcome::Bumped => "2 pinned definitions changed in what they do".to_owned(),
-        Outcome::Asked => "new functions beside pinned ones: somebody has to look".to_owned(),
+        Outcome::Asked => "new functions beside pinned ones: a person must check this".to_owned(),
         Outcome::Blocked => "people are at work on the pull request".to_owned(),
         Outcome::Held => "sync_usd is used up until tomorrow".to_owned(),
         _ => "the newest release is in the range already".to_owned(),

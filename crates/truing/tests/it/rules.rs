@@ -222,7 +222,8 @@ fn a_debugging_aid_is_as_bad_as_the_part_that_it_stands_in() {
     let here = folder(&[
         (
             "src/a.rs",
-            "fn f() {\n    dbg!(1);\n}\n\n#[cfg(test)]\nmod tests {\n    fn g() {\n        dbg!(2);\n    }\n}\n",
+            "fn f() {\n    dbg!(1);\n}\n\n#[cfg(test)]\nmod tests \
+             {\n    fn g() {\n        dbg!(2);\n    }\n}\n",
         ),
         ("tests/b.rs", "fn f() {\n    dbg!(1);\n}\n"),
         ("a.py", "f()\nbreakpoint()\n"),
@@ -281,7 +282,10 @@ fn an_operator_s_folder_adds_packs() {
         Vec::<String>::new()
     );
     let tested = with(&["rules", "test", "house"]);
-    assert_eq!(String::from_utf8(tested.stdout).unwrap(), "1 rule, 2 examples: all as they say\n");
+    assert_eq!(
+        String::from_utf8(tested.stdout).unwrap(),
+        "1 rule, 2 examples: all with the expected result\n"
+    );
 
     let told = with(&["rules", "test", "house", "--format", "json"]);
     let told: Value = serde_json::from_slice(&told.stdout).unwrap();
@@ -341,7 +345,7 @@ fn what_is_no_plain_file_is_named_and_the_rest_is_checked() {
     let ran = truing(folder.path(), &["rules", "check", "a.py", "fifo", "/dev/zero", "--format", "json"]);
     assert_eq!(ran.status.code(), Some(1));
     assert_eq!(found(&ran), ["a.py:3 core/python-bare-except-pass"]);
-    let plain = "not checked: it is not a plain file";
+    let plain = "not checked: it is not a regular file";
     assert_eq!(said(&ran), format!("warning: fifo: {plain}\nwarning: /dev/zero: {plain}\n"));
     // In folders they are skipped, as git does.
     let ran = truing(folder.path(), &["rules", "check", ".", "--format", "json"]);
@@ -377,7 +381,10 @@ fn a_new_rule_passes_its_tests_in_every_language_and_finds_its_example_in_a_revi
         assert_eq!((made.exit, made.out), (0, path), "{}", made.err);
     }
     let tested = ran(&["rules", "test", "../packs/ours"]);
-    assert_eq!((tested.exit, tested.out.as_str()), (0, "7 rules, 28 examples: all as they say\n"));
+    assert_eq!(
+        (tested.exit, tested.out.as_str()),
+        (0, "7 rules, 28 examples: all with the expected result\n")
+    );
 
     fs::write(place.home().join("op.toml"), "[rules]\ndir = \"packs\"\npacks = [\"core\", \"ours\"]\n")
         .unwrap();
@@ -408,7 +415,10 @@ fn a_new_rule_goes_to_the_configured_folder_and_the_next_steps_are_told() {
                  to try it: `truing --config truing.toml rules check . --pack house`\n";
     assert_eq!(said(&made), steps);
     let tested = with(&["rules", "test", "house"]);
-    assert_eq!(String::from_utf8(tested.stdout).unwrap(), "1 rule, 4 examples: all as they say\n");
+    assert_eq!(
+        String::from_utf8(tested.stdout).unwrap(),
+        "1 rule, 4 examples: all with the expected result\n"
+    );
 
     // In other folders the path must be given, too, quoted for a shell.
     let made = truing(here.path(), &["rules", "new", "a/b", "--dir", "my packs"]);
@@ -435,10 +445,10 @@ fn a_new_rule_replaces_no_file_and_no_rule_and_a_wrong_name_makes_nothing() {
             "no-eval",
             "packs",
             2,
-            "packs/house/rules/no-eval.yml exists already and is left as it is",
+            "packs/house/rules/no-eval.yml already exists and was not changed",
             "another",
         ),
-        ("own", "packs", 2, "packs/house/rules/own.toml exists already", "another name"),
+        ("own", "packs", 2, "packs/house/rules/own.toml already exists", "another name"),
         (
             "core/rust-dbg",
             "packs",
@@ -461,7 +471,7 @@ fn a_new_rule_replaces_no_file_and_no_rule_and_a_wrong_name_makes_nothing() {
     let told = said(&nowhere);
     assert_eq!(nowhere.status.code(), Some(2), "{told}");
     assert!(
-        told.contains("there is no `rules.dir` in ") && told.contains("new house/a --dir packs`"),
+        told.contains("`rules.dir` is not set in ") && told.contains("new house/a --dir packs`"),
         "{told}"
     );
     let cobol = truing(here.path(), &["rules", "new", "a", "--dir", "packs", "--language", "cobol"]);
@@ -484,7 +494,7 @@ fn a_rule_is_explained_or_its_file_shown_by_its_whole_name_or_by_its_own() {
     let shown = |arguments: &[&str]| String::from_utf8(show(arguments).stdout).unwrap();
     let text = shown(&["house/no-eval"]);
     let head = "house/no-eval  P1 J  syntax (python)\n  eval runs whatever it is given\n\n\
-                Bad:\n    eval(x)\n\nGood:\n    f(1)\n\nFix:\n  By hand: ";
+                Bad:\n    eval(x)\n\nGood:\n    f(1)\n\nFix:\n  Manual: ";
     assert!(text.starts_with(head) && !text.contains("pattern:"), "{text}");
     assert!(text.contains("\n  truing: ignore[house/no-eval] the reason\n"), "{text}");
     assert!(
@@ -535,7 +545,8 @@ fn every_rule_is_explained_within_80_columns_and_its_fix_is_named() {
     }
     assert!(fixed > 3, "{fixed}");
     let text = String::from_utf8(truing(here.path(), &["rules", "show", "rust-dbg"]).stdout).unwrap();
-    let code = "\nBad:\n    fn f() {\n        let a = dbg!(b + 1);\n    }\n\nGood:\n    fn f() {\n        let a = b + 1;\n";
+    let code = "\nBad:\n    fn f() {\n        let a = dbg!(b + 1);\n    }\n\nGood:\n    fn f() \
+         {\n        let a = b + 1;\n";
     assert!(text.contains(code), "{text}");
 }
 

@@ -175,7 +175,8 @@ fn what_the_caller_has_left_open_does_not_come_inside() {
     let here = folder();
     std::fs::write(here.path().join("outside"), "canary").unwrap();
     let look = format!(
-        "exec 7<outside 8>>written; exec '{TRUING}' sandbox run -- sh -c 'ls /proc/self/fd; cat <&7; echo x >&8'"
+        "exec 7<outside 8>>written; exec '{TRUING}' sandbox run -- sh -c 'ls /proc/self/fd; cat <&7; echo x \
+         >&8'"
     );
     let mut command = Command::new("/bin/sh");
     command.args(["-c", &look]).env_clear().env("HOME", here.path()).env("PATH", "/usr/bin:/bin");
@@ -223,7 +224,7 @@ fn a_weaker_sandbox_is_refused_unless_it_is_accepted_by_name() {
         |words: &[&str]| ran(here.path(), &[&["sandbox", "run", "--read", read, "--"], words].concat());
     let refused = within(&["truing", "sandbox", "run", "--", "true"]);
     assert_eq!(refused.status.code(), Some(3), "{refused:?}");
-    assert!(text(&refused.stderr).contains("`landlock`, and at least `full` is asked for"), "{refused:?}");
+    assert!(text(&refused.stderr).contains("`landlock`, but at least `full` is required"), "{refused:?}");
     let accepted =
         within(&["env", "TRUING_SANDBOX__LEVEL=landlock", "truing", "sandbox", "run", "--", "true"]);
     assert_eq!(accepted.status.code(), Some(0), "{accepted:?}");

@@ -33,7 +33,8 @@ fn offered(words: &[&str]) -> Vec<String> {
 fn offered_in(folder: &Path, words: &[&str]) -> Vec<String> {
     let script = text(&truing(&["completions", "bash"]));
     let asked = format!(
-        "{script}\nCOMP_WORDS=({})\nCOMP_CWORD={}\n_truing truing '{}' '{}'\nprintf '%s\\n' \"${{COMPREPLY[@]}}\"",
+        "{script}\nCOMP_WORDS=({})\nCOMP_CWORD={}\n_truing truing '{}' '{}'\nprintf \
+         '%s\\n' \"${{COMPREPLY[@]}}\"",
         words.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" "),
         words.len() - 1,
         words.last().unwrap(),

@@ -130,10 +130,10 @@ impl Site {
         let url = forge.base_url();
         // The lease is short, and attempts that a kill costs are not limited.
         let config = format!(
-            "[store]\nurl = \"sqlite:truing.db\"\n[server]\npoll = \"50ms\"\nlease = \"5s\"\n\
-             heartbeat = \"500ms\"\n[forge.github]\napi_url = \"{url}\"\ngit_url = \"{url}\"\n\
-             settle = \"500ms\"\n[review]\nexisting = \"review\"\ndebounce = \"150ms\"\nmax_wait = \"1s\"\nquiet = \"{}s\"\n\
-             backoff = \"200ms\"\nbackoff_max = \"1s\"\nattempts = 100\n",
+            "[store]\nurl = \"sqlite:truing.db\"\n[server]\npoll = \"50ms\"\nlease = \"5s\"\nheartbeat \
+             = \"500ms\"\n[forge.github]\napi_url = \"{url}\"\ngit_url = \"{url}\"\nsettle \
+             = \"500ms\"\n[review]\nexisting = \"review\"\ndebounce = \"150ms\"\nmax_wait = \"1s\"\nquiet \
+             = \"{}s\"\nbackoff = \"200ms\"\nbackoff_max = \"1s\"\nattempts = 100\n",
             quiet.as_secs()
         );
         let home =

@@ -112,8 +112,9 @@ fn the_answer_has_its_evidence_and_the_new_range() {
     let text = String::from_utf8(site.decide(&["--to", "1.0.4"]).stdout).unwrap();
     assert_eq!(
         text,
-        "bump: demo 1.0.0 to 1.0.4\n1 pinned definition changed\nrange: >=0.9,<1.0.1 becomes >=1.0.4,<1.0.5\n\
-         can be relaxed up to 1.0.2\n  demo.m:pinned  changed in 1.0.2\nalso changed, but not pinned by you:\n  demo/m.py other  changed\n"
+        "bump: demo 1.0.0 to 1.0.4\n1 pinned definition changed\nrange: >=0.9,<1.0.1 becomes \
+         >=1.0.4,<1.0.5\ncan be relaxed up to 1.0.2\n  demo.m:pinned  changed in 1.0.2\nalso changed, but \
+         not pinned by you:\n  demo/m.py other  changed\n"
     );
 }
 
@@ -137,8 +138,8 @@ fn the_changed_lines_are_shown_if_they_are_wanted() {
     let text = |arguments: &[&str]| String::from_utf8(site.decide(arguments).stdout).unwrap();
     let with = text(&["--to", "1.0.4", "--diff"]);
     let without = text(&["--to", "1.0.4"]);
-    let lines = "\ndemo/m.py demo.m:pinned\n@@ -1,2 +1,2 @@\n def pinned(a):\n-    return a\n+    return a + 1\n\n\
-                 demo/m.py demo.m:other\n@@ -1,2 +1,2 @@\n def other():\n-    return 1\n+    return 2\n";
+    let lines = "\ndemo/m.py demo.m:pinned\n@@ -1,2 +1,2 @@\n def pinned(a):\n-    return a\n+    return a + \
+         1\n\ndemo/m.py demo.m:other\n@@ -1,2 +1,2 @@\n def other():\n-    return 1\n+    return 2\n";
     assert_eq!(with, without + lines);
     let coloured = text(&["--to", "1.0.4", "--diff", "--color", "always"]);
     assert!(coloured.contains("\u{1b}[31m-    return a\u{1b}[0m\n"), "{coloured:?}");
@@ -166,7 +167,10 @@ fn a_hash_test_of_the_project_s_own_is_a_manifest() {
     site.write("tests/test_patches.py", "import demo\n");
     let output = site.decide(&[]);
     let told = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.code() == Some(2) && told.contains("pins nothing that can be told"), "{told}");
+    assert!(
+        output.status.code() == Some(2) && told.contains("pins nothing that Truing can determine"),
+        "{told}"
+    );
 }
 
 #[test]
@@ -188,7 +192,7 @@ fn a_release_is_called_as_it_is_published_and_no_step_goes_back() {
     site.requires("demo >= banana");
     let refused = site.decide(&[]);
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(said.contains("`demo >= banana` says no range of versions"), "{said}");
+    assert!(said.contains("`demo >= banana` is not a range of versions"), "{said}");
 }
 
 #[test]
@@ -225,13 +229,13 @@ fn without_an_answer_it_is_told_why_and_what_to_do() {
         assert!(told.iter().all(|part| text.contains(part)), "{arguments:?}: {text}");
     };
     refused(&["--to", "7.0.0"], 2, &["demo has no release 7.0.0", "the newest is 1.0.6"]);
-    refused(&["--to", "1.0.6"], 3, &["is not what the index says it is"]);
-    refused(&["--to", "one"], 2, &["`one` is no version", "PyPI"]);
+    refused(&["--to", "1.0.6"], 3, &["does not match the index"]);
+    refused(&["--to", "one"], 2, &["`one` is not a valid version", "PyPI"]);
     refused(&["--manifest", "absent.json"], 2, &["absent.json", "cannot be read"]);
     site.write("wrong.json", "[1]");
-    refused(&["--manifest", "wrong.json"], 2, &["wrong.json is no manifest"]);
+    refused(&["--manifest", "wrong.json"], 2, &["wrong.json is not a valid manifest"]);
     site.requires("demo");
-    refused(&[], 2, &["says no range of versions"]);
+    refused(&[], 2, &["is not a range of versions"]);
     site.requires("demo<1\", \"demo>2");
     refused(&[], 2, &["requires `demo` 2 times", "constraint.path"]);
     site.requires("demo >= 7");

@@ -154,7 +154,7 @@ async fn the_pull_request_follows_the_releases_until_people_work_on_it() {
     let pull = &site.pulls().await[0].1;
     let said: Vec<_> = pull.summary_comments().filter(|comment| comment.author == BOT).collect();
     assert_eq!(said.len(), 1, "{said:?}");
-    assert!(said[0].body.contains("1.0.4") && said[0].body.contains("somebody committed"), "{said:?}");
+    assert!(said[0].body.contains("1.0.4") && said[0].body.contains("person committed"), "{said:?}");
     assert_eq!(site.file(BRANCH, "mine.txt").await, "mine\n");
 
     // The pull request is merged, and its work is done.
@@ -283,7 +283,7 @@ async fn three_failures_open_the_breaker_and_an_answer_lets_one_run_try() {
     }
     let questions = site.questions().await;
     assert_eq!(questions.len(), 1);
-    assert_eq!(questions[0].body.matches("cannot be pushed").count(), 3, "{}", questions[0].body);
+    assert_eq!(questions[0].body.matches("cannot push").count(), 3, "{}", questions[0].body);
     let before = site.forge.request_log().len();
     assert_eq!(site.sync().await, result("breaker", 4));
     assert!(site.forge.request_log().len() - before < 12, "it is cheap");
@@ -394,7 +394,7 @@ async fn a_question_whose_answer_was_lost_is_closed_when_nothing_is_to_be_asked(
     site.release("1.0.3");
     site.forge.add_fault(ForgeFault::on_call("POST", ISSUES, ForgeFaultKind::LostAnswer));
     let ran = site.run(&["sync", "run", "demo"]).await;
-    assert!(ran.json["exit_reason"].as_str().unwrap().contains("people could not be asked"), "{ran:?}");
+    assert!(ran.json["exit_reason"].as_str().unwrap().contains("could not ask a person"), "{ran:?}");
     site.forge.clear_faults();
     site.release("1.0.1");
     for end in ["relaxed", "covered"] {
@@ -413,7 +413,7 @@ async fn a_question_that_may_still_show_is_waited_for_and_not_asked_twice() {
     site.release("1.0.3");
     site.forge.add_fault(ForgeFault::on_call("POST", ISSUES, ForgeFaultKind::Status(503, None)));
     let ran = site.run(&["sync", "run", "demo"]).await;
-    assert!(ran.json["exit_reason"].as_str().unwrap().contains("people could not be asked"), "{ran:?}");
+    assert!(ran.json["exit_reason"].as_str().unwrap().contains("could not ask a person"), "{ran:?}");
     site.forge.clear_faults();
     for _ in 0..2 {
         let ran = site.run(&["sync", "run", "demo"]).await;
@@ -446,7 +446,7 @@ async fn what_a_repository_tracks_as_a_link_is_neither_read_nor_written() {
         site.repo.push("main", link).await.unwrap();
         let ran = site.run(&["sync", "run", "demo"]).await;
         assert_eq!((ran.exit, &ran.json["result"]), (3, &json!("failed")), "{name}: {ran:?}");
-        assert!(ran.json["exit_reason"].as_str().unwrap().contains("not a plain file"), "{ran:?}");
+        assert!(ran.json["exit_reason"].as_str().unwrap().contains("not a regular file"), "{ran:?}");
         assert_eq!(std::fs::read(&target).unwrap(), before, "{name}");
     }
 }
@@ -490,7 +490,7 @@ async fn what_is_missing_is_named() {
     site.repo.open_pull(truing_fakes::forge::NewPull::from_branch(BRANCH)).await.unwrap();
     let foreign = site.run(&["sync", "run", "demo"]).await;
     assert_eq!((foreign.exit, &foreign.json["result"]), (3, &json!("failed")), "{foreign:?}");
-    assert!(foreign.json["exit_reason"].as_str().unwrap().contains("not of this job"), "{foreign:?}");
+    assert!(foreign.json["exit_reason"].as_str().unwrap().contains("not belong to this job"), "{foreign:?}");
     assert_eq!(site.repo.tip(BRANCH).await.unwrap(), tip);
 }
 
@@ -535,7 +535,7 @@ async fn a_server_runs_jobs_at_their_times_and_takes_over_what_nobody_finished()
     let wrong = site.run(&["serve", "--role", "worker", "--listen", "127.0.0.1:0"]).await;
     assert_eq!((wrong.exit, wrong.err.contains("sync.demo.repo")), (2, true), "{wrong:?}");
     let mut was = "0 0 1 1 *".to_owned();
-    for (is, what) in [("now and then", "cron pattern"), ("0 0 31 2 *", "whose time comes")] {
+    for (is, what) in [("now and then", "cron pattern"), ("0 0 31 2 *", "that matches some time")] {
         site.set(&was, is);
         let wrong = site.run(&["sync", "status"]).await;
         assert_eq!((wrong.exit, wrong.err.contains(what)), (2, true), "{wrong:?}");
@@ -572,7 +572,7 @@ async fn one_issue_tells_of_the_last_runs_if_it_is_wanted() {
     let [issue] = issues.as_slice() else { panic!("{issues:?}") };
     assert_eq!(issue.body.matches("| covered |").count(), 2, "{}", issue.body);
     assert!(issue.body.contains("of 1 that had something to do, 1 did it"), "{}", issue.body);
-    assert_eq!((issue.comments.len(), issue.title.as_str()), (0, "demo sync: what the last runs came to"));
+    assert_eq!((issue.comments.len(), issue.title.as_str()), (0, "demo sync: results of the last runs"));
 
     site.repo.lock_issue(issue.number).await.unwrap();
     assert_eq!(site.sync().await, result("covered", 0));
@@ -582,7 +582,7 @@ async fn one_issue_tells_of_the_last_runs_if_it_is_wanted() {
     let ran = site.run(&["sync", "run", "demo"]).await;
     assert_eq!((ran.exit, &ran.json["result"]), (0, &json!("covered")), "{ran:?}");
     assert!(
-        ran.json["exit_reason"].as_str().unwrap().contains("is gone, and no other one is opened"),
+        ran.json["exit_reason"].as_str().unwrap().contains("was deleted, and Truing opens no other"),
         "{ran:?}"
     );
     assert_eq!(site.questions().await.len(), 0);

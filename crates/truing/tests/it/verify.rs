@@ -151,10 +151,7 @@ check = [["sh", "-c", "grep -q package answer && grep -qx new src extra && test 
     let output = site.run(&[]);
     assert_eq!(output.status.code(), Some(3), "{output:?}");
     let said = text(&output.stdout);
-    assert!(
-        said.contains("set-up FAILS")
-            && said.ends_with("the checks were not run, since the set-up does not work\n")
-    );
+    assert!(said.contains("set-up FAILS") && said.ends_with("the checks were not run: the set-up failed\n"));
 }
 
 #[test]
@@ -163,7 +160,8 @@ fn what_failed_before_does_not_count_and_what_newly_fails_does() {
         return;
     }
     let site = Site::new(
-        "[verify]\ncheck = [[\"grep\", \"-qx\", \"good\", \"src\"], [\"sh\", \"-c\", \"echo why >&2; exit 7\"]]\n",
+        "[verify]\ncheck = [[\"grep\", \"-qx\", \"good\", \"src\"], [\"sh\", \"-c\", \"echo why >&2; exit \
+         7\"]]\n",
     );
     let (answer, code) = site.answer(&[]);
     assert_eq!((code, of_checks(&answer, "verdict")), (Some(1), vec![json!("passed"), json!("failed")]));

@@ -19,13 +19,13 @@ pub(crate) fn parse_requirement(text: &str) -> Result<Requirement<VerbatimUrl>, 
         is_right(name.chars().next()) && is_right(name.chars().next_back())
     };
     if !ends_well(name) {
-        return Err("it begins with no name of a package".to_owned());
+        return Err("it does not begin with the name of a package".to_owned());
     }
     if let Some(rest) = rest.trim_start().strip_prefix('[') {
         let extras = rest.split(']').next().unwrap_or_default();
         let words = extras.split(|letter: char| letter == ',' || letter.is_whitespace());
         if let Some(wrong) = words.filter(|word| !word.is_empty()).find(|word| !ends_well(word)) {
-            return Err(format!("`{wrong}` is no name of an extra"));
+            return Err(format!("`{wrong}` is not a valid name of an extra"));
         }
     }
     Requirement::from_str(text).map_err(|error| error.to_string())
@@ -47,7 +47,7 @@ pub(super) fn range(text: &str) -> Result<VersionRange, String> {
 /// Returns the requirement with another range: a new bound replaces the present one of the same side, and
 /// white space stays.
 pub(super) fn replace_range(text: &str, range: &VersionRange) -> Result<String, String> {
-    let (start, end) = bounds_span(text).ok_or("its bounds cannot be told apart")?;
+    let (start, end) = bounds_span(text).ok_or("its bounds are ambiguous")?;
     let written = text.get(start..end).unwrap_or_default();
     let mut wanted = specifiers(&range.to_string())?;
     let mut pieces = Vec::new();
@@ -72,7 +72,7 @@ pub(super) fn replace_range(text: &str, range: &VersionRange) -> Result<String, 
     // The result is parsed again: an edit that means something else is rejected.
     let is = self::range(&changed)?;
     let same = specifiers(&is.to_string())? == specifiers(&range.to_string())?;
-    if same { Ok(changed) } else { Err(format!("it cannot be made to say {range}")) }
+    if same { Ok(changed) } else { Err(format!("it cannot be rewritten to {range}")) }
 }
 
 /// Renders a bound with the white space of another one.

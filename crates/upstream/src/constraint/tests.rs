@@ -19,8 +19,12 @@ fn read_text(place: &RequirementPlace<'_>, text: &str) -> Result<String, String>
     of_text(place, text).map(|(_, range)| range.to_string()).map_err(|error| error.to_string())
 }
 
-const PYPROJECT: &str = "# ours\n[project]\ndependencies = [\n    'aiohttp',  # first\n    \"Demo_Package[extra] >= 1.2.0,  < 1.2.9 ; python_version > '3'\",\n]\n\n[tool.x]\ndependencies = [\"demo-package<1\"]\n";
-const CARGO: &str = "[dependencies]\n# why\ndemo = { version = \"1.2\", features = [] } # end\nother = '0.1'\nrenamed = { package = \"hidden\", version = \"=2.0.0\" }\nof-all = { workspace = true }\n[dependencies.long]\nversion = \">=1.0.0, <1.2.9\"\n";
+const PYPROJECT: &str = "# ours\n[project]\ndependencies = [\n    'aiohttp',  # \
+     first\n    \"Demo_Package[extra] >= 1.2.0,  < 1.2.9 ; python_version > \
+     '3'\",\n]\n\n[tool.x]\ndependencies = [\"demo-package<1\"]\n";
+const CARGO: &str = "[dependencies]\n# why\ndemo = { version = \"1.2\", features = [] } # end\nother = \
+     '0.1'\nrenamed = { package = \"hidden\", version = \"=2.0.0\" }\nof-all = \
+     { workspace = true }\n[dependencies.long]\nversion = \">=1.0.0, <1.2.9\"\n";
 const PACKAGE: &str = "{\r\n\t\"name\": \"ours\", \"dependencies\": {\"@a/b\" : \"^1.2.0\",\n\"c\":\"1.0.0 \"},\n  \"vendored\": { \"c\": \"1.0.0\" }\n}";
 
 #[test]
@@ -47,7 +51,8 @@ fn the_one_requirement_of_a_package_is_found_in_each_file() {
 
 #[test]
 fn a_list_of_requirements_has_one_a_line() {
-    let text = "# ours\n-r base.txt\nother==1\n  Demo_Package[x] >= 1.0, < 2.0 ; python_version > '3'  # why\n                last==1 --hash=sha256:aa\n";
+    let text = "# ours\n-r base.txt\nother==1\n  Demo_Package[x] >= 1.0, < 2.0 ; python_version > '3'  # \
+         why\n                last==1 --hash=sha256:aa\n";
     let of = |package| place("requirements.txt", "", package, PackageRegistry::Pypi, UPPER);
     assert_eq!(read_text(&of("demo-package"), text).as_deref(), Ok(">=1.0,<2.0"));
     assert_eq!(read_text(&of("last"), text).as_deref(), Ok("==1"));
@@ -128,7 +133,7 @@ fn what_is_not_there_once_is_told() {
             "c",
             Npm,
             "{\"dependencies\": {\"c\": \"git+ssh://x\"}}",
-            "no range",
+            "not a range of versions",
         ),
     ] {
         let error = read_text(&place(file, at, package, registry, UPPER), text).unwrap_err();
@@ -212,7 +217,8 @@ proptest! {
         let (file, text, ranges) = match registry {
             PackageRegistry::Pypi => (
                 "pyproject.toml",
-                format!("# {comment}\nd = [{one}\"x\",\"demo{two}>={three}1.{a},{four}<{five}2.{b}\"]\n# {comment}"),
+                format!("# {comment}\nd = [{one}\"x\",\"demo{two}>={three}1.{a},{four}<{five}2.{b}\"]\n# \
+                     {comment}"),
                 [format!(">=1.{a},<2.{b}"), format!(">=1.{c},<2.{d}")],
             ),
             PackageRegistry::Crates => (

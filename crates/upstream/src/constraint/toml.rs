@@ -126,7 +126,10 @@ fn crate_ranges<'a>(table: &'a Item, package: &str) -> Result<Vec<&'a Value>, St
         }
         let range = if item.as_str().is_some() { Some(item) } else { item.get("version") };
         let range = range.and_then(Item::as_value).ok_or_else(|| {
-            format!("`{name}` names no version: if the workspace does, let `constraint.file` and `constraint.path` name that")
+            format!(
+                "`{name}` names no version: if the workspace does, let `constraint.file` and \
+                 `constraint.path` name that"
+            )
         })?;
         found.push(range);
     }

@@ -36,10 +36,10 @@ pub struct ReleaseArchive {
 #[derive(Debug, thiserror::Error)]
 pub enum IndexError {
     /// The index's address is not valid.
-    #[error("`{0}` is no address of a package index: write https://HOST/PATH/")]
+    #[error("`{0}` is not an address of a package index: write https://HOST/PATH/")]
     Address(String),
     /// The package's name is not valid.
-    #[error("`{0}` is no name of a package")]
+    #[error("`{0}` is not a name of a package")]
     Name(String),
     /// The index does not have the package.
     #[error("{index} has no package `{package}`")]
@@ -78,7 +78,7 @@ pub enum IndexError {
 fn status_advice(status: StatusCode) -> &'static str {
     match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-            ": put the login where the package manager has it"
+            ": store the login where the package manager reads it"
         }
         _ => "",
     }

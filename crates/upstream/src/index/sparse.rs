@@ -53,7 +53,7 @@ pub(super) async fn releases(
         }
         let Ok(version) = PackageVersion::parse(PackageRegistry::Crates, &line.vers) else { continue };
         let Some(url) = archive_url(&dl, &folder, &line) else {
-            return Err(settings.malformed_error("`dl` is no address"));
+            return Err(settings.malformed_error("`dl` is not an address"));
         };
         let archive = ReleaseArchive {
             name: format!("{}-{}.crate", line.name, line.vers),

@@ -88,12 +88,12 @@ async fn what_an_index_refuses_is_told_and_a_password_is_not() {
     let index =
         PackageIndex::new(PackageRegistry::Pypi, &format!("http://user:hunter2@{address}/simple/")).unwrap();
     for (package, told) in [
-        ("closed", "answers 403 Forbidden: put the login where the package manager has it"),
+        ("closed", "answers 403 Forbidden: store the login where the package manager reads it"),
         ("empty", "it lists no file"),
         ("rubbish", "gives no list of releases"),
         ("absent", "has no package `absent`"),
-        ("../../etc", "is no name of a package"),
-        ("", "is no name of a package"),
+        ("../../etc", "is not a name of a package"),
+        ("", "is not a name of a package"),
     ] {
         let error = index.releases(package).await.unwrap_err().to_string();
         assert!(error.contains(told) && !error.contains("hunter2"), "{package}: {error}");
@@ -103,7 +103,7 @@ async fn what_an_index_refuses_is_told_and_a_password_is_not() {
         ["pypi.org/simple", "http://pypi.example/simple", "ftp://user:hunter2@127.0.0.1/", "x:hunter2@"]
     {
         let error = PackageIndex::new(PackageRegistry::Pypi, address).unwrap_err().to_string();
-        assert!(error.contains("no address of a package index") && !error.contains("hunter2"), "{error}");
+        assert!(error.contains("not an address of a package index") && !error.contains("hunter2"), "{error}");
     }
 }
 

@@ -19,11 +19,12 @@ const SHOWN_WORDS: usize = 10;
 const USUAL_NAMES: &str = "Error Result Args Options Config Builder Iter";
 
 /// Participles, adjectives, pronouns and adverbs, which do not name the concept of a type.
-const BARE_NAMES: &str = "Said Asked Kept Went Found Told Shown Seen Made Given Left Read Done Known Lost Taken Begun \
-    Ended Heard Tried Held Meant Brought Sent Drawn Put Set Come Gone Chosen Decided Spent Wanted Needed Used Missed \
-    Passed Stopped Started Settled Loaded Parsed Looked Traced Watched Bounded Served Printed Identified Recalled \
-    Performed Replaced Refused Untold Unread Beside Before After What Why How Which Who Where When Whose So Such Own \
-    Others Fresh Whole Lately Ready Past Ahead Old New Same Other Mine Ours";
+const BARE_NAMES: &str = "Said Asked Kept Went Found Told Shown Seen Made Given Left Read Done Known Lost \
+     Taken Begun Ended Heard Tried Held Meant Brought Sent Drawn Put Set Come Gone Chosen Decided Spent \
+     Wanted Needed Used Missed Passed Stopped Started Settled Loaded Parsed Looked Traced Watched Bounded \
+     Served Printed Identified Recalled Performed Replaced Refused Untold Unread Beside Before After What \
+     Why How Which Who Where When Whose So Such Own Others Fresh Whole Lately Ready Past Ahead Old New Same \
+     Other Mine Ours";
 
 /// The forms of a verb that hides the subject of a comment.
 const TOLD_WORDS: &str = "told tell tells telling";
@@ -350,8 +351,9 @@ mod tests {
 
     #[test]
     fn a_type_of_one_word_is_found_and_a_usual_one_is_not() {
-        let text = "pub struct Tree {}\n  pub(crate) enum Plan {}\npub(in crate::a) trait Walk {}\nunion Bits {}\n\
-            struct PlanStep;\nenum Error {}\n/// struct Comment\nlet x = struct Inline;\nstruct lower;\n";
+        let text = "pub struct Tree {}\n  pub(crate) enum Plan {}\npub(in crate::a) trait Walk {}\nunion \
+             Bits {}\nstruct PlanStep;\nenum Error {}\n/// struct Comment\nlet x = struct Inline;\nstruct \
+             lower;\n";
         assert_eq!(found(OneWordType, text), ["1 Tree", "2 Plan", "3 Walk", "4 Bits", "9 lower"]);
     }
 
@@ -385,7 +387,8 @@ mod tests {
 
     #[test]
     fn a_tuple_parameter_is_one_that_is_taken_apart() {
-        let text = "fn one((a, b): (u8, u8)) {}\n\nfn two(\n    ( a , b ) : ( u8, u8 ),\n    (c, d): (u8, u8),\n) {\n}\n";
+        let text = "fn one((a, b): (u8, u8)) {}\n\nfn two(\n    ( a , b ) : ( u8, u8 ),\n    (c, d): (u8, \
+             u8),\n) {\n}\n";
         assert_eq!(found(TupleParameter, text), ["1 one", "3 two", "3 two"]);
         assert_eq!(found(TupleParameter, "/// As fn other,\nfn one((a, b): (u8, u8)) {}"), ["1 other"]);
         for other in [
@@ -402,7 +405,8 @@ mod tests {
 
     #[test]
     fn told_words_are_found_in_rows_that_are_comments() {
-        let text = "/// It is told, and tells.\n  // telling\n//! tell\nlet told = 1; // told\n// teller untold Told\n";
+        let text = "/// It is told, and tells.\n  // telling\n//! tell\nlet told = 1; // told\n// teller \
+             untold Told\n";
         assert_eq!(found(ToldComment, text), ["1 told", "1 tells", "2 telling", "3 tell"]);
     }
 
@@ -416,7 +420,8 @@ mod tests {
 
     #[test]
     fn a_block_that_opens_with_a_question_is_found_by_its_first_word() {
-        let text = "/// What it is.\n/// More.\nstruct A;\n/// It says\n/// What it is.\nstruct B;\n/// What's this\n\n//! So";
+        let text = "/// What it is.\n/// More.\nstruct A;\n/// It says\n/// What it is.\nstruct B;\n/// \
+             What's this\n\n//! So";
         assert_eq!(found(QuestionBlock, text), ["1 What it is. More.", "9 So"]);
     }
 

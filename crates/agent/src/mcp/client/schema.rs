@@ -28,7 +28,7 @@ const DEFINITIONS: [&str; 2] = ["$defs", "definitions"];
 pub(super) fn rewrite_schema(schema: &Map<String, Value>) -> Result<Value, String> {
     let bytes = serde_json::to_string(schema).map_or(usize::MAX, |text| text.len());
     if bytes > MAX_BYTES {
-        return Err(format!("its schema has {bytes} bytes, and {MAX_BYTES} are the most"));
+        return Err(format!("its schema has {bytes} bytes; the limit is {MAX_BYTES}"));
     }
     if schema.get("type").and_then(Value::as_str) != Some("object") {
         return Err("its schema is not one of an object".to_owned());
@@ -55,7 +55,7 @@ impl SchemaRewriter {
             Value::Bool(_) => Ok(schema.clone()),
             Value::Object(schema) => self.rewrite_object(schema, depth).map(Value::Object),
             Value::Null | Value::Number(_) | Value::String(_) | Value::Array(_) => {
-                Err("something in its schema is no schema".to_owned())
+                Err("a part of its schema is not a valid schema".to_owned())
             }
         }
     }
@@ -88,7 +88,7 @@ impl SchemaRewriter {
 
     /// Rewrites the value of a keyword; `None` for an unknown keyword.
     fn rewrite_keyword(&self, key: &str, value: &Value, depth: usize) -> Result<Option<Value>, String> {
-        let wrong = || format!("`{key}` in its schema is not as it should be");
+        let wrong = || format!("`{key}` in its schema is invalid");
         let deeper = depth.saturating_add(1);
         Ok(match key {
             "type" => Some(check_types(value).ok_or_else(wrong)?),
@@ -134,13 +134,22 @@ impl SchemaRewriter {
     /// Rewrites a map from names to schemas.
     fn rewrite_by_name(&self, value: &Value, depth: usize) -> Option<Result<Value, String>> {
         let all = value.as_object()?;
-        Some(all.iter().map(|(name, schema)| {
-            let may_be = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
-            if name.is_empty() || name.len() > MAX_NAME || !name.bytes().all(may_be) {
-                return Err(format!("a name in its schema is not of letters, digits, `_`, `-` and `.`, {MAX_NAME} at most"));
-            }
-            Ok((name.clone(), self.rewrite_value(schema, depth)?))
-        }).collect::<Result<Map<_, _>, _>>().map(Value::Object))
+        Some(
+            all.iter()
+                .map(|(name, schema)| {
+                    let may_be =
+                        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+                    if name.is_empty() || name.len() > MAX_NAME || !name.bytes().all(may_be) {
+                        return Err(format!(
+                            "a name in its schema is not of letters, digits, `_`, `-` and `.`, {MAX_NAME} at \
+                             most"
+                        ));
+                    }
+                    Ok((name.clone(), self.rewrite_value(schema, depth)?))
+                })
+                .collect::<Result<Map<_, _>, _>>()
+                .map(Value::Object),
+        )
     }
 }
 

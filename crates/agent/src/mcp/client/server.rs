@@ -87,10 +87,10 @@ pub struct ServerAddress {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum HeaderError {
     /// The name is not a valid header name.
-    #[error("it is no header's name")]
+    #[error("it is not a valid header name")]
     Name,
     /// The value has characters that a header may not have.
-    #[error("it holds what no header may have, such as a line break")]
+    #[error("it contains characters that are invalid in a header, such as a line break")]
     Value,
 }
 

@@ -172,10 +172,10 @@ impl McpSession {
         match self.service.peer().call_tool_once(request).await.map_err(call_error)? {
             CallToolResponse::Complete(result) => Ok(result),
             CallToolResponse::InputRequired(_) | CallToolResponse::Task(_) => Err(CallError::Refused(
-                "the tool wants more than a call: that is not offered here".to_owned(),
+                "the tool requires more than a call, which is not supported here".to_owned(),
             )),
             // Result kinds that later versions of the library may add.
-            _ => Err(CallError::Refused("the tool's answer is of no known kind".to_owned())),
+            _ => Err(CallError::Refused("the tool's answer is of an unknown kind".to_owned())),
         }
     }
 
@@ -292,7 +292,7 @@ fn server_job(
     job.sockets = true;
     for folder in read {
         let told =
-            |error: std::io::Error| format!("it may read {}, which is not there: {error}", folder.display());
+            |error: std::io::Error| format!("cannot find {}, which it may read: {error}", folder.display());
         job.read.push(folder.canonicalize().map_err(told)?);
     }
     let variables = variables.iter().map(|(name, value)| (name.clone(), value.expose().to_owned()));
@@ -377,7 +377,7 @@ fn initialize_failure(error: &ClientInitializeError) -> ServerFailure {
     if let ClientInitializeError::ConnectionClosed(_) = error {
         return ServerFailure::from("it ended before it had begun a session");
     }
-    ServerFailure::from("it does not begin a session as the protocol says")
+    ServerFailure::from("it does not begin a session according to the protocol")
 }
 
 fn call_error(error: ServiceError) -> CallError {
@@ -387,7 +387,7 @@ fn call_error(error: ServiceError) -> CallError {
     CallError::Lost(if let ServiceError::TransportSend(error) = error {
         send_failure(&error)
     } else if let ServiceError::UnexpectedResponse = error {
-        "its answer is none to what it was asked".into()
+        "its answer does not match the request".into()
     } else {
         "it ended".into()
     })

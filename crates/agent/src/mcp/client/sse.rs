@@ -33,7 +33,7 @@ impl SseTransport {
             return Err(WebError::Status(response.status()).to_string());
         }
         if !has_media_type(response.headers(), EVENTS) {
-            return Err("it answers with something else than events".to_owned());
+            return Err("it does not answer with events".to_owned());
         }
         let mut events = web.event_stream(response);
         while let Some(Ok(event)) = events.next().await {
@@ -42,20 +42,19 @@ impl SseTransport {
                 return Ok(Self { web, to, events });
             }
         }
-        Err("it ended before it had said where it listens".to_owned())
+        Err("it ended before it named its address".to_owned())
     }
 }
 
 /// Resolves the address for messages. It must be on the configured server, which alone may receive the
 /// token.
 fn message_url(url: &str, said: &str) -> Result<Url, String> {
-    let base = Url::parse(url).map_err(|error| format!("its address is no URL: {error}"))?;
-    let to =
-        base.join(said.trim()).map_err(|_| "it wants messages at something that is no URL".to_owned())?;
+    let base = Url::parse(url).map_err(|error| format!("its address is not a URL: {error}"))?;
+    let to = base.join(said.trim()).map_err(|_| "its address for messages is not a URL".to_owned())?;
     if to.origin() == base.origin() {
         Ok(to)
     } else {
-        Err("it wants messages sent to another server".to_owned())
+        Err("its address for messages is on another server".to_owned())
     }
 }
 

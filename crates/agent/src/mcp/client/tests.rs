@@ -228,13 +228,13 @@ async fn a_server_that_fails_is_let_go_of_and_the_run_goes_on() {
         (
             "another result",
             on("initialize", other),
-            "it does not begin a session as the protocol says",
+            "it does not begin a session according to the protocol",
             false,
         ),
         ("refuses", on("initialize", || Does::Error("no")), "it does not begin a session", false),
         ("lists nothing", on("tools/list", || Does::Error("no")), "it does not list its tools", false),
-        ("a long line", on("tools/call", flood), "it says too much", true),
-        ("too many lines", on("tools/call", lines), "it says too much", true),
+        ("a long line", on("tools/call", flood), "its output is too large", true),
+        ("too many lines", on("tools/call", lines), "its output is too large", true),
         ("endless pages", scripted(pages), "its list of tools has more than 20 pages", false),
     ] {
         let (output, problems) = tried(way).await;
@@ -293,7 +293,7 @@ async fn a_schema_that_lies_takes_its_tool_with_it_and_a_good_one_is_written_ane
         (of(json!([])), "`properties` in its schema"),
         (of(json!({"a b": {}})), "a name in its schema"),
         (of(json!({"a": {"type": "text"}})), "`type` in its schema"),
-        (of(json!({"a": 1})), "no schema"),
+        (of(json!({"a": 1})), "not a valid schema"),
         (of(json!({"a": deep})), "deeper than 16"),
         (of(json!({"a": {"description": "x".repeat(40 << 10)}})), "bytes"),
         (json!({"type": "object", "required": "a"}), "`required` in its schema"),
@@ -511,10 +511,10 @@ fn words(status: StatusCode, kind: &'static str, text: &str) -> McpResponse {
 async fn what_a_server_over_http_does_instead_of_answering_is_bounded_and_told() {
     type Serves = fn() -> McpResponse;
     let serves: [(Serves, &str); 6] = [
-        (|| endless("application/json", b"[[[[[[[[[[[[[[[["), "it says too much"),
-        (|| endless("text/event-stream", b"data: xxxxxxxxxx\n"), "it says too much"),
-        (|| words(StatusCode::OK, "text/html", "<html>"), "its answer is no JSON-RPC"),
-        (|| words(StatusCode::OK, "application/json", "{}"), "its answer is no JSON-RPC"),
+        (|| endless("application/json", b"[[[[[[[[[[[[[[[["), "its output is too large"),
+        (|| endless("text/event-stream", b"data: xxxxxxxxxx\n"), "its output is too large"),
+        (|| words(StatusCode::OK, "text/html", "<html>"), "its answer is not JSON-RPC"),
+        (|| words(StatusCode::OK, "application/json", "{}"), "its answer is not JSON-RPC"),
         (|| words(StatusCode::BAD_GATEWAY, "text/html", "<html>"), "it answers 502"),
         (
             || {
@@ -576,11 +576,11 @@ async fn an_older_server_answers_with_events_and_learns_the_token_alone() {
     assert_eq!((output.text.as_str(), problems), ("well", vec![]));
     let url = with_events("http://127.0.0.1:1/messages", "authorization", format!("Bearer {TOKEN}")).await;
     let (_, problems) = tried(ServerTransport::Sse(at(&url, Some(TOKEN)))).await;
-    assert_eq!(told(&problems), ["it wants messages sent to another server"]);
+    assert_eq!(told(&problems), ["its address for messages is on another server"]);
     let url = listens(|_| async { endless("text/event-stream", b"data: xxxxxxxxxx\n") }).await;
     let (_, problems) = tried(ServerTransport::Sse(at(&url, None))).await;
     assert_eq!(told(&problems).len(), 1, "{problems:?}");
     let url = listens(|_| async { words(StatusCode::OK, "text/html", "") }).await;
     let (_, problems) = tried(ServerTransport::Sse(at(&url, None))).await;
-    assert_eq!(told(&problems), ["it answers with something else than events"]);
+    assert_eq!(told(&problems), ["it does not answer with events"]);
 }

@@ -50,7 +50,7 @@ pub(super) enum WebError {
     #[error(transparent)]
     TooMuch(#[from] ServerOverflow),
     /// The response is not JSON-RPC.
-    #[error("its answer is no JSON-RPC")]
+    #[error("its answer is not JSON-RPC")]
     Other,
 }
 
@@ -89,7 +89,7 @@ impl WebClient {
             .default_headers(address.headers.clone())
             .connect_timeout(CONNECT);
         // The environment's proxy is for the internet; a server on this machine is reached directly.
-        let url = Url::parse(&address.url).map_err(|error| format!("its address is no URL: {error}"))?;
+        let url = Url::parse(&address.url).map_err(|error| format!("its address is not a URL: {error}"))?;
         if url.host_str().is_some_and(truing_core::loopback::is_loopback) {
             http = http.no_proxy();
         }

@@ -27,10 +27,12 @@ impl UnansweredFeedback {
 pub enum ReadinessAction {
     /// Our own audit has to clear the head, so the run continues. If it had converged or does not know the
     /// head, it first gets a [`ConvergeEvent::Moved`](crate::converge::ConvergeEvent::Moved) or
-    /// [`ConvergeEvent::Updated`](crate::converge::ConvergeEvent::Updated) ([`PullReadiness::is_update`](super::PullReadiness::is_update)). When it has
-    /// converged, the caller calls [`PullReadiness::record_clearance`](super::PullReadiness::record_clearance).
+    /// [`ConvergeEvent::Updated`](crate::converge::ConvergeEvent::Updated)
+    /// ([`PullReadiness::is_update`](super::PullReadiness::is_update)). When it has converged, the caller
+    /// calls [`PullReadiness::record_clearance`](super::PullReadiness::record_clearance).
     Internal,
-    /// Request a review from this reviewer, then call [`PullReadiness::record_request`](super::PullReadiness::record_request).
+    /// Request a review from this reviewer, then call
+    /// [`PullReadiness::record_request`](super::PullReadiness::record_request).
     Ask(String),
     /// Look again at this time, or sooner.
     Wait {
@@ -38,14 +40,16 @@ pub enum ReadinessAction {
         /// Reason for the wait.
         why: ReadinessWait,
     },
-    /// Fix or answer this feedback: the run gets a [`ConvergeEvent::Heard`](crate::converge::ConvergeEvent::Heard).
-    /// The caller stores this state and the run together or not at all, because no feedback is handed over
-    /// twice at one head.
+    /// Fix or answer this feedback: the run gets a
+    /// [`ConvergeEvent::Heard`](crate::converge::ConvergeEvent::Heard). The caller stores this state and the
+    /// run together or not at all, because no feedback is handed over twice at one head.
     Fix(UnansweredFeedback),
-    /// Request the merge of the base into the branch, then call [`PullReadiness::record_push`](super::PullReadiness::record_push), or look again: the
-    /// merge creates the next head.
+    /// Request the merge of the base into the branch, then call
+    /// [`PullReadiness::record_push`](super::PullReadiness::record_push), or look again: the merge creates
+    /// the next head.
     UpdateBranch,
-    /// Mark the pull request ready, then call [`PullReadiness::record_ready_mark`](super::PullReadiness::record_ready_mark).
+    /// Mark the pull request ready, then call
+    /// [`PullReadiness::record_ready_mark`](super::PullReadiness::record_ready_mark).
     MarkReady,
     /// The pull request is ready at this head.
     Done {
@@ -77,7 +81,7 @@ impl fmt::Display for ReadinessWait {
         match self {
             Self::Settling => f.write_str("the forge has just got this head"),
             Self::Answer(name) => write!(f, "{name} has not answered"),
-            Self::Inline(name) => write!(f, "{name} has found something and does not show where"),
+            Self::Inline(name) => write!(f, "{name} reports findings without showing where"),
             Self::Merge => f.write_str("the forge does not say whether it can be merged"),
             Self::Checks => f.write_str("checks have not ended"),
         }

@@ -195,7 +195,7 @@ fn the_silent_are_asked_so_often_and_then_block_or_are_left() {
             assert_eq!(code(&gone), Some(ConvergeExitCode::ReviewerSilent));
         } else {
             ready.record_ready_mark();
-            let notes = vec![format!("bugbot has said nothing of {}", sha(1).short_sha())];
+            let notes = vec![format!("bugbot did not review {}", sha(1).short_sha())];
             assert_eq!(
                 (gone, ready.next(&rules, &seen(1), at(5_400))),
                 (ReadinessAction::MarkReady, ReadinessAction::Done { notes })
@@ -464,7 +464,7 @@ fn mergeability_is_waited_for_while_it_can_change_and_is_named_when_it_does_not(
 
     for (seen, words) in [
         (merge(MergeableState::Dirty), "conflicts with main"),
-        (merge(MergeableState::Behind), "what is new in main"),
+        (merge(MergeableState::Behind), "its branch is behind main"),
         (
             PullSnapshot {
                 failed: names(&["a", "b", "c", "d", "e", "f"]),
@@ -535,7 +535,7 @@ fn what_people_do_meanwhile_ends_it_or_begins_it_anew() {
     // A pull request that is no draft is not marked; one that was made a draft again stays one.
     let mut open = ready();
     assert_eq!(open.next(&rules, &state(PullState::Open), at(0)), ReadinessAction::Done { notes: vec![] });
-    let notes = vec!["somebody has made it a draft again: it stays one".to_owned()];
+    let notes = vec!["it was made a draft again and stays one".to_owned()];
     assert_eq!(open.next(&rules, &state(PullState::Draft), at(0)), ReadinessAction::Done { notes });
     let unmarked = ReadinessRules { mark_ready: false, ..rules.clone() };
     assert_eq!(ready().next(&unmarked, &seen(1), at(0)), ReadinessAction::Done { notes: vec![] });

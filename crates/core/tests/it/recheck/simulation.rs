@@ -918,11 +918,12 @@ fn ten_thousand_histories_have_no_fix_without_evidence_and_one_comment_a_finding
     let share = f64::from(recognised) / f64::from(true_fixes);
     println!("{HISTORIES} histories of {findings} findings; edits {edits:?}; reviews {reviews:?}");
     println!(
-        "fixed without evidence: {fixed_unshown} of {fixed}; green without evidence: {standing_green} of {standing}; \
-         second comments: {second_comments} of {looked_up}"
+        "fixed without evidence: {fixed_unshown} of {fixed}; green without evidence: {standing_green} of \
+         {standing}; second comments: {second_comments} of {looked_up}"
     );
     println!(
-        "true fixes that an honest model named: {true_fixes}, recognised: {recognised} ({share:.4}); missed {missed:?}"
+        "true fixes that an honest model named: {true_fixes}, recognised: {recognised} ({share:.4}); missed \
+         {missed:?}"
     );
     println!("open and unverified after a review: {unverified}");
     println!("fixes taken back whose finding's own lines had changed as well, not seen: {reverts_unseen}");

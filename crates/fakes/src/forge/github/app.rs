@@ -113,7 +113,8 @@ pub(crate) fn access_token(state: &mut FakeForgeState, call: &ApiCall) -> CallRe
                 || wanted.as_str().is_some_and(|name| name.eq_ignore_ascii_case(&repo.name))
         };
         let repo = state.repos.values().filter(own).find(is).ok_or_else(|| {
-            let words = "There is at least one repository that does not exist or is not accessible to the parent installation.";
+            let words = "There is at least one repository that does not exist or is not accessible to the \
+                 parent installation.";
             ApiReply::error(422, words, Value::Null)
         })?;
         only.insert(repo.id);

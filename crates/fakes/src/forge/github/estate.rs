@@ -24,7 +24,8 @@ pub(crate) fn user_repositories(state: &mut FakeForgeState, call: &ApiCall) -> C
 /// Handles `GET /installation/repositories`: for apps only.
 pub(crate) fn installed_repositories(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     if !call.login.ends_with("[bot]") {
-        let words = "You must authenticate with an installation access token in order to list repositories for an installation.";
+        let words = "You must authenticate with an installation access token in order to list repositories \
+             for an installation.";
         return Err(ApiReply::error(403, words, Value::Null));
     }
     let (page, total, shown) = list_repositories(state, call);

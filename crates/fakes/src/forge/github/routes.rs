@@ -196,8 +196,8 @@ fn fault_reply(kind: &ForgeFaultKind, now: i64) -> Option<ApiReply> {
             Some(reply.header("x-ratelimit-remaining", 0).header("x-ratelimit-reset", reset))
         }
         ForgeFaultKind::SingleSignOn => {
-            let message = "Resource protected by organization SAML enforcement. You must grant your token access to \
-                           this organization.";
+            let message = "Resource protected by organization SAML enforcement. You must grant your token \
+                 access to this organization.";
             let reply = ApiReply::error(403, message, Value::Null);
             Some(reply.header(
                 "x-github-sso",

@@ -39,7 +39,7 @@ impl FakeRepo {
         run_blocking(&self.shared, move |shared| {
             let state = &mut *shared.lock();
             if state.repos.contains_key(&to) {
-                return Err(FakeError::Refused(format!("the repository {to} is there already")));
+                return Err(FakeError::Refused(format!("the repository {to} already exists")));
             }
             let mut repo =
                 state.repos.remove(&from).ok_or_else(|| FakeError::Missing(format!("repository {from}")))?;

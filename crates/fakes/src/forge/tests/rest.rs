@@ -285,8 +285,10 @@ async fn threads_are_listed_resolved_and_opened_again_by_graphql() {
     let answer = stage.shop.reply(1, "reader", first, "No.").await.unwrap();
     let second =
         stage.shop.comment_on(1, "reader", "src/a.py", (FakeDiffSide::Left, 10), "Why?").await.unwrap();
-    let query = "query($owner: String!, $name: String!, $number: Int!, $after: String) { repository(owner: $owner, name: $name) { \
-        pullRequest(number: $number) { reviewThreads(first: 1, after: $after) { pageInfo { hasNextPage endCursor } nodes { id isResolved \
+    let query = "query($owner: String!, $name: String!, $number: Int!, $after: String) \
+         { repository(owner: $owner, name: $name) { \
+        pullRequest(number: $number) \
+         { reviewThreads(first: 1, after: $after) { pageInfo { hasNextPage endCursor } nodes { id isResolved \
         isOutdated resolvedBy { login } comments(first: 5) { nodes { fullDatabaseId } } } } } } }";
     let threads = async |after: Value| {
         let variables = json!({"owner": "acme", "name": "shop", "number": 1, "after": after});

@@ -6,7 +6,8 @@ use super::{BOT, PULLS, Stage};
 use crate::forge::{BotReview, BotStep, FakeBot, FakeReviewVerdict, MergeState, ReviewDecision};
 
 const ISSUE: &str = "/repos/acme/shop/issues/1";
-const MERGE: &str = "query($owner: String!, $name: String!, $number: Int!) { repository(owner: $owner, name: $name) \
+const MERGE: &str = "query($owner: String!, $name: String!, $number: Int!) \
+     { repository(owner: $owner, name: $name) \
     { pullRequest(number: $number) { headRefOid isDraft mergeable mergeStateStatus reviewDecision } } }";
 
 async fn merge(stage: &Stage) -> Value {

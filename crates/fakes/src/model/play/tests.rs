@@ -16,7 +16,9 @@ const GATE: &str = include_str!("../../../../agent/prompts/converge/task-gate.md
 const DESCRIBE: &str = include_str!("../../../../agent/prompts/converge/task-describe.md");
 
 const BUG: &str = "    return a - b";
-const DIFF: &str = "sum.py (modified, +2 -1)\n@@ -1,2 +1,3 @@\n     1      1  def plus(a, b):\n     2        -    return a\n            2 +    return a - b\n            3 +    # end\ngone.py (deleted, +0 -1)\n@@ -1,1 +0,0 @@\n     1        -old\n";
+const DIFF: &str = "sum.py (modified, +2 -1)\n@@ -1,2 +1,3 @@\n     1      1  def plus(a, \
+     b):\n     2        -    return a\n            2 +    return a - b\n            3 +    # end\ngone.py \
+     (deleted, +0 -1)\n@@ -1,1 +0,0 @@\n     1        -old\n";
 
 /// Returns the text of a prompt module without its front matter.
 fn body_of(module: &str) -> &str {

@@ -35,7 +35,7 @@ fn unsure_error(error: ForgeError) -> ForgeError {
 }
 
 fn unsure_of(what: &str, error: &ForgeError) -> ForgeError {
-    unavailable_error(what, &format!("a comment was made, and may be on another line: {error}"))
+    unavailable_error(what, &format!("a comment was posted, but may be on another line: {error}"))
 }
 
 /// Returns our comment on lines for this topic, if its lines still exist.

@@ -32,7 +32,7 @@ use crate::http::ForgeRequest;
 fn inline_fields(what: &str, on: DiffPlace<'_>) -> Result<Value, ForgeError> {
     let (DiffPlace::Lines(_, place) | DiffPlace::File(_, place)) = on;
     let Some(path) = place.path.as_str() else {
-        return Err(rejected_error(what, "a path that is not UTF-8 cannot be named to Bitbucket"));
+        return Err(rejected_error(what, "Bitbucket does not accept a path that is not UTF-8"));
     };
     let mut inline = json!({ "path": path });
     if let DiffPlace::Lines(_, CodeLocation { side, start_line, end_line, .. }) = on {
@@ -54,7 +54,7 @@ impl BitbucketCloud {
     fn stranger_error(&self, what: &str) -> Option<ForgeError> {
         let CloudInner { options, learnt, .. } = &*self.inner;
         let (name, told, id) = (&options.name, options.account.as_ref()?, learnt.stranger.get()?);
-        let message = format!("the token writes as {id}, and forge.{name}.account is {told}: put {id} there");
+        let message = format!("the token writes as {id}, and forge.{name}.account is {told}: set it to {id}");
         Some(ForgeError::Forbidden { what: what.to_owned(), message })
     }
 
@@ -298,7 +298,7 @@ impl BitbucketApi for BitbucketCloud {
     ) -> Result<(), ForgeError> {
         // Any account can choose any login name.
         if !login.starts_with('{') {
-            let message = "Bitbucket Cloud tells an account by its UUID alone: name it as {…}";
+            let message = "Bitbucket Cloud identifies an account only by its UUID: name it as {…}";
             return Err(rejected_error(what, message));
         }
         self.put_pull(what, repo, pull, PullRequestEdit::default(), Some(login)).await
@@ -417,8 +417,8 @@ impl BitbucketApi for BitbucketCloud {
             Err(ForgeError::Forbidden { .. }) => {
                 tracing::warn!(
                     repo,
-                    "commands in comments are ignored in this repository: the token must administer it to ask who \
-                     may write"
+                    "commands in comments are ignored in this repository: the token must administer it to \
+                     ask who may write"
                 );
                 return Ok(false);
             }

@@ -32,7 +32,7 @@ impl BitbucketCloud {
         }
         let right = digits.len() >= MIN_DIGITS && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
         if !right {
-            return Err(unavailable_error(what, "a commit's hash is no hexadecimal number"));
+            return Err(unavailable_error(what, "a commit's hash is not a hexadecimal number"));
         }
         let key = format!("{repo}/{digits}");
         if let Some(known) = self.learnt_hash(&key) {
@@ -44,7 +44,7 @@ impl BitbucketCloud {
         };
         let full = parse_sha(what, &commit.hash)?;
         if !full.as_str().starts_with(&digits.to_ascii_lowercase()) {
-            return Err(unavailable_error(what, "the forge names another commit than was asked for"));
+            return Err(unavailable_error(what, "the forge returned another commit than requested"));
         }
         self.learn_hash(key, full.clone());
         Ok(full)
@@ -75,7 +75,7 @@ impl BitbucketCloud {
             newest.first().ok_or_else(|| unavailable_error(what, "the pull request has no commits"))?;
         let full = parse_sha(what, &newest.hash)?;
         if !full.as_str().starts_with(&digits.to_ascii_lowercase()) {
-            return Err(unavailable_error(what, "the pull request has moved on while it was read"));
+            return Err(unavailable_error(what, "the pull request changed while it was read"));
         }
         self.learn_hash(key, full.clone());
         Ok(full)

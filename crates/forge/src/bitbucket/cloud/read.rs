@@ -67,7 +67,8 @@ impl BitbucketCloud {
         let number = body.id;
         match self.read_pull(what, repo, body, with_base).await {
             Err(error @ (ForgeError::NotFound { .. } | ForgeError::Forbidden { .. })) => {
-                tracing::warn!(repo, number, %error, "a pull request is left out of a list: its commits cannot be read");
+                tracing::warn!(repo, number, %error, "a pull request is left out of a list: its commits \
+                     cannot be read");
                 Ok(None)
             }
             read => read.map(Some),

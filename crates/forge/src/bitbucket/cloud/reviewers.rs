@@ -43,7 +43,8 @@ impl BitbucketCloud {
             repo,
             number = pull.number,
             reviewers = %ids.join(", "),
-            "the forge refuses reviewers who have left the workspace: the pull request is changed without them"
+            "the forge refuses reviewers who have left the workspace: the pull request is changed without \
+             them"
         );
         let left: Vec<&BitbucketUser> = there.into_iter().filter(|user| !gone.contains(user)).collect();
         match self.put_with(what, repo, pull, change, asked, &left).await {
@@ -133,8 +134,8 @@ fn of_reviewers(what: &str, refused: &str, asked: Option<&str>) -> ForgeError {
     let hint = match asked {
         Some(_) => "",
         None => {
-            "; remove reviewers who have left the workspace from the pull request, or use a token that may ask who is \
-             a member (docs/bitbucket.md)"
+            "; remove reviewers who have left the workspace from the pull request, or use a token that may \
+             ask who is a member (docs/bitbucket.md)"
         }
     };
     rejected_error(what, &format!("{refused}{hint}"))

@@ -132,7 +132,7 @@ impl BitbucketDataCenter {
     ) -> Result<Value, ForgeError> {
         let (DiffPlace::Lines(commit, place) | DiffPlace::File(commit, place)) = on;
         let Some(path) = place.path.as_str() else {
-            return Err(rejected_error(what, "a path that is not UTF-8 cannot be named to Bitbucket"));
+            return Err(rejected_error(what, "Bitbucket does not accept a path that is not UTF-8"));
         };
         let diff = self.diff_of(what, repo, number, commit, path).await?;
         let (from, to) = match (&diff.from_hash, &diff.to_hash) {
@@ -230,7 +230,8 @@ impl BitbucketDataCenter {
             || made.multiline_marker.is_some()
             || made.multiline_span.is_some();
         if !is_line || !is_long {
-            tracing::warn!(repo, line = ?made.line, "the server put the comment on other lines than requested");
+            tracing::warn!(repo, line = ?made.line, "the server put the comment on other lines than \
+                 requested");
         }
     }
 }

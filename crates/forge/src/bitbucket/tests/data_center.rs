@@ -52,7 +52,8 @@ fn marked(item: &CommentSubject, text: &str) -> String {
 }
 
 fn stale() -> Reply {
-    let error = json!({ "context": null, "message": "You are attempting to modify it based on out-of-date information.",
+    let error = json!({ "context": null, "message": "You are attempting to modify it based on out-of-date \
+         information.",
                         "exceptionName": "com.atlassian.bitbucket.comment.CommentOutOfDateException" });
     Reply::new(409, json!({ "errors": [error] }).to_string())
 }
@@ -149,7 +150,7 @@ async fn pages_that_do_not_go_on_end_in_an_error() {
     let server = Server::new([who, account, page(&json!([]), Some(0))]).await;
     let error = pull_dc(&server).comments(&[]).await.unwrap_err();
     assert!(
-        matches!(&error, ForgeError::Unavailable { message, .. } if message.contains("circle")),
+        matches!(&error, ForgeError::Unavailable { message, .. } if message.contains("form a loop")),
         "{error}"
     );
 }

@@ -114,8 +114,10 @@ impl GitHub {
                 let url = graphql_url(&self.inner.auth.api);
                 let call = ForgeRequest::query(what, url, body);
                 let reply: ViewerReply = self.send(scope, &call).await?.json()?;
-                let viewer =
-                    reply.data.ok_or_else(|| unavailable_error(what, "the answer names no account"))?.viewer;
+                let viewer = reply
+                    .data
+                    .ok_or_else(|| unavailable_error(what, "the response names no account"))?
+                    .viewer;
                 // Some responses contain the name without its suffix.
                 let name = viewer.login.strip_suffix(BOT).unwrap_or(&viewer.login);
                 self.bot(scope, &format!("{name}{BOT}")).await

@@ -28,10 +28,12 @@ pub struct AppKey(Arc<KeyPair>);
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum AppKeyError {
     /// The text contains no PEM block.
-    #[error("this is no private key in PEM form (`-----BEGIN RSA PRIVATE KEY-----`), or only a part of one")]
+    #[error(
+        "this is not a private key in PEM form (`-----BEGIN RSA PRIVATE KEY-----`), or only a part of one"
+    )]
     NoPem,
     /// The key is encrypted, or for another algorithm.
-    #[error("this private key cannot be used: it must be for RSA, of 2048 bits or more, and not encrypted")]
+    #[error("cannot use this private key: it must be an unencrypted RSA key of 2048 bits or more")]
     NotRsa,
     /// The cryptography library failed to sign.
     #[error("signing with the private key failed")]

@@ -28,12 +28,12 @@ impl ExtraWrite {
     pub(in crate::github) const fn reason(self) -> &'static str {
         match self {
             Self::Threads => {
-                "Threads of findings that are fixed stay open: Truing may not resolve them. For that GitHub asks for the \
-                 permission `contents: write`, which reviews do not need otherwise."
+                "Threads of fixed findings stay open: Truing lacks the permission to resolve them. For that \
+                 GitHub asks for the permission `contents: write`, which reviews do not need otherwise."
             }
             Self::Checks | Self::Statuses => {
-                "The commit shows no status: Truing may not set one. For that GitHub asks for the permission \
-                 `statuses: write`, or `checks: write` of a GitHub App."
+                "The commit shows no status: Truing lacks the permission to set one. For that GitHub asks \
+                 for the permission `statuses: write`, or `checks: write` of a GitHub App."
             }
         }
     }

@@ -321,7 +321,7 @@ async fn what_an_app_may_not_is_told_with_what_it_needs() {
         .set_status(&status())
         .await
         .unwrap_err();
-    assert!(error.to_string().contains("characters that no token has"), "{error}");
+    assert!(error.to_string().contains("characters that are invalid in a token"), "{error}");
     assert!(!error.to_string().contains(CANARY));
 }
 

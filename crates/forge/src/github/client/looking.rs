@@ -38,7 +38,7 @@ impl GitHubClient {
         // A name can pass to another repository; an id cannot.
         let there = pull.base.repo.as_ref().map(|repo| repo.id.to_string());
         if there.is_some_and(|id| id != self.id.repository) {
-            let what = format!("{what} ({} is another repository by now)", self.repo);
+            let what = format!("{what} ({} is a different repository now)", self.repo);
             return Err(ForgeError::NotFound { what });
         }
         Ok(pull)

@@ -183,7 +183,7 @@ async fn an_access_token_of_cloud_is_told_who_it_is_and_where_its_repositories_a
     let client = open_of(&other);
     let effect = |id: &str| Effect::Findings { commit: head.clone(), comments: vec![finding(id, 2)] };
     let refused = client.make(&effect("b")).await.unwrap_err().to_string();
-    assert!(refused.contains(&format!("put {account} there")), "{refused}");
+    assert!(refused.contains(&format!("set it to {account}")), "{refused}");
     let shown = || async { site.shop.pull(number).await.unwrap() };
     assert_eq!(shown().await.inline_comments().filter(|comment| !comment.deleted).count(), 1);
     let before = site.forge.request_log().len();

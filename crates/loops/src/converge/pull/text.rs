@@ -69,7 +69,7 @@ pub(super) fn render_answer(record: &ConvergeRecord, finding: &Finding) -> (Stri
         (Some(FixerVerdict::Fixed), None) => {
             ("Could not address this loop: nothing was changed".to_owned(), false)
         }
-        (None, _) => ("Could not address this loop: the fixer said nothing of it".to_owned(), false),
+        (None, _) => ("Could not address this loop: the fixer did not report on it".to_owned(), false),
     }
 }
 

@@ -172,8 +172,5 @@ fn what_counts_of_the_base_is_noted_with_each_linter() {
     BaseFiles::record_in_runs(by_base, &mut runs);
     let [ruff, codespell] = runs.as_slice() else { panic!("{runs:?}") };
     assert_eq!((ruff.findings, ruff.base_configuration.len(), &ruff.keeps_open), (1, 2, &None));
-    assert_eq!(
-        codespell.keeps_open.as_deref(),
-        Some("it did not look at pyproject.toml, which configures it")
-    );
+    assert_eq!(codespell.keeps_open.as_deref(), Some("it did not read pyproject.toml, which configures it"));
 }

@@ -131,13 +131,14 @@ async fn a_service_that_answers_with_an_error_under_the_status_of_a_success_is_n
 async fn keys_that_came_too_late_are_of_no_use() {
     let place = Place::new().await.with_web_identity();
     place.aws.change_behaviour(|aws| aws.ends = later(SystemTime::UNIX_EPOCH, 60));
-    assert_says(&fault(&place).await.0, &["ended already"]);
+    assert_says(&fault(&place).await.0, &["expired keys"]);
 }
 
 #[tokio::test]
 async fn a_wrong_clock_is_named_by_how_much() {
     let place = Place::new().await;
-    let role = "[profile role]\nrole_arn = arn:aws:iam::123456789012:role/r\nsource_profile = base\n[profile base]\n";
+    let role = "[profile role]\nrole_arn = arn:aws:iam::123456789012:role/r\nsource_profile = base\n[profile \
+         base]\n";
     let keys = format!("aws_access_key_id = {AWS_KEY_ID}\naws_secret_access_key = {}\n", aws_secret_key());
     place.write(".aws/config", &format!("{role}{keys}"));
     let place = place.with("AWS_PROFILE", "role");

@@ -68,8 +68,8 @@ async fn a_profile_gives_keys_as_it_says() {
     let role = "arn:aws:iam::123456789012:role/by-profile";
     let token = place.write("token", &web_identity("p", AUDIENCE, 3600));
     let config = format!(
-        "[profile role]\nrole_arn = {role}\nsource_profile = base\n[profile program]\ncredential_process = cat {}\n\
-         [profile web]\nrole_arn = {role}\nweb_identity_token_file = {}\n",
+        "[profile role]\nrole_arn = {role}\nsource_profile = base\n[profile program]\ncredential_process = \
+         cat {}\n[profile web]\nrole_arn = {role}\nweb_identity_token_file = {}\n",
         program.display(),
         token.display(),
     );

@@ -235,7 +235,8 @@ mod tests {
             of("pyproject.toml", "[tool.mypy]\nexclude = 'tests/'\n"),
             ["src/tests/b.py", "tests/a.py"]
         );
-        let verbose = "[mypy]\nstrict = true\nexclude = (?x)(\n    ^src/a\\.py$\n    # those of tests\n    | ^tests/\n    )\n";
+        let verbose = "[mypy]\nstrict = true\nexclude = (?x)(\n    ^src/a\\.py$\n    # those of tests\n    | \
+             ^tests/\n    )\n";
         assert_eq!(of("mypy.ini", verbose), ["src/a.py", "tests/a.py"]);
         assert_eq!(of("setup.cfg", "[mypy]\n[other]\nexclude = .\n"), [""; 0]);
         assert_eq!(of("setup.cfg", "[mypy]\nexclude = (?!x)\n"), [""; 0], "it looks around");

@@ -1,8 +1,8 @@
 //! Hooks of pre-commit: the way in which a project runs a tool, with the arguments and the excluded files of
 //! the hook.
 //!
-//! Only arguments in an allow-list are used ([`filter_args`]): they select rules, words, severities, lengths and
-//! configuration files. Others change files, print in another form, or load code.
+//! Only arguments in an allow-list are used ([`filter_args`]): they select rules, words, severities, lengths
+//! and configuration files. Others change files, print in another form, or load code.
 
 use std::collections::BTreeSet;
 

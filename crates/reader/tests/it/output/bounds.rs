@@ -104,7 +104,7 @@ fn deep_nesting_is_no_danger() {
     }
     let nested = "<x>".repeat(200) + &"</x>".repeat(200);
     let shown = report(OutputFormat::Checkstyle, &format!("<checkstyle>{nested}</checkstyle>"));
-    assert!(problems(&shown)[0].contains("more than 128 elements"), "{:?}", shown.problems);
+    assert!(problems(&shown)[0].contains("more than 128 nested elements"), "{:?}", shown.problems);
 }
 
 #[test]

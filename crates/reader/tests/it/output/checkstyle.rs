@@ -89,9 +89,11 @@ fn a_crash_on_a_file_is_the_tools_own_problem() {
 
 #[test]
 fn no_entity_is_expanded_and_no_other_file_is_read() {
-    let text = "<?xml version=\"1.0\"?>\n<!DOCTYPE checkstyle [<!ENTITY a \"aaaaaaaaaa\"><!ENTITY b \"&a;&a;&a;\">
+    let text = "<?xml version=\"1.0\"?>\n<!DOCTYPE checkstyle [<!ENTITY a \"aaaaaaaaaa\"><!ENTITY \
+         b \"&a;&a;&a;\">
         <!ENTITY file SYSTEM \"file:///etc/hostname\">]>
-        <checkstyle><file name=\"a\"><error line=\"1\" message=\"&b; &file; & &#0; &#xD800; &#x110000;\"/></file></checkstyle>";
+        <checkstyle><file name=\"a\"><error line=\"1\" message=\"&b; &file; & &#0; &#xD800; \
+         &#x110000;\"/></file></checkstyle>";
     let report = report(OutputFormat::Checkstyle, text);
     assert_eq!(told(&report), ["a:1: &b; &file; & &#xD800; &#x110000;"]);
 }

@@ -54,8 +54,9 @@ fn golangci_is_read_in_both_forms() {
             "error typecheck x/a/c.go:9:2 undefined: x",
         ]
     );
-    let text = "a/b.go:7:9: Error return value of `f.Close` is not checked (errcheck)\n\tf.Close()\n\t       ^\n\
-                a/c.go:6: File is not properly formatted (goimports)\n2 issues:\n* errcheck: 1\n";
+    let text = "a/b.go:7:9: Error return value of `f.Close` is not checked \
+         (errcheck)\n\tf.Close()\n\t       ^\na/c.go:6: File is not properly formatted (goimports)\n2 \
+         issues:\n* errcheck: 1\n";
     assert_eq!(
         whole("golangci", text),
         [
@@ -152,25 +153,27 @@ fn digests_of_secrets_and_passwords_are_nowhere() {
 
 #[test]
 fn actionlint_is_read_with_snippets_and_without() {
-    let text = ".github/workflows/ci.yml:2:12: unknown Webhook event \"pul_request\". see the list [events]\n  |\n\
-                2 | on: [push, pul_request]\n  |            ^~~~~~~~~~~~\n\
-                .github/workflows/ci.yml:8:37: shellcheck reported issue in this script: SC2086:info:1:6: quote [shellcheck]\n";
+    let text = ".github/workflows/ci.yml:2:12: unknown Webhook event \"pul_request\". see the list \
+         [events]\n  |\n2 | on: [push, \
+         pul_request]\n  |            ^~~~~~~~~~~~\n.github/workflows/ci.yml:8:37: shellcheck reported issue \
+         in this script: SC2086:info:1:6: quote [shellcheck]\n";
     assert_eq!(
         whole("actionlint", text),
         [
-            "error events x/.github/workflows/ci.yml:2:12 unknown Webhook event \"pul_request\". see the list",
-            "error shellcheck x/.github/workflows/ci.yml:8:37 shellcheck reported issue in this script: SC2086:info:1:6: quote",
+            "error events x/.github/workflows/ci.yml:2:12 unknown Webhook event \"pul_request\". see the \
+             list",
+            "error shellcheck x/.github/workflows/ci.yml:8:37 shellcheck reported issue in this script: \
+             SC2086:info:1:6: quote",
         ]
     );
 }
 
 #[test]
 fn msbuild_is_read_with_projects_and_node_numbers() {
-    let text = "  Determining projects to restore...\r\n\
-        src\\App\\Program.cs(10,17): warning CS0168: The variable 'x' is declared but never used [C:\\b\\App.csproj]\r\n\
-        \x20    3>Lib/A.cs(4): error CS1002: ; expected [C:\\b\\Lib.csproj]\r\n\
-        Lib/B.fs(1,2,1,9): error FS0039: The value 'y' is not defined.\r\n\
-        Build FAILED.\r\nMSBUILD : error MSB1009: Project file does not exist.\r\n";
+    let text = "  Determining projects to restore...\r\nsrc\\App\\Program.cs(10,17): warning CS0168: The \
+         variable 'x' is declared but never used [C:\\b\\App.csproj]\r\n\x20    3>Lib/A.cs(4): error CS1002: \
+         ; expected [C:\\b\\Lib.csproj]\r\nLib/B.fs(1,2,1,9): error FS0039: The value 'y' is not \
+         defined.\r\nBuild FAILED.\r\nMSBUILD : error MSB1009: Project file does not exist.\r\n";
     let report = read_in("x", "msbuild", text.as_bytes());
     assert_eq!(
         told(&report),
@@ -185,7 +188,8 @@ fn msbuild_is_read_with_projects_and_node_numbers() {
 
 #[test]
 fn phpstan_is_read_with_rules_and_without() {
-    let text = "src/A.php:3:Undefined variable: $x\nsrc/A.php:9:Call to an undefined method A::b(). [identifier=method.notFound]\n";
+    let text = "src/A.php:3:Undefined variable: $x\nsrc/A.php:9:Call to an undefined method A::b(). \
+         [identifier=method.notFound]\n";
     assert_eq!(
         whole("phpstan", text),
         [
@@ -200,13 +204,16 @@ fn phpstan_is_read_with_rules_and_without() {
 #[test]
 fn other_forms_of_tools_are_read() {
     // This is the output of TypeScript in a terminal, with its escapes.
-    let pretty = "\x1b[96mshop.ts\x1b[0m:\x1b[93m2\x1b[0m:\x1b[93m7\x1b[0m - \x1b[91merror\x1b[0m\x1b[90m TS2322: \x1b[0mType 'string' is not assignable.\n\n\x1b[7m2\x1b[0m const a\n";
+    let pretty = "\x1b[96mshop.ts\x1b[0m:\x1b[93m2\x1b[0m:\x1b[93m7\x1b[0m - \x1b[91merror\x1b[0m\x1b[90m \
+         TS2322: \x1b[0mType 'string' is not assignable.\n\n\x1b[7m2\x1b[0m const a\n";
     assert_eq!(whole("tsc", pretty), ["error TS2322 x/shop.ts:2:7 Type 'string' is not assignable."]);
     let next = "src/(group)/page.tsx(2,7): error TS1005: ',' expected.\n  more about it\nFound 1 error.\n";
     assert_eq!(whole("tsc", next), ["error TS1005 x/src/(group)/page.tsx:2:7 ',' expected."]);
-    let pylint = "************* Module a\na.py:3:4: W0612: Unused variable 'x' (unused-variable)\n\nYour code has been rated at 5.00/10\n";
+    let pylint = "************* Module a\na.py:3:4: W0612: Unused variable 'x' (unused-variable)\n\nYour \
+         code has been rated at 5.00/10\n";
     assert_eq!(whole("pylint", pylint), ["warning W0612 x/a.py:3:5 Unused variable 'x'"]);
-    let stylelint = "a.css:1:21: Unknown property \"colr\" (property-no-unknown) [warning]\n\n1 problem (0 errors, 1 warning)\n";
+    let stylelint = "a.css:1:21: Unknown property \"colr\" (property-no-unknown) [warning]\n\n1 problem (0 \
+         errors, 1 warning)\n";
     assert_eq!(
         whole("eslint-unix", stylelint),
         ["warning property-no-unknown x/a.css:1:21 Unknown property \"colr\""]
@@ -326,7 +333,8 @@ fn a_file_that_eslint_is_kept_from_is_no_problem() {
     };
     for message in [
         // ESLint 9 prints this message.
-        "File ignored because of a matching ignore pattern. Use \\\"--no-ignore\\\" to disable file ignore settings.",
+        "File ignored because of a matching ignore pattern. Use \\\"--no-ignore\\\" to disable file ignore \
+         settings.",
         "File ignored because no matching configuration was supplied.",
         "File ignored because outside of base path.",
         "File ignored by default because it is located under the node_modules directory.",

@@ -152,9 +152,10 @@ impl MapOwned for &[&str] {
 fn a_name_without_its_folder_is_the_file_of_the_class_and_never_another_one() {
     let java = |class: &str| {
         format!(
-            "<testsuite name=\"{class}\"><testcase name=\"t\" classname=\"{class}\"><failure message=\"expected: 1\" \
-             type=\"AssertionError\">java.lang.AssertionError: expected: 1\n\tat org.junit.Assert.fail(Assert.java:89)\n\
-             \tat com.acme.Helper.check(Helper.java:7)\n\tat {class}.t(CartTest.java:4)\n</failure></testcase></testsuite>"
+            "<testsuite name=\"{class}\"><testcase name=\"t\" classname=\"{class}\"><failure \
+             message=\"expected: 1\" type=\"AssertionError\">java.lang.AssertionError: expected: 1\n\tat \
+             org.junit.Assert.fail(Assert.java:89)\n\tat com.acme.Helper.check(Helper.java:7)\n\tat \
+             {class}.t(CartTest.java:4)\n</failure></testcase></testsuite>"
         )
     };
     let files = [
@@ -173,8 +174,9 @@ fn a_name_without_its_folder_is_the_file_of_the_class_and_never_another_one() {
     let two = ["a/com/acme/CartTest.java", "b/com/acme/CartTest.java", "CartTest.java"];
     assert_eq!(problems(&read_with(&two, &java("com.acme.CartTest"))).len(), 1);
 
-    let go = "<testsuites><testsuite name=\"example.com/shop/pkg/cart\"><testcase classname=\"example.com/shop/pkg/cart\" name=\"TestAdd\">\
-              <failure message=\"Failed\" type=\"\">    main_test.go:4: got 1\n</failure></testcase></testsuite></testsuites>";
+    let go = "<testsuites><testsuite name=\"example.com/shop/pkg/cart\"><testcase \
+         classname=\"example.com/shop/pkg/cart\" name=\"TestAdd\"><failure message=\"Failed\" \
+         type=\"\">    main_test.go:4: got 1\n</failure></testcase></testsuite></testsuites>";
     let report = read_with(&["main_test.go", "pkg/cart/main_test.go"], go);
     assert_eq!(told(&report), ["pkg/cart/main_test.go:4: example.com/shop/pkg/cart.TestAdd fails: Failed"]);
     let report = read_with(&["main_test.go", "pkg/other/main_test.go"], go);

@@ -269,7 +269,8 @@ fn a_tool_that_ran_in_a_subfolder_is_placed_there() {
 #[test]
 fn a_format_that_names_no_tool_resolves_nothing_until_somebody_names_it() {
     let tree = Tree::of(&[("a.py".to_owned(), "l = 1\n".to_owned())].into());
-    let text = "<checkstyle><file name=\"a.py\"><error line=\"1\" message=\"words\" source=\"X1\"/></file></checkstyle>";
+    let text = "<checkstyle><file name=\"a.py\"><error line=\"1\" message=\"words\" \
+         source=\"X1\"/></file></checkstyle>";
     let found = tree.read(given("checkstyle", "", text)).unwrap();
     assert!(found.keeps_open.unwrap().contains("--tool NAME"));
     assert_eq!(found.findings[0].rule, "checkstyle/X1");

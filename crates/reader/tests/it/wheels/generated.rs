@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 /// Files of the plain wheel.
-pub(super) const CORE: &str = "try:\n    from ._speed import fast\nexcept ImportError:\n    fast = None\n\n\ndef turn(a):\n    return a\n";
+pub(super) const CORE: &str = "try:\n    from ._speed import fast\nexcept ImportError:\n    fast = \
+     None\n\n\ndef turn(a):\n    return a\n";
 pub(super) const EXTRA: &str = "def pinned(a):\n    return a + 1\n";
 const PLAIN: [(&str, &str); 7] = [
     ("rimx/__init__.py", "LIMIT = 1\n"),

@@ -241,18 +241,12 @@ const WRONG: &[Scenario] = &[
     Scenario {
         name: "404",
         files: 3,
-        acts: &[
-            Open(three),
-            Answered { by: |_| Status(404, None), told: "(404) (hint: look whether", step: 3 },
-        ],
+        acts: &[Open(three), Answered { by: |_| Status(404, None), told: "(404) (hint: check", step: 3 }],
     },
     Scenario {
         name: "410",
         files: 3,
-        acts: &[
-            Open(three),
-            Answered { by: |_| Status(410, None), told: "(404) (hint: look whether", step: 5 },
-        ],
+        acts: &[Open(three), Answered { by: |_| Status(410, None), told: "(404) (hint: check", step: 5 }],
     },
     Scenario {
         name: "409",
@@ -358,7 +352,7 @@ const WRONG: &[Scenario] = &[
             Open(three),
             Answered {
                 by: |_| Redirect(301, "/repositories/1".into()),
-                told: "at another address by now",
+                told: "at another address now",
                 step: 4,
             },
         ],
@@ -366,7 +360,7 @@ const WRONG: &[Scenario] = &[
     Scenario {
         name: "pages-in-a-circle",
         files: 3,
-        acts: &[Open(three), Answered { by: |_| Circle, told: "go round in a circle (hint: ", step: 1 }],
+        acts: &[Open(three), Answered { by: |_| Circle, told: "form a loop (hint: ", step: 1 }],
     },
 ];
 

@@ -165,24 +165,28 @@ fn answers() -> Vec<(ForgeFaultKind, &'static str, bool)> {
     vec![
         (ForgeFaultKind::Status(401, None), "does not accept the token (401) (hint: make a new token", false),
         (ForgeFaultKind::Status(403, None), "may not do this (403): Forbidden (hint: let the token", false),
-        (ForgeFaultKind::SecondaryLimit(None), "rate limited for 60 s (hint: it goes on by itself", true),
+        (
+            ForgeFaultKind::SecondaryLimit(None),
+            "rate limited for 60 s (hint: it then continues by itself",
+            true,
+        ),
         (ForgeFaultKind::SecondaryLimit(Some(7)), "rate limited for 7 s", true),
         (ForgeFaultKind::PrimaryLimit(30), "rate limited for ", true),
         (ForgeFaultKind::Status(429, None), "rate limited for 60 s", true),
         (ForgeFaultKind::Status(429, Some(9)), "rate limited for 9 s", true),
-        (
-            ForgeFaultKind::Status(404, None),
-            "not found, or hidden from this token (404) (hint: look whether",
-            false,
-        ),
+        (ForgeFaultKind::Status(404, None), "not found, or hidden from this token (404) (hint: check", false),
         (ForgeFaultKind::Status(410, None), "not found, or hidden from this token (404)", false),
         (
             ForgeFaultKind::Status(422, None),
-            "refused: Unprocessable Entity (hint: look what the forge",
+            "refused: Unprocessable Entity (hint: see the forge's message",
             false,
         ),
-        (ForgeFaultKind::Status(500, None), "status 500: Internal Server Error (hint: if it lasts", false),
-        (ForgeFaultKind::Status(503, None), "status 503: Service Unavailable (hint: if it lasts", false),
+        (
+            ForgeFaultKind::Status(500, None),
+            "status 500: Internal Server Error (hint: if this persists",
+            false,
+        ),
+        (ForgeFaultKind::Status(503, None), "status 503: Service Unavailable (hint: if this persists", false),
         (ForgeFaultKind::Html(200), "HTML instead of JSON (a proxy, or a wrong api_url?) (hint: ", false),
         (ForgeFaultKind::Html(502), "status 502: it gives no reason (hint: ", false),
         (ForgeFaultKind::Truncated, "the answer's JSON is cut off (hint: ", false),
@@ -192,7 +196,7 @@ fn answers() -> Vec<(ForgeFaultKind, &'static str, bool)> {
             false,
         ),
         (ForgeFaultKind::Redirect(307, elsewhere), "leads to https://elsewhere.example: redirects", false),
-        (ForgeFaultKind::Redirect(301, "/repositories/1".into()), "at another address by now", false),
+        (ForgeFaultKind::Redirect(301, "/repositories/1".into()), "at another address now", false),
         (ForgeFaultKind::Drop, "the connection broke before the answer was complete", false),
     ]
 }

@@ -193,7 +193,8 @@ async fn after_a_rebase_the_commits_and_lines_that_are_new_are_told() {
     assert_eq!(lines, [("more.py".into(), vec![(4, 4)])], "not what the base brought");
     let summary = pushed.summary().await;
     let told = format!(
-        "The branch was rewritten: 0 new commits, 1 changed commit (`{}`), 1 as before, 1 new line in 1 file.",
+        "The branch was rewritten: 0 new commits, 1 changed commit (`{}`), 1 as before, 1 new line in 1 \
+         file.",
         &head[..10]
     );
     assert!(summary.contains(&told), "{summary}");

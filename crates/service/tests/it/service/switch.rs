@@ -138,8 +138,8 @@ async fn a_run_in_flight_stops_where_the_switch_of_its_repository_says_so() {
     until("it is stopped", async || !told(&service, &key).await.is_empty()).await;
     until("the lease is given back", async || !service.is_leased(&key).await).await;
     assert_eq!(site.picture(&opened).await.status, None, "nothing was written after the call in flight");
-    let said = "KillSwitchEngaged: stopped by the switch of acme/shop until `truing kill off --repo acme/shop` (mode \
-                stop, by ada: a storm)";
+    let said = "KillSwitchEngaged: stopped by the switch of acme/shop until `truing kill off --repo \
+         acme/shop` (mode stop, by ada: a storm)";
     assert_eq!(told(&service, &key).await, [said]);
 
     // Another repository's switch is on all the time.
@@ -164,7 +164,7 @@ async fn after_a_stop_was_read_nothing_is_written_wherever_it_comes() {
     for call in 0..clean.len() {
         let opened = site.open(&format!("change-{call}")).await;
         let calls = turned_at(&site, opened.number, Some(call)).await;
-        let read = (call..calls.len()).find(|at| calls[*at] == "switch");
+        let read = (call..calls.len()).find(|at| calls[*at] == "kill_switches");
         let Some(read) = read else {
             // The process had read the switch for the last time, or the lease itself was refused. The slot is
             // dropped so that it does not affect the next round.
@@ -216,7 +216,7 @@ async fn a_switch_that_is_turned_while_the_scheduler_looks_lets_nothing_begin() 
         let (leases, calls) = look(Some(call)).await;
         assert_eq!(leases, 0, "turned before call {call}: {calls:?}");
         operator.turn_switch(&SwitchRequest::Off, "ada").await.unwrap();
-        if calls.get(call) == Some(&"grant") {
+        if calls.get(call) == Some(&"grant_leases") {
             break;
         }
     }

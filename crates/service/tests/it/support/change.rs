@@ -47,12 +47,13 @@ pub(crate) fn first() -> CommitBuilder {
     CommitBuilder::new("Change")
         .write(
             "src/app.py",
-            "def main():\n    breakpoint()\n    one()\n    breakpoint()\n    two()\n    breakpoint()  # three\n\n\n\
-             def other():\n    pdb.set_trace()\n    breakpoint()  # last\n",
+            "def main():\n    breakpoint()\n    one()\n    breakpoint()\n    two()\n    breakpoint()  # \
+             three\n\n\ndef other():\n    pdb.set_trace()\n    breakpoint()  # last\n",
         )
         .write(
             "src/page.ts",
-            "debugger;\nconst a = f();\ndebugger; // two\nconst b = f();\nif (a) debugger;\ng(b);\n  debugger; // four\n",
+            "debugger;\nconst a = f();\ndebugger; // two\nconst b = f();\nif (a) \
+             debugger;\ng(b);\n  debugger; // four\n",
         )
         .write("src/lib.rs", LIB)
 }
@@ -66,8 +67,9 @@ pub(crate) fn second() -> CommitBuilder {
     CommitBuilder::new("Mend some")
         .write(
             "src/app.py",
-            "def fresh():\n    one()\n\n\ndef main():\n    one()\n    breakpoint()\n    two()\n    breakpoint()  # three\n\n\n\
-             def other():\n    pdb.set_trace()\n",
+            "def fresh():\n    one()\n\n\ndef \
+             main():\n    one()\n    breakpoint()\n    two()\n    breakpoint()  # three\n\n\ndef \
+             other():\n    pdb.set_trace()\n",
         )
         .write("src/page.ts", "debugger;\nconst a = f();\nconst b = f();\ng(a, b);\n  debugger; // four\n")
         .write("src/fresh.py", "def fresh():\n    breakpoint()\n    ipdb.set_trace()\n")

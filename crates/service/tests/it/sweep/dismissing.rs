@@ -152,12 +152,12 @@ async fn who_may_not_and_what_names_nothing_dismisses_nothing_and_history_says_w
     assert_eq!(site.picture(&opened).await.open(), FOUND);
     let history = service.history(&site.key(opened.number).await).await;
     let told = |why: &str| {
-        let line = format!("`/dismiss` by ada@{FORGE} is not followed: {why}");
+        let line = format!("`/dismiss` by ada@{FORGE} was not run: {why}");
         history.iter().filter(|told| **told == line).count()
     };
     assert_eq!(told("it gives no reason"), 1, "{history:#?}");
     assert_eq!(told("no finding here has that id"), 1, "{history:#?}");
-    assert!(told("it answers no finding's comment, and names no finding") >= 1, "{history:#?}");
+    assert!(told("it neither replies to a finding's comment nor names a finding") >= 1, "{history:#?}");
     assert_eq!(site.forge.violations(), Vec::<String>::new());
     service.stop().await;
 }
@@ -212,10 +212,7 @@ async fn a_dismissal_is_taken_back_in_its_thread_or_by_its_id_by_whoever_may_wri
     assert!(is_open(3).await);
     let history = service.history(&site.key(opened.number).await).await;
     let told = |what: &str| history.iter().filter(|line| line.as_str() == what).count();
-    assert_eq!(
-        told(&format!("`/undismiss` by ada@{FORGE} is not followed: that finding is not dismissed")),
-        1
-    );
+    assert_eq!(told(&format!("`/undismiss` by ada@{FORGE} was not run: that finding is not dismissed")), 1);
     assert_eq!(told(&format!("`/undismiss {}` by ada@{FORGE}", short_id(&id))), 2, "{history:#?}");
     // The finding stays open.
     site.push_second(&mut opened).await;

@@ -71,7 +71,7 @@ async fn a_forge_that_does_not_answer_is_not_taken_for_one_that_refuses_access()
     let lease = by_hand::lease(&*context.store, &key, LoopKind::Review, &limits()).await.unwrap();
     let run = RunRef { id: new_run_id(), key, token: lease.token };
     let ended = worker::run_step(&context, &lease, &run).await.unwrap();
-    let expected = "the forge does not answer as it should";
+    let expected = "the forge sent an invalid answer";
     assert!(matches!(ended, Err(StepStopReason::Failed { class, .. }) if class == expected), "{ended:?}");
 }
 

@@ -170,8 +170,8 @@ async fn a_repository_that_fails_does_not_stop_the_others() {
     let lines = told.take();
     let count = |words: &str| lines.iter().filter(|line| line.contains(words)).count();
     assert_eq!(count("acme/bad"), 1, "a change of state is told once: {lines:#?}");
-    assert_eq!(count("a repository cannot be swept"), 3, "{lines:#?}");
-    assert_eq!(count("the forge cannot be swept"), 0, "{lines:#?}");
+    assert_eq!(count("could not sweep a repository"), 3, "{lines:#?}");
+    assert_eq!(count("could not sweep the forge"), 0, "{lines:#?}");
 
     others[0].set_access(RepositoryAccess::Open).await.unwrap();
     swept.round(&site).await;
@@ -253,7 +253,7 @@ async fn a_forge_that_is_down_for_an_hour_is_asked_seldom_and_told_of_once() {
     assert!((3..=60).contains(&calls), "{calls} calls in an hour");
     let lines = told.take();
     assert_eq!(lines.len(), 1, "{lines:#?}");
-    assert!(lines[0].contains("the forge cannot be swept"), "{lines:#?}");
+    assert!(lines[0].contains("could not sweep the forge"), "{lines:#?}");
     site.forge.clear_faults();
     for _ in 0..300 {
         site.clock.skip(TimeSpan::seconds(2));

@@ -93,7 +93,8 @@ fn known_key_prefixes(connection: &SqlTransaction, name: &str) -> Result<BTreeSe
     // In ASCII `$` follows `#`.
     let heard = dialect.choose(
         "SELECT key FROM described WHERE name > ?1 AND name < ?2 ORDER BY id DESC LIMIT 1",
-        "SELECT key FROM described WHERE lower(name) > lower(?1) AND lower(name) < lower(?2) ORDER BY id DESC LIMIT 1",
+        "SELECT key FROM described WHERE lower(name) > lower(?1) AND lower(name) < lower(?2) ORDER BY id \
+         DESC LIMIT 1",
     );
     let heard: Option<String> =
         connection.sql(heard).first((format!("{name}#"), format!("{name}$")), |row| row.get(0))?;

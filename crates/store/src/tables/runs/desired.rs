@@ -216,7 +216,8 @@ fn want_status(connection: &SqlTransaction, key: &SlotKey, status: &DesiredStatu
     connection
         .sql(
             "INSERT INTO status (key, body, done) VALUES (?1, ?2, 0)
-             ON CONFLICT (key) DO UPDATE SET body = excluded.body, done = 0 WHERE status.body <> excluded.body",
+             ON CONFLICT (key) DO UPDATE SET body = excluded.body, done = 0 WHERE status.body <> \
+             excluded.body",
         )
         .execute((key.as_str(), to_json(status)?))?;
     Ok(())

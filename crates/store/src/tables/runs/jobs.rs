@@ -43,7 +43,8 @@ pub(super) fn begin_run(connection: &SqlTransaction, run: &RunRef) -> Result<Job
         None => JobState::default(),
     };
     let sql = "INSERT INTO job (key, token, run, body) VALUES (?1, ?2, ?3, ?4)
-               ON CONFLICT (key) DO UPDATE SET token = excluded.token, run = excluded.run, body = excluded.body";
+               ON CONFLICT (key) DO UPDATE SET token = excluded.token, run = excluded.run, body = \
+         excluded.body";
     let row = (run.key.as_str(), run.token.0, run.id.as_str(), to_json(&job)?);
     connection.sql(sql).execute(row)?;
     raise_counter(connection, run.token.0)?;

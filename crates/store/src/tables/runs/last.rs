@@ -17,7 +17,8 @@ pub(super) fn newest_at(
     stages: &str,
 ) -> Result<Option<PullRevision>, StoreFault> {
     let sql = format!(
-        "SELECT head, base FROM run WHERE loop = 'review' AND key = ?1 AND {stages} ORDER BY token DESC LIMIT 1"
+        "SELECT head, base FROM run WHERE loop = 'review' AND key = ?1 AND {stages} ORDER BY token DESC \
+         LIMIT 1"
     );
     let found: Option<(String, String)> =
         connection.sql(&sql).first([key.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?;

@@ -93,7 +93,7 @@ pub(super) fn take_over_review(
     let found = connection.sql(&sql).query([key.as_str()], parse_run_row)?.next().transpose()?;
     let Some(row) = found else { return Ok(None) };
     if newest.token != row.token {
-        cut_off(connection, key, &newest, "cut off: comments are taken back", now)?;
+        cut_off(connection, key, &newest, "cut off: comments are being retracted", now)?;
     }
     let sql = "UPDATE run SET token = ?3 WHERE loop = 'review' AND key = ?1 AND token = ?2";
     connection.sql(sql).execute((key.as_str(), row.token.0, token.0))?;

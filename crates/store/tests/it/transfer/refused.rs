@@ -39,7 +39,7 @@ async fn a_target_that_holds_something_else_is_refused_and_changed_in_nothing() 
     let Home::Servers { slots, .. } = &to else { panic!() };
     SlotServer::shared().by_hand(*slots, &["SET", "bot:killswitch:enabled", "true"]);
     let said = refused(&source, &to, NulPolicy::Refuse).await.to_string();
-    assert!(said.contains("the kill switch that was set by hand"), "{said}");
+    assert!(said.contains("the kill switch that was set manually"), "{said}");
     // Programs that only read leave nothing that prevents a copy, nor does a switch that is off.
     for (to, turn) in [(new_servers(), false), (new_file_home(), false), (new_file_home(), true)] {
         let store = to.open().await;
@@ -75,7 +75,7 @@ async fn a_half_filled_target_takes_no_other_source_and_is_no_source() {
         assert!(matches!(error, TransferError::HalfSource { .. }), "{error}");
         drop(target);
         let said = to.not_opened().await;
-        assert!(said.contains(&name) && said.contains("To begin anew"), "{said}");
+        assert!(said.contains(&name) && said.contains("To start over"), "{said}");
         // Slots in another place are not copied again there.
         if let Home::Servers { records, .. } = &to {
             let other = Home::Servers { slots: SlotServer::new_database(), records: records.clone() };

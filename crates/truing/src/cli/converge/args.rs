@@ -12,14 +12,16 @@ use crate::cli::error::{CliError, CommandExit};
 
 /// Audit and fix a branch or a pull request until a fresh audit finds nothing
 ///
-/// A model audits the whole change. A model fixes what was found, on a private copy in the sandbox. The repository's own
-/// checks and the gate test the fix, and Truing commits it. This repeats until an audit finds nothing, or a limit or an
-/// obstacle stops it. Fixes of a local branch go to a new branch, `truing/run/ID`; your checkout stays as it is. It costs
-/// money, at most `budget.converge_usd`. If it was interrupted, run it again: it continues where it was.
+/// A model audits the whole change. A model fixes what was found, on a private copy in the sandbox. The
+/// repository's own checks and the gate test the fix, and Truing commits it. This repeats until an audit
+/// finds nothing, or a limit or an obstacle stops it. Fixes of a local branch go to a new branch,
+/// `truing/run/ID`; your checkout stays as it is. It costs money, at most `budget.converge_usd`. If it was
+/// interrupted, run it again: it continues where it was.
 #[derive(clap::Args, Default, Debug)]
 pub struct ConvergeArgs {
-    /// Pull requests: URL, OWNER/NAME#NUMBER, OWNER/NAME/NUMBER, or NUMBER in a clone; or a folder of a repository, for
-    /// the branch that is checked out there [default: the pull request of the current branch, else that branch]
+    /// Pull requests: URL, OWNER/NAME#NUMBER, OWNER/NAME/NUMBER, or NUMBER in a clone; or a folder of a
+    /// repository, for the branch that is checked out there
+    /// [default: the pull request of the current branch, else that branch]
     #[arg(value_name = "TARGET")]
     pub(super) targets: Vec<String>,
     #[command(flatten)]
@@ -50,7 +52,7 @@ pub(super) struct ConvergeRunArgs {
     /// The `NAME` of the `[model.NAME]` that fixes what is found [default: converge.fixer]
     #[arg(long, value_name = "NAME")]
     pub(super) fixer: Option<String>,
-    /// Findings of less weight are fixed once and then left [default: converge.min_blocking_severity]
+    /// Findings of lower severity are fixed once and then left [default: converge.min_blocking_severity]
     #[arg(long, value_name = "SEVERITY", value_parser = severity)]
     pub(super) min_severity: Option<Severity>,
     /// After each push to a pull request, comment `bugbot run` to trigger Cursor's Bugbot

@@ -31,13 +31,14 @@ const GRACE: Duration = Duration::from_secs(3);
 
 /// Audit a branch or pull requests once, as `truing converge` does, and change nothing
 ///
-/// For each category, a model reports the defects of the whole change, or evidence that there are none. Nothing is
-/// posted. `truing converge` fixes what was found without a second audit of the same commit. It costs money, at most
-/// `budget.converge_usd`. Exit 0: nothing was found; 1: something was; 3: the model gave no valid answer.
+/// For each category, a model reports the defects of the whole change, or evidence that there are none.
+/// Nothing is posted. `truing converge` fixes what was found without a second audit of the same commit. It
+/// costs money, at most `budget.converge_usd`. Exit 0: nothing was found; 1: something was; 3: the model gave
+/// no valid answer.
 #[derive(clap::Args, Debug)]
 pub struct AuditArgs {
-    /// Pull requests (a page's URL, OWNER/NAME#NUMBER, or NUMBER alone in a clone), or a folder in the repository,
-    /// whose checked out branch is audited [default: the current folder]
+    /// Pull requests (a page's URL, OWNER/NAME#NUMBER, or NUMBER alone in a clone), or a folder in the
+    /// repository, whose checked out branch is audited [default: the current folder]
     #[arg(value_name = "TARGET")]
     targets: Vec<String>,
     /// Show findings of this severity and above alone; only they make the exit code 1
@@ -60,7 +61,8 @@ async fn until_interrupted(args: &AuditArgs, context: &CommandContext) -> Result
             tell.send_replace(true);
             // The cost of the requests is settled and recorded.
             tokio::time::timeout(GRACE, work).await.unwrap_or_else(|_| {
-                Err(CliError::new(CommandExit::Interrupted, "interrupted", "interrupted before the audit was done")
+                Err(CliError::new(CommandExit::Interrupted, "interrupted", "interrupted before the audit \
+                     finished")
                     .hint("nothing was changed; run it again"))
             })
         }
@@ -159,14 +161,14 @@ fn failure(record: &ConvergeRecord) -> Option<CliError> {
             | ConvergeAction::Publish
             | ConvergeAction::Reply,
             _,
-        ) => (ConvergeExitCode::Infrastructure, "the audit came to no end".to_owned()),
+        ) => (ConvergeExitCode::Infrastructure, "the audit did not finish".to_owned()),
     };
     let is_of_models =
         record.detail.state.exit.as_ref().is_none_or(truing_core::converge::ConvergeExit::is_of_models);
     let hint = if code == ConvergeExitCode::Closed {
         "name a pull request that is open"
     } else if code == ConvergeExitCode::Budget {
-        "raise the limit (`budget.converge_usd`, if no other is named), and run it again"
+        "raise the limit (`budget.converge_usd`, unless another limit is named), and run it again"
     } else if code == ConvergeExitCode::Interrupted {
         "nothing was changed; run it again"
     } else if is_of_models {
@@ -260,7 +262,7 @@ fn but_for(record: &ConvergeRecord) -> String {
     let named = kinds.into_iter().collect::<Vec<_>>().join(", ");
     match dismissed.len() {
         0 => String::new(),
-        many => format!(", but for {} ({named})", format_count(many, "dismissed finding")),
+        many => format!(", except {} ({named})", format_count(many, "dismissed finding")),
     }
 }
 

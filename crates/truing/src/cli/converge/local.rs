@@ -128,7 +128,7 @@ impl PreparedRun {
                 left.inspect_err(|error| span.record_failure(&error.message))?
             }
             () = turn.wait_for_stop() => {
-                let why = "interrupted: run it again, it goes on where it was";
+                let why = "interrupted: run it again; it resumes where it stopped";
                 RunProgress::Failed(End::new(ConvergeExitCode::Interrupted, why))
             }
         };
@@ -142,7 +142,7 @@ impl PreparedRun {
         span.record_state(&record);
         if let Some(tip) = ground.moved_tip(&record.detail.state.head).await {
             record.warn(format!(
-                "{} is at {} by now: what came to it after {} was not audited",
+                "{} is now at {}: what came after {} was not audited",
                 record.detail.name,
                 words::short_sha(&tip),
                 words::short_sha(&record.detail.state.starting)
@@ -279,7 +279,8 @@ fn hooks_not_run(hooks: &[&str], has_gate: bool) -> Option<String> {
     let offer = if has_gate {
         ""
     } else {
-        "; what they check can be a gate: `converge.gate`, for example [[\"pre-commit\", \"run\", \"--all-files\"]]"
+        "; to run their checks on fixes, configure a gate: `converge.gate`, for example \
+         [[\"pre-commit\", \"run\", \"--all-files\"]]"
     };
     Some(format!("hooks of this clone are not run on fixes: {}{offer}", hooks.join(", ")))
 }
@@ -419,7 +420,7 @@ impl BranchCheckout {
         {
             if last.is_unfinished() {
                 let mut record = last.clone();
-                let earlier = format!("going on with run {}", record.run);
+                let earlier = format!("continuing run {}", record.run);
                 record.resume(config.converge.limits.clone(), looks);
                 return Ok((record, Some(earlier)));
             }
@@ -447,7 +448,7 @@ impl BranchCheckout {
         let earlier = before.and_then(|last| last.detail.state.exit.as_ref().map(|exit| (last, exit))).map(
             |(last, exit)| {
                 format!(
-                    "run {} has ended here before ({}): everything is audited anew",
+                    "run {} has ended here before ({}): everything is audited again",
                     last.run,
                     exit.kind().as_str()
                 )
@@ -500,14 +501,14 @@ const MAX_NAME: usize = 120;
 fn no_target() -> CliError {
     refusal_error(ConvergeExitCode::NoTarget, NO_TARGET).hint(
         "commit to a branch that differs from the default branch, or name a pull request: `truing audit URL` \
-             looks at it and changes nothing, `truing converge URL` fixes it and pushes",
+         audits it and changes nothing, `truing converge URL` fixes it and pushes",
     )
 }
 
 /// Returns the error for a branch that a run could not write its fixes to.
 pub(in crate::cli) fn not_written(branch: &str, why: &str) -> CliError {
-    CliError::failure("branch", format!("no branch {branch} can be made here: {why}")).hint(
-        "see that `.git` can be written, and that no branch is in the way: one that is called `truing` or \
+    CliError::failure("branch", format!("cannot create branch {branch} here: {why}")).hint(
+        "check that `.git` is writable, and that no branch conflicts: one that is called `truing` or \
          `truing/run` has to be renamed (`git branch -m OLD NEW`)",
     )
 }
@@ -517,6 +518,6 @@ fn not_locked(error: &RunLockError) -> CliError {
         RunLockError::Held(_) => refusal_error(ConvergeExitCode::AlreadyRunning, &error.to_string())
             .hint("wait until it has ended, or stop it: it can be continued later"),
         RunLockError::Io { .. } => CliError::failure("lock", error.to_string())
-            .hint("see that the folder beside the database can be written"),
+            .hint("check that the folder beside the database is writable"),
     }
 }

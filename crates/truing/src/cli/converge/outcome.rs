@@ -112,7 +112,7 @@ pub(super) fn interrupted_error() -> CliError {
     CliError::new(
         CommandExit::Interrupted,
         ConvergeExitCode::Interrupted.as_str(),
-        "interrupted before it was begun",
+        "interrupted before it started",
     )
     .hint("nothing was done; run it again")
 }
@@ -127,11 +127,12 @@ fn hint(exit: &End) -> &'static str {
     if exit.is_of_models() {
         MODEL_HINT
     } else if code == ConvergeExitCode::Budget {
-        "raise the limit (`budget.converge_usd`, if no other is named), and run it again: it goes on where it was"
+        "raise the limit (`budget.converge_usd`, unless another limit is named), and run it again: it \
+         continues where it stopped"
     } else if code == ConvergeExitCode::Gate {
         "see what it says: `truing gate`"
     } else {
-        "see what is missing: `truing preflight`; then run it again: it goes on where it was"
+        "see what is missing: `truing preflight`; then run it again: it continues where it stopped"
     }
 }
 
@@ -201,25 +202,26 @@ pub(super) async fn render_text(
             record.detail.state.exit.as_ref().is_some_and(|exit| exit.kind() == ConvergeExitKind::Converged);
         text += &match (has_converged, merge) {
             (true, MergeAdvice::Done) => format!(
-                "\nFixes are on branch {branch}, and on {} already.\nTo discard that branch:\n  git branch -D {branch}\n",
+                "\nFixes are on branch {branch}, and on {} already.\nTo discard that branch:\n  git branch \
+                 -D {branch}\n",
                 line::clean_line(&record.detail.name, MAX_NAME)
             ),
             (true, MergeAdvice::Moved { tip, audit }) => format!(
-                "\nFixes are on branch {branch}.\n{} has moved on to {}: no audit has seen the two together.\nTo see, merge \
-                 or discard them, and then to audit what that gives:\n  git log -p {}..{branch}\n  git merge {branch}\n  \
-                 {audit}\n  git branch -D {branch}\n",
+                "\nFixes are on branch {branch}.\n{} has moved on to {}: no audit has covered both \
+                 together.\nTo see, merge or discard them, and then to audit the result:\n  git log -p \
+                 {}..{branch}\n  git merge {branch}\n  {audit}\n  git branch -D {branch}\n",
                 line::clean_line(&record.detail.name, MAX_NAME),
                 words::short_sha(tip),
                 words::short_sha(&record.detail.state.starting)
             ),
             (true, MergeAdvice::FastForward) => format!(
-                "\nFixes are on branch {branch}.\nTo see, merge or discard them:\n  git log -p HEAD..{branch}\n  \
-                 git merge --ff-only {branch}\n  git branch -D {branch}\n"
+                "\nFixes are on branch {branch}.\nTo see, merge or discard them:\n  git log -p \
+                 HEAD..{branch}\n  git merge --ff-only {branch}\n  git branch -D {branch}\n"
             ),
             // The findings that are still open are listed above.
             (false, _) => format!(
-                "\nFixes so far are on branch {branch}.\nNo audit has found it clean: do not merge it as it is.\nTo see or \
-                 discard them:\n  git log -p HEAD..{branch}\n  git branch -D {branch}\n"
+                "\nFixes so far are on branch {branch}.\nNo audit has found it clean: do not merge it as it \
+                 is.\nTo see or discard them:\n  git log -p HEAD..{branch}\n  git branch -D {branch}\n"
             ),
         };
     }

@@ -21,10 +21,10 @@ use crate::wiring;
 
 /// Converge every open pull request of these owners, once
 ///
-/// Runs `truing converge` on each open pull request in the repositories of these users and organisations, as far as the
-/// forge's token or App can see them and `forge.NAME.repositories` allows them, and ends with a summary. It opens, merges
-/// and closes none. It costs money, at most `budget.converge_usd` for each. The exit code is the highest of all; 0 if
-/// nothing is open.
+/// Runs `truing converge` on each open pull request in the repositories of these users and organisations, as
+/// far as the forge's token or App can see them and `forge.NAME.repositories` allows them, and ends with a
+/// summary. It opens, merges and closes none. It costs money, at most `budget.converge_usd` for each. The
+/// exit code is the highest of all; 0 if nothing is open.
 #[derive(clap::Args, Debug)]
 pub struct WatchArgs {
     /// Users and organisations, by name or by the URL of their page
@@ -139,7 +139,7 @@ async fn discover_owner(
         }
         if !open.is_complete() {
             let many = open.items().count();
-            context.output.warn(format_args!("{}: only the {many} newest are looked at", seen.name));
+            context.output.warn(format_args!("{}: only the {many} newest are checked", seen.name));
         }
         let mut numbers: Vec<u64> = open.items().map(|pull| pull.number).collect();
         numbers.sort_unstable();

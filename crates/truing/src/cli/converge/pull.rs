@@ -152,24 +152,24 @@ fn run_error(name: &str, error: RunFailure) -> CliError {
     no_run(name, error, |elsewhere| match elsewhere {
         RunConflict::Leased(until) => {
             let message = format!(
-                "already running: {name} (lease until {}, renewed while it lives)",
+                "already running: {name} (lease until {}, renewed while it runs)",
                 format_instant(until)
             );
             refusal_error(ConvergeExitCode::AlreadyRunning, &message)
-                .hint(format!("wait for it: `truing why {name}` tells how it goes"))
+                .hint(format!("wait for it to finish: `truing why {name}` shows its progress"))
         }
         RunConflict::Running(run) => {
             refusal_error(ConvergeExitCode::AlreadyRunning, &format!("already running: {run}"))
-                .hint(format!("it is at work on {name}: `truing why {name}` tells how it goes"))
+                .hint(format!("it is working on {name}: `truing why {name}` shows its progress"))
         }
         RunConflict::Owned => refusal_error(
             ConvergeExitCode::AlreadyRunning,
-            &format!("already running: {name}: another loop is at work on it"),
+            &format!("already running: {name}: another loop is working on it"),
         )
-        .hint(format!("`truing why {name}` tells which")),
+        .hint(format!("`truing why {name}` shows which")),
         RunConflict::TakenOver => {
             refusal_error(ConvergeExitCode::AlreadyRunning, &format!("{name}: another process took it over"))
-                .hint(format!("see who, and how it ended: `truing why {name}`"))
+                .hint(format!("see which one, and how it ended: `truing why {name}`"))
         }
     })
 }

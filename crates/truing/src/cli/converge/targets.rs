@@ -84,8 +84,10 @@ pub(in crate::cli) async fn resolve_workspace(
     }
     if is_path(target) {
         let what = if folder.exists() { "is no folder" } else { "there is no such folder" };
-        return Err(CliError::usage("bad_target", format!("`{target}`: {what}"))
-            .hint("give a folder of a repository, or a pull request: its URL, OWNER/NAME#NUMBER, OWNER/NAME/NUMBER, or NUMBER"));
+        return Err(CliError::usage("bad_target", format!("`{target}`: {what}")).hint(
+            "give a folder of a repository, or a pull request: its URL, OWNER/NAME#NUMBER, \
+             OWNER/NAME/NUMBER, or NUMBER",
+        ));
     }
     let config = context.config(&[])?;
     let pull = PullTarget::find_or_key(target, &config, &context.environment).await?;
@@ -114,11 +116,14 @@ async fn current_target(git: &Git, context: &CommandContext) -> Result<Requested
     };
     let chosen = |why: String| context.output.print_note(format_args!("the local branch {branch}: {why}"));
     let Some(home) = RepositoryTarget::from_remote(origin, &config, &context.environment) else {
-        chosen("`origin` is at no configured forge".to_owned());
+        chosen("`origin` is not at a configured forge".to_owned());
         return Ok(of_branch);
     };
     if !has_login(&home, context) {
-        chosen(format!("no token is set for [forge.{}], so nobody was asked for a pull request", home.forge));
+        chosen(format!(
+            "no token is set for [forge.{}], so no forge was asked for a pull request",
+            home.forge
+        ));
         return Ok(of_branch);
     }
     let RepositoryTarget { forge, repo, config } = home;
@@ -126,7 +131,7 @@ async fn current_target(git: &Git, context: &CommandContext) -> Result<Requested
         Ok(pulls) => pulls,
         Err(error) => {
             let workspace =
-                Err(error.hint("or work on the local branch and ask nobody: `truing converge .`"));
+                Err(error.hint("or work on the local branch without asking a forge: `truing converge .`"));
             return Ok(RequestedTarget { name: Some(".".to_owned()), workspace });
         }
     };

@@ -69,7 +69,7 @@ impl TeamMembership {
             }
             let name = truing_core::line::clean_line(&name, MAX_NAME);
             return Err(refusal_error(ConvergeExitCode::NoTeam, NO_TEAM)
-                .hint(format!("no run leads {name}: `truing converge --team {name}` begins one that does")));
+                .hint(format!("no run leads {name}: `truing converge --team {name}` starts one that does")));
         }
         match RunLock::take(folder, &key) {
             Ok(lead) => Ok(Self { _lead: Some(lead) }),
@@ -77,7 +77,8 @@ impl TeamMembership {
             Err(RunLockError::Held(_)) => {
                 let name = truing_core::line::clean_line(&name, MAX_NAME);
                 let line = format!(
-                    "Already leading team {name}; rerun with BUGTEAM_TEAM_LIFECYCLE=attach BUGTEAM_TEAM_NAME={name}"
+                    "Already leading team {name}; rerun with BUGTEAM_TEAM_LIFECYCLE=attach \
+                     BUGTEAM_TEAM_NAME={name}"
                 );
                 let hint = format!("join it: `truing converge --lifecycle attach --team {name}`");
                 Err(refusal_error(ConvergeExitCode::Leading, &line).hint(hint))

@@ -22,15 +22,15 @@ const SHORT: usize = 7;
 pub(super) async fn run_demo(stay: bool, context: &CommandContext) -> Result<CommandExit, CliError> {
     let output = context.output;
     let level = tokio::task::spawn_blocking(truing_loops::machine::sandbox_level).await.map_err(|error| {
-        CliError::failure("demo", format!("the sandbox of this machine cannot be tried: {error}"))
+        CliError::failure("demo", format!("could not test the sandbox of this machine: {error}"))
     })?;
     kept_in(level)?;
     let say = |text: String| if output.is_json() { Ok(()) } else { output.print_data(text) };
     let story = ConvergeDemo::start(context).await.map_err(demo_error)?;
     let name = story.pull_name();
     let intro = format!(
-        "The model says what a script says: it reports a bug as long as it sees it, and fixes it when it is asked to. \
-         {WRITER} has opened {name} as a draft; `truing converge {name}`:"
+        "The model follows a script: it reports a bug while it sees it, and fixes it when asked. {WRITER} \
+         has opened {name} as a draft; `truing converge {name}`:"
     );
     say(fold_line("", &intro))?;
     let pull = story.converge().await.map_err(demo_error)?;
@@ -117,14 +117,13 @@ fn short_sha(sha: &str) -> &str {
 fn summary(report: &ConvergeDemoReport) -> String {
     let ConvergeDemoReport { pull_request, local, model, seconds } = report;
     let loops = |many| format_count(many, "loop");
-    let verdict = if report.has_passed() { "As promised." } else { "This is not what is promised." };
+    let verdict =
+        if report.has_passed() { "As promised." } else { "The result differs from what is promised." };
     format!(
-        "\nTwo runs in {seconds:.1} s\n\
-         \x20 the pull request      {} in {}, {}\n\
-         \x20 the branch            {} in {}, {}\n\
-         \x20 said twice            {} (promised: 0)\n\
-         \x20 the model             {} answers from a script; {} tokens in, {} out,\n\x20                       {} at list price\n\
-         {verdict}\n",
+        "\nTwo runs in {seconds:.1} s\n\x20 the pull request      {} in {}, {}\n\x20 the \
+         branch            {} in {}, {}\n\x20 said twice            {} (promised: 0)\n\x20 the \
+         model             {} answers from a script; {} tokens in, {} out,\n\x20                       {} at \
+         list price\n{verdict}\n",
         pull_request.ended.exit,
         loops(pull_request.ended.loops),
         format_count(pull_request.commits.len(), "commit"),

@@ -21,17 +21,17 @@ const LOOK: [&str; 2] = ["sync status rim", "report --loop sync --format html > 
 pub(super) async fn run_demo(stay: bool, context: &CommandContext) -> Result<CommandExit, CliError> {
     let output = context.output;
     let level = tokio::task::spawn_blocking(truing_loops::machine::sandbox_level).await.map_err(|error| {
-        CliError::failure("demo", format!("the sandbox of this machine cannot be tried: {error}"))
+        CliError::failure("demo", format!("could not test the sandbox of this machine: {error}"))
     })?;
     let mut intro = fold_line(
         "",
-        "rim is a made-up package at an index on this machine; spokes, a project at a forge here, repeats rim/spin.py as \
-         coroutines. Each run is one `truing sync run rim`.",
+        "rim is a made-up package at an index on this machine; spokes, a project at a forge here, repeats \
+         rim/spin.py as coroutines. Each run is one `truing sync run rim`.",
     );
     if level < SandboxLevel::Full {
         let why = format!(
-            "The sandbox of this machine reaches `{}`, and a model ports code at `full` only: that part is left out. \
-             `truing sandbox check` says what is missing.",
+            "The sandbox of this machine reaches `{}`, and a model ports code at `full` only: that part is \
+             left out. `truing sandbox check` says what is missing.",
             level.as_str()
         );
         intro += &fold_line("", &why);
@@ -126,15 +126,14 @@ fn summary(report: &SyncDemoReport) -> String {
         breaker,
         ..
     } = report;
-    let verdict = if report.has_passed() { "As promised." } else { "This is not what is promised." };
+    let verdict =
+        if report.has_passed() { "As promised." } else { "The result differs from what is promised." };
     format!(
-        "\n{} in {:.1} s, {unexpected} ended otherwise than expected (promised: 0)\n\
-         \x20 opened                {}, {}, {}\n\
-         \x20 two at once           {doubled} (promised: 0)\n\
-         \x20 left open             {left_open} drafts and issues (promised: 0)\n\
-         \x20 circuit breaker       {breaker}\n\
-         \x20 the model             {} answers from a script; {} tokens in, {} out,\n\x20                       {} at list price\n\
-         {verdict}\n",
+        "\n{} in {:.1} s, {unexpected} ended differently than expected (promised: 0)\n\x20 \
+         opened                {}, {}, {}\n\x20 two at once           {doubled} (promised: 0)\n\x20 left \
+         open             {left_open} drafts and issues (promised: 0)\n\x20 circuit \
+         breaker       {breaker}\n\x20 the model             {} answers from a script; {} tokens in, {} \
+         out,\n\x20                       {} at list price\n{verdict}\n",
         format_count(runs.len(), "run"),
         report.seconds,
         format_count(pull_requests, "pull request"),

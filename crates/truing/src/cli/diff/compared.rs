@@ -36,6 +36,7 @@ impl ComparedCommits {
 
 /// Returns the error for a malformed diff from the source `name`.
 pub(in crate::cli) fn malformed_diff_error(name: &str, error: &truing_diff::ParseError) -> CliError {
-    CliError::usage("malformed_diff", format!("{name}: {error}"))
-        .hint("is it whole, and as git printed it? Colours, word diffs and `--graph` are no unified diff")
+    CliError::usage("malformed_diff", format!("{name}: {error}")).hint(
+        "is it complete, and as git printed it? Colours, word diffs and `--graph` are not a unified diff",
+    )
 }

@@ -78,7 +78,7 @@ pub(super) fn run(
     let known = |path: &&RepoPath| asked.iter().any(|position| position.path == **path);
     for path in tracker.followed_by_hunks().filter(known) {
         context.output.warn(format_args!(
-            "{path} is too large, or no text file: its lines are followed where they stayed in order"
+            "{path} is too large, or not a text file: its lines are followed where they stayed in order"
         ));
     }
     context.output.json_lines(asked.iter().map(
@@ -119,8 +119,9 @@ impl CommitFiles {
             return Ok(Self(Vec::new()));
         }
         let failed = |error: std::io::Error| {
-            CliError::failure("temporary_folder", format!("cannot use a temporary folder: {error}"))
-                .hint("see that the folder for temporary files (TMPDIR) exists, is writable and has room")
+            CliError::failure("temporary_folder", format!("cannot use a temporary folder: {error}")).hint(
+                "check that the folder for temporary files (TMPDIR) exists, is writable and has free space",
+            )
         };
         let folder = truing_git::PrivateFolder::new().map_err(failed)?;
         let wanted: Vec<RepoPath> = paths.iter().cloned().collect();

@@ -87,7 +87,7 @@ fn write_lines(mut out: impl Write, told: &Receiver<LogMessage>, lost: &AtomicU6
         }
         let lost = lost.swap(0, Ordering::Relaxed);
         if lost > 0 {
-            let message = "lines of the log are lost: nobody has read them in time";
+            let message = "lines of the log are lost: standard error was not read in time";
             let now = Timestamp::now();
             let json = || {
                 let now = now.to_string();

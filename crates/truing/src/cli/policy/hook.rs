@@ -86,7 +86,7 @@ impl PolicyHookArgs {
             return Err(wrong(format!("the call has more than {MAX_CALL_BYTES} bytes")));
         }
         let call: HookCall = serde_json::from_slice(&text)
-            .map_err(|error| wrong(format!("standard input is no call of a PreToolUse hook: {error}")))?;
+            .map_err(|error| wrong(format!("standard input is not a call of a PreToolUse hook: {error}")))?;
         if call.hook_event_name != EVENT {
             return Err(wrong(format!("the event {:?} is not {EVENT}", call.hook_event_name)));
         }
@@ -184,7 +184,8 @@ impl CallJudge<'_> {
         }
         match self.policy.judge(AgentAction::Run(&words)) {
             PolicyVerdict::Allow { rules: _, runs_code: true } if !self.is_sandboxed => Err(
-                "it runs code of the repository, and this hook sees no sandbox: `--sandboxed` says that all of Claude Code runs in one"
+                "it runs code of the repository, and this hook sees no sandbox: `--sandboxed` says that all \
+                 of Claude Code runs in one"
                     .to_owned(),
             ),
             verdict @ (PolicyVerdict::Allow { .. } | PolicyVerdict::Deny { .. }) => Ok(hook_answer(verdict)),
@@ -240,7 +241,7 @@ impl CallJudge<'_> {
             if is_path
                 && pattern.is_some_and(|pattern| !is_plain_path(pattern) || pattern.contains(['{', '!']))
             {
-                return Err(format!("the pattern of `{tool}` is no plain one"));
+                return Err(format!("the pattern of `{tool}` is not a plain pattern"));
             }
             let pattern = pattern.filter(|_| is_path).map(Path::new);
             if pattern.is_some_and(|pattern| {
@@ -271,11 +272,11 @@ impl CallJudge<'_> {
     /// Resolves a name to the path below the repository. The flag is true if the path leads through a link.
     fn resolve_relative(&self, named: &str) -> Result<(PathBuf, bool), String> {
         if !is_plain_path(named) {
-            return Err(format!("{named:?} is no plain path"));
+            return Err(format!("{named:?} is not a plain path"));
         }
         let whole = self.cwd.join(named);
         if whole.components().any(|part| part == Component::ParentDir) {
-            return Err(format!("{named:?} has `..` in it"));
+            return Err(format!("{named:?} contains `..`"));
         }
         // The existing part of the path is resolved; the rest is new.
         let mut rest = Vec::new();
@@ -317,7 +318,7 @@ fn text_if_any<'a>(input: &'a Value, field: &str) -> Result<Option<&'a str>, Str
         Value::Null => Ok(None),
         Value::String(text) => Ok(Some(text)),
         Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
-            Err(format!("`{field}` of the call is no text"))
+            Err(format!("`{field}` of the call is not a string"))
         }
     }
 }

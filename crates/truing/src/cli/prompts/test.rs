@@ -22,7 +22,8 @@ use stage::{CASE_MONEY, CaseResult, CaseRunner};
 /// The arguments.
 #[derive(clap::Args, Debug)]
 pub(super) struct PromptsTestArgs {
-    /// A folder of prompts and cases, instead of the configured one; one replaces the built-in one of its name
+    /// A folder of prompts and cases, instead of the configured one; one replaces the built-in one of its
+    /// name
     dir: Option<PathBuf>,
     /// Play this case alone; may be repeated
     #[arg(long, value_name = "NAME")]
@@ -30,7 +31,7 @@ pub(super) struct PromptsTestArgs {
     /// Ask the configured model, which costs money: at most $0.50 a case
     #[arg(long)]
     live: bool,
-    /// Make mistakes in the prompts, one at a time, and tell which of them nothing notices
+    /// Make mistakes in the prompts, one at a time, and list those that nothing detects
     #[arg(long, conflicts_with = "live")]
     mutate: bool,
 }
@@ -216,7 +217,7 @@ fn text(answer: &PromptsTestJson<'_>, args: &PromptsTestArgs) -> String {
                 text += &fold_line("  not noticed: ", what);
             }
         }
-        None if args.mutate => text += "no mistakes made: fix the cases that fail first\n",
+        None if args.mutate => text += "no mistakes were introduced: fix the failing cases first\n",
         None => {}
     }
     text

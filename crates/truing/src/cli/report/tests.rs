@@ -21,7 +21,7 @@ fn row(days_ago: i64, kind: &str, reason: &str, runs: u64, ms: u64) -> RunEndCou
 
 fn week() -> Vec<RunEndCount> {
     vec![
-        row(1, "failed", "the forge does not answer as it should", 2, 60_000),
+        row(1, "failed", "the forge sent an invalid answer", 2, 60_000),
         row(1, "partial", "1 changed file was not reviewed", 3, 6_000),
         row(1, "reviewed", "", 1_200, 1_800_000),
         row(0, "partial", "1 changed file was not reviewed", 1, 500),
@@ -91,7 +91,7 @@ fn the_screen_tells_totals_reasons_and_days_in_eighty_columns() {
 
     Why
              4  partial: 1 changed file was not reviewed
-             2  failed: the forge does not answer as it should
+             2  failed: the forge sent an invalid answer
 
     Day (UTC)      runs  reviewed   partial   skipped  deferred    failed     mean
     2026-09-20     1205      1200         3         -         -         2    1.5 s

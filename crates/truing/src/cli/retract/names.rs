@@ -50,8 +50,7 @@ impl RetractArgs {
         if since < now {
             return Ok(());
         }
-        let message =
-            format!("--since: nothing has been posted since {}, which is not past", format_instant(since));
+        let message = format!("--since: {} is not in the past", format_instant(since));
         Err(CliError::usage("bad_since", message).hint("name a time that has passed, such as `--since 3h`"))
     }
 
@@ -72,8 +71,10 @@ impl RetractArgs {
         ] {
             if let Some(glob) = glob.as_ref().filter(|glob| !matches_any(glob, known)) {
                 let code = if one == "rule" { "unknown_rule" } else { "unknown_repo" };
-                let message =
-                    format!("no comment is of a {one} like `{}`, and no {one} is known that is", glob.glob());
+                let message = format!(
+                    "no comment is of a {one} that matches `{}`, and no known {one} matches it",
+                    glob.glob()
+                );
                 return Err(CliError::usage(code, message).hint(listed_names(recent, many, since)));
             }
         }
@@ -90,7 +91,7 @@ fn matches_any(glob: &Glob, names: &BTreeSet<String>) -> bool {
 fn listed_names(names: &BTreeSet<String>, many: &str, since: UnixMillis) -> String {
     let since = format_instant(since);
     if names.is_empty() {
-        return format!("no comment is known since {since}: name an earlier time by --since");
+        return format!("no comment since {since} is recorded: give an earlier time with --since");
     }
     let shown: Vec<String> = names.iter().take(MAX_LISTED).map(|name| line::visible_line(name)).collect();
     let more = match names.len() - shown.len() {

@@ -125,8 +125,8 @@ mod tests {
 
         assert_eq!(
             github(&[&found]),
-            "::error file=a%2Cb%3Ac.py,line=3,endLine=3,title=P1%3A 100 %25 sure (core/x)::100 %25 sure%0A%0ASay \
-             what happened.\n"
+            "::error file=a%2Cb%3Ac.py,line=3,endLine=3,title=P1%3A 100 %25 sure (core/x)::100 %25 \
+             sure%0A%0ASay what happened.\n"
         );
     }
 

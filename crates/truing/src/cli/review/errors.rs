@@ -14,7 +14,7 @@ impl From<AgentError> for CliError {
         match error {
             AgentError::Prompt(error) => wiring::prompt_error(&error),
             AgentError::Ledger(_) => Self::failure("store", text)
-                .hint("see that the database's folder is yours to write, or set store.url to another file"),
+                .hint("check that the database's folder is writable, or set store.url to another file"),
             AgentError::Halted(reason) => Self::refusal("killswitch_engaged", text).hint(reason.hint()),
             AgentError::Drift(what) => {
                 let (what, difference) = what.split_once('\n').unwrap_or((&what, ""));
@@ -38,7 +38,7 @@ impl From<LocalReviewError> for CliError {
             }
             LocalReviewError::Agent(error) => error.into(),
             LocalReviewError::NoFolder(_) => Self::failure("temporary_folder", text)
-                .hint("see that the folder for temporary files exists and has room, or set TMPDIR"),
+                .hint("check that the folder for temporary files exists and has free space, or set TMPDIR"),
         }
     }
 }

@@ -69,7 +69,7 @@ impl<'a> FixSession<'a> {
         })?;
         let tree = WritableTree::open(root).map_err(|error| {
             CliError::failure("fix", format!("cannot open the working tree: {error}"))
-                .hint("nothing was changed; see that the folder is still there")
+                .hint("nothing was changed; check that the folder still exists")
         })?;
         let mut fixing = Self { root: root.to_owned(), tree, folder, lock, stop, output };
         fixing.tell_killed().map_err(|error| not_kept(&fixing.folder, &error))?;
@@ -174,9 +174,9 @@ impl<'a> FixSession<'a> {
 }
 
 fn not_kept(path: &Path, error: &std::io::Error) -> CliError {
-    let message = format!("cannot keep what undoes the fixes in {}: {error}", path.display());
+    let message = format!("cannot save the changes that undo the fixes in {}: {error}", path.display());
     CliError::failure("write_failed", message)
-        .hint("nothing was changed; see that the folder is yours to write and has room")
+        .hint("nothing was changed; check that the folder is writable and has free space")
 }
 
 /// Formats the plan as a diff of the changed lines only.
@@ -222,8 +222,10 @@ impl From<FixError> for CliError {
     fn from(error: FixError) -> Self {
         let text = error.to_string();
         match error {
-            FixError::Io(_) => Self::failure("fix", text)
-                .hint("nothing was changed; see that the folder for temporary files has room, or set TMPDIR"),
+            FixError::Io(_) => Self::failure("fix", text).hint(
+                "nothing was changed; check that the folder for temporary files has free space, or set \
+                 TMPDIR",
+            ),
             FixError::Reading(error) => truing_loops::local::LocalReviewError::Reading(error).into(),
         }
     }

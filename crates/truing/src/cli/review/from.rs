@@ -51,12 +51,15 @@ impl clap::Args for ToolOutputArgs {
         let from = Arg::new(FROM)
             .long("from")
             .value_name("FILE")
-            .help("Add the findings that a linter has printed into this file; `-` reads standard input; may be repeated")
+            .help(
+                "Add the findings that a linter has printed into this file; `-` reads standard input; may be \
+                 repeated",
+            )
             .long_help(
-                "Add the findings that a linter has printed into this file; `-` reads standard input; may be repeated\n\n\
-                 Only findings on changed lines count. With --pr --publish they are posted once, move with their lines, and are \
-                 resolved when a later output no longer has them. What is not understood, or has no file here, makes the review \
-                 partial and resolves nothing.",
+                "Add the findings that a linter has printed into this file; `-` reads standard input; may be \
+                 repeated\n\nOnly findings on changed lines count. With --pr --publish they are posted once, \
+                 move with their lines, and are resolved when a later output no longer has them. What is not \
+                 understood, or has no file here, makes the review partial and resolves nothing.",
             )
             .value_parser(clap::value_parser!(PathBuf))
             .action(ArgAction::Append)
@@ -65,8 +68,8 @@ impl clap::Args for ToolOutputArgs {
             FORMAT,
             "format-in",
             "FORMAT",
-            "The format of --from, such as sarif, rdjson, checkstyle, gitlab or junit, or the name of a tool for any of its \
-             formats; given once, it is that of all [default: recognised from the content]",
+            "The format of --from, such as sarif, rdjson, checkstyle, gitlab or junit, or the name of a tool \
+             for any of its formats; given once, it is that of all [default: recognised from the content]",
         );
         command
             .arg(from)
@@ -120,7 +123,7 @@ impl FromArgMatches for ToolOutputArgs {
                 let before = froms.iter().filter(|from| **from < at).count();
                 let index = if froms.len() == 1 { Some(0) } else { before.checked_sub(1) };
                 let Some(given) = index.and_then(|index| given.get_mut(index)) else {
-                    let text = format!("--{long} {value} belongs behind the --from that it is of\n");
+                    let text = format!("--{long} {value} must follow the --from that it belongs to\n");
                     return Err(clap::Error::raw(ErrorKind::ArgumentConflict, text));
                 };
                 let field = match id {
@@ -224,8 +227,8 @@ impl ToolOutputArgs {
 }
 
 /// Hint for an output that cannot be read.
-const FINDINGS_HINT: &str = "name a file with the findings that a linter printed, or `-` and pipe them in, such as those of \
-                             `ruff check --output-format sarif`";
+const FINDINGS_HINT: &str = "name a file with the findings that a linter printed, or `-` and pipe them in, \
+     such as those of `ruff check --output-format sarif`";
 
 /// Returns the outputs with their display names and texts.
 fn read_texts(
@@ -253,10 +256,14 @@ async fn recognise_format(
     })?;
     let is_bare = matches!(text.trim(), "" | "[]" | "{}");
     found.ok_or_else(|| match is_bare {
-        true => CliError::usage("unknown_format", format!("{name}: it says nothing, not even of which tool it is"))
-            .hint("name the tool, as in `--format-in ruff`: then it has found nothing"),
-        false => CliError::usage("unknown_format", format!("{name}: the format is not recognised"))
-            .hint("name it by `--format-in`: a format such as sarif, checkstyle or junit, or the tool that printed it"),
+        true => {
+            CliError::usage("unknown_format", format!("{name}: it contains no findings and no tool name"))
+                .hint("name the tool, as in `--format-in ruff`: then it counts as no findings")
+        }
+        false => CliError::usage("unknown_format", format!("{name}: the format is not recognised")).hint(
+            "name it by `--format-in`: a format such as sarif, checkstyle or junit, or the tool that printed \
+             it",
+        ),
     })
 }
 
@@ -273,7 +280,7 @@ fn parse_absolute(root: &str) -> Result<String, String> {
     match AbsolutePath::of_uri(root) {
         Some(_) => Ok(root.to_owned()),
         None => {
-            Err("no absolute path: it is the folder of the files on the machine where the tool ran"
+            Err("not an absolute path: give the folder of the files on the machine where the tool ran"
                 .to_owned())
         }
     }
@@ -283,7 +290,9 @@ fn parse_folder(folder: &str) -> Result<String, String> {
     let parts: Vec<&str> = folder.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
     let path = parts.join("/");
     if folder.starts_with('/') || !(path.is_empty() || RepoPath::from_text(&path).is_inside()) {
-        return Err("no folder of the repository: give it from the root of the repository on".to_owned());
+        return Err(
+            "not a folder of the repository: give it relative to the root of the repository".to_owned()
+        );
     }
     Ok(path)
 }

@@ -41,9 +41,8 @@ fn render_cut(coverage: &ReviewCoverage) -> Option<String> {
     let (listed, more) = paths.split_at(paths.len().min(MAX_GAPS));
     let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
     let listed = listed.join(", ");
-    (!paths.is_empty()).then(|| {
-        format!("more findings than are kept of one file, of which the worst are shown: {listed}{more}")
-    })
+    (!paths.is_empty())
+        .then(|| format!("more findings than are kept for one file; the worst are shown: {listed}{more}"))
 }
 
 /// Returns a hint for files that are too large: they make a review incomplete although nothing failed.
@@ -52,8 +51,8 @@ fn too_large(gaps: &[UnreviewedFile]) -> Option<String> {
         |gap: &UnreviewedFile| matches!(gap.reason, SkipReason::TooLarge | SkipReason::TooComplex);
     gaps.iter().any(is_too_much).then(|| {
         format!(
-            "too large: over {} MiB, or too much to parse; list it under rules.ignore in {REPOSITORY_FILE}, or go on \
-             without it: --allow-partial",
+            "too large: over {} MiB, or too much to parse; list it under rules.ignore in {REPOSITORY_FILE}, \
+             or go on without it: --allow-partial",
             MAX_FILE_BYTES >> 20
         )
     })
@@ -74,7 +73,7 @@ mod tests {
         let cut = UnreviewedFile { path: "a.js".into(), reason: SkipReason::MoreFindings };
         assert_eq!(
             render_gaps(&coverage(&[cut])),
-            ["more findings than are kept of one file, of which the worst are shown: a.js"]
+            ["more findings than are kept for one file; the worst are shown: a.js"]
         );
     }
 

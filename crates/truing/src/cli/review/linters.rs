@@ -70,7 +70,7 @@ impl ReviewCommand {
         if !could.is_empty() {
             let run = self.output.command("review --tools");
             let could = could.into_iter().map(|tool| tool.name).collect::<Vec<_>>().join(", ");
-            self.output.print_note(format_args!("linters that could look at this, too: {could} (`{run}`)"));
+            self.output.print_note(format_args!("linters that could check this, too: {could} (`{run}`)"));
         }
         if let [first, others @ ..] = missing.as_slice() {
             let reason = line::visible_line(first.missing.as_deref().unwrap_or_default());
@@ -122,7 +122,7 @@ impl ReviewCommand {
         left.extend(others);
         if has_changed && index.is_some() {
             self.output
-                .print_note("the index is as it was: `git add` the files to commit them as they are now");
+                .print_note("the index is unchanged: `git add` the files to commit them as they are now");
         }
         Ok(FixOutcome { has_changed, left })
     }

@@ -79,7 +79,7 @@ pub(in crate::cli) fn render_markdown(report: &MarkdownReport<'_>) -> String {
             let left = report.findings.len() - told;
             let more = format_count(left, "more finding");
             let verb = if left == 1 { "is" } else { "are" };
-            text += &format!("**{more} {verb} left out**: this text is as long as it may be.\n\n");
+            text += &format!("**{more} {verb} left out**: this text has reached its maximum length.\n\n");
             break;
         }
         text += &section;
@@ -100,7 +100,7 @@ fn render_section(finding: &Finding) -> String {
     let mut text = format!("### {}: {}\n\n", raw.severity.as_str(), render_title(&raw.title));
     text += &format!("{}, {}\n\n", place(finding), code_span(&raw.rule));
     if let Some(why) = finding.unverified {
-        text += &format!("Open, and nobody has verified that it is still there: {}.\n\n", why.reason());
+        text += &format!("Open, and not verified to be still there: {}.\n\n", why.reason());
     } else if !raw.snippet.trim().is_empty() {
         text += &(fence(language(&raw.place.path), &visible_text(&raw.snippet)) + "\n\n");
     }
@@ -167,7 +167,8 @@ fn render_end(report: &MarkdownReport<'_>) -> String {
         report.not_reviewed.iter().partition(|gap| gap.reason == SkipReason::MoreFindings);
     for gap in cut.iter().take(MAX_GAPS) {
         let path = code_span(&visible_text(&gap.path.to_string()));
-        text += &format!("{path} has more findings than are kept of one file: the worst are.\n\n");
+        text +=
+            &format!("{path} has more findings than are kept for one file: only the worst are shown.\n\n");
     }
     if !unread.is_empty() {
         let (by_design, missing): (Vec<&UnreviewedFile>, Vec<_>) =

@@ -28,7 +28,7 @@ impl ReviewCommand {
         }
         CliError::usage(
             "bad_target",
-            format!("`{name}` is no folder, no pull request and no commit of this repository"),
+            format!("`{name}` is not a folder, a pull request or a commit of this repository"),
         )
         .hint("see the branches: `git branch --all`; a pull request is OWNER/NAME#NUMBER, NUMBER or its URL")
     }

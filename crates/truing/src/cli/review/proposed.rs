@@ -74,7 +74,8 @@ pub(super) async fn ask_consent(
         offers.iter().for_each(|offer| output.print_lines(render_offer(offer)));
         let fixes = format_count(offers.len(), "fix");
         output.print_always(format_args!(
-            "{fixes} proposed by the model not made: run it on a terminal to be asked about each, or add --yes\n"
+            "{fixes} proposed by the model not applied: run it on a terminal to be asked about each, or add \
+             --yes\n"
         ));
         return Vec::new();
     }
@@ -92,7 +93,7 @@ pub(super) async fn ask_consent(
 
 /// Returns the entry for a model's fix that is not applied for lack of consent.
 pub(super) fn declined_suggestion(raw: &RawFinding) -> UnappliedSuggestion {
-    let why = "a model proposes it: agree to it on a terminal, or by --yes".to_owned();
+    let why = "a model proposes it: accept it on a terminal, or with --yes".to_owned();
     UnappliedSuggestion {
         path: raw.place.path.clone(),
         line: raw.place.start_line,
@@ -114,7 +115,7 @@ fn decide_offers(
         let answer = if consent == FixConsent::Given {
             ConsentAnswer::Yes
         } else {
-            tell("make this fix? [y: yes, n: no, q: no, nor any of the others] ");
+            tell("apply this fix? [y: yes, n: no, q: no to this and all others] ");
             ConsentAnswer::from_line(read().as_deref())
         };
         match answer {

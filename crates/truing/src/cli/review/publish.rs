@@ -205,7 +205,10 @@ impl PublishRequest<'_> {
                     Some(Ok(StepOutcome::DueAt(until, WaitReason::Deferred))) => {
                         return Err(CliError::refusal(
                             "deferred",
-                            format!("{name}: rules only, and the model's part is deferred: its repository's money for today is used up"),
+                            format!(
+                                "{name}: rules only; the model's part is deferred: today's budget of its \
+                                 repository is used up"
+                            ),
                         )
                         .hint(format!(
                             "run it again after {}, or raise `budget.repo_day_usd`",
@@ -229,7 +232,7 @@ impl PublishRequest<'_> {
                     switched_on(store, &RepositoryRef::of_key(key).with_name(self.repo)).await?;
                     return Err(CliError::refusal(
                         "killswitch_engaged",
-                        "stopped: the kill switch was on for a moment, or the store gave no answer",
+                        "stopped: the kill switch was on for a moment, or the store did not answer",
                     )
                     .hint("run it again: nothing is posted twice"));
                 }
@@ -247,12 +250,12 @@ impl PublishRequest<'_> {
                 )
                 | None => {
                     return Err(CliError::refusal("lost", format!("{name}: another process took it over"))
-                        .hint(format!("see who, and how it ended: `truing why {name}`")));
+                        .hint(format!("see which one, and how it ended: `truing why {name}`")));
                 }
             }
         }
-        Err(CliError::failure("moving", format!("{name}: new commits arrive faster than reviews end"))
-            .hint("run it again when no more is pushed"))
+        Err(CliError::failure("moving", format!("{name}: new commits arrive faster than reviews finish"))
+            .hint("run it again when the pushes stop"))
     }
 
     /// Waits until the given time, if the remaining budget of time allows it.
@@ -324,23 +327,24 @@ async fn lease_error(store: &Store, key: &SlotKey, name: &str, error: LeaseError
             let since =
                 run.map(|run| format!(", since {} as run {}", format_instant(run.began), run.id.as_str()));
             let message = format!(
-                "{name}: already running: a server or another command reviews it{} (lease until {}, \
-                 renewed while it lives)",
+                "{name}: already running: a server or another command reviews it{} (lease until {}, renewed \
+                 while it runs)",
                 since.unwrap_or_default(),
                 format_instant(until)
             );
             CliError::refusal("already_running", message)
                 .hint(format!(
-                    "wait for it: `truing why {name}` tells how it goes, the log of a server the rest"
+                    "wait for it to finish: `truing why {name}` shows its progress, and a server's log has \
+                     the details"
                 ))
                 .hint(format!(
-                    "if whoever ran it is gone, its lease ends by itself: run this again after {}",
+                    "if its process has ended, its lease expires: run this again after {}",
                     format_instant(until)
                 ))
         }
         LeaseError::Owned => {
-            CliError::refusal("already_running", format!("{name}: another loop is at work on it"))
-                .hint(format!("`truing why {name}` tells which; the review follows by itself"))
+            CliError::refusal("already_running", format!("{name}: another loop is working on it"))
+                .hint(format!("`truing why {name}` shows which; the review starts automatically"))
         }
         error @ LeaseError::SwitchedOff => {
             CliError::refusal("killswitch_engaged", format!("{name}: {error}"))

@@ -126,7 +126,7 @@ impl ReviewCommand {
                 {
                     let (head, now) = (pull.revision.head.short_sha(), now.revision.head.short_sha());
                     self.output.warn(format_args!(
-                        "{repo}#{number} is at commit {now} by now; this review is of {head}"
+                        "{repo}#{number} is now at commit {now}; this review is of {head}"
                     ));
                 }
                 if let Some(why) = asked.incomplete_warning() {

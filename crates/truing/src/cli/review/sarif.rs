@@ -362,10 +362,7 @@ fn notifications_json(run: &SarifReport<'_>, left_out: usize) -> Vec<Value> {
     let said = |level: &str, text: String| json!({ "level": level, "message": { "text": text } });
     let mut all: Vec<Value> = Vec::new();
     if left_out > 0 {
-        all.push(said(
-            "error",
-            format!("{left_out} more results are left out: a run holds no more of them."),
-        ));
+        all.push(said("error", format!("{left_out} more results are left out: a run cannot hold more.")));
     }
     let mut bytes = 0_usize;
     let fits = |gap: &&&UnreviewedFile| {
@@ -425,7 +422,7 @@ fn left_out_finding(finding: &Finding) -> Option<Value> {
 fn not_reviewed(gap: &UnreviewedFile) -> Value {
     let why = gap.reason.as_str();
     let message = if gap.reason == SkipReason::MoreFindings {
-        "More findings than are kept of one file: the worst are.".to_owned()
+        "More findings than are kept for one file: only the worst are shown.".to_owned()
     } else {
         format!("Not reviewed: {}.", why.replace('_', " "))
     };
@@ -504,7 +501,7 @@ mod tests {
         let told = &run["invocations"][0]["toolExecutionNotifications"][0];
         assert_eq!(
             (told["level"].as_str(), told["message"]["text"].as_str()),
-            (Some("error"), Some("10 more results are left out: a run holds no more of them."),)
+            (Some("error"), Some("10 more results are left out: a run cannot hold more."),)
         );
         assert!(compressed(&text) < MAX_UPLOAD_BYTES);
     }

@@ -39,7 +39,7 @@ impl RecordedAgent {
     /// Returns a warning after the review if the recording is incomplete.
     pub(super) fn incomplete_warning(&self) -> Option<&'static str> {
         let damaged = self.recording.as_ref().is_some_and(|recording| !recording.is_whole());
-        damaged.then_some("the recording is not whole: an answer could not be written, so record it anew")
+        damaged.then_some("the recording is incomplete: an answer could not be written; record it again")
     }
 }
 
@@ -67,7 +67,7 @@ impl ReviewCommand {
                 let file = file(folder);
                 std::fs::create_dir_all(file.parent().unwrap_or(Path::new("."))).map_err(|error| {
                     CliError::usage("cassette", format!("cannot make {}: {error}", folder.display()))
-                        .hint("name a folder that is yours to write")
+                        .hint("name a folder that is writable")
                 })?;
                 let recorded =
                     wiring::agent::recording_agent(&self.config, &self.environment, ledger, &file).await?;

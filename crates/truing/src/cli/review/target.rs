@@ -46,7 +46,7 @@ impl PullTarget {
         let url = Url::parse(text).map_err(|_| unknown())?;
         if !url.username().is_empty() || url.password().is_some() {
             return Err(CliError::usage("bad_target", "the URL holds a user name or a password")
-                .hint("give it without: the token of the configured forge is used"));
+                .hint("omit them: the token of the configured forge is used"));
         }
         let (config, forge, tail) = find_forge(&url, ForgeRoot::Pages, config, environment)?;
         let row = config.forges.get(&forge).map(capability_row);
@@ -89,12 +89,12 @@ impl PullTarget {
             CliError::usage("bad_target", format!("`{number}`: {why}"))
                 .hint("name it in full: OWNER/NAME#NUMBER, or its URL")
         };
-        let origin = repository
-            .remote_url()
-            .ok_or_else(|| unknown("this repository has no remote `origin` to be one of"))?;
+        let origin = repository.remote_url().ok_or_else(|| {
+            unknown("this repository has no remote `origin`, which a number alone requires")
+        })?;
         let RepositoryTarget { forge, repo, config } =
             RepositoryTarget::from_remote(origin, config, environment).ok_or_else(|| {
-                let error = unknown("the remote `origin` of this repository is at no configured forge");
+                let error = unknown("the remote `origin` of this repository is not at a configured forge");
                 match unsupported_origin(origin) {
                     Some(hint) => CliError { hints: vec![hint], ..error },
                     None => error,
@@ -240,8 +240,8 @@ fn unsupported_forge(url: &Url) -> Option<&'static str> {
 /// Returns the message on the alternatives for an unsupported kind of forge.
 fn unsupported_hint(kind: &str) -> String {
     format!(
-        "{kind} is not supported: pull requests are reviewed at GitHub and Bitbucket; in a clone, a branch is reviewed by \
-         `truing review BRANCH`"
+        "{kind} is not supported: pull requests are reviewed at GitHub and Bitbucket; in a clone, a branch \
+         is reviewed by `truing review BRANCH`"
     )
 }
 
@@ -321,8 +321,8 @@ fn to_configure(
              token = {{ env = \"{token}\" }}"
         ))
         .hint(format!(
-            "if it is a {} server, add these lines to your configuration (`truing config show` names the file) \
-             and put a token into {token}",
+            "if it is a {} server, add these lines to your configuration (`truing config show` names the \
+             file) and put a token into {token}",
             row.name
         ))
 }
@@ -371,18 +371,17 @@ fn only_forge(text: &str, config: &Config, environment: &Environment) -> Result<
         [] => Ok((with_known(KNOWN[0], config, environment)?, KNOWN[0].0.to_owned())),
         [only] => Ok((config.clone(), (*only).to_owned())),
         several => {
-            let message = format!("`{text}` may be on each of the forges {}", several.join(", "));
+            let message = format!("`{text}` could be at any of the forges {}", several.join(", "));
             Err(CliError::usage("which_forge", message).hint("give the URL of its page"))
         }
     }
 }
 
 fn not_a_pull(text: &str) -> CliError {
-    CliError::usage("bad_target", format!("`{text}` is not a pull request"))
-        .hint(
-            "name it by its page, as https://HOST/OWNER/NAME/pull/NUMBER, by OWNER/NAME#NUMBER or OWNER/NAME/NUMBER, by \
-             NUMBER in a clone of its repository, or by a key of `truing queue list`",
-        )
+    CliError::usage("bad_target", format!("`{text}` is not a pull request")).hint(
+        "name it by its page, as https://HOST/OWNER/NAME/pull/NUMBER, by OWNER/NAME#NUMBER or \
+         OWNER/NAME/NUMBER, by NUMBER in a clone of its repository, or by a key of `truing queue list`",
+    )
 }
 
 /// Returns the parts of a page's path below a forge's root, or none if it is elsewhere.

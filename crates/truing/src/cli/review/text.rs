@@ -1,8 +1,8 @@
 //! Formats a review as text: each finding below its code, as a compiler prints it, and then the scope of the
 //! review.
 //!
-//! All text from a repository is shown without characters that control a terminal ([`visible_text`]). The code is
-//! the finding's snippet, in which secrets are cut, never the file.
+//! All text from a repository is shown without characters that control a terminal ([`visible_text`]). The
+//! code is the finding's snippet, in which secrets are cut, never the file.
 
 use std::ops::Range;
 
@@ -201,7 +201,7 @@ fn render_fixable(review: &LocalReviewOutcome, fix: &str) -> Vec<String> {
         (count > 0).then(|| format!("{} {} {what}", format_count(count, "finding"), are(count)))
     };
     let sure = told(sure.len(), &format!("auto-fixable: {fix}"));
-    let proposed = told(proposed.len(), &format!("fixable as the model proposes, if you agree: {fix}"));
+    let proposed = told(proposed.len(), &format!("fixable as the model proposes, if you accept it: {fix}"));
     sure.into_iter().chain(proposed).collect()
 }
 
@@ -293,7 +293,7 @@ pub(in crate::cli) fn render_finding(finding: &Finding) -> String {
     let note = Some(told.trim()).filter(|told| !told.is_empty());
     let note = note.map(|told| Level::NOTE.message(wrap_words(told, WIDTH - NOTE_INDENT)));
     let unverified = finding.unverified.map(|why| {
-        let told = format!("open, and nobody has verified that it is still there: {}", why.reason());
+        let told = format!("open, and not verified to be still there: {}", why.reason());
         Level::NOTE.message(wrap_words(&told, WIDTH - NOTE_INDENT))
     });
     let group = group

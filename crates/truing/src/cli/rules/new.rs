@@ -70,7 +70,7 @@ pub(super) fn run(args: &RulesNewArgs, context: &CommandContext) -> Result<Comma
             true => file_exists_error(&shown_path),
             false => {
                 CliError::failure("write_failed", format!("cannot write {}: {error}", shown_path.display()))
-                    .hint("name a folder that you may write to: `truing rules new NAME --dir FOLDER`")
+                    .hint("give a writable folder: `truing rules new NAME --dir FOLDER`")
             }
         }
     })?;
@@ -101,7 +101,8 @@ impl<'a> NewRuleName<'a> {
             format!("`{pack}` cannot be a pack's name")
         };
         let error = CliError::usage("bad_name", wrong).hint(
-            "a name has lower-case letters, digits and `-`; a pack's begins with a letter, a rule's with a letter or a digit",
+            "a name has lower-case letters, digits and `-`; a pack's begins with a letter, a rule's with a \
+             letter or a digit",
         );
         Err(match suggest_name(text) {
             Some(mended) => error.hint(format!("did you mean `{mended}`?")),
@@ -157,7 +158,7 @@ fn is_free(whole: &str) -> Result<(), CliError> {
 }
 
 fn file_exists_error(path: &Path) -> CliError {
-    CliError::usage("file_exists", format!("{} exists already and is left as it is", path.display()))
+    CliError::usage("file_exists", format!("{} already exists and was not changed", path.display()))
         .hint("change that file, or choose another name for the new rule")
 }
 
@@ -165,12 +166,9 @@ fn no_folder(name: &NewRuleName<'_>, context: &CommandContext) -> CliError {
     let place = context.operator_place();
     CliError::usage(
         "no_folder",
-        format!("no folder of packs is configured: there is no `rules.dir` in {place}"),
+        format!("no folder of packs is configured: `rules.dir` is not set in {place}"),
     )
-    .hint(format!(
-        "name one, which is made if it is missing: `truing rules new {} --dir packs`",
-        name.full_name()
-    ))
+    .hint(format!("give one (created if it is missing): `truing rules new {} --dir packs`", name.full_name()))
 }
 
 /// Writes a new file and creates the folders above it.

@@ -78,7 +78,7 @@ fn explain_rule(rule: &RuleSource<'_>, answer: &RulesShowJson<'_>) -> String {
     if let Some(code) = fixed.or(*good) {
         part("Good", &indent_code(code));
     }
-    part("Fix", &fold_line("  ", if *has_fix { FIX } else { "By hand: the rule proposes none." }));
+    part("Fix", &fold_line("  ", if *has_fix { FIX } else { "Manual: the rule proposes no fix." }));
     let suppressed = format!("  truing: ignore[{}] the reason\n", listed.rule);
     part("Suppress, in a comment on that line or alone on the line before", &suppressed);
     let (valid, invalid) = (format_count(answer.valid, "example"), format_count(answer.invalid, "example"));
@@ -144,7 +144,8 @@ fn unknown_rule_error(name: &str, packs: &RulePacks, ids: &[&str]) -> CliError {
     match wiring::nearest_name(name, known) {
         Some(near) => told.hint(format!("did you mean `{near}`?")),
         None => told.hint(
-            "`truing rules list` shows the rules; `rules.dir` in the configuration names the folder of your own",
+            "`truing rules list` shows the rules; `rules.dir` in the configuration names the folder of your \
+             own",
         ),
     }
 }

@@ -73,7 +73,8 @@ struct RuleSample {
 
 const PYTHON: RuleSample = RuleSample {
     call: "eval",
-    note: "It runs whatever text it is given. Read what is expected instead: `ast.literal_eval` reads plain values.",
+    note: "It runs whatever text it is given. Read what is expected instead: `ast.literal_eval` reads plain \
+         values.",
     rule: "  # `$$$ARGUMENTS` stands for any arguments; `$A` would be one.\n  pattern: eval($$$ARGUMENTS)\n",
     category: 'H',
     valid: ["point = ast.literal_eval(text)\n", "print(\"eval(text)\")\n"],
@@ -82,7 +83,8 @@ const PYTHON: RuleSample = RuleSample {
 
 const SCRIPT: RuleSample = RuleSample {
     call: "eval",
-    note: "It runs whatever text it is given. Read what is expected instead: `JSON.parse` reads plain values.",
+    note: "It runs whatever text it is given. Read what is expected instead: `JSON.parse` reads plain \
+         values.",
     rule: "  # `$$$ARGUMENTS` stands for any arguments; `$A` would be one.\n  pattern: eval($$$ARGUMENTS)\n",
     category: 'H',
     valid: ["const point = JSON.parse(text);\n", "console.log(\"eval(text)\");\n"],
@@ -91,8 +93,10 @@ const SCRIPT: RuleSample = RuleSample {
 
 const RUST: RuleSample = RuleSample {
     call: "std::process::exit",
-    note: "The process ends at once, and nothing is dropped. Return an error, and let `main` choose the exit code.",
-    rule: "  # `$$$ARGUMENTS` stands for any arguments; `$A` would be one.\n  pattern: std::process::exit($$$ARGUMENTS)\n",
+    note: "The process ends at once, and nothing is dropped. Return an error, and let `main` choose the exit \
+         code.",
+    rule: "  # `$$$ARGUMENTS` stands for any arguments; `$A` would be one.\n  pattern: \
+         std::process::exit($$$ARGUMENTS)\n",
     category: 'C',
     valid: [
         "fn main() -> ExitCode {\n    ExitCode::FAILURE\n}\n",
@@ -106,12 +110,11 @@ const RUST: RuleSample = RuleSample {
 
 const GO: RuleSample = RuleSample {
     call: "os.Exit",
-    note: "The program ends at once, and no deferred call runs. Return an error, and let `main` choose the exit code.",
-    rule: "  # `os.Exit(1)` by itself is read as a conversion, so the pattern is a whole function, of which `selector` takes\n  \
-           # the call. `$$$ARGUMENTS` stands for any arguments; `$A` would be one.\n  \
-           pattern:\n    \
-           context: func f() { os.Exit($$$ARGUMENTS) }\n    \
-           selector: call_expression\n",
+    note: "The program ends at once, and no deferred call runs. Return an error, and let `main` choose the \
+         exit code.",
+    rule: "  # `os.Exit(1)` by itself is read as a conversion, so the pattern is a whole function, of which \
+         `selector` takes\n  # the call. `$$$ARGUMENTS` stands for any arguments; `$A` would be \
+         one.\n  pattern:\n    context: func f() { os.Exit($$$ARGUMENTS) }\n    selector: call_expression\n",
     category: 'C',
     valid: [
         "package a\n\nfunc stop() error {\n\treturn errors.New(\"stop\")\n}\n",
@@ -125,8 +128,10 @@ const GO: RuleSample = RuleSample {
 
 const JAVA: RuleSample = RuleSample {
     call: "System.exit",
-    note: "The whole virtual machine ends, whoever else runs in it. Throw an exception, and let `main` choose the exit code.",
-    rule: "  # `$$$ARGUMENTS` stands for any arguments; `$A` would be one.\n  pattern: System.exit($$$ARGUMENTS)\n",
+    note: "The whole virtual machine ends, whoever else runs in it. Throw an exception, and let `main` \
+         choose the exit code.",
+    rule: "  # `$$$ARGUMENTS` stands for any arguments; `$A` would be one.\n  pattern: \
+         System.exit($$$ARGUMENTS)\n",
     category: 'C',
     valid: [
         "class A {\n    void stop() {\n        throw new IllegalStateException(\"stop\");\n    }\n}\n",

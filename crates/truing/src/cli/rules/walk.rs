@@ -58,7 +58,7 @@ pub(super) fn walk_paths(
 ) -> Result<WalkResult, CliError> {
     let missing = |path: &Path, error: &std::io::Error| {
         CliError::usage("no_such_path", format!("{}: {error}", path.display()))
-            .hint("name files and folders that are there")
+            .hint("give files and folders that exist")
     };
     let here = here.canonicalize().map_err(|error| missing(here, &error))?;
     let mut inside = BTreeSet::new();
@@ -66,7 +66,7 @@ pub(super) fn walk_paths(
     for path in paths {
         let path = here.join(path).canonicalize().map_err(|error| missing(path, &error))?;
         if !path.is_dir() && !path.is_file() {
-            walked.gaps.push(UnreadablePath::new(&path, &here, "it is not a plain file".to_owned()));
+            walked.gaps.push(UnreadablePath::new(&path, &here, "it is not a regular file".to_owned()));
             continue;
         }
         if path.starts_with(&here) {

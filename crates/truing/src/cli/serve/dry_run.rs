@@ -145,7 +145,7 @@ fn isolate_config(config: &Config, temp: &Path) -> Result<Config, CliError> {
                 if is_shared {
                     let message = format!("forge.{name}.marker_key: there is no file {}", path.display());
                     return Err(CliError::failure("marker_key", message)
-                        .hint("put the same key there that the other machines have"));
+                        .hint("put the key of the other machines there"));
                 }
                 // A start creates the key.
                 forge.marker_key = None;
@@ -199,7 +199,10 @@ fn of_forge(DryRunForge { found, webhooks, is_limited }: &DryRunForge, leaves: b
         text += &format!("  and {more} more\n");
     }
     if found.state == "up" && !found.is_complete {
-        text += &fold_line("  ", "there may be more: a dry run ends where its share of the rate limit does");
+        text += &fold_line(
+            "  ",
+            "there may be more: the dry run stopped when its share of the rate limit was used up",
+        );
     }
     if let Some(path) = webhooks {
         text += &fold_line("  webhooks: ", path);
@@ -217,7 +220,7 @@ fn of_pulls(pulls: PullCounts, leaves: bool) -> String {
         text += &format!(", {will_be_reviewed} will be reviewed");
     }
     if left_until_changed > 0 {
-        text += &format!(", {left_until_changed} left until they change or somebody asks for a review");
+        text += &format!(", {left_until_changed} left until they change or a review is requested");
     }
     if already_known > 0 {
         text += &format!(", {already_known} known already");
@@ -232,16 +235,15 @@ fn of_store(store: &DryRunStore) -> String {
     let DryRunStore { place, form, own_form, served_by, kill_switch } = store;
     let form = form.zip(*own_form).map(|(found, own)| SchemaVersions { found, own });
     let mut text = match form {
-        None => fold_line("store: ", &format!("{place}, which a start makes")),
+        None => fold_line("store: ", &format!("{place}, which a start creates")),
         Some(form) if form.is_changed() => {
             let SchemaVersions { found, own } = form;
-            fold_line("store: ", &format!("{place}, which a start brings from form {found} to form {own}"))
+            fold_line("store: ", &format!("{place}, which a start migrates from form {found} to form {own}"))
         }
         Some(_) => fold_line("store: ", place),
     };
     if let Some(pid) = served_by {
-        text +=
-            &fold_line("  ", &format!("process {pid} serves from it: a start is refused until that stops"));
+        text += &fold_line("  ", &format!("process {pid} is using it: a start is refused until that stops"));
     }
     for told in kill_switch {
         text += &fold_line("  ", told);

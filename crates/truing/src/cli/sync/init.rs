@@ -33,8 +33,8 @@ pub(super) struct SyncInitArgs {
     /// The project's folder
     #[arg(long, value_name = "PATH", default_value = ".")]
     repo: PathBuf,
-    /// Take what a Python hash test pins, or the names in a JSON file (`{"module:name": []}`), instead of looking
-    /// through the project
+    /// Take what a Python hash test pins, or the names in a JSON file (`{"module:name": []}`), instead of
+    /// looking through the project
     #[arg(long, value_name = "FILE")]
     import: Option<PathBuf>,
     /// The file to write, instead of the job's `manifest`; never one that is there
@@ -74,7 +74,8 @@ impl SyncInitArgs {
             return Err(there_already(&path));
         }
         if path.extension().is_none_or(|extension| extension != "json") {
-            let text = format!("{} would not be JSON, which is what is written", path.display());
+            let text =
+                format!("{} does not end in .json, and the manifest is written as JSON", path.display());
             return Err(CliError::usage("manifest", text).hint("name another file: --output FILE.json"));
         }
         let reader = child_reader(&config.rules, &config.sandbox)?;
@@ -99,20 +100,25 @@ impl SyncInitArgs {
         let ProposedManifest { at, manifest, not_guarded } = found;
         if manifest.rows.is_empty() {
             let text =
-                format!("nothing in {} is found to be taken from {}", self.repo.display(), job.package);
+                format!("nothing in {} was found to be taken from {}", self.repo.display(), job.package);
             let mirror = match (job.mirror.is_empty(), lines) {
                 (true, Some(_)) => "say which files have counterparts: --mirror THEIRS=OURS",
                 (true, None) => "say which files have counterparts: `mirror` of the job",
                 (false, _) => {
-                    "no file that `mirror` of the job pairs holds a definition of the package: check the pairs"
+                    "no file that `mirror` of the job pairs holds a definition of the package: check the \
+                     pairs"
                 }
             };
             let none = match lines {
                 Some(_) => {
                     let decide = self.search().command("decide");
-                    format!("if it overrides and copies nothing of it, nothing is to be pinned: `{decide}` compares all the same")
+                    format!(
+                        "if it overrides and copies nothing of it, nothing needs to be pinned: `{decide}` \
+                         compares anyway"
+                    )
                 }
-                None => "if the project overrides and copies nothing of it: `manifest = \"none\"` of the job, and `verify.check`"
+                None => "if the project overrides and copies nothing of it: `manifest = \"none\"` of the \
+                     job, and `verify.check`"
                     .to_owned(),
             };
             return Err(CliError::usage("nothing", text)
@@ -204,6 +210,6 @@ fn write_manifest(path: &Path, manifest: &PinManifest) -> Result<(), CliError> {
 }
 
 fn there_already(path: &Path) -> CliError {
-    let text = format!("{} is there already", path.display());
+    let text = format!("{} already exists", path.display());
     CliError::usage("manifest", text).hint("move it away, or write another one: --output FILE.json")
 }

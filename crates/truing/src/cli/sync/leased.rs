@@ -8,7 +8,7 @@ use truing_loops::text::format_instant;
 
 fn running_error(name: &str, what: &str) -> CliError {
     CliError::refusal("already_running", format!("{name}: {what}"))
-        .hint(format!("wait for it: `truing sync status {name}` tells what it came to"))
+        .hint(format!("wait for it: `truing sync status {name}` shows its result"))
 }
 
 /// Returns the error of a command that got no record of a job's run, or could not lease its slot.
@@ -16,10 +16,10 @@ pub(in crate::cli) fn not_run(name: &str, error: RunFailure) -> CliError {
     no_run(name, error, |elsewhere| match elsewhere {
         RunConflict::Leased(until) => {
             let until = format_instant(until);
-            running_error(name, &format!("already running (lease until {until}, renewed while it lives)"))
+            running_error(name, &format!("already running (lease until {until}, renewed while it runs)"))
         }
         RunConflict::Running(run) => running_error(name, &format!("already running: {run}")),
-        RunConflict::Owned => running_error(name, "another loop is at work on it"),
-        RunConflict::TakenOver => running_error(name, "somebody else has taken it over"),
+        RunConflict::Owned => running_error(name, "another loop is working on it"),
+        RunConflict::TakenOver => running_error(name, "another process has taken it over"),
     })
 }

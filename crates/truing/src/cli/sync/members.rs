@@ -76,7 +76,9 @@ mod tests {
             std::fs::write(path, text).unwrap();
         };
         assert!(member_files(project.path()).is_empty());
-        let members = "[workspace]\nmembers = [\"crates/*\", \"./tool/\", \"../out\", \"crates/a\", \"crates/c/below\"]\nexclude = [\"./crates/c/\"]\n";
+        let members = "[workspace]\nmembers = \
+             [\"crates/*\", \"./tool/\", \"../out\", \"crates/a\", \"crates/c/below\"]\nexclude = \
+             [\"./crates/c/\"]\n";
         write("Cargo.toml", members);
         for folder in ["crates/a", "crates/b", "crates/c", "crates/c/below", "tool", "other"] {
             write(&format!("{folder}/Cargo.toml"), "");

@@ -248,8 +248,10 @@ impl PackageSearch<'_> {
             let at = at.unwrap_or_else(|| usual_list(registry, file)).to_owned();
             if !self.project.join(file).is_file() {
                 let text = format!("--constraint: there is no file {file} in {}", self.project.display());
-                return Err(CliError::usage("constraint", text)
-                    .hint("name the file that requires the package, from the project's folder on: --constraint FILE[:KEYS]"));
+                return Err(CliError::usage("constraint", text).hint(
+                    "name the file that requires the package, from the project's folder on: --constraint \
+                     FILE[:KEYS]",
+                ));
             }
             return Ok(PackageRequirement { registry, file: file.to_owned(), at });
         }

@@ -124,8 +124,9 @@ impl SyncRunArgs {
                     tell.send_replace(true);
                     // The run returns its lease, and the work that it began ends with it.
                     let _ = tokio::time::timeout(GRACE, work).await;
-                    Err(CliError::new(CommandExit::Interrupted, "interrupted", "interrupted before the run was done")
-                        .hint("run it again: it goes on from what is there, and nothing is written twice"))
+                    Err(CliError::new(CommandExit::Interrupted, "interrupted", "interrupted before the run \
+                         was done")
+                        .hint("run it again: it continues from there, and nothing is written twice"))
                 }
             }
         });
@@ -162,8 +163,15 @@ impl SyncRunArgs {
             .get(&self.job)
             .ok_or_else(|| CliError::usage("unknown_job", format!("there is no job `{}`", self.job)))?;
         let repo = job.repo.as_deref().ok_or_else(|| {
-            CliError::usage("no_repo", format!("sync.{}.repo is not set: there is nowhere to bring a change to", self.job))
-                .hint(format!("set it to the repository's name, owner/name; or only ask what the release requires: `truing sync decide {}`", self.job))
+            CliError::usage(
+                "no_repo",
+                format!("sync.{}.repo is not set (required to open a pull request)", self.job),
+            )
+            .hint(format!(
+                "set it to the repository's name, owner/name; or only ask what the release requires: `truing \
+                 sync decide {}`",
+                self.job
+            ))
         })?;
         let to = self.to.as_deref().map(|text| version_of(job.registry, text)).transpose()?;
         let folder = &wiring::own_folder(config)?;
@@ -303,7 +311,7 @@ fn render_job(
         job.question.as_ref().and_then(|question| Some((question, question.url.as_ref()?)))
     {
         let what = if question.closed {
-            "people closed the question, so nobody is asked"
+            "people closed the question, so it is not asked again"
         } else {
             "people are asked"
         };

@@ -52,7 +52,8 @@ pub(super) fn unknown_job_error(
     let own = repository_file(context.environment.directory()).ok().flatten();
     match own {
         Some(own) if own.text.contains("[sync.") => error.hint(format!(
-            "{REPOSITORY_FILE} is the repository's own file and configures no jobs: move its [sync.…] to {place}"
+            "{REPOSITORY_FILE} is the repository's own file and configures no jobs: move its [sync.…] to \
+             {place}"
         )),
         Some(_) | None => error,
     }
@@ -87,13 +88,16 @@ pub(super) fn decision_error(error: SyncDecisionError, job: &JobConfig, project:
         SyncDecisionError::Constraint(_) => CliError::usage("constraint", text)
             .hint("`constraint.file` and `constraint.path` of the job say where the requirement is"),
         SyncDecisionError::Project { .. } => CliError::failure("project", text),
-        SyncDecisionError::NoFrom(_) => CliError::usage("no_from", text).hint("say it: --from V"),
-        SyncDecisionError::NoFile { .. } => CliError::usage("no_from", text).hint("say it: --from V").hint(
-            "or name the file that requires it, for example `constraint.file = \"requirements.txt\"` of the job",
+        SyncDecisionError::NoFrom(_) => CliError::usage("no_from", text).hint("give it: --from V"),
+        SyncDecisionError::NoFile { .. } => CliError::usage("no_from", text).hint("give it: --from V").hint(
+            "or name the file that requires it, for example `constraint.file = \"requirements.txt\"` of the \
+             job",
         ),
         SyncDecisionError::NoProject(project) => no_project(&project),
         SyncDecisionError::NoRelease { .. } => CliError::usage("no_release", text),
-        SyncDecisionError::Yanked { .. } => CliError::usage("yanked", text).hint("choose another release: --to V"),
+        SyncDecisionError::Yanked { .. } => {
+            CliError::usage("yanked", text).hint("choose another release: --to V")
+        }
         SyncDecisionError::AllYanked(_) => CliError::usage("yanked", text).hint("there is nothing to follow"),
         SyncDecisionError::Excluded { .. } => CliError::usage("excluded", text)
             .hint("choose another release: --to V; or take the exclusion out of the requirement"),
@@ -104,8 +108,10 @@ pub(super) fn decision_error(error: SyncDecisionError, job: &JobConfig, project:
         }
         SyncDecisionError::Index(_) => CliError::failure("index", text)
             .hint("the index is the one that pip, npm or cargo is configured to take"),
-        SyncDecisionError::Archive(_) | SyncDecisionError::Sources { .. } => CliError::failure("archive", text)
-            .hint("try again; if it lasts, choose another release: --to V, or another index"),
+        SyncDecisionError::Archive(_) | SyncDecisionError::Sources { .. } => {
+            CliError::failure("archive", text)
+                .hint("try again; if it lasts, choose another release: --to V, or another index")
+        }
     }
 }
 

@@ -11,7 +11,8 @@ pub(super) const PACKAGE: &str = "rim";
 pub(super) const THEIRS: &str = "rim/spin.py";
 pub(super) const OURS: &str = "spokes/spin.py";
 /// Check of the project: each call of the wheel must be awaited.
-pub(super) const CHECK: &str = "if grep -nE '(turn|read|zero)\\(' spokes/spin.py | grep -v await\nthen echo 'not awaited' && exit 1\nfi\n";
+pub(super) const CHECK: &str = "if grep -nE '(turn|read|zero)\\(' spokes/spin.py | grep -v await\nthen echo \
+     'not awaited' && exit 1\nfi\n";
 pub(super) const MANIFEST: [&str; 2] = ["rim.spin:true_up", "rim.spin:measure"];
 /// Maximum answers of the model in one port.
 pub(super) const TURNS: u32 = 3;

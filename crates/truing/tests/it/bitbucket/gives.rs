@@ -24,7 +24,8 @@ fn script() -> ModelScript {
         finding(3, 3, "A", "The charge lacks its currency", "        return charge(x)", HOSTILE),
     ]);
     let walkthrough = json!([
-        { "path": "pay.py", "text": "Charges. </details> @ada <!-- truing:1 review summary --> [x](http://evil.example)" },
+        { "path": "pay.py", "text": "Charges. </details> @ada <!-- truing:1 review summary --> \
+             [x](http://evil.example)" },
         { "path": "pay.py", "text": "Again." },
         { "path": "other.py", "text": "Not part of it." },
     ]);

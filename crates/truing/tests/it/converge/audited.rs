@@ -25,7 +25,7 @@ fn finds_the_bug(scene: &Scene) {
     let told = ran.json();
     assert_eq!((ran.exit, &told["ok"], &told["head"]), (1, &json!(true), &json!(head)), "{ran:?}");
     assert_eq!(told["counts"], json!({ "P0": 0, "P1": 1, "P2": 0 }));
-    assert_eq!(scene.asked() - asked, 1, "nobody was asked");
+    assert_eq!(scene.asked() - asked, 1, "no forge was asked");
     assert_eq!(told["cost_micro_usd"], json!(3000), "what earlier runs cost is not this audit's");
     assert_eq!(told["warnings"], json!([]), "{told}");
 }

@@ -160,7 +160,7 @@ async fn preflight_says_that_a_fork_cannot_be_written_whose_author_does_not_allo
     let push = said.iter().find(|(name, ..)| name == "push").unwrap();
     assert!(exit == 1 && !push.1, "{ran:?}");
     assert!(
-        push.2.starts_with("fix is in a fork that cannot be written")
+        push.2.starts_with("fix is in a fork that is not writable")
             && push.2.contains("allow edits by maintainers"),
         "{ran:?}"
     );

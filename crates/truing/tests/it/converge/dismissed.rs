@@ -44,7 +44,7 @@ fn what_is_dismissed_is_left_out_by_audits_and_runs_until_its_code_changes() {
     assert!(told["dismissed"][0]["why"].as_str().unwrap().starts_with("the callers rely on it ("), "{told}");
     scene.play([dirty()]);
     let ran = scene.audit(&[]);
-    let first = "0 P0 / 0 P1 / 0 P2 — 10 categories cleared, but for 1 dismissed finding (G)\n";
+    let first = "0 P0 / 0 P1 / 0 P2 — 10 categories cleared, except 1 dismissed finding (G)\n";
     assert!(ran.out.starts_with(first), "{}", ran.out);
     scene.play([dirty()]);
     let (told, exit) = scene.json(&[]);
@@ -229,7 +229,7 @@ fn a_word_that_is_no_id_says_what_is_wrong_with_it() {
     for (word, wrong) in [
         ("26", "`26`: this is too short for an id: give its first 4 digits or more"),
         ("2604-1", "`2604-1`: this is too short for an id: give the 10 digits that"),
-        ("zzz", "`zzz`: this is no id of a finding, and no folder"),
+        ("zzz", "`zzz`: this is not an id of a finding, and not a folder"),
         ("", "an id is empty"),
         (".", "no finding is named"),
         ("9999", "`9999`: no finding of this branch has that id"),
@@ -239,7 +239,7 @@ fn a_word_that_is_no_id_says_what_is_wrong_with_it() {
             // If two folders are given, the first is read as an id.
             let is_two = word == "." && words.get(1) == Some(&".");
             let wrong = match (is_two, word, words.get(1)) {
-                (true, ..) => "`.`: this is no id",
+                (true, ..) => "`.`: this is not an id",
                 (_, "9999", Some(&"--undo")) => "`9999`: no dismissed finding of this branch",
                 _ => wrong,
             };
@@ -359,7 +359,7 @@ fn the_list_says_which_dismissals_are_not_in_effect_for_the_code_that_was_found_
         Ran::from(branches.place.command(&["dismiss", "--list", "--format", format]).output().unwrap())
     };
     let in_effect = || list("json").json()["dismissed"][0]["in_effect"].clone();
-    let words = "not in effect: the code that was found last is other code\n";
+    let words = "not in effect: the code that was found last differs\n";
     branches.commit("a.py", &line('Q'));
     let (found, _) = branches.review();
     branches.dismiss(&found[0]);

@@ -169,7 +169,7 @@ fn a_run_that_the_system_ends_settles_its_money_says_so_and_is_gone_on_with() {
         (130, &json!("interrupted"), &json!("interrupted")),
         "{ran:?}"
     );
-    assert_eq!(told["reason"], json!("interrupted: run it again, it goes on where it was"), "{told}");
+    assert_eq!(told["reason"], json!("interrupted: run it again; it resumes where it stopped"), "{told}");
     let said = |name, arguments: &[&str]| Ran::from(scene.other(name, arguments).output().unwrap()).out;
     let (spent, held) = ledger(&said("budget", &["show", "--format", "json"]));
     assert!(spent > 0 && held == 0, "{spent} {held}");

@@ -125,10 +125,11 @@ fn what_the_last_fix_mends_is_not_told_as_left() {
 }
 
 /// Test whose numbers and their sum are in a file.
-pub(crate) const TEST_BY_DATA: &str = "import unittest\n\nfrom total import total\n\n\nclass Total(unittest.TestCase):\n    \
-    def test_two(self):\n        with open(\"tests/case.txt\") as case:\n            \
-    numbers, expected = case.read().split(\"=\")\n        \
-    self.assertEqual(total([int(number) for number in numbers.split()]), int(expected))\n";
+pub(crate) const TEST_BY_DATA: &str = "import unittest\n\nfrom total import total\n\n\nclass \
+     Total(unittest.TestCase):\n    def test_two(self):\n        with open(\"tests/case.txt\") as \
+     case:\n            numbers, expected = \
+     case.read().split(\"=\")\n        self.assertEqual(total([int(number) for number in numbers.split()]), \
+     int(expected))\n";
 
 /// Creates a repository whose test of two numbers passes with the bug, and a fixer that edits two files.
 fn with_tests(fixes: [(&str, &str, &str); 2]) -> Scene {

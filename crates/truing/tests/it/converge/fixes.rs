@@ -19,7 +19,8 @@ use crate::converge::scene::Scene;
 
 /// Checks of a repository without other tests.
 const CHECK: &str = "[verify]\ncheck = [[\"python3\", \"-B\", \"-m\", \"unittest\", \"-q\"]]\n";
-const OTHER_TEST: &str = "import unittest\n\n\nclass Other(unittest.TestCase):\n    def test_it(self):\n        self.assertTrue(1)\n";
+const OTHER_TEST: &str = "import unittest\n\n\nclass Other(unittest.TestCase):\n    def \
+     test_it(self):\n        self.assertTrue(1)\n";
 /// Runs that are tested at the same time.
 const AT_ONCE: usize = 3;
 

@@ -25,8 +25,8 @@ fn files_by_which_a_fix_takes_over_what_runs_the_tests_are_refused() {
         ("conftest.py", "def pytest_sessionfinish(session, exitstatus):\n    session.exitstatus = 0\n"),
         (
             "tests/conftest.py",
-            "import pytest\n\n\n@pytest.hookimpl(hookwrapper=True)\ndef pytest_runtest_makereport(item, call):\n    \
-             report = (yield).get_result()\n    report.outcome = \"passed\"\n",
+            "import pytest\n\n\n@pytest.hookimpl(hookwrapper=True)\ndef pytest_runtest_makereport(item, \
+             call):\n    report = (yield).get_result()\n    report.outcome = \"passed\"\n",
         ),
         ("test_setup.py", "import total\n\ntotal.total = sum\n"),
         ("tests/test_setup.py", "from unittest.mock import patch\n\npatch(\"total.total\", sum).start()\n"),

@@ -85,7 +85,7 @@ fn a_clean_branch_needs_one_audit() {
     assert_eq!((&answer.0["loops"], &answer.0["commits"]), (&json!(1), &json!([])));
     assert_eq!((scene.branch(), scene.asked()), (None, 1));
     let scene = Scene::new([clean()]).with("[verify]\ncheck = [[\"false\"]]\n");
-    let unchecked = "nothing was fixed, so no check was run: whether `verify.check` passes is not known";
+    let unchecked = "nothing was fixed, so `verify.check` was not run; its result is unknown";
     assert_eq!(scene.json(&[]).0["warnings"], json!([unchecked]));
 }
 
@@ -158,7 +158,7 @@ fn an_auditor_goes_on_without_an_mcp_server_that_fails_and_people_are_told() {
     let answer = scene.json(&[]);
     assert_eq!(ended(&answer), ("converged", "clean", 0), "{answer:?}");
     let warnings = answer.0["warnings"].to_string();
-    let told = "went on without an MCP server: docs: it ended before it had begun a session";
+    let told = "continued without an MCP server: docs: it ended before it had begun a session";
     assert!(warnings.contains(told), "{warnings}");
 }
 
@@ -196,7 +196,10 @@ fn a_check_that_fails_with_the_fix_alone_is_told_to_the_next_fixer() {
         fix_is_clean(),
         clean(),
     ])
-    .with("[verify]\ncheck = [[\"sh\", \"-c\", \"! grep -q 'xs. + 1' total.py || { echo out of range; exit 1; }\"]]\n");
+    .with(
+        "[verify]\ncheck = [[\"sh\", \"-c\", \"! grep -q 'xs. + 1' total.py || \
+         { echo out of range; exit 1; }\"]]\n",
+    );
     let answer = scene.json(&[]);
     assert_eq!(ended(&answer), ("converged", "clean", 0), "{answer:?}");
     let told = scene.model.request_log()[3].body.to_string();
@@ -233,7 +236,8 @@ fn a_fix_of_what_the_gate_says_is_not_pushed_if_a_check_fails_with_it() {
         clean(),
     ])
     .with(&format!(
-        "[converge]\ngate = [[\"sh\", \"-c\", \"{gate}\"]]\n[verify]\ncheck = [[\"sh\", \"-c\", \"{check}\"]]\n"
+        "[converge]\ngate = [[\"sh\", \"-c\", \"{gate}\"]]\n[verify]\ncheck = \
+         [[\"sh\", \"-c\", \"{check}\"]]\n"
     ));
     let answer = scene.json(&[]);
     assert_eq!(ended(&answer), ("converged", "clean", 0), "{answer:?}");
@@ -570,7 +574,7 @@ fn a_branch_that_cannot_be_written_is_told_before_a_model_is_asked() {
     let ran = scene.run(&[]);
     assert_eq!((ran.exit, scene.asked()), (3, 0), "{ran:?}");
     assert!(
-        ran.err.contains("error: no branch truing/run/") && ran.err.contains("`git branch -m "),
+        ran.err.contains("error: cannot create branch truing/run/") && ran.err.contains("`git branch -m "),
         "{ran:?}"
     );
     // An audit writes no description.

@@ -65,7 +65,8 @@ impl Site {
         let model = FakeModel::start(ModelScript::from_answers(answers)).await.unwrap();
         let (operator, models) = (forge.operator(), model.url());
         let config = format!(
-            "{operator}[server]\nlisten = \"127.0.0.1:0\"\npoll = \"50ms\"\nlease = \"20s\"\nheartbeat = \"200ms\"\n[model]\nbase_url = \"{models}\"\n{more}"
+            "{operator}[server]\nlisten = \"127.0.0.1:0\"\npoll = \"50ms\"\nlease = \"20s\"\nheartbeat \
+             = \"200ms\"\n[model]\nbase_url = \"{models}\"\n{more}"
         );
         let home = Home::bare();
         home.write("truing.toml", config);

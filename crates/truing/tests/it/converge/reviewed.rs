@@ -65,7 +65,7 @@ async fn a_head_that_our_review_calls_clean_is_not_paid_for_again_by_another_sto
         assert_eq!(audits(&site.pull().await), 1, "{flavour:?}");
         let asked = site.model.request_log().len();
         let would = site.call(&["--dry-run", &format!("acme/shop#{}", site.number)]).await;
-        assert_eq!((would.exit, would.out.contains("found clean before")), (0, true), "{would:?}");
+        assert_eq!((would.exit, would.out.contains("already clean")), (0, true), "{would:?}");
         // The second call finds the result in the records of the first.
         for _ in 0..2 {
             let (told, exit) = site.run(&[]).await;
@@ -90,8 +90,7 @@ async fn a_served_run_with_another_store_does_not_pay_for_it_again_either() {
         site.asks("ann").await;
         let pull = site.until("the report", |pull| report(pull).is_some()).await;
         let told = report(&pull).unwrap();
-        let is_known =
-            told.starts_with("## /converge: converged\n") && told.contains("was found clean before");
+        let is_known = told.starts_with("## /converge: converged\n") && told.contains("was already clean");
         assert!(is_known, "{flavour:?}: {told}");
         assert_eq!(audits(&pull), 1, "{flavour:?}: a second review");
     }

@@ -77,8 +77,10 @@ fn calls(all: &[ScriptedToolCall]) -> ScriptedAnswer {
 #[test]
 fn the_same_script_comes_to_the_same_in_both_runtimes() {
     let Some(program) = claude() else { return };
-    const CHECK: &str = "[verify]\ncheck = [[\"sh\", \"-c\", \"! grep -q 'xs. + 1' total.py || { echo out of range; exit 1; }\"]]\n";
-    const GATE: &str = "[converge]\ngate = [[\"sh\", \"-c\", \"! grep -n 'xs. - 1' total.py | sed 's/^/total.py:/' | grep .\"]]\n";
+    const CHECK: &str = "[verify]\ncheck = [[\"sh\", \"-c\", \"! grep -q 'xs. + 1' total.py || \
+         { echo out of range; exit 1; }\"]]\n";
+    const GATE: &str = "[converge]\ngate = [[\"sh\", \"-c\", \"! grep -n 'xs. - 1' total.py | sed \
+         's/^/total.py:/' | grep .\"]]\n";
     const FEW: &str = "[review]\nmax_turns = 3\n";
     let wrong = "    for i in range(len(xs) + 1):\n";
     let read = || ScriptedAnswer::tool("read", json!({ "path": "total.py" })).usage(300, 7);
@@ -237,13 +239,14 @@ fn another_model_mends_in_both_runtimes() {
     let told = [None, Some(program)].map(|program| {
         let scene = Scene::new(two_loops()).by(program);
         let config = format!(
-            "[model.mender]\nbase_url = {:?}\napi_key = {{ env = \"ANTHROPIC_API_KEY\" }}\nname = \"mender-1\"\n\
-             [price.\"mender-1\"]\ninput = 100\noutput = 100\n",
+            "[model.mender]\nbase_url = {:?}\napi_key = {{ env = \"ANTHROPIC_API_KEY\" }}\nname \
+             = \"mender-1\"\n[price.\"mender-1\"]\ninput = 100\noutput = 100\n",
             scene.model.url()
         );
         let scene = scene.with(&config);
         let told = RunFacts::of(&scene, &["--fixer", "mender"]);
-        let models: Vec<Value> = scene.model.request_log().into_iter().map(|asked| asked.body["model"].clone()).collect();
+        let models: Vec<Value> =
+            scene.model.request_log().into_iter().map(|asked| asked.body["model"].clone()).collect();
         assert_eq!(models[1..3], [json!("mender-1"), json!("mender-1")]);
         told
     });

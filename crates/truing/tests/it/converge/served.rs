@@ -13,10 +13,11 @@ use crate::converge::scene::{clean, dirty, mended, write};
 use crate::support::home::{Ran, Server};
 
 const SECRET: &str = "served-secret-canary";
-pub(crate) const NATIVE: &str = "[review]\nexisting = \"review\"\nruntime = \"native\"\nbackoff = \"50ms\"\nbackoff_max = \"100ms\"\nattempts = 2\n";
+pub(crate) const NATIVE: &str = "[review]\nexisting = \"review\"\nruntime = \"native\"\nbackoff \
+     = \"50ms\"\nbackoff_max = \"100ms\"\nattempts = 2\n";
 /// Configuration with a model, in which reviews also begin at once.
-pub(crate) const HASTY: &str = "[review]\nexisting = \"review\"\nruntime = \"native\"\nbackoff = \"50ms\"\nbackoff_max = \"100ms\"\nattempts = 2\n\
-    debounce = \"50ms\"\n";
+pub(crate) const HASTY: &str = "[review]\nexisting = \"review\"\nruntime = \"native\"\nbackoff \
+     = \"50ms\"\nbackoff_max = \"100ms\"\nattempts = 2\ndebounce = \"50ms\"\n";
 /// Maximum time for a condition to become true on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -212,7 +213,7 @@ async fn of_those_who_may_write_only_the_configured_askers_start_a_run() {
     site.says("ann", "/audit").await;
     site.repo.set_label(site.number, "truing:converge", true, "ann").await.unwrap();
     site.deliver().await;
-    let declined = "`/converge` by ann@github is not followed: ann is not in `converge.askers`";
+    let declined = "`/converge` by ann@github was not run: ann is not in `converge.askers`";
     let why = site.until_why(declined).await;
     assert!(!why.contains("converge: ") && site.model.request_log().is_empty(), "{why}");
     site.repo.set_label(site.number, "truing:converge", false, "ann").await.unwrap();
@@ -234,7 +235,7 @@ async fn a_server_that_asks_no_model_says_so() {
     let site = Site::new("", [clean()]).await;
     let _server = site.serve();
     site.asks("ann").await;
-    let why = site.until_why("is not followed: this server asks no model").await;
+    let why = site.until_why("was not run: this server asks no model").await;
     assert!(why.contains("`/converge` by ann@github"), "{why}");
     assert!(site.model.request_log().is_empty());
 }
@@ -245,7 +246,7 @@ async fn a_server_that_may_not_converge_says_so_and_reviews() {
     let _server = site.serve();
     site.asks("ann").await;
     let off = "this server does not converge (`converge.enabled` is false)";
-    let why = site.until_why(&format!("is not followed: {off}")).await;
+    let why = site.until_why(&format!("was not run: {off}")).await;
     assert!(why.contains("`/converge` by ann@github"), "{why}");
     site.forge.take_deliveries();
     site.repo.set_label(site.number, "truing:converge", true, "ann").await.unwrap();
@@ -253,7 +254,7 @@ async fn a_server_that_may_not_converge_says_so_and_reviews() {
     site.deliver().await;
     let help = |pull: &PullView| {
         let mut comments = pull.comments.iter();
-        comments.any(|comment| comment.body.contains("not served here: this server does not converge"))
+        comments.any(|comment| comment.body.contains("not available here: this server does not converge"))
     };
     let pull = site.until("the answer to /help", help).await;
     assert_eq!(report(&pull), None, "{pull:#?}");

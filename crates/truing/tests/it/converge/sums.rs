@@ -75,7 +75,7 @@ async fn a_run_that_was_stopped_while_it_waits_for_others_is_not_told_as_converg
     let child = began(site.command(&["--format", "json", &format!("acme/shop#{}", site.number)]));
     let deadline = Instant::now() + Duration::from_secs(120);
     while !site.pull().await.summary_comments().any(|comment| comment.body.trim() == "bugbot run") {
-        assert!(Instant::now() < deadline, "nobody was asked");
+        assert!(Instant::now() < deadline, "no forge was asked");
     }
     let ran = tokio::task::spawn_blocking(move || signalled(child, "-INT")).await.unwrap();
     assert_eq!((ran.exit, &of(&ran)["exit"]), (130, &json!("interrupted")), "{ran:?}");

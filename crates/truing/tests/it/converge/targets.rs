@@ -90,13 +90,14 @@ async fn where_there_is_no_pull_request_or_nobody_to_ask_it_is_the_local_branch_
     let mut command = site.command(&["--dry-run"]);
     command.current_dir(&folder).env_remove("GITHUB_TOKEN");
     let ran = site.ran(command).await;
-    let said = "the local branch topic: no token is set for [forge.github], so nobody was asked for a pull request\n";
+    let said = "the local branch topic: no token is set for [forge.github], so no forge was asked for a pull \
+         request\n";
     assert!(ran.exit == 0 && ran.err.contains(said), "{ran:?}");
 
     let folder = clone(&site, "else", "https://git.example.com/acme/shop.git");
     let ran = there(&site, &folder, &["--dry-run"]).await;
     assert!(
-        ran.exit == 0 && ran.err.contains("the local branch else: `origin` is at no configured forge\n"),
+        ran.exit == 0 && ran.err.contains("the local branch else: `origin` is not at a configured forge\n"),
         "{ran:?}"
     );
 }
@@ -114,7 +115,7 @@ async fn a_forge_that_cannot_be_asked_is_an_error_that_says_how_to_do_without() 
     let told = answer(&ran);
     assert_eq!((ran.exit, &told["pr"], &told["exit"]), (3, &json!("."), &json!("error")), "{ran:?}");
     assert!(
-        ran.err.contains("hint: or work on the local branch and ask nobody: `truing --config ")
+        ran.err.contains("hint: or work on the local branch without asking a forge: `truing --config ")
             && ran.err.contains(" converge .`\n"),
         "{ran:?}"
     );
@@ -137,7 +138,7 @@ async fn a_number_alone_is_one_of_the_forge_that_was_cloned_from() {
 
     let folder = clone(&site, "else", "https://gitlab.example.com/acme/shop.git");
     let ran = there(&site, &folder, &["1"]).await;
-    let said = "error: `1`: the remote `origin` of this repository is at no configured forge\n";
+    let said = "error: `1`: the remote `origin` of this repository is not at a configured forge\n";
     assert!(ran.exit == 2 && ran.err.contains(said), "{ran:?}");
     assert!(ran.err.contains("hint: GitLab is not supported"), "{ran:?}");
 }

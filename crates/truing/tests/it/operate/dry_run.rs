@@ -50,14 +50,15 @@ async fn a_dry_run_says_what_a_start_would_do_and_writes_nothing() {
     let before = files(site.home.path());
     let ran = dry_run(&site, &[], 0);
     let said = unfolded(&ran.out);
-    let all = "github: 2 repositories, 4 open pull requests, 4 left until they change or somebody asks for a review ";
+    let all =
+        "github: 2 repositories, 4 open pull requests, 4 left until they change or a review is requested ";
     for part in [
         all,
-        " o/r: 2 open pull requests, 2 left until they change or somebody asks for a review ",
+        " o/r: 2 open pull requests, 2 left until they change or a review is requested ",
         " ada/own: 2 open pull requests, ",
         " webhooks: /webhooks/github ",
         " `forge.github.repositories` is not set: every repository that the token sees is served ",
-        "/truing.db, which a start makes ",
+        "/truing.db, which a start creates ",
     ] {
         assert!(said.contains(part), "{part}: {said}");
     }
@@ -104,7 +105,7 @@ async fn a_dry_run_counts_what_the_records_know_also_beside_a_server() {
     };
     assert!(known, "{said}");
     let pid = server.child.id();
-    assert!(said.contains(&format!("process {pid} serves from it: a start is refused until")), "{said}");
+    assert!(said.contains(&format!("process {pid} is using it: a start is refused until")), "{said}");
     server.signal("-TERM");
     assert_eq!(server.ended().0.code(), Some(0));
 

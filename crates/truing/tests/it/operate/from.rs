@@ -124,8 +124,8 @@ async fn what_is_not_understood_resolves_nothing_and_neither_does_another_tools_
     assert_eq!(flake8(line).exit, 0, "a P2");
     let checkstyle = |source: &str| {
         format!(
-            "<checkstyle><file name=\"a.py\"><error line=\"2\" severity=\"warning\" message=\"of {source}\" source=\"{source}\"/>\
-             </file></checkstyle>"
+            "<checkstyle><file name=\"a.py\"><error line=\"2\" severity=\"warning\" message=\"of {source}\" \
+             source=\"{source}\"/></file></checkstyle>"
         )
     };
     assert_eq!(site.publish_text(&checkstyle("one"), &["--tool", "one"]).exit, 0);
@@ -166,7 +166,8 @@ async fn the_lines_of_the_example_post_what_a_linter_prints_and_resolve_it_when_
     let shellcheck = json!({ "comments": [{
         "file": "a.py", "line": 2, "endLine": 2, "column": 1, "endColumn": 2, "level": "warning", "code": 2086, "message": "m", "fix": null,
     }] });
-    let checkstyle = "<checkstyle><file name=\"a.py\"><error line=\"2\" severity=\"warning\" message=\"m\" source=\"x\"/></file></checkstyle>";
+    let checkstyle = "<checkstyle><file name=\"a.py\"><error line=\"2\" severity=\"warning\" message=\"m\" \
+         source=\"x\"/></file></checkstyle>";
     let outputs = [
         ("ruff ", ruff.to_string(), "[]"),
         ("npx eslint ", eslint.to_string(), "[]"),

@@ -66,7 +66,7 @@ async fn rotated(
     assert_eq!(site.deliver().await, [202]);
     let told = |view: &PullView| view.head == head && view.statuses.contains_key(&head);
     site.until(number, "reviewed again", told).await;
-    site.until_slots("served again", |slots| {
+    site.until_slots("processed again", |slots| {
         slots.iter().all(|slot| slot["state"] != "leased" && slot["state"] != "waiting")
     })
     .await;

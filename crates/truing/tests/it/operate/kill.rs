@@ -50,7 +50,7 @@ async fn it_is_turned_without_a_server_and_without_a_database() {
     });
     assert_eq!(site.status(), off);
     assert_eq!(site.run(&["kill", "off"]).out, "The kill switch is off.\n");
-    assert_eq!(site.run(&["log"]).out, "nothing was changed by hand\n");
+    assert_eq!(site.run(&["log"]).out, "no manual changes are recorded\n");
     assert!(!database(site.home.path()).exists(), "looking makes no database");
 
     let on = site.by("ada", &["kill", "on", "--reason", "a \u{1b}[31mstorm\n", "--mode", "stop"]);
@@ -270,7 +270,7 @@ async fn the_switch_of_a_repository_holds_it_alone_until_it_is_off() {
     let mistyped = site.by("ada", &["kill", "on", "--repo", "o/othr"]);
     assert_eq!(mistyped.exit, 0, "{mistyped:?}");
     let told = unfolded(&mistyped.err);
-    assert!(told.contains("warning: nothing is known of o/othr; known: o/other, o/r"), "{told}");
+    assert!(told.contains("warning: no record of o/othr; known: o/other, o/r"), "{told}");
     assert_eq!(site.status()["repos"][0]["name"], "o/othr", "it is on all the same");
     assert!(!site.by("ada", &["kill", "on", "--repo", "O/Other"]).err.contains("warning"));
     server.signal("-TERM");

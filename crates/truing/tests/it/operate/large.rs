@@ -80,8 +80,8 @@ async fn a_very_large_pull_request_takes_little_memory_and_few_calls() {
     let allowed = 2 * 8 + 2 * inline.div_ceil(GITHUB.batch) as u64 + 1;
     let (own, children) = (own / 1_000_000, children / 1_000_000);
     println!(
-        "large: {files} files, {lines} lines, {found} findings in {seconds:.1} s; server {own} MB, its largest child \
-         {children} MB; {made} calls, {allowed} allowed"
+        "large: {files} files, {lines} lines, {found} findings in {seconds:.1} s; server {own} MB, its \
+         largest child {children} MB; {made} calls, {allowed} allowed"
     );
     assert!(made <= allowed, "{calls:#?}");
     assert!(own < MOST_MEGABYTES, "{own} MB");

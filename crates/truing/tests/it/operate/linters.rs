@@ -50,7 +50,7 @@ fn has_findings(view: &PullView, count: usize) -> bool {
     is_told && view.summary_comments().count() == 1 && view.inline_comments().count() == count
 }
 
-const REMARK: &str = "uff looked with the configuration of the base: this change touches";
+const REMARK: &str = "uff ran with the configuration of the base: this change touches";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_finding_is_posted_once_moves_with_its_line_and_is_resolved() {
@@ -86,7 +86,7 @@ async fn what_is_silenced_is_not_called_fixed() {
     let over = |view: &PullView| is_reviewed(view) && view.inline_comments().all(|comment| comment.resolved);
     let view = site.until(number, "it is over", over).await;
     let said: String = view.comments.iter().map(|comment| comment.body.as_str()).collect();
-    assert!(said.contains("**No longer reported, and not known to be fixed:**"), "{said}");
+    assert!(said.contains("**No longer reported, but not confirmed as fixed:**"), "{said}");
     assert!(!said.contains("Fixed in") && !said.contains("1 finding fixed"), "{said}");
 }
 
@@ -130,7 +130,7 @@ async fn a_linter_that_only_the_change_configures_does_not_look_and_is_named() {
         site.opens(CommitBuilder::new("other").write("c.py", ""), begin().write("ruff.toml", "")).await;
     let view = site.until(number, "it is reviewed", |view: &PullView| has_findings(view, 0)).await;
     let summary = &view.summary_comments().next().unwrap().body;
-    assert!(summary.contains("uff did not look: the base does not use it: this change adds"), "{summary}");
+    assert!(summary.contains("uff did not run: the base does not use it: this change adds"), "{summary}");
     assert!(!summary.contains(REMARK), "{summary}");
 }
 
@@ -171,10 +171,9 @@ async fn a_pull_request_brings_no_linter_along_and_configures_none_by_code() {
     let view = site.until(number, "it is reviewed", is_reviewed).await;
     assert_eq!(view.inline_comments().count(), 1, "the service's own ruff has looked: {view:#?}");
     let summary = &view.summary_comments().next().unwrap().body;
-    for told in [
-        "eslint did not look: its configuration is code, and this change configures it",
-        "mypy did not look: ",
-    ] {
+    for told in
+        ["eslint did not run: its configuration is code that this change modifies", "mypy did not run: "]
+    {
         assert!(summary.contains(told), "{told}: {summary}");
     }
 }
@@ -219,7 +218,7 @@ async fn a_change_that_configures_an_installed_linter_by_code_is_not_reviewed_as
     assert_eq!((&told["outcome"]["kind"], ran.exit), (&Value::from("partial"), 1), "{told:#}");
     let reason = told["outcome"]["reason"].as_str().unwrap();
     assert!(
-        reason.contains("flake8: its configuration is code, and this change configures it: .flake8"),
+        reason.contains("flake8: its configuration is code that this change modifies: .flake8"),
         "{reason}"
     );
 }

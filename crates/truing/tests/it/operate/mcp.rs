@@ -258,7 +258,7 @@ async fn lines_that_are_not_in_the_diff_or_not_of_this_head_get_no_comment() {
         (with("path", json!("b.py")), "`b.py`"),
         (with("start_line", json!(3)), "empty"),
         (with("side", json!("old")), "not in the diff"),
-        (with("commit", json!("a".repeat(40))), "moved on"),
+        (with("commit", json!("a".repeat(40))), "the head is now"),
         (with("body", json!(" \n")), "`body` is empty"),
         (with("body", json!("x".repeat(10_001))), "shorten it"),
         (with("key", json!("")), "`key`"),

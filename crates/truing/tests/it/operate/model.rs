@@ -226,7 +226,7 @@ async fn a_review_may_read_the_pull_requests_of_its_own_repository_and_no_other(
         for (what, is_heard) in [
             ("base_branch", true),
             ("+b = 2", true),
-            ("its own repository alone", true),
+            ("its own repository only", true),
             ("denied: this run has no such tool", true),
             ("hidden", false),
         ] {

@@ -160,7 +160,8 @@ async fn any_number_of_pushes_costs_no_more_than_the_pull_request_may_and_the_ru
     // For each push: the number of requests so far, and a flag for a review without a model for lack of
     // budget.
     let mut asked = Vec::new();
-    let only = "budget: rules only, because too little for one request is left of `budget.pr_usd` ($0.40 for all of a pull request)";
+    let only = "budget: rules only, because too little for one request remains in `budget.pr_usd` ($0.40 for \
+         all of a pull request)";
     for push in 0..PUSHES {
         if push == PUSHES / 2 {
             drop(server);
@@ -245,7 +246,7 @@ async fn at_the_soft_limit_one_comment_asks_and_models_go_on_when_a_writer_allow
         why.contains("this pull request until `/spend`: $0.") && why.contains(" of $0.60 spent"),
         "{why}"
     );
-    assert!(why.contains("`/spend` by ada@github is not followed: models may still spend"), "{why}");
+    assert!(why.contains("`/spend` by ada@github was not run: models may still spend"), "{why}");
     assert!(!why.contains("eve"), "{why}");
     // The next limit causes a question of its own, and the hard limit holds regardless of permissions.
     push_until("`budget.pr_ask_usd` ($0.60 ").await;
@@ -457,7 +458,7 @@ async fn a_review_that_is_stopped_is_told_with_what_it_cost_by_hand_and_served()
     // No server runs, so the work does not continue on its own.
     let why = site.run(&["why", "o/r#1"]);
     assert!(!why.out.contains("more pushes may follow"), "{}", why.out);
-    assert!(unfolded(&why.out).contains("no server is at work"), "{}", why.out);
+    assert!(unfolded(&why.out).contains("no server is running"), "{}", why.out);
 
     // The server is stopped in the middle of the next attempt.
     let server = site.serve();

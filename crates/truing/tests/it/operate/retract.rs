@@ -179,7 +179,7 @@ async fn what_was_not_done_is_done_by_the_next_call_and_a_finding_of_other_code_
     assert_eq!(second.exit, 0, "{second:?}");
     assert_eq!(site.repo.pull(one).await.unwrap().inline_comments().count(), 0);
     let third = site.run(&["retract", "--since", "1h"]);
-    assert!(third.out.starts_with("nothing to take back"), "{third:?}");
+    assert!(third.out.starts_with("nothing to retract"), "{third:?}");
 
     // The dismissal covers only the code as it was.
     site.repo

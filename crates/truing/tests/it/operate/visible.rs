@@ -202,7 +202,7 @@ async fn a_copy_that_is_restored_goes_on_and_posts_nothing_twice() {
     assert_eq!(ran.exit, 0, "{ran:?}");
     assert!(ran.out.contains("keep with it: ") && ran.out.contains("marker.key"), "{}", ran.out);
     let again = site.run(&["backup", "copy.db"]);
-    assert!(again.exit == 2 && again.err.contains("nothing is overwritten"), "{again:?}");
+    assert!(again.exit == 2 && again.err.contains("Truing does not overwrite it"), "{again:?}");
     site.until(number, "reviewed", is_reviewed).await;
     server.signal("-TERM");
     server.ended();

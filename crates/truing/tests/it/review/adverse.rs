@@ -204,7 +204,7 @@ fn each_misbehaviour_comes_to(runs: impl Fn(Scene) -> Scene + Sync) {
             false,
         ),
         ("a report off schema", vec![wrong_report(), report(&[finding()])], "reviewed", "", 2, true),
-        ("reports off schema", vec![wrong_report().times(0)], "partial", "no report", 2, false),
+        ("reports off schema", vec![wrong_report().times(0)], "partial", "not a report", 2, false),
         ("10 MB of words", vec![huge.times(0)], "partial", "budget", 1, false),
         ("calls without end", vec![says(many("list", 40)).times(0)], "partial", "tool limit", 17, false),
         ("a denied tool", vec![says(many("bash", 25)).times(0)], "partial", "tool limit", 3, false),

@@ -91,8 +91,8 @@ fn what_the_program_cannot_be_is_refused_before_anything_is_asked() {
         ("crash", Some("#!/bin/sh\nkill -SEGV $$\n".to_owned()), "not a script that starts it"),
         ("fails", Some(format!("{script} {}\nexit 7\n", truing_core::agent::CLI_VERSION)), "exit status: 7"),
         ("floods", Some("#!/bin/sh\nexec cat /dev/zero\n".to_owned()), "more than 65536 bytes"),
-        ("shouts", Some("#!/bin/sh\nexec cat /dev/zero >&2\n".to_owned()), "does not end within 3 s"),
-        ("waits", Some("#!/bin/sh\nexec tail -f /dev/null\n".to_owned()), "does not end within 3 s"),
+        ("shouts", Some("#!/bin/sh\nexec cat /dev/zero >&2\n".to_owned()), "did not end within 3 s"),
+        ("waits", Some("#!/bin/sh\nexec tail -f /dev/null\n".to_owned()), "did not end within 3 s"),
     ] {
         let scene = Scene::of([]);
         let program = scene.place.home().join(name);

@@ -295,8 +295,8 @@ fn of_fixes_that_do_not_go_together_the_first_is_made_and_the_rest_is_told() {
     place.write("b.py", "def f():\n    breakpoint()\n    breakpoint()\n");
     let ran = fix(&place, &[]);
     assert_eq!(read(&place, "b.py"), b"def f():\n    breakpoint()\n");
-    let told = "warning: b.py:3: core/python-debugger not fixed: with the other fixes of the file, it would change the \
-                code around\n";
+    let told = "warning: b.py:3: core/python-debugger not fixed: with the other fixes of the file, it would \
+         change the code around\n";
     assert!(ran.exit == 1 && ran.err.contains(told), "{}", ran.err);
     assert!(ran.err.ends_with("fixed 1 finding in 1 file\nreviewing again\n"), "{}", ran.err);
 }
@@ -321,10 +321,10 @@ fn of_what_is_staged_files_are_fixed_that_are_the_same_in_the_working_tree_and_t
     assert_eq!(String::from_utf8(read(&place, "new.py")).unwrap(), ASSERTS.0);
     assert!(index(&place) == before && !place.repo().join("gone.py").exists());
     for name in ["other.py", "gone.py"] {
-        let told = format!("warning: {name}: not fixed: the file is not as it was reviewed\n");
+        let told = format!("warning: {name}: not fixed: the file has changed since the review\n");
         assert!(ran.err.contains(&told), "{}", ran.err);
     }
-    assert!(ran.err.contains("fixed 1 finding in 1 file\nthe index is as it was: "), "{}", ran.err);
+    assert!(ran.err.contains("fixed 1 finding in 1 file\nthe index is unchanged: "), "{}", ran.err);
     assert_eq!((ran.exit, each(&ran.json(), "path").len()), (1, 3), "what would be committed is as it was");
     place.git(["add", "same.py"]);
     assert_eq!(each(&place.report(&["--staged"]), "path"), ["gone.py", "other.py"]);
@@ -345,7 +345,7 @@ fn of_what_is_staged_files_are_fixed_that_git_checks_out_with_crlf() {
     let ran = fix(&place, &["--staged"]);
     assert_eq!(String::from_utf8(read(&place, "b.py")).unwrap(), crlf(ASSERTS.1), "{}", ran.err);
     assert!(
-        ran.err.contains("warning: c.py: not fixed: the file is not as it was reviewed\n"),
+        ran.err.contains("warning: c.py: not fixed: the file has changed since the review\n"),
         "{}",
         ran.err
     );

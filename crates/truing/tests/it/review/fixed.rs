@@ -79,7 +79,7 @@ fn a_linters_finding_is_fixed_where_it_looked_and_its_line_is_another_one() {
     assert_eq!(each(&with_ruff(&place, output), "path"), ["b.py"]);
     assert_eq!(fixed(&with_ruff(&place, "All checks passed!\n")), [], "its line is as it was");
     place.write("b.py", "import os\nlength = 1\n");
-    assert_eq!(fixed(&place.report(&[])), [], "it did not look");
+    assert_eq!(fixed(&place.report(&[])), [], "it did not read");
     let found = with_ruff(&place, "All checks passed!\n");
     assert_eq!(fixed(&found), [("b.py".to_owned(), json!(2))]);
 }

@@ -220,8 +220,8 @@ fn no_path_leads_out_of_the_working_tree() {
         let new = format!("--- /dev/null\n+++ {path}\n@@ -0,0 +1 @@\n+breakpoint()\n");
         assert_eq!(told(&report(&place, &new)), json!([[], [], [[path, "unreadable"]]]), "{path}");
         let renamed = format!(
-            "diff --git a/x b/new.py\nsimilarity index 50%\nrename from {path}\nrename to new.py\n--- a/x\n+++ \
-             b/new.py\n{hunk}"
+            "diff --git a/x b/new.py\nsimilarity index 50%\nrename from {path}\nrename to new.py\n--- \
+             a/x\n+++ b/new.py\n{hunk}"
         );
         assert_eq!(told(&report(&place, &renamed)), json!([[], [], [["new.py", "unreadable"]]]), "{path}");
     }

@@ -66,8 +66,8 @@ fn a_proven_replacement_is_a_suggestion_in_every_format() {
     assert!(markdown.contains("+    except ChargeError:\n+        raise\n"), "{markdown}");
     let text = out("text");
     assert!(text.contains("help: fix that the model proposes"), "{text}");
-    let told =
-        "1 finding is fixable as the model proposes, if you agree: truing --config ../op.toml review --fix";
+    let told = "1 finding is fixable as the model proposes, if you accept it: truing --config ../op.toml \
+         review --fix";
     assert!(text.split_whitespace().collect::<Vec<_>>().join(" ").contains(told), "{text}");
     for format in ["gitlab", "github"] {
         assert!(!out(format).contains("ChargeError"), "{format} has no place for it");
@@ -105,7 +105,7 @@ fn fixes_of_a_model_are_made_only_if_somebody_agrees() {
     let ran = Ran::from(scene.command(&["--fix"]).output().unwrap());
     assert_eq!(read(), before, "nobody could be asked: {}", ran.err);
     let told =
-        "1 fix proposed by the model not made: run it on a terminal to be asked about each, or add --yes";
+        "1 fix proposed by the model not applied: run it on a terminal to be asked about each, or add --yes";
     assert!(ran.err.contains(told), "{}", ran.err);
     let wrong = Ran::from(scene.command(&["--yes"]).output().unwrap());
     assert_eq!(wrong.exit, 2, "{}", wrong.err);

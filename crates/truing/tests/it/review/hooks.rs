@@ -215,7 +215,7 @@ fn a_new_branch_is_compared_with_what_the_remote_has_whatever_its_name() {
     commit_a_key_and_more(&place);
     let stopped = git(&place, &["push", "--quiet", "upstream", "main:topic"]);
     assert!(stopped.exit != 0 && stopped.err.contains("core/aws-access-key-id"), "{}", stopped.err);
-    assert!(!stopped.err.contains("core/python-debugger"), "it is there already: {}", stopped.err);
+    assert!(!stopped.err.contains("core/python-debugger"), "it already exists: {}", stopped.err);
 }
 
 #[test]

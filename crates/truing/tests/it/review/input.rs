@@ -32,7 +32,7 @@ fn a_path_that_is_no_repository() {
     refused(&place, &[&home], &format!("{home} is not in a git repository"), hint);
     refused(&place, &["/no/such"], "there is nothing at /no/such", hint);
     refused(&place, &["./nope"], &format!("there is nothing at {home}/r/./nope"), hint);
-    let nothing = "`nope` is no folder, no pull request and no commit of this repository";
+    let nothing = "`nope` is not a folder, a pull request or a commit of this repository";
     refused(&place, &["nope"], nothing, "git branch --all");
     let alone = "`git diff HEAD -- a.py | truing review --diff -`";
     refused(&place, &["a.py"], &format!("{home}/r/a.py is not a folder"), alone);
@@ -56,7 +56,7 @@ fn a_branch_that_is_named_like_a_pull_request_is_reviewed() {
         let ran = place.review(&[name, "--no-record", "--format", "json"]);
         assert_eq!((ran.exit, ran.json()["coverage"]["reviewed"][0].as_str()), (1, Some("b.py")), "{name}");
     }
-    let origin = "`7`: this repository has no remote `origin` to be one of";
+    let origin = "`7`: this repository has no remote `origin`, which a number alone requires";
     refused(&place, &["7"], origin, "to review the branch `7`: `truing review refs/heads/7`");
     let none = place.review(&["8"]);
     assert!(none.exit == 2 && !none.err.contains("refs/heads"), "{}", none.err);
@@ -204,7 +204,7 @@ fn the_repositorys_own_file_is_not_taken_for_the_operators() {
     let file = place.repo().join(".truing.toml");
     let message = |why: &str| format!("configuration file {} cannot be read: {why}", file.display());
     std::fs::create_dir(&file).unwrap();
-    refused(&place, &[], &message("it is not a plain file"), hint);
+    refused(&place, &[], &message("it is not a regular file"), hint);
     std::fs::remove_dir(&file).unwrap();
     place.write(".truing.toml", "#".repeat((128 << 10) + 1));
     refused(&place, &[], &message("it is longer than 128 KiB"), hint);
@@ -228,8 +228,8 @@ fn a_file_that_is_too_large_is_told_with_the_limit_and_can_be_left_out() {
         let ran = place.review(arguments);
         assert_eq!(ran.exit, 1, "{}", ran.out);
         let said = ran.out.split_whitespace().collect::<Vec<_>>().join(" ");
-        let steps = "too large: over 4 MiB, or too much to parse; list it under rules.ignore in .truing.toml, or go \
-                     on without it: --allow-partial";
+        let steps = "too large: over 4 MiB, or too much to parse; list it under rules.ignore in \
+             .truing.toml, or go on without it: --allow-partial";
         assert!(said.contains("not reviewed: data.csv (too large)") && said.contains(steps), "{said}");
         assert_eq!(place.review(&[arguments, &["--allow-partial"]].concat()).exit, 0);
         place.write(".truing.toml", "[rules]\nignore = [\"*.csv\"]\n");
@@ -256,7 +256,7 @@ fn a_file_with_more_findings_than_are_kept_is_reviewed_and_says_so() {
     let said = ran.out.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(said.contains(": 1 file reviewed, in "), "{said}");
     assert!(
-        said.contains("more findings than are kept of one file, of which the worst are shown: a.test.js"),
+        said.contains("more findings than are kept for one file; the worst are shown: a.test.js"),
         "{said}"
     );
     assert_eq!(place.review(&["--fail-on", "P0"]).exit, 0);
@@ -282,7 +282,7 @@ fn wrong_arguments_have_a_next_step() {
     let place = Place::new();
     for arguments in [&["--format", "pdf"][..], &["--fail-on", "P9"], &["--pack="], &["--output="], &[""]] {
         let ran = place.review(arguments);
-        assert!(ran.exit == 2 && ran.err.contains("\nhint: see what it takes: `--help`\n"), "{}", ran.err);
+        assert!(ran.exit == 2 && ran.err.contains("\nhint: see its arguments: `--help`\n"), "{}", ran.err);
     }
 }
 
@@ -364,7 +364,7 @@ fn a_key_that_is_not_there_is_told_with_its_line_and_the_nearest() {
     // A link could lead to any file of the machine.
     std::os::unix::fs::symlink("../op.toml", place.repo().join(".truing.toml")).unwrap();
     let ran = place.review(&["--no-record"]);
-    assert!(ran.exit == 2 && ran.err.contains("it is not a plain file"), "{}", ran.err);
+    assert!(ran.exit == 2 && ran.err.contains("it is not a regular file"), "{}", ran.err);
     place.commit("link");
     let ran = place.review(&["--no-record", "--head", "HEAD"]);
     assert!(ran.exit == 2 && ran.err.contains(".truing.toml cannot be read: symlink"), "{}", ran.err);
@@ -435,14 +435,14 @@ fn a_commit_a_range_or_a_pull_request_is_named_without_a_flag() {
         &place,
         &["HEAD~1..HEAD", "--base", "HEAD"],
         "`HEAD~1..HEAD` is a commit, which cannot be used with --base",
-        "leave one",
+        "omit one",
     );
     refused(
         &place,
         &["o/r#7", "--staged"],
         "`o/r#7` is a pull request, which cannot be used with --staged",
-        "leave one",
+        "omit one",
     );
-    let none = "`7`: this repository has no remote `origin` to be one of";
+    let none = "`7`: this repository has no remote `origin`, which a number alone requires";
     refused(&place, &["7"], none, "OWNER/NAME#NUMBER");
 }

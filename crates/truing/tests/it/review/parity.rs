@@ -11,13 +11,14 @@ use std::path::Path;
 const SDK: &str = "0.3.328";
 
 /// All options of its `query`, as its types list them.
-const OPTIONS: &str = "abortController additionalDirectories agent agents allowDangerouslySkipPermissions allowedTools betas \
-    canUseTool continue cwd debug debugFile disallowedTools effort env executable extraArgs fallbackModel forkSession \
-    forwardSubagentText hooks includeHookEvents includePartialMessages managedSettings maxBudgetUsd maxThinkingTokens \
-    maxTurns mcpServers mcpServersDelivery model onElicitation outputFormat pathToClaudeCodeExecutable permissionMode \
-    permissionPromptToolName permissionPrompts persistSession plugins projectConfigRoot promptSuggestions resume \
-    resumeSessionAt sandbox sessionId sessionStore settingSources settings skills spawnClaudeCodeProcess stderr \
-    strictMcpConfig systemPrompt taskBudget thinking toolAliases tools";
+const OPTIONS: &str = "abortController additionalDirectories agent agents allowDangerouslySkipPermissions \
+     allowedTools betas canUseTool continue cwd debug debugFile disallowedTools effort env executable \
+     extraArgs fallbackModel forkSession forwardSubagentText hooks includeHookEvents includePartialMessages \
+     managedSettings maxBudgetUsd maxThinkingTokens maxTurns mcpServers mcpServersDelivery model \
+     onElicitation outputFormat pathToClaudeCodeExecutable permissionMode permissionPromptToolName \
+     permissionPrompts persistSession plugins projectConfigRoot promptSuggestions resume resumeSessionAt \
+     sandbox sessionId sessionStore settingSources settings skills spawnClaudeCodeProcess stderr \
+     strictMcpConfig systemPrompt taskBudget thinking toolAliases tools";
 
 struct Row {
     /// Options, separated by spaces.
@@ -41,14 +42,16 @@ const SPECIALISTS: &str = "crates/truing/tests/it/review/specialists.rs";
 const ROWS: &[Row] = &[
     Row {
         options: "abortController",
-        here: "A run ends at once when what runs it lets go: a signal, a lost lease, its time, the kill switch",
+        here: "A run ends at once when what runs it lets go: a signal, a lost lease, its time, the kill \
+             switch",
         cli: "The program ends with its namespace of processes, and nothing of it is left",
         keys: "",
         test: Some((KILLED, "of_a_review_that_is_killed_nothing_is_left")),
     },
     Row {
         options: "cwd additionalDirectories projectConfigRoot",
-        here: "Tools read an exported tree of the exact head; configuration is the operator's and the default branch's",
+        here: "Tools read an exported tree of the exact head; configuration is the operator's and the \
+             default branch's",
         cli: "The program sees no file of the repository",
         keys: "forge.NAME.config_branches",
         test: None,
@@ -56,8 +59,8 @@ const ROWS: &[Row] = &[
     Row {
         options: "env executable extraArgs pathToClaudeCodeExecutable spawnClaudeCodeProcess",
         here: "No other process is needed",
-        cli: "The program and its exact version are configured; its variables and arguments are fixed, so that nothing of the \
-              machine's reaches it",
+        cli: "The program and its exact version are configured; its variables and arguments are fixed, so \
+             that nothing of the machine's reaches it",
         keys: "review.claude review.claude_version",
         test: Some((CLI, "what_the_program_cannot_be_is_refused_before_anything_is_asked")),
     },
@@ -70,7 +73,8 @@ const ROWS: &[Row] = &[
     },
     Row {
         options: "fallbackModel betas effort thinking maxThinkingTokens",
-        here: "Not offered: a provider that fails is asked again within bounds, and then the rules have reviewed alone",
+        here: "Not offered: a provider that fails is asked again within bounds, and then the rules have \
+             reviewed alone",
         cli: "The program's own fallbacks and retries are off",
         keys: "",
         test: Some((ADVERSE, "each_misbehaviour_comes_to_the_same_with_the_program_in_between")),
@@ -84,14 +88,15 @@ const ROWS: &[Row] = &[
     },
     Row {
         options: "tools allowedTools disallowedTools toolAliases",
-        here: "A reviewer lists, reads and searches, and reports; a fixer edits and runs in the sandbox. What is not \
-               offered is denied, counted, and ends a run that insists",
+        here: "A reviewer lists, reads and searches, and reports; a fixer edits and runs in the sandbox. \
+             What is not offered is denied, counted, and ends a run that insists",
         cli: "The program's own tools are off, and denied by name as well",
         keys: "",
         test: Some((ADVERSE, "each_misbehaviour_of_a_model_has_one_outcome_and_its_money")),
     },
     Row {
-        options: "permissionMode permissionPrompts permissionPromptToolName canUseTool allowDangerouslySkipPermissions",
+        options: "permissionMode permissionPrompts permissionPromptToolName canUseTool \
+             allowDangerouslySkipPermissions",
         here: "Nobody is asked in mid-run: what a run may do is settled before it, and nothing skips that",
         cli: "`dontAsk`, and no prompts",
         keys: "sandbox.level",
@@ -99,21 +104,25 @@ const ROWS: &[Row] = &[
     },
     Row {
         options: "hooks",
-        here: "None: what a run does is told by metrics, traces and its record. No hook of a repository is run",
+        here: "None: what a run does is told by metrics, traces and its record. No hook of a repository is \
+             run",
         cli: "",
         keys: "telemetry.otlp_endpoint",
         test: None,
     },
     Row {
         options: "mcpServers strictMcpConfig mcpServersDelivery",
-        here: "Servers of the operator's, each with the tools that may be called; nothing of a repository names one",
+        here: "Servers of the operator's, each with the tools that may be called; nothing of a repository \
+             names one",
         cli: "The program knows one server, which is the run",
         keys: "mcp.NAME.tools",
         test: None,
     },
     Row {
         options: "agents agent",
-        here: "One reviewer, or several that look side by side, among them those of the repository's `.claude/agents`; converge has several auditors from its fourth loop on. No model starts another",
+        here: "One reviewer, or several that look side by side, among them those of the repository's \
+             `.claude/agents`; converge has several auditors from its fourth loop on. No model starts \
+             another",
         cli: "A program for each; a request of another agent is refused and counted",
         keys: "review.specialists",
         test: Some((SPECIALISTS, "four_programs_side_by_side_come_to_the_same")),
@@ -127,22 +136,25 @@ const ROWS: &[Row] = &[
     },
     Row {
         options: "maxBudgetUsd taskBudget",
-        here: "Money is set aside before each call and settled after it: by review, by repository and day, by team and \
-               month. There is no budget in tokens",
+        here: "Money is set aside before each call and settled after it: by review, by repository and day, \
+             by team and month. There is no budget in tokens",
         cli: "The program's own cap, by its own prices, is a second belt",
         keys: "budget.review_usd budget.repo_day_usd team.NAME.month_usd",
         test: Some((CLI, "the_programs_own_cap_is_a_second_belt")),
     },
     Row {
         options: "outputFormat",
-        here: "The tool `report`, whose input has a schema; what does not fit is told once, and then the run is partial",
+        here: "The tool `report`, whose input has a schema; what does not fit is told once, and then the run \
+             is partial",
         cli: "",
         keys: "",
         test: Some((ADVERSE, "each_misbehaviour_of_a_model_has_one_outcome_and_its_money")),
     },
     Row {
-        options: "includePartialMessages includeHookEvents forwardSubagentText stderr debug debugFile promptSuggestions onElicitation",
-        here: "A run has no spectators: its record, its trace and, if the operator wants it, a cassette tell of it",
+        options: "includePartialMessages includeHookEvents forwardSubagentText stderr debug debugFile \
+             promptSuggestions onElicitation",
+        here: "A run has no spectators: its record, its trace and, if the operator wants it, a cassette tell \
+             of it",
         cli: "Of what the program prints its result alone is believed",
         keys: "telemetry.capture_content",
         test: Some((CLI, "a_program_that_fails_leaves_a_review_by_the_rules_that_says_so")),
@@ -156,7 +168,8 @@ const ROWS: &[Row] = &[
     },
     Row {
         options: "settingSources settings managedSettings",
-        here: "One file of the operator's, and what it lets a repository's own `.truing.toml` add, as that is on the default branch",
+        here: "One file of the operator's, and what it lets a repository's own `.truing.toml` add, as that \
+             is on the default branch",
         cli: "No settings are read",
         keys: "forge.NAME.config_branches",
         test: None,
@@ -170,7 +183,8 @@ const ROWS: &[Row] = &[
     },
     Row {
         options: "skills plugins",
-        here: "Skills that are shipped, the operator's and the repository's as its default branch has them: named at first, read when asked for. No plugin is loaded",
+        here: "Skills that are shipped, the operator's and the repository's as its default branch has them: \
+             named at first, read when asked for. No plugin is loaded",
         cli: "The program's own are off",
         keys: "",
         test: None,
@@ -187,10 +201,11 @@ fn each_option_has_its_place_and_what_is_named_is_there() {
 
     let keys = std::fs::read_to_string(root.join("docs/reference/config.md")).unwrap();
     let mut page = format!(
-        "# Options of the Agent SDK\n\n<!-- Generated by crates/truing/tests/it/review/parity.rs. To write it anew: UPDATE_DOCS=1 \
-         cargo test -p truing --test it review::parity:: -->\n\nWhat the options of the Claude Agent SDK {SDK} are here. Both runtimes \
-         have the same limits, tools, reports and\nends; the third column is what `cli` adds.\n\n\
-         | Option | Here | With the `claude` program | Keys | Shown by |\n|---|---|---|---|---|\n"
+        "# Options of the Agent SDK\n\n<!-- Generated by crates/truing/tests/it/review/parity.rs. To write \
+         it anew: UPDATE_DOCS=1 cargo test -p truing --test it review::parity:: -->\n\nWhat the options of \
+         the Claude Agent SDK {SDK} are here. Both runtimes have the same limits, tools, reports and\nends; \
+         the third column is what `cli` adds.\n\n| Option | Here | With the `claude` program | Keys | Shown \
+         by |\n|---|---|---|---|---|\n"
     );
     for Row { options, here, cli, keys: of, test } in ROWS {
         let code = |words: &str| {

@@ -128,8 +128,8 @@ fn without_a_key_of_aws_its_chain_is_asked_and_half_a_key_is_none() {
 #[test]
 fn a_fallback_answers_where_the_model_does_not_and_the_report_says_so() {
     let config = format!(
-        "fallback = \"backup\"\n[model.backup]\nprovider = \"bedrock\"\nregion = \"{AWS_REGION}\"\nname = \"claude-opus-5-5\"\n\
-         base_url = \"http://127.0.0.1:9\"\n"
+        "fallback = \"backup\"\n[model.backup]\nprovider = \"bedrock\"\nregion = \"{AWS_REGION}\"\nname \
+         = \"claude-opus-5-5\"\nbase_url = \"http://127.0.0.1:9\"\n"
     );
     let down = ScriptedAnswer::status(402).times(0).with_condition(AnswerCondition {
         model: Some("claude-sonnet-5-5".into()),
@@ -209,8 +209,9 @@ fn each_configured_model_is_asked_for_one_word() {
     let scene = Scene::of([ScriptedAnswer::text("yes").usage(10, 1).times(0)]);
     let url = scene.model.url().to_owned();
     let scene = scene.with(&format!(
-        "[model.chat]\nprovider = \"openai\"\nbase_url = \"{url}/v1\"\napi_key = {{ env = \"CHAT_KEY\" }}\nname = \"m\"\n\
-         [model.unset]\napi_key = {{ env = \"UNSET_KEY\" }}\nname = \"claude-opus-5-5\"\n[price.m]\ninput = 1\noutput = 2\n"
+        "[model.chat]\nprovider = \"openai\"\nbase_url = \"{url}/v1\"\napi_key = {{ env = \"CHAT_KEY\" \
+         }}\nname = \"m\"\n[model.unset]\napi_key = {{ env = \"UNSET_KEY\" }}\nname \
+         = \"claude-opus-5-5\"\n[price.m]\ninput = 1\noutput = 2\n"
     ));
     drop(scene.command(&[])); // this call writes the file
     let mut command =

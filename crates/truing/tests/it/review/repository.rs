@@ -197,8 +197,8 @@ fn ignored_paths_that_match_no_file_are_named_once() {
     assert_eq!(ran.json()["idle_ignores"], json!(["lib", "./vendor/**"]));
     let told = "warning: rules.ignore: `lib` matches no file of the repository; a folder is `lib/**`";
     assert_eq!(ran.err.matches(told).count(), 1, "{}", ran.err);
-    let told = "warning: rules.ignore: `./vendor/**` matches no file of the repository; paths are written as in \
-                `vendor/**`";
+    let told = "warning: rules.ignore: `./vendor/**` matches no file of the repository; paths are written as \
+         in `vendor/**`";
     assert_eq!(ran.err.matches(told).count(), 1, "{}", ran.err);
     assert_eq!(ran.err.matches("rules.ignore").count(), 2, "{}", ran.err);
 }
@@ -239,7 +239,8 @@ fn a_rule_that_is_off_finds_nothing_whatever_else_is_there_and_is_not_called_fix
     place.write(".truing.toml", "rules.packs = [\"core\"]\n");
     let first = place.report(&[]);
     assert!(each(&first, "rule").contains(&&json!("core/rust-dbg")), "{first}");
-    let file = "[rules]\noff = [\"core/rust-dbg\"]\nseverity = { \"core/python-debugger\" = \"P2\", \"core/conflict-marker\" = \"P1\" }\n";
+    let file = "[rules]\noff = [\"core/rust-dbg\"]\nseverity = \
+         { \"core/python-debugger\" = \"P2\", \"core/conflict-marker\" = \"P1\" }\n";
     place.write(".truing.toml", file);
     let ran = place.review(&["--format", "json"]);
     let told = ran.json();

@@ -63,15 +63,15 @@ fn a_comment_that_suppresses_nothing_is_a_warning() {
     assert_eq!(told["suppressions"], expected, "{told}");
     let ran = Ran::from(place.command(&["review"]).output().unwrap());
     for line in [
-        "b.py:1: `truing: ignore[core/python-debugger]` suppresses nothing: give a reason after the bracket",
-        "b.py:2: `truing: ignore[core/nothing]` suppresses nothing: there is no such rule",
-        "b.py:3: `truing: ignore[core/python-debugger]` suppresses nothing: the rule finds nothing there",
+        "b.py:1: `truing: ignore[core/python-debugger]` has no effect: give a reason after the bracket",
+        "b.py:2: `truing: ignore[core/nothing]` has no effect: there is no such rule",
+        "b.py:3: `truing: ignore[core/python-debugger]` has no effect: the rule finds nothing there",
     ] {
         assert!(ran.err.contains(line), "{}", ran.err);
     }
-    assert_eq!(ran.err.matches("suppresses nothing").count(), 3, "{}", ran.err);
+    assert_eq!(ran.err.matches("has no effect").count(), 3, "{}", ran.err);
     let checked = Ran::from(place.command(&["rules", "check", "b.py"]).output().unwrap());
-    assert_eq!(checked.err.matches("suppresses nothing").count(), 3, "{}", checked.err);
+    assert_eq!(checked.err.matches("has no effect").count(), 3, "{}", checked.err);
 }
 
 #[test]

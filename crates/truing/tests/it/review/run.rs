@@ -35,7 +35,7 @@ fn records_that_cannot_be_opened_are_a_warning() {
     place.report(&[]);
     std::fs::set_permissions(place.store(), std::fs::Permissions::from_mode(0o444)).unwrap();
     warned("", "is read only", false);
-    warned("store.url = \"sqlite:r/a.py/truing.db\"", "cannot make the folder", true);
+    warned("store.url = \"sqlite:r/a.py/truing.db\"", "cannot create the folder", true);
     warned("store.url = \"sqlite:r/a.py\"", "not a database", false);
     let mut homeless = place.command(&["review", "--quiet"]);
     let ran = Ran::from(homeless.env_remove("HOME").output().unwrap());
@@ -162,7 +162,8 @@ fn an_interruption_ends_it_at_once_and_leaves_no_child() {
     std::fs::create_dir(&bin).unwrap();
     let real = String::from_utf8(Command::new("which").arg("git").output().unwrap().stdout).unwrap();
     let script = format!(
-        "#!/bin/sh\nif [ \"$1\" = diff ]; then exec 3>'{}'; echo up >&3; tail -f /dev/null; fi\nexec {} \"$@\"\n",
+        "#!/bin/sh\nif [ \"$1\" = diff ]; then exec 3>'{}'; echo up >&3; tail -f /dev/null; fi\nexec \
+         {} \"$@\"\n",
         pipe.display(),
         real.trim()
     );

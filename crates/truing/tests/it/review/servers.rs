@@ -93,8 +93,8 @@ fn a_model_calls_a_tool_of_a_server_in_both_runtimes() {
 fn a_server_finds_no_network_no_repository_no_credential_and_leaves_nothing() {
     let tidy = r#"tr '\n"\\' '   '"#;
     let does = format!(
-        "text \"[$(env | {tidy})] [$(tail -n +3 /proc/net/dev | cut -d: -f1 | {tidy})] [$(ls {{HOME}}/r 2>&1 | {tidy})]\"; \
-         echo x > \"$HOME/kept\"; sleep 1000 & echo words >&2"
+        "text \"[$(env | {tidy})] [$(tail -n +3 /proc/net/dev | cut -d: -f1 | {tidy})] [$(ls {{HOME}}/r 2>&1 \
+         | {tidy})]\"; echo x > \"$HOME/kept\"; sleep 1000 & echo words >&2"
     );
     let scene = scene("text", "env = [\"DOCS_WORD\"]\n");
     let home = scene.place.home().display().to_string();
@@ -126,13 +126,14 @@ fn a_server_that_fails_is_told_of_and_the_review_goes_on() {
     for (name, does, more, reason) in [
         ("crash", "kill -KILL $$", "", "`docs`: it ended"),
         ("leaves", "exit 3", "", "`docs`: it ended"),
-        ("floods", "exec cat /dev/zero", "", "it says too much"),
+        ("floods", "exec cat /dev/zero", "", "its output is too large"),
         ("another list", "", "", "it has no tool `other`"),
     ] {
         let scene = scene(does, more);
         let scene = match name {
             "another list" => {
-                let config = "[mcp.docs]\ncommand = [\"sh\", \"{S}/docs.sh\"]\nread = [\"{S}\"]\ntools = [\"search\", \"other\"]\n";
+                let config = "[mcp.docs]\ncommand = [\"sh\", \"{S}/docs.sh\"]\nread = [\"{S}\"]\ntools = \
+                     [\"search\", \"other\"]\n";
                 let folder = scene.place.home().join("servers").display().to_string();
                 std::fs::write(scene.place.home().join("servers/docs.sh"), script("text found")).unwrap();
                 scene.with(&config.replace("{S}", &folder))
@@ -193,7 +194,7 @@ fn a_server_that_cannot_be_started_is_told_of_with_what_it_says_in_the_log_alone
 fn servers_are_the_operators_and_what_cannot_be_is_refused_before_anything_is_asked() {
     let command = "command = [\"sh\"]\n";
     for (config, said) in [
-        ("tools = [\"a\"]\n".to_owned(), "has to be said"),
+        ("tools = [\"a\"]\n".to_owned(), "is required"),
         ("forge = \"github\"\ntools = [\"a\"]\n".to_owned(), "[forge.github] is not configured"),
         ("forge = \"github\"\nurl = \"https://example.org\"\ntools = [\"a\"]\n".into(), "mcp.docs.forge"),
         ("forge = \"github\"\ntoken = { env = \"A\" }\ntools = [\"a\"]\n".into(), "mcp.docs.token"),
@@ -205,8 +206,8 @@ fn servers_are_the_operators_and_what_cannot_be_is_refused_before_anything_is_as
             "mcp.docs.transport",
         ),
         ("url = \"http://example.org\"\ntools = [\"a\"]\n".to_owned(), "must be https"),
-        (format!("{command}tools = [\"a\"]\nenv = [\"ANTHROPIC_API_KEY\"]\n"), "handed on to nobody"),
-        (format!("{command}tools = [\"a\"]\nenv = [\"GITHUB_TOKEN\"]\n"), "handed on to nobody"),
+        (format!("{command}tools = [\"a\"]\nenv = [\"ANTHROPIC_API_KEY\"]\n"), "never passed on"),
+        (format!("{command}tools = [\"a\"]\nenv = [\"GITHUB_TOKEN\"]\n"), "never passed on"),
         (format!("{command}tools = [\"a\"]\nenv = [\"NOT_SET\"]\n"), "NOT_SET is not set"),
         (format!("{command}tools = [\"a\"]\nread = [\"/no/such/folder\"]\n"), "there is no folder"),
         (format!("{command}tools = [\"a\"]\ntimeout = \"1d\"\n"), "mcp.docs.timeout"),
@@ -222,13 +223,15 @@ fn servers_are_the_operators_and_what_cannot_be_is_refused_before_anything_is_as
         ),
         (
             format!(
-                "{command}tools = [\"a\"]\nenv = [\"OLD\"]\n[forge.github]\nprevious_marker_keys = [{{ env = \"OLD\" }}]\n"
+                "{command}tools = [\"a\"]\nenv = [\"OLD\"]\n[forge.github]\nprevious_marker_keys = [{{ env \
+                 = \"OLD\" }}]\n"
             ),
             "OLD holds a credential",
         ),
         (
             format!(
-                "{command}tools = [\"a\"]\nenv = [\"KEY\"]\n[mcp.z]\nurl = \"https://example.org\"\ntools = [\"a\"]\nheaders = {{ X-Key = {{ env = \"KEY\" }} }}\n"
+                "{command}tools = [\"a\"]\nenv = [\"KEY\"]\n[mcp.z]\nurl = \"https://example.org\"\ntools = \
+                 [\"a\"]\nheaders = {{ X-Key = {{ env = \"KEY\" }} }}\n"
             ),
             "KEY holds a credential",
         ),

@@ -20,10 +20,11 @@ const PARTS: [(&str, &str); 4] = [
     ("shipped:test-coverage-reviewer", "Look at what the change makes the code do"),
 ];
 /// Changed file with four defects of four kinds.
-const SHOP: &str = "def find(db, name):\n    return db.run(\"select * from items where name = '\" + name + \"'\")\n\n\n\
-                    def charge_all(orders):\n    for order in orders:\n        try:\n            order.charge()\n        except Exception:\n            pass\n\n\n\
-                    def last_three(items):\n    return items[len(items) - 3:]\n\n\n\
-                    def total(order):\n    return order.total_cents / 100\n";
+const SHOP: &str = "def find(db, name):\n    return db.run(\"select * from items where name = '\" + name \
+     + \"'\")\n\n\ndef charge_all(orders):\n    for order in \
+     orders:\n        try:\n            order.charge()\n        except Exception:\n            pass\n\n\ndef \
+     last_three(items):\n    return items[len(items) - 3:]\n\n\ndef total(order):\n    return \
+     order.total_cents / 100\n";
 const INTO_THE_QUERY: &str = "    return db.run(\"select * from items where name = '\" + name + \"'\")";
 
 /// Returns a defect of the change in the form of a model's report.

@@ -122,22 +122,22 @@ fn a_budget_that_pays_for_no_request_is_told_as_that_and_not_as_used_up() {
         (
             "review_usd = 0",
             "partial",
-            "`budget.review_usd` is $0.00, which pays for no request: set it higher",
+            "`budget.review_usd` is $0.00, which is too little for any request: increase it",
         ),
         (
             "review_usd = 0.001",
             "partial",
-            "too little for one request is left of `budget.review_usd` ($0.001 for a commit)",
+            "too little for one request remains in `budget.review_usd` ($0.001 for a commit)",
         ),
         (
             "repo_day_usd = 0",
             "deferred",
-            "`budget.repo_day_usd` is $0.00, which pays for no request: set it higher",
+            "`budget.repo_day_usd` is $0.00, which is too little for any request: increase it",
         ),
         (
             "repo_day_usd = 0.001",
             "deferred",
-            "too little for one request is left of `budget.repo_day_usd` ($0.001 a day)",
+            "too little for one request remains in `budget.repo_day_usd` ($0.001 a day)",
         ),
     ] {
         let scene = Scene::of([]).with(&format!("[budget]\n{limit}\n"));

@@ -89,7 +89,7 @@ fn without_tools_one_line_tells_which_could_look() {
     let said = reviewed(&place, &[]);
     assert_eq!(said.exit, 0, "{}", said.out);
     assert!(
-        said.err.contains("linters that could look at this, too: ruff (`truing review --tools`)"),
+        said.err.contains("linters that could check this, too: ruff (`truing review --tools`)"),
         "{}",
         said.err
     );
@@ -105,9 +105,9 @@ fn a_linter_changes_nothing_and_sees_no_home() {
     place.git(["config", "http.extraheader", "AUTHORIZATION: basic canary"]);
     let home = place.home().display();
     let tries = format!(
-        "#!/bin/sh\ntold=''\ntouch made 2>/dev/null && told=\"$told wrote\"\nrm a.py 2>/dev/null && told=\"$told removed\"\n\
-         [ -e '{home}/secret' ] && told=\"$told read\"\n[ -e \"$HOME/secret\" ] && told=\"$told home\"\n\
-         grep -q canary .git/config && told=\"$told config\"\n{}exit 1\n",
+        "#!/bin/sh\ntold=''\ntouch made 2>/dev/null && told=\"$told wrote\"\nrm a.py 2>/dev/null && \
+         told=\"$told removed\"\n[ -e '{home}/secret' ] && told=\"$told read\"\n[ -e \"$HOME/secret\" ] && \
+         told=\"$told home\"\ngrep -q canary .git/config && told=\"$told config\"\n{}exit 1\n",
         says("it could:$told.", 2)
     );
     install(place.home(), "ruff", &tries);
@@ -122,7 +122,7 @@ fn a_linter_that_fails_is_named_and_the_review_is_not_green() {
     let place = linted("a = 1\n", "a = 1\nb = 2\n");
     let cases = [
         ("echo 'ruff: no such rule' >&2; exit 2", "ruff: exit code 2: ruff: no such rule"),
-        ("echo '[]'; exit 1", "ruff: it names no finding: exit code 1"),
+        ("echo '[]'; exit 1", "ruff: it reported no finding: exit code 1"),
         ("echo 'all is well'", "ruff: "),
         ("kill -9 $$", "ruff: signal 9"),
         ("yes", "ruff: printed too much"),
@@ -180,12 +180,12 @@ fn a_program_of_the_projects_own_comes_first_and_one_that_needs_it_is_told_to_be
     assert_eq!(told["outcome"]["kind"], "reviewed", "{told:#}");
     assert_eq!(each(&told, "tool"), ["ruff"]);
     let skipped = told["tools"].as_array().unwrap().iter().find(|tool| tool["name"] == "mypy").unwrap();
-    let reason = "it needs the project's dependencies, and is not installed with them (`.venv/bin/mypy`): run \
-                  `python3 -m venv .venv && .venv/bin/pip install mypy`";
+    let reason = "it needs the project's dependencies, and is not installed with them (`.venv/bin/mypy`): \
+         run `python3 -m venv .venv && .venv/bin/pip install mypy`";
     assert_eq!(skipped["skipped"], reason);
     let said = reviewed(&place, &["--tools"]).out;
     let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(said.contains(&format!("mypy did not look: {reason}")), "{said}");
+    assert!(said.contains(&format!("mypy did not run: {reason}")), "{said}");
 }
 
 #[test]
@@ -300,7 +300,7 @@ fn a_fix_of_a_linter_is_suggested_and_made_if_the_file_still_parses_with_it() {
     let told = report(&place, &[]);
     assert_eq!(told["findings"][0]["suggestion"], Value::Null, "{told:#}");
     let left = reviewed(&place, &["--tools", "--fix"]);
-    assert!(left.err.contains("not fixed: the file would no longer parse with it"), "{}", left.err);
+    assert!(left.err.contains("not fixed: the file would not parse after it"), "{}", left.err);
     assert_eq!(std::fs::read_to_string(place.repo().join("a.py")).unwrap(), "a = 1\nl = 2\n");
 }
 
@@ -317,7 +317,7 @@ fn one_that_ends_as_if_it_had_found_something_and_names_nothing_has_failed() {
     let arguments = ["--config", "ops.toml", "review", "--quiet", "--tools", "--format", "json"];
     let ran = Ran::from(place.command(&arguments).env("PATH", with_own(&place)).output().unwrap());
     assert_eq!(ran.exit, 1, "{}", ran.err);
-    let reason = "own: it names no finding: exit code 1: Traceback: error in the configuration";
+    let reason = "own: it reported no finding: exit code 1: Traceback: error in the configuration";
     assert_eq!(ran.json()["outcome"]["reason"], reason);
 }
 

@@ -137,11 +137,12 @@ impl Fleet {
         let database = records.new_database();
         let url = forge.base_url();
         let config = format!(
-            "[store]\nurl = \"valkey://127.0.0.1:{}/0\"\nrecords = \"{}\"\nfolder = \"state\"\n[server]\n\
-             poll = \"100ms\"\nlease = \"5s\"\nheartbeat = \"500ms\"\nsweep = \"30s\"\n[forge.github]\n\
-             api_url = \"{url}\"\ngit_url = \"{url}\"\nsettle = \"500ms\"\nmarker_key = {{ env = \"MARKER_KEY\" }}\n\
-             [review]\nexisting = \"review\"\ndebounce = \"150ms\"\nmax_wait = \"1s\"\nquiet = \"{}s\"\nbackoff = \"200ms\"\n\
-             backoff_max = \"1s\"\nattempts = 100\n",
+            "[store]\nurl = \"valkey://127.0.0.1:{}/0\"\nrecords = \"{}\"\nfolder \
+             = \"state\"\n[server]\npoll = \"100ms\"\nlease = \"5s\"\nheartbeat = \"500ms\"\nsweep \
+             = \"30s\"\n[forge.github]\napi_url = \"{url}\"\ngit_url = \"{url}\"\nsettle \
+             = \"500ms\"\nmarker_key = {{ env = \"MARKER_KEY\" }}\n[review]\nexisting = \"review\"\ndebounce \
+             = \"150ms\"\nmax_wait = \"1s\"\nquiet = \"{}s\"\nbackoff = \"200ms\"\nbackoff_max \
+             = \"1s\"\nattempts = 100\n",
             redis.port,
             records.url(&database),
             size.quiet.as_secs()
@@ -514,9 +515,9 @@ async fn processes_that_are_killed_one_after_another_lose_nothing_and_say_nothin
         "a fault is missing"
     );
     println!(
-        "fleet: {} + {} processes, {} pull requests x {} pushes, {webhooks} webhooks, {storms} storms, {} kills, {} \
-         restarts of Redis, {} cuts of PostgreSQL: {reviews} reviews, {findings} findings, 0 lost, 0 duplicates; the \
-         last write {:.1} s after the kill switch; {:.0} s of pushes, {:.0} s in all",
+        "fleet: {} + {} processes, {} pull requests x {} pushes, {webhooks} webhooks, {storms} storms, {} \
+         kills, {} restarts of Redis, {} cuts of PostgreSQL: {reviews} reviews, {findings} findings, 0 lost, \
+         0 duplicates; the last write {:.1} s after the kill switch; {:.0} s of pushes, {:.0} s in all",
         size.ingresses,
         size.workers,
         size.pulls,

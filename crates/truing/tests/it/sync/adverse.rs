@@ -75,7 +75,7 @@ fn a_project_without_dates_cannot_wait_for_a_release_to_age() {
     let plain: Texts<'_> = &[(MODULE, PINNED)];
     let site = python(&[("1.0.0", plain, ""), ("1.0.1", plain, "")], &[]);
     site.write("truing.toml", "[sync.demo]\nmin_age = \"1d\"\n");
-    site.refuses(&[], 2, &["the index does not tell when releases were published", "min_age"]);
+    site.refuses(&[], 2, &["the index does not say when releases were published", "min_age"]);
 }
 
 #[test]
@@ -116,11 +116,11 @@ fn a_major_release_is_a_persons_and_a_manifest_that_is_none_is_refused() {
         (&json!("ask"), &json!(false), Some(1))
     );
     for (manifest, told) in [
-        ("{", "no manifest"),
+        ("{", "not a valid manifest"),
         ("{}", "pins nothing"),
-        ("{\"demo\": []}", "names no definition"),
-        ("{\"../m.rs:f\": []}", "names no definition"),
-        ("{\"demo.m:pinned\": [\"abc\"]}", "no digest"),
+        ("{\"demo\": []}", "is not a definition"),
+        ("{\"../m.rs:f\": []}", "is not a definition"),
+        ("{\"demo.m:pinned\": [\"abc\"]}", "not a digest"),
     ] {
         site.write("upstream.json", manifest);
         site.refuses(&[], 2, &[told]);

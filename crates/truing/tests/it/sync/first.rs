@@ -51,7 +51,8 @@ const PYTHON: [(&str, &str); 6] = [
     ),
     (
         "ours/m.py",
-        "from .base import Ours\nclass Further(Ours):\n    def run(self): ...\ndef helper(a): ...\ndef mine(): ...\n",
+        "from .base import Ours\nclass Further(Ours):\n    def run(self): ...\ndef helper(a): ...\ndef \
+         mine(): ...\n",
     ),
     (
         "tests/test_patches.py",
@@ -67,8 +68,8 @@ fn what_a_python_project_overrides_and_copies_is_pinned() {
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(
         told,
-        "./upstream.json: 2 definitions pinned as in demo 1.0.0\nnot guarded:\n  demo.m:mine  not in demo 1.0.0: the project's \
-         own\n  demo:Middle.own  not in demo 1.0.0: the project's own\n"
+        "./upstream.json: 2 definitions pinned as in demo 1.0.0\nnot guarded:\n  demo.m:mine  not in demo \
+         1.0.0: the project's own\n  demo:Middle.own  not in demo 1.0.0: the project's own\n"
     );
     let manifest: Value = serde_json::from_str(&site.read("upstream.json")).unwrap();
     assert_eq!(manifest["demo:Middle.run"]["raw"], json!([sha1(METHOD)]));
@@ -83,7 +84,7 @@ fn what_a_python_project_overrides_and_copies_is_pinned() {
     // An existing file is never overwritten.
     let again = site.sync(&["init", "demo"]);
     let told = String::from_utf8_lossy(&again.stderr).into_owned();
-    assert!(again.status.code() == Some(2) && told.contains("is there already"), "{told}");
+    assert!(again.status.code() == Some(2) && told.contains("already exists"), "{told}");
 }
 
 #[test]
@@ -131,7 +132,7 @@ fn the_mirrored_files_of_a_crate_are_pinned_whole() {
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(
         output.status.code() == Some(2)
-            && told.contains("nothing in . is found to be taken from demo")
+            && told.contains("nothing in . was found to be taken from demo")
             && told.contains("--import FILE.json"),
         "{told}"
     );
@@ -150,8 +151,9 @@ fn registry_of(module: &str, project: &[(&str, &str)]) -> Registry {
 
 #[test]
 fn what_a_project_has_for_code_that_awaits_is_pinned_by_the_name_that_the_package_has() {
-    let module = "class Pages:\n    def __iter__(self):\n        return 1\n\n    def __enter__(self):\n        return 2\n\n\
-                  class Other(Pages):\n    pass\n\nclass Lost:\n    def run(self):\n        return 3\n";
+    let module = "class Pages:\n    def __iter__(self):\n        return 1\n\n    def \
+         __enter__(self):\n        return 2\n\nclass Other(Pages):\n    pass\n\nclass Lost:\n    def \
+         run(self):\n        return 3\n";
     let site = registry_of(
         module,
         &[
@@ -159,9 +161,10 @@ fn what_a_project_has_for_code_that_awaits_is_pinned_by_the_name_that_the_packag
             ("pyproject.toml", "[project]\ndependencies = [\"demo>=1.0.0,<1.0.1\"]\n"),
             (
                 "ours/m.py",
-                "from demo.m import Pages, Other\nclass AioPages(Pages):\n    def __aiter__(self): ...\n    async def __anext__(self): ...\n\
-             class AioOther(Other, AioPages):\n    async def __aenter__(self): ...\n\
-             class AioLost(AioPages):\n    def run(self): ...\n    def own(self): ...\n",
+                "from demo.m import Pages, Other\nclass AioPages(Pages):\n    def __aiter__(self): \
+                 ...\n    async def __anext__(self): ...\nclass AioOther(Other, AioPages):\n    async def \
+                 __aenter__(self): ...\nclass AioLost(AioPages):\n    def run(self): ...\n    def own(self): \
+                 ...\n",
             ),
         ],
     );
@@ -187,11 +190,10 @@ fn what_a_project_has_for_code_that_awaits_is_pinned_by_the_name_that_the_packag
 /// property, a decorated definition, and one that a base of the package provides.
 #[test]
 fn classes_properties_wrapped_and_inherited_definitions_are_pinned() {
-    let module = "import functools\n\nclass Root:\n    def close(self):\n        return 1\n\n\
-                  class Client(Root):\n    limit = 3\n\n    @property\n    def name(self):\n        return 'a'\n\n    \
-                  @functools.cache\n    def load(self):\n        return 2\n\n\
-                  class Copied:\n    def run(self):\n        return 3\n\n\
-                  @functools.wraps(len)\ndef wrapped(a):\n    return a\n";
+    let module = "import functools\n\nclass Root:\n    def close(self):\n        return 1\n\nclass \
+         Client(Root):\n    limit = 3\n\n    @property\n    def name(self):\n        return \
+         'a'\n\n    @functools.cache\n    def load(self):\n        return 2\n\nclass Copied:\n    def \
+         run(self):\n        return 3\n\n@functools.wraps(len)\ndef wrapped(a):\n    return a\n";
     let site = registry_of(
         module,
         &[
@@ -199,9 +201,9 @@ fn classes_properties_wrapped_and_inherited_definitions_are_pinned() {
             ("pyproject.toml", "[project]\ndependencies = [\"demo>=1.0.0,<1.0.1\"]\n"),
             (
                 "ours/m.py",
-                "from demo.m import Client\nclass AioClient(Client):\n    @property\n    def name(self): ...\n    \
-                 async def load(self): ...\n    async def close(self): ...\n\
-                 class Copied:\n    async def run(self): ...\nasync def wrapped(a): ...\n",
+                "from demo.m import Client\nclass AioClient(Client):\n    @property\n    def name(self): \
+                 ...\n    async def load(self): ...\n    async def close(self): ...\nclass \
+                 Copied:\n    async def run(self): ...\nasync def wrapped(a): ...\n",
             ),
         ],
     );

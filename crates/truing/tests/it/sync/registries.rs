@@ -96,7 +96,7 @@ fn a_crate_is_followed_by_file_and_item() {
     );
     assert_eq!(site.decide(&[]).0["spec_after"], "=1.0.1");
     site.write("truing.toml", "[sync.demo]\nregistry = \"crates\"\ntarget = \"one\"\n");
-    site.refuses(&[], 2, &["`one` is no version as crates.io writes it", "truing.toml:3"]);
+    site.refuses(&[], 2, &["`one` is not a valid version of crates.io", "truing.toml:3"]);
     site.write("truing.toml", "[sync.demo]\nregistry = \"crates\"\ntarget = \"+0\"\n");
     site.refuses(&[], 2, &["must have a number after `+`"]);
 }

@@ -93,9 +93,9 @@ fn a_package_of_the_project_gets_a_manifest_and_the_lines_that_make_it_a_job() {
     let output = sync(&site, &["init", "demo"]);
     assert_eq!(
         text(output.stdout),
-        "./upstream.json: 1 definition pinned as in demo 1.0.0\nkeep these lines in truing.toml for `truing --config \
-         truing.toml sync run demo`:\n\
-         [forge.github]\n\n[sync.demo]\nregistry = \"pypi\"\npackage = \"demo\"\nrepo = \"acme/shop\"\n",
+        "./upstream.json: 1 definition pinned as in demo 1.0.0\nkeep these lines in truing.toml for `truing \
+         --config truing.toml sync run demo`:\n[forge.github]\n\n[sync.demo]\nregistry = \"pypi\"\npackage \
+         = \"demo\"\nrepo = \"acme/shop\"\n",
         "{}",
         text(output.stderr)
     );
@@ -144,7 +144,8 @@ fn a_job_wins_over_a_package_of_its_name_and_a_package_leads_to_its_job() {
     let site = registry(&[("pyproject.toml", REQUIRES), ("ours/m.py", COPY)]);
     site.write(
         "jobs.toml",
-        "[sync.demo]\npackage = \"other\"\nmanifest = \"none\"\n[sync.mine]\npackage = \"demo\"\nmirror = [\"no/=ours/\"]\n",
+        "[sync.demo]\npackage = \"other\"\nmanifest = \"none\"\n[sync.mine]\npackage = \"demo\"\nmirror = \
+         [\"no/=ours/\"]\n",
     );
     refuses(&site, &["decide", "demo", "--config", "jobs.toml"], &["requires `other` 0 times"]);
     site.write(
@@ -165,16 +166,17 @@ fn each_registry_is_told_by_its_files_and_the_range_by_its_form() {
     refuses(&site, &["init", "demo"], &["--mirror THEIRS=OURS"]);
     assert_eq!(
         lines(&site, &["demo", "--from", "1.0.0", "--mirror", "a.js=lib/a.js"]),
-        "[sync.demo]\nregistry = \"npm\"\npackage = \"demo\"\nconstraint.style = \"caret\"\nmirror = [\"a.js=lib/a.js\"]\n\
-         # repo = \"owner/name\"\n"
+        "[sync.demo]\nregistry = \"npm\"\npackage = \"demo\"\nconstraint.style = \"caret\"\nmirror = \
+         [\"a.js=lib/a.js\"]\n# repo = \"owner/name\"\n"
     );
     assert_eq!(decide(&site, &["--from", "1.0.0", "--to", "1.0.1"]).0["decision"], "skip");
     let site = registry(&[("Cargo.toml", "[dev-dependencies]\ndemo = \"=1.0.0\"\n"), ("src/mine.rs", "")]);
     let kept = lines(&site, &["demo", "--mirror", "src/a.rs=src/mine.rs", "--output", "pins/demo.json"]);
     assert_eq!(
         kept,
-        "[sync.demo]\nregistry = \"crates\"\npackage = \"demo\"\nconstraint.path = \"dev-dependencies\"\n\
-         constraint.style = \"exact\"\nmanifest = \"pins/demo.json\"\nmirror = [\"src/a.rs=src/mine.rs\"]\n# repo = \"owner/name\"\n"
+        "[sync.demo]\nregistry = \"crates\"\npackage = \"demo\"\nconstraint.path \
+         = \"dev-dependencies\"\nconstraint.style = \"exact\"\nmanifest = \"pins/demo.json\"\nmirror = \
+         [\"src/a.rs=src/mine.rs\"]\n# repo = \"owner/name\"\n"
     );
     for (file, content) in [
         ("requirements.txt", "demo>=1.0.0,<1.0.1\n"),
@@ -213,7 +215,7 @@ fn what_the_files_leave_open_is_told_with_the_option_that_says_it() {
     let told = text(sync(&site, &["decide", "demo", "--from", "1.0.0"]).stderr);
     assert!(told.contains("`truing sync init demo --from 1.0.0` looks for what could be"), "{told}");
     // Each hint's literal command must not lead back to an error.
-    let all_the_same = "`truing sync decide demo --from 1.0.0` compares all the same";
+    let all_the_same = "`truing sync decide demo --from 1.0.0` compares anyway";
     refuses(&site, &["init", "demo", "--from", "1.0.0"], &[all_the_same]);
     // The name has a typing error.
     for (file, requires, near) in [

@@ -72,7 +72,7 @@ async fn a_port_that_is_whole_becomes_one_pull_request_with_range_and_digests() 
     let scene = Scene::coding(CHECK, right()).await;
     let dry = scene.site.run(&["sync", "run", "demo", "--dry-run"]).await;
     assert_eq!(result(&dry), (&json!("rehearsed"), 0), "{dry:?}");
-    assert_eq!(scene.model.request_log().len(), 0, "nobody was asked");
+    assert_eq!(scene.model.request_log().len(), 0, "no forge was asked");
 
     let ran = scene.run().await;
     assert_eq!(result(&ran), (&json!("bumped"), 0), "{ran:?}");
@@ -182,7 +182,7 @@ async fn files_that_a_port_may_not_change_are_denied_and_a_change_of_them_is_ref
     let scene = Scene::coding(&more, answers).await;
     let ran = scene.run().await;
     assert_eq!(result(&ran), (&json!("failed"), 3), "{ran:?}");
-    assert!(ran.json["exit_reason"].as_str().unwrap().contains("changed nothing"), "{ran:?}");
+    assert!(ran.json["exit_reason"].as_str().unwrap().contains("changed no relevant file"), "{ran:?}");
     let denied = scene.model.request_log().last().unwrap().body.to_string().matches("denied:").count();
     assert_eq!(denied, outside.len());
 
@@ -192,7 +192,7 @@ async fn files_that_a_port_may_not_change_are_denied_and_a_change_of_them_is_ref
     scene.model.set_script(ModelScript::from_answers(answers));
     let ran = scene.run().await;
     assert_eq!(result(&ran), (&json!("failed"), 3), "{ran:?}");
-    assert!(ran.json["exit_reason"].as_str().unwrap().contains("may not: README.md"), "{ran:?}");
+    assert!(ran.json["exit_reason"].as_str().unwrap().contains("must not change: README.md"), "{ran:?}");
     assert!(scene.site.pulls().await.is_empty());
 }
 
@@ -227,7 +227,7 @@ async fn a_run_that_is_killed_while_the_model_works_is_made_up_for_by_the_next()
     assert_eq!(report["totals"]["cost_micro_usd"], all, "{report}");
     let (pulls, drafts) = scene.pulls().await;
     assert_eq!((pulls.len(), drafts.len()), (1, 0));
-    assert!(pulls[0].body.contains("nobody has run the project's tests"), "{}", pulls[0].body);
+    assert!(pulls[0].body.contains("the project's tests were not run"), "{}", pulls[0].body);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -242,7 +242,7 @@ async fn money_that_is_used_up_ends_in_a_draft_and_never_in_a_final_pull_request
     let scene = Scene::coding("[budget]\nsync_usd = 0.75\n", answers).await;
     let ran = scene.run().await;
     assert_eq!(result(&ran), (&json!("saved"), 1), "{ran:?}");
-    assert!(ran.json["exit_reason"].as_str().unwrap().contains("money"), "{ran:?}");
+    assert!(ran.json["exit_reason"].as_str().unwrap().contains("too little is left"), "{ran:?}");
     assert!(ran.json["cost_micro_usd"].as_u64() > Some(0));
     let (pulls, drafts) = scene.pulls().await;
     assert_eq!((pulls.len(), drafts.len()), (0, 1));
@@ -302,7 +302,8 @@ async fn whatever_write_fails_while_a_port_is_finished_the_next_run_ends_the_sam
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_model_leaves_to_people_is_asked_once_and_their_answer_reaches_the_next_run() {
     let said = json!({
-        "summary": "s", "completed": ["more"], "remaining": [], "questions": ["A flag, or a second function? <b>"],
+        "summary": "s", "completed": ["more"], "remaining": [], "questions": ["A flag, or a second function? \
+             <b>"],
     });
     let answers = vec![write("ours/more.py", "more = 1\n"), ScriptedAnswer::tool("report", said)];
     let scene = Scene::coding("", answers).await;

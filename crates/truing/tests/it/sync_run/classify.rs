@@ -178,7 +178,7 @@ async fn doubt_asks_people_whatever_it_is() {
         ("prose", ScriptedAnswer::text("None of them matters."), "", "prose"),
         ("no model", dead, "", "no access to the provider"),
         ("a refusal", ScriptedAnswer::text("").with_stop_reason("refusal"), "", "declines"),
-        ("no money", both("no-port", "no-port"), "[budget]\nsync_usd = 0.000001\n", "money"),
+        ("no money", both("no-port", "no-port"), "[budget]\nsync_usd = 0.000001\n", "too little is left"),
         ("no turns", ScriptedAnswer::tool("list", json!({})).times(0), "", "turns"),
     ];
     let each = async |(name, answer, more, why): (&str, ScriptedAnswer, &str, &str)| {

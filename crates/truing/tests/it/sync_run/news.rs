@@ -12,7 +12,8 @@ use super::site::{BRANCH, Ran, Site};
 const KEYS: &str = "version_rule = \"patch-on-relax-minor-on-bump\"\nversion.file = \"ours/__init__.py\"\n\
     changelog.file = \"CHANGES.rst\"";
 const INIT: &str = "\"\"\"Ours.\"\"\"\r\n__version__ = '1.2.3'  # ours\r\nversion = '1.2.3'\r\n";
-const CHANGES: &str = "Changes\n-------\n\n1.2.3 (2026-01-02)\n^^^^^^^^^^^^^^^^^^\n\n* fix it\n\n1.2.2 (2025-12-31)\n^^^^^^^^^^^^^^^^^^\n* first\n";
+const CHANGES: &str = "Changes\n-------\n\n1.2.3 (2026-01-02)\n^^^^^^^^^^^^^^^^^^\n\n* fix it\n\n1.2.2 \
+     (2025-12-31)\n^^^^^^^^^^^^^^^^^^\n* first\n";
 
 async fn begin(site: &Site, changes: &str) {
     let commit = CommitBuilder::new("Version").write("ours/__init__.py", INIT).write("CHANGES.rst", changes);
@@ -98,7 +99,7 @@ async fn what_cannot_be_counted_or_said_is_told_and_nothing_is_pushed() {
         (init("__version__ = '1.2.3.dev1'\n"), "not MAJOR.MINOR.PATCH"),
         (again().write("CHANGES.rst", "Changes\n-------\n\nmuch\n"), "has no heading with a version"),
         (again().write("CHANGES.rst", b"1.2.3\xff\n-----------\n"), "not UTF-8"),
-        (again().write_symlink("CHANGES.rst", outside.path().to_str().unwrap()), "not a plain file"),
+        (again().write_symlink("CHANGES.rst", outside.path().to_str().unwrap()), "not a regular file"),
     ];
     for (commit, expected) in cases {
         site.repo.push("main", commit).await.unwrap();

@@ -99,10 +99,13 @@ async fn a_lock_command_that_writes_too_much_is_told_and_nothing_is_pushed() {
 async fn a_lock_command_that_changes_other_files_is_told_and_nothing_is_pushed() {
     let site = linked("").await;
     let cases = [
-        ("echo x > new.txt; echo y >> ours/m.py", "what it may not: new.txt, ours/m.py"),
-        ("echo x >> pyproject.toml", "what it may not: pyproject.toml"),
-        ("git checkout pyproject.toml || cp upstream.json pyproject.toml", "what it may not: pyproject.toml"),
-        ("rm sub/uv.lock", "what it may not: sub/uv.lock"),
+        ("echo x > new.txt; echo y >> ours/m.py", "that it must not change: new.txt, ours/m.py"),
+        ("echo x >> pyproject.toml", "that it must not change: pyproject.toml"),
+        (
+            "git checkout pyproject.toml || cp upstream.json pyproject.toml",
+            "that it must not change: pyproject.toml",
+        ),
+        ("rm sub/uv.lock", "that it must not change: sub/uv.lock"),
     ];
     each_is_told(&site, &cases).await;
 }
@@ -111,9 +114,9 @@ async fn a_lock_command_that_changes_other_files_is_told_and_nothing_is_pushed()
 async fn a_lock_command_that_writes_links_or_through_them_is_told_and_nothing_is_pushed() {
     let site = linked("").await;
     let cases = [
-        ("echo y > yarn.lock", "what it may not: other.txt"),
-        ("rm yarn.lock; echo x > yarn.lock", "yarn.lock: it is not a plain file"),
-        ("ln -sf /etc/passwd sub/uv.lock", "sub/uv.lock: it is not a plain file"),
+        ("echo y > yarn.lock", "that it must not change: other.txt"),
+        ("rm yarn.lock; echo x > yarn.lock", "yarn.lock: it is not a regular file"),
+        ("ln -sf /etc/passwd sub/uv.lock", "sub/uv.lock: it is not a regular file"),
     ];
     each_is_told(&site, &cases).await;
 }

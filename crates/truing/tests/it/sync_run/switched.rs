@@ -195,7 +195,8 @@ async fn picture(stage: &Stage) -> String {
     }
     // The resumed run gives the reason in other words.
     let varies =
-        Regex::new(r"needed any more: .*|<!-- truing:\S+ [^>]*-->|127.0.0.1:\d+|\b[0-9a-f]{7,40}\b").unwrap();
+        Regex::new(r"is no longer needed: .*|<!-- truing:\S+ [^>]*-->|127.0.0.1:\d+|\b[0-9a-f]{7,40}\b")
+            .unwrap();
     varies.replace_all(&text, "…").into_owned()
 }
 

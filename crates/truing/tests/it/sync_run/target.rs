@@ -36,7 +36,7 @@ async fn a_named_release_that_cannot_be_followed_is_refused_and_is_no_failure() 
         }
     }
     let wrong = site.run(&["sync", "run", "demo", "--to", "one"]).await;
-    assert_eq!((wrong.exit, wrong.err.contains("`one` is no version")), (2, true), "{wrong:?}");
+    assert_eq!((wrong.exit, wrong.err.contains("`one` is not a valid version")), (2, true), "{wrong:?}");
     let has = site.run(&["sync", "run", "demo", "--to", "1.0.2"]).await;
     assert_eq!((has.exit, &has.json["result"]), (0, &json!("up_to_date")), "{has:?}");
     assert_eq!(site.sync().await, ("asked".to_owned(), 1), "no circuit breaker opened");
@@ -54,7 +54,7 @@ async fn a_range_keeps_its_form_and_the_pull_request_tells_what_else_it_admits()
     assert_eq!(site.sync().await, ("relaxed".to_owned(), 0));
     assert_eq!(site.file(BRANCH, "pyproject.toml").await, Site::project(">= 0.9, < 2.1"));
     let body = site.pulls().await.remove(0).1.body;
-    assert!(body.contains("It admits releases after this one, too"), "{body}");
+    assert!(body.contains("It also admits releases after this one"), "{body}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

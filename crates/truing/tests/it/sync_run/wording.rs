@@ -23,7 +23,8 @@ async fn the_repositorys_own_template_comes_first_unless_the_operator_has_one() 
     assert_eq!(site.sync().await, ("covered".to_owned(), 0));
 
     // The operator's own texts are used. The pull request is updated for the next release.
-    let words = "title = \"{{decision}}: {{package}} {{version}}\"\nbody_template = \"See {{text}}\\n{{template}}\"\n";
+    let words = "title = \"{{decision}}: {{package}} {{version}}\"\nbody_template = \"See \
+         {{text}}\\n{{template}}\"\n";
     site.set("[sync.demo]", &format!("[sync.demo]\n{words}"));
     site.release("1.0.2");
     assert_eq!(site.sync().await, ("relaxed".to_owned(), 0));

@@ -176,8 +176,7 @@ impl CaseRunner {
             problems.extend(missed.iter().map(|call| format!("not called: {}", call.render())));
         }
         if !ran.end.is_whole() {
-            problems
-                .push(format!("the run did not come to its end: {}", redact_secrets(&ran.end.to_string())));
+            problems.push(format!("the run did not finish: {}", redact_secrets(&ran.end.to_string())));
         }
         // A model may try a call and fail; a script that fails is wrong.
         if self.script.is_some() {
@@ -221,7 +220,7 @@ fn laid_out(case: &PromptCase) -> std::io::Result<TempDir> {
 
 /// Returns the error for a configured model that could not be asked.
 fn refused(why: &ModelError) -> CliError {
-    let message = format!("the model cannot be asked: {}", redact_secrets(&why.to_string()));
+    let message = format!("the model cannot be called: {}", redact_secrets(&why.to_string()));
     match why {
         ModelError::Halted(reason) => CliError::refusal("kill_switch", message).hint(reason.hint()),
         ModelError::Budget { .. } | ModelError::SpendCap { .. } => CliError::refusal("budget", message),
@@ -246,7 +245,7 @@ impl RecordedCalls {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match failure {
             None => all.0.push(call),
-            Some(why) => all.1.push(format!("a call came to nothing: {}: {why}", call.render())),
+            Some(why) => all.1.push(format!("a call failed: {}: {why}", call.render())),
         }
     }
 

@@ -113,7 +113,7 @@ fn hooks_that_cannot_be_read_are_named() {
     assert_eq!(each(&told, "start_line"), [2], "{told:#}");
     let said = reviewed(&place, &["--tools"]).out;
     let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(said.contains("pre-commit did not look: .pre-commit-config.yaml cannot be read: "), "{said}");
+    assert!(said.contains("pre-commit did not run: .pre-commit-config.yaml cannot be read: "), "{said}");
     assert!(said.contains("linters run without the options of their hooks"), "{said}");
 }
 
@@ -127,7 +127,7 @@ fn a_file_whose_name_is_not_text_is_named_as_one_that_no_linter_has_looked_at() 
     assert_eq!(told["tools"][0]["unlinted"].as_array().unwrap().len(), 1, "{told:#}");
     let said = reviewed(&place, &["--tools"]).out;
     let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(said.contains("ruff did not look at 1 file with names that are not UTF-8"), "{said}");
+    assert!(said.contains("ruff did not check 1 file with names that are not UTF-8"), "{said}");
 }
 
 /// Returns true if a process has this text in its command line.
@@ -145,7 +145,8 @@ fn a_program_that_is_replaced_between_the_two_looks_is_named_and_the_base_is_not
     let place = linted("l = 1\n\n\ndef f():\n    pass\n", "\n\ndef f():\n    l = 1\n    l = 5\n");
     place.write("head", "");
     // On the head, it waits until it is replaced by a version without a number.
-    let wait = "[ \"$1\" = check ] || exit 9\n[ -e head ] && while [ ! -e go ]; do sleep 0.05; done\n[ \"$1\" = check ]";
+    let wait = "[ \"$1\" = check ] || exit 9\n[ -e head ] && while [ ! -e go ]; do sleep 0.05; \
+         done\n[ \"$1\" = check ]";
     let waiting = RUFF.replace("[ \"$1\" = check ]", wait);
     let program = install(place.home(), "ruff", &waiting).join("ruff");
     let arguments = ["review", "--quiet", "--tools", "--format", "json"];
@@ -172,7 +173,8 @@ fn a_program_that_is_replaced_between_the_two_looks_is_named_and_the_base_is_not
 #[test]
 fn a_linter_of_a_folder_below_the_root_runs_there_for_its_own_files() {
     let place = Place::new();
-    let flake8 = "#!/bin/sh\nfor file; do case \"$file\" in *.py)\n  echo \"$file:1:1: X1 from ${PWD##*/}\" ;;\nesac; done\nexit 1\n";
+    let flake8 = "#!/bin/sh\nfor file; do case \"$file\" in *.py)\n  echo \"$file:1:1: X1 from ${PWD##*/}\" \
+         ;;\nesac; done\nexit 1\n";
     for folder in ["services/x", "services/x/deep", "services/y"] {
         place.write(format!("{folder}/a.py"), "a = 1\n");
     }

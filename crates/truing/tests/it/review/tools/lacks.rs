@@ -26,8 +26,8 @@ fn clippy_without_fetched_crates_is_named_with_the_command_that_fetches_them() {
         "[package]\nname = \"x\"\nversion = \"0.1.0\"\n[dependencies]\nglob = \"0.3\"\n",
     );
     place.write("src/lib.rs", "");
-    let none = "error: no matching package named `glob` found\nlocation searched: crates.io index\nrequired by \
-                package `x v0.1.0 ($PWD)`\nAs a reminder, you're using offline mode (--offline)";
+    let none = "error: no matching package named `glob` found\nlocation searched: crates.io index\nrequired \
+         by package `x v0.1.0 ($PWD)`\nAs a reminder, you're using offline mode (--offline)";
     install(place.home(), "cargo", &fails("clippy", "0.1.95", none, 101));
     let reason = "the project's dependencies, or its lock file, are not fetched: run `cargo fetch`";
     assert_eq!(skipped(&place), reason);
@@ -36,8 +36,8 @@ fn clippy_without_fetched_crates_is_named_with_the_command_that_fetches_them() {
     let said = told["outcome"]["reason"].as_str().unwrap();
     assert!(said.contains(reason), "one that the configuration names has failed: {said}");
 
-    let old = "error: rustc 1.95 is not supported by the following package:\n  x@0.1.0 requires rustc 1.99\n  \
-               x@0.1.0 requires rustc 1.99\n --> $PWD/src/lib.rs";
+    let old = "error: rustc 1.95 is not supported by the following package:\n  x@0.1.0 requires rustc \
+         1.99\n  x@0.1.0 requires rustc 1.99\n --> $PWD/src/lib.rs";
     install(place.home(), "cargo", &fails("clippy", "0.1.95", old, 101));
     let said = incomplete(&place);
     assert!(said.contains("x@0.1.0 requires rustc 1.99; --> src/lib.rs"), "{said}");
