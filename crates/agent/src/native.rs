@@ -34,7 +34,7 @@ pub async fn run(
     run_judged(model, tools, brief, limits, |_: &UncheckedFindings| None).await
 }
 
-/// Runs as [`run_for`] does, for a report that must pass a check. `judge` sees the whole report and returns
+/// Runs as [`run`] does, for a report that must pass a check. `judge` sees the whole report and returns
 /// an error message for the model, which gets one chance to correct it. The next report is accepted
 /// unchecked; the caller must judge it again.
 pub async fn run_judged<F: ReportForm>(

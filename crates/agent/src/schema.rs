@@ -2,7 +2,7 @@
 //!
 //! It is a tool, and not structured output, for three reasons (docs/adr/0018). Every endpoint that supports
 //! the tool loop has tools; an invalid report can be answered as a failed call; and findings reported
-//! before a limit are not lost. A report is data: [`check`] compares it with the tree before it is used. A
+//! before a limit are not lost. A report is data: `check` compares it with the tree before it is used. A
 //! replacement of lines must still be proven by the caller, because forges offer to apply it.
 
 pub mod audit;

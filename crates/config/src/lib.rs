@@ -169,7 +169,7 @@ pub struct SandboxConfig {
 /// Section `team.NAME` of the configuration.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TeamConfig {
-    /// Globs of its repositories, which [`value::repositories`] compiles.
+    /// Globs of its repositories, which [`value::compile_repository_globs`] compiles.
     pub repos: Vec<String>,
     /// Limit of its monthly cost; `None` for no limit.
     pub month: Option<MicroUsd>,

@@ -32,7 +32,7 @@ impl SecretSource {
     }
 
     /// Reads the secret now. From then on, it is removed from all output to others
-    /// ([`given_secrets::keep`]).
+    /// ([`given_secrets::register_secret`]).
     ///
     /// # Errors
     /// [`SecretError`] names the variable or file that is missing, empty, too long or no text.

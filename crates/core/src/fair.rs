@@ -36,7 +36,7 @@ impl LeaseLimits {
 /// A slot that may be leased.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct DueSlot<'a> {
-    /// Repository of the slot ([`SlotKey::repository_prefix`](crate::id::SlotKey::repository)).
+    /// Repository of the slot ([`SlotKey::repository_prefix`](crate::id::SlotKey::repository_prefix)).
     pub repository: &'a str,
     /// Owner of the repository. None if unknown; then no owner limit applies.
     pub owner: Option<&'a str>,

@@ -1,6 +1,6 @@
 //! The publisher: updates a pull request to show the state that the records require.
 //!
-//! It observes, plans ([`truing_core::publish::plan`]) and performs each step as an effect
+//! It observes, plans ([`truing_core::publish::plan_publish`]) and performs each step as an effect
 //! ([`EffectExecutor`]). After a crash or a lost response, the next reconcile adopts the comments that became
 //! visible and creates the rest; nothing is shown twice.
 

@@ -395,7 +395,7 @@ impl ConvergeRunner<'_> {
     /// Adds the unreported cost of an act that was interrupted, as soon as its calls are settled.
     ///
     /// # Errors
-    /// As [`Self::settle`].
+    /// As [`Self::add_ledger_cost`].
     #[truing_core::boxed_future]
     pub async fn add_interrupted_cost(&mut self) -> Result<(), StoreError> {
         // Calls that are not settled by then expire and count in full; no act reports them.
@@ -442,7 +442,7 @@ impl ConvergeRunner<'_> {
     /// Completes [`Self::audit_once`], also after a stop: all of its cost is then in the record.
     ///
     /// # Errors
-    /// As [`Self::settle`].
+    /// As [`Self::add_ledger_cost`].
     #[truing_core::boxed_future]
     pub async fn finish_audit(&mut self, stopped: bool) -> Result<(), StoreError> {
         if !stopped {

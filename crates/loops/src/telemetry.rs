@@ -2,8 +2,8 @@
 //! sync job have one trace each, named after the run. A root span stands for the run, or for a step of it.
 //! Below it is a span for each call of a model or a tool, and for each write to a forge.
 //!
-//! The current span is the ambient [`opentelemetry::Context`]: below a root ([`review`], [`ConvergeSpan`],
-//! [`sync`]) other spans begin by themselves; without a root there are none. An export that fails is logged
+//! The current span is the ambient [`opentelemetry::Context`]: below a root ([`start_review_trace`],
+//! [`ConvergeSpan`], [`start_sync_trace`]) other spans begin by themselves; without a root there are none. An export that fails is logged
 //! and changes nothing else.
 
 mod export;

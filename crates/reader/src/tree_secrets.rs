@@ -29,7 +29,7 @@ const MAX_TIME: Duration = Duration::from_secs(60);
 /// The beginning of every RSA key in base64, which keys that are public have in part.
 const KEY_HEADER: &[u8] = b"MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQ";
 
-/// Each part of [`PART_BYTES`] bytes that the secrets of a folder have.
+/// Each part of ten bytes that the secrets of a folder have.
 #[derive(Debug, Default)]
 pub struct TreeSecrets {
     parts: HashSet<[u8; PART_BYTES]>,

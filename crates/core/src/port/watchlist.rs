@@ -106,7 +106,7 @@ pub struct UserRequestOutcome {
 pub struct LastReviews {
     /// Revision of the newest run, regardless of its outcome; `None` if there was no run.
     pub attempted: Option<PullRevision>,
-    /// Revision that a run settled last ([`settles`](crate::settled::settles)).
+    /// Revision that a run settled last ([`is_review_settled`](crate::settled::is_review_settled)).
     pub settled: Option<PullRevision>,
     /// True if the pull request was skipped without a review. Then only its head counts: a base that moves
     /// on is no reason to review it.

@@ -6,7 +6,7 @@ use crate::output::report::DiagnosticReport;
 
 /// Format of diagnostics.
 ///
-/// [`OutputFormat::parse`] finds one by its name and [`recognize`](crate::output::recognize::recognize) by
+/// [`OutputFormat::parse`] finds one by its name and [`recognize_format`](crate::output::recognize::recognize_format) by
 /// the content.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum OutputFormat {

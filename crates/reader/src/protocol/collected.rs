@@ -67,11 +67,11 @@ impl ReportCollector {
         self.report.reviewed.is_empty() && self.report.not_reviewed.is_empty()
     }
 
-    /// Returns the validated report of all files; see [`into_checked`].
+    /// Returns the validated report of all files; see `check_report`.
     ///
     /// # Errors
     ///
-    /// The same as those of [`into_checked`].
+    /// The same as those of `check_report`.
     pub fn into_checked(
         self,
         request: &ReadRequest,

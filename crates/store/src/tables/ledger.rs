@@ -99,7 +99,7 @@ impl Store {
     }
 
     /// Deletes some settled reservations that expired before the given time, and levels of past periods that
-    /// were not used since. Levels of pull requests go only after [`PULL_KEPT`]. Returns the number of
+    /// were not used since. Levels of pull requests go only after `PULL_KEPT`. Returns the number of
     /// deleted rows; 0: all such rows are deleted.
     ///
     /// # Errors

@@ -502,7 +502,7 @@ async fn gate_found(
         let find: Vec<String> = FIND.iter().copied().chain([program]).map(str::to_owned).collect();
         match verifier.run_on_copy(set_up, tree, &find).await?.end {
             CommandEnd::Exit { code: 0 } => {
-                found.add_ok("gate", format!("`{}` can be started", render_argv(argv)))
+                found.add_ok("gate", format!("`{}` can be started", render_argv(argv)));
             }
             CommandEnd::Exit { .. }
             | CommandEnd::Killed
