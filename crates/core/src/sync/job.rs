@@ -177,7 +177,7 @@ impl ReleaseRuling {
 /// Returns the key of a job.
 ///
 /// ```
-/// assert_eq!(truing_core::sync::job::key("botocore").as_str(), "sync/botocore");
+/// assert_eq!(truing_core::sync::job::job_key("botocore").as_str(), "sync/botocore");
 /// ```
 pub fn job_key(job: &str) -> SlotKey {
     SlotKey::new(format!("sync/{job}"))
@@ -191,10 +191,10 @@ pub fn of_key(key: &SlotKey) -> Option<&str> {
 /// Parses a user's answer for a ruling. Its first word has to be `relax`, `bump` or `skip`, optionally after
 /// `/truing` and in any letter case. Another text still answers the question, without a ruling.
 /// ```
-/// use truing_core::sync::{SyncVerdict, job::ruled};
-/// assert_eq!(ruled("Relax, please: the change is in code that we do not use"), Some(SyncVerdict::Relax));
-/// assert_eq!(ruled("/truing bump"), Some(SyncVerdict::Bump));
-/// assert_eq!(ruled("I relaxed it last time"), None);
+/// use truing_core::sync::{SyncVerdict, job::parse_ruling};
+/// assert_eq!(parse_ruling("Relax, please: the change is in code that we do not use"), Some(SyncVerdict::Relax));
+/// assert_eq!(parse_ruling("/truing bump"), Some(SyncVerdict::Bump));
+/// assert_eq!(parse_ruling("I relaxed it last time"), None);
 /// ```
 pub fn parse_ruling(answer: &str) -> Option<SyncVerdict> {
     let mut words = answer
