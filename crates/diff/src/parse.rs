@@ -135,7 +135,7 @@ fn hunk(input: &[u8], found: LocatedHunk) -> Hunk<'_> {
 /// outlines.take(b"--- a/x\n+++ b/x\n@@ -1 +1");
 /// outlines.take(b",2 @@\n same\n+more");
 /// assert!(outlines.pop().is_none());
-/// outlines.end();
+/// outlines.finish();
 /// let file = outlines.pop().unwrap().unwrap();
 /// assert_eq!((file.added, file.hunks.first().unwrap().new_lines), (1, 2));
 /// ```
