@@ -123,7 +123,7 @@ fn what_is_not_declared_not_used_or_badly_written_is_told_with_its_line() {
         assert!(problems(&[("a", none)])[0].starts_with("a.md:1: there is no front matter"), "{none}");
     }
     let found = problems(&[("A b", &module("A b", "", "x"))]);
-    assert!(found[0].starts_with("A b.md:1: `A b` is no name of a module"), "{found:?}");
+    assert!(found[0].starts_with("A b.md:1: `A b` is not a name of a module"), "{found:?}");
     let long = module("a", "", &"x".repeat(70_000));
     assert_eq!(problems(&[("a", &long)]), ["a.md:1: it is longer than 65536 bytes"]);
     let deep = module("a", &("[".repeat(101) + "\n"), "x");

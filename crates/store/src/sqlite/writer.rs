@@ -236,15 +236,23 @@ mod tests {
     macro_rules! batch {
         ($store:expr, $($write:expr),+) => {{
             let (release, wait) = channel::<()>();
+            let begun = std::sync::Arc::new(tokio::sync::Notify::new());
+            let begin = std::sync::Arc::clone(&begun);
             let gate = $store.write(move |_| {
+                begin.notify_one();
                 let _ = wait.recv();
                 Ok(())
             });
-            // The writes are polled in order: all are queued when the gate opens.
-            let (_, answers, ()) = tokio::join!(gate, async { tokio::join!($($write),+) }, async {
-                release.send(()).unwrap();
-            });
-            answers
+            // The batch of the gate is complete once it runs. The writes are polled in order: all are queued
+            // when the gate opens.
+            let writes = async {
+                begun.notified().await;
+                let (answers, ()) = tokio::join!(async { tokio::join!($($write),+) }, async {
+                    release.send(()).unwrap();
+                });
+                answers
+            };
+            tokio::join!(gate, writes).1
         }};
     }
 
