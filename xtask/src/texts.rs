@@ -8,7 +8,7 @@ use proc_macro2::{TokenStream, TokenTree};
 use crate::{say, workspace};
 
 /// Folders whose texts no user reads.
-const OTHER_FOLDERS: [&str; 5] = ["crates/bench/", "crates/contract/", "crates/fakes/", "bench/", "xtask/"];
+const OTHER_FOLDERS: [&str; 4] = ["crates/contract/", "crates/fakes/", "bench/", "xtask/"];
 /// Words of the shortest text; what is shorter is a name or a label.
 const MIN_WORDS: usize = 3;
 /// First words of statements for a database.

@@ -636,6 +636,6 @@ impl ConvergeRunner<'_> {
 
     /// Adds the cost of asking a model.
     fn add_spend(&mut self, spent: &ModelSpend) {
-        self.taken.add(&spent.clone().take());
+        self.taken.add(&spent.taken);
     }
 }

@@ -14,7 +14,7 @@ use truing_core::id::Sha;
 use truing_core::identity::{FindingFacts, PlacedFinding};
 use truing_core::increment::FileRenames;
 use truing_core::instruction::PathInstructions;
-use truing_core::line::format_count as counted_in_words;
+use truing_core::line::format_count;
 use truing_core::outcome::{ReviewCoverage, SkipReason, ToolRun, UnreviewedFile};
 use truing_core::port::{ChangedFile, ReadRequest, ReaderError, RepositoryReader, ToolFindings, ToolOutput};
 use truing_core::recheck::RecheckSummary;
@@ -494,9 +494,7 @@ fn add_runs(runs: &mut Vec<ToolRun>, told: &ToolFindings, output: &ToolOutput, o
     let failed = match (first, more.len()) {
         ([], _) => None,
         (first, 0) => Some(first.join("; ")),
-        (first, more) => {
-            Some(format!("{}; and {}", first.join("; "), counted_in_words(more, "more problem")))
-        }
+        (first, more) => Some(format!("{}; and {}", first.join("; "), format_count(more, "more problem"))),
     };
     // The runner's verdict outranks the output.
     let is_empty = told.findings.is_empty() && told.elsewhere == 0 && told.suppressed == 0;

@@ -268,7 +268,7 @@ fn texts_at(text: &str, secrets: SecretRanges) -> Vec<&str> {
 }
 
 /// Returns the mask for a secret: one on each of its lines.
-fn mask_of(secret: &str) -> String {
+pub(crate) fn mask_of(secret: &str) -> String {
     let line = |line: &str| {
         let inner = line.trim_end_matches(['\n', '\r']);
         let mask = if inner.is_empty() { "" } else { MASK };

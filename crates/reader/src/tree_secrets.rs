@@ -8,14 +8,15 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File, Metadata};
 use std::io::Read as _;
-use std::ops::Range;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::content::{DecodedContent, begins_binary};
 use crate::file::{MAX_FILE_BYTES, open_regular};
-use crate::mask::{MASK, are_secrets_shown, secrets_by_rules};
+use crate::mask::{are_secrets_shown, mask_of, secrets_by_rules};
+use crate::redact::replace_secrets;
+use crate::snippet::SecretRanges;
 
 /// Bytes of the shortest part of a secret that is masked. A shorter one leaves more of the secret to guess,
 /// and may be a word of any text.
@@ -50,10 +51,10 @@ impl TreeSecrets {
                 let Ok(metadata) = entry.metadata() else { continue };
                 if metadata.is_dir() && entry.file_name() != ".git" {
                     folders.push(entry.path());
+                } else if bytes > MAX_TREE_BYTES || begun.elapsed() > MAX_TIME {
+                    // The next search begins with what this one leaves.
+                    return;
                 } else if metadata.is_file() && self.is_new(entry.path(), &metadata) {
-                    if bytes > MAX_TREE_BYTES || begun.elapsed() > MAX_TIME {
-                        return;
-                    }
                     bytes += self.add_file(&entry.path());
                 }
             }
@@ -80,9 +81,11 @@ impl TreeSecrets {
         text.len() as u64
     }
 
-    /// Adds the secrets of a text. A text that is a secret as a whole could not be searched, and adds nothing.
+    /// Adds the secrets of a text. A text that could not be searched counts as a secret with its last line end,
+    /// and adds nothing.
     fn add_text(&mut self, text: &str) {
-        let secrets = secrets_by_rules(text).into_iter().filter(|secret| secret.len() < text.len());
+        let text = format!("{text}\n");
+        let secrets = secrets_by_rules(&text).into_iter().filter(|secret| secret.len() < text.len());
         for line in secrets.flat_map(str::lines) {
             let parts = line.trim().as_bytes().windows(PART_BYTES).filter(|part| is_random(part));
             let parts = parts.filter_map(|part| <[u8; PART_BYTES]>::try_from(part).ok());
@@ -95,26 +98,13 @@ impl TreeSecrets {
         if self.parts.is_empty() || are_secrets_shown() {
             return Cow::Borrowed(text);
         }
-        let mut places: Vec<Range<usize>> = Vec::new();
-        for (at, part) in text.as_bytes().windows(PART_BYTES).enumerate() {
-            if self.parts.contains(part) {
-                match places.last_mut() {
-                    Some(last) if at <= last.end => last.end = at + PART_BYTES,
-                    _ => places.push(at..at + PART_BYTES),
-                }
-            }
+        let parts = text.as_bytes().windows(PART_BYTES).enumerate();
+        let places = parts.filter(|(_, part)| self.parts.contains(*part)).map(|(at, _)| at..at + PART_BYTES);
+        let secrets = SecretRanges::new(places.collect());
+        match secrets.0.is_empty() {
+            true => Cow::Borrowed(text),
+            false => Cow::Owned(replace_secrets(text, secrets, mask_of)),
         }
-        if places.is_empty() {
-            return Cow::Borrowed(text);
-        }
-        let (mut masked, mut shown) = (String::with_capacity(text.len()), 0);
-        for Range { start, end } in places {
-            masked.push_str(text.get(shown..text.floor_char_boundary(start)).unwrap_or_default());
-            masked.push_str(MASK);
-            shown = text.ceil_char_boundary(end);
-        }
-        masked.push_str(text.get(shown..).unwrap_or_default());
-        Cow::Owned(masked)
     }
 }
 
@@ -152,6 +142,7 @@ mod tests {
         let parts = secrets.parts.len();
         secrets.search(folder.path());
         assert_eq!(secrets.parts.len(), parts, "nothing changed");
+        fs::write(folder.path().join("token"), ["AKIA", "5TGB6YHN7UJM2IK3"].concat()).unwrap();
         let later = ["AKIA", "Q2W4E6R3T7Y5U4I6"].concat();
         fs::write(folder.path().join("later.py"), format!("KEY = \"{later}\"\n")).unwrap();
         secrets.search(folder.path());
@@ -170,6 +161,7 @@ mod tests {
             ),
             (format!("old_{key}_x"), "old_[secret cut]_x"),
             ("latin.py:2:QWERTYUIOPASD\n".to_owned(), "latin.py:2:[secret cut]\n"),
+            ("token:1:6YHN7UJM2I".to_owned(), "token:1:[secret cut]"),
             ("later.py:1:W4E6R3T7Y5".to_owned(), "later.py:1:[secret cut]"),
         ] {
             assert_eq!(secrets.mask_parts(&text), shown);

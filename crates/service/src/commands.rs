@@ -393,8 +393,8 @@ async fn execute_command(
         | UserCommand::Resume
         | UserCommand::Help => None,
         UserCommand::Dismiss { finding, reason } => {
-            let said = (finding.as_deref(), reason.as_str());
-            Some(act::find_dismissal(store, told, said.0, said.1, thread.as_ref(), login).await?)
+            let finding = finding.as_deref();
+            Some(act::find_dismissal(store, told, finding, reason, thread.as_ref(), login).await?)
         }
         UserCommand::Undismiss { finding } => {
             Some(act::taken_back(store, told, finding.as_deref(), thread.as_ref(), login).await?)

@@ -13,7 +13,7 @@ use crate::outgoing::in_tree;
 use crate::sandbox::{JobCommand, SandboxJob, SandboxLevel};
 use crate::verify::usage::{self, DiskUsage};
 
-/// Runs a command that the policy allows. Its output has no part of a secret of the clone. Dropping the
+/// Runs a command that the policy allows. In its output, secrets are masked by their form alone. Dropping the
 /// future kills it, with every process that it started.
 pub(super) async fn run_command(workshop: &FixerWorkspace, argv: &[String]) -> Result<String, CommandError> {
     let words = argv.iter().map(OsString::from).collect();

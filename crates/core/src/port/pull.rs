@@ -305,7 +305,7 @@ pub enum ReviewEvent {
     /// refuse the request there.
     RequestChanges,
     /// A comment that also withdraws an earlier request for changes of our account. It approves nothing.
-    /// Where a forge keeps the request with its review, the request stays until a person dismisses that
+    /// If a forge keeps the request with its review, the request stays until a person dismisses that
     /// review.
     Withdraw,
 }

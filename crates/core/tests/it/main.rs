@@ -1,4 +1,4 @@
-//! What the crate decides, by what is public of it: rule by rule, in whole runs, and in cases by somebody who
+//! The crate's decisions, through its public items: rule by rule, in whole runs, and in cases by somebody who
 //! had not seen the code. One program, so that it is linked once.
 
 #![allow(

@@ -1,4 +1,4 @@
-//! What each profile may do, and above all what it may not; and the policy on lines that somebody wrote who
+//! The permissions of each profile, above all its denials, and the policy on lines that somebody wrote who
 //! had not seen the grammars: none of the hostile ones may be run by anybody, and nearly all of the ordinary
 //! ones by those who fix code. `-- --nocapture` shows each that is not so.
 
@@ -134,7 +134,7 @@ fn those_who_read_neither_run_nor_change_anything() {
     }
 }
 
-/// What the bot that follows botocore needs (its lock file, its tests, its checks), and what it must never
+/// The needs of the bot that follows botocore (its lock file, its tests, its checks), and what it must never
 /// do.
 #[test]
 fn the_sync_profile_does_what_the_bot_needs_and_neither_commits_nor_pushes() {

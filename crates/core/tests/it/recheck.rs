@@ -185,8 +185,8 @@ def refund(orders):
     return total
 ";
 
-/// The lines at which the finding of lines 12 and 13 of a file is shown in another text of it, of which
-/// nobody has said anything.
+/// Returns the lines at which the finding of lines 12 and 13 of a file is shown in another text of it, to which
+/// no run has applied a verdict.
 fn followed(before: &str, text: &str) -> (u32, u32) {
     let raw = carried(before, text);
     (raw.place.start_line, raw.place.end_line)

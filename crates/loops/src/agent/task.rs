@@ -1,6 +1,5 @@
 //! Runs a model: its prompt, its budget, and its end. The calling loop interprets the report.
 
-use std::mem::take;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -14,7 +13,6 @@ use truing_agent::prompt::route::FilledPrompts;
 use truing_agent::prompt::{DataFence, PromptError, PromptValues};
 use truing_core::RepoPath;
 use truing_core::ledger::RunBudget;
-use truing_core::money::MicroUsd;
 use truing_core::port::{HaltReason, WriteGate};
 use truing_core::run::StepCost;
 use truing_model::gateway::ModelError;
@@ -52,22 +50,10 @@ pub(crate) struct BuiltPrompt {
 /// The cost of asking models, regardless of the outcome.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct ModelSpend {
-    pub(crate) turns: u32,
-    pub(crate) tokens: u64,
-    pub(crate) cost: MicroUsd,
-    /// Calls of tools that the policy denied.
-    pub(crate) denied: u32,
+    /// The numbers, for the record of a step.
+    pub(crate) taken: StepCost<()>,
     pub(crate) model: Option<String>,
     pub(crate) prompt_hash: Option<String>,
-}
-
-impl ModelSpend {
-    /// Takes out the numbers, for the record of a step. The model's name stays.
-    pub(crate) fn take(&mut self) -> StepCost<()> {
-        let (turns, tokens) = (take(&mut self.turns), take(&mut self.tokens));
-        let (cost_micro_usd, denied) = (take(&mut self.cost), take(&mut self.denied));
-        StepCost { id: (), turns, tokens, cost_micro_usd, ms: 0, denied }
-    }
 }
 
 impl ModelAgent {
@@ -109,11 +95,9 @@ impl ModelAgent {
             // A fallback may have answered.
             spent.model = Some(ran.model.clone());
         }
-        spent.turns = spent.turns.saturating_add(ran.turns);
-        spent.tokens = spent.tokens.saturating_add(ran.usage.total());
-        spent.cost.0 = spent.cost.0.saturating_add(ran.cost.0);
+        let (turns, tokens, cost_micro_usd) = (ran.turns, ran.usage.total(), ran.cost);
         let denied = ran.denials.values().fold(0, |sum: u32, count| sum.saturating_add(*count));
-        spent.denied = spent.denied.saturating_add(denied);
+        spent.taken.add(&StepCost { id: (), turns, tokens, cost_micro_usd, ms: 0, denied });
         if let AgentRunEnd::Refused(ModelError::Halted(reason)) = ran.end { Err(reason) } else { Ok(ran) }
     }
 

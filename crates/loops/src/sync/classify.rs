@@ -119,7 +119,7 @@ impl SyncRun<'_> {
                 self.go_on().await?;
                 let mut spent = ModelSpend::default();
                 let said = Box::pin(self.ask_model(porter, &functions, &material, &mut spent)).await;
-                let was_paid = spent.turns > 0;
+                let was_paid = spent.taken.turns > 0;
                 log.set_spend(spent);
                 let said = said?;
                 // A question that cost nothing can be asked again.

@@ -36,7 +36,7 @@ impl RunLog {
         if let Some((id, began)) = self.at.take() {
             let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
             let mut step = StepCost { ms, ..StepCost::zero(id) };
-            step.add(&self.spent.take());
+            step.add(&std::mem::take(&mut self.spent.taken));
             self.steps.push(step);
         }
     }

@@ -62,7 +62,7 @@ enum PromptsCommand {
     /// A case is a TOML file in the folder `cases` beside the prompts. Its request is put together as a run's
     /// is, and goes through the loop of a run to a scripted model on this machine, which takes the right way
     /// only if all that the case names stands in the request. Nothing is spent. Exit code 1 if any case, or
-    /// with --mutate any mistake, tells that the answer is no.
+    /// with --mutate any mistake, means that the answer is no.
     #[cfg(feature = "demo")]
     Test(test::PromptsTestArgs),
     /// Wrap prompts between 100 and 120 columns, without changing what they mean
