@@ -43,8 +43,8 @@ enum MeasurementCommand {
     Records(records::Options),
     /// Rules of syntax: the same findings as ast-grep's command line, at least as fast
     Rules(rules::Options),
-    /// Linters: the findings that are reported of a history's commits, beside the linter and a filter of added
-    /// lines
+    /// Linters: the findings that are reported of a history's commits, beside the linter and a filter of
+    /// added lines
     Linters(linters::Options),
     /// Linters on pull requests of several pushes: comments posted, repeated and left, beside reviewdog's
     /// rules

@@ -53,7 +53,8 @@ pub const HELPER_FAILED: u8 = 125;
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
     /// The machine's sandbox is weaker than required.
-    #[error("the sandbox level of this machine is `{}`, but at least `{}` is required", .reached.as_str(), .wanted.as_str())]
+    #[error("the sandbox level of this machine is `{}`, but at least `{}` is required", .reached.as_str(),
+        .wanted.as_str())]
     TooWeak {
         /// Level that was reached.
         reached: SandboxLevel,

@@ -216,7 +216,8 @@ fn finding_form() -> Value {
             "start_line": line("The first line of the defect in the file at the head, from 1."),
             "end_line": line("The last line, if there is more than one."),
             "severity": { "type": "string", "enum": ["P0", "P1", "P2"],
-                "description": "P0: must not be merged. P1: to be mended before merging. P2: worth knowing." },
+                "description": "P0: must not be merged. P1: to be mended before merging. P2: \
+                     worth knowing." },
             "category": { "type": "string", "enum": ["A", "B", "C", "D", "E", "F", "G", "H", "I", "J"],
                 "description": "A API contract. B compatibility of queries and engines. C cleanup and \
                      lifecycle. D scoping and ordering. E dead code. F silent failures. G bounds and \

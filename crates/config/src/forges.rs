@@ -34,7 +34,8 @@ pub struct ForgeConfig {
     pub previous_marker_keys: Vec<SecretSource>,
     /// Time that a created item may stay invisible after its response was lost.
     pub settle: Duration,
-    /// Globs of the repositories to review, which [`crate::value::compile_repository_globs`] compiles; empty for all.
+    /// Globs of the repositories to review, which [`crate::value::compile_repository_globs`] compiles; empty
+    /// for all.
     pub repositories: Vec<String>,
     /// Globs of the branches, besides the default branch, whose tip may contain configuration;
     /// [`crate::value::compile_globs`] compiles them.

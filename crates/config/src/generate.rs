@@ -355,7 +355,9 @@ fn schema_of(key: &ConfigKey) -> Json {
         ValueKind::Secret => secret_schema(),
         ValueKind::Secrets => json!({ "type": "array", "items": secret_schema() }),
         ValueKind::Sink(schemes) => json!({
-            "anyOf": [{ "type": "string", "pattern": format!("^({})://", schemes.join("|").replace("https", "https?")) }, secret_schema()]
+            "anyOf": [{ "type": "string",
+                "pattern": format!("^({})://", schemes.join("|").replace("https", "https?")) },
+                secret_schema()]
         }),
         ValueKind::Words(known) => json!({ "type": "array", "items": { "enum": known } }),
         ValueKind::Command => json!({ "type": "array", "items": { "type": "string" } }),

@@ -2230,7 +2230,9 @@ pub(crate) fn section_keys(section: &str) -> impl Iterator<Item = (&'static str,
 }
 
 /// Files in which package managers record the selected versions.
-const LOCK_FILES: &str = "**/Cargo.lock,**/package-lock.json,**/npm-shrinkwrap.json,**/yarn.lock,**/pnpm-lock.yaml,**/bun.lock,**/bun.lockb,**/uv.lock,**/poetry.lock,**/pdm.lock,**/Pipfile.lock,**/pylock.toml";
+const LOCK_FILES: &str = "**/Cargo.lock,**/package-lock.json,**/npm-shrinkwrap.json,**/yarn.lock,\
+    **/pnpm-lock.yaml,**/bun.lock,**/bun.lockb,\
+    **/uv.lock,**/poetry.lock,**/pdm.lock,**/Pipfile.lock,**/pylock.toml";
 
 /// Returns the key or section at a path, if there is one.
 pub(crate) fn find_node(path: &[&str]) -> Option<KeyNode> {

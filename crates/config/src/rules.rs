@@ -15,7 +15,8 @@ pub const READING_TIME: Duration = Duration::from_secs(120);
 /// Section `rules` of the configuration.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RulesConfig {
-    /// Path globs of files that are not reviewed; [`compile_globs`](super::value::compile_globs) compiles them.
+    /// Path globs of files that are not reviewed; [`compile_globs`](super::value::compile_globs) compiles
+    /// them.
     pub ignore: Vec<String>,
     /// Names of the rule packs to use.
     pub packs: Vec<String>,

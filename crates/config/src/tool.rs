@@ -40,8 +40,8 @@ pub struct ToolConfig {
     pub command: Option<Vec<String>>,
     /// Name of its output format; one of [`FORMATS`](truing_core::linter::FORMATS).
     pub format: Option<String>,
-    /// Globs of the files that it checks, which [`compile_globs`](super::value::compile_globs) compiles; never an empty
-    /// list. `None` means all files for a tool that is not known.
+    /// Globs of the files that it checks, which [`compile_globs`](super::value::compile_globs) compiles;
+    /// never an empty list. `None` means all files for a tool that is not known.
     pub paths: Option<Vec<String>>,
     /// Reviews in which it runs.
     pub when: ToolCondition,

@@ -94,13 +94,15 @@ const DATA_CENTER_UNDESCRIBED: &[UndescribedCall] = &[
     undescribed_get("/branch-permissions/latest/projects/{projectKey}/repos/{repositorySlug}/restrictions"),
     UndescribedCall {
         method: "GET",
-        template: "/api/latest/projects/{projectKey}/repos/{repositorySlug}/pull-requests/{pullRequestId}/diff",
+        template: "/api/latest/projects/{projectKey}/repos/{repositorySlug}/pull-requests/\
+                   {pullRequestId}/diff",
         reason: "Atlassian describes it with a path, whose pattern is `.*`: an empty one is of the whole \
              pull request",
     },
     UndescribedCall {
         method: "POST",
-        template: "/api/latest/projects/{projectKey}/repos/{repositorySlug}/pull-requests/{pullRequestId}/participants",
+        template: "/api/latest/projects/{projectKey}/repos/{repositorySlug}/pull-requests/\
+                   {pullRequestId}/participants",
         reason: CUT,
     },
 ];
@@ -308,7 +310,8 @@ const DATA_CENTER_HOLES: &[ContractExemption] = &[
         ("GET", DC_REPORT, 200, r#"{"data": [{"value": 1}]}"#),
     ),
     ContractExemption {
-        operation: "GET /api/latest/projects/{projectKey}/repos/{repositorySlug}/pull-requests/{pullRequestId}/diff/{path}",
+        operation: "GET /api/latest/projects/{projectKey}/repos/{repositorySlug}/pull-requests/\
+                    {pullRequestId}/diff/{path}",
         excused: ExemptPart::Answer(
             &["/contextLines", "/diffs", "/fromHash", "/toHash", "/whitespace"],
             UNNAMED,

@@ -247,7 +247,8 @@ mod tests {
     proptest! {
         /// After any sequence of events, a call is admitted within the longest open time after the last one.
         #[test]
-        fn it_always_opens_the_way_again(events in prop::collection::vec((0..5_u8, 0..4_000_000_i64), 0..40)) {
+        fn it_always_opens_the_way_again(events in prop::collection::vec((0..5_u8, 0..4_000_000_i64),
+            0..40)) {
             let mut breaker = CircuitBreaker::default();
             let mut now = T;
             for (event, later) in events {

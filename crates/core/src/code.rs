@@ -117,11 +117,13 @@ impl RawFinding {
     ///
     /// ```
     /// # use truing_core::code::LinesKey;
-    /// # use truing_core::finding::{DefectCategory, CodeLocation, RawFinding, Severity, DiffSide, FindingSource};
+    /// # use truing_core::finding::{CodeLocation, DefectCategory, DiffSide, FindingSource, RawFinding};
+    /// # use truing_core::finding::Severity;
     /// # let place = CodeLocation { path: "a".into(), side: DiffSide::New, start_line: 1, end_line: 1 };
     /// # let (title, body) = (String::new(), String::new());
-    /// # let raw = RawFinding { place, severity: Severity::P0, category: DefectCategory::H, rule: "core/x".into(), title, body,
-    /// #     snippet: "key = ghp_…".into(), code: Default::default(), suggestion: None, source: FindingSource::Rule };
+    /// # let raw = RawFinding { place, severity: Severity::P0, category: DefectCategory::H, title, body,
+    /// #     rule: "core/x".into(), snippet: "key = ghp_…".into(), code: Default::default(),
+    /// #     suggestion: None, source: FindingSource::Rule };
     /// let key = LinesKey::derive(b"secret");
     /// let digest = |content: &str| raw.clone().with_lines(Some(content.as_bytes()), &key).code.lines;
     /// assert_eq!(digest("key = ghp_one\n"), digest("  key =  ghp_one"));

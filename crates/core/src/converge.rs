@@ -508,7 +508,8 @@ impl ConvergeRun {
         if let Some(words) = self.hook.take().filter(|_| self.holds_back()) {
             return self.end_by_hook(&words);
         }
-        if matches!(self.log.last(), Some(ConvergeLogLine::Fix { number, commit: Some(_), .. }) if *number == self.audits)
+        if matches!(self.log.last(),
+            Some(ConvergeLogLine::Fix { number, commit: Some(_), .. }) if *number == self.audits)
         {
             // No audit is left for the fix or for anything that follows it.
             if self.audits_left() == 0 {

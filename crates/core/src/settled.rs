@@ -19,14 +19,13 @@ use crate::slot::{Slot, SlotState};
 ///
 /// A run whose revision is already published writes no end. A draft or a closed pull request has no run.
 pub fn is_review_settled(stage: RunStage, end: Option<OutcomeKind>) -> bool {
+    use OutcomeKind::{Deferred, Failed, Partial, Reviewed, Skipped};
     match (stage, end) {
-        (RunStage::Published, _) | (RunStage::Computed | RunStage::Ended, Some(OutcomeKind::Skipped)) => true,
+        (RunStage::Published, _) | (RunStage::Computed | RunStage::Ended, Some(Skipped)) => true,
         (RunStage::Prepared, _)
-        | (
-            RunStage::Computed | RunStage::Ended,
-            None
-            | Some(OutcomeKind::Reviewed | OutcomeKind::Partial | OutcomeKind::Deferred | OutcomeKind::Failed),
-        ) => false,
+        | (RunStage::Computed | RunStage::Ended, None | Some(Reviewed | Partial | Deferred | Failed)) => {
+            false
+        }
     }
 }
 

@@ -83,8 +83,8 @@ impl TextTemplate {
     }
 }
 
-/// Splits a text at its variables; `\{{` stands for `{{`. The line of each `{{` that does not begin a variable is
-/// passed to `wrong` ([`NO_VARIABLE`]).
+/// Splits a text at its variables; `\{{` stands for `{{`. The line of each `{{` that does not begin a
+/// variable is passed to `wrong` ([`NO_VARIABLE`]).
 pub fn parse_parts(text: &str, first_line: usize, wrong: &mut impl FnMut(usize)) -> Vec<TemplatePart> {
     let (mut line, mut rest) = (first_line, text);
     let (mut pieces, mut words) = (Vec::new(), String::new());

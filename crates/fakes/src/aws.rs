@@ -204,9 +204,9 @@ fn answer_sts<'a>(
     let user =
         "<Arn>arn:aws:sts::123456789012:assumed-role/role/session</Arn><AssumedRoleId>A:s</AssumedRoleId>";
     let answer = format!(
-        "<{action}Response xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><{action}Result><Credentials>{keys}\
-         </Credentials><AssumedRoleUser>{user}</AssumedRoleUser></{action}Result><ResponseMetadata>\
-         <RequestId>1</RequestId></ResponseMetadata></{action}Response>"
+        "<{action}Response xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><{action}Result>\
+         <Credentials>{keys}</Credentials><AssumedRoleUser>{user}</AssumedRoleUser></{action}Result>\
+         <ResponseMetadata><RequestId>1</RequestId></ResponseMetadata></{action}Response>"
     );
     ([(header::CONTENT_TYPE, "text/xml")], answer).into_response()
 }
@@ -290,7 +290,8 @@ fn metadata(shared: &Mutex<AwsServices>, head: &Parts) -> Response {
 fn issue_keys(shared: &Mutex<AwsServices>) -> Value {
     let mut shared = lock(shared);
     if let Some(code) = &shared.behaviour.error {
-        return json!({"Code": code, "Message": "the service is at fault", "LastUpdated": "2026-01-01T00:00:00Z"});
+        return json!({"Code": code, "Message": "the service is at fault",
+            "LastUpdated": "2026-01-01T00:00:00Z"});
     }
     shared.given += 1;
     let ends = Timestamp::try_from(shared.behaviour.ends).unwrap_or(Timestamp::UNIX_EPOCH);

@@ -93,7 +93,8 @@ pub trait ForgeServer: Clone + Send + Sync {
         &self,
         id: &PrId,
         repo: &str,
-        comment: (CommentKind, u64),
+        kind: CommentKind,
+        comment: u64,
     ) -> Result<Option<PullComment>, ForgeError>;
 
     /// Returns true if this account may write to the repository. The forge is asked for the account with this

@@ -171,9 +171,10 @@ impl ForgeServer for AnyForgeServer {
         &self,
         id: &PrId,
         repo: &str,
-        comment: (CommentKind, u64),
+        kind: CommentKind,
+        comment: u64,
     ) -> Result<Option<PullComment>, ForgeError> {
-        each!(self, it => it.comment(id, repo, comment).await)
+        each!(self, it => it.comment(id, repo, kind, comment).await)
     }
 
     async fn may_write(&self, repo: &str, author: &AuthorAccount) -> Result<bool, ForgeError> {

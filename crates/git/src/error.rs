@@ -25,7 +25,8 @@ pub enum GitError {
         found: String,
     },
     /// The program is too old to merge two commits.
-    #[error("git {}.{} cannot merge two commits: {}.{} is needed for that", found.0, found.1, MIN_VERSION_TO_MERGE.0, MIN_VERSION_TO_MERGE.1)]
+    #[error("git {}.{} cannot merge two commits: {}.{} is needed for that", found.0, found.1,
+        MIN_VERSION_TO_MERGE.0, MIN_VERSION_TO_MERGE.1)]
     TooOldToMerge { found: (u32, u32) },
     /// A file or folder of our own could not be read or written.
     #[error("{doing} {}: {source}", path.display())]
@@ -90,7 +91,8 @@ pub enum GitError {
     #[error("{} has no working tree: it is a bare repository, or inside a git folder", .0.display())]
     NoWorkTree(PathBuf),
     /// The repository's configuration names another folder as its working tree.
-    #[error("the repository at {} says that its working tree is {}, which does not belong to it", path.display(), root.display())]
+    #[error("the repository at {} says that its working tree is {}, which does not belong to it",
+        path.display(), root.display())]
     ForeignWorkTree {
         /// Path as it was requested.
         path: PathBuf,
@@ -158,7 +160,8 @@ pub enum GitError {
     #[error("{} is neither empty nor a mirror made by truing", .0.display())]
     NotAMirror(PathBuf),
     /// Another fetch of the same mirror takes too long.
-    #[error("the mirror at {} has been in use by another fetch for {} s", path.display(), after.as_secs_f32())]
+    #[error("the mirror at {} has been in use by another fetch for {} s", path.display(),
+        after.as_secs_f32())]
     MirrorBusy {
         /// Folder of the mirror.
         path: PathBuf,
@@ -166,7 +169,8 @@ pub enum GitError {
         after: Duration,
     },
     /// The remote does not have (or no longer has) a commit.
-    #[error("{remote} does not have the commit{}", sha.as_ref().map(|sha| format!(" {sha}")).unwrap_or_default())]
+    #[error("{remote} does not have the commit{}",
+        sha.as_ref().map(|sha| format!(" {sha}")).unwrap_or_default())]
     CommitGone {
         remote: String,
         /// Id of the commit, if git names it.

@@ -46,7 +46,8 @@ pub fn is_equivalent(rewrite: &FileRewrite<'_>) -> bool {
 
 /// Returns true if these lines of a file, first to last, contain code. In a file that is not understood,
 /// every line counts as code.
-pub fn holds_code(version: &FileVersion<'_>, (first, last): (u32, u32)) -> bool {
+pub fn holds_code(version: &FileVersion<'_>, lines: (u32, u32)) -> bool {
+    let (first, last) = lines;
     let Some(code) = CodeText::from_version(version) else { return true };
     let line = |line: u32| usize::try_from(line.saturating_sub(1)).unwrap_or(usize::MAX);
     (line(first)..=line(last)).take(code.scanned.lines.len()).any(|line| {
@@ -210,7 +211,9 @@ fn is_renamed(was: &[NestedToken<'_>], is: &[NestedToken<'_>]) -> bool {
 /// Returns true if the name at these positions is only that of a local variable, invisible to other code.
 fn is_local(tokens: &[NestedToken<'_>], places: &[usize]) -> bool {
     let token = |at: usize| tokens.get(at).map(|(token, _)| token);
-    let is = |token: Option<&SourceToken<'_>>, signs: &[&str]| matches!(token, Some(SourceToken::Sign(sign)) if signs.contains(sign));
+    let is = |token: Option<&SourceToken<'_>>, signs: &[&str]| {
+        token.is_some_and(|token| matches!(token, SourceToken::Sign(sign) if signs.contains(sign)))
+    };
     let (mut times, mut is_bound) = (0, false);
     for (at, depth) in places.iter().filter_map(|at| Some((*at, &tokens.get(*at)?.1))) {
         let before = at.checked_sub(1).and_then(token);

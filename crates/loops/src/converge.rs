@@ -208,6 +208,17 @@ pub enum RunProgress {
     Until(UnixMillis, WaitReason, String),
 }
 
+/// The branch of a run, and what works on it. [`ConvergeRunner`] documents the fields.
+pub struct ConvergeContext<'a> {
+    pub workspace: &'a dyn BranchWorkspace,
+    pub mirror: &'a Mirror,
+    pub agents: &'a ConvergeAgents,
+    pub looks: &'a InspectionTools,
+    pub config: &'a ConvergeConfig,
+    pub gate: &'a Arc<dyn WriteGate>,
+    pub repository: Option<&'a str>,
+}
+
 /// One run with everything that it needs.
 pub struct ConvergeRunner<'a> {
     /// Access to the branch of the run.
@@ -244,14 +255,8 @@ pub struct ConvergeRunner<'a> {
 
 impl<'a> ConvergeRunner<'a> {
     /// Creates a runner for a run on a branch.
-    pub fn new(
-        (workspace, mirror): (&'a dyn BranchWorkspace, &'a Mirror),
-        (agents, looks, config): (&'a ConvergeAgents, &'a InspectionTools, &'a ConvergeConfig),
-        gate: &'a Arc<dyn WriteGate>,
-        repository: Option<&'a str>,
-        record: ConvergeRecord,
-        mode: RunMode,
-    ) -> Self {
+    pub fn new(context: ConvergeContext<'a>, record: ConvergeRecord, mode: RunMode) -> Self {
+        let ConvergeContext { workspace, mirror, agents, looks, config, gate, repository } = context;
         let (diffs, laid, readings, baseline) = (Vec::new(), None, Vec::new(), None);
         let (taken, has_asked) = (StepCost::default(), false);
         Self {

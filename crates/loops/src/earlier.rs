@@ -195,7 +195,7 @@ fn head_view<'a>(
     }
     // A type change is two sections of one path.
     deleted.retain(|path| !added.contains_key(path));
-    HeadView::new(|path: &RepoPath| files.redacted_text(path), changed, (added, deleted), &reading.renames)
+    HeadView::new(|path: &RepoPath| files.redacted_text(path), changed, added, deleted, &reading.renames)
 }
 
 /// The files of the head, without their secrets.

@@ -7,7 +7,10 @@ use truing_diff::{FileDiff, FileStatus, LineKind};
 
 /// Matches a line of a pointer.
 static LINE: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    let lines = r"^(?:version https://git-lfs\.github\.com/spec/v\d+|(?:ext-\d+-\S+ |oid )sha256:[0-9a-f]{64}|size \d+)\r?$";
+    let lines = concat!(
+        r"^(?:version https://git-lfs\.github\.com/spec/v\d+|(?:ext-\d+-\S+ |oid )sha256:[0-9a-f]{64}",
+        r"|size \d+)\r?$"
+    );
     Regex::new(lines).ok()
 });
 

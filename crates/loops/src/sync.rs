@@ -64,6 +64,17 @@ use truing_config::sync::{JobConfig, ReleaseSelector};
 
 use crate::reader::ChildReader;
 
+/// The places that the releases of a package are read from.
+#[derive(Clone, Copy, Debug)]
+pub struct PackageSources<'a> {
+    /// The package registry's index.
+    pub index: &'a PackageIndex,
+    /// Folder of the downloaded archives.
+    pub archives: &'a ArchiveFolder,
+    /// Process that parses the archives.
+    pub reader: &'a ChildReader,
+}
+
 /// The input of a decision.
 #[derive(Debug)]
 pub struct DecisionRequest<'a> {
@@ -128,11 +139,13 @@ pub struct DecisionDetails {
 /// [`SyncDecisionError`]
 pub fn decide_release<'a>(
     question: DecisionRequest<'a>,
-    (index, archives, reader): (&'a PackageIndex, &'a ArchiveFolder, &'a ChildReader),
+    sources: PackageSources<'a>,
     has_patches: bool,
 ) -> BoxFuture<'a, Result<DecisionDetails, SyncDecisionError>> {
     Box::pin(async move {
-        let AvailableReleases { releases, newest, spec, from, to } = find_releases(&question, index).await?;
+        let AvailableReleases { releases, newest, spec, from, to } =
+            find_releases(&question, sources.index).await?;
+        let PackageSources { index, archives, reader } = sources;
         let known = BTreeMap::new();
         let mut history =
             ReleaseHistory { job: question.job, index, archives, reader, releases: &releases, newest, known };
@@ -238,10 +251,9 @@ pub async fn find_releases(
 async fn newest_safe_release(
     question: &DecisionRequest<'_>,
     seen: &AvailableReleases,
-    index: &PackageIndex,
-    archives: &ArchiveFolder,
-    reader: &ChildReader,
+    sources: PackageSources<'_>,
 ) -> Result<Option<PackageVersion>, SyncDecisionError> {
+    let PackageSources { index, archives, reader } = sources;
     let AvailableReleases { releases, newest, spec, from, to } = seen;
     let (newest, known) = (newest.clone(), BTreeMap::new());
     let history = ReleaseHistory { job: question.job, index, archives, reader, releases, newest, known };
@@ -260,10 +272,11 @@ async fn newest_safe_release(
 pub fn decided_of<'a>(
     question: DecisionRequest<'a>,
     seen: AvailableReleases,
-    (index, archives, reader): (&'a PackageIndex, &'a ArchiveFolder, &'a ChildReader),
+    sources: PackageSources<'a>,
 ) -> BoxFuture<'a, Result<ReleaseDecision, SyncDecisionError>> {
     Box::pin(async move {
         let AvailableReleases { releases, newest, spec, from, to } = seen;
+        let PackageSources { index, archives, reader } = sources;
         let known = BTreeMap::new();
         let mut history =
             ReleaseHistory { job: question.job, index, archives, reader, releases: &releases, newest, known };

@@ -3,8 +3,8 @@
 //! Below it is a span for each call of a model or a tool, and for each write to a forge.
 //!
 //! The current span is the ambient [`opentelemetry::Context`]: below a root ([`start_review_trace`],
-//! [`ConvergeSpan`], [`start_sync_trace`]) other spans begin by themselves; without a root there are none. An export that fails is logged
-//! and changes nothing else.
+//! [`ConvergeSpan`], [`start_sync_trace`]) other spans begin by themselves; without a root there are none. An
+//! export that fails is logged and changes nothing else.
 
 mod export;
 mod model;

@@ -25,9 +25,10 @@ static NOQA: LazyLock<Regex> = LazyLock::new(|| {
 });
 /// Comment of flake8 or Ruff for the whole file, and the codes in it.
 static FILE_NOQA: LazyLock<Regex> = LazyLock::new(|| {
-    compile_pattern(
-        r"(?im)^[ \t]*#[ \t]*(?:ruff|flake8)[ \t]*:[ \t]*noqa\b(?:[ \t]*:[ \t]*([A-Z]+[0-9]+(?:[ \t,]+[A-Z]+[0-9]+)*))?",
-    )
+    compile_pattern(concat!(
+        r"(?im)^[ \t]*#[ \t]*(?:ruff|flake8)[ \t]*:[ \t]*noqa\b(?:[ \t]*:[ \t]*([A-Z]+[0-9]+",
+        r"(?:[ \t,]+[A-Z]+[0-9]+)*))?"
+    ))
 });
 /// Comment of pylint for its line or the next.
 static PYLINT: LazyLock<Regex> =

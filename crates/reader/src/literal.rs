@@ -19,7 +19,11 @@ const MAX_VALUE: usize = 512;
 
 /// Names of secret values. A word that follows separates the value from metadata about it (`token_type`,
 /// `password_field`).
-const NAME: &str = r#"(?:password|passwd|passphrase|pwd|secret|token|api[_-]?key|access[_-]?key|secret[_-]?key|private[_-]?key|signing[_-]?key|encryption[_-]?key|auth[_-]?key|account[_-]?key|credentials?)(?:[_-]?(?:value|text|raw|main|prod|production|dev|staging|test|old|new|[0-9]+))?"#;
+const NAME: &str = concat!(
+    r#"(?:password|passwd|passphrase|pwd|secret|token|api[_-]?key|access[_-]?key|secret[_-]?key"#,
+    r#"|private[_-]?key|signing[_-]?key|encryption[_-]?key|auth[_-]?key|account[_-]?key|credentials?)"#,
+    r#"(?:[_-]?(?:value|text|raw|main|prod|production|dev|staging|test|old|new|[0-9]+))?"#
+);
 /// Names of values that a person chose.
 const CHOSEN: &str = "(?:password|passwd|passphrase|pwd)";
 /// Text between a name and its value: an assignment, a field or a comparison, with or without a type.
@@ -47,7 +51,8 @@ static FORMS: LazyLock<Vec<LiteralPattern>> = LazyLock::new(|| {
     let others = [
         of(
             &format!(
-                r#"(?im-u){NAME}{BETWEEN}(?P<value>[A-Za-z0-9!#%+/=@^_~-]{{{MIN_VALUE},{MAX_VALUE}}})[ \t\r]*(?:#.*|//.*)?$"#
+                r#"(?im-u){NAME}{BETWEEN}{value}[ \t\r]*(?:#.*|//.*)?$"#,
+                value = format_args!(r#"(?P<value>[A-Za-z0-9!#%+/=@^_~-]{{{MIN_VALUE},{MAX_VALUE}}})"#),
             ),
             is_bare,
         ),
@@ -58,7 +63,10 @@ static FORMS: LazyLock<Vec<LiteralPattern>> = LazyLock::new(|| {
         }),
         of(r"(?-u)\beyJ[A-Za-z0-9_-]{8,}\.(?P<value>[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,})", |_| true),
         of(
-            r#"(?-u)\b[A-Za-z][A-Za-z0-9+.-]{1,20}://[^\s/:@"'\x60<>]{0,100}:(?P<value>[^\s/@"'\x60<>]{3,200})@[A-Za-z0-9\[]"#,
+            concat!(
+                r#"(?-u)\b[A-Za-z][A-Za-z0-9+.-]{1,20}://[^\s/:@"'\x60<>]{0,100}:"#,
+                r#"(?P<value>[^\s/@"'\x60<>]{3,200})@[A-Za-z0-9\[]"#
+            ),
             is_password_of_address,
         ),
     ];

@@ -1,8 +1,8 @@
 //! Reads the output of linters and test programs: bytes in, diagnostics out.
 //!
-//! An [`OutputFormat`] identifies a format. [`read_output`] converts any bytes to a [`DiagnosticReport`]: it does
-//! not panic, uses bounded memory, and reports the parts that it left out. Output is untrusted: texts are
-//! cleaned (`text`), paths stay in the tree (`path`), and places are compared with the file itself
+//! An [`OutputFormat`] identifies a format. [`read_output`] converts any bytes to a [`DiagnosticReport`]: it
+//! does not panic, uses bounded memory, and reports the parts that it left out. Output is untrusted: texts
+//! are cleaned (`text`), paths stay in the tree (`path`), and places are compared with the file itself
 //! (`resolve`).
 
 mod checkstyle;

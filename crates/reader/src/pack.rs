@@ -4,44 +4,63 @@
 //!
 //! # Fields of every rule in TOML
 //!
-//! | Field | Meaning |
-//! |---|---|
-//! | `id` | as above |
-//! | `kind` | `text`; `secret`, whose matches are never shown; `flow`; `companion`; `size` |
-//! | `severity`, `category` | `P0` to `P2`; the letter of the defect category, `A` to `J` |
-//! | `title`, `body` | one line; the reason and the remedy, in Markdown |
-//! | `paths`, `not_paths` | globs: the rule applies to files that match one of the former (all if there are none), and none of the latter; `*` stays within a folder |
-//! | `parts` | the severity of findings in a part of the repository, or `"off"`: `{ test = "P2", document = "off" }`. The parts are `test` (in Rust also items after `#[cfg(test)]` and `#[test]`), `fixture` (test data; its default is the entry for `test`), `document`, `example` and `foreign`, recognised by words in the path |
-//! | `enabled` | `false`: the rule is not used, and only its examples are tested |
-//! | `linters` | equivalent rules of linters, `["eslint/no-debugger", "ruff/T100"]`: a comment (or an attribute for `clippy/dbg_macro`) that disables one of them disables this rule, too |
-//! | `measured` | its findings in released code, for the pack's page: the number of hits, of files, and of correct findings |
-//! | `valid`, `invalid` | examples in which the rule must find nothing, and examples in which it must find something; [`RulePacks::test`] |
+//! * `id`: as above
+//! * `kind`: `text`; `secret`, whose matches are never shown; `flow`; `companion`; `size`
+//! * `severity`, `category`: `P0` to `P2`; the letter of the defect category, `A` to `J`
+//! * `title`, `body`: one line; the reason and the remedy, in Markdown
+//! * `paths`, `not_paths`: globs: the rule applies to files that match one of the former (all if there are
+//!   none), and none of the latter; `*` stays within a folder
+//! * `parts`: the severity of findings in a part of the repository, or `"off"`:
+//!   `{ test = "P2", document = "off" }`. The parts are `test` (in Rust also items after `#[cfg(test)]` and
+//!   `#[test]`), `fixture` (test data; its default is the entry for `test`), `document`, `example` and
+//!   `foreign`, recognised by words in the path
+//! * `enabled`: `false`: the rule is not used, and only its examples are tested
+//! * `linters`: equivalent rules of linters, `["eslint/no-debugger", "ruff/T100"]`: a comment (or an
+//!   attribute for `clippy/dbg_macro`) that disables one of them disables this rule, too
+//! * `measured`: its findings in released code, for the pack's page: the number of hits, of files, and of
+//!   correct findings
+//! * `valid`, `invalid`: examples in which the rule must find nothing, and examples in which it must find
+//!   something; [`RulePacks::test`]
 //!
 //! # Kinds `text` and `secret`
 //!
-//! | Field | Meaning |
-//! |---|---|
-//! | `keywords` | the rule is tried on files that contain one of these, in any ASCII case |
-//! | `pattern` | a regular expression over the whole file's bytes: `^` and `$` match at lines, classes are ASCII. A group named `secret` is the secret part of the match; without it the whole match is. A group named `code` must be in code: a match in a string or a comment is ignored, if the file's language is built in |
-//! | `second_pattern` | a regular expression with the same groups, whose matches count too, also within a match of `pattern`; matches of both on the same lines are one finding |
-//! | `node` | text only: the kind of node of the syntax tree that must begin where the group `code` does, if the file's language is built in |
-//! | `names` | text only, a regular expression: matches the meaning of the group named `name` at the group `code`. The meaning is the import behind the name (`import ipdb as d`: `d.set_trace` is `ipdb.set_trace`; `import { a } from './b'`: `./b.a`), the name itself if the file does not bind it, and nothing if the file defines it |
-//! | `both_ends` | `true`: the first and the last line of a match must both be added, not only one of its lines |
-//! | `counterpart` | secrets only, a regular expression: a secret together with a match of it, in its file or in a changed file of the same folder, is not reported, unless a word of the path is evidence of use (`deploy`, `prod`, `etc` and the like) |
-//! | `entropy` | secrets only: the minimum Shannon entropy of the secret, in bits per byte |
-//! | `allow` | regular expressions; a secret (or the match of a text rule) that matches one is ignored |
-//! | `fix` | text only, `{ pattern = '…', replacement = '…' }`: the first match of the pattern on the lines of the finding becomes the replacement, in which `$1` refers to a group. A group named `part` limits the replacement to a part of the match. It is shown as a suggestion if it is validated, see below |
-//! | `valid`, `invalid`, `example_path` | whole files, and their path (default `file.txt`). An example is its text, or `{ text = "…", fixed = "…" }` with its text after the suggestions. Without `fixed`, nothing must be suggested |
+//! * `keywords`: the rule is tried on files that contain one of these, in any ASCII case
+//! * `pattern`: a regular expression over the whole file's bytes: `^` and `$` match at lines, classes are
+//!   ASCII. A group named `secret` is the secret part of the match; without it the whole match is. A group
+//!   named `code` must be in code: a match in a string or a comment is ignored, if the file's language is
+//!   built in
+//! * `second_pattern`: a regular expression with the same groups, whose matches count too, also within a
+//!   match of `pattern`; matches of both on the same lines are one finding
+//! * `node`: text only: the kind of node of the syntax tree that must begin where the group `code` does, if
+//!   the file's language is built in
+//! * `names`: text only, a regular expression: matches the meaning of the group named `name` at the group
+//!   `code`. The meaning is the import behind the name (`import ipdb as d`: `d.set_trace` is
+//!   `ipdb.set_trace`; `import { a } from './b'`: `./b.a`), the name itself if the file does not bind it,
+//!   and nothing if the file defines it
+//! * `both_ends`: `true`: the first and the last line of a match must both be added, not only one of its
+//!   lines
+//! * `counterpart`: secrets only, a regular expression: a secret together with a match of it, in its file
+//!   or in a changed file of the same folder, is not reported, unless a word of the path is evidence of use
+//!   (`deploy`, `prod`, `etc` and the like)
+//! * `entropy`: secrets only: the minimum Shannon entropy of the secret, in bits per byte
+//! * `allow`: regular expressions; a secret (or the match of a text rule) that matches one is ignored
+//! * `fix`: text only, `{ pattern = '…', replacement = '…' }`: the first match of the pattern on the lines
+//!   of the finding becomes the replacement, in which `$1` refers to a group. A group named `part` limits
+//!   the replacement to a part of the match. It is shown as a suggestion if it is validated, see below
+//! * `valid`, `invalid`, `example_path`: whole files, and their path (default `file.txt`). An example is
+//!   its text, or `{ text = "…", fixed = "…" }` with its text after the suggestions. Without `fixed`,
+//!   nothing must be suggested
 //!
 //! Examples of secrets write one letter as a TOML escape, because rule files must not contain secrets
 //! themselves.
 //!
 //! # Kind `flow`: use of values in a Python file
 //!
-//! | Field | Meaning |
-//! |---|---|
-//! | `follows` | `contexts`: clients and sessions that are opened and not entered; `coroutines` that are not awaited; `blocking` calls in coroutines; `cancellations` that a coroutine swallows; `iterations`: asynchronous values in a plain `for` or `with`; `pieces` of botocore for which aiobotocore has its own version; `callbacks` that may be sync or async; `names` of overrides |
-//! | `valid`, `invalid`, `example_path` | as for text (default path `file.py`) |
+//! * `follows`: `contexts`: clients and sessions that are opened and not entered; `coroutines` that are not
+//!   awaited; `blocking` calls in coroutines; `cancellations` that a coroutine swallows; `iterations`:
+//!   asynchronous values in a plain `for` or `with`; `pieces` of botocore for which aiobotocore has its own
+//!   version; `callbacks` that may be sync or async; `names` of overrides
+//! * `valid`, `invalid`, `example_path`: as for text (default path `file.py`)
 //!
 //! # Kind `companion`: files that change together
 //!
@@ -49,51 +68,59 @@
 //! finding is on the first of those lines. A companion that changed but is not read (ignored, removed,
 //! binary) counts as changed.
 //!
-//! | Field | Meaning |
-//! |---|---|
-//! | `paths`, `not_paths` | as above: the files whose change requires a companion |
-//! | `added` | a regular expression: only added lines that match it require a companion (default: all do) |
-//! | `under` | a regular expression: an added line requires a companion only if the nearest line above that ends with `{` matches it |
-//! | `companions` | paths, no globs; one of them must have changed. `x.lock`: in the file's folder or any above; `/a/x.py`: from the root |
-//! | `companion_added` | a regular expression: an added line of the companion must match it |
-//! | `companion_holds` | texts in which `$1` or `${name}` refers to a group of `added`: a line requires nothing if a companion, changed or not, contains one of them |
-//! | `unless_holds` | the same, if the file itself contains one of them |
-//! | `above_holds` | texts in which `${folder}` is the file's folder relative to the companion's: a companion in a folder above counts only if it contains one of them |
-//! | `even_if_missing` | `true`: applies also if no companion exists (default `false`) |
-//! | `overrides` | `true`: the companion is a table of Python tuples `(Class.method, …)` or `(function, …)` of the overridden methods and functions. If an added line of code (not a comment, not a docstring) is in an override that has an entry, the entry must have an added line, which `companion_added` matches. `added`, if present, applies in addition (default `false`) |
-//! | `pieces` | names `Class.method`: an added `async def` that overrides one of these, by the bases of its class, requires a companion too |
-//! | `named` | `true`: a companion that changed must also name each function whose added head requires it, followed by `,` or `:` (default `false`) |
-//! | `valid`, `invalid` | changes: `{ changed = { "a.toml" = "text" }, unchanged = ["a.lock"], beside = { "b.lock" = "text" } }`; all lines of `changed` are added, the other files are unchanged |
+//! * `paths`, `not_paths`: as above: the files whose change requires a companion
+//! * `added`: a regular expression: only added lines that match it require a companion (default: all do)
+//! * `under`: a regular expression: an added line requires a companion only if the nearest line above that
+//!   ends with `{` matches it
+//! * `companions`: paths, no globs; one of them must have changed. `x.lock`: in the file's folder or any
+//!   above; `/a/x.py`: from the root
+//! * `companion_added`: a regular expression: an added line of the companion must match it
+//! * `companion_holds`: texts in which `$1` or `${name}` refers to a group of `added`: a line requires
+//!   nothing if a companion, changed or not, contains one of them
+//! * `unless_holds`: the same, if the file itself contains one of them
+//! * `above_holds`: texts in which `${folder}` is the file's folder relative to the companion's: a
+//!   companion in a folder above counts only if it contains one of them
+//! * `even_if_missing`: `true`: applies also if no companion exists (default `false`)
+//! * `overrides`: `true`: the companion is a table of Python tuples `(Class.method, …)` or `(function, …)`
+//!   of the overridden methods and functions. If an added line of code (not a comment, not a docstring) is
+//!   in an override that has an entry, the entry must have an added line, which `companion_added` matches.
+//!   `added`, if present, applies in addition (default `false`)
+//! * `pieces`: names `Class.method`: an added `async def` that overrides one of these, by the bases of its
+//!   class, requires a companion too
+//! * `named`: `true`: a companion that changed must also name each function whose added head requires it,
+//!   followed by `,` or `:` (default `false`)
+//! * `valid`, `invalid`: changes:
+//!   `{ changed = { "a.toml" = "text" }, unchanged = ["a.lock"], beside = { "b.lock" = "text" } }`; all
+//!   lines of `changed` are added, the other files are unchanged
 //!
 //! # Kind `size`: new files over a limit
 //!
-//! | Field | Meaning |
-//! |---|---|
-//! | `max_bytes`, `max_lines` | one of them or both: a new file over either is reported, on its first line |
-//! | `valid`, `invalid`, `example_path` | new files: `{ bytes = 100, lines = 2 }`, and their path (default `file.txt`) |
+//! * `max_bytes`, `max_lines`: one of them or both: a new file over either is reported, on its first line
+//! * `valid`, `invalid`, `example_path`: new files: `{ bytes = 100, lines = 2 }`, and their path (default
+//!   `file.txt`)
 //!
 //! # Kind `syntax`: ast-grep's rules, in its own YAML
 //!
 //! A file that ast-grep's command line accepts is a rule here, with one rule per file. Truing reads its keys
 //! as follows:
 //!
-//! | Key | Meaning |
-//! |---|---|
-//! | `id` | as above; may be left out |
-//! | `language` | `python`, `typescript`, `tsx`, `javascript`, `rust`, `go` or `java` (or ast-grep's short names); another is an error |
-//! | `rule`, `constraints`, `utils`, `transform`, `rewriters` | the code that the rule matches; global utility rules are not supported |
-//! | `fix` | shown as a suggestion if it is validated, see below |
-//! | `message`, `note` | title and body; the title has one line, and without a note it is the body too |
-//! | `severity` | `error` is `P1`, `warning`, `info` and `hint` are `P2`, `off` is `enabled: false` |
-//! | `files`, `ignores` | as `paths` and `not_paths`, with ast-grep's globs, in which `*` also matches `/` |
-//! | `labels`, `url` | accepted, not shown |
-//! | `metadata.truing` | Truing's own fields, below; other metadata is ignored |
+//! * `id`: as above; may be left out
+//! * `language`: `python`, `typescript`, `tsx`, `javascript`, `rust`, `go` or `java` (or ast-grep's short
+//!   names); another is an error
+//! * `rule`, `constraints`, `utils`, `transform`, `rewriters`: the code that the rule matches; global
+//!   utility rules are not supported
+//! * `fix`: shown as a suggestion if it is validated, see below
+//! * `message`, `note`: title and body; the title has one line, and without a note it is the body too
+//! * `severity`: `error` is `P1`, `warning`, `info` and `hint` are `P2`, `off` is `enabled: false`
+//! * `files`, `ignores`: as `paths` and `not_paths`, with ast-grep's globs, in which `*` also matches `/`
+//! * `labels`, `url`: accepted, not shown
+//! * `metadata.truing`: Truing's own fields, below; other metadata is ignored
 //!
-//! | Field of `metadata.truing` | Meaning |
-//! |---|---|
-//! | `severity`, `category`, `parts`, `enabled`, `linters`, `measured` | as in TOML; by default as `severity` says, `J`, `true` |
-//! | `valid`, `invalid`, `example_path` | as for text; by default none, none, and `file` with the language's ending |
-//! | `also` | further languages that the same rule applies to: `[tsx, javascript]` |
+//! * `severity`, `category`, `parts`, `enabled`, `linters`, `measured`: as in TOML; by default as
+//!   `severity` says, `J`, `true`
+//! * `valid`, `invalid`, `example_path`: as for text; by default none, none, and `file` with the language's
+//!   ending
+//! * `also`: further languages that the same rule applies to: `[tsx, javascript]`
 //!
 //! ```yaml
 //! id: bare-except

@@ -1,7 +1,7 @@
 //! Removes secrets from text that does not come from a rule: a model's quotes, traces, and records for
 //! replay. The rules of kind `secret` recognise secrets by their form, and the credentials of this process
-//! are recognised by their value ([`given_secrets::register_secret`]). A third-party server does not receive text with a
-//! secret without a form either ([`holds_any`]).
+//! are recognised by their value ([`given_secrets::register_secret`]). A third-party server does not receive
+//! text with a secret without a form either ([`holds_any`]).
 
 mod decoded;
 mod disguised;

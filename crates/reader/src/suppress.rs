@@ -18,7 +18,10 @@ use crate::redact::{QuotedSecrets, redact_secrets};
 const OPENING: &str = "truing: ignore[";
 /// Pattern for anything that is intended as a suppression comment, in any spelling.
 static MEANT: LazyLock<Regex> = LazyLock::new(|| {
-    let meant = r#"(?im)(?:#|//|/\*|<!--|--|;|%|^[ \t]*@?(?:REM|dnl)\b|^[ \t]*['"][ \t]+)[^\n]*?\b(truing[ \t]*[:-][ \t]*ignore)(?:-next)?(?:-line)?\b[^\n]*"#;
+    let meant = concat!(
+        r#"(?im)(?:#|//|/\*|<!--|--|;|%|^[ \t]*@?(?:REM|dnl)\b|^[ \t]*['"][ \t]+)[^\n]*?\b"#,
+        r#"(truing[ \t]*[:-][ \t]*ignore)(?:-next)?(?:-line)?\b[^\n]*"#
+    );
     #[expect(clippy::expect_used, reason = "a constant, which every test of this file compiles")]
     Regex::new(meant).expect("the pattern of comments that mean to suppress")
 });

@@ -2,10 +2,11 @@
 //! (`diff`).
 //!
 //! A [`TreeToolbox`] responds to calls on one tree. It runs in the reader process, where hostile bytes are
-//! parsed. The server itself calls [`call_diff`], because it parses diffs anyway and a compromised reader must not
-//! be able to falsify the change. An invalid call gets a response with the correct form, never an error of
-//! the run. Every response is bounded and states where it was cut and how to request the rest: by the same
-//! call with a larger `skip` (`read`: with another `start_line`). Lines are numbered as findings cite them.
+//! parsed. The server itself calls [`call_diff`], because it parses diffs anyway and a compromised reader
+//! must not be able to falsify the change. An invalid call gets a response with the correct form, never an
+//! error of the run. Every response is bounded and states where it was cut and how to request the rest: by
+//! the same call with a larger `skip` (`read`: with another `start_line`). Lines are numbered as findings
+//! cite them.
 
 mod change;
 mod grep;

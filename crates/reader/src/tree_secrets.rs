@@ -81,8 +81,8 @@ impl TreeSecrets {
         text.len() as u64
     }
 
-    /// Adds the secrets of a text. A text that could not be searched counts as a secret with its last line end,
-    /// and adds nothing.
+    /// Adds the secrets of a text. A text that could not be searched counts as a secret with its last line
+    /// end, and adds nothing.
     fn add_text(&mut self, text: &str) {
         let text = format!("{text}\n");
         let secrets = secrets_by_rules(&text).into_iter().filter(|secret| secret.len() < text.len());

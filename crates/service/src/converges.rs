@@ -30,7 +30,7 @@ use truing_git::{Git, GitError, Mirror};
 use truing_loops::checkout::{self, OperatorRules};
 use truing_loops::converge::pull::{self, PullRequestWorkspace};
 use truing_loops::converge::pursue::PullRequestRunner;
-use truing_loops::converge::{ConvergeAgents, ConvergeRunner, InspectionTools, RunMode};
+use truing_loops::converge::{ConvergeAgents, ConvergeContext, ConvergeRunner, InspectionTools, RunMode};
 use truing_loops::machine::SystemClock;
 use truing_loops::run_gate::{RunGate, SwitchReader};
 use truing_loops::telemetry::{self, ConvergeSpan};
@@ -185,10 +185,16 @@ impl ConvergeRunContext<'_> {
         record: ConvergeRecord,
         mode: RunMode,
     ) -> PullRequestRunner<'b> {
-        let how = (&self.converging.agents, &ground.looks, self.config());
-        let runner =
-            ConvergeRunner::new((workspace, &ground.mirror), how, gate, Some(self.repo), record, mode);
-        PullRequestRunner { runner, workspace }
+        let context = ConvergeContext {
+            workspace,
+            mirror: &ground.mirror,
+            agents: &self.converging.agents,
+            looks: &ground.looks,
+            config: self.config(),
+            gate,
+            repository: Some(self.repo),
+        };
+        PullRequestRunner { runner: ConvergeRunner::new(context, record, mode), workspace }
     }
 
     /// Fetches the commits, and finds the branch that fixes are pushed to.

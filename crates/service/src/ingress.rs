@@ -172,7 +172,8 @@ async fn webhook(
         Ok(answer) => {
             let result = if answer["status"] == "accepted" { "accepted" } else { "ignored" };
             told.record_webhook(result, began.elapsed());
-            tracing::debug!(forge = name, %source, delivery, key = answer["key"].as_str(), "delivery {result}");
+            tracing::debug!(forge = name, %source, delivery, key = answer["key"].as_str(),
+                "delivery {result}");
             return (StatusCode::ACCEPTED, Json(answer)).into_response();
         }
         Err(refusal) => refusal,
@@ -194,7 +195,8 @@ async fn webhook(
     {
         let status = answer.status().as_u16();
         let left_out = (left_out > 0).then_some(left_out);
-        tracing::warn!(forge = name, %source, delivery, status, left_out, reason = %refusal, "delivery not taken");
+        tracing::warn!(forge = name, %source, delivery, status, left_out, reason = %refusal,
+            "delivery not taken");
     }
     answer
 }
@@ -235,9 +237,8 @@ impl IngressState {
             | WebhookEvent::Label(WebhookLabel { repo, .. })
                 if !self.context.repositories.has(name, &repo) =>
             {
-                Ok(
-                    json!({ "status": "ignored", "what": format!("{repo} is not in forge.{name}.repositories") }),
-                )
+                Ok(json!({ "status": "ignored",
+                        "what": format!("{repo} is not in forge.{name}.repositories") }))
             }
             WebhookEvent::Comment(comment) => self.accept_comment(comment, halted).await,
             WebhookEvent::Rerun(rerun) => self.accept_rerun(name, rerun, halted).await,

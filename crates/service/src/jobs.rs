@@ -78,7 +78,8 @@ impl JobRun<'_> {
             &run.id,
             &run.key,
             self.repo,
-            (self.job.name, &self.job.config.package),
+            self.job.name,
+            &self.job.config.package,
         );
         let forge = self.forge.for_review(run.id.as_str());
         let job = &JobRun { forge: &forge, ..*self };

@@ -142,7 +142,8 @@ impl ReviewService {
                 () = self.context.wake.wait_for_mark(&*self.context.store, role) => {
                     tokio::select! {
                         () = &mut stop => break false,
-                        pause = scheduler.time_until_next(&self.context, poll) => next = next.min(Instant::now() + pause),
+                        pause = scheduler.time_until_next(&self.context,
+                            poll) => next = next.min(Instant::now() + pause),
                     }
                     continue;
                 }

@@ -15,8 +15,8 @@ pub struct RepositoryFilter {
 }
 
 impl RepositoryFilter {
-    /// Makes a filter of these patterns, which [`truing_config::value::compile_repository_globs`] compiles. A forge
-    /// without a pattern admits all.
+    /// Makes a filter of these patterns, which [`truing_config::value::compile_repository_globs`] compiles. A
+    /// forge without a pattern admits all.
     pub fn new(forges: BTreeMap<String, GlobSet>) -> Self {
         let forges = forges.into_iter().filter(|(_, names)| !names.is_empty()).collect();
         Self { forges, leaves_existing: false }

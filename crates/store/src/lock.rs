@@ -44,7 +44,8 @@ pub struct ServeLockHolder {
 #[derive(Debug, thiserror::Error)]
 pub enum ServeLockError {
     /// Another process serves from this database.
-    #[error("{} is served already{}; stop that process, or give this one another `store.url`", database.display(), holder_text(holder))]
+    #[error("{} is served already{}; stop that process, or give this one another `store.url`",
+        database.display(), holder_text(holder))]
     Held {
         /// Path of the database.
         database: PathBuf,

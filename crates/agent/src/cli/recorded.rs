@@ -192,7 +192,8 @@ fn a_stream_that_is_cut_or_disturbed_is_never_more_than_it_was() {
         assert_eq!(told, "Failed(\"claude ended (exit status: 0) without a result\")", "{cut}");
     }
     let other = recording("max-turns");
-    let noise = "\u{0}\n[]\nnull\n{\"type\":\"result\"\n7\n{\"type\":\"result_\",\"terminal_reason\":\"x\"}\n\u{fffd}\n";
+    let noise = "\u{0}\n[]\nnull\n{\"type\":\"result\"\n7\n\
+                 {\"type\":\"result_\",\"terminal_reason\":\"x\"}\n\u{fffd}\n";
     let disturbed: String = other.lines.lines().map(|line| format!("{noise}{line}\n{noise}")).collect();
     assert_eq!(run_end(disturbed.as_bytes(), other.status), "Limit(Turns)");
     // If two streams are mixed, the worse result counts.

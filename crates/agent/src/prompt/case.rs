@@ -215,15 +215,12 @@ impl PromptCase {
     }
 
     /// Returns the needed texts that its request lacks.
-    pub fn lacked_by(&self, filled: &FilledPrompts) -> Vec<&str> {
-        fn missing_words<'a>(
-            (part, text): (&'a PromptPart, &str),
-        ) -> impl Iterator<Item = &'a String> + use<'a> {
+    pub fn lacked_by<'a>(&'a self, filled: &FilledPrompts) -> Vec<&'a str> {
+        let missing_words = |part: &'a PromptPart, text: &str| {
             let text = fold_whitespace(text);
-            part.needs.iter().filter(move |need| !text.contains(&fold_whitespace(need)))
-        }
-        let parts = [(&self.system, filled.system.as_str()), (&self.task, filled.task.as_str())];
-        parts.into_iter().flat_map(missing_words).map(String::as_str).collect()
+            part.needs.iter().map(String::as_str).filter(move |need| !text.contains(&fold_whitespace(need)))
+        };
+        missing_words(&self.system, &filled.system).chain(missing_words(&self.task, &filled.task)).collect()
     }
 
     /// Returns the expected calls that were not made.

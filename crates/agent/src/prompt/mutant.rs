@@ -36,7 +36,10 @@ impl PromptLibrary {
             add(format!("`{included}` is not included"), &changed, "");
         }
         for (variable, declared) in &module.variables {
-            let is_it = |piece: &TemplatePart| matches!(piece, TemplatePart::Variable { name, .. } if name == variable);
+            let is_it = |piece: &TemplatePart| {
+                matches!(piece,
+                TemplatePart::Variable { name, .. } if name == variable)
+            };
             let renamed = format!("{variable}_2");
             let at = |name: &str| TemplatePart::Variable { name: name.to_owned(), line: 0 };
             let replaced = |with: Option<TemplatePart>| -> Vec<TemplatePart> {

@@ -236,8 +236,10 @@ mod tests {
         fn a_parser_sees_the_same_before_and_after(
             parts in prop::collection::vec(
                 prop::sample::select(vec![
-                    "word", "a longer run of words that goes on", " ", " ", "\n", "\n\n", "- ", "1. ", "> ", "# ", "`code  x`", "**", "*", "_",
-                    "[link](to there)", "[a]", "[a]: b\n", "{{ name }}", "$NAME", "| a | b |\n", "| - | - |\n", "```\n", "    ", "  \n", "\\\n",
+                    "word", "a longer run of words that goes on", " ", " ", "\n", "\n\n", "- ", "1. ", "> ",
+                    "# ", "`code  x`", "**", "*", "_",
+                    "[link](to there)", "[a]", "[a]: b\n", "{{ name }}", "$NAME", "| a | b |\n",
+                    "| - | - |\n", "```\n", "    ", "  \n", "\\\n",
                     "<b>", "<!--", "-->", "---\n", "===\n", "~", "&amp;", "é", "\t", "+ ",
                 ]),
                 0..120,

@@ -259,7 +259,8 @@ impl ReportForm for AuditReport {
         let object = |properties: Value| {
             let required: Vec<&String> =
                 properties.as_object().into_iter().flatten().map(|(name, _)| name).collect();
-            json!({ "type": "object", "required": required, "properties": properties, "additionalProperties": false })
+            json!({ "type": "object", "required": required, "properties": properties,
+                "additionalProperties": false })
         };
         let line = json!({ "type": "integer", "minimum": 1, "description": "Which, from 1." });
         let quote = object(

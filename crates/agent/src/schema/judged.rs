@@ -93,7 +93,8 @@ impl ReportForm for JudgementReport {
                     "description": "no-port: the project's code serves it as it is. port: it has to follow. \
                          ambiguous: you cannot tell." },
                 "reason": text("Why, in one sentence."),
-                "release": { "type": "string", "enum": [ReleaseSide::Before.as_str(), ReleaseSide::After.as_str()],
+                "release": { "type": "string",
+                    "enum": [ReleaseSide::Before.as_str(), ReleaseSide::After.as_str()],
                     "description": "The release whose file the lines are from." },
                 "start_line": line("The first line that the verdict rests on, in the function's file, from \
                      1."),

@@ -78,7 +78,8 @@ impl ReportForm for FixReport {
                 "type": "object",
                 "properties": {
                     "summary": text("What the change does, in one line."),
-                    "findings": { "type": "array", "items": one, "description": "One entry for each finding." },
+                    "findings": { "type": "array", "items": one,
+                        "description": "One entry for each finding." },
                 },
                 "required": ["summary", "findings"],
                 "additionalProperties": false,

@@ -132,7 +132,8 @@ impl HeadReadiness {
     fn wait(
         &mut self,
         why: ReadinessWait,
-        (poll, budget): (TimeSpan, TimeSpan),
+        poll: TimeSpan,
+        budget: TimeSpan,
         now: UnixMillis,
     ) -> Result<(), ReadinessAction> {
         let since = self.waiting_since(&why).unwrap_or(now);
@@ -425,7 +426,7 @@ impl PullReadiness {
     ) -> Result<Option<String>, ReadinessAction> {
         if self.is_updating && matches!(seen.merge, MergeableState::Dirty | MergeableState::Behind) {
             // The forge merges only after its response.
-            self.at.wait(ReadinessWait::Merge, (REPOLL, MERGE_BUDGET), now)?;
+            self.at.wait(ReadinessWait::Merge, REPOLL, MERGE_BUDGET, now)?;
             self.is_updating = false;
         }
         let is_ready = match seen.merge {
@@ -458,7 +459,7 @@ impl PullReadiness {
             );
         }
         if seen.merge != MergeableState::Unknown && !seen.pending.is_empty() {
-            self.at.wait(ReadinessWait::Checks, (rules.poll, CHECKS_BUDGET), now)?;
+            self.at.wait(ReadinessWait::Checks, rules.poll, CHECKS_BUDGET, now)?;
             let reason = format!("checks have not ended in an hour: {}", join_names(&seen.pending));
             return exit_with(ConvergeExitCode::Mergeability, reason);
         }
@@ -468,7 +469,7 @@ impl PullReadiness {
                 .then(|| "a review that the rules of its base require is missing".to_owned()));
         }
         // Nothing else explains this state, and its cause may still appear.
-        self.at.wait(ReadinessWait::Merge, (REPOLL, MERGE_BUDGET), now)?;
+        self.at.wait(ReadinessWait::Merge, REPOLL, MERGE_BUDGET, now)?;
         let reason = match seen.merge {
             MergeableState::Blocked => "the rules of its base forbid to merge it",
             MergeableState::Unstable => "the forge reports it as unstable, but names no failing check",

@@ -82,7 +82,8 @@ pub enum CommandRefusal {
         word: String,
     },
     /// A word is no flag, and the command takes no such operand.
-    #[error("{word:?} is not {}, as `{command}` takes", .kind.as_ref().map_or("a flag".to_owned(), ValueType::to_string))]
+    #[error("{word:?} is not {}, as `{command}` takes",
+        .kind.as_ref().map_or("a flag".to_owned(), ValueType::to_string))]
     Operand {
         /// Command that was called.
         command: String,

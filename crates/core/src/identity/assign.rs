@@ -108,7 +108,8 @@ mod tests {
             let mut columns: Vec<usize> = matched.iter().copied().flatten().collect();
             columns.sort_unstable();
             prop_assert!(columns.windows(2).all(|pair| pair[0] != pair[1]));
-            prop_assert!(matched.iter().zip(&weights).all(|(column, row)| column.is_none_or(|at| row[at] > 0)));
+            prop_assert!(matched.iter().zip(&weights).all(|(column,
+                row)| column.is_none_or(|at| row[at] > 0)));
         }
     }
 }

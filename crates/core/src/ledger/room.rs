@@ -322,8 +322,7 @@ mod tests {
     fn a_limit_of_nothing_is_used_up() {
         let day = BudgetLevel { limit: MicroUsd(0), ..purse(&[]).levels[1].clone() };
         let drawn = BudgetUsage { level: day.clone(), spent: MicroUsd(0), reserved: MicroUsd(0) };
-        assert!(
-            matches!(decide_budget(&[drawn], MicroUsd(0), NOW), BudgetDecision::Deferred { level, .. } if level == day)
-        );
+        assert!(matches!(decide_budget(&[drawn], MicroUsd(0), NOW),
+                BudgetDecision::Deferred { level, .. } if level == day));
     }
 }

@@ -137,7 +137,8 @@ mod tests {
         #[test]
         fn shells_make_the_same_words_of_it(
             parts in prop::collection::vec(
-                select(vec!["a", "B9", " ", "  ", "'", "\"", "=", "~", "^", "-", ".", "/", ":", ",", "+", "@", "%", "$", ";", "*", "\\", "é", "#", "!", "x"]),
+                select(vec!["a", "B9", " ", "  ", "'", "\"", "=", "~", "^", "-", ".", "/", ":", ",", "+",
+                    "@", "%", "$", ";", "*", "\\", "é", "#", "!", "x"]),
                 0..12,
             )
         ) {
@@ -145,7 +146,8 @@ mod tests {
             if let Ok(words) = plain_words(&text) {
                 for shell in ["sh", "bash"] {
                     let script = format!("printf '%s\\0' {text}");
-                    let Ok(output) = Command::new(shell).args(["-c", &script]).env("HOME", "/elsewhere").output() else { continue };
+                    let Ok(output) = Command::new(shell).args(["-c", &script]).env("HOME",
+                        "/elsewhere").output() else { continue };
                     let expected: String = words.iter().map(|word| format!("{word}\0")).collect();
                     prop_assert_eq!(String::from_utf8_lossy(&output.stdout), expected, "{}: {}", shell, text);
                 }

@@ -84,7 +84,8 @@ impl<'a, T: Fn(&RepoPath) -> Option<String>> HeadView<'a, T> {
     pub fn new(
         text: T,
         changed: &'a [RepoPath],
-        (added, deleted): (AddedLines, BTreeSet<RepoPath>),
+        added: AddedLines,
+        deleted: BTreeSet<RepoPath>,
         renames: &'a FileRenames,
     ) -> Self {
         let (pages, marks) = (RefCell::default(), OnceCell::new());

@@ -43,7 +43,8 @@ pub(super) struct CodeStatement {
 }
 
 impl CodeStatement {
-    pub(super) fn touches(&self, (first, last): (u32, u32)) -> bool {
+    pub(super) fn touches(&self, lines: (u32, u32)) -> bool {
+        let (first, last) = lines;
         self.first <= last && first <= self.last
     }
 }

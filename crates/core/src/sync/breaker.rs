@@ -376,12 +376,14 @@ mod tests {
                     prop_assert!(said.is_none(), "an answer lets one run try");
                     continue;
                 }
-                prop_assert_eq!(admission == RunAdmission::Probe, breaker.open_trip().is_some(), "{:?}", before);
+                prop_assert_eq!(admission == RunAdmission::Probe, breaker.open_trip().is_some(), "{:?}",
+                    before);
                 if last != Some(version) || said.is_some() { of_target = 0; }
                 if said.is_some() { unanswered = 0; }
                 last = Some(version);
                 match event {
-                    0 => { breaker.record_end(BreakerOutcome::Success, LIMITS, T); (unanswered, of_target) = (0, 0); }
+                    0 => { breaker.record_end(BreakerOutcome::Success, LIMITS, T); (unanswered,
+                        of_target) = (0, 0); }
                     1 => breaker.record_end(BreakerOutcome::Neutral, LIMITS, T),
                     2 => breaker.record_end(BreakerOutcome::GivenBack, LIMITS, T),
                     3 => { unanswered += 1; of_target += 1; } // It dies.

@@ -355,7 +355,8 @@ mod tests {
         fn what_is_added_can_be_taken_away_and_is_added_once(
             lines in prop::collection::vec(
                 prop::sample::select(vec![
-                    "1.2.3 (2026-01-02)", "^^^^^^^^^^^^^^^^^^^^", "## 1.2.2", "## Unreleased", "* a", "- relax demo to 1", "\tb", "", "=====", "é 1.0.0",
+                    "1.2.3 (2026-01-02)", "^^^^^^^^^^^^^^^^^^^^", "## 1.2.2", "## Unreleased", "* a",
+                    "- relax demo to 1", "\tb", "", "=====", "é 1.0.0",
                 ]),
                 0..12,
             ),
@@ -366,13 +367,18 @@ mod tests {
             let text = lines.join(eol) + if ends { eol } else { "" };
             let Ok(_) = newest_entry(&text) else { return Ok(()) };
             let version = release("9.9.9");
-            let once = add_line(&text, news("relax demo to 2", "2026-11-21"), ChangelogPlacement::New(version)).unwrap();
-            let (added, at) = (once.len() - text.len(), text.chars().zip(once.chars()).take_while(|(a, b)| a == b).map(|(a, _)| a.len_utf8()).sum::<usize>());
-            let without = (0..=at).rev().find_map(|at| Some([once.get(..at)?, once.get(at + added..)?].concat()).filter(|left| *left == text));
+            let once = add_line(&text, news("relax demo to 2", "2026-11-21"),
+                ChangelogPlacement::New(version)).unwrap();
+            let (added, at) = (once.len() - text.len(),
+                text.chars().zip(once.chars()).take_while(|(a, b)| a == b).map(|(a,
+                    _)| a.len_utf8()).sum::<usize>());
+            let without = (0..=at).rev().find_map(|at| Some([once.get(..at)?,
+                once.get(at + added..)?].concat()).filter(|left| *left == text));
             prop_assert_eq!(without, Some(text.clone()));
             for entry in [ChangelogPlacement::Newest, ChangelogPlacement::Renamed(version)] {
                 let once = add_line(&text, news("relax demo to 2", "2026-11-21"), entry).unwrap();
-                prop_assert_eq!(&add_line(&once, news("relax demo to 2", "2026-12-31"), entry).unwrap(), &once);
+                prop_assert_eq!(&add_line(&once, news("relax demo to 2", "2026-12-31"), entry).unwrap(),
+                    &once);
             }
         }
     }

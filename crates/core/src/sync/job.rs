@@ -192,7 +192,8 @@ pub fn of_key(key: &SlotKey) -> Option<&str> {
 /// `/truing` and in any letter case. Another text still answers the question, without a ruling.
 /// ```
 /// use truing_core::sync::{SyncVerdict, job::parse_ruling};
-/// assert_eq!(parse_ruling("Relax, please: the change is in code that we do not use"), Some(SyncVerdict::Relax));
+/// let answer = "Relax, please: the change is in code that we do not use";
+/// assert_eq!(parse_ruling(answer), Some(SyncVerdict::Relax));
 /// assert_eq!(parse_ruling("/truing bump"), Some(SyncVerdict::Bump));
 /// assert_eq!(parse_ruling("I relaxed it last time"), None);
 /// ```

@@ -93,7 +93,7 @@ fn a_finding_of_a_tool_is_not_called_fixed_where_its_lines_are_as_they_were() {
         let (paths, renames) = ([path.clone()], FileRenames::default());
         let added = [(path, vec![(1, u32::MAX)])].into();
         let head =
-            HeadView::new(|_: &RepoPath| Some(text.to_owned()), &paths, (added, BTreeSet::new()), &renames);
+            HeadView::new(|_: &RepoPath| Some(text.to_owned()), &paths, added, BTreeSet::new(), &renames);
         let raw = |line| RawFinding { place: at(line), ..known[0].raw.clone() };
         let mut found: Vec<PlacedFinding> = reported.map(raw).map(place).into_iter().collect();
         let rechecked = recheck(&known, &mut found, &[], &head, place);
@@ -185,8 +185,8 @@ def refund(orders):
     return total
 ";
 
-/// Returns the lines at which the finding of lines 12 and 13 of a file is shown in another text of it, to which
-/// no run has applied a verdict.
+/// Returns the lines at which the finding of lines 12 and 13 of a file is shown in another text of it, to
+/// which no run has applied a verdict.
 fn followed(before: &str, text: &str) -> (u32, u32) {
     let raw = carried(before, text);
     (raw.place.start_line, raw.place.end_line)
@@ -208,7 +208,8 @@ fn carried(before: &str, text: &str) -> RawFinding {
         HeadView::new(
             move |_: &RepoPath| Some(text.clone()),
             &paths,
-            (added.clone(), BTreeSet::new()),
+            added.clone(),
+            BTreeSet::new(),
             &renames,
         )
     };

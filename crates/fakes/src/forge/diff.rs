@@ -177,9 +177,10 @@ impl FakeDiff {
     pub(crate) fn check_place(
         &self,
         path: &str,
-        (side, line): (FakeDiffSide, u32),
-        start: Option<(FakeDiffSide, u32)>,
+        last: (FakeDiffSide, u32),
+        first: Option<(FakeDiffSide, u32)>,
     ) -> Result<String, PlaceError> {
+        let (side, line) = last;
         // A typechange is two sections of one path; a place in either is accepted.
         let mut sections = self.files.iter().filter(|file| file.path == path).peekable();
         sections.peek().ok_or(PlaceError::Path)?;
@@ -187,7 +188,7 @@ impl FakeDiff {
             .flat_map(|file| &file.hunks)
             .find(|hunk| hunk.contains(side, line))
             .ok_or(PlaceError::Line)?;
-        if let Some((side_of_start, first)) = start {
+        if let Some((side_of_start, first)) = first {
             let before = first < line || side_of_start != side;
             if !before || !hunk.contains(side_of_start, first) {
                 return Err(PlaceError::Start);

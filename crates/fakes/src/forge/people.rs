@@ -19,7 +19,7 @@ use crate::forge::diff::{DiffCache, FakeDiffSide};
 use crate::forge::error::FakeError;
 use crate::forge::flavour::ForgeFlavour;
 use crate::forge::operations::branches::{branch_tip, open_from, push_commit, record_push, refs_of};
-use crate::forge::operations::comments::{CommentCommits, add_inline, add_reply};
+use crate::forge::operations::comments::{CommentCommits, InlineTarget, add_inline, add_reply};
 use crate::forge::operations::pulls::{self, NewPull, close_pull, pull_mut};
 use crate::forge::operations::reviewers::trigger_bots;
 use crate::forge::shared::FakeForgeShared;
@@ -383,7 +383,7 @@ impl FakeRepo {
         self.with_repository(move |world, repo| {
             let spot = CommentCommits::from_pull(repo, number, None).map_err(FakeError::Refused)?;
             let hunk = spot.check_place(repo, number, &place).map_err(FakeError::Refused)?;
-            let id = add_inline(world, repo, number, &author, &body, (&spot, place, hunk));
+            let id = add_inline(world, repo, number, &author, &body, InlineTarget { spot, place, hunk });
             world.deliver_event(repo, &FakeForgeEvent::Inline { number, id, is_edit: false })?;
             Ok(id)
         })

@@ -253,7 +253,8 @@ pub(super) fn stream(ready: &PreparedAnswer) -> Vec<AnswerEvent> {
 
 /// Returns more text that belongs to no particular answer.
 pub(super) fn text(text: &str) -> Value {
-    json!({"id": "chatcmpl-x", "object": "chat.completion.chunk", "created": 0, "model": "m", "choices": [choice_delta(json!({"content": text}))]})
+    json!({"id": "chatcmpl-x", "object": "chat.completion.chunk", "created": 0, "model": "m",
+        "choices": [choice_delta(json!({"content": text}))]})
 }
 
 fn chat_chunk(ready: &PreparedAnswer, choices: &[Value]) -> Value {

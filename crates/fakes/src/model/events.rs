@@ -140,7 +140,8 @@ fn stream_events(ready: &PreparedAnswer) -> Vec<AnswerEvent> {
         answer_event(ping_event(), None, 0),
     ];
     for (index, block) in ready.blocks.iter().enumerate() {
-        let opened = json!({"type": "content_block_start", "index": index, "content_block": opening_block(ready, index, block)});
+        let opened = json!({"type": "content_block_start", "index": index,
+            "content_block": opening_block(ready, index, block)});
         events.push(answer_event(opened, None, 0));
         for (more, place) in block_deltas(block) {
             let content = delta_size(&more);
@@ -153,7 +154,8 @@ fn stream_events(ready: &PreparedAnswer) -> Vec<AnswerEvent> {
         ));
     }
     // As in the API, counts of the prompt may be missing here.
-    let usage = json!({"output_tokens": ready.usage.output, "input_tokens": null, "cache_read_input_tokens": null,
+    let usage = json!({"output_tokens": ready.usage.output, "input_tokens": null,
+        "cache_read_input_tokens": null,
         "cache_creation_input_tokens": null});
     let end =
         json!({"stop_reason": ready.stop, "stop_sequence": null, "stop_details": stop_details(&ready.stop)});
@@ -234,7 +236,8 @@ fn complete_block(ready: &PreparedAnswer, index: usize, block: &AnswerBlock) -> 
         }
         AnswerBlock::RedactedThinking { data } => json!({"type": "redacted_thinking", "data": data}),
         AnswerBlock::ToolUse { name, input, json: _ } => {
-            json!({"type": "tool_use", "id": tool_id(ready, index), "name": name, "input": object_or_empty(input)})
+            json!({"type": "tool_use", "id": tool_id(ready, index), "name": name,
+                "input": object_or_empty(input)})
         }
     }
 }

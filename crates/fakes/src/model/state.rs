@@ -253,13 +253,12 @@ impl FakeModelShared {
 }
 
 fn meets_condition(when: &AnswerCondition, key: &str, headers: &HeaderMap, body: &Value) -> bool {
-    let AnswerCondition { model, key: wanted, headers: wanted_headers, contains, role, fresh, system, first } =
-        when;
+    let AnswerCondition { model, key: wanted, contains, role, fresh, system, first, .. } = when;
     let has =
         |(name, value): (&String, &String)| headers.get(name).is_some_and(|found| found == value.as_str());
     model.as_ref().is_none_or(|model| body["model"] == model.as_str())
         && wanted.as_ref().is_none_or(|wanted| wanted == key)
-        && wanted_headers.iter().all(has)
+        && when.headers.iter().all(has)
         && contains.as_ref().is_none_or(|text| value_contains(body, text))
         && role.is_none_or(|role| role.is_asked(body))
         && fresh.is_none_or(|fresh| fresh == play::is_fresh(body))

@@ -223,7 +223,8 @@ pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
         &self,
         what: &str,
         repo: &str,
-        (number, id): (u64, u64),
+        number: u64,
+        id: u64,
     ) -> Result<BitbucketComment, ForgeError> {
         let note = self.load_note(what, repo, (number, id)).await?;
         if note.is_deleted || (note.parent.is_none() && note.on.is_none()) {
@@ -252,7 +253,8 @@ pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
         &self,
         what: &str,
         repo: &str,
-        of: (u64, u64),
+        number: u64,
+        first: u64,
         resolved: bool,
     ) -> Result<(), ForgeError>;
 

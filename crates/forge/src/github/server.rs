@@ -262,7 +262,8 @@ impl ForgeServer for GitHub {
         &self,
         _: &PrId,
         repo: &str,
-        (kind, id): (CommentKind, u64),
+        kind: CommentKind,
+        id: u64,
     ) -> Result<Option<PullComment>, ForgeError> {
         let what = format!("{repo}: reading comment {id} ({})", kind.as_str());
         let url = self.repository_url(&what, repo, &[comment_segment(kind), "comments", &id.to_string()])?;

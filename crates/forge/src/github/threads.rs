@@ -22,7 +22,10 @@ query($owner: String!, $name: String!, $number: Int!, $after: String) {
     pullRequest(number: $number) {
       reviewThreads(first: 100, after: $after) {
         pageInfo { hasNextPage endCursor }
-        nodes { id isResolved isOutdated viewerCanResolve resolvedBy { login } comments(first: 1) { nodes { fullDatabaseId } } }
+        nodes {
+          id isResolved isOutdated viewerCanResolve resolvedBy { login }
+          comments(first: 1) { nodes { fullDatabaseId } }
+        }
       }
     }
   }

@@ -19,8 +19,8 @@ impl MarkerKeys {
     }
 
     /// Returns the topic by this producer of a text of one of our accounts, and the text above its marker.
-    /// The marker may be of any kind; line ends and trailing white space are normalised ([`normalize_text`]). A
-    /// marker under a key that is not ours, or no longer ours, counts.
+    /// The marker may be of any kind; line ends and trailing white space are normalised ([`normalize_text`]).
+    /// A marker under a key that is not ours, or no longer ours, counts.
     pub fn find_topic(&self, place: &PrId, producer: Producer, text: &str) -> (Option<Topic>, String) {
         self.topic_of(place, producer, text, true)
     }

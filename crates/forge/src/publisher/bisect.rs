@@ -101,7 +101,8 @@ mod tests {
         #[test]
         fn everything_is_taken_but_what_is_refused(bad in prop::collection::vec(any::<bool>(), 1..64)) {
             let all = items(bad.len());
-            let bad: Vec<CommentSubject> = all.iter().zip(&bad).filter(|(_, bad)| **bad).map(|(item, _)| item.clone()).collect();
+            let bad: Vec<CommentSubject> = all.iter().zip(&bad).filter(|(_, bad)| **bad).map(|(item,
+                _)| item.clone()).collect();
             let (calls, mut taken, mut refused) = post(&all, &bad);
             taken.extend(refused.clone());
             taken.sort();

@@ -18,7 +18,8 @@ const NEXT: &str = "--truing-next";
 
 /// Pattern for the URL of `origin`, the promisor remotes of a partial clone, and the settings that convert
 /// files to content. The latter run nothing; without them unchanged files could look changed.
-const SETTINGS: &str = "^(remote\\.origin\\.url|remote\\..*\\.promisor|core\\.(autocrlf|eol|filemode|symlinks|ignorecase|precomposeunicode|hookspath))$";
+const SETTINGS: &str = "^(remote\\.origin\\.url|remote\\..*\\.promisor|\
+     core\\.(autocrlf|eol|filemode|symlinks|ignorecase|precomposeunicode|hookspath))$";
 
 /// Settings of the pattern that do not concern content.
 const ORIGIN: &str = "remote.origin.url";
@@ -26,7 +27,8 @@ const PROMISOR: &str = ".promisor";
 const HOOKS: &str = "core.hookspath";
 
 /// Pattern for the settings of the system and of the user that convert files to content. They run no program.
-const USER_SETTINGS: &str = "^core\\.(autocrlf|eol|ignorecase)$";
+const USER_SETTINGS: &str = "^\
+     core\\.(autocrlf|eol|ignorecase)$";
 
 /// Paths and properties of a repository.
 #[derive(Clone, Debug)]

@@ -280,7 +280,7 @@ impl AuditInput {
         let Ok(files) = FileTree::open(self.laid.path()) else { return BTreeMap::new() };
         let text = |path: &RepoPath| files.text(path).map(|text| redact_secrets(&text));
         let (changed, renames) = (&self.reading.coverage.reviewed, &self.reading.renames);
-        let head = HeadView::new(text, changed, Default::default(), renames);
+        let head = HeadView::new(text, changed, Default::default(), Default::default(), renames);
         let stands = |finding: &Finding| {
             let raw = &finding.raw;
             let place = &raw.place;
@@ -342,7 +342,7 @@ impl AuditInput {
         let sections = reading::diff_sections(&self.change.diff);
         let found = audit.check(text).unwrap_or_default();
         let (changed, renames) = (&self.reading.coverage.reviewed, &self.reading.renames);
-        let head = HeadView::new(text, changed, Default::default(), renames);
+        let head = HeadView::new(text, changed, Default::default(), Default::default(), renames);
         let claim = |raw: RawFinding| {
             let content = text(&raw.place.path);
             let content = content.as_deref().map(str::as_bytes);

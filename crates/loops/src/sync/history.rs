@@ -51,7 +51,7 @@ impl ReleaseHistory<'_> {
     ) -> Result<ReleaseSources, SyncDecisionError> {
         let symbols = request.manifest.rows.keys().cloned().collect();
         let (mirrored, bases) = (request.mirrored.clone(), request.bases.to_vec());
-        self.read(self.version_index(version)?, symbols, (mirrored, bases)).await
+        self.read(self.version_index(version)?, symbols, mirrored, bases).await
     }
 
     /// Returns the fate of these definitions in a release; an empty list reads nothing.
@@ -63,7 +63,7 @@ impl ReleaseHistory<'_> {
         if symbols.is_empty() {
             return Ok(BTreeMap::new());
         }
-        let read = self.read(self.version_index(version)?, symbols.to_vec(), Default::default()).await;
+        let read = self.read(self.version_index(version)?, symbols.to_vec(), Vec::new(), Vec::new()).await;
         read.map(|sources| sources.symbols)
     }
 
@@ -71,7 +71,8 @@ impl ReleaseHistory<'_> {
         &self,
         place: usize,
         symbols: Vec<String>,
-        (mirrored, bases): (Vec<String>, Vec<String>),
+        mirrored: Vec<String>,
+        bases: Vec<String>,
     ) -> Result<ReleaseSources, SyncDecisionError> {
         let Some(release) = self.releases.get(place) else { return Ok(ReleaseSources::default()) };
         let archive: PathBuf = self.archives.get(self.index, &release.archive).await?;
@@ -123,7 +124,7 @@ impl ReleaseHistory<'_> {
         while is_so - before > 1 {
             let middle = before + (is_so - before) / 2;
             if !self.known.contains_key(&middle) {
-                let sources = self.read(middle, symbols.to_vec(), Default::default()).await?;
+                let sources = self.read(middle, symbols.to_vec(), Vec::new(), Vec::new()).await?;
                 self.known.insert(middle, sources);
             }
             match self.known.get(&middle) {

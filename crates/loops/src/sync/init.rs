@@ -9,13 +9,12 @@ use truing_core::registry::PackageRegistry;
 use truing_core::sync::{ManifestRow, PinManifest, ReleaseSources, SymbolState};
 use truing_core::version::PackageVersion;
 use truing_reader::sources::ProjectFacts;
-use truing_upstream::archives::ArchiveFolder;
-use truing_upstream::index::PackageIndex;
 
 use super::history::{ReleaseHistory, ReleaseQuery};
 use super::own::load_project_facts;
-use super::{AvailableReleases, DecisionRequest, SyncDecisionError, counterparts, find_releases};
-use crate::reader::ChildReader;
+use super::{
+    AvailableReleases, DecisionRequest, PackageSources, SyncDecisionError, counterparts, find_releases,
+};
 
 /// The pins that a project could have.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -34,10 +33,11 @@ pub struct ProposedManifest {
 /// [`SyncDecisionError`]
 pub fn propose_manifest<'a>(
     question: DecisionRequest<'a>,
-    (index, archives, reader): (&'a PackageIndex, &'a ArchiveFolder, &'a ChildReader),
+    sources: PackageSources<'a>,
 ) -> BoxFuture<'a, Result<ProposedManifest, SyncDecisionError>> {
     Box::pin(async move {
         let DecisionRequest { job, project, .. } = question;
+        let PackageSources { index, archives, reader } = sources;
         let mut wanted = question.manifest.rows.clone();
         let mut not_guarded = BTreeMap::new();
         if wanted.is_empty() {

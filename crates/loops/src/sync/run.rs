@@ -31,7 +31,8 @@ use super::tracking;
 use super::verify::ProjectChecks;
 use super::words::{self, ReleaseSubject};
 use super::{
-    AvailableReleases, DecisionRequest, ReleaseDecision, SyncDecisionError, decided_of, pinned_by, unreported,
+    AvailableReleases, DecisionRequest, PackageSources, ReleaseDecision, SyncDecisionError, decided_of,
+    pinned_by, unreported,
 };
 use crate::agent::ModelSpend;
 use crate::versions;
@@ -54,6 +55,17 @@ pub struct SyncRun<'a> {
     pub mirror: &'a Path,
     /// The remote of the repository.
     pub remote: &'a Remote,
+}
+
+/// The files of the default branch.
+struct BaseCheckout<'a> {
+    mirror: &'a Mirror,
+    /// Head of the branch.
+    tip: &'a Sha,
+    /// Name of the branch.
+    base: &'a str,
+    /// Folder of the files.
+    project: &'a Path,
 }
 
 impl SyncRun<'_> {
@@ -246,13 +258,12 @@ impl SyncRun<'_> {
             return Ok(SyncRunEnd::new(Outcome::Held, why, QuestionUpdate::Same));
         }
         let mut seen = seen?;
-        let tools = (self.job.index, self.job.archives, self.job.reader);
+        let SyncJob { index, archives, reader, .. } = *self.job;
+        let sources = PackageSources { index, archives, reader };
         let is_safe = named.is_none() && saved.draft.is_none() && self.job.config.target == Follows::Safe;
         if is_safe
             && !seen.is_in_range()
-            && let Some(safe) =
-                Box::pin(super::newest_safe_release(&question(None), &seen, tools.0, tools.1, tools.2))
-                    .await?
+            && let Some(safe) = Box::pin(super::newest_safe_release(&question(None), &seen, sources)).await?
         {
             seen.to = safe;
         }
@@ -281,7 +292,7 @@ impl SyncRun<'_> {
         }
 
         log.begin_step(SyncStep::Decide);
-        let mut decided = Box::pin(decided_of(question(None), seen, tools)).await?;
+        let mut decided = Box::pin(decided_of(question(None), seen, sources)).await?;
         decided.decision.unguarded.extend(pins.untold.iter().cloned());
         let rules = job.ruling.as_ref().filter(|ruling| ruling.version == to);
         if let Some(ruling) = rules.filter(|ruling| ruling.overrides(decided.decision.verdict)) {
@@ -319,9 +330,9 @@ impl SyncRun<'_> {
             )),
             SyncVerdict::Ask => Ok(self.question_end(&to, &decided)),
             SyncVerdict::Relax | SyncVerdict::Bump => {
-                let at = (project, repository.default_branch.as_str());
-                Box::pin(self.publish((job, log), (&mirror, &tip), at, may_port.then_some(&saved), &decided))
-                    .await
+                let base = repository.default_branch.as_str();
+                let checkout = BaseCheckout { mirror: &mirror, tip: &tip, base, project };
+                Box::pin(self.publish(job, log, checkout, may_port.then_some(&saved), &decided)).await
             }
         }
     }
@@ -369,12 +380,13 @@ impl SyncRun<'_> {
     /// Makes the change and submits it to the forge.
     async fn publish(
         &self,
-        (job, log): (&mut JobState, &mut RunLog),
-        (mirror, tip): (&Mirror, &Sha),
-        (project, base): (&Path, &str),
+        job: &mut JobState,
+        log: &mut RunLog,
+        checkout: BaseCheckout<'_>,
         saved: Option<&DraftState>,
         decided: &ReleaseDecision,
     ) -> Result<SyncRunEnd, SyncRunError> {
+        let BaseCheckout { mirror, tip, base, project } = checkout;
         log.begin_step(SyncStep::Look);
         let version = decided.to.to_string();
         let pulls = self.pulls(&version, project);

@@ -44,12 +44,7 @@ pub fn start_review_trace(
 
 /// Begins the trace of a run of a sync job. Returns the context in which its future is to be polled and
 /// dropped.
-pub fn start_sync_trace(
-    run: &RunId,
-    key: &SlotKey,
-    repository: &str,
-    (job, package): (&str, &str),
-) -> Context {
+pub fn start_sync_trace(run: &RunId, key: &SlotKey, repository: &str, job: &str, package: &str) -> Context {
     let common = [
         ("repo", repository),
         ("job", job),
@@ -123,8 +118,10 @@ impl ConvergeSpan {
 
 /// Begins the span of a converge step that failed before its run was known. It is named after its lease.
 pub fn converge_unknown(
-    (run, key): (&RunId, &SlotKey),
-    (repository, number): (&str, u64),
+    run: &RunId,
+    key: &SlotKey,
+    repository: &str,
+    number: u64,
     began: SystemTime,
 ) -> Context {
     start_root_span(CONVERGE, run, pull_request(run, key, Some(repository), Some(number)), Some(began))

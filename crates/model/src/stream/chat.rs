@@ -264,7 +264,8 @@ impl ChatChunks {
                     events.push(Ok(StreamEvent::ContentBlockStop { index }));
                 }
                 let block = self.start_block(
-                    json!({"type": "tool_use", "id": self.unique_id(id.as_deref()), "name": name, "input": {}}),
+                    json!({"type": "tool_use", "id": self.unique_id(id.as_deref()), "name": name,
+                        "input": {}}),
                     events,
                 );
                 if let Some(call) = self.calls.iter_mut().find(|call| index.is_some() && call.index == index)

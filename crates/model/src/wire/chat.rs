@@ -186,7 +186,8 @@ fn request_body(request: &ModelRequest) -> Map<String, Value> {
 
 fn function_tool(tool: &ToolDefinition) -> Value {
     let ToolDefinition { name, description, input_schema, cache_control: _ } = tool;
-    json!({"type": "function", "function": {"name": name, "description": description, "parameters": input_schema}})
+    json!({"type": "function",
+        "function": {"name": name, "description": description, "parameters": input_schema}})
 }
 
 /// Returns the fields that choose the tools that may be called.
@@ -388,15 +389,18 @@ mod tests {
                 {"role": "system", "content": "be\n\nkind"},
                 {"role": "user", "content": "q"},
                 {"role": "assistant", "content": "", "tool_calls": [
-                    {"id": "call00000", "type": "function", "function": {"name": "read", "arguments": "{\"path\":\"a\"}"}},
+                    {"id": "call00000", "type": "function",
+                        "function": {"name": "read", "arguments": "{\"path\":\"a\"}"}},
                 ]},
                 {"role": "tool", "tool_call_id": "call00000", "content": "Error: no such file"},
                 {"role": "user", "content": "go on"},
             ],
-            "tools": [{"type": "function", "function": {"name": "read", "description": "reads", "parameters": {"type": "object"}}}],
+            "tools": [{"type": "function",
+                "function": {"name": "read", "description": "reads", "parameters": {"type": "object"}}}],
             "tool_choice": "required",
             "parallel_tool_calls": false,
-            "response_format": {"type": "json_schema", "json_schema": {"name": "answer", "schema": {"type": "object"}}},
+            "response_format": {"type": "json_schema",
+                "json_schema": {"name": "answer", "schema": {"type": "object"}}},
         });
         assert_eq!(sent_body("localhost", &sample_request(messages)), expected);
     }

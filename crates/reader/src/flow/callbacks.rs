@@ -139,9 +139,10 @@ impl<'t> CallbackFinder<'_, '_, 't> {
             "attribute" => {
                 let class = callee.child_by_field_name("object").and_then(|it| self.model.class_of_self(it));
                 class.is_some_and(|class| {
-                    self.model
-                        .members(class, last_name(self.model, callee))
-                        .any(|it| matches!(it, FlowBinding::Definition(method) if !self.values.is_property(method)))
+                    self.model.members(class, last_name(self.model, callee)).any(|it| {
+                        matches!(it,
+                            FlowBinding::Definition(method) if !self.values.is_property(method))
+                    })
                 })
             }
             _ => false,

@@ -92,7 +92,10 @@ impl<'t> PieceFinder<'_, '_, 't> {
 
     /// Returns true if botocore's configuration is given an option that only aiobotocore's accepts.
     fn is_wrong_config(&self, call: Node<'t>, callee: Node<'t>) -> bool {
-        let is_config = |value: &FlowValue<'t>| matches!(value, FlowValue::Path(path) if path == "botocore.config.Config" || path == "botocore.client.Config");
+        let is_config = |value: &FlowValue<'t>| {
+            matches!(value,
+            FlowValue::Path(path) if path == "botocore.config.Config" || path == "botocore.client.Config")
+        };
         let arguments = call.child_by_field_name("arguments").map(children).unwrap_or_default();
         let mut names = arguments.iter().filter_map(|it| it.child_by_field_name("name"));
         names.any(|name| OPTIONS.contains(&self.model.text(name))) && self.values.any_value(callee, is_config)

@@ -6,8 +6,8 @@ use crate::output::report::DiagnosticReport;
 
 /// Format of diagnostics.
 ///
-/// [`OutputFormat::parse`] finds one by its name and [`recognize_format`](crate::output::recognize::recognize_format) by
-/// the content.
+/// [`OutputFormat::parse`] finds one by its name and
+/// [`recognize_format`](crate::output::recognize::recognize_format) by the content.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum OutputFormat {
     /// SARIF 2.1.0, of OASIS.

@@ -30,14 +30,21 @@ const MAX_SHOWN_BYTES: usize = 4 << 10;
 /// A path and a line in text: at the beginning of a line, with a separator in it, or as Python writes it. A
 /// name alone within a line does not match, because Java names a file without its folder.
 static PLACE: LazyLock<Regex> = LazyLock::new(|| {
-    let place = r#"(?m)^[ \t>]*(?P<a>[^\s:"'()<>|*?]+\.\w+):(?P<b>\d{1,9})\b|File "(?P<c>[^"\n]+)", line (?P<d>\d{1,9})\b|(?P<e>(?:\b[A-Za-z]:)?[^\s:"'()\[\]<>|*?]*[/\\][^\s:"'()\[\]<>|*?]+\.\w+):(?P<f>\d{1,9})\b"#;
+    let place = concat!(
+        r#"(?m)^[ \t>]*(?P<a>[^\s:"'()<>|*?]+\.\w+):(?P<b>\d{1,9})\b|File "(?P<c>[^"\n]+)", line "#,
+        r#"(?P<d>\d{1,9})\b|(?P<e>(?:\b[A-Za-z]:)?[^\s:"'()\[\]<>|*?]*[/\\][^\s:"'()\[\]<>|*?]+\.\w+):"#,
+        r#"(?P<f>\d{1,9})\b"#
+    );
     #[expect(clippy::expect_used, reason = "a constant, which every test of this format compiles")]
     Regex::new(place).expect("the pattern of places")
 });
 
 /// Stack frame of the Java machine: the class, and the file without its folder.
 static FRAME: LazyLock<Regex> = LazyLock::new(|| {
-    let frame = r"\bat (?:[\w.-]+@?[\w.-]*/)*(?P<class>(?:\w+\.)*[\w$]+)\.[\w$<>]+\((?P<file>\w+\.(?:java|kt|groovy|scala)):(?P<line>\d{1,9})\)";
+    let frame = concat!(
+        r"\bat (?:[\w.-]+@?[\w.-]*/)*(?P<class>(?:\w+\.)*[\w$]+)\.[\w$<>]+\((?P<file>\w+\.(?:java|kt",
+        r"|groovy|scala)):(?P<line>\d{1,9})\)"
+    );
     #[expect(clippy::expect_used, reason = "a constant, which every test of this format compiles")]
     Regex::new(frame).expect("the pattern of frames")
 });

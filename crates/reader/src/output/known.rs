@@ -45,7 +45,8 @@ macro_rules! lines {
 /// bytes.
 macro_rules! json {
     ($name:literal, $tool:literal, $read:path, $bracket:literal, [$($mark:literal),*]) => {
-        NamedFormat { name: $name, tool: $tool, read: $read, is: |bytes| begins_with_marks(bytes, $bracket, &[$($mark),*]), is_lines: false }
+        NamedFormat { name: $name, tool: $tool, read: $read,
+            is: |bytes| begins_with_marks(bytes, $bracket, &[$($mark),*]), is_lines: false }
     };
 }
 

@@ -38,9 +38,10 @@ static WORDS: LazyLock<[Regex; 5]> = LazyLock::new(|| {
 /// Names of scanners in their tests.
 static TESTED: LazyLock<Regex> = LazyLock::new(|| {
     // `gitleaks:allow` is a comment on one key, not a word about the file.
-    compile_pattern(
-        r"(?i)(?:gitleaks|trufflehog)(?:[^:\w]|_\w|\z)|detect[_-]?secrets|secret[ _-]?(?:scan|detect)|keydetector",
-    )
+    compile_pattern(concat!(
+        r"(?i)(?:gitleaks|trufflehog)(?:[^:\w]|_\w|\z)|detect[_-]?secrets|secret[ _-]?(?:scan",
+        r"|detect)|keydetector"
+    ))
 });
 
 /// Rule of a Rego policy that compares with a regular expression.
@@ -60,7 +61,8 @@ pub(crate) const MANIFESTS: [&str; 8] = [
 ];
 
 /// Names of scanner projects.
-const SCANNERS: &str = "gitleaks|trufflehog|detect[_-]secrets|secrets?[_-](?:scan|detect)(?:ner|or|ion)?|keydetector|ripsecrets|noseyparker|ggshield";
+const SCANNERS: &str = "gitleaks|trufflehog|detect[_-]secrets|secrets?[_-](?:scan|detect)(?:ner|or|ion)?\
+     |keydetector|ripsecrets|noseyparker|ggshield";
 
 /// Line of a manifest that gives a project such a name: in Go, in formats with a field `name`, and in the
 /// hooks that a project offers to others.

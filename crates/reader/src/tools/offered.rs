@@ -41,14 +41,16 @@ fn of_tree(tool: TreeTool) -> ToolDescription {
              files below them."
                 .to_owned(),
             json!([]),
-            json!({ "path": string_schema("The folder; default the root of the repository"), "skip": skip_schema("entries") }),
+            json!({ "path": string_schema("The folder; default the root of the repository"),
+                "skip": skip_schema("entries") }),
         ),
         TreeTool::Glob => (
             "Finds files by a pattern of their path: `*` within a name, `**` across folders, `{a,b}` for \
              either. A pattern without `/` is about the name, in any folder."
                 .to_owned(),
             json!(["pattern"]),
-            json!({ "pattern": string_schema("The pattern, such as `src/**/*.py` or `*.toml`"), "skip": skip_schema("files") }),
+            json!({ "pattern": string_schema("The pattern, such as `src/**/*.py` or `*.toml`"),
+                "skip": skip_schema("files") }),
         ),
         TreeTool::Grep => (
             "Searches the files at the head of the change for lines that match a regular expression \

@@ -238,10 +238,10 @@ async fn find_comment(
     id: u64,
     repository: &mut KnownRepository,
 ) -> Result<Option<PullComment>, ForgeError> {
-    match server.comment(&told.pr, &repository.name, (kind, id)).await {
+    match server.comment(&told.pr, &repository.name, kind, id).await {
         Err(ForgeError::NotFound { .. } | ForgeError::Moved { .. }) => {}
         found => return found,
     }
     repository.name = server.repository_by_id(&told.pr.repository).await?.name;
-    server.comment(&told.pr, &repository.name, (kind, id)).await
+    server.comment(&told.pr, &repository.name, kind, id).await
 }

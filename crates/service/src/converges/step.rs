@@ -91,8 +91,7 @@ impl ConvergeRunContext<'_> {
         let (ground, record) = match self.prepare_step(store, lease, id, client).await {
             Ok(prepared) => prepared,
             Err(stopped) => {
-                let about = (&run.id, &run.key);
-                let trace = telemetry::converge_unknown(about, (self.repo, self.number), began);
+                let trace = telemetry::converge_unknown(&run.id, &run.key, self.repo, self.number, began);
                 trace_stop(&trace, &stopped);
                 return Err(stopped);
             }

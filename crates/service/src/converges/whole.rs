@@ -65,9 +65,17 @@ impl ConvergeRunContext<'_> {
         tracing::info!(%key, token = lease.token.0, "leased");
         let gate = self.gate(&lease);
         let client = forge.client(&id, self.repo, Producer::Converge);
-        let of = (&id, &client, &now);
-        let whole =
-            LeasedConvergeRun { pull: self, store: &**store, lease: &lease, of, gate: &gate, give_back, say };
+        let whole = LeasedConvergeRun {
+            pull: self,
+            store: &**store,
+            lease: &lease,
+            id: &id,
+            client: &client,
+            now: &now,
+            gate: &gate,
+            give_back,
+            say,
+        };
         // A server resumes an unfinished run that was its own.
         let heir = if is_served { LeaseSuccessor::Server } else { LeaseSuccessor::Nobody };
         let driver = LeaseDriver { store, clock: &SystemClock, limits: self.limits };
@@ -159,37 +167,46 @@ impl ConvergeRunContext<'_> {
         store.keep_converge(FencingToken(0), &kept).await?;
         Ok(runner.record)
     }
+}
 
+/// A whole run under its lease.
+struct LeasedConvergeRun<'a> {
+    pull: &'a ConvergeRunContext<'a>,
+    store: &'a dyn RecordStore,
+    lease: &'a Lease,
+    id: &'a PrId,
+    client: &'a RepositoryClient,
+    now: &'a PullDetails,
+    gate: &'a Arc<dyn WriteGate>,
+    give_back: watch::Receiver<bool>,
+    say: &'a (dyn Fn(ProgressMessage<'_>) + Sync),
+}
+
+impl LeasedConvergeRun<'_> {
     /// Does a whole run, including its waits.
-    async fn run_whole(
-        &self,
-        store: &dyn RecordStore,
-        lease: &Lease,
-        (id, client, now): (&PrId, &RepositoryClient, PullDetails),
-        gate: &Arc<dyn WriteGate>,
-        give_back: watch::Receiver<bool>,
-        say: &(dyn Fn(ProgressMessage<'_>) + Sync),
-    ) -> Result<(ConvergeRecord, Mirror), RunFailure> {
+    async fn run_whole(&self) -> Result<(ConvergeRecord, Mirror), RunFailure> {
+        let Self { pull, lease, id, client, now, gate, say, .. } = self;
+        let (store, give_back) = (self.store, self.give_back.clone());
         // Comments that arrive while the commits are fetched count.
-        let listener = StopListener::open(self.forge.1, self.repo, self.number).await?;
-        let ground = self.fetch_checkout(id, now).await?;
+        let listener = StopListener::open(pull.forge.1, pull.repo, pull.number).await?;
+        let ground = pull.fetch_checkout(id, (*now).clone()).await?;
         let last = store.last_converge(&lease.key).await?;
         let said = store.dismissals(&lease.key).await?;
         let before = last.clone();
-        let mut record = self.resume_or_new_record(client, last, &said, &lease.key, &ground).await?;
+        let mut record = pull.resume_or_new_record(client, last, &said, &lease.key, &ground).await?;
         (record.detail.paid_before, record.detail.denied_before) = (record.cost(), record.denied());
         if let Some(before) = before.filter(|last| last.run == record.run && is_stuck(last)) {
             say(ProgressMessage::Line(&words::stuck_before(&before)));
         }
-        let most = self.converging.agents.auditor.budgets.most_of_converge();
+        let most = pull.converging.agents.auditor.budgets.most_of_converge();
         for line in words::describe_plan(&record, most) {
             say(ProgressMessage::Line(&line));
         }
-        let effects = self.effects(client, gate, &lease.key, Some(lease.token));
+        let effects = pull.effects(client, gate, &lease.key, Some(lease.token));
         let workspace =
-            PullRequestWorkspace { stops: Some(&listener), ..self.workspace(client, effects, &ground) };
-        let span = self.span(&record, SystemTime::now());
-        let mut runner = self.runner(&ground, &workspace, gate, record, RunMode::Whole);
+            PullRequestWorkspace { stops: Some(&listener), ..pull.workspace(client, effects, &ground) };
+        let span = pull.span(&record, SystemTime::now());
+        let mut runner = pull.runner(&ground, &workspace, gate, record, RunMode::Whole);
         let work = async {
             let told = RunTimeline { store, mirror: &ground.mirror, say };
             loop {
@@ -233,26 +250,13 @@ impl ConvergeRunContext<'_> {
     }
 }
 
-/// A whole run under its lease.
-struct LeasedConvergeRun<'a> {
-    pull: &'a ConvergeRunContext<'a>,
-    store: &'a dyn RecordStore,
-    lease: &'a Lease,
-    of: (&'a PrId, &'a RepositoryClient, &'a PullDetails),
-    gate: &'a Arc<dyn WriteGate>,
-    give_back: watch::Receiver<bool>,
-    say: &'a (dyn Fn(ProgressMessage<'_>) + Sync),
-}
-
 #[async_trait]
 impl LeasedStep for LeasedConvergeRun<'_> {
     /// The record and its mirror, or the failure to report to the person.
     type Ended = Result<(ConvergeRecord, Mirror), RunFailure>;
 
     async fn step(&self) -> Result<(NextSlotState, Self::Ended), StepStopReason> {
-        let Self { pull, store, lease, of: (id, client, now), gate, give_back, say } = self;
-        let of = (*id, *client, (*now).clone());
-        let ended = Box::pin(pull.run_whole(*store, lease, of, gate, give_back.clone(), say)).await;
+        let ended = Box::pin(self.run_whole()).await;
         let ended = RunFailure::unless_fenced(ended)?;
         let is_over = ended.as_ref().is_ok_and(|(record, _)| !record.is_unfinished());
         let after = if is_over { NextSlotState::Then(StepOutcome::Idle) } else { NextSlotState::GivenBack };

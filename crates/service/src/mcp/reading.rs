@@ -95,9 +95,11 @@ impl ForgeTools {
         };
         let requested: Vec<String> = now.requested.into_iter().map(|asked| asked.login).collect();
         Ok(json!({
-            "repository": pull.1, "number": number, "url": now.url, "title": now.title, "description": now.body,
+            "repository": pull.1, "number": number, "url": now.url, "title": now.title,
+            "description": now.body,
             "state": state, "author": now.author.map(|author| author.login), "head": now.head.sha.as_str(),
-            "branch": now.head.branch, "head_repository": now.head.repository.map(|repository| repository.name),
+            "branch": now.head.branch,
+            "head_repository": now.head.repository.map(|repository| repository.name),
             "base": now.base.as_str(), "base_branch": now.base_branch, "labels": now.labels,
             "requested_reviewers": requested,
         }))
@@ -110,7 +112,8 @@ impl ForgeTools {
         let change = self.load_change(&pull, &now).await?;
         let (diff, left_out) = diff_excerpt(&change.diff, path.as_deref())?;
         Ok(json!({
-            "repository": pull.1, "number": number, "base": change.base.as_str(), "head": now.head.sha.as_str(),
+            "repository": pull.1, "number": number, "base": change.base.as_str(),
+            "head": now.head.sha.as_str(),
             "diff": diff, "left_out": left_out,
         }))
     }

@@ -174,7 +174,8 @@ impl ForgeTool {
                 );
                 object(
                     json!({
-                        "repository": text, "pull_requests": {"type": "array", "items": pull}, "complete": yes,
+                        "repository": text, "pull_requests": {"type": "array", "items": pull},
+                        "complete": yes,
                     }),
                     &["repository", "pull_requests", "complete"],
                 )
@@ -205,7 +206,8 @@ impl ForgeTool {
             ),
             Self::GetPullRequestDiff => object(
                 json!({
-                    "repository": text, "number": count, "base": text, "head": text, "diff": text, "left_out": list,
+                    "repository": text, "number": count, "base": text, "head": text, "diff": text,
+                    "left_out": list,
                 }),
                 &["repository", "number", "base", "head", "diff", "left_out"],
             ),

@@ -108,13 +108,17 @@ fn object(json: &str) -> Option<Map<String, Value>> {
     serde_json::from_str(json).ok()
 }
 
+/// Returns the record of one step in today's form.
+fn step(id: &str, turns: &Value, tokens: u64, cost: &Value, ms: u64) -> Value {
+    json!({ "id": id, "turns": turns, "tokens": tokens, "cost_micro_usd": cost, "ms": ms })
+}
+
 /// Converts a review: the time without a model is one step, the model's part another.
 fn convert_review(json: &str, stage: &str) -> Option<RunRecord<ReviewDetail>> {
     let mut all = object(json)?;
     let time = |name: &str| all.get(name).and_then(Value::as_i64);
     let whole = u64::try_from(time("ended")?.saturating_sub(time("started")?)).unwrap_or(0);
     let (turns, cost) = (all.get("turns")?.clone(), all.get("cost_micro_usd")?.clone());
-    let step = |id: &str, turns: &Value, tokens: u64, cost: &Value, ms: u64| json!({ "id": id, "turns": turns, "tokens": tokens, "cost_micro_usd": cost, "ms": ms });
     let steps = match all.get("modelled").and_then(Value::as_object) {
         Some(modelled) => {
             let ms = modelled.get("ms")?.as_u64()?;

@@ -61,7 +61,8 @@ pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;
 #[derive(Debug, thiserror::Error)]
 pub enum SqliteOpenError {
     /// The folder is missing and cannot be created.
-    #[error("cannot create the folder {}: {source}; create it, or name another file in `store.url`", path.display())]
+    #[error("cannot create the folder {}: {source}; create it, or name another file in `store.url`",
+        path.display())]
     Folder {
         /// Path of the folder.
         path: PathBuf,
@@ -75,7 +76,8 @@ pub enum SqliteOpenError {
         path: PathBuf,
     },
     /// The file cannot be created or inspected.
-    #[error("cannot open {}: {source}; check its permissions, or name another file in `store.url`", path.display())]
+    #[error("cannot open {}: {source}; check its permissions, or name another file in `store.url`",
+        path.display())]
     File {
         /// Path of the file.
         path: PathBuf,
@@ -83,7 +85,8 @@ pub enum SqliteOpenError {
         source: io::Error,
     },
     /// The file is read only, or its file system is mounted read-only.
-    #[error("{} is read only; allow writing to it (chmod u+w), or name another file in `store.url`", path.display())]
+    #[error("{} is read only; allow writing to it (chmod u+w), or name another file in `store.url`",
+        path.display())]
     ReadOnly {
         /// Path of the file.
         path: PathBuf,
@@ -129,7 +132,8 @@ pub enum SqliteOpenError {
         path: PathBuf,
     },
     /// The file was deleted, and a server still has it open.
-    #[error("{} was deleted, and it is served{}; stop that process, put the file back, and start it again", path.display(), holder_text(server))]
+    #[error("{} was deleted, and it is served{}; stop that process, put the file back, and start it again",
+        path.display(), holder_text(server))]
     Deleted {
         /// Path of the file.
         path: PathBuf,
@@ -171,7 +175,8 @@ pub enum SqliteOpenError {
         source_name: String,
     },
     /// The file system cannot share memory between processes, as SQLite's write-ahead log requires.
-    #[error("{} cannot keep a write-ahead log (SQLite stays in mode `{mode}`); put it on a local disk", path.display())]
+    #[error("{} cannot keep a write-ahead log (SQLite stays in mode `{mode}`); put it on a local disk",
+        path.display())]
     NoLog {
         /// Path of the file.
         path: PathBuf,

@@ -41,7 +41,8 @@ enum BudgetCommand {
         #[arg(long, value_name = "WHAT", value_enum)]
         by: Option<SpendGrouping>,
         /// Since when: a length of time (24h, 7d, 2w), a day (2026-09-21) or an instant, in UTC
-        #[arg(long, value_name = "D", default_value = "30d", value_parser = TimeStart::parse, requires = "by")]
+        #[arg(long, value_name = "D", default_value = "30d", value_parser = TimeStart::parse,
+            requires = "by")]
         since: TimeStart,
     },
     /// Show the prices of models, in US dollars per million tokens

@@ -155,7 +155,8 @@ fn render_origin(setting: &EffectiveSetting) -> String {
 }
 
 fn setting_row(key: &str, setting: &EffectiveSetting) -> serde_json::Value {
-    json!({ "key": key, "value": setting.value.to_json(), "origin": render_origin(setting), "layer": setting.origin.layer() })
+    json!({ "key": key, "value": setting.value.to_json(), "origin": render_origin(setting),
+        "layer": setting.origin.layer() })
 }
 
 /// Returns the root of the working tree that contains a folder.

@@ -167,7 +167,8 @@ impl DismissArgs {
         let changed = self.record_dismissals(context, &config, ids, &folder, &reason).await?;
         let word = if self.undo { "open again" } else { "dismissed" };
         let object = |finding: &Finding| {
-            json!({ "id": finding.id, "path": finding.raw.place.path, "start_line": finding.raw.place.start_line,
+            json!({ "id": finding.id, "path": finding.raw.place.path,
+                "start_line": finding.raw.place.start_line,
                 "title": finding.raw.title, "reason": (!self.undo).then_some(&reason) })
         };
         let objects: Vec<Value> = changed.iter().map(object).collect();
@@ -210,7 +211,8 @@ impl DismissArgs {
             let raw = said.about.as_ref().map(|about| &about.raw);
             json!({ "id": said.finding, "path": raw.map(|raw| &raw.place.path),
                 "start_line": raw.map(|raw| raw.place.start_line), "title": raw.map(|raw| &raw.title),
-                "reason": reason(said), "by": said.by, "at": format_instant(said.at), "in_effect": is_in_effect(said) })
+                "reason": reason(said), "by": said.by, "at": format_instant(said.at),
+                "in_effect": is_in_effect(said) })
         };
         let text = |said: &Dismissal| {
             let what = said.about.as_ref().map_or_else(String::new, describe_finding);

@@ -470,7 +470,8 @@ mod tests {
 
     #[test]
     fn the_screen_says_what_is_held_back_and_what_lets_it_go_on() {
-        insta::assert_snapshot!(render_switch(&on(HaltMode::Finish, Some("a storm")), PendingWork { due: 3, running: 1 }, named()), @r"
+        insta::assert_snapshot!(render_switch(&on(HaltMode::Finish, Some("a storm")),
+            PendingWork { due: 3, running: 1 }, named()), @r"
         The kill switch is on, since 2026-09-21T14:13:20Z by ada.
           reason    a storm
           mode      finish
@@ -479,7 +480,8 @@ mod tests {
           held back 3 pull requests due; webhooks are answered 503
           unblock   truing --config ops.toml kill off
         ");
-        insta::assert_snapshot!(render_switch(&on(HaltMode::Stop, None), PendingWork { due: 0, running: 2 }, plain()), @r"
+        insta::assert_snapshot!(render_switch(&on(HaltMode::Stop, None), PendingWork { due: 0, running: 2 },
+            plain()), @r"
         The kill switch is on, since 2026-09-21T14:13:20Z by ada.
           reason    none given
           mode      stop
@@ -488,7 +490,9 @@ mod tests {
           held back 0 pull requests due; webhooks are answered 503
           unblock   truing kill off
         ");
-        insta::assert_snapshot!(render_switch(&KillSwitch::Off, PendingWork { due: 1, running: 2 }, plain()), @"The kill switch is off; 1 pull request due.");
-        insta::assert_snapshot!(render_switch(&KillSwitch::Off, PendingWork::default(), plain()), @"The kill switch is off.");
+        insta::assert_snapshot!(render_switch(&KillSwitch::Off, PendingWork { due: 1, running: 2 },
+            plain()), @"The kill switch is off; 1 pull request due.");
+        insta::assert_snapshot!(render_switch(&KillSwitch::Off, PendingWork::default(), plain()),
+            @"The kill switch is off.");
     }
 }

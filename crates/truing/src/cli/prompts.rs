@@ -98,7 +98,7 @@ fn assignment(text: &str) -> Result<(String, String), String> {
     Ok((name.to_owned(), value.to_owned()))
 }
 
-// ---------------------------------------------------------------------------------------------- list
+// -------------------------------------------------------------------------------- list
 
 #[derive(Serialize)]
 struct PromptJson<'a> {
@@ -160,7 +160,7 @@ fn as_text(listed: &ListedModule<'_>) -> String {
     text
 }
 
-// ---------------------------------------------------------------------------------------------- render
+// -------------------------------------------------------------------------------- render
 
 #[derive(Serialize)]
 struct PromptRenderJson<'a> {
@@ -191,7 +191,7 @@ fn render_prompt(
     Ok(CommandExit::Done)
 }
 
-// ---------------------------------------------------------------------------------------------- check
+// -------------------------------------------------------------------------------- check
 
 #[derive(Serialize)]
 struct PromptsCheckJson {
@@ -231,7 +231,7 @@ fn check_prompts(dir: Option<&PathBuf>, context: &CommandContext) -> Result<Comm
     Ok(if problems.is_empty() { CommandExit::Done } else { CommandExit::No })
 }
 
-// ---------------------------------------------------------------------------------------------- fmt
+// -------------------------------------------------------------------------------- fmt
 
 #[derive(Serialize)]
 struct PromptsFmtJson {
@@ -285,7 +285,7 @@ fn format_prompts(
     Ok(exit)
 }
 
-// ---------------------------------------------------------------------------------------------- check --envsubst
+// -------------------------------------------------------------------------------- check --envsubst
 
 /// Maximum bytes of a file that is checked or wrapped.
 const MAX_FILE: u64 = 1 << 20;

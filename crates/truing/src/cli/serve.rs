@@ -192,7 +192,8 @@ async fn serve(
     let temp = TempFolder::create(config, &place)?;
     let (stores, shared_reader) = ((store.clone(), store.clone()), Box::new(reader.clone()));
     let shared = tokio::select! {
-        shared = wiring::service::service_context(config, &context.environment, stores.0, stores.1, shared_reader, temp.path()) => shared?,
+        shared = wiring::service::service_context(config, &context.environment, stores.0, stores.1,
+            shared_reader, temp.path()) => shared?,
         // A git process that hangs must not delay the end.
         told = signals.next() => return Ok(signal_exit(told)),
     };

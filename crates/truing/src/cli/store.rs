@@ -94,7 +94,8 @@ pub(crate) fn run(args: &StoreArgs, context: &CommandContext) -> Result<CommandE
         };
         tokio::select! {
             ended = Box::pin(work) => ended,
-            _ = signals.next() => Err(CliError::new(CommandExit::Interrupted, "interrupted", "interrupted before everything was done")
+            _ = signals.next() => Err(CliError::new(CommandExit::Interrupted, "interrupted",
+                "interrupted before everything was done")
                 .hint(match &args.action {
                     StoreCommand::Migrate { .. } => "run it again: it continues where it stopped",
                     StoreCommand::Check { .. } => "run it again",

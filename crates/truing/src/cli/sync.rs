@@ -25,7 +25,8 @@ use truing_core::sync::{
     PinChange, PinChangeKind, PinManifest, SyncDecision, SyncVerdict, UnguardedPart, UnguardedReason,
 };
 use truing_loops::sync::{
-    DecisionDetails, DecisionRequest, PinnedManifest, ReleaseDecision, decide_release, pinned_by, read_pins,
+    DecisionDetails, DecisionRequest, PackageSources, PinnedManifest, ReleaseDecision, decide_release,
+    pinned_by, read_pins,
 };
 use truing_upstream::archives::ArchiveFolder;
 use truing_upstream::range::VersionRange;
@@ -186,7 +187,8 @@ impl SyncDecideArgs {
             now: Timestamp::now(),
         };
         let has_patches = self.diff && !context.output.is_json();
-        let explained = decide_release(question, (&index, &archives, &reader), has_patches);
+        let sources = PackageSources { index: &index, archives: &archives, reader: &reader };
+        let explained = decide_release(question, sources, has_patches);
         let DecisionDetails { mut decided, relax_up_to, patches } =
             runtime.block_on(explained).map_err(|error| decision_error(error, job, &self.repo))?;
         let is_assumed = lines.is_some() && self.manifest.is_none() && job.has_manifest();

@@ -53,11 +53,12 @@ pub fn configured_agent(
     role: ModelRole,
 ) -> Result<ModelAgent, CliError> {
     let config = &of_role(config, role);
-    let ways = (provider_for_role(config, environment, role)?, fallback_provider(config, environment, role)?);
+    let way = provider_for_role(config, environment, role)?;
+    let fallback = fallback_provider(config, environment, role)?;
     super::conceal::conceal_secrets(config, environment);
     let runtime = conversation_runtime(config, environment, role)?;
     let (servers, own_tools) = super::mcp::servers(config, environment, &ledger)?;
-    let agent = build_agent(config, ledger, runtime, ways, role)?;
+    let agent = build_agent(config, ledger, runtime, way, fallback, role)?;
     Ok(ModelAgent { servers, own_tools, ..agent })
 }
 
@@ -160,7 +161,7 @@ pub fn replay_agent(config: &Config, ledger: Store, file: &Path) -> Result<Model
         CliError::usage("cassette", error.to_string()).hint("record one with `--record FOLDER`, with a key")
     })?;
     let way = provider::replay_provider().map_err(|error| CliError::failure("model", error.to_string()))?;
-    let agent = build_agent(config, ledger, Conversation::Native, (way, None), ModelRole::Reviewer)?;
+    let agent = build_agent(config, ledger, Conversation::Native, way, None, ModelRole::Reviewer)?;
     Ok(ModelAgent { tape: CassetteMode::Play(cassette), ..agent })
 }
 
@@ -197,7 +198,8 @@ fn build_agent(
     config: &Config,
     ledger: Store,
     runtime: Conversation,
-    (way, fallback): (PricedProvider, Option<ConfiguredFallback>),
+    way: PricedProvider,
+    fallback: Option<ConfiguredFallback>,
     role: ModelRole,
 ) -> Result<ModelAgent, CliError> {
     let wrong = |error: ProviderError| role.refusal("model", format!("[{}]: {error}", config.model.section));

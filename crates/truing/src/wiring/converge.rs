@@ -146,7 +146,8 @@ pub fn kept_in(level: SandboxLevel) -> Result<(), CliError> {
     if level == SandboxLevel::Full {
         return Ok(());
     }
-    Err(CliError::failure("sandbox_weak", "the sandbox of this machine is too weak for a fixer's commands").hint(
+    Err(CliError::failure("sandbox_weak",
+        "the sandbox of this machine is too weak for a fixer's commands").hint(
         "allow user namespaces, or run where they are allowed; `truing sandbox check` shows what it stops",
     ))
 }

@@ -24,7 +24,8 @@ struct MeterCounts {
 
 /// A server has sent more than it may.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("its output is too large: the limits are {} MiB in one message and {} MiB in one run", MAX_MESSAGE >> 20, MAX_SAID >> 20)]
+#[error("its output is too large: the limits are {} MiB in one message and {} MiB in one run",
+    MAX_MESSAGE >> 20, MAX_SAID >> 20)]
 pub(super) struct ServerOverflow;
 
 impl ServerMeter {

@@ -205,7 +205,8 @@ impl ServerHandler for SuiteServer {
     ) -> Result<ListResourcesResult, ErrorData> {
         complete_result(json!({"resources": [
             {"uri": "test://static-text", "name": "text", "description": "Text", "mimeType": "text/plain"},
-            {"uri": "test://static-binary", "name": "picture", "description": "A picture", "mimeType": "image/png"},
+            {"uri": "test://static-binary", "name": "picture", "description": "A picture",
+                "mimeType": "image/png"},
         ]}))
     }
 
@@ -255,7 +256,8 @@ impl ServerHandler for SuiteServer {
         };
         complete_result(json!({"prompts": [
             {"name": "test_simple_prompt", "description": "Text"},
-            {"name": "test_prompt_with_arguments", "description": "Text", "arguments": takes(&["arg1", "arg2"])},
+            {"name": "test_prompt_with_arguments", "description": "Text",
+                "arguments": takes(&["arg1", "arg2"])},
             {"name": "test_prompt_with_embedded_resource", "description": "A resource",
                 "arguments": takes(&["resourceUri"])},
             {"name": "test_prompt_with_image", "description": "A picture"},

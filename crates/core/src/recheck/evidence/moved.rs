@@ -152,7 +152,7 @@ mod tests {
         let gone = Some(RepoPath::from("p.py")).filter(|path| !texts.contains_key(path));
         let (renames, read) =
             (FileRenames::default(), |path: &RepoPath| texts.get(path).map(|text| (*text).to_owned()));
-        let head = HeadView::new(read, &paths, (added, gone.into_iter().collect()), &renames);
+        let head = HeadView::new(read, &paths, added, gone.into_iter().collect(), &renames);
         let reviewer = ReviewerReport { seen: paths.iter().cloned().collect(), verdicts: says.to_vec() };
         recheck(known, found, &[reviewer], &head, place).fixed.len()
     }

@@ -634,7 +634,7 @@ fn review(
         }
         Some(text)
     };
-    let head = HeadView::new(read, &changed, (added, deleted), &renames);
+    let head = HeadView::new(read, &changed, added, deleted, &renames);
     let sha = Sha::parse(&format!("{:040x}", round + 1)).unwrap();
     let mut verdicts = Vec::new();
     let mut found = Vec::new();

@@ -101,7 +101,7 @@ fn looked(
 ) -> RecheckSummary {
     let (paths, renames, text) = ([RepoPath::from(path)], FileRenames::default(), file(own));
     let added = [(paths[0].clone(), vec![(1, u32::MAX)])].into();
-    let head = HeadView::new(|_: &RepoPath| Some(text.clone()), &paths, (added, BTreeSet::new()), &renames);
+    let head = HeadView::new(|_: &RepoPath| Some(text.clone()), &paths, added, BTreeSet::new(), &renames);
     recheck(known, found, reviewers, &head, place)
 }
 
@@ -246,7 +246,7 @@ fn a_deleted_file_fixes_nothing_that_is_rewritten_in_another_one() {
         let added = [(paths[0].clone(), vec![(1, u32::MAX)])].into();
         let deleted = BTreeSet::from([RepoPath::from("p.py")]);
         let read = |path: &RepoPath| (*path == paths[0]).then(|| text.to_owned());
-        let head = HeadView::new(read, &paths, (added, deleted), &renames);
+        let head = HeadView::new(read, &paths, added, deleted, &renames);
         recheck(&known, &mut Vec::new(), std::slice::from_ref(&reviewer), &head, place).fixed.len()
     };
     assert_eq!(fixed_beside("print(1)\nreturn done\n"), 1);

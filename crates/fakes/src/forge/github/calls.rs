@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::forge::diff::FakeDiffSide;
 use crate::forge::github::call::{ApiCall, ApiReply, CallResult, PageRequest};
-use crate::forge::operations::comments::{CommentCommits, add_inline, add_reply};
+use crate::forge::operations::comments::{CommentCommits, InlineTarget, add_inline, add_reply};
 use crate::forge::state::notes::visible_ids;
 use crate::forge::state::pulls::{
     FakeReviewVerdict, InlinePlace, StoredInlineComment, StoredPull, StoredReview,
@@ -228,7 +228,7 @@ pub(crate) fn create_inline(state: &mut FakeForgeState, call: &ApiCall) -> CallR
     let hunk = spot
         .check_place(repo, number, &place)
         .map_err(|message| invalid("pull_request_review_thread.line", message))?;
-    let comment = add_inline(world, repo, number, &call.login, body, (&spot, place, hunk));
+    let comment = add_inline(world, repo, number, &call.login, body, InlineTarget { spot, place, hunk });
     created_inline(world, repo, number, comment)
 }
 

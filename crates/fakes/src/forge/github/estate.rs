@@ -189,7 +189,10 @@ pub(crate) fn branch(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
 pub(crate) fn rules(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (_, repo) = state.repo(call)?;
     let name = repo.full_name();
-    let rule = |kind: &String| json!({ "type": kind, "ruleset_source_type": "Repository", "ruleset_source": name, "ruleset_id": 1 });
+    let rule = |kind: &String| {
+        json!({ "type": kind, "ruleset_source_type": "Repository",
+        "ruleset_source": name, "ruleset_id": 1 })
+    };
     let rules: Vec<Value> = repo.rules.get(call.param("branch")).into_iter().flatten().map(rule).collect();
     Ok(ApiReply::json(200, Value::Array(rules)))
 }

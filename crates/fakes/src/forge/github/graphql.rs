@@ -156,7 +156,8 @@ fn review_threads(
         })
         .collect();
     let connection = json!({
-        "totalCount": threads.len(), "nodes": nodes, "edges": nodes.iter().map(|node| json!({"node": node})).collect::<Vec<_>>(),
+        "totalCount": threads.len(), "nodes": nodes,
+        "edges": nodes.iter().map(|node| json!({"node": node})).collect::<Vec<_>>(),
         "pageInfo": {
             "hasNextPage": rest.len() > page.len(), "hasPreviousPage": cursor.is_some(),
             "startCursor": page.first().map(u64::to_string), "endCursor": page.last().map(u64::to_string),
@@ -164,7 +165,8 @@ fn review_threads(
     });
     Ok(json!({"data": {
         "viewer": {"login": bare_login(viewer)},
-        "repository": {"pullRequest": {"id": node_id("PullRequest", pull.id), "number": number, "reviewThreads": connection}},
+        "repository": {"pullRequest": {"id": node_id("PullRequest", pull.id), "number": number,
+            "reviewThreads": connection}},
     }}))
 }
 
@@ -191,12 +193,16 @@ fn thread_json(
             let note = &comment.note;
             json!({
                 "id": node_id("PullRequestReviewComment", note.id), "databaseId": note.id,
-                "fullDatabaseId": note.id.to_string(), "body": note.body, "createdAt": format_time(note.created),
-                "updatedAt": format_time(note.updated), "path": comment.place.path, "outdated": on_line && now.is_none(),
-                "author": {"login": bare_login(&note.author), "__typename": if note.author == bare_login(&note.author) { "User" } else { "Bot" }},
+                "fullDatabaseId": note.id.to_string(), "body": note.body,
+                "createdAt": format_time(note.created),
+                "updatedAt": format_time(note.updated), "path": comment.place.path, "outdated": on_line
+                && now.is_none(),
+                "author": {"login": bare_login(&note.author),
+                    "__typename": if note.author == bare_login(&note.author) { "User" } else { "Bot" }},
                 "viewerDidAuthor": note.author == viewer, "isMinimized": false,
                 "replyTo": comment.in_reply_to.map(|id| json!({"databaseId": id})),
-                "url": format!("{}/{}/pull/{}#discussion_r{}", world.base_url, repo.full_name(), pull.number, note.id),
+                "url": format!("{}/{}/pull/{}#discussion_r{}", world.base_url, repo.full_name(),
+                    pull.number, note.id),
             })
         })
         .collect();
@@ -237,7 +243,8 @@ fn set_resolved(
         for thread in threads {
             let id = node_id("PullRequestReviewThread", thread);
             if strings.contains(&id) && pull.set_resolved(thread, by) {
-                let thread = json!({"id": id, "isResolved": by.is_some(), "resolvedBy": by.map(|login| json!({"login": bare_login(login)}))});
+                let thread = json!({"id": id, "isResolved": by.is_some(),
+                    "resolvedBy": by.map(|login| json!({"login": bare_login(login)}))});
                 return json!({"data": {operation: {"clientMutationId": null, "thread": thread}}});
             }
         }

@@ -119,7 +119,8 @@ impl ForgeInstance {
         let more = json!({
             "name": login, "company": null, "blog": "", "location": null, "email": null, "hireable": null,
             "bio": null, "twitter_username": null, "public_repos": 0, "public_gists": 0,
-            "followers": 0, "following": 0, "created_at": format_time(0), "updated_at": format_time(self.now()),
+            "followers": 0, "following": 0, "created_at": format_time(0),
+            "updated_at": format_time(self.now()),
             "private_gists": 0, "total_private_repos": 0, "owned_private_repos": 0, "disk_usage": 0,
             "collaborators": 0, "two_factor_authentication": true,
         });
@@ -150,15 +151,22 @@ impl ForgeInstance {
         let page = format!("{base}/{full_name}");
         let fields = json!({
             "id": id, "node_id": node_id("Repository", id), "name": repo.name, "full_name": full_name,
-            "private": true, "owner": self.user_json(owner), "html_url": page, "description": null, "fork": fork,
-            "created_at": format_time(repo.created), "updated_at": format_time(repo.pushed), "pushed_at": format_time(repo.pushed),
+            "private": true, "owner": self.user_json(owner), "html_url": page, "description": null,
+            "fork": fork,
+            "created_at": format_time(repo.created), "updated_at": format_time(repo.pushed),
+            "pushed_at": format_time(repo.pushed),
             "git_url": format!("{page}.git"), "ssh_url": format!("git@127.0.0.1:{full_name}.git"),
-            "clone_url": format!("{page}.git"), "svn_url": page, "mirror_url": null, "homepage": null, "size": 108,
-            "stargazers_count": 0, "watchers_count": 0, "language": null, "has_issues": true, "has_projects": true,
+            "clone_url": format!("{page}.git"), "svn_url": page, "mirror_url": null, "homepage": null,
+            "size": 108,
+            "stargazers_count": 0, "watchers_count": 0, "language": null, "has_issues": true,
+            "has_projects": true,
             "has_downloads": true, "has_wiki": true, "has_pages": false, "has_discussions": false,
-            "forks_count": repo.forks.len(), "archived": repo.access == RepositoryAccess::Archived, "disabled": false, "open_issues_count": open,
-            "license": null, "allow_forking": true, "is_template": false, "web_commit_signoff_required": false,
-            "topics": [], "visibility": "private", "forks": repo.forks.len(), "open_issues": open, "watchers": 0,
+            "forks_count": repo.forks.len(), "archived": repo.access == RepositoryAccess::Archived,
+            "disabled": false, "open_issues_count": open,
+            "license": null, "allow_forking": true, "is_template": false,
+            "web_commit_signoff_required": false,
+            "topics": [], "visibility": "private", "forks": repo.forks.len(), "open_issues": open,
+            "watchers": 0,
             "default_branch": repo.default_branch,
             "permissions": {"admin": false, "maintain": false, "push": true, "triage": true, "pull": true},
         });
@@ -195,7 +203,8 @@ impl ForgeInstance {
             "created_at": format_time(pull.created), "updated_at": format_time(pull.updated),
             "closed_at": pull.closed.map(format_time), "merged_at": merged.and(pull.closed).map(format_time),
             "merge_commit_sha": merged.map(|_| head), "assignee": null, "assignees": [],
-            "requested_reviewers": requested, "requested_teams": [], "labels": self.labels_json(repo, &pull.labels),
+            "requested_reviewers": requested, "requested_teams": [],
+            "labels": self.labels_json(repo, &pull.labels),
             "milestone": null, "draft": pull.draft,
             "commits_url": format!("{own}/commits"), "review_comments_url": format!("{own}/comments"),
             "review_comment_url": format!("{api}/pulls/comments{{/number}}"),
@@ -215,7 +224,8 @@ impl ForgeInstance {
                 "review_comment": href(format!("{api}/pulls/comments{{/number}}")),
                 "commits": href(format!("{own}/commits")), "statuses": href(&statuses),
             },
-            "author_association": association(repo, &pull.author), "auto_merge": null, "active_lock_reason": null,
+            "author_association": association(repo, &pull.author), "auto_merge": null,
+            "active_lock_reason": null,
         });
         let Some(stats) = stats else { return simple };
         let there = |note: &StoredComment| !note.deleted;
@@ -223,7 +233,8 @@ impl ForgeInstance {
             "merged": merged.is_some(), "merged_by": merged.map(|login| self.user_json(login)),
             "comments": pull.summary.iter().filter(|comment| there(comment)).count(),
             "review_comments": pull.inline.iter().filter(|comment| there(&comment.note)).count(),
-            "maintainer_can_modify": pull.around.modifiable, "commits": stats.commits, "additions": stats.additions,
+            "maintainer_can_modify": pull.around.modifiable, "commits": stats.commits,
+            "additions": stats.additions,
             "deletions": stats.deletions, "changed_files": stats.changed_files,
         });
         merge_fields(merge_fields(simple, more), repo.merge_json(pull))
@@ -237,13 +248,17 @@ impl ForgeInstance {
             (format!("{api}/issues/{number}"), format!("{base}/{}/pull/{number}", repo.full_name()));
         json!({
             "url": own, "repository_url": api, "labels_url": format!("{own}/labels{{/name}}"),
-            "comments_url": format!("{own}/comments"), "events_url": format!("{own}/events"), "html_url": page,
+            "comments_url": format!("{own}/comments"), "events_url": format!("{own}/events"),
+            "html_url": page,
             "id": pull.id, "node_id": node_id("PullRequest", pull.id), "number": number, "title": pull.title,
-            "user": self.user_json(&pull.author), "labels": self.labels_json(repo, &pull.labels), "state": if pull.open { "open" } else { "closed" },
+            "user": self.user_json(&pull.author), "labels": self.labels_json(repo, &pull.labels),
+            "state": if pull.open { "open" } else { "closed" },
             "locked": false, "assignee": null, "assignees": [], "milestone": null,
             "comments": pull.summary.iter().filter(|comment| !comment.deleted).count(),
-            "created_at": format_time(pull.created), "updated_at": format_time(pull.updated), "closed_at": pull.closed.map(format_time),
-            "author_association": association(repo, &pull.author), "active_lock_reason": null, "draft": pull.draft,
+            "created_at": format_time(pull.created), "updated_at": format_time(pull.updated),
+            "closed_at": pull.closed.map(format_time),
+            "author_association": association(repo, &pull.author), "active_lock_reason": null,
+            "draft": pull.draft,
             "pull_request": {
                 "url": format!("{api}/pulls/{number}"), "html_url": page, "diff_url": format!("{page}.diff"),
                 "patch_url": format!("{page}.patch"),
@@ -257,8 +272,10 @@ impl ForgeInstance {
     /// Returns the fields that every comment has.
     fn note_json(&self, repo: &StoredRepository, note: &StoredComment, kind: &str, url: String) -> Value {
         json!({
-            "url": url, "id": note.id, "node_id": node_id(kind, note.id), "user": self.user_json(&note.author),
-            "body": note.body, "created_at": format_time(note.created), "updated_at": format_time(note.updated),
+            "url": url, "id": note.id, "node_id": node_id(kind, note.id),
+            "user": self.user_json(&note.author),
+            "body": note.body, "created_at": format_time(note.created),
+            "updated_at": format_time(note.updated),
             "author_association": association(repo, &note.author),
             "reactions": reactions_json(&url, &note.reactions),
         })
@@ -295,9 +312,11 @@ impl ForgeInstance {
         let position = comment.place.line.map(|_| comment.diff_hunk.lines().count().saturating_sub(1));
         let current = lines.is_some() || comment.place.line.is_none();
         let mut fields = json!({
-            "pull_request_review_id": comment.review, "diff_hunk": comment.diff_hunk, "path": comment.place.path,
+            "pull_request_review_id": comment.review, "diff_hunk": comment.diff_hunk,
+            "path": comment.place.path,
             "position": position.filter(|_| current), "original_position": position,
-            "commit_id": if current { &pull.head } else { &comment.commit }, "original_commit_id": comment.commit,
+            "commit_id": if current { &pull.head } else { &comment.commit },
+            "original_commit_id": comment.commit,
             "html_url": page, "pull_request_url": pull_url,
             "_links": {"self": href(&own), "html": href(&page), "pull_request": href(&pull_url)},
         });
@@ -320,7 +339,8 @@ impl ForgeInstance {
         let more = json!({
             "line": lines.map(|(line, _)| line), "original_line": place.line.map(|(_, line)| line),
             "side": place.line.map_or(FakeDiffSide::Right, |(side, _)| side).as_str(),
-            "start_line": lines.and_then(|(_, first)| first), "original_start_line": place.start.map(|(_, line)| line),
+            "start_line": lines.and_then(|(_, first)| first),
+            "original_start_line": place.start.map(|(_, line)| line),
             "start_side": place.start.map(|(side, _)| side.as_str()),
             "subject_type": if place.line.is_some() { "line" } else { "file" },
         });
@@ -339,7 +359,8 @@ impl ForgeInstance {
         let pull_url = format!("{base}/repos/{name}/pulls/{}", pull.number);
         json!({
             "id": review.id, "node_id": node_id("PullRequestReview", review.id),
-            "user": self.user_json(&review.author), "body": review.body, "state": review.state.as_str(), "html_url": page,
+            "user": self.user_json(&review.author), "body": review.body, "state": review.state.as_str(),
+            "html_url": page,
             "pull_request_url": pull_url, "author_association": association(repo, &review.author),
             "_links": {"html": href(&page), "pull_request": href(&pull_url)},
             "submitted_at": format_time(review.created), "commit_id": review.commit,
@@ -351,9 +372,11 @@ impl ForgeInstance {
         let creator = self.user_json(&status.creator);
         json!({
             "url": format!("{}/repos/{}/statuses/{}", self.base_url, repo.full_name(), status.sha),
-            "avatar_url": creator["avatar_url"], "id": status.id, "node_id": node_id("StatusContext", status.id),
+            "avatar_url": creator["avatar_url"], "id": status.id,
+            "node_id": node_id("StatusContext", status.id),
             "state": status.state, "description": status.description, "target_url": status.target_url,
-            "context": status.context, "created_at": format_time(status.created), "updated_at": format_time(status.created),
+            "context": status.context, "created_at": format_time(status.created),
+            "updated_at": format_time(status.created),
             "creator": creator,
         })
     }

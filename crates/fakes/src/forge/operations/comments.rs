@@ -76,6 +76,14 @@ impl CommentCommits {
     }
 }
 
+/// Where a comment on code goes.
+pub(crate) struct InlineTarget {
+    pub(crate) spot: CommentCommits,
+    pub(crate) place: InlinePlace,
+    /// The hunk that the place is in.
+    pub(crate) hunk: String,
+}
+
 /// Adds a comment on code in a separate review, as GitHub does, and returns its id.
 pub(crate) fn add_inline(
     world: &mut ForgeInstance,
@@ -83,8 +91,9 @@ pub(crate) fn add_inline(
     number: u64,
     author: &str,
     body: &str,
-    (spot, place, hunk): (&CommentCommits, InlinePlace, String),
+    target: InlineTarget,
 ) -> u64 {
+    let InlineTarget { spot, place, hunk } = target;
     let note = world.new_comment(author, body);
     let commit = spot.commit.clone();
     let review = StoredReview {
@@ -117,7 +126,8 @@ pub(crate) fn add_reply(
     let pull = repo.pulls.get_mut(&number)?;
     let began = pull.comment_mut(first).filter(|comment| comment.in_reply_to.is_none())?.clone();
     let spot = CommentCommits { commit: began.commit, merge_base: began.merge_base };
-    let id = add_inline(world, repo, number, author, body, (&spot, began.place, began.diff_hunk));
+    let target = InlineTarget { spot, place: began.place, hunk: began.diff_hunk };
+    let id = add_inline(world, repo, number, author, body, target);
     repo.pulls.get_mut(&number)?.comment_mut(id)?.in_reply_to = Some(first);
     Some(id)
 }

@@ -435,7 +435,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let doing = if resolved { "resolving" } else { "reopening" };
         let what = self.what_of_pull(&format!("{doing} the thread {thread}"));
         let first = first_of(&what, thread)?;
-        self.calls.settle_thread(&what, &self.repo, (self.id.number, first), resolved).await
+        self.calls.settle_thread(&what, &self.repo, self.id.number, first, resolved).await
     }
 
     /// Returns true if this thread is open, and `None` if it does not exist.

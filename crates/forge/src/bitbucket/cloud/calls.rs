@@ -237,7 +237,8 @@ impl BitbucketApi for BitbucketCloud {
         &self,
         what: &str,
         repo: &str,
-        (number, first): (u64, u64),
+        number: u64,
+        first: u64,
         resolved: bool,
     ) -> Result<(), ForgeError> {
         let url = self.of_pull(what, repo, number, &["comments", &first.to_string(), "resolve"])?;

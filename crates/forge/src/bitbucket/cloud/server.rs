@@ -286,10 +286,11 @@ impl ForgeServer for BitbucketCloud {
         &self,
         id: &PrId,
         repo: &str,
-        (kind, comment): (CommentKind, u64),
+        kind: CommentKind,
+        comment: u64,
     ) -> Result<Option<PullComment>, ForgeError> {
         let what = format!("{repo}: reading comment {comment} ({})", kind.as_str());
-        let note = self.in_thread(&what, repo, (id.number, comment)).await?;
+        let note = self.in_thread(&what, repo, id.number, comment).await?;
         if note.is_deleted {
             return Err(ForgeError::NotFound { what });
         }

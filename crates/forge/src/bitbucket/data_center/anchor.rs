@@ -246,7 +246,8 @@ mod tests {
             "diffs": [
                 {
                     "source": { "toString": "other.py" }, "destination": { "toString": "other.py" },
-                    "hunks": [{ "segments": [{ "type": "ADDED", "lines": [{ "source": 1, "destination": 1 }] }] }],
+                    "hunks": [{ "segments": [{ "type": "ADDED",
+                        "lines": [{ "source": 1, "destination": 1 }] }] }],
                 },
                 {
                     "source": { "toString": "old.py" }, "destination": { "components": ["src", "new.py"] },

@@ -220,16 +220,17 @@ impl BitbucketApi for BitbucketDataCenter {
         &self,
         what: &str,
         repo: &str,
-        of: (u64, u64),
+        number: u64,
+        first: u64,
         resolved: bool,
     ) -> Result<(), ForgeError> {
         let mut tries = 0;
         loop {
-            let note = self.load_note(what, repo, of).await?;
+            let note = self.load_note(what, repo, (number, first)).await?;
             if (note.settled != ThreadResolution::Open) == resolved {
                 return Ok(());
             }
-            let url = self.comment_url(what, repo, of.0, of.1)?;
+            let url = self.comment_url(what, repo, number, first)?;
             // The text is left out because only its author may write it.
             let body = json!({ "threadResolved": resolved, "version": note.version });
             tries += 1;

@@ -254,10 +254,11 @@ impl ForgeServer for BitbucketDataCenter {
         &self,
         id: &PrId,
         repo: &str,
-        (kind, comment): (CommentKind, u64),
+        kind: CommentKind,
+        comment: u64,
     ) -> Result<Option<PullComment>, ForgeError> {
         let what = format!("{repo}: reading comment {comment} ({})", kind.as_str());
-        let note = self.in_thread(&what, repo, (id.number, comment)).await?;
+        let note = self.in_thread(&what, repo, id.number, comment).await?;
         let page = self.page_of(&what, repo, id.number)?;
         Ok(Some(pull_comment(id.number, page.as_str(), note)))
     }

@@ -553,7 +553,7 @@ async fn a_comment_that_is_served_says_its_kind() {
     let mut inline = comment(21, Some("{9}"), "/review");
     inline["inline"] = json!({ "path": "a", "to": 1 });
     let server = Server::new([ok(&inline), page(&json!([inline]), None)]).await;
-    let read = cloud(&server).comment(&pr(UUID), "acme/demo", (CommentKind::Conversation, 21)).await;
+    let read = cloud(&server).comment(&pr(UUID), "acme/demo", CommentKind::Conversation, 21).await;
     let read = read.unwrap().unwrap();
     assert_eq!((read.kind, read.number, read.body.as_str()), (CommentKind::Diff, 7, "/review"));
     // For an answer to an answer, the server names the first comment of the thread.
@@ -565,12 +565,12 @@ async fn a_comment_that_is_served_says_its_kind() {
     };
     let all = json!([inline, answer(22, 21), answer(23, 22)]);
     let server = Server::new([ok(&answer(23, 22)), page(&all, None)]).await;
-    let read = cloud(&server).comment(&pr(UUID), "acme/demo", (CommentKind::Diff, 23)).await;
+    let read = cloud(&server).comment(&pr(UUID), "acme/demo", CommentKind::Diff, 23).await;
     assert_eq!(read.unwrap().unwrap().first, Some(CommentId::new("21")));
     let mut gone = inline.clone();
     gone["deleted"] = true.into();
     let server = Server::new([ok(&gone)]).await;
-    let read = cloud(&server).comment(&pr(UUID), "acme/demo", (CommentKind::Diff, 21)).await;
+    let read = cloud(&server).comment(&pr(UUID), "acme/demo", CommentKind::Diff, 21).await;
     assert!(matches!(read, Err(ForgeError::NotFound { .. })), "{read:?}");
 }
 

@@ -96,7 +96,8 @@ impl GitHubClient {
         // made before are found here.
         let mut bad = Vec::new();
         for finding in new {
-            match self.create_line(&what, &draft.mark.commit, of_draft(finding)).await {
+            let LineDraft { place, topic, body, .. } = finding;
+            match self.create_line(&what, &draft.mark.commit, place, topic, body).await {
                 Ok(comment) => {
                     there.insert(finding.topic.clone(), comment);
                 }
@@ -176,7 +177,8 @@ impl GitHubClient {
         text: String,
     ) -> Result<ReviewId, ForgeError> {
         let body = self.add_topic_marker(self.id.number, &mark.topic(), &text);
-        let comments = inline.iter().map(|finding| self.comment(what, of_draft(finding)));
+        let comments =
+            inline.iter().map(|finding| self.comment(what, &finding.place, &finding.topic, &finding.body));
         let review = json!({
             "commit_id": mark.commit.as_str(), "event": event, "body": body,
             "comments": comments.collect::<Result<Vec<_>, _>>()?,
@@ -193,9 +195,11 @@ impl GitHubClient {
         &self,
         what: &str,
         commit: &Sha,
-        line: (&CodeLocation, &Topic, &str),
+        place: &CodeLocation,
+        topic: &Topic,
+        body: &str,
     ) -> Result<CommentId, ForgeError> {
-        let mut comment = self.comment(what, line)?;
+        let mut comment = self.comment(what, place, topic, body)?;
         comment["commit_id"] = commit.as_str().into();
         let url = self.url(what, &["pulls", &self.number(), "comments"])?;
         let made: wire::CreatedItem =
@@ -206,7 +210,9 @@ impl GitHubClient {
     fn comment(
         &self,
         what: &str,
-        (place, topic, body): (&CodeLocation, &Topic, &str),
+        place: &CodeLocation,
+        topic: &Topic,
+        body: &str,
     ) -> Result<Value, ForgeError> {
         let mut comment = location_fields(what, place)?;
         comment["body"] = self.add_topic_marker(self.id.number, topic, body).into();
@@ -236,10 +242,6 @@ impl GitHubClient {
 }
 
 /// Returns place, topic and text of the comment of a finding.
-fn of_draft(finding: &LineDraft) -> (&CodeLocation, &Topic, &str) {
-    (&finding.place, &finding.topic, &finding.body)
-}
-
 /// Returns the comments of the findings of a draft, in its order.
 fn finding_comments(draft: &ReviewDraft, there: &HashMap<Topic, CommentId>) -> Vec<(Topic, CommentId)> {
     let topics = draft.findings.iter().map(|finding| &finding.topic);

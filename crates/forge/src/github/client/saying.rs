@@ -114,7 +114,7 @@ impl GitHubClient {
         let Some(comment) =
             there.into_iter().find(|comment| comment.topic.as_ref() == Some(topic) && comment.line.is_some())
         else {
-            return self.create_line(&what, commit, (place, topic, body)).await;
+            return self.create_line(&what, commit, place, topic, body).await;
         };
         if comment.body != normalize_text(&with_marker(body, "")) {
             let what = self.what_of_pull(&format!("rewriting comment {}", comment.id));

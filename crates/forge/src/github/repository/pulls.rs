@@ -71,7 +71,8 @@ impl GitHubClient {
         check_branch(&what, base)?;
         let accounts = self.accounts().await?;
         let new = json!({
-            "title": title, "head": branch, "base": base, "body": self.add_topic_marker(0, topic, body), "draft": draft,
+            "title": title, "head": branch, "base": base, "body": self.add_topic_marker(0, topic, body),
+            "draft": draft,
         });
         let call = ForgeRequest::create(what.as_str(), self.url(&what, &["pulls"])?, new);
         let refused = match self.github.send(self.scope(), &call).await {

@@ -106,11 +106,11 @@ async fn new_comments_are_found_by_kind_and_each_by_its_number() {
         }
         let id = PrId { forge: "github".into(), repository: site.id.clone(), number };
         let one =
-            site.server.comment(&id, "acme/shop", (CommentKind::Conversation, said)).await.unwrap().unwrap();
+            site.server.comment(&id, "acme/shop", CommentKind::Conversation, said).await.unwrap().unwrap();
         assert_eq!((one.body.as_str(), one.number), ("@truing review", number));
         assert_eq!(one.author, Some(author(&site, "ann")));
         site.shop.delete_comment(number, said).await.unwrap();
-        let gone = site.server.comment(&id, "acme/shop", (CommentKind::Conversation, said)).await;
+        let gone = site.server.comment(&id, "acme/shop", CommentKind::Conversation, said).await;
         assert!(matches!(gone, Err(ForgeError::NotFound { .. })), "{gone:?}");
     }
 }

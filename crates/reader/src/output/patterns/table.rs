@@ -9,8 +9,8 @@ use crate::output::range::ColumnUnit::{self, Byte, CodePoint, Utf16};
 
 /// Expands to a path up to a colon; the colon of a drive belongs to the path.
 macro_rules! path {
-    ($rest:literal) => {
-        concat!(r"^(?P<path>(?:[A-Za-z]:[\\/])?[^:\s][^:]*)", $rest)
+    ($($rest:literal),+) => {
+        concat!(r"^(?P<path>(?:[A-Za-z]:[\\/])?[^:\s][^:]*)", $($rest),+)
     };
 }
 
@@ -45,7 +45,10 @@ const fn line_pattern(
 pub static GCC: LinePattern = LinePattern {
     others: &[
         r"^In file included from ",
-        r"^(?:.*: )?(?:In|At) (?:static |member |lambda |copy |move )*(?:function|constructor|destructor|instantiation|substitution|top level|global scope|file scope).*:$",
+        concat!(
+            r"^(?:.*: )?(?:In|At) (?:static |member |lambda |copy |move )*(?:function|constructor",
+            r"|destructor|instantiation|substitution|top level|global scope|file scope).*:$"
+        ),
         r"^\S.*: At (?:top level|global scope):$",
         r"^\d+ (?:warnings?|errors?)(?: and \d+ errors?)? generated\.$",
         r"^Suppressed \d+ warnings? ",
@@ -62,7 +65,9 @@ pub static GCC: LinePattern = LinePattern {
         "gcc",
         "",
         &[path!(
-            r":(?P<line>[1-9]\d*):(?:(?P<column>\d+):)? *(?P<level>fatal error|error|warning|note|remark|style|performance|portability|information|info): +(?P<message>.*?)(?: +\[(?P<rule>[^\[\]\s]+)\])?$"
+            r":(?P<line>[1-9]\d*):(?:(?P<column>\d+):)? *(?P<level>fatal error|error|warning|note",
+            r"|remark|style|performance|portability|information|info): +(?P<message>.*?)(?: +\[",
+            r"(?P<rule>[^\[\]\s]+)\])?$"
         )],
         Byte,
     )
@@ -80,10 +85,12 @@ pub static ESLINT_UNIX: LinePattern = LinePattern {
         "eslint",
         &[
             path!(
-                r":(?P<line>\d+):(?P<column>\d+): (?P<message>.*) \((?P<rule>[^()\s]+)\) \[(?P<level>error|warning)\]$"
+                r":(?P<line>\d+):(?P<column>\d+): (?P<message>.*) \((?P<rule>[^()\s]+)\) \[",
+                r"(?P<level>error|warning)\]$"
             ),
             path!(
-                r":(?P<line>\d+):(?P<column>\d+): (?P<message>.*?) \[(?P<level>Error|Warning)(?:/(?P<rule>\S+))?\]$"
+                r":(?P<line>\d+):(?P<column>\d+): (?P<message>.*?) \[(?P<level>Error|Warning)(?:/",
+                r"(?P<rule>\S+))?\]$"
             ),
         ],
         Utf16,
@@ -96,9 +103,10 @@ pub static ESLINT_COMPACT: LinePattern = LinePattern {
     ..line_pattern(
         "eslint-compact",
         "eslint",
-        &[
-            r"^(?P<path>\S.*?): line (?P<line>\d+), col (?P<column>\d+), (?P<level>(?i:error|warning)) - (?P<message>.*?)(?: \((?P<rule>[^()\s]+)\))?$",
-        ],
+        &[concat!(
+            r"^(?P<path>\S.*?): line (?P<line>\d+), col (?P<column>\d+), (?P<level>(?i:error",
+            r"|warning)) - (?P<message>.*?)(?: \((?P<rule>[^()\s]+)\))?$"
+        )],
         Utf16,
     )
 };
@@ -118,9 +126,13 @@ pub static TSC: LinePattern = LinePattern {
         "tsc",
         "tsc",
         &[
-            r"^(?P<path>\S.*?)\((?P<line>\d+),(?P<column>\d+)\): (?P<level>error|warning|message) (?P<rule>TS\d+): (?P<message>.*)$",
+            concat!(
+                r"^(?P<path>\S.*?)\((?P<line>\d+),(?P<column>\d+)\): (?P<level>error|warning|message) ",
+                r"(?P<rule>TS\d+): (?P<message>.*)$"
+            ),
             path!(
-                r":(?P<line>\d+):(?P<column>\d+) - (?P<level>error|warning|message) (?P<rule>TS\d+): (?P<message>.*)$"
+                r":(?P<line>\d+):(?P<column>\d+) - (?P<level>error|warning|message) (?P<rule>TS\d+): ",
+                r"(?P<message>.*)$"
             ),
         ],
         Utf16,
@@ -140,9 +152,11 @@ pub static MSBUILD: LinePattern = LinePattern {
     ..line_pattern(
         "msbuild",
         "msbuild",
-        &[
-            r"^\s*(?:\d+>)?(?P<path>[^\s(][^()]*?)\((?P<line>\d+)(?:-\d+)?(?:,(?P<column>\d+)(?:-\d+)?(?:,\d+,\d+)?)?\)\s*: (?:[A-Za-z]+ )?(?P<level>fatal error|error|warning|info|message) (?P<rule>[A-Za-z]+\d+)\s*: (?P<message>.*?)(?: \[[^\[\]]+\])?$",
-        ],
+        &[concat!(
+            r"^\s*(?:\d+>)?(?P<path>[^\s(][^()]*?)\((?P<line>\d+)(?:-\d+)?(?:,(?P<column>\d+)",
+            r"(?:-\d+)?(?:,\d+,\d+)?)?\)\s*: (?:[A-Za-z]+ )?(?P<level>fatal error|error|warning",
+            r"|info|message) (?P<rule>[A-Za-z]+\d+)\s*: (?P<message>.*?)(?: \[[^\[\]]+\])?$"
+        )],
         Utf16,
     )
 };
@@ -169,10 +183,12 @@ pub static PYLINT: LinePattern = LinePattern {
         "pylint",
         &[
             path!(
-                r":(?P<line>\d+): \[(?P<rule>[A-Z]\d{4,5})(?:\((?P<title>[a-z0-9-]+)\))?,[^\]]*\] (?P<message>.*)$"
+                r":(?P<line>\d+): \[(?P<rule>[A-Z]\d{4,5})(?:\((?P<title>[a-z0-9-]+)\))?,[^\]]*\] ",
+                r"(?P<message>.*)$"
             ),
             path!(
-                r":(?P<line>\d+):(?P<column0>\d+): (?P<rule>[A-Z]\d{4,5}): (?P<message>.*?)(?: \((?P<title>[a-z0-9-]+)\))?$"
+                r":(?P<line>\d+):(?P<column0>\d+): (?P<rule>[A-Z]\d{4,5}): (?P<message>.*?)(?: \(",
+                r"(?P<title>[a-z0-9-]+)\))?$"
             ),
         ],
         Byte,
@@ -191,7 +207,8 @@ pub static MYPY: LinePattern = LinePattern {
         "mypy",
         "mypy",
         &[path!(
-            r":(?P<line>\d+):(?:(?P<column>\d+):(?:(?P<end_line>\d+):(?P<end_column>\d+):)?)? (?P<level>error|warning|note): (?P<message>.*?)(?:  \[(?P<rule>[a-z0-9-]+)\])?$"
+            r":(?P<line>\d+):(?:(?P<column>\d+):(?:(?P<end_line>\d+):(?P<end_column>\d+):)?)? ",
+            r"(?P<level>error|warning|note): (?P<message>.*?)(?:  \[(?P<rule>[a-z0-9-]+)\])?$"
         )],
         Byte,
     )
@@ -204,9 +221,10 @@ pub static GOVET: LinePattern = LinePattern {
     ..line_pattern(
         "govet",
         "go vet",
-        &[
-            r"^(?:vet: )?(?P<path>(?:[A-Za-z]:[\\/])?[^:\s][^:]*\.go):(?P<line>\d+):(?:(?P<column>\d+):)? (?P<message>.*)$",
-        ],
+        &[concat!(
+            r"^(?:vet: )?(?P<path>(?:[A-Za-z]:[\\/])?[^:\s][^:]*\.go):(?P<line>\d+):(?:",
+            r"(?P<column>\d+):)? (?P<message>.*)$"
+        )],
         Byte,
     )
 };
@@ -241,7 +259,8 @@ pub static YAMLLINT: LinePattern = line_pattern(
     "yamllint",
     "yamllint",
     &[path!(
-        r":(?P<line>\d+):(?P<column>\d+): \[(?P<level>error|warning)\] (?P<message>.*?)(?: \((?P<rule>[a-z-]+)\))?$"
+        r":(?P<line>\d+):(?P<column>\d+): \[(?P<level>error|warning)\] (?P<message>.*?)(?: \(",
+        r"(?P<rule>[a-z-]+)\))?$"
     )],
     CodePoint,
 );
@@ -257,7 +276,8 @@ pub static RUBOCOP: LinePattern = LinePattern {
         "rubocop",
         "rubocop",
         &[path!(
-            r":(?P<line>\d+):(?P<column>\d+): (?P<level>[IRCWEF]): (?:\[(?:Correctable|Corrected|Todo)\] )?(?P<rule>[A-Z]\w*(?:/\w+)+): (?P<message>.*)$"
+            r":(?P<line>\d+):(?P<column>\d+): (?P<level>[IRCWEF]): (?:\[(?:Correctable|Corrected",
+            r"|Todo)\] )?(?P<rule>[A-Z]\w*(?:/\w+)+): (?P<message>.*)$"
         )],
         CodePoint,
     )
@@ -300,7 +320,8 @@ pub static MARKDOWNLINT: LinePattern = LinePattern {
         "markdownlint",
         "markdownlint",
         &[path!(
-            r":(?P<line>\d+)(?::(?P<column>\d+))? (?:(?P<level>error|warning) )?(?P<rule>[A-Za-z]+\d+)(?:/(?P<title>[\w/-]+))? (?P<message>.*)$"
+            r":(?P<line>\d+)(?::(?P<column>\d+))? (?:(?P<level>error|warning) )?(?P<rule>[A-Za-z]+\d+)",
+            r"(?:/(?P<title>[\w/-]+))? (?P<message>.*)$"
         )],
         Utf16,
     )
@@ -321,9 +342,10 @@ pub static PHP: LinePattern = LinePattern {
     ..line_pattern(
         "php",
         "php",
-        &[
-            r"^(?:PHP )?(?P<level>Parse error|Fatal error|Warning|Deprecated|Notice): +(?P<message>.*) in (?P<path>\S.*) on line (?P<line>\d+)$",
-        ],
+        &[concat!(
+            r"^(?:PHP )?(?P<level>Parse error|Fatal error|Warning|Deprecated|Notice): +",
+            r"(?P<message>.*) in (?P<path>\S.*) on line (?P<line>\d+)$"
+        )],
         CodePoint,
     )
 };
@@ -340,7 +362,8 @@ pub static RUFF: LinePattern = LinePattern {
         "ruff",
         "ruff",
         &[path!(
-            r":(?P<line>\d+):(?P<column>\d+): (?P<rule>[A-Z]{1,6}\d{3,4}|invalid-syntax):? (?:\[\*\] )?(?P<message>.*)$"
+            r":(?P<line>\d+):(?P<column>\d+): (?P<rule>[A-Z]{1,6}\d{3,4}|invalid-syntax):? ",
+            r"(?:\[\*\] )?(?P<message>.*)$"
         )],
         CodePoint,
     )

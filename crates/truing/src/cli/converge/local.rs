@@ -18,7 +18,8 @@ use truing_loops::converge::local::{
 };
 use truing_loops::converge::lock::{RunLock, RunLockError};
 use truing_loops::converge::{
-    ConvergeAgents, ConvergeRunner, InspectionTools, RunMode, RunObserver, RunProgress, words,
+    ConvergeAgents, ConvergeContext, ConvergeRunner, InspectionTools, RunMode, RunObserver, RunProgress,
+    words,
 };
 use truing_loops::machine::{SystemClock, new_run_id};
 use truing_loops::telemetry::ConvergeSpan;
@@ -111,14 +112,16 @@ impl PreparedRun {
         let Self { ground, agents, looks, config, store, gate, record, earlier: _, lock: _ } = &self;
         let (name, workspace) = (ground.name(), ground.workspace());
         let told = RunLogPrinter { mirror: &ground.mirror, turn };
-        let mut runner = build_runner(
-            ground,
-            (agents, looks),
-            config,
+        let context = ConvergeContext {
+            workspace: &workspace,
+            mirror: &ground.mirror,
+            agents,
+            looks,
+            config: &config.converge,
             gate,
-            (name.as_deref(), &workspace),
-            record.clone(),
-        );
+            repository: name.as_deref(),
+        };
+        let mut runner = ConvergeRunner::new(context, record.clone(), RunMode::Whole);
         if let Some(told) = hooks_not_run(&ground.repository.hooks(), !config.converge.gate.is_empty()) {
             runner.record.warn(told);
         }
@@ -162,8 +165,16 @@ impl PreparedRun {
         // If the process is killed, the record shows only the cost.
         store.keep_converge(FencingToken(0), &record.set_aside()).await.map_err(store_error)?;
         let (name, workspace) = (ground.name(), ground.workspace());
-        let mut runner =
-            build_runner(ground, (agents, looks), config, gate, (name.as_deref(), &workspace), record);
+        let context = ConvergeContext {
+            workspace: &workspace,
+            mirror: &ground.mirror,
+            agents,
+            looks,
+            config: &config.converge,
+            gate,
+            repository: name.as_deref(),
+        };
+        let mut runner = ConvergeRunner::new(context, record, RunMode::Whole);
         let span = ConvergeSpan::start(&runner.record, name.as_deref(), None, SystemTime::now());
         let stopped = tokio::select! {
             () = span.wrap(runner.audit_once()) => false,
@@ -219,24 +230,6 @@ impl RunObserver for RunLogPrinter<'_> {
             self.turn.print_note(line);
         }
     }
-}
-
-fn build_runner<'a>(
-    ground: &'a BranchCheckout,
-    (agents, looks): (&'a ConvergeAgents, &'a InspectionTools),
-    config: &'a Config,
-    gate: &'a Arc<dyn WriteGate>,
-    (repository, workspace): (Option<&'a str>, &'a LocalWorkspace<'a>),
-    record: ConvergeRecord,
-) -> ConvergeRunner<'a> {
-    ConvergeRunner::new(
-        (workspace, &ground.mirror),
-        (agents, looks, &config.converge),
-        gate,
-        repository,
-        record,
-        RunMode::Whole,
-    )
 }
 
 /// Begins a run, or resumes the run that was interrupted.

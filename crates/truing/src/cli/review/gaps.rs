@@ -86,7 +86,8 @@ mod tests {
             })
             .collect();
         all.push(UnreviewedFile { path: "z\n.txt".into(), reason: SkipReason::TooLarge });
-        assert_snapshot!(render_unread(&coverage(&all)).unwrap(), @r#"not reviewed: "z\n.txt" (too large), 0.png (binary), 1.png (binary), 2.png (binary), 3.png (binary) and 3 more"#);
+        assert_snapshot!(render_unread(&coverage(&all)).unwrap(),
+            @r#"not reviewed: "z\n.txt" (too large), 0.png (binary), 1.png (binary), 2.png (binary), 3.png (binary) and 3 more"#);
         assert_eq!(render_unread(&coverage(&[])), None);
     }
 }

@@ -171,7 +171,7 @@ fn fit_findings<'a, 'b>(findings: &'a [&'b Finding]) -> &'a [&'b Finding] {
     findings.get(..count).unwrap_or(findings)
 }
 
-// ------------------------------------------------------------------------------------------------ rules, results
+// -------------------------------------------------------------------------------- rules, results
 
 fn rule_json(rule: &ListedRule<'_>) -> Value {
     let body = if rule.body.trim().is_empty() { rule.title } else { rule.body.trim() };
@@ -291,7 +291,7 @@ fn shorten_text(text: &str) -> String {
     text.chars().take(MAX_DESCRIPTION - 1).chain(['…']).collect()
 }
 
-// ------------------------------------------------------------------------------------------------ places
+// -------------------------------------------------------------------------------- places
 
 fn region_json(place: &CodeLocation, snippet: &str) -> Value {
     json!({
@@ -340,7 +340,7 @@ fn repository_uri(remote: &str) -> Option<String> {
     (uri.has_host() && uri.scheme() != "file").then(|| uri.into())
 }
 
-// ------------------------------------------------------------------------------------------------ how it went
+// -------------------------------------------------------------------------------- how it went
 
 fn invocation_json(run: &SarifReport<'_>, left_out: usize) -> Value {
     let mut told = json!({

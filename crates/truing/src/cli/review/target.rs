@@ -193,7 +193,7 @@ impl RepositoryTarget {
                 Some((name, _)) => (config.clone(), name.clone(), tail),
                 None => {
                     let known = KNOWN.into_iter().find(|(_, known)| host.eq_ignore_ascii_case(known))?;
-                    (with_known(known, config, environment).ok()?, known.0.to_owned(), tail)
+                    (with_known(known.0, known.1, config, environment).ok()?, known.0.to_owned(), tail)
                 }
             }
         };
@@ -275,7 +275,11 @@ fn find_forge(
     }
     if let Some(known) = KNOWN.into_iter().find(|(_, host)| is_at(url, host)) {
         let tail = url.path_segments().map(|parts| parts.map(str::to_owned).collect());
-        return Ok((with_known(known, config, environment)?, known.0.to_owned(), tail.unwrap_or_default()));
+        return Ok((
+            with_known(known.0, known.1, config, environment)?,
+            known.0.to_owned(),
+            tail.unwrap_or_default(),
+        ));
     }
     let at = url.origin().ascii_serialization();
     if let Some(kind) = unsupported_forge(url) {
@@ -285,7 +289,8 @@ fn find_forge(
     let (row, path) = guess_forge(url);
     let name = free_name(url.host_str().unwrap_or_default(), config);
     let message = format!("no configured forge is at {at}");
-    Err(to_configure(message, &name, row, row.pages.addresses(&format!("{at}{path}"))))
+    let (api_url, git_url) = row.pages.addresses(&format!("{at}{path}"));
+    Err(to_configure(message, &name, row, &api_url, &git_url))
 }
 
 /// Returns the kind of forge whose page this looks like, and the path of its server. It is GitHub unless the
@@ -311,7 +316,8 @@ fn to_configure(
     message: String,
     name: &str,
     row: &ForgeCapability,
-    (api_url, git_url): (String, String),
+    api_url: &str,
+    git_url: &str,
 ) -> CliError {
     let kind = row.kind.as_str();
     let token = format!("{}_TOKEN", name.replace('-', "_").to_ascii_uppercase());
@@ -368,7 +374,7 @@ pub(in crate::cli) fn is_name(text: &str) -> bool {
 fn only_forge(text: &str, config: &Config, environment: &Environment) -> Result<(Config, String), CliError> {
     let names: Vec<&str> = config.forges.keys().map(String::as_str).collect();
     match names.as_slice() {
-        [] => Ok((with_known(KNOWN[0], config, environment)?, KNOWN[0].0.to_owned())),
+        [] => Ok((with_known(KNOWN[0].0, KNOWN[0].1, config, environment)?, KNOWN[0].0.to_owned())),
         [only] => Ok((config.clone(), (*only).to_owned())),
         several => {
             let message = format!("`{text}` could be at any of the forges {}", several.join(", "));
@@ -399,7 +405,8 @@ fn is_at(url: &Url, host: &str) -> bool {
 
 /// Adds one of the forges that need no configuration, with its defaults.
 fn with_known(
-    (name, host): (&str, &str),
+    name: &str,
+    host: &str,
     config: &Config,
     environment: &Environment,
 ) -> Result<Config, CliError> {
@@ -410,8 +417,8 @@ fn with_known(
         let Some(known) = bare.forges.get(name) else {
             return Err(CliError::usage("unknown_forge", message));
         };
-        let urls = (known.api_url.clone(), known.git_url.clone());
-        return Err(to_configure(message, &free_name(host, config), capability_row(known), urls));
+        let name = free_name(host, config);
+        return Err(to_configure(message, &name, capability_row(known), &known.api_url, &known.git_url));
     }
     Ok(config.with_forge(name, environment)?)
 }

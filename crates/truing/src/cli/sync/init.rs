@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde::Serialize;
 use truing_core::sync::PinManifest;
-use truing_loops::sync::{DecisionRequest, PinnedManifest, ProposedManifest, propose_manifest, read_pins};
+use truing_loops::sync::{
+    DecisionRequest, PackageSources, PinnedManifest, ProposedManifest, propose_manifest, read_pins,
+};
 use truing_upstream::archives::ArchiveFolder;
 
 use super::super::error::{CliError, CommandExit};
@@ -94,8 +96,9 @@ impl SyncInitArgs {
             to: None,
             now: Timestamp::now(),
         };
+        let sources = PackageSources { index: &index, archives: &archives, reader: &reader };
         let found = runtime
-            .block_on(propose_manifest(question, (&index, &archives, &reader)))
+            .block_on(propose_manifest(question, sources))
             .map_err(|error| decision_error(error, job, &self.repo))?;
         let ProposedManifest { at, manifest, not_guarded } = found;
         if manifest.rows.is_empty() {

@@ -8,7 +8,7 @@ use super::{json, page};
 use crate::forge::bitbucket::{MAX_COMMENT, talk};
 use crate::forge::diff::FakeDiffSide;
 use crate::forge::http::call::{ApiCall, ApiReply, CallResult};
-use crate::forge::operations::comments::add_inline;
+use crate::forge::operations::comments::{InlineTarget, add_inline};
 use crate::forge::state::event::FakeForgeEvent;
 use crate::forge::state::pulls::InlinePlace;
 use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
@@ -117,7 +117,7 @@ pub(super) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
         let spot = talk::at_head(repo, number).map_err(|words| error_reply(400, &words))?;
         // Cloud does not check lines: a line that is not part of the diff is shown as outdated.
         let hunk = spot.check_place(repo, number, &place).unwrap_or_default();
-        let id = add_inline(world, repo, number, &call.login, text, (&spot, place, hunk));
+        let id = add_inline(world, repo, number, &call.login, text, InlineTarget { spot, place, hunk });
         return comment_reply(world, repo, number, id, 201);
     }
     let said = talk::add_comment(world, repo, number, &call.login, parent, text)

@@ -72,7 +72,8 @@ fn repository_with_owner(world: &ForgeInstance, repo: &StoredRepository, owner: 
     json!({
         "type": "repository", "uuid": uuid_from_id(id), "full_name": full_name, "name": repo.name,
         "links": {
-            "self": href(format!("{base}/2.0/repositories/{full_name}")), "html": href(format!("{base}/{full_name}")),
+            "self": href(format!("{base}/2.0/repositories/{full_name}")),
+            "html": href(format!("{base}/{full_name}")),
             "avatar": href(format!("{base}/avatars/{full_name}")),
         },
     })
@@ -83,12 +84,16 @@ pub(super) fn repository(world: &ForgeInstance, repo: &StoredRepository) -> Valu
     let (own, page) = (repository_api_url(world, repo), format!("{}/{}", world.base_url, repo.full_name()));
     json!({
         "type": "repository", "uuid": uuid_from_id(repo.id), "full_name": repo.full_name(), "name": repo.name,
-        "slug": repo.name, "is_private": world.private_git, "scm": "git", "owner": account(world, &repo.owner),
-        "workspace": workspace(world, &repo.owner), "description": "", "created_on": format_time(repo.created),
-        "updated_on": format_time(repo.pushed), "size": 108, "language": "", "has_issues": false, "has_wiki": false,
+        "slug": repo.name, "is_private": world.private_git, "scm": "git",
+        "owner": account(world, &repo.owner),
+        "workspace": workspace(world, &repo.owner), "description": "",
+        "created_on": format_time(repo.created),
+        "updated_on": format_time(repo.pushed), "size": 108, "language": "", "has_issues": false,
+        "has_wiki": false,
         "fork_policy": "allow_forks", "mainbranch": {"type": "branch", "name": repo.default_branch},
         "project": {
-            "type": "project", "key": "PROJ", "uuid": uuid_from_id(number_of(world, &repo.owner)), "name": "Project",
+            "type": "project", "key": "PROJ", "uuid": uuid_from_id(number_of(world, &repo.owner)),
+            "name": "Project",
             "links": {"html": href(&page), "avatar": href(&page)},
         },
         "links": {
@@ -156,7 +161,8 @@ pub(super) fn pull(world: &ForgeInstance, repo: &StoredRepository, pull: &Stored
         },
         "merge_commit": merged, "comment_count": said, "task_count": 0, "close_source_branch": false,
         "closed_by": pull.closed.map(|_| account(world, pull.merged_by.as_deref().unwrap_or(&pull.author))),
-        "reason": "", "created_on": format_time(pull.created), "updated_on": format_time(pull.updated), "links": links,
+        "reason": "", "created_on": format_time(pull.created), "updated_on": format_time(pull.updated),
+        "links": links,
     })
 }
 
@@ -188,7 +194,8 @@ pub(super) fn participant(world: &ForgeInstance, one: &PullParticipant) -> Value
     json!({
         "type": "participant", "user": account(world, &one.login),
         "role": if one.is_reviewer { "REVIEWER" } else { "PARTICIPANT" },
-        "approved": one.verdict == Some(FakeReviewVerdict::Approved), "state": state, "participated_on": at.map(format_time),
+        "approved": one.verdict == Some(FakeReviewVerdict::Approved), "state": state,
+        "participated_on": at.map(format_time),
     })
 }
 
@@ -210,7 +217,8 @@ pub(super) fn comment(
     let CommentRef { note, inline } = of;
     let mut json = json!({
         "type": "pullrequest_comment", "id": note.id, "created_on": format_time(note.created),
-        "updated_on": format_time(note.updated), "content": text_json(if note.deleted { "" } else { &note.body }),
+        "updated_on": format_time(note.updated),
+        "content": text_json(if note.deleted { "" } else { &note.body }),
         "user": account(world, &note.author), "deleted": note.deleted, "pending": false,
         "pullrequest": {
             "type": "pullrequest", "id": pull.number, "title": pull.title, "draft": pull.draft,
@@ -247,7 +255,8 @@ pub(super) fn comment(
 pub(super) fn status(world: &ForgeInstance, repo: &StoredRepository, status: &CommitStatus) -> Value {
     let own = format!("{}/commit/{}", repository_api_url(world, repo), status.sha);
     json!({
-        "type": "build", "key": status.context, "state": word_of(&status.state, "STOPPED"), "name": status.name,
+        "type": "build", "key": status.context, "state": word_of(&status.state, "STOPPED"),
+        "name": status.name,
         "description": status.description, "url": status.target_url, "refname": status.refname,
         "created_on": format_time(status.created), "updated_on": format_time(status.created),
         "links": {
@@ -267,7 +276,8 @@ fn merge_fields(fields: &Value, more: Value) -> Value {
 
 pub(super) fn report(report: &CommitReport) -> Value {
     let more = json!({
-        "type": "report", "uuid": uuid_from_id(report.id), "external_id": report.key, "created_on": format_time(report.created),
+        "type": "report", "uuid": uuid_from_id(report.id), "external_id": report.key,
+        "created_on": format_time(report.created),
         "updated_on": format_time(report.updated),
     });
     merge_fields(&report.fields, more)
@@ -275,7 +285,8 @@ pub(super) fn report(report: &CommitReport) -> Value {
 
 pub(super) fn annotation(annotation: &ReportAnnotation) -> Value {
     let more = json!({
-        "type": "report_annotation", "uuid": uuid_from_id(annotation.id), "created_on": format_time(annotation.created),
+        "type": "report_annotation", "uuid": uuid_from_id(annotation.id),
+        "created_on": format_time(annotation.created),
         "updated_on": format_time(annotation.created),
     });
     merge_fields(&annotation.fields, more)

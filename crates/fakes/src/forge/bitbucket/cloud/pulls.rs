@@ -211,7 +211,8 @@ pub(super) fn conflicts(state: &mut FakeForgeState, call: &ApiCall) -> CallResul
         None => repo.git.conflicting_files(&base, &head)?,
     };
     let shown = paths.into_iter().map(|path| {
-        json!({"type": "file_conflict", "path": path, "scenario": "content", "message": "both have changed it"})
+        json!({"type": "file_conflict", "path": path, "scenario": "content",
+            "message": "both have changed it"})
     });
     page::reply(world, call, shown.collect(), page::MOST)
 }

@@ -20,7 +20,10 @@ pub(super) fn list(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let ids = talk::list_comment_ids(repo.pulls.get_mut(&number).ok_or_else(no_pull)?);
     let of = repo.pulls.get(&number).ok_or_else(no_pull)?;
     let mut all: Vec<(i64, u64, Value)> = Vec::new();
-    let base = |id: u64, at: i64, by: &str, action: &str| json!({"id": id, "createdDate": json::epoch_millis(at), "user": json::user(world, by), "action": action});
+    let base = |id: u64, at: i64, by: &str, action: &str| {
+        json!({"id": id, "createdDate": json::epoch_millis(at), "user": json::user(world, by),
+        "action": action})
+    };
     for comment in ids.iter().filter_map(|id| talk::find_comment(of, *id)) {
         if talk::parent(comment).is_some() {
             continue;

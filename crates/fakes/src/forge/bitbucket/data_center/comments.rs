@@ -9,7 +9,7 @@ use super::errors::{error_reply, invalid_field, no_comment, no_pull, not_permitt
 use super::{anchor, json};
 use crate::forge::bitbucket::{MAX_COMMENT, talk};
 use crate::forge::http::call::{ApiCall, ApiReply, CallResult};
-use crate::forge::operations::comments::add_inline;
+use crate::forge::operations::comments::{InlineTarget, add_inline};
 use crate::forge::state::event::FakeForgeEvent;
 use crate::forge::state::pulls::StoredPull;
 use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
@@ -38,7 +38,8 @@ pub(super) fn comment_tree(
     let mut json = json!({
         "properties": {"repositoryId": repo.id}, "id": note.id, "version": note.version, "text": note.body,
         "author": json::user(world, &note.author), "createdDate": json::epoch_millis(note.created),
-        "updatedDate": json::epoch_millis(note.updated), "comments": answers, "threadResolved": resolved.is_some(),
+        "updatedDate": json::epoch_millis(note.updated), "comments": answers,
+        "threadResolved": resolved.is_some(),
         "severity": "NORMAL", "state": "OPEN",
         "permittedOperations": {"editable": true, "transitionable": true, "deletable": true},
     });
@@ -123,7 +124,7 @@ pub(super) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     };
     if let (None, false) = (parent, call.body["anchor"].is_null()) {
         let (spot, place, hunk) = anchor::parse_anchor(repo, number, &world.version, &call.body["anchor"])?;
-        let id = add_inline(world, repo, number, &call.login, text, (&spot, place, hunk));
+        let id = add_inline(world, repo, number, &call.login, text, InlineTarget { spot, place, hunk });
         return comment_reply(world, repo, number, id, 201);
     }
     let said = talk::add_comment(world, repo, number, &call.login, parent, text)

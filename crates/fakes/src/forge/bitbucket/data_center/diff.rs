@@ -44,14 +44,16 @@ fn diff_reply(
     let diffs = sections(&diff).map_err(|words| error_reply(404, &words, "content.NoSuchPathException"))?;
     let from = repo.git.merge_base(&base, &head).unwrap_or(base);
     let body = json!({
-        "fromHash": from, "toHash": head, "contextLines": 3, "whitespace": "SHOW", "truncated": false, "diffs": diffs,
+        "fromHash": from, "toHash": head, "contextLines": 3, "whitespace": "SHOW", "truncated": false,
+        "diffs": diffs,
     });
     Ok(ApiReply::json(200, body))
 }
 
 fn section(file: &FakeFileDiff, path: &str) -> Value {
     json!({
-        "source": forms::path_parts(file.old_path()), "destination": forms::path_parts(path), "truncated": false,
+        "source": forms::path_parts(file.old_path()), "destination": forms::path_parts(path),
+        "truncated": false,
         "hunks": file.hunks().iter().map(hunk).collect::<Vec<_>>(),
     })
 }

@@ -16,7 +16,8 @@ pub(super) fn properties(state: &mut FakeForgeState, _: &ApiCall) -> CallResult 
     Ok(ApiReply::json(
         200,
         json!({
-            "version": state.world.version, "buildNumber": "9004002", "buildDate": "1764000000000", "displayName": "Bitbucket",
+            "version": state.world.version, "buildNumber": "9004002", "buildDate": "1764000000000",
+            "displayName": "Bitbucket",
         }),
     ))
 }
@@ -118,7 +119,8 @@ pub(super) fn restrictions(state: &mut FakeForgeState, call: &ApiCall) -> CallRe
             json!({
                 "id": at + 1, "type": kind, "scope": {"type": "REPOSITORY", "resourceId": repo.id},
                 "matcher": {
-                    "id": format!("refs/heads/{branch}"), "displayId": branch, "type": {"id": "BRANCH", "name": "Branch"},
+                    "id": format!("refs/heads/{branch}"), "displayId": branch,
+                    "type": {"id": "BRANCH", "name": "Branch"},
                 },
                 "users": [], "groups": [], "accessKeys": [],
             })

@@ -53,6 +53,11 @@ pub(crate) fn build_delivery(
     Ok(Some(FakeDelivery::of_bitbucket(ForgeFlavour::DataCenter, serial, key, number, &payload)))
 }
 
+/// Returns the values that an event of a change names as previous.
+fn previous_values(title: &str, body: &str, is_draft: bool) -> Value {
+    json!({"previousTitle": title, "previousDescription": body, "previousDraft": is_draft})
+}
+
 /// Returns Data Center's event name for a change, and the other fields of the event; `None` if it has no
 /// event for it.
 fn of_change(
@@ -64,7 +69,6 @@ fn of_change(
     new_body: &str,
 ) -> Option<(&'static str, Value)> {
     let draft = repo.pulls.get(&number).is_some_and(|pull| pull.draft);
-    let modified = |title: &str, body: &str, draft: bool| json!({"previousTitle": title, "previousDescription": body, "previousDraft": draft});
     let users = |logins: &[String]| logins.iter().map(|login| json::user(world, login)).collect::<Vec<_>>();
     Some(match change {
         PullChange::Opened => ("pr:opened", Value::Null),
@@ -74,17 +78,18 @@ fn of_change(
         }
         PullChange::Reopened => ("pr:reopened", Value::Null),
         PullChange::Pushed { before, .. } => ("pr:from_ref_updated", json!({"previousFromHash": before})),
-        PullChange::Draft(now) => ("pr:modified", modified(new_title, new_body, !now)),
+        PullChange::Draft(now) => ("pr:modified", previous_values(new_title, new_body, !now)),
         PullChange::Retargeted { branch, commit } => {
-            let mut more = modified(new_title, new_body, draft);
+            let mut more = previous_values(new_title, new_body, draft);
             more["previousTarget"] = json!({
-                "id": format!("refs/heads/{branch}"), "displayId": branch, "type": "BRANCH", "latestCommit": commit,
+                "id": format!("refs/heads/{branch}"), "displayId": branch, "type": "BRANCH",
+                "latestCommit": commit,
             });
             ("pr:modified", more)
         }
         PullChange::Edited { title, body } => {
             let title = title.as_deref().unwrap_or(new_title);
-            ("pr:modified", modified(title, body.as_deref().unwrap_or(new_body), draft))
+            ("pr:modified", previous_values(title, body.as_deref().unwrap_or(new_body), draft))
         }
         PullChange::Reviewers { added, removed } => (
             "pr:reviewer:updated",

@@ -30,8 +30,10 @@ pub(super) fn slug(login: &str) -> String {
 pub(super) fn user(world: &ForgeInstance, login: &str) -> Value {
     let slug = slug(login);
     json!({
-        "name": login, "emailAddress": format!("{slug}@example.invalid"), "active": true, "displayName": login,
-        "id": number_of(world, login), "slug": slug, "type": if is_machine(login) { "SERVICE" } else { "NORMAL" },
+        "name": login, "emailAddress": format!("{slug}@example.invalid"), "active": true,
+        "displayName": login,
+        "id": number_of(world, login), "slug": slug,
+        "type": if is_machine(login) { "SERVICE" } else { "NORMAL" },
         "links": {"self": [{"href": format!("{}/users/{slug}", world.base_url)}]},
     })
 }
@@ -53,7 +55,8 @@ fn repository_with_owner(world: &ForgeInstance, repo: &StoredRepository, owner: 
     });
     let clone = format!("{}/scm/{owner}/{}.git", world.base_url, repo.name);
     let mut json = json!({
-        "slug": repo.name, "id": id, "name": repo.name, "hierarchyId": format!("{:020x}", repo.id), "scmId": "git",
+        "slug": repo.name, "id": id, "name": repo.name, "hierarchyId": format!("{:020x}", repo.id),
+        "scmId": "git",
         "state": "AVAILABLE", "statusMessage": "Available", "forkable": true, "project": project,
         "public": !world.private_git, "archived": repo.access == RepositoryAccess::Archived,
         "links": {
@@ -105,11 +108,14 @@ pub(super) fn pull(world: &ForgeInstance, repo: &StoredRepository, pull: &Stored
     let own =
         format!("{}/pull-requests/{}", repository_page_url(world, &repo.owner, &repo.name), pull.number);
     let mut json = json!({
-        "id": pull.number, "version": pull.version, "title": pull.title, "description": pull.body, "state": state,
-        "open": pull.open, "closed": !pull.open, "createdDate": epoch_millis(pull.created), "updatedDate": epoch_millis(pull.updated),
+        "id": pull.number, "version": pull.version, "title": pull.title, "description": pull.body,
+        "state": state,
+        "open": pull.open, "closed": !pull.open, "createdDate": epoch_millis(pull.created),
+        "updatedDate": epoch_millis(pull.updated),
         "fromRef": end(branch, head, source),
         "toRef": end(&pull.base_ref, &pull.base, Some(repository(world, repo))), "locked": false,
-        "author": {"user": user(world, &pull.author), "role": "AUTHOR", "approved": false, "status": "UNAPPROVED"},
+        "author": {"user": user(world, &pull.author), "role": "AUTHOR", "approved": false,
+            "status": "UNAPPROVED"},
         "reviewers": shown(reviewers), "participants": shown(others), "links": {"self": [{"href": own}]},
     });
     if let Some(closed) = pull.closed {
@@ -130,7 +136,8 @@ pub(super) fn commit(commit: &CommitObject) -> Value {
         "author": {"name": commit.author.name, "emailAddress": commit.author.email},
         "authorTimestamp": epoch_millis(commit.author.at),
         "committer": {"name": commit.committer.name, "emailAddress": commit.committer.email},
-        "committerTimestamp": epoch_millis(commit.committer.at), "message": commit.message, "parents": parents,
+        "committerTimestamp": epoch_millis(commit.committer.at), "message": commit.message,
+        "parents": parents,
     })
 }
 

@@ -15,7 +15,8 @@ impl ForgeInstance {
         json!({
             "id": id, "slug": app.slug, "node_id": node_id("App", id), "name": app.slug, "description": null,
             "owner": self.user_json("acme"), "external_url": format!("{}/about", self.base_url),
-            "html_url": format!("{}/apps/{}", self.base_url, app.slug), "created_at": format_time(app.created),
+            "html_url": format!("{}/apps/{}", self.base_url, app.slug),
+            "created_at": format_time(app.created),
             "updated_at": format_time(app.created), "permissions": permissions,
             "events": ["pull_request", "issue_comment"],
         })

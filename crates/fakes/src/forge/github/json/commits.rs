@@ -11,7 +11,10 @@ impl ForgeInstance {
     pub(crate) fn commit_json(&self, repo: &StoredRepository, commit: &CommitObject) -> Value {
         let (base, name, sha) = (&self.base_url, repo.full_name(), &commit.sha);
         let api = format!("{base}/repos/{name}");
-        let signed = |who: &FakeCommitIdentity| json!({"name": who.name, "email": who.email, "date": format_time(who.at)});
+        let signed = |who: &FakeCommitIdentity| {
+            json!({"name": who.name, "email": who.email,
+            "date": format_time(who.at)})
+        };
         let parents = commit.parents.iter().map(|parent| {
             json!({
                 "sha": parent, "url": format!("{api}/commits/{parent}"),

@@ -13,7 +13,8 @@ impl ForgeInstance {
         let label = |name: &String| {
             let id = repo.labels.get(name).copied().unwrap_or(0);
             json!({
-                "id": id, "node_id": node_id("Label", id), "url": format!("{api}/labels/{name}"), "name": name,
+                "id": id, "node_id": node_id("Label", id), "url": format!("{api}/labels/{name}"),
+                "name": name,
                 "description": null, "color": "ededed", "default": false,
             })
         };
@@ -36,10 +37,12 @@ impl ForgeInstance {
             "assignees": [], "milestone": null,
             "comments": issue.notes.iter().filter(|comment| !comment.deleted).count(),
             "created_at": format_time(issue.created), "updated_at": format_time(issue.updated),
-            "closed_at": closed.map(|(at, _)| format_time(*at)), "closed_by": closed.map(|(_, by)| self.user_json(by)),
+            "closed_at": closed.map(|(at, _)| format_time(*at)),
+            "closed_by": closed.map(|(_, by)| self.user_json(by)),
             "author_association": association(repo, &issue.author),
             "active_lock_reason": null, "body": issue.body, "timeline_url": format!("{own}/timeline"),
-            "performed_via_github_app": null, "state_reason": issue.reason, "reactions": reactions_json(&own, &[]),
+            "performed_via_github_app": null, "state_reason": issue.reason,
+            "reactions": reactions_json(&own, &[]),
         })
     }
 
