@@ -76,7 +76,7 @@ impl CommentCommits {
     }
 }
 
-/// Where a comment on code goes.
+/// The place of a new comment on code.
 pub(crate) struct InlineTarget {
     pub(crate) spot: CommentCommits,
     pub(crate) place: InlinePlace,
