@@ -82,7 +82,7 @@ pub(crate) struct CountedDiff {
 }
 
 /// Returns commits without merges, spread evenly over the history.
-fn history(repository: &Path, wanted: usize) -> Result<Vec<CountedDiff>> {
+fn history(repository: &Path, count: usize) -> Result<Vec<CountedDiff>> {
     // A repository that belongs to another user is read all the same.
     let git = |args: &[&str]| -> Result<Vec<u8>> {
         let mut command = Command::new("git");
@@ -95,7 +95,7 @@ fn history(repository: &Path, wanted: usize) -> Result<Vec<CountedDiff>> {
     };
     let commits = git(&["rev-list", "--no-merges", "HEAD"])?;
     let commits: Vec<&str> = std::str::from_utf8(&commits)?.lines().collect();
-    let step = (commits.len() / wanted.max(1)).max(1);
+    let step = (commits.len() / count.max(1)).max(1);
     let of = |commit: &&str| {
         let tree = ["diff-tree", "--root", "--no-commit-id", "-r", "-M", "--no-ext-diff", "--no-textconv"];
         Ok(CountedDiff {
@@ -104,19 +104,19 @@ fn history(repository: &Path, wanted: usize) -> Result<Vec<CountedDiff>> {
             numstat: git(&[&tree[..], &["--numstat", "-z", commit]].concat())?,
         })
     };
-    commits.iter().step_by(step).take(wanted).map(of).collect()
+    commits.iter().step_by(step).take(count).map(of).collect()
 }
 
 /// Files by name: old name, added and deleted lines. The two halves of a type change are merged.
 type NumstatCounts = BTreeMap<Vec<u8>, (Option<Vec<u8>>, u64, u64)>;
 
 /// Prints the number of diffs whose counts differ from git's.
-fn judge(what: &str, diffs: &[CountedDiff]) -> bool {
+fn judge(label: &str, diffs: &[CountedDiff]) -> bool {
     let wrong: Vec<_> = diffs.iter().filter(|counted| !is_right(counted)).collect();
     let files: usize = diffs.iter().map(|counted| of_git(&counted.numstat).len()).sum();
     let bytes: usize = diffs.iter().map(|counted| counted.diff.len()).sum();
     say::line(&format!(
-        "{what}: {} mismatches to `git diff --numstat -z` in {} diffs, {files} files, {:.2} MB",
+        "{label}: {} mismatches to `git diff --numstat -z` in {} diffs, {files} files, {:.2} MB",
         wrong.len(),
         diffs.len(),
         megabytes(bytes)
@@ -161,12 +161,12 @@ fn of_git(numstat: &[u8]) -> NumstatCounts {
 }
 
 /// Parses all diffs with our parser and with `diffy`, in this process.
-fn in_process(what: &str, diffs: &[&[u8]], promised: Option<f64>) -> bool {
+fn in_process(label: &str, diffs: &[&[u8]], promised: Option<f64>) -> bool {
     let bytes: usize = diffs.iter().map(|diff| diff.len()).sum();
     let ours = || diffs.iter().map(|diff| count_ours(diff)).sum::<usize>();
     let theirs = || diffs.iter().map(|diff| count_diffy(diff)).sum::<usize>();
     let (ours, theirs) = meter::by_turns(ours, theirs);
-    verdict(&format!("in process, {what}"), "diffy", ours, theirs, bytes, promised)
+    verdict(&format!("in process, {label}"), "diffy", ours, theirs, bytes, promised)
 }
 
 /// Counts changed lines with our parser. Each line is read, which `diffy` has done after parsing.
@@ -235,13 +235,13 @@ fn whole_process(root: &Path, diffs: &[&[u8]], options: &Options) -> Result<bool
 }
 
 /// Prints the speed of both. Returns false if the ratio is lower than promised.
-fn verdict(what: &str, peer: &str, ours: f64, theirs: f64, bytes: usize, promised: Option<f64>) -> bool {
+fn verdict(label: &str, peer: &str, ours: f64, theirs: f64, bytes: usize, promised: Option<f64>) -> bool {
     let ratio = theirs / ours;
     let holds = promised.is_none_or(|promised| ratio >= promised);
     let promise = promised
         .map(|promised| format!(" (promised: {promised}x, {})", if holds { "kept" } else { "MISSED" }));
     say::line(&format!(
-        "{what}: {:.0} MB/s, {peer} {:.0} MB/s: {ratio:.2}x{}",
+        "{label}: {:.0} MB/s, {peer} {:.0} MB/s: {ratio:.2}x{}",
         megabytes(bytes) / ours,
         megabytes(bytes) / theirs,
         promise.unwrap_or_default()

@@ -184,13 +184,13 @@ fn at_rate(
 }
 
 fn figures(
-    measured: &LoadResult,
+    load_result: &LoadResult,
     before: &[(&'static str, ChildUsage)],
     after: &[(&'static str, ChildUsage)],
 ) -> IngressFigures {
-    let millis = |quantile: f64| measured.latency(quantile).as_secs_f64() * 1e3;
+    let millis = |quantile: f64| load_result.latency(quantile).as_secs_f64() * 1e3;
     let each = |(before, after): (&(_, ChildUsage), &(&'static str, ChildUsage))| {
-        (after.0, (after.1.cpu - before.1.cpu) * 1e6 / measured.answered().max(1) as f64)
+        (after.0, (after.1.cpu - before.1.cpu) * 1e6 / load_result.answered().max(1) as f64)
     };
     let parts: Vec<(&'static str, f64)> = before.iter().zip(after).map(each).collect();
     IngressFigures {
@@ -199,15 +199,15 @@ fn figures(
         p50: millis(0.5),
         p99: millis(0.99),
         memory: after.iter().map(|(_, used)| used.peak).sum(),
-        failed: measured.failed,
+        failed: load_result.failed,
     }
 }
 
 /// Finds the highest rate that a fresh server sustains, in rising steps.
-fn search(kind: &IngressService, load: &RequestLoad<'_>, from: f64, seconds: u64) -> Result<f64> {
+fn search(kind: &IngressService, load: &RequestLoad<'_>, start_rate: f64, seconds: u64) -> Result<f64> {
     let server = RunningService::start(kind)?;
-    load.run(server.port(), from, WARM_UP)?;
-    let (mut rate, mut best) = (from, 0.0);
+    load.run(server.port(), start_rate, WARM_UP)?;
+    let (mut rate, mut best) = (start_rate, 0.0);
     while rate < MOST {
         let measured = load.run(server.port(), rate, Duration::from_secs(seconds))?;
         let p99 = measured.latency(0.99);

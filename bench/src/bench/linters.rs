@@ -222,21 +222,21 @@ impl LinterComparison<'_> {
         &self,
         files: &[&String],
         changed: &BTreeMap<String, BTreeSet<u64>>,
-        sums: &mut LinterTotals,
+        totals: &mut LinterTotals,
     ) -> Result<()> {
-        let found = self.by_the_tool(self.commit, files, &mut sums.tool)?;
+        let found = self.by_the_tool(self.commit, files, &mut totals.tool)?;
         let is_added = |(path, first, last): &&LinterPlace| {
             changed.get(path).is_some_and(|lines| lines.range(*first..=*last).next().is_some())
         };
         let added: Vec<&LinterPlace> = found.iter().filter(is_added).collect();
-        let Some(told) = self.told(true, &mut sums.ours)? else {
-            sums.failed += 1;
+        let Some(told) = self.told(true, &mut totals.ours)? else {
+            totals.failed += 1;
             return Ok(());
         };
-        self.told(false, &mut sums.without)?;
-        sums.found += found.len();
-        sums.on_added += added.len();
-        sums.told += told.len();
+        self.told(false, &mut totals.without)?;
+        totals.found += found.len();
+        totals.on_added += added.len();
+        totals.told += told.len();
         let mut left: BTreeMap<(&str, u64), usize> = BTreeMap::new();
         for (path, line, _) in &told {
             *left.entry((path, *line)).or_default() += 1;
@@ -252,7 +252,7 @@ impl LinterComparison<'_> {
         if more > 0 {
             say::line(&format!("{}: told, and not found by the linter itself: {left:?}", self.commit));
         }
-        sums.more += more;
+        totals.more += more;
         // Two findings of one rule on one line count once, and the linter's findings on lines that the commit
         // removes are old.
         let is_told =
@@ -263,12 +263,12 @@ impl LinterComparison<'_> {
         // removed lines.
         let old = if not_told.is_empty() { 0 } else { self.old()?.min(not_told.len()) };
         let missing = not_told.len() - old;
-        sums.twice += twice;
+        totals.twice += twice;
         if let (1.., Some(first)) = (missing, not_told.first()) {
             say::line(&format!("{}: {missing} are not told, such as {first:?}", self.commit));
         }
-        sums.old += old;
-        sums.missing += missing;
+        totals.old += old;
+        totals.missing += missing;
         Ok(())
     }
 
@@ -431,34 +431,35 @@ fn below(path: &str, root: &Path) -> String {
     below.strip_prefix("./").unwrap_or(below).display().to_string()
 }
 
-pub(super) fn git(here: &Path, arguments: &[&str]) -> Result<String> {
-    let output = Command::new("git").args(arguments).current_dir(here).stdin(Stdio::null()).output()?;
+pub(super) fn git(folder: &Path, arguments: &[&str]) -> Result<String> {
+    let output = Command::new("git").args(arguments).current_dir(folder).stdin(Stdio::null()).output()?;
     if !output.status.success() {
         bail!("git {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr));
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-fn tell(linter: &ComparedLinter, repository: &Path, sums: &mut LinterTotals) {
+fn tell(linter: &ComparedLinter, repository: &Path, totals: &mut LinterTotals) {
     let name = repository.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let median = |times: &mut Vec<f64>| {
         times.sort_by(f64::total_cmp);
         times.get(times.len() / 2).copied().unwrap_or_default() * 1000.0
     };
-    let (tool, ours, without) = (median(&mut sums.tool), median(&mut sums.ours), median(&mut sums.without));
+    let (tool, ours, without) =
+        (median(&mut totals.tool), median(&mut totals.ours), median(&mut totals.without));
     say::line(&format!(
         "{} on {name}: {} commits, {} findings, {} on added lines; told {}, said twice {}, as old as the \
          base {}, missing {}, told beyond {}, not run {}; medians: the linter {tool:.0} ms, a review \
          {without:.0} ms, both {ours:.0} ms",
         linter.name,
-        sums.commits,
-        sums.found,
-        sums.on_added,
-        sums.told,
-        sums.twice,
-        sums.old,
-        sums.missing,
-        sums.more,
-        sums.failed,
+        totals.commits,
+        totals.found,
+        totals.on_added,
+        totals.told,
+        totals.twice,
+        totals.old,
+        totals.missing,
+        totals.more,
+        totals.failed,
     ));
 }

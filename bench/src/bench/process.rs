@@ -132,9 +132,9 @@ pub(super) fn until_ready(process: &mut ChildProcess, port: u16) -> Result<()> {
 }
 
 /// Waits until a condition holds, while the process runs.
-pub(super) fn until(process: &mut ChildProcess, mut holds: impl FnMut() -> bool) -> Result<()> {
+pub(super) fn until(process: &mut ChildProcess, mut condition: impl FnMut() -> bool) -> Result<()> {
     let begun = Instant::now();
-    while !holds() {
+    while !condition() {
         process.check()?;
         if begun.elapsed() > START {
             bail!("waited {} s in vain: {} is not ready", START.as_secs(), process.part);

@@ -154,7 +154,7 @@ impl PushComparison<'_> {
         &self,
         commit: &str,
         files: &[&str],
-        counts: impl Fn(&str, u64, u64) -> bool,
+        is_counted: impl Fn(&str, u64, u64) -> bool,
     ) -> Result<PushFindings> {
         let mut found = PushFindings::new();
         git(self.clone, &["checkout", "--quiet", "--force", commit])?;
@@ -168,7 +168,7 @@ impl PushComparison<'_> {
         for (path, line, last) in
             places(&self.linter.shape, &String::from_utf8_lossy(&output.stdout), self.clone)
         {
-            if counts(&path, line, last) {
+            if is_counted(&path, line, last) {
                 let text = std::fs::read_to_string(self.clone.join(&path)).unwrap_or_default();
                 let at = usize::try_from(line).unwrap_or(1).saturating_sub(1);
                 let text: String = text.lines().nth(at).unwrap_or_default().split_whitespace().collect();
@@ -257,33 +257,34 @@ impl PushComparison<'_> {
 }
 
 /// Counts the comments that reviewdog posts and deletes for these findings.
-fn reviewdog(found: &[PushFindings], sums: &mut CommentTotals) {
+fn reviewdog(findings: &[PushFindings], totals: &mut CommentTotals) {
     let (mut there, mut said) = (BTreeSet::new(), BTreeMap::<FindingText, usize>::new());
-    for push in found {
+    for push in findings {
         let one = |(said, lines): (&FindingText, &BTreeSet<(u64, u64)>)| {
             lines.iter().map(|lines| (said.clone(), *lines)).collect::<Vec<_>>()
         };
         let now: BTreeSet<(FindingText, (u64, u64))> = push.iter().flat_map(one).collect();
         for (text, _) in now.difference(&there) {
-            sums.posted += 1;
+            totals.posted += 1;
             let before = said.entry(text.clone()).or_default();
             *before += 1;
             let needed = push.get(text).map_or(1, BTreeSet::len);
-            sums.repeated += usize::from(*before > needed);
+            totals.repeated += usize::from(*before > needed);
         }
-        sums.deleted += there.difference(&now).count();
+        totals.deleted += there.difference(&now).count();
         there = now;
     }
 }
 
 /// Counts the comments that Truing has left, beside the last findings.
-fn add(view: &PullView, found: &[PushFindings], old: &BTreeSet<String>, sums: &mut CommentTotals) {
+fn add(view: &PullView, findings: &[PushFindings], old: &BTreeSet<String>, totals: &mut CommentTotals) {
     let comments: Vec<_> = view.inline_comments().filter(|comment| comment.author == LOGIN).collect();
-    sums.posted += comments.len();
-    sums.deleted += view.comments.iter().filter(|comment| comment.deleted && comment.place.is_some()).count();
+    totals.posted += comments.len();
+    totals.deleted +=
+        view.comments.iter().filter(|comment| comment.deleted && comment.place.is_some()).count();
     let markers: BTreeSet<&str> = comments.iter().filter_map(|comment| comment.body.lines().last()).collect();
-    sums.repeated += comments.len() - markers.len();
-    let last = found.last().cloned().unwrap_or_default();
+    totals.repeated += comments.len() - markers.len();
+    let last = findings.last().cloned().unwrap_or_default();
     let open: Vec<(String, u64)> = comments
         .iter()
         .filter(|comment| !comment.resolved)
@@ -292,11 +293,11 @@ fn add(view: &PullView, found: &[PushFindings], old: &BTreeSet<String>, sums: &m
     let is_at = |(path, line): &(String, u64), said: &FindingText, lines: &BTreeSet<(u64, u64)>| {
         *path == said.0 && lines.iter().any(|(first, last)| (first..=last).contains(&line))
     };
-    sums.stale +=
+    totals.stale +=
         open.iter().filter(|place| !last.iter().any(|(said, lines)| is_at(place, said, lines))).count();
     let news = last.iter().filter(|((_, text), _)| !old.contains(text));
     // An open comment still exists if its line has left the diff, or if its file was renamed.
     let hidden = comments.iter().filter(|comment| !comment.resolved && comment.line.is_none()).count();
     let without = news.filter(|(said, lines)| !open.iter().any(|place| is_at(place, said, lines))).count();
-    sums.lost += without.saturating_sub(hidden);
+    totals.lost += without.saturating_sub(hidden);
 }

@@ -105,10 +105,10 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
 }
 
 /// Prints one figure beside its promise. Returns true if the promise is kept.
-fn figure(label: &str, value: f64, promised: f64, unit: &str, more: &str) -> bool {
+fn figure(label: &str, value: f64, promised: f64, unit: &str, note: &str) -> bool {
     let kept = value < promised;
     let word = if kept { "ok" } else { "MISSED" };
-    say::line(&format!("{label:<34} {value:>9.2} {unit:<3} promised < {promised} {unit}: {word:<7} {more}"));
+    say::line(&format!("{label:<34} {value:>9.2} {unit:<3} promised < {promised} {unit}: {word:<7} {note}"));
     kept
 }
 

@@ -198,7 +198,7 @@ impl ReviewBenchPaths {
 
     /// Prints one line of the table. Returns `false` for more time or memory than promised, or without a
     /// finding.
-    fn compare(&self, what: &str, review: &[&str], diff: &[&str], rounds: usize) -> Result<bool> {
+    fn compare(&self, label: &str, review: &[&str], diff: &[&str], rounds: usize) -> Result<bool> {
         let (mut ours, mut theirs) = (self.review(review), self.git_command(diff));
         let seen = watch::watch(&mut ours)?;
         let report: Value = serde_json::from_slice(&seen.output).context("the review is no JSON")?;
@@ -215,7 +215,7 @@ impl ReviewBenchPaths {
         let megabytes = |bytes: u64| bytes as f64 / 1e6;
         let (own, tree) = (megabytes(seen.own_bytes), megabytes(seen.tree_bytes));
         say::line(&format!(
-            "{what:<20} {git:>10.3} {truing:>7.3} {more:>7.3} {ratio:>6.1} {processor:>8.2} {own:>5.0} \
+            "{label:<20} {git:>10.3} {truing:>7.3} {more:>7.3} {ratio:>6.1} {processor:>8.2} {own:>5.0} \
              {tree:>6.0} {found:>7}"
         ));
         if kind != "reviewed" {

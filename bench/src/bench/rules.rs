@@ -110,14 +110,14 @@ type LintMatch = (String, u64, u64, String);
 type LintMatches = BTreeSet<LintMatch>;
 
 /// Returns the findings of a command. Two matches of one rule on the same lines are one finding.
-fn found(command: &mut Command, of: fn(&Value) -> Option<LintMatch>) -> Result<LintMatches> {
+fn found(command: &mut Command, parse_finding: fn(&Value) -> Option<LintMatch>) -> Result<LintMatches> {
     let output =
         command.stdout(Stdio::piped()).output().with_context(|| format!("cannot start {command:?}"))?;
     let text = String::from_utf8(output.stdout).context("the findings are not UTF-8")?;
     text.lines()
         .map(|line| {
             let finding: Value = serde_json::from_str(line).with_context(|| format!("no JSON: {line}"))?;
-            of(&finding).with_context(|| format!("no finding: {line}"))
+            parse_finding(&finding).with_context(|| format!("no finding: {line}"))
         })
         .collect()
 }

@@ -168,14 +168,14 @@ impl RuntimeBenchPaths {
         workspace::output(&mut command).map(drop)
     }
 
-    fn command(&self, who: MeasuredRuntime) -> Command {
+    fn command(&self, measured: MeasuredRuntime) -> Command {
         let review = |runtime| {
             let mut command = Command::new(&self.program);
             command.args(["review", "--quiet", "--no-record", "--format", "json", "--config", "../op.toml"]);
             command.args(["--runtime", runtime]);
             command
         };
-        let mut command = match who {
+        let mut command = match measured {
             MeasuredRuntime::Native => review("native"),
             MeasuredRuntime::Cli => review("cli"),
             MeasuredRuntime::Claude => {

@@ -73,17 +73,17 @@ fn without_prose(value: &Value, named: bool) -> Value {
 }
 
 /// Collects the components that a value refers to, as `kind/name`.
-fn references(value: &Value, found: &mut BTreeSet<String>) {
+fn references(value: &Value, components: &mut BTreeSet<String>) {
     match value {
         Value::Object(fields) => {
             if let Some(name) =
                 fields.get("$ref").and_then(Value::as_str).and_then(|text| text.strip_prefix(COMPONENTS))
             {
-                found.insert(name.to_owned());
+                components.insert(name.to_owned());
             }
-            fields.values().for_each(|value| references(value, found));
+            fields.values().for_each(|value| references(value, components));
         }
-        Value::Array(items) => items.iter().for_each(|item| references(item, found)),
+        Value::Array(items) => items.iter().for_each(|item| references(item, components)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }

@@ -8,12 +8,12 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 /// Returns the schema of only these types, and of the scalars, enumerations and inputs that they use.
-pub(super) fn cut(introspected: &Value, kept: &[String]) -> Result<String> {
+pub(super) fn cut(introspected: &Value, type_names: &[String]) -> Result<String> {
     let types = introspected["__schema"]["types"].as_array().context("this is no introspection")?;
     let types: BTreeMap<&str, &Value> =
         types.iter().filter_map(|of| Some((of["name"].as_str()?, of))).collect();
-    let kept: BTreeSet<&str> = kept.iter().map(String::as_str).collect();
-    let cut = SchemaSubset { types, kept };
+    let type_names: BTreeSet<&str> = type_names.iter().map(String::as_str).collect();
+    let cut = SchemaSubset { types, kept: type_names };
 
     let mut texts = BTreeMap::new();
     let mut open: BTreeSet<&str> = cut.kept.clone();
@@ -63,19 +63,19 @@ impl<'a> SchemaSubset<'a> {
     /// Renders an object or interface with the fields that lead to kept types.
     fn fields(
         &self,
-        of: &'a Value,
+        type_value: &'a Value,
         keyword: &str,
         used: &mut BTreeSet<&'a str>,
         text: &mut String,
     ) -> Result<()> {
         let interfaces: Vec<&str> =
-            list(&of["interfaces"]).map(word).filter(|name| self.kept.contains(name)).collect();
+            list(&type_value["interfaces"]).map(word).filter(|name| self.kept.contains(name)).collect();
         let implements = match interfaces.as_slice() {
             [] => String::new(),
             names => format!(" implements {}", names.join(" & ")),
         };
-        writeln!(text, "{keyword} {}{implements} {{", word(of))?;
-        let current = list(&of["fields"]).filter(|field| field["isDeprecated"] != true);
+        writeln!(text, "{keyword} {}{implements} {{", word(type_value))?;
+        let current = list(&type_value["fields"]).filter(|field| field["isDeprecated"] != true);
         for field in current.filter(|field| self.leads_on(&field["type"])) {
             used.extend(named(&field["type"]));
             let mut arguments = Vec::new();
@@ -93,9 +93,9 @@ impl<'a> SchemaSubset<'a> {
     }
 
     /// True if a field of this type leads to a kept type, or to a plain value.
-    fn leads_on(&self, of: &Value) -> bool {
-        named(of).is_some_and(|name| {
-            let kind = self.types.get(name).and_then(|of| of["kind"].as_str());
+    fn leads_on(&self, type_value: &Value) -> bool {
+        named(type_value).is_some_and(|name| {
+            let kind = self.types.get(name).and_then(|type_value| type_value["kind"].as_str());
             matches!(kind, Some("SCALAR" | "ENUM")) || self.kept.contains(name)
         })
     }
@@ -105,29 +105,30 @@ fn list(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().into_iter().flatten()
 }
 
-fn word(of: &Value) -> &str {
-    of["name"].as_str().unwrap_or_default()
+fn word(value: &Value) -> &str {
+    value["name"].as_str().unwrap_or_default()
 }
 
 /// Returns the type inside lists and non-nulls.
-fn named(of: &Value) -> Option<&str> {
-    let inner = &of["ofType"];
-    if inner.is_null() { of["name"].as_str() } else { named(inner) }
+fn named(type_value: &Value) -> Option<&str> {
+    let inner = &type_value["ofType"];
+    if inner.is_null() { type_value["name"].as_str() } else { named(inner) }
 }
 
 /// Formats a type such as `[String!]!`.
-fn shape(of: &Value) -> String {
-    match of["kind"].as_str() {
-        Some("NON_NULL") => format!("{}!", shape(&of["ofType"])),
-        Some("LIST") => format!("[{}]", shape(&of["ofType"])),
-        Some(_) | None => word(of).to_owned(),
+fn shape(type_value: &Value) -> String {
+    match type_value["kind"].as_str() {
+        Some("NON_NULL") => format!("{}!", shape(&type_value["ofType"])),
+        Some("LIST") => format!("[{}]", shape(&type_value["ofType"])),
+        Some(_) | None => word(type_value).to_owned(),
     }
 }
 
 /// Formats an argument as `name: Type = default`.
-fn argument(of: &Value) -> String {
-    let default = of["defaultValue"].as_str().map(|value| format!(" = {value}")).unwrap_or_default();
-    format!("{}: {}{default}", word(of), shape(&of["type"]))
+fn argument(argument_value: &Value) -> String {
+    let default =
+        argument_value["defaultValue"].as_str().map(|value| format!(" = {value}")).unwrap_or_default();
+    format!("{}: {}{default}", word(argument_value), shape(&argument_value["type"]))
 }
 
 #[cfg(test)]

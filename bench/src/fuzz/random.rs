@@ -25,8 +25,8 @@ impl SeededRandom {
     }
 
     /// Returns one of the elements.
-    pub(crate) fn one<'a, T>(&mut self, of: &'a [T]) -> Option<&'a T> {
-        of.get(self.below(of.len()))
+    pub(crate) fn one<'a, T>(&mut self, items: &'a [T]) -> Option<&'a T> {
+        items.get(self.below(items.len()))
     }
 
     /// Returns a range within `len` bytes.

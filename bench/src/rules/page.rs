@@ -21,10 +21,10 @@ enum RulesVersion {
 }
 
 impl RulesVersion {
-    fn severity(self, known: &HitLabel) -> Option<Severity> {
+    fn severity(self, label: &HitLabel) -> Option<Severity> {
         match self {
-            Self::Before => known.before,
-            Self::Now => known.now,
+            Self::Before => label.before,
+            Self::Now => label.now,
         }
     }
 }

@@ -635,7 +635,7 @@ impl ReviewDemo {
         })
     }
 
-    /// Runs the storm and waits until every pull request's last commit is reviewed. `tell` is called after
+    /// Runs the storm and waits until every pull request's last commit is reviewed. `report_round` is called after
     /// each round of pushes. The counts are added to those of `report`.
     ///
     /// # Errors
@@ -644,7 +644,7 @@ impl ReviewDemo {
         &self,
         report: ReviewDemoReport,
         before_storm: ScenarioCounts,
-        tell: impl Fn(usize),
+        report_round: impl Fn(usize),
     ) -> Result<ReviewDemoReport, DemoError> {
         let began = Instant::now();
         let mut numbers = Vec::new();
@@ -669,7 +669,7 @@ impl ReviewDemo {
             if round > 0 && before.elapsed().as_millis() >= u128::from(TIMINGS.quiet.0.unsigned_abs()) {
                 storms_each += 1;
             }
-            tell(round + 1);
+            report_round(round + 1);
         }
         let mut views = Vec::new();
         for number in &numbers {
@@ -734,14 +734,14 @@ impl ReviewDemo {
     async fn wait_until(
         &self,
         number: u64,
-        holds: impl Fn(&PullView) -> bool,
+        condition: impl Fn(&PullView) -> bool,
     ) -> Result<PullView, DemoError> {
         let deadline = Instant::now() + PATIENCE;
         let mut look = tokio::time::interval(POLL);
         loop {
             look.tick().await;
             let view = self.repo.pull(number).await?;
-            if holds(&view) {
+            if condition(&view) {
                 return Ok(view);
             }
             if Instant::now() > deadline {

@@ -371,19 +371,19 @@ pub fn forge_error(error: ForgeError) -> CliError {
     told_by(&error, error.hint())
 }
 
-fn told_by(error: &ForgeError, told: &str) -> CliError {
+fn told_by(error: &ForgeError, retry_advice: &str) -> CliError {
     let hint = match error {
         ForgeError::RateLimited { wait, .. } => {
             format!("run it again in {} s", wait.0.saturating_add(999) / 1000)
         }
-        ForgeError::Unavailable { .. } => format!("run it again; {told}"),
+        ForgeError::Unavailable { .. } => format!("run it again; {retry_advice}"),
         ForgeError::Unauthorized { .. }
         | ForgeError::Forbidden { .. }
         | ForgeError::NotFound { .. }
         | ForgeError::Moved { .. }
         | ForgeError::Rejected { .. }
         | ForgeError::Stale { .. }
-        | ForgeError::Halted(_) => told.to_owned(),
+        | ForgeError::Halted(_) => retry_advice.to_owned(),
     };
     CliError::failure("forge", error.to_string()).hint(hint)
 }

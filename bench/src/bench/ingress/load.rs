@@ -149,16 +149,16 @@ impl LoadConnection {
 }
 
 /// Returns the status of a response once it is complete.
-fn status(answer: &[u8]) -> Option<u16> {
-    let end = answer.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
-    let head = std::str::from_utf8(&answer[..end]).ok()?;
+fn status(response: &[u8]) -> Option<u16> {
+    let end = response.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
+    let head = std::str::from_utf8(&response[..end]).ok()?;
     let length = head
         .lines()
         .filter_map(|line| line.split_once(':'))
         .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
         .and_then(|(_, value)| value.trim().parse::<usize>().ok())
         .unwrap_or(0);
-    if answer.len() < end + length {
+    if response.len() < end + length {
         return None;
     }
     head.split(' ').nth(1)?.parse().ok()

@@ -95,7 +95,7 @@ async fn reset_breaker(
     store: &Store,
     key: &SlotKey,
     limits: &truing_core::slot::SlotLimits,
-    by: &str,
+    actor: &str,
 ) -> Result<(), CliError> {
     let lease = by_hand::lease_record(store, key, LoopKind::Sync, limits).await;
     let lease = lease.map_err(|error| not_run(job::of_key(key).unwrap_or_default(), error.into()))?;
@@ -104,7 +104,7 @@ async fn reset_breaker(
     job.breaker.reset();
     store.keep_job(&run, &job).await.map_err(store_error)?;
     store
-        .append_audit_log(&[OperatorAction::new(by, "breaker reset", key.as_str(), "")])
+        .append_audit_log(&[OperatorAction::new(actor, "breaker reset", key.as_str(), "")])
         .await
         .map_err(store_error)?;
     match take_step(store, key, SlotCommand::Finish(lease.token, StepOutcome::Idle), limits).await {

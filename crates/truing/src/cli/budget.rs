@@ -113,9 +113,10 @@ fn show_budget(context: &CommandContext) -> Result<(), CliError> {
 }
 
 /// Looks up the display names of the pull requests and repositories that the levels' keys refer to.
-async fn level_names(store: &Store, drawn: &[BudgetUsage]) -> Result<BTreeMap<String, String>, CliError> {
+async fn level_names(store: &Store, usages: &[BudgetUsage]) -> Result<BTreeMap<String, String>, CliError> {
     let mut names = BTreeMap::new();
-    let of = |kind| drawn.iter().filter(move |drawn| drawn.level.kind == kind).map(|drawn| &drawn.level.key);
+    let of =
+        |kind| usages.iter().filter(move |usages| usages.level.kind == kind).map(|usages| &usages.level.key);
     let heads = of(BudgetLevelKind::Review).filter_map(|key| Some((key, key.rsplit_once('@')?)));
     let heads = heads.map(|(key, (pull, head))| (key, pull, Some(head)));
     let pulls =
@@ -138,25 +139,26 @@ async fn level_names(store: &Store, drawn: &[BudgetUsage]) -> Result<BTreeMap<St
     Ok(names)
 }
 
-fn render_budget(drawn: &[BudgetUsage], names: &BTreeMap<String, String>) -> String {
-    if drawn.is_empty() {
+fn render_budget(usages: &[BudgetUsage], names: &BTreeMap<String, String>) -> String {
+    if usages.is_empty() {
         return "nothing spent this month\n".to_owned();
     }
     let heads = format!("{:>12}{:>12}{:>6}{:>12}  of\n", "spent", "limit", "part", "in flight");
     let mut text = format!("All limits of a kind together\n{heads}");
     for kind in BudgetLevelKind::ALL.into_iter().rev() {
-        let of = drawn.iter().filter(|drawn| drawn.level.kind == kind);
+        let of = usages.iter().filter(|usages| usages.level.kind == kind);
         let count = of.clone().count();
         let sum = |part: fn(&BudgetUsage) -> MicroUsd| {
-            MicroUsd(of.clone().map(|drawn| part(drawn).0).fold(0, u64::saturating_add))
+            MicroUsd(of.clone().map(|usages| part(usages).0).fold(0, u64::saturating_add))
         };
         if count > 0 {
-            let all = [sum(|drawn| drawn.spent), sum(|drawn| drawn.level.limit), sum(|drawn| drawn.reserved)];
+            let all =
+                [sum(|usages| usages.spent), sum(|usages| usages.level.limit), sum(|usages| usages.reserved)];
             text += &fold_line(&render_numbers(all), &format!("{} ({count})", kind.as_str()));
         }
     }
-    let mut rows: Vec<&BudgetUsage> = drawn.iter().collect();
-    rows.sort_by_key(|drawn| std::cmp::Reverse((drawn.spent, drawn.reserved)));
+    let mut rows: Vec<&BudgetUsage> = usages.iter().collect();
+    rows.sort_by_key(|usages| std::cmp::Reverse((usages.spent, usages.reserved)));
     text += &format!("\nEach limit, the most money first\n{heads}");
     for BudgetUsage { level, spent, reserved } in rows.iter().take(ROWS) {
         let name = names.get(&level.key).unwrap_or(&level.key);
@@ -228,8 +230,8 @@ fn render_numbers([spent, limit, reserved]: [MicroUsd; 3]) -> String {
 }
 
 /// Returns the sums of one level as a sentence.
-pub(super) fn render_usage(drawn: &BudgetUsage) -> String {
-    let BudgetUsage { level, spent, reserved } = drawn;
+pub(super) fn render_usage(usage: &BudgetUsage) -> String {
+    let BudgetUsage { level, spent, reserved } = usage;
     let flight = if reserved.0 == 0 { String::new() } else { format!(", {reserved} in flight") };
     let part = (u128::from(spent.0) * 100).checked_div(u128::from(level.limit.0));
     let part = part.map(|part| format!(" ({part} %)")).unwrap_or_default();

@@ -164,9 +164,9 @@ fn working_tree(folder: &Path) -> Option<&Path> {
     folder.ancestors().find(|folder| folder.join(".git").exists())
 }
 
-fn check_config(named: Option<&Path>, context: &CommandContext) -> Result<(), CliError> {
+fn check_config(path: Option<&Path>, context: &CommandContext) -> Result<(), CliError> {
     let here = context.environment.directory();
-    let source = match named {
+    let source = match path {
         Some(file) => truing_config::read(file, &here.join(file))?,
         None => {
             match truing_config::operator_file(&context.environment, context.globals.config.as_deref())? {

@@ -101,7 +101,7 @@ impl DismissalKeys {
     async fn reopened_findings(
         &self,
         store: &Store,
-        said: &[Dismissal],
+        dismissals: &[Dismissal],
     ) -> Result<Vec<FindingId>, StoreError> {
         // A dismissal covers the findings that reviews have recorded until a later review records something
         // else.
@@ -112,13 +112,16 @@ impl DismissalKeys {
             let findings = last.detail.state.history.findings().iter();
             found.extend(findings.map(|finding| (Some(last.started), finding.clone())));
         }
-        let is_reopened = |said: &&Dismissal| {
+        let is_reopened = |dismissals: &&Dismissal| {
             found.iter().any(|(at, finding)| {
-                let is_later = at.is_none_or(|at| at > said.at);
-                finding.id == said.finding && is_later && finding.is_open() && !said.covers(finding)
+                let is_later = at.is_none_or(|at| at > dismissals.at);
+                finding.id == dismissals.finding
+                    && is_later
+                    && finding.is_open()
+                    && !dismissals.covers(finding)
             })
         };
-        Ok(said.iter().filter(is_reopened).map(|said| said.finding.clone()).collect())
+        Ok(dismissals.iter().filter(is_reopened).map(|dismissals| dismissals.finding.clone()).collect())
     }
 
     /// Returns the findings that are dismissed.
@@ -129,10 +132,10 @@ impl DismissalKeys {
 }
 
 /// Returns each finding once: the first for each id.
-fn unique_findings(mut found: Vec<Finding>) -> Vec<Finding> {
-    found.sort_by(|a, b| a.id.cmp(&b.id));
-    found.dedup_by(|later, first| later.id == first.id);
-    found
+fn unique_findings(mut findings: Vec<Finding>) -> Vec<Finding> {
+    findings.sort_by(|a, b| a.id.cmp(&b.id));
+    findings.dedup_by(|later, first| later.id == first.id);
+    findings
 }
 
 impl DismissArgs {

@@ -122,9 +122,9 @@ impl CliError {
 
     /// Maps each hint, also those of further errors.
     #[must_use]
-    pub(crate) fn with_hints(mut self, anew: impl Fn(String) -> String + Copy) -> Self {
-        self.hints = self.hints.into_iter().map(anew).collect();
-        self.more = self.more.into_iter().map(|error| error.with_hints(anew)).collect();
+    pub(crate) fn with_hints(mut self, map_hint: impl Fn(String) -> String + Copy) -> Self {
+        self.hints = self.hints.into_iter().map(map_hint).collect();
+        self.more = self.more.into_iter().map(|error| error.with_hints(map_hint)).collect();
         self
     }
 

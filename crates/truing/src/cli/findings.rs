@@ -74,6 +74,6 @@ fn match_findings(context: &CommandContext) -> Result<CommandExit, CliError> {
     error.map_or(Ok(CommandExit::Done), Err)
 }
 
-fn comparable_finding(said: &MatchFinding) -> ComparableFinding {
-    ComparableFinding::new(&said.path, &said.text, said.snippet.as_deref())
+fn comparable_finding(finding: &MatchFinding) -> ComparableFinding {
+    ComparableFinding::new(&finding.path, &finding.text, finding.snippet.as_deref())
 }

@@ -182,11 +182,11 @@ impl GateArgs {
         &self,
         repository: &LocalRepository,
         index: Option<&IndexSnapshot>,
-        here: &Path,
+        current_folder: &Path,
     ) -> Result<(ReviewedChange, Option<BaseOrigin>), CliError> {
         if !self.paths.is_empty() {
             let base = repository.empty_tree().map_err(wiring::git_error)?;
-            let large = collect_files(&self.paths, here, repository.root())?;
+            let large = collect_files(&self.paths, current_folder, repository.root())?;
             let (diff, left_out, unseen) = (vec![], vec![], vec![]);
             return Ok((ReviewedChange { base, head: None, diff, left_out, large, unseen }, None));
         }
@@ -199,10 +199,10 @@ impl GateArgs {
 
 /// Returns the named files, and the files in named folders that git does not ignore, by their paths in the
 /// repository.
-fn collect_files(paths: &[PathBuf], here: &Path, root: &Path) -> Result<Vec<RepoPath>, CliError> {
+fn collect_files(paths: &[PathBuf], current_folder: &Path, root: &Path) -> Result<Vec<RepoPath>, CliError> {
     let mut found = Vec::new();
     for path in paths {
-        let full = here.join(path);
+        let full = current_folder.join(path);
         let shown = || truncate_text(visible_line(&path.display().to_string()), MAX_SHOWN);
         let wrong = |why: &dyn std::fmt::Display| {
             CliError::usage("no_such_path", format!("{}: {why}", shown()))
@@ -247,18 +247,18 @@ pub(super) fn gate_error(error: GateError) -> CliError {
     }
 }
 
-fn gate_report<'a>(gated: &'a GateResult, change: Option<&ReviewedChange>) -> GateReport<'a> {
+fn gate_report<'a>(result: &'a GateResult, change: Option<&ReviewedChange>) -> GateReport<'a> {
     let findings = |found: &'a GateFindings| found.kept.iter().map(GateFindingJson::from).collect();
     GateReport {
         schema: "truing.gate/1",
-        ok: gated.is_clean(),
+        ok: result.is_clean(),
         base: change.map(|change| change.base.to_string()),
-        inspected: gated.inspected,
-        not_inspected: &gated.not_inspected,
-        blocking: findings(&gated.blocking),
-        advisory: findings(&gated.advisory),
-        left_out: LeftOutJson { blocking: gated.blocking.left_out, advisory: gated.advisory.left_out },
-        commands: gated
+        inspected: result.inspected,
+        not_inspected: &result.not_inspected,
+        blocking: findings(&result.blocking),
+        advisory: findings(&result.advisory),
+        left_out: LeftOutJson { blocking: result.blocking.left_out, advisory: result.advisory.left_out },
+        commands: result
             .ran
             .iter()
             .map(|GateCommandRun { argv, is_clean, ms }| GateCommandJson { argv, ok: *is_clean, ms: *ms })
@@ -275,9 +275,9 @@ impl<'a> From<&'a GateFinding> for GateFindingJson<'a> {
 }
 
 /// Returns the result as text. `compared` is the change and its base, or none if whole files were checked.
-fn render_text(gated: &GateResult, compared: Option<(&ReviewedChange, &BaseOrigin)>) -> String {
+fn render_text(result: &GateResult, compared: Option<(&ReviewedChange, &BaseOrigin)>) -> String {
     let mut text = String::new();
-    let GateResult { blocking, advisory, inspected, not_inspected, ran } = gated;
+    let GateResult { blocking, advisory, inspected, not_inspected, ran } = result;
     for (found, is_blocking) in [(blocking, true), (advisory, false)] {
         let count = found.kept.len() + found.left_out;
         let what = match (is_blocking, compared) {
@@ -314,9 +314,9 @@ fn render_text(gated: &GateResult, compared: Option<(&ReviewedChange, &BaseOrigi
 }
 
 /// Returns the findings of each file, in order.
-fn render_violations(found: &GateFindings) -> String {
+fn render_violations(findings: &GateFindings) -> String {
     let mut files: BTreeMap<Option<&RepoPath>, Vec<&GateFinding>> = BTreeMap::new();
-    for said in &found.kept {
+    for said in &findings.kept {
         files.entry(said.place.as_ref().map(|(path, _)| path)).or_default().push(said);
     }
     let mut text = String::new();
@@ -332,8 +332,8 @@ fn render_violations(found: &GateFindings) -> String {
             text += &fold_line(&format!("  {line}"), &format!("{what} [{by}]"));
         }
     }
-    if found.left_out > 0 {
-        let _ = writeln!(text, "  and {} more", found.left_out);
+    if findings.left_out > 0 {
+        let _ = writeln!(text, "  and {} more", findings.left_out);
     }
     text
 }

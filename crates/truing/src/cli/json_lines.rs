@@ -68,8 +68,8 @@ impl JsonLinesReader {
     }
 
     /// Returns the error for a line that cannot be answered.
-    fn bad_line(&self, number: usize, what: impl Display) -> CliError {
-        CliError::usage("bad_line", format!("line {number} of standard input: {what}"))
+    fn bad_line(&self, number: usize, problem: impl Display) -> CliError {
+        CliError::usage("bad_line", format!("line {number} of standard input: {problem}"))
             .hint(format!("a line is like {}", self.example))
     }
 

@@ -302,8 +302,8 @@ impl SlotList {
     }
 
     /// Counts the work of the selected slots.
-    fn pending_work(&self, is_meant: impl Fn(&Slot) -> bool) -> PendingWork {
-        let meant = || self.slots.iter().filter(|slot| is_meant(slot));
+    fn pending_work(&self, is_selected: impl Fn(&Slot) -> bool) -> PendingWork {
+        let meant = || self.slots.iter().filter(|slot| is_selected(slot));
         let is_due = |slot: &&Slot| matches!(slot.state, SlotState::Waiting { at, .. } if at <= self.now);
         PendingWork {
             due: meant().filter(is_due).count(),
@@ -313,25 +313,25 @@ impl SlotList {
 }
 
 /// Returns the state of each switch as text.
-fn render_switches(switches: &KillSwitches, held: &SlotList, output: OutputPrinter) -> String {
-    render_switch(&switches.all, held.pending_work(|_| true), output)
-        + &screens_of_repositories(switches, held, output)
+fn render_switches(switches: &KillSwitches, slots: &SlotList, output: OutputPrinter) -> String {
+    render_switch(&switches.all, slots.pending_work(|_| true), output)
+        + &screens_of_repositories(switches, slots, output)
 }
 
 /// Returns the state of each repository's switch as text.
-fn screens_of_repositories(switches: &KillSwitches, held: &SlotList, output: OutputPrinter) -> String {
+fn screens_of_repositories(switches: &KillSwitches, slots: &SlotList, output: OutputPrinter) -> String {
     let each = |switch: &RepositorySwitch| {
-        let is_its = |slot: &Slot| held.repository(slot).is_same(&switch.repository);
-        screen_of(switch.as_engaged(), held.pending_work(is_its), output)
+        let is_its = |slot: &Slot| slots.repository(slot).is_same(&switch.repository);
+        screen_of(switch.as_engaged(), slots.pending_work(is_its), output)
     };
     switches.repositories.iter().map(each).collect()
 }
 
 /// Returns the text after one repository's switch was turned off, with the switches that are still on.
-fn screen_without(repo: &str, switches: &KillSwitches, held: &SlotList, output: OutputPrinter) -> String {
+fn screen_without(repo: &str, switches: &KillSwitches, slots: &SlotList, output: OutputPrinter) -> String {
     let rest = match switches.all {
-        KillSwitch::Off => screens_of_repositories(switches, held, output),
-        KillSwitch::On(_) => render_switches(switches, held, output),
+        KillSwitch::Off => screens_of_repositories(switches, slots, output),
+        KillSwitch::On(_) => render_switches(switches, slots, output),
     };
     match rest.as_str() {
         "" => format!("The kill switch of {repo} is off, and no other one is on.\n"),

@@ -23,19 +23,19 @@ pub(super) enum RunConflict {
     TakenOver,
 }
 
-/// Returns the error of a command that got no record of its run. `elsewhere` returns the error if another run
+/// Returns the error of a command that got no record of its run. `conflict_error` returns the error if another run
 /// is at work.
 pub(super) fn no_run(
     name: &str,
     error: RunFailure,
-    elsewhere: impl FnOnce(RunConflict) -> CliError,
+    conflict_error: impl FnOnce(RunConflict) -> CliError,
 ) -> CliError {
     match error {
-        RunFailure::NotLeased(LeaseError::Busy(until)) => elsewhere(RunConflict::Leased(until)),
-        RunFailure::NotLeased(LeaseError::Owned) => elsewhere(RunConflict::Owned),
-        RunFailure::Running(run) => elsewhere(RunConflict::Running(run)),
+        RunFailure::NotLeased(LeaseError::Busy(until)) => conflict_error(RunConflict::Leased(until)),
+        RunFailure::NotLeased(LeaseError::Owned) => conflict_error(RunConflict::Owned),
+        RunFailure::Running(run) => conflict_error(RunConflict::Running(run)),
         RunFailure::Stopped(StepStopReason::Lost | StepStopReason::Fenced(_)) => {
-            elsewhere(RunConflict::TakenOver)
+            conflict_error(RunConflict::TakenOver)
         }
         RunFailure::Stopped(StepStopReason::Interrupted) => {
             CliError::new(CommandExit::Interrupted, "interrupted", "interrupted before the run was done")

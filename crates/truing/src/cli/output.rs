@@ -49,8 +49,8 @@ pub(super) fn json_line(value: &impl Serialize) -> Result<String, CliError> {
 }
 
 /// Writes a value as JSON. Invisible characters are escaped, since terminals show JSON, too.
-pub(super) fn write_json(to: &mut impl Write, value: &impl Serialize) -> serde_json::Result<()> {
-    value.serialize(&mut serde_json::Serializer::with_formatter(to, EscapingFormatter))
+pub(super) fn write_json(out: &mut impl Write, value: &impl Serialize) -> serde_json::Result<()> {
+    value.serialize(&mut serde_json::Serializer::with_formatter(out, EscapingFormatter))
 }
 
 /// A formatter of compact JSON that escapes invisible characters.
@@ -223,10 +223,10 @@ impl OutputPrinter {
 
     /// Shows that long work continues: on a terminal a bar (with `total` steps, or a spinner), elsewhere one
     /// line at the start. With `--quiet` it shows neither. The bar disappears when the result is dropped.
-    pub fn progress(self, what: impl Into<String>, total: Option<u64>) -> ProgressDisplay {
-        let what = what.into();
+    pub fn progress(self, label: impl Into<String>, total: Option<u64>) -> ProgressDisplay {
+        let label = label.into();
         if !self.shows_bars() {
-            self.print_note(&what);
+            self.print_note(&label);
             return ProgressDisplay { bar: ProgressBar::hidden(), output: self };
         }
         let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr());
@@ -235,7 +235,7 @@ impl OutputPrinter {
         bar.set_style(
             ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()),
         );
-        bar.set_message(what);
+        bar.set_message(label);
         bar.enable_steady_tick(TICK);
         ProgressDisplay { bar, output: self }
     }
@@ -291,8 +291,8 @@ impl OutputPrinter {
 const LINES_AT_ONCE: usize = 64 << 10;
 
 /// Converts the result of a write to stdout: a reader that stops reading is not an error.
-fn ignore_broken_pipe(written: io::Result<()>) -> Result<(), CliError> {
-    match written {
+fn ignore_broken_pipe(result: io::Result<()>) -> Result<(), CliError> {
+    match result {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(CliError::failure("write_failed", format!("cannot write to standard output: {error}"))
                 .hint("check that its disk has free space, or write elsewhere"))
@@ -317,12 +317,12 @@ impl ProgressDisplay {
     }
 
     /// Shows the step that begins now.
-    pub(crate) fn step(&self, what: &str) {
+    pub(crate) fn step(&self, label: &str) {
         if self.bar.is_hidden() {
-            return self.output.print_note(what);
+            return self.output.print_note(label);
         }
         self.bar.reset();
-        self.bar.set_message(one_line(what));
+        self.bar.set_message(one_line(label));
         self.bar.enable_steady_tick(TICK);
     }
 
@@ -407,9 +407,9 @@ fn one_line(text: &str) -> String {
     escape_hidden(text, |_| true).into_owned()
 }
 
-/// Replaces the invisible characters for which `counts` is true by escapes such as `\u{202e}`.
-pub(in crate::cli) fn escape_hidden(text: &str, counts: impl Fn(char) -> bool) -> Cow<'_, str> {
-    let is_escaped = |char: char| is_hidden(char) && counts(char);
+/// Replaces the invisible characters for which `should_escape` is true by escapes such as `\u{202e}`.
+pub(in crate::cli) fn escape_hidden(text: &str, should_escape: impl Fn(char) -> bool) -> Cow<'_, str> {
+    let is_escaped = |char: char| is_hidden(char) && should_escape(char);
     if !text.contains(is_escaped) {
         return Cow::Borrowed(text);
     }

@@ -157,71 +157,71 @@ const SCHEMA: &str = "truing.preflight/1";
 async fn inspect_target(
     target: Option<&str>,
     context: &CommandContext,
-    found: &mut PreflightResults,
+    results: &mut PreflightResults,
 ) -> Result<(), CliError> {
     let operator = context.config(&[])?;
     let git = match wiring::open_git(&context.environment).await {
         Ok(git) => git,
         Err(error) => {
-            found.add_error("git", error);
+            results.add_error("git", error);
             return Ok(());
         }
     };
-    found.add_ok("git", "it is installed and recent enough");
+    results.add_ok("git", "it is installed and recent enough");
     let folder = match target {
         None => context.environment.directory().to_owned(),
         Some(target) => match resolve_workspace(target, &git, context).await? {
             ConvergeTarget::Folder(folder) => folder,
-            ConvergeTarget::Pull(pull) => return pull_request(&pull, &git, context, found).await,
+            ConvergeTarget::Pull(pull) => return pull_request(&pull, &git, context, results).await,
         },
     };
     let repository = match git.open(&folder).await {
         Ok(repository) => repository,
         Err(error) => {
-            found.add_error("repository", wiring::git_error(error));
+            results.add_error("repository", wiring::git_error(error));
             return Ok(());
         }
     };
     let head = repository.head().map_err(wiring::git_error)?;
-    found.add_ok("repository", format!("{} at {}", repository.root().display(), head.short_sha()));
+    results.add_ok("repository", format!("{} at {}", repository.root().display(), head.short_sha()));
     if repository.is_shallow() {
-        found.add_failure("history", "it is incomplete here", SHALLOW);
+        results.add_failure("history", "it is incomplete here", SHALLOW);
     }
-    check_change(&repository, head, found).await?;
+    check_change(&repository, head, results).await?;
     let branch = run_branch(&new_run_id());
     match repository.cannot_write(&branch, head).await.map_err(wiring::git_error)? {
-        None => found.add_ok("branch", "a branch for fixes can be created"),
-        Some(why) => found.add_error("branch", not_written(&branch, &why)),
+        None => results.add_ok("branch", "a branch for fixes can be created"),
+        Some(why) => results.add_error("branch", not_written(&branch, &why)),
     }
     let config = match own_file(&repository, None).await? {
         Some(file) => operator.with_repository(&file)?,
         None => operator,
     };
-    let level = check_sandbox(found).await?;
-    check_models(&config, context, found);
-    if !can_run_commands(&config, level, found) {
+    let level = check_sandbox(results).await?;
+    check_models(&config, context, results);
+    if !can_run_commands(&config, level, results) {
         return Ok(());
     }
     let (_folder, tree) = laid_out(&repository, RepositoryState::Commit(head), &git)
         .await
         .map_err(super::verify::repository_verify_error)?;
     let trust = CacheScope::new(format!("local {}", repository.root().display()));
-    check_commands(&tree, &trust, &config, context, found).await
+    check_commands(&tree, &trust, &config, context, results).await
 }
 
 /// Checks that the keys of the models are configured.
-fn check_models(config: &Config, context: &CommandContext, found: &mut PreflightResults) {
+fn check_models(config: &Config, context: &CommandContext, results: &mut PreflightResults) {
     match wiring::converge::is_auditor_ready(config, &context.environment) {
         Ok(()) => {
             let audits = config.with_named_model(config.roles.auditor.as_ref()).model.name;
-            found.add_ok("model", format!("{audits}: its key is set; nothing was sent"));
+            results.add_ok("model", format!("{audits}: its key is set; nothing was sent"));
         }
-        Err(error) => found.add_error("model", error),
+        Err(error) => results.add_error("model", error),
     }
     match wiring::converge::is_fixer_ready(config, &context.environment) {
         Ok(None) => {}
-        Ok(Some(name)) => found.add_ok("fixer", format!("{name}: its key is set; nothing was sent")),
-        Err(error) => found.add_error("fixer", error),
+        Ok(Some(name)) => results.add_ok("fixer", format!("{name}: its key is set; nothing was sent")),
+        Err(error) => results.add_error("fixer", error),
     }
 }
 
@@ -230,41 +230,41 @@ async fn pull_request(
     target: &PullTarget,
     git: &Git,
     context: &CommandContext,
-    found: &mut PreflightResults,
+    results: &mut PreflightResults,
 ) -> Result<(), CliError> {
     let PullTarget { forge, repo, number, config } = target;
     let folder = wiring::own_folder(config)?;
     let mut there = None;
     match wiring::forge_client(config, forge, &context.environment, &folder) {
-        Err(error) => found.add_error("forge", error),
-        Ok(client) => match at_forge(&client, forge, repo, *number, found).await {
+        Err(error) => results.add_error("forge", error),
+        Ok(client) => match at_forge(&client, forge, repo, *number, results).await {
             Ok(seen) => there = Some((client, seen)),
             Err(error) => {
                 let hint = "check that the pull request exists, and that the token of the forge may read and \
                      write it";
-                found.add_failure("forge", error.to_string(), hint);
+                results.add_failure("forge", error.to_string(), hint);
             }
         },
     }
-    let level = check_sandbox(found).await?;
-    check_models(config, context, found);
+    let level = check_sandbox(results).await?;
+    check_models(config, context, results);
     let Some((client, (id, now))) = there else { return Ok(()) };
     let fetched = FetchedPullRequest::fetch(&client, repo, &id, &now, git, config).await;
     let FetchedPullRequest { mirror, config } = match fetched {
         Ok(fetched) => fetched,
         Err(error) => {
-            found.add_error("commits", error);
+            results.add_error("commits", error);
             return Ok(());
         }
     };
-    if !can_run_commands(&config, level, found) {
+    if !can_run_commands(&config, level, results) {
         return Ok(());
     }
     let (_folder, tree) =
         laid_out_of(&mirror, &now.head.sha, git).await.map_err(super::verify::repository_verify_error)?;
     // The scope equals that of a run, which can then reuse the cached setup.
     let trust = CacheScope::new(format!("converge {}", id.key()));
-    check_commands(&tree, &trust, &config, context, found).await
+    check_commands(&tree, &trust, &config, context, results).await
 }
 
 /// The commits of a pull request, and the configuration with the repository's own file applied.
@@ -278,7 +278,7 @@ impl FetchedPullRequest {
         client: &AnyForgeServer,
         repo: &str,
         id: &PrId,
-        now: &PullDetails,
+        details: &PullDetails,
         git: &Git,
         config: &Config,
     ) -> Result<Self, CliError> {
@@ -288,10 +288,10 @@ impl FetchedPullRequest {
             .map_err(wiring::remote_error)?;
         let place = checkout::mirror_path(&wiring::mirrors_folder(&wiring::own_folder(config)?), id);
         let mirror = git.open_mirror(&place, &remote).await.map_err(wiring::git_error)?;
-        let head = (&now.head.sha, now.head.repository.as_ref());
+        let head = (&details.head.sha, details.head.repository.as_ref());
         fetch::commits(client, &mirror, head.0, head.1, &[]).await.map_err(wiring::git_error)?;
         let rules = OperatorRules::new(config.clone(), LinesKey::default()).map_err(wiring::bad_pattern)?;
-        let config = rules.configuration(git, &mirror, &id.forge, &now.base_branch).await?;
+        let config = rules.configuration(git, &mirror, &id.forge, &details.base_branch).await?;
         Ok(Self { mirror, config })
     }
 }
@@ -302,7 +302,7 @@ async fn at_forge(
     forge: &str,
     repo: &str,
     number: u64,
-    found: &mut PreflightResults,
+    results: &mut PreflightResults,
 ) -> Result<(PrId, PullDetails), ForgeError> {
     let repository = client.repository(repo).await?.id;
     let id = PrId { forge: forge.to_owned(), repository, number };
@@ -310,38 +310,38 @@ async fn at_forge(
     let name = format!("{repo}#{number}");
     match now.state {
         PullState::Open | PullState::Draft => {
-            found.add_ok("pull request", format!("{name} is open, at {}", now.head.sha.short_sha()));
+            results.add_ok("pull request", format!("{name} is open, at {}", now.head.sha.short_sha()));
         }
         PullState::Closed | PullState::Merged => {
             let hint = "the pull request must be open: reopen it, or give another one";
-            found.add_failure("pull request", format!("{name} is closed or merged"), hint);
+            results.add_failure("pull request", format!("{name} is closed or merged"), hint);
         }
     }
     let (head, is_fork) =
         (&now.head, now.head.repository.as_ref().is_none_or(|repository| !repository.is_same));
     let branch = visible_line(&head.branch);
     match (head.push, is_fork) {
-        (Some(true), _) => found.add_ok("push", format!("the token may push to {branch}")),
-        (Some(false), true) => found.add_failure(
+        (Some(true), _) => results.add_ok("push", format!("the token may push to {branch}")),
+        (Some(false), true) => results.add_failure(
             "push",
             format!("{branch} is in a fork that is not writable"),
             "its author must allow edits by maintainers, and the token needs the right to push to both",
         ),
-        (Some(false), false) => found.add_failure(
+        (Some(false), false) => results.add_failure(
             "push",
             format!("the token may not push to {branch}"),
             "give the token, or the App, the right to write contents (`contents: write`)",
         ),
         (None, _) => {
-            found.add_unknown("push", format!("the forge does not say whether {branch} can be pushed to"));
+            results.add_unknown("push", format!("the forge does not say whether {branch} can be pushed to"));
         }
     }
     if let Some(repository) = head.repository.as_ref().filter(|_| head.push != Some(false)) {
         match client.protection(&repository.name, &head.branch).await {
-            Ok(protection) => check_protection(&branch, &protection, found),
+            Ok(protection) => check_protection(&branch, &protection, results),
             // The forge may not report this for a fork of another owner.
             Err(ForgeError::NotFound { .. } | ForgeError::Forbidden { .. }) if is_fork => {
-                found.add_unknown("protection", format!("the forge does not say what protects {branch}"));
+                results.add_unknown("protection", format!("the forge does not say what protects {branch}"));
             }
             Err(error) => return Err(error),
         }
@@ -353,18 +353,18 @@ async fn at_forge(
 fn check_protection(
     branch: &str,
     BranchProtection { is_protected, rules }: &BranchProtection,
-    found: &mut PreflightResults,
+    results: &mut PreflightResults,
 ) {
     let refused: Vec<&str> =
         rules.iter().map(String::as_str).filter(|rule| REFUSE_PUSHES.contains(rule)).collect();
     match (is_protected, refused.is_empty()) {
-        (false, true) => found.add_ok("protection", format!("nothing protects {branch}")),
-        (_, false) => found.add_failure(
+        (false, true) => results.add_ok("protection", format!("nothing protects {branch}")),
+        (_, false) => results.add_failure(
             "protection",
             format!("a ruleset may refuse pushes to {branch}: {}", visible_line(&refused.join(", "))),
             "let the account of the token bypass it, or leave this branch out of it",
         ),
-        (true, true) => found.add_failure(
+        (true, true) => results.add_failure(
             "protection",
             format!("{branch} is protected, which may refuse pushes"),
             "let the account of the token push there, or leave this branch unprotected",
@@ -379,7 +379,7 @@ const REFUSE_PUSHES: [&str; 4] = ["update", "pull_request", "required_signatures
 async fn check_change(
     repository: &LocalRepository,
     head: &Sha,
-    found: &mut PreflightResults,
+    results: &mut PreflightResults,
 ) -> Result<(), CliError> {
     let base = match repository.default_branch_base(head).await {
         Ok(base) => Some(base.commit),
@@ -391,17 +391,19 @@ async fn check_change(
         None => false,
     };
     match base.filter(|_| differs) {
-        Some(base) => found.add_ok("difference", format!("from {} of the default branch", base.short_sha())),
+        Some(base) => {
+            results.add_ok("difference", format!("from {} of the default branch", base.short_sha()))
+        }
         None => {
             let hint = "check out a branch that differs from the default branch, and commit to it";
-            found.add_failure("difference", NO_TARGET, hint);
+            results.add_failure("difference", NO_TARGET, hint);
         }
     }
     let work = repository.worktree_diff(head).await.map_err(wiring::git_error)?;
     match work.diff.is_empty() && work.skipped.is_empty() {
-        true => found.add_ok("tree", "no uncommitted changes"),
+        true => results.add_ok("tree", "no uncommitted changes"),
         false => {
-            found.add_failure(
+            results.add_failure(
                 "tree",
                 UNCOMMITTED,
                 "uncommitted changes would be left out: `git status` shows them",
@@ -412,7 +414,7 @@ async fn check_change(
 }
 
 /// Returns the sandbox level of the machine, and reports if it suffices.
-async fn check_sandbox(found: &mut PreflightResults) -> Result<SandboxLevel, CliError> {
+async fn check_sandbox(results: &mut PreflightResults) -> Result<SandboxLevel, CliError> {
     let level = tokio::task::spawn_blocking(truing_loops::machine::sandbox_level)
         .await
         .map_err(|error| CliError::failure("sandbox", format!("could not test the sandbox: {error}")))?;
@@ -421,9 +423,9 @@ async fn check_sandbox(found: &mut PreflightResults) -> Result<SandboxLevel, Cli
     let hint = "`truing sandbox check` lists what it stops here; allow user namespaces, or run where they \
          are allowed";
     match level >= wanted {
-        true => found.add_ok("sandbox", level.as_str()),
+        true => results.add_ok("sandbox", level.as_str()),
         false => {
-            found.add_failure(
+            results.add_failure(
                 "sandbox",
                 format!("{}, but `{}` is needed", level.as_str(), wanted.as_str()),
                 hint,
@@ -438,10 +440,10 @@ fn runs_commands(config: &Config) -> bool {
 }
 
 /// Returns true if there are commands to run and the sandbox can confine them. Reports if there are none.
-fn can_run_commands(config: &Config, level: SandboxLevel, found: &mut PreflightResults) -> bool {
+fn can_run_commands(config: &Config, level: SandboxLevel, results: &mut PreflightResults) -> bool {
     if !runs_commands(config) {
-        found.add_ok("gate", NO_GATE);
-        found.add_warning("checks", NO_CHECKS, NO_CHECKS_HINT);
+        results.add_ok("gate", NO_GATE);
+        results.add_warning("checks", NO_CHECKS, NO_CHECKS_HINT);
         return false;
     }
     // The level was reported already.
@@ -454,34 +456,34 @@ async fn check_commands(
     trust: &CacheScope,
     config: &Config,
     context: &CommandContext,
-    found: &mut PreflightResults,
+    results: &mut PreflightResults,
 ) -> Result<(), CliError> {
     let verifier = match wiring::verify::new_verifier(&config.verify, &context.environment) {
         Ok(verifier) => verifier,
         Err(error) => {
-            found.add_error("checks", error);
+            results.add_error("checks", error);
             return Ok(());
         }
     };
     let progress = context.output.progress("setting up and running checks", None);
     let failed = wiring::verify::verify_error;
     let set_up = verifier.set_up(tree, trust).await.map_err(failed)?;
-    set_up_found(&set_up, found);
-    gate_found(&verifier, &set_up, tree, config, found).await.map_err(failed)?;
+    set_up_found(&set_up, results);
+    gate_found(&verifier, &set_up, tree, config, results).await.map_err(failed)?;
     let verified = verifier.verify_tree(tree, trust, None).await.map_err(failed)?;
-    checks_found(&verified, found);
+    checks_found(&verified, results);
     drop(progress);
     Ok(())
 }
 
-fn set_up_found(set_up: &SetupResult, found: &mut PreflightResults) {
+fn set_up_found(set_up: &SetupResult, results: &mut PreflightResults) {
     match set_up.commands.iter().find(|ran| !ran.end.is_success()) {
         Some(ran) => {
             let hint = "fix `verify.setup`: without it no check runs; `truing verify` shows its output";
-            found.add_failure("set-up", render_failure(ran), hint);
+            results.add_failure("set-up", render_failure(ran), hint);
         }
         None if set_up.commands.is_empty() => {}
-        None => found.add_ok("set-up", "it works"),
+        None => results.add_ok("set-up", "it works"),
     }
 }
 
@@ -492,17 +494,17 @@ async fn gate_found(
     set_up: &SetupResult,
     tree: &Path,
     config: &Config,
-    found: &mut PreflightResults,
+    results: &mut PreflightResults,
 ) -> Result<(), VerifyError> {
     if config.converge.gate.is_empty() {
-        found.add_ok("gate", NO_GATE);
+        results.add_ok("gate", NO_GATE);
     }
     for argv in &config.converge.gate {
         let program = argv.first().map(String::as_str).unwrap_or_default();
         let find: Vec<String> = FIND.iter().copied().chain([program]).map(str::to_owned).collect();
         match verifier.run_on_copy(set_up, tree, &find).await?.end {
             CommandEnd::Exit { code: 0 } => {
-                found.add_ok("gate", format!("`{}` can be started", render_argv(argv)));
+                results.add_ok("gate", format!("`{}` can be started", render_argv(argv)));
             }
             CommandEnd::Exit { .. }
             | CommandEnd::Killed
@@ -511,7 +513,7 @@ async fn gate_found(
             | CommandEnd::Disk
             | CommandEnd::Limit { .. }
             | CommandEnd::Full
-            | CommandEnd::NoProgram => found.add_failure(
+            | CommandEnd::NoProgram => results.add_failure(
                 "gate",
                 format!("`{}` cannot be started", render_argv(argv)),
                 "install it where the sandbox sees it: `verify.programs` names further folders, \
@@ -523,20 +525,20 @@ async fn gate_found(
 }
 
 /// Reports the checks that fail before anything is changed.
-fn checks_found(verified: &VerifiedTree, found: &mut PreflightResults) {
+fn checks_found(verified: &VerifiedTree, results: &mut PreflightResults) {
     let checks = verified.verification.iter().flat_map(|verification| &verification.checks);
     let mut any = false;
     for check in checks {
         any = true;
         let ran = check.again.as_ref().unwrap_or(&check.ran);
         match (check.ran.end.is_success(), ran.end.is_success()) {
-            (true, _) => found.add_ok("checks", format!("`{}` passes", render_argv(&ran.argv))),
-            (false, true) => found.add_failure(
+            (true, _) => results.add_ok("checks", format!("`{}` passes", render_argv(&ran.argv))),
+            (false, true) => results.add_failure(
                 "checks",
                 format!("`{}` failed once and passed once", render_argv(&ran.argv)),
                 "a flaky check proves nothing about a fix: make it reliable",
             ),
-            (false, false) => found.add_failure(
+            (false, false) => results.add_failure(
                 "checks",
                 render_failure(ran),
                 "it fails before any fix, so it cannot show whether a fix breaks something: see `truing \
@@ -545,7 +547,7 @@ fn checks_found(verified: &VerifiedTree, found: &mut PreflightResults) {
         }
     }
     if !any && verified.set_up.can_run_checks() {
-        found.add_warning("checks", NO_CHECKS, NO_CHECKS_HINT);
+        results.add_warning("checks", NO_CHECKS, NO_CHECKS_HINT);
     }
 }
 
@@ -553,8 +555,8 @@ fn render_argv(argv: &[String]) -> String {
     visible_line(&argv.join(" "))
 }
 
-fn render_failure(ran: &CommandRun) -> String {
-    format!("`{}` fails: {}", render_argv(&ran.argv), ran.end)
+fn render_failure(command_run: &CommandRun) -> String {
+    format!("`{}` fails: {}", render_argv(&command_run.argv), command_run.end)
 }
 
 /// Formats the checks with their hints, within the columns of a terminal.

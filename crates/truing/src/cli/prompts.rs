@@ -136,8 +136,8 @@ fn list_prompts(context: &CommandContext) -> Result<CommandExit, CliError> {
     Ok(CommandExit::Done)
 }
 
-fn as_json<'a>(listed: &ListedModule<'a>) -> PromptJson<'a> {
-    let ListedModule { name, description, file, ref variables, includes } = *listed;
+fn as_json<'a>(module: &ListedModule<'a>) -> PromptJson<'a> {
+    let ListedModule { name, description, file, ref variables, includes } = *module;
     PromptJson {
         name,
         description,
@@ -147,12 +147,12 @@ fn as_json<'a>(listed: &ListedModule<'a>) -> PromptJson<'a> {
     }
 }
 
-fn as_text(listed: &ListedModule<'_>) -> String {
-    let mut text = format!("{}\n{}", listed.name, fold_line("  ", listed.description));
-    if !listed.includes.is_empty() {
-        text += &fold_line("  includes  ", &listed.includes.join(", "));
+fn as_text(module: &ListedModule<'_>) -> String {
+    let mut text = format!("{}\n{}", module.name, fold_line("  ", module.description));
+    if !module.includes.is_empty() {
+        text += &fold_line("  includes  ", &module.includes.join(", "));
     }
-    for wanted in &listed.variables {
+    for wanted in &module.variables {
         let ListedVariable { name, kind, description, default } = wanted;
         let needed = if default.is_some() { "" } else { ", required" };
         text += &fold_line("  takes     ", &format!("{name} ({}{needed}): {description}", kind.as_str()));
@@ -171,13 +171,13 @@ struct PromptRenderJson<'a> {
 
 fn render_prompt(
     name: &str,
-    set: &[(String, String)],
+    variables: &[(String, String)],
     context: &CommandContext,
 ) -> Result<CommandExit, CliError> {
     let prompts = wiring::load_prompts(&context.config(&[])?.prompts)?;
     let mut values = PromptValues::default();
-    for (at, (name, value)) in set.iter().enumerate() {
-        if set.iter().take(at).any(|(known, _)| known == name) {
+    for (at, (name, value)) in variables.iter().enumerate() {
+        if variables.iter().take(at).any(|(known, _)| known == name) {
             return Err(CliError::usage("bad_values", format!("`{name}` is set twice")));
         }
         values = values.with_value(name, value);

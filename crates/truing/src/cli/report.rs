@@ -181,8 +181,8 @@ struct ReportQuery<'a> {
 }
 
 impl ReportQuery<'_> {
-    fn wants(&self, of: LoopKind) -> bool {
-        self.of.is_none_or(|only| only == of)
+    fn wants(&self, loop_kind: LoopKind) -> bool {
+        self.of.is_none_or(|only| only == loop_kind)
     }
 
     async fn text(&self) -> Result<String, CliError> {
@@ -274,11 +274,19 @@ impl ReportQuery<'_> {
         Ok(RunReport { host: host(), since: self.since, now: self.now, sections })
     }
 
-    fn section(&self, of: LoopKind, mut runs: Vec<ReportedRun>) -> LoopSection {
-        let is_cut = runs.len() > max_report_runs(of);
-        runs.truncate(max_report_runs(of));
-        let figures = LoopFigures::from_runs(of, &runs, self.now);
-        LoopSection { of, figures, runs, is_cut, unrecorded: MicroUsd(0), jobs: Vec::new(), reviews: None }
+    fn section(&self, loop_kind: LoopKind, mut runs: Vec<ReportedRun>) -> LoopSection {
+        let is_cut = runs.len() > max_report_runs(loop_kind);
+        runs.truncate(max_report_runs(loop_kind));
+        let figures = LoopFigures::from_runs(loop_kind, &runs, self.now);
+        LoopSection {
+            of: loop_kind,
+            figures,
+            runs,
+            is_cut,
+            unrecorded: MicroUsd(0),
+            jobs: Vec::new(),
+            reviews: None,
+        }
     }
 
     /// Returns the section of sync jobs. It is none if another loop is requested, or if no job ever ran and
@@ -393,12 +401,12 @@ impl ReportQuery<'_> {
     }
 
     /// Returns the names of the repositories that the findings belong to.
-    async fn names(&self, found: &[FindingCount]) -> Result<BTreeMap<String, String>, CliError> {
+    async fn names(&self, findings: &[FindingCount]) -> Result<BTreeMap<String, String>, CliError> {
         let mut names = BTreeMap::new();
         let Some(store) = self.store else { return Ok(names) };
         let forge =
             |row: &FindingCount| Some(row.repository.strip_prefix("pr/")?.split_once('/')?.0.to_owned());
-        for forge in found.iter().filter_map(forge).collect::<BTreeSet<String>>() {
+        for forge in findings.iter().filter_map(forge).collect::<BTreeSet<String>>() {
             for repository in store.repositories(&forge).await.map_err(store_error)? {
                 names.insert(format!("pr/{forge}/{}/", repository.id), repository.name);
             }
@@ -415,10 +423,10 @@ impl ReportQuery<'_> {
     }
 
     /// Returns the ended runs of a loop, counted by day, kind and reason; none if another loop is requested.
-    async fn by_day(&self, of: LoopKind) -> Result<Vec<RunEndCount>, CliError> {
-        let Some(store) = self.store.filter(|_| self.wants(of)) else { return Ok(Vec::new()) };
-        let mut ended = store.ended_by_day(of, self.since).await.map_err(store_error)?;
-        if of != LoopKind::Review {
+    async fn by_day(&self, loop_kind: LoopKind) -> Result<Vec<RunEndCount>, CliError> {
+        let Some(store) = self.store.filter(|_| self.wants(loop_kind)) else { return Ok(Vec::new()) };
+        let mut ended = store.ended_by_day(loop_kind, self.since).await.map_err(store_error)?;
+        if loop_kind != LoopKind::Review {
             for row in &mut ended {
                 row.reason = run::one_line(&row.reason);
             }

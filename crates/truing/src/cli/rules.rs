@@ -313,8 +313,8 @@ fn operator_packs(context: &CommandContext) -> Result<RulePacks, CliError> {
 }
 
 /// Returns the folder that a path names. A name without a slash is a pack, so a folder here is `./NAME`.
-fn pack_folder(pack: &str, here: &Path) -> Option<PathBuf> {
-    pack.contains('/').then(|| here.join(pack))
+fn pack_folder(pack: &str, current_folder: &Path) -> Option<PathBuf> {
+    pack.contains('/').then(|| current_folder.join(pack))
 }
 
 /// Joins the path of a folder and a path inside it, for the output.

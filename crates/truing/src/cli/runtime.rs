@@ -36,10 +36,10 @@ impl CommandRuntime {
     }
 
     /// Ends the runtime; threads that block are awaited for at most this time.
-    pub(crate) fn end_within(self, leave: Duration) {
+    pub(crate) fn end_within(self, timeout: Duration) {
         let Self { settling, runtime } = self;
         drop(settling);
-        runtime.shutdown_timeout(leave);
+        runtime.shutdown_timeout(timeout);
     }
 }
 

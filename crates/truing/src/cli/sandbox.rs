@@ -236,14 +236,14 @@ fn watch_child(mut child: Child, time: Duration) -> Result<CommandExit, CliError
 
 /// Forwards output until its end, and kills the group if it exceeds the limit. Returns the last bytes if the
 /// output was complete.
-fn copy(from: Option<impl Read>, mut to: Box<dyn Write>, group: Pid) -> Option<Vec<u8>> {
+fn copy(from: Option<impl Read>, mut out: Box<dyn Write>, group: Pid) -> Option<Vec<u8>> {
     let mut last = Vec::new();
     let Some(mut from) = from else { return Some(last) };
     let (mut part, mut left) = (vec![0; CHUNK], MAX_OUTPUT_BYTES);
     while let Ok(count @ 1..) = from.read(&mut part) {
         let part = part.get(..count).unwrap_or_default();
         // A reader that stops reading does not stop the command.
-        let _ = to.write_all(part).and_then(|()| to.flush());
+        let _ = out.write_all(part).and_then(|()| out.flush());
         last.extend_from_slice(part);
         last.drain(..last.len().saturating_sub(KEPT));
         left = left.saturating_sub(count as u64);
@@ -256,8 +256,8 @@ fn copy(from: Option<impl Read>, mut to: Box<dyn Write>, group: Pid) -> Option<V
 }
 
 /// Returns the writer of the output, which escapes invisible characters if it is a terminal.
-fn escape_for_terminal(to: impl Write + IsTerminal + 'static) -> Box<dyn Write> {
-    if to.is_terminal() { Box::new(EscapingWriter { to, begun: Vec::new() }) } else { Box::new(to) }
+fn escape_for_terminal(out: impl Write + IsTerminal + 'static) -> Box<dyn Write> {
+    if out.is_terminal() { Box::new(EscapingWriter { to: out, begun: Vec::new() }) } else { Box::new(out) }
 }
 
 /// A writer that escapes characters that could control a terminal. Invisible characters, and control

@@ -138,8 +138,8 @@ enum TempFolder {
 }
 
 impl TempFolder {
-    fn create(config: &Config, place: &StoreLocation) -> Result<Self, CliError> {
-        match place.file() {
+    fn create(config: &Config, location: &StoreLocation) -> Result<Self, CliError> {
+        match location.file() {
             // This process holds the lock, so remaining files belong to a killed server.
             Some(path) => wiring::cleared_temp(path).map(Self::Sole),
             None => {
@@ -308,13 +308,16 @@ async fn serve(
     Ok(by.map_or(CommandExit::Done, signal_exit))
 }
 
-/// Opens a listener and returns it with its address. `choose` names the setting for the hint.
-async fn bind_listener(wanted: SocketAddr, choose: &str) -> Result<(TcpListener, SocketAddr), CliError> {
-    let listener = TcpListener::bind(wanted).await.map_err(|error| {
-        CliError::failure("listen", format!("cannot listen on {wanted}: {error}"))
-            .hint(format!("stop the program that listens there, or choose another address: {choose}"))
+/// Opens a listener and returns it with its address. `setting` names the setting for the hint.
+async fn bind_listener(
+    requested_address: SocketAddr,
+    setting: &str,
+) -> Result<(TcpListener, SocketAddr), CliError> {
+    let listener = TcpListener::bind(requested_address).await.map_err(|error| {
+        CliError::failure("listen", format!("cannot listen on {requested_address}: {error}"))
+            .hint(format!("stop the program that listens there, or choose another address: {setting}"))
     })?;
-    let address = listener.local_addr().unwrap_or(wanted);
+    let address = listener.local_addr().unwrap_or(requested_address);
     Ok((listener, address))
 }
 
@@ -328,8 +331,8 @@ fn warn_beyond_loopback(address: SocketAddr, context: &CommandContext) {
 }
 
 /// Returns the exit code of a server that was stopped by a signal.
-fn signal_exit(told: StopSignal) -> CommandExit {
-    match told {
+fn signal_exit(signal: StopSignal) -> CommandExit {
+    match signal {
         StopSignal::Interrupt => CommandExit::Interrupted,
         StopSignal::Terminate | StopSignal::HangUp => CommandExit::Done,
     }

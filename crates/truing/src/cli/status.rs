@@ -72,8 +72,8 @@ fn forge_problem(state: &str) -> Option<&'static str> {
 /// The server is asked directly, at the address in its lock file. With Valkey or PostgreSQL there is no such
 /// file, so `server.listen` on this machine is used. The status is not recorded, so outdated problems are
 /// never shown. If no server answers, or one that does not sweep, the list is empty.
-pub(super) async fn forge_problems(config: &Config, place: &StoreLocation) -> Vec<String> {
-    let address = match place.file() {
+pub(super) async fn forge_problems(config: &Config, location: &StoreLocation) -> Vec<String> {
+    let address = match location.file() {
         None => Some(config.server.listen),
         Some(file) => server_of(file).and_then(|server| server.listen?.parse().ok()),
     };

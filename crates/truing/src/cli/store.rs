@@ -106,7 +106,7 @@ pub(crate) fn run(args: &StoreArgs, context: &CommandContext) -> Result<CommandE
 
 async fn migrate(
     stores: &StorePairArgs,
-    zeros: NulPolicy,
+    nul_policy: NulPolicy,
     context: &CommandContext,
 ) -> Result<CommandExit, CliError> {
     let (from, to) = stores.places(context)?;
@@ -118,7 +118,7 @@ async fn migrate(
     context.output.print_note(format_args!("from {from} to {to}"));
     let progress = context.output.progress("copying", None);
     let told = |copied: CopiedPage| progress.step(&format!("{}: {}", copied.table, copied.rows));
-    let compared = source.copy_to(&target, zeros, told).await.map_err(|error| not_moved(&error))?;
+    let compared = source.copy_to(&target, nul_policy, told).await.map_err(|error| not_moved(&error))?;
     drop(progress);
     print_comparison(&compared, context)?;
     context
@@ -142,15 +142,15 @@ async fn compare(stores: &StorePairArgs, context: &CommandContext) -> Result<Com
 }
 
 /// Prints the comparison, table by table.
-fn print_comparison(compared: &[TableComparison], context: &CommandContext) -> Result<(), CliError> {
+fn print_comparison(tables: &[TableComparison], context: &CommandContext) -> Result<(), CliError> {
     let rows: Vec<TableComparisonJson<'_>> =
-        compared.iter().map(TableComparisonJson::from_comparison).collect();
+        tables.iter().map(TableComparisonJson::from_comparison).collect();
     context.output.print_answer(&rows, || {
-        let width = compared.iter().map(|table| table.table.len()).max().unwrap_or_default();
+        let width = tables.iter().map(|table| table.table.len()).max().unwrap_or_default();
         let line = |table: &TableComparison| {
             columns::fold_line(&format!("{:<width$}  ", table.table), &table.to_string())
         };
-        compared.iter().map(line).collect::<String>()
+        tables.iter().map(line).collect::<String>()
     })
 }
 

@@ -285,16 +285,16 @@ impl SyncDecisionJson {
 }
 
 /// Lists unguarded parts below a heading, or returns an empty text if there are none.
-fn render_parts(heading: &str, all: &[&UnguardedPart]) -> String {
-    if all.is_empty() {
+fn render_parts(heading: &str, parts: &[&UnguardedPart]) -> String {
+    if parts.is_empty() {
         return String::new();
     }
     let mut text = format!("{heading}\n");
-    for one in all.iter().take(SHOWN) {
+    for one in parts.iter().take(SHOWN) {
         text += &render_item(&one.name(), &one.change_text());
     }
-    if all.len() > SHOWN {
-        let _ = writeln!(text, "  and {} more (`--format json`)", all.len() - SHOWN);
+    if parts.len() > SHOWN {
+        let _ = writeln!(text, "  and {} more (`--format json`)", parts.len() - SHOWN);
     }
     text
 }

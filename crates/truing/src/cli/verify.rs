@@ -235,11 +235,11 @@ fn render_text(answer: &VerifyOutcome) -> String {
     text
 }
 
-fn set_up_text(verified: &VerifiedTree, of: &str) -> String {
+fn set_up_text(verified: &VerifiedTree, label: &str) -> String {
     let (set_up, mut text) = (&verified.set_up, String::new());
     for ran in &set_up.commands {
         let what = if set_up.found { "done before" } else { status_word(ran) };
-        text += &render_line(&format!("{of}set-up"), what, ran);
+        text += &render_line(&format!("{label}set-up"), what, ran);
         if !ran.end.is_success() {
             text += &render_output_tail(ran);
         }
@@ -270,14 +270,14 @@ fn set_up_text(verified: &VerifiedTree, of: &str) -> String {
     text
 }
 
-fn status_word(ran: &CommandRun) -> &'static str {
-    if ran.end.is_success() { "ok" } else { "FAILS" }
+fn status_word(command_run: &CommandRun) -> &'static str {
+    if command_run.end.is_success() { "ok" } else { "FAILS" }
 }
 
-fn render_line(step: &str, what: &str, ran: &CommandRun) -> String {
-    let how = if ran.end.is_success() { String::new() } else { format!(", {}", ran.end) };
-    let took = ShownDuration(Duration::from_millis(ran.ms));
-    format!("{step} {what}{how} ({took}): {}\n", visible_line(&ran.argv.join(" ")))
+fn render_line(step: &str, name: &str, command_run: &CommandRun) -> String {
+    let how = if command_run.end.is_success() { String::new() } else { format!(", {}", command_run.end) };
+    let took = ShownDuration(Duration::from_millis(command_run.ms));
+    format!("{step} {name}{how} ({took}): {}\n", visible_line(&command_run.argv.join(" ")))
 }
 
 /// Removes control characters from foreign text, which then stays on its line and cannot control a terminal.
@@ -286,9 +286,9 @@ fn strip_control(text: &str) -> String {
 }
 
 /// Returns the end of a command's output.
-fn render_output_tail(ran: &CommandRun) -> String {
+fn render_output_tail(command_run: &CommandRun) -> String {
     let mut text = String::new();
-    for stream in [&ran.output, &ran.errors] {
+    for stream in [&command_run.output, &command_run.errors] {
         let lines: Vec<&str> = stream.lines().collect();
         for line in lines.iter().skip(lines.len().saturating_sub(SHOWN)) {
             let _ = writeln!(text, "  | {}", strip_control(line));

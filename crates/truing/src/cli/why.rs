@@ -232,8 +232,8 @@ async fn load_usage(
     Ok((all, of_head))
 }
 
-fn sum(drawn: &[BudgetUsage]) -> u64 {
-    drawn.iter().map(|drawn| drawn.spent.0).fold(0, u64::saturating_add)
+fn sum(usages: &[BudgetUsage]) -> u64 {
+    usages.iter().map(|usages| usages.spent.0).fold(0, u64::saturating_add)
 }
 
 /// Returns a review's record as a flat object.
@@ -400,8 +400,8 @@ const DEFERRED: &str = "the repository's budget for today is used up; the rules 
      model does when the next day (UTC) begins";
 
 /// Returns the explanation and the command for a slot that waits while no server runs.
-fn explain_unserved(why: WaitReason, output: OutputPrinter) -> (String, Option<String>) {
-    let what = match why {
+fn explain_unserved(reason: WaitReason, output: OutputPrinter) -> (String, Option<String>) {
+    let what = match reason {
         WaitReason::Debounce | WaitReason::Storm | WaitReason::Scheduled | WaitReason::Step => {
             "it is due then"
         }

@@ -205,19 +205,19 @@ impl SyncDemo {
         self.forge.base_url()
     }
 
-    /// Runs all sections and reports each event to `tell`.
+    /// Runs all sections and reports each event to `report_event`.
     ///
     /// # Errors
-    /// Returns a [`DemoError`], or the error of `tell`.
+    /// Returns a [`DemoError`], or the error of `report_event`.
     pub async fn play<E: From<DemoError>>(
         &mut self,
-        mut tell: impl FnMut(SyncDemoEvent<'_>) -> Result<(), E>,
+        mut report_event: impl FnMut(SyncDemoEvent<'_>) -> Result<(), E>,
     ) -> Result<SyncDemoReport, E> {
         let mut releases = vec![FIRST];
         for DemoSection { title, release, acts } in
             if self.sandbox == SandboxLevel::Full { PORTED } else { UNPORTED }
         {
-            tell(SyncDemoEvent::Scene(title))?;
+            report_event(SyncDemoEvent::Scene(title))?;
             releases.extend(*release);
             let files: Vec<_> = releases.iter().map(|(_, code)| [(THEIRS, *code)]).collect();
             let listed: Vec<_> = releases
@@ -228,11 +228,11 @@ impl SyncDemo {
             self.registry.set_releases(FakeRegistryKind::Pypi, PACKAGE, &listed).map_err(set_up)?;
             for act in *acts {
                 if let Some(person) = self.perform_step(*act).await? {
-                    tell(SyncDemoEvent::Person(person))?;
+                    report_event(SyncDemoEvent::Person(person))?;
                 } else if let Some((scheduled, expected)) = act.expected_run() {
                     self.run(scheduled, expected).await?;
                     if let Some(ran) = self.runs.last() {
-                        tell(SyncDemoEvent::Ran(ran))?;
+                        report_event(SyncDemoEvent::Ran(ran))?;
                     }
                 }
             }
@@ -241,8 +241,8 @@ impl SyncDemo {
     }
 
     /// Performs an act of a person, and returns its description.
-    async fn perform_step(&self, act: DemoStep) -> Result<Option<String>, DemoError> {
-        match act {
+    async fn perform_step(&self, step: DemoStep) -> Result<Option<String>, DemoError> {
+        match step {
             DemoStep::Run(_) | DemoStep::Scheduled(_) => Ok(None),
             DemoStep::Model(work) => {
                 self.model.set_script(ModelScript::from_answers(plot::answers(work)));

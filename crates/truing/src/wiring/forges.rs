@@ -62,12 +62,12 @@ pub(super) fn forge_server(
 }
 
 impl ConfiguredForge<'_> {
-    fn setting_error(&self, what: &str, error: &dyn std::fmt::Display) -> CliError {
-        CliError::usage("forge", format!("forge.{}.{what}: {error}", self.name))
+    fn setting_error(&self, setting: &str, error: &dyn std::fmt::Display) -> CliError {
+        CliError::usage("forge", format!("forge.{}.{setting}: {error}", self.name))
     }
 
-    fn parse_url(&self, what: &str, text: &str) -> Result<Url, CliError> {
-        Url::parse(text).map_err(|error| self.setting_error(what, &error))
+    fn parse_url(&self, setting: &str, text: &str) -> Result<Url, CliError> {
+        Url::parse(text).map_err(|error| self.setting_error(setting, &error))
     }
 
     fn token(&self, token: &SecretSource, hint: &str) -> Result<truing_forge::SecretString, CliError> {

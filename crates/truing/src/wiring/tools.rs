@@ -26,10 +26,10 @@ pub(crate) fn own_runner(config: &Config, environment: &Environment) -> LinterRu
 pub(crate) fn own_toolbox(
     config: &Config,
     environment: &Environment,
-    given: Vec<ToolOutput>,
+    outputs: Vec<ToolOutput>,
 ) -> LinterSources {
     LinterSources {
-        given,
+        given: outputs,
         running: Some(LinterRunner { cache: cache(config), ..own_runner(config, environment) }),
     }
 }

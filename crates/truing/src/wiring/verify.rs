@@ -97,14 +97,14 @@ pub(crate) fn lock_verifier(
 }
 
 /// Returns the registries, with the indexes that the user's own settings name instead.
-fn registries(listed: &[PackageRegistry], environment: &Environment) -> Result<RegistryAccess, CliError> {
+fn registries(kinds: &[PackageRegistry], environment: &Environment) -> Result<RegistryAccess, CliError> {
     let wrong = |error: RegistryError| CliError::usage("index", error.to_string()).hint(error.hint());
     let variable = |name: &str| environment.get(name).and_then(|value| value.to_str());
-    let mut registries = RegistryAccess::new(listed, variable).map_err(wrong)?;
+    let mut registries = RegistryAccess::new(kinds, variable).map_err(wrong)?;
     let owned = |name: &str| variable(name).map(str::to_owned);
     let home = environment.get("HOME").map(PathBuf::from);
     let user = UserEnvironment { variable: &owned, home: home.as_deref() };
-    for registry in listed {
+    for registry in kinds {
         let own =
             user.find_index(*registry, "").map_err(|error| CliError::usage("index", error.to_string()))?;
         let Some(named_by) = own.named_by else { continue };

@@ -130,31 +130,31 @@ impl Site {
         self.forge.deliver_all(DeliveryChaos::default()).await.unwrap()
     }
 
-    async fn until(&self, number: u64, what: &str, holds: impl Fn(&PullView) -> bool) -> PullView {
+    async fn until(&self, number: u64, label: &str, condition: impl Fn(&PullView) -> bool) -> PullView {
         let deadline = Instant::now() + PATIENCE;
         let mut look = tokio::time::interval(Duration::from_millis(20));
         loop {
             look.tick().await;
             let view = self.repo.pull(number).await.unwrap();
-            if holds(&view) {
+            if condition(&view) {
                 return view;
             }
-            assert!(Instant::now() < deadline, "{what}: {view:#?}");
+            assert!(Instant::now() < deadline, "{label}: {view:#?}");
         }
     }
 
     /// Waits until `slots list` fulfils a condition.
-    async fn until_slots(&self, what: &str, holds: impl Fn(&[Value]) -> bool) -> Vec<Value> {
+    async fn until_slots(&self, label: &str, condition: impl Fn(&[Value]) -> bool) -> Vec<Value> {
         let deadline = Instant::now() + PATIENCE;
         let mut look = tokio::time::interval(Duration::from_millis(50));
         loop {
             look.tick().await;
             let ran = self.run(&["slots", "list", "--format", "json"]);
             let slots: Vec<Value> = serde_json::from_str(&ran.out).unwrap();
-            if holds(&slots) {
+            if condition(&slots) {
                 return slots;
             }
-            assert!(Instant::now() < deadline, "{what}: {slots:#?}");
+            assert!(Instant::now() < deadline, "{label}: {slots:#?}");
         }
     }
 }

@@ -215,10 +215,10 @@ fn write(folder: &Path, path: &str, text: &str) {
 }
 
 /// Returns a module of the house with a variable `what`.
-fn house(name: &str, words: &str) -> String {
+fn house(name: &str, text: &str) -> String {
     format!(
         "+++\nname = \"house/{name}\"\ndescription = \"d\"\n[variables.what]\ntype = \"word\"\ndescription \
-         = \"d\"\n+++\n{words}\n"
+         = \"d\"\n+++\n{text}\n"
     )
 }
 

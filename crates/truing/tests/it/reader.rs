@@ -109,11 +109,11 @@ fn hello_at(sandbox: SandboxLevel) -> String {
     String::from_utf8(line).unwrap().trim_end().to_owned()
 }
 
-async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+async fn until(label: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     let mut look = tokio::time::interval(Duration::from_millis(2));
-    while !holds() {
-        assert!(Instant::now() < deadline, "waited in vain until {what}");
+    while !condition() {
+        assert!(Instant::now() < deadline, "waited in vain until {label}");
         look.tick().await;
     }
 }

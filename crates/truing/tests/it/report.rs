@@ -332,7 +332,7 @@ async fn a_page_is_well_formed_counts_every_run_and_lets_no_text_act() {
 /// Returns the record of a converge run on a pull request of this number, with these acts and this end.
 fn converging(
     number: u32,
-    acts: &[converge::ConvergeStep],
+    steps: &[converge::ConvergeStep],
     exit: Option<ConvergeExit>,
     now: UnixMillis,
 ) -> converge::record::ConvergeRecord {
@@ -357,7 +357,7 @@ fn converging(
     };
     let record = json!({
         "run": format!("c{number}"), "key": format!("pr/github/1/{number}"), "carried_micro_usd": 0,
-        "steps": acts.iter().map(taken).collect::<Vec<Value>>(),
+        "steps": steps.iter().map(taken).collect::<Vec<Value>>(),
         "model": "claude-sonnet-5-5", "prompt_hash": "9d2c41f0a7".repeat(6),
         "versions": { "truing": "0.1.0" }, "started": now.0 - 150_000, "ended": now.0,
         "detail": {

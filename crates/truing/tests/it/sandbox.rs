@@ -43,15 +43,15 @@ const USES: [&str; 24] = [
     "terminals",
 ];
 
-fn truing(here: &Path, arguments: &[&str]) -> Command {
+fn truing(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(TRUING);
-    command.args(arguments).env_clear().env("HOME", here).env("PATH", "/usr/local/bin:/usr/bin:/bin");
-    command.env("SECRET", "canary").current_dir(here).stdin(Stdio::null());
+    command.args(arguments).env_clear().env("HOME", folder).env("PATH", "/usr/local/bin:/usr/bin:/bin");
+    command.env("SECRET", "canary").current_dir(folder).stdin(Stdio::null());
     command
 }
 
-fn ran(here: &Path, arguments: &[&str]) -> Output {
-    truing(here, arguments).output().unwrap()
+fn ran(folder: &Path, arguments: &[&str]) -> Output {
+    truing(folder, arguments).output().unwrap()
 }
 
 fn text(bytes: &[u8]) -> &str {
@@ -237,10 +237,10 @@ fn with_word(word: &str) -> usize {
     lines.filter(|line| line.split(|byte| *byte == 0).any(|part| part == word.as_bytes())).count()
 }
 
-fn until(what: &str, holds: impl Fn() -> bool) {
+fn until(label: &str, condition: impl Fn() -> bool) {
     let begun = Instant::now();
-    while !holds() {
-        assert!(begun.elapsed() < SOON, "{what}");
+    while !condition() {
+        assert!(begun.elapsed() < SOON, "{label}");
         std::thread::yield_now();
     }
 }

@@ -336,7 +336,7 @@ async fn a_job_that_cannot_even_begin_is_not_tried_for_ever() {
 
 /// Runs with a failure or a death at the nth write, and then once more: there is one pull request or one
 /// question, with the same content.
-async fn ends_the_same(release: &str, asks: bool, nth: u64, kind: ForgeFaultKind) {
+async fn ends_the_same(release: &str, has_question: bool, nth: u64, kind: ForgeFaultKind) {
     let site = Site::new().await;
     site.release(release);
     site.forge.add_fault(ForgeFault::nth_write(u32::try_from(nth).unwrap(), kind.clone()));
@@ -349,7 +349,7 @@ async fn ends_the_same(release: &str, asks: bool, nth: u64, kind: ForgeFaultKind
     let ended = site.until_free().await;
     let (pulls, questions) = (site.pulls().await, site.questions().await);
     let open = questions.iter().filter(|issue| issue.open).count();
-    if asks {
+    if has_question {
         assert_eq!((ended, pulls.len(), open), (result("asked", 1), 0, 1), "{nth} {kind:?}");
         assert_eq!(questions.len(), 1, "{nth} {kind:?}");
     } else {
@@ -360,7 +360,7 @@ async fn ends_the_same(release: &str, asks: bool, nth: u64, kind: ForgeFaultKind
 }
 
 /// Tests each write with a failure before and after its effect, and with a death.
-async fn whatever_write_fails(release: &str, asks: bool, least: u64) {
+async fn whatever_write_fails(release: &str, has_question: bool, least: u64) {
     let writes = {
         let site = Site::new().await;
         site.release(release);
@@ -372,7 +372,7 @@ async fn whatever_write_fails(release: &str, asks: bool, least: u64) {
     let kinds = [ForgeFaultKind::LostAnswer, ForgeFaultKind::Status(503, None), late];
     let all = (1..=writes).flat_map(|nth| kinds.clone().map(|kind| (nth, kind)));
     futures_util::stream::iter(all)
-        .for_each_concurrent(AT_ONCE, |(nth, kind)| ends_the_same(release, asks, nth, kind))
+        .for_each_concurrent(AT_ONCE, |(nth, kind)| ends_the_same(release, has_question, nth, kind))
         .await;
 }
 

@@ -290,10 +290,10 @@ fn with_word(word: &str) -> usize {
     lines.filter(|line| line.split(|byte| *byte == 0).any(|part| part == word.as_bytes())).count()
 }
 
-fn wait_for(what: &str, is_so: impl Fn() -> bool) {
+fn wait_for(label: &str, condition: impl Fn() -> bool) {
     let begun = Instant::now();
-    while !is_so() {
-        assert!(begun.elapsed() < SOON, "{what}");
+    while !condition() {
+        assert!(begun.elapsed() < SOON, "{label}");
     }
 }
 

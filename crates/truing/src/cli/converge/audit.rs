@@ -82,15 +82,15 @@ impl AuditArgs {
 
     async fn run(
         &self,
-        told: watch::Receiver<bool>,
+        stop_signal: watch::Receiver<bool>,
         context: &CommandContext,
     ) -> Result<CommandExit, CliError> {
         let here = [".".to_owned()];
         let targets = if self.targets.is_empty() { &here[..] } else { &self.targets };
         let mut worst = CommandExit::Done;
-        let turn = TargetRun { told: told.clone(), ..TargetRun::for_single_target(context) };
+        let turn = TargetRun { told: stop_signal.clone(), ..TargetRun::for_single_target(context) };
         for asked in targets::resolve_targets(targets, context).await? {
-            if *told.borrow() {
+            if *stop_signal.borrow() {
                 return Err(outcome::interrupted_error());
             }
             let record = Box::pin(audit_target(&asked.workspace?, &turn)).await?;

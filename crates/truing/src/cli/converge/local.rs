@@ -196,12 +196,12 @@ impl PreparedRun {
 async fn run_to_end(
     runner: &mut ConvergeRunner<'_>,
     store: &Store,
-    told: &RunLogPrinter<'_>,
+    log_printer: &RunLogPrinter<'_>,
 ) -> Result<RunProgress, CliError> {
     loop {
-        match runner.run(store, FencingToken(0), told).await.map_err(store_error)? {
+        match runner.run(store, FencingToken(0), log_printer).await.map_err(store_error)? {
             RunProgress::Until(at, _, what) => {
-                told.turn.print_note(format_args!("waiting: {what}"));
+                log_printer.turn.print_note(format_args!("waiting: {what}"));
                 let wait = u64::try_from((at - SystemClock.now()).0).unwrap_or(0);
                 tokio::time::sleep(Duration::from_millis(wait)).await;
             }
@@ -388,7 +388,7 @@ impl BranchCheckout {
         config: &Config,
         store: &Store,
         key: SlotKey,
-        looks: &str,
+        inspection_digest: &str,
         model: &str,
     ) -> Result<(ConvergeRecord, Option<String>), CliError> {
         let last = store.last_converge(&key).await.map_err(store_error)?;
@@ -398,12 +398,12 @@ impl BranchCheckout {
         let said = store.dismissals(&key).await.map_err(store_error)?;
         // The later of run and audit counts.
         let audit = audit.filter(|audit| {
-            audit.is_audit_of(&self.head, &self.base, looks, &said)
+            audit.is_audit_of(&self.head, &self.base, inspection_digest, &said)
                 && last.as_ref().is_none_or(|last| last.started < audit.started && !last.is_unfinished())
         });
         if let Some(audit) = audit {
             let earlier = format!("continuing from the findings of audit {}", audit.run);
-            let mut record = self.new_record(key, audit.detail.state, looks);
+            let mut record = self.new_record(key, audit.detail.state, inspection_digest);
             record.detail.warnings = audit.detail.warnings;
             record.take_up(config.converge.limits.clone());
             return Ok((record, Some(earlier)));
@@ -414,13 +414,13 @@ impl BranchCheckout {
             if last.is_unfinished() {
                 let mut record = last.clone();
                 let earlier = format!("continuing run {}", record.run);
-                record.resume(config.converge.limits.clone(), looks);
+                record.resume(config.converge.limits.clone(), inspection_digest);
                 return Ok((record, Some(earlier)));
             }
             let tip = self.repository.branch_tip(&last.detail.branch).await.map_err(wiring::git_error)?;
             let is_there =
                 last.detail.state.commits.is_empty() || tip.as_ref() == Some(&last.detail.state.head);
-            if is_there && last.is_stuck_with(&self.base, looks, model, &said) {
+            if is_there && last.is_stuck_with(&self.base, inspection_digest, model, &said) {
                 let mut record = last.clone();
                 let earlier = words::stuck_before(&record);
                 record.retry(config.converge.limits.clone());
@@ -428,7 +428,7 @@ impl BranchCheckout {
             }
             let is_converged = last.detail.state.exit.as_ref().is_some_and(|exit| exit.code.exit_code() == 0);
             // Another gate or check has not checked this commit.
-            let is_same = last.detail.looks == looks && last.detail.state.rests_on(&said);
+            let is_same = last.detail.looks == inspection_digest && last.detail.state.rests_on(&said);
             if is_converged && is_same && tip.as_ref() == Some(&last.detail.state.head) {
                 let earlier = format!("run {} has converged from here before", last.run);
                 return Ok((last.clone(), Some(earlier)));
@@ -437,7 +437,7 @@ impl BranchCheckout {
         // A user who runs it again wants a new audit, and is informed that it costs money.
         let before = last
             .as_ref()
-            .filter(|last| last.detail.state.starting == self.head && last.detail.looks == looks);
+            .filter(|last| last.detail.state.starting == self.head && last.detail.looks == inspection_digest);
         let earlier = before.and_then(|last| last.detail.state.exit.as_ref().map(|exit| (last, exit))).map(
             |(last, exit)| {
                 format!(
@@ -448,22 +448,22 @@ impl BranchCheckout {
             },
         );
         let tree = self.mirror.tree_of(&self.head).await.map_err(wiring::git_error)?;
-        let clean = last.as_ref().and_then(|last| last.found_clean(&self.base, looks, &said));
+        let clean = last.as_ref().and_then(|last| last.found_clean(&self.base, inspection_digest, &said));
         let state = ConvergeRun::new(config.converge.limits.clone(), self.head.clone(), tree, clean);
         let earlier = earlier.filter(|_| state.exit.is_none());
         // The earlier audit skipped some things and did not find them clean, so its warnings are kept.
         let warnings = last.filter(|_| state.exit.is_some()).map(|last| last.detail.warnings);
-        let mut record = self.new_record(key, state, looks);
+        let mut record = self.new_record(key, state, inspection_digest);
         record.detail.warnings = warnings.unwrap_or_default();
         Ok((record, earlier))
     }
 
     /// Returns a run that begins now, with a branch of its own.
-    fn new_record(&self, key: SlotKey, state: ConvergeRun, looks: &str) -> ConvergeRecord {
+    fn new_record(&self, key: SlotKey, state: ConvergeRun, inspection_digest: &str) -> ConvergeRecord {
         let run = new_run_id();
         let branch = run_branch(&run);
         let detail = ConvergeDetail::new(self.branch.clone(), branch, self.base.clone(), state);
-        let detail = ConvergeDetail { looks: looks.to_owned(), ..detail };
+        let detail = ConvergeDetail { looks: inspection_digest.to_owned(), ..detail };
         ConvergeRecord { versions: versions(), ..ConvergeRecord::new(run, key, detail, SystemClock.now()) }
     }
 }
@@ -499,8 +499,8 @@ fn no_target() -> CliError {
 }
 
 /// Returns the error for a branch that a run could not write its fixes to.
-pub(in crate::cli) fn not_written(branch: &str, why: &str) -> CliError {
-    CliError::failure("branch", format!("cannot create branch {branch} here: {why}")).hint(
+pub(in crate::cli) fn not_written(branch: &str, reason: &str) -> CliError {
+    CliError::failure("branch", format!("cannot create branch {branch} here: {reason}")).hint(
         "check that `.git` is writable, and that no branch conflicts: one that is called `truing` or \
          `truing/run` has to be renamed (`git branch -m OLD NEW`)",
     )

@@ -46,13 +46,13 @@ pub(super) async fn print_outcome(
     folder: Option<&Path>,
     is_named: bool,
     args: &ConvergeArgs,
-    ended: Result<(ConvergeRecord, Mirror), CliError>,
+    result: Result<(ConvergeRecord, Mirror), CliError>,
     context: &CommandContext,
 ) -> Result<TargetOutcome, CliError> {
     let output = context.output;
     let shown = name.filter(|_| is_named);
-    let (record, mirror) = match ended {
-        Ok(ended) => ended,
+    let (record, mirror) = match result {
+        Ok(result) => result,
         Err(mut error) => {
             if output.is_json() {
                 output.print_json(&not_begun(name, &output.with_config_hints(&error)))?;

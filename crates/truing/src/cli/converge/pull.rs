@@ -109,12 +109,12 @@ impl<'a> PullRunContext<'a> {
     /// Records a run that failed before it had a record, if the pull request is known (ADR 56).
     async fn record_early_failure<T>(
         &self,
-        ended: Result<T, RunFailure>,
+        result: Result<T, RunFailure>,
         is_audit: bool,
     ) -> Result<T, CliError> {
         let name = self.name();
-        let error = match ended {
-            Ok(ended) => return Ok(ended),
+        let error = match result {
+            Ok(result) => return Ok(result),
             Err(error) => error,
         };
         // The store can also fail after the run has a record.

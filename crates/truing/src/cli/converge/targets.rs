@@ -162,8 +162,8 @@ async fn current_target(git: &Git, context: &CommandContext) -> Result<Requested
 }
 
 /// Returns true if a login is configured. A variable that is unset or empty counts as no login.
-fn has_login(home: &RepositoryTarget, context: &CommandContext) -> bool {
-    let Some(forge) = home.config.forges.get(&home.forge) else { return false };
+fn has_login(repository: &RepositoryTarget, context: &CommandContext) -> bool {
+    let Some(forge) = repository.config.forges.get(&repository.forge) else { return false };
     let (ForgeLogin::Token(secret) | ForgeLogin::App { key: secret, .. }) = &forge.login;
     match secret {
         SecretSource::Env(name) => context.environment.get(name).is_some_and(|value| !value.is_empty()),

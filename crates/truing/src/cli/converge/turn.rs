@@ -56,8 +56,8 @@ impl<'a> TargetRun<'a> {
     }
 
     /// Shows a progress message of a run on a pull request.
-    pub(super) fn print_progress(&self, said: ProgressMessage<'_>) {
-        match said {
+    pub(super) fn print_progress(&self, message: ProgressMessage<'_>) {
+        match message {
             ProgressMessage::Step(text) => self.step(text),
             ProgressMessage::Line(text) => self.print_note(text),
         }
@@ -96,7 +96,7 @@ impl<'a> TargetRun<'a> {
 /// first.
 pub(super) async fn run_all(
     args: &ConvergeArgs,
-    asked: &[RequestedTarget],
+    targets: &[RequestedTarget],
     is_named: bool,
     context: &CommandContext,
 ) -> Result<Vec<TargetOutcome>, CliError> {
@@ -105,9 +105,9 @@ pub(super) async fn run_all(
     let room = Semaphore::new(if args.way.serial { 1 } else { MAX_AT_ONCE });
     let bar = context.output.steps();
     let (room, told, bar) = (&room, &told, &bar);
-    let runs = asked.iter().map(|asked| async move {
-        let workspace = asked.workspace.as_ref().map_err(CliError::clone)?;
-        let name = asked.name.as_deref().filter(|_| is_named);
+    let runs = targets.iter().map(|targets| async move {
+        let workspace = targets.workspace.as_ref().map_err(CliError::clone)?;
+        let name = targets.name.as_deref().filter(|_| is_named);
         let turn = TargetRun { context, name, told: told.clone(), bar: Some(bar) };
         let _place = tokio::select! {
             biased;
@@ -117,7 +117,7 @@ pub(super) async fn run_all(
         turn.run(args, workspace).await
     });
     let mut runs: FuturesOrdered<_> = runs.collect();
-    let (mut names, mut all, mut printed) = (asked.iter(), Vec::with_capacity(asked.len()), Ok(()));
+    let (mut names, mut all, mut printed) = (targets.iter(), Vec::with_capacity(targets.len()), Ok(()));
     loop {
         let ended = tokio::select! {
             ended = runs.next() => ended,
@@ -126,13 +126,13 @@ pub(super) async fn run_all(
                 continue;
             }
         };
-        let (Some(ended), Some(asked)) = (ended, names.next()) else { break };
+        let (Some(ended), Some(targets)) = (ended, names.next()) else { break };
         bar.pause();
-        let folder = match &asked.workspace {
+        let folder = match &targets.workspace {
             Ok(ConvergeTarget::Folder(folder)) => Some(folder.as_path()),
             Ok(ConvergeTarget::Pull(_)) | Err(_) => None,
         };
-        match outcome::print_outcome(asked.name.as_deref(), folder, is_named, args, ended, context).await {
+        match outcome::print_outcome(targets.name.as_deref(), folder, is_named, args, ended, context).await {
             Ok(ended) => all.push(ended),
             Err(error) => printed = Err(error),
         }
@@ -141,6 +141,6 @@ pub(super) async fn run_all(
 }
 
 /// Returns the highest exit code of the results.
-pub(super) fn highest_exit(all: &[TargetOutcome]) -> CommandExit {
-    all.iter().map(|ended| ended.exit).max().unwrap_or(CommandExit::Done)
+pub(super) fn highest_exit(outcomes: &[TargetOutcome]) -> CommandExit {
+    outcomes.iter().map(|ended| ended.exit).max().unwrap_or(CommandExit::Done)
 }

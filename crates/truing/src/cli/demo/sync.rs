@@ -85,30 +85,31 @@ impl From<DemoError> for DemoFailure {
 }
 
 /// Formats one run; a reason that equals the one before is shortened.
-fn render_run(ran: &SyncDemoRun, before: &str) -> String {
-    let begun = if ran.scheduled { "cron" } else { "run" };
-    let label = format!("{INDENT}{begun:<5} {:<9} ", ran.result.as_str().replace('_', " "));
-    let mut text = match &ran.shows {
+fn render_run(run: &SyncDemoRun, previous_reason: &str) -> String {
+    let begun = if run.scheduled { "cron" } else { "run" };
+    let label = format!("{INDENT}{begun:<5} {:<9} ", run.result.as_str().replace('_', " "));
+    let mut text = match &run.shows {
         Some(shown) => {
             fold_line(&label, &format!("{} {}: {}", shown.what.as_str(), shown.number, shown.title))
         }
         None => String::new(),
     };
     // For these results, the title says everything.
-    if ![Outcome::Relaxed, Outcome::Bumped].contains(&ran.result) {
-        let why = if ran.why == before { "as before" } else { ran.why.lines().next().unwrap_or_default() };
+    if ![Outcome::Relaxed, Outcome::Bumped].contains(&run.result) {
+        let why =
+            if run.why == previous_reason { "as before" } else { run.why.lines().next().unwrap_or_default() };
         text += &fold_line(if text.is_empty() { &label } else { BELOW }, why);
     }
-    if ran.turns > 0 {
+    if run.turns > 0 {
         text += &fold_line(
             BELOW,
-            &format!("the model: {}, {}", format_count(ran.turns, "turn"), ran.cost_micro_usd),
+            &format!("the model: {}, {}", format_count(run.turns, "turn"), run.cost_micro_usd),
         );
     }
-    if ran.scheduled {
+    if run.scheduled {
         text += &fold_line(
             BELOW,
-            &format!("{} to the forge; exit {}", format_count(ran.forge_calls, "call"), ran.exit),
+            &format!("{} to the forge; exit {}", format_count(run.forge_calls, "call"), run.exit),
         );
     }
     text

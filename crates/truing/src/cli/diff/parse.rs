@@ -98,15 +98,15 @@ fn open_diff(file: Option<&Path>, folder: &Path) -> Result<DiffStream, CliError>
     }
 }
 
-/// Returns the name and the bytes of a file, or of standard input (none, or `-`). The input may have `most`
+/// Returns the name and the bytes of a file, or of standard input (none, or `-`). The input may have `max_bytes`
 /// bytes.
 pub(in crate::cli) fn read_input(
     file: Option<&Path>,
     folder: &Path,
-    most: u64,
+    max_bytes: u64,
 ) -> Result<(String, Vec<u8>), CliError> {
     let DiffStream { name, source, size } = open_diff(file, folder)?;
-    let bytes = read_bounded(&name, source, size, most)?;
+    let bytes = read_bounded(&name, source, size, max_bytes)?;
     Ok((name, bytes))
 }
 
@@ -122,14 +122,14 @@ fn open_file(path: &Path) -> std::io::Result<File> {
 }
 
 /// Reads everything from a source of about `size` bytes.
-fn read_bounded(name: &str, source: impl Read, size: u64, most: u64) -> Result<Vec<u8>, CliError> {
-    let mut bytes = Vec::with_capacity(usize::try_from(size.min(most)).unwrap_or_default() + 1);
+fn read_bounded(name: &str, source: impl Read, size: u64, max_bytes: u64) -> Result<Vec<u8>, CliError> {
+    let mut bytes = Vec::with_capacity(usize::try_from(size.min(max_bytes)).unwrap_or_default() + 1);
     source
-        .take(most + 1)
+        .take(max_bytes + 1)
         .read_to_end(&mut bytes)
         .map_err(|error| unreadable_error(name, &error, error.kind() == ErrorKind::IsADirectory))?;
-    if bytes.len() as u64 > most {
-        return Err(CliError::usage("too_large", format!("{name} is larger than {} MiB", most >> 20))
+    if bytes.len() as u64 > max_bytes {
+        return Err(CliError::usage("too_large", format!("{name} is larger than {} MiB", max_bytes >> 20))
             .hint("split the diff in two"));
     }
     Ok(bytes)

@@ -108,12 +108,12 @@ impl CommitFiles {
     /// Reads those of `paths` that the commit has. A file that must not or cannot be read is included without
     /// content.
     ///
-    /// `room` is the number of bytes that may still be held.
+    /// `remaining_bytes` is the number of bytes that may still be held.
     async fn read(
         repository: &LocalRepository,
         commit: &Sha,
         paths: BTreeSet<RepoPath>,
-        room: &mut u64,
+        remaining_bytes: &mut u64,
     ) -> Result<Self, CliError> {
         if paths.is_empty() {
             return Ok(Self(Vec::new()));
@@ -138,9 +138,9 @@ impl CommitFiles {
             let file = folder.path().join(OsStr::from_bytes(path.as_bytes()));
             if path.is_inside() && file.is_file() {
                 let size = file.metadata().map_err(failed)?.len();
-                let fits = size <= *room;
+                let fits = size <= *remaining_bytes;
                 let content = if fits { Some(std::fs::read(&file).map_err(failed)?) } else { None };
-                *room -= if fits { size } else { 0 };
+                *remaining_bytes -= if fits { size } else { 0 };
                 files.push((path, content));
             }
         }

@@ -78,10 +78,10 @@ impl<'a> MakeWriter<'a> for BackgroundLogWriter {
     }
 }
 
-fn write_lines(mut out: impl Write, told: &Receiver<LogMessage>, lost: &AtomicU64, style: LogStyle) {
-    for told in told {
+fn write_lines(mut out: impl Write, messages: &Receiver<LogMessage>, lost: &AtomicU64, style: LogStyle) {
+    for messages in messages {
         // A failed write cannot be reported anywhere.
-        match told {
+        match messages {
             LogMessage::Line(line) => drop(out.write_all(&line)),
             LogMessage::End(end) => drop(end.send(())),
         }

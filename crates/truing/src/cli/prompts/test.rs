@@ -129,7 +129,7 @@ fn modules<'a>(case: &PromptCase, prompts: &'a PromptLibrary) -> BTreeSet<&'a st
 
 /// Applies every mutation to every module that a case covers.
 async fn mistakes(
-    stage: &CaseRunner,
+    runner: &CaseRunner,
     cases: &[PromptCase],
     prompts: &PromptLibrary,
 ) -> Result<MutationResults, CliError> {
@@ -150,7 +150,7 @@ async fn mistakes(
             }
             let mut is_noticed = false;
             for case in &of_module {
-                is_noticed = !stage.play(case, &made).await?.passed();
+                is_noticed = !runner.play(case, &made).await?.passed();
                 if is_noticed {
                     break;
                 }
@@ -168,21 +168,21 @@ async fn mistakes(
 fn answer<'a>(
     prompts: &'a PromptLibrary,
     cases: &'a [PromptCase],
-    played: Vec<(&'a PromptCase, CaseResult)>,
+    results: Vec<(&'a PromptCase, CaseResult)>,
     mistakes: Option<MutationResults>,
 ) -> PromptsTestJson<'a> {
     let covered: BTreeSet<&str> = cases.iter().flat_map(|case| modules(case, prompts)).collect();
     let all = prompts.list().into_iter().map(|listed| listed.name);
     let not_covered = all.filter(|name| !covered.contains(name)).collect();
-    let cost_micro_usd = MicroUsd(played.iter().map(|(_, played)| played.cost.0).sum());
-    let cases = played.into_iter().map(|(case, played)| PromptCaseJson {
+    let cost_micro_usd = MicroUsd(results.iter().map(|(_, results)| results.cost.0).sum());
+    let cases = results.into_iter().map(|(case, results)| PromptCaseJson {
         name: &case.name,
         file: &case.file,
         route: case.route.name,
-        passed: played.passed(),
-        problems: played.problems,
-        turns: played.turns,
-        cost_micro_usd: played.cost,
+        passed: results.passed(),
+        problems: results.problems,
+        turns: results.turns,
+        cost_micro_usd: results.cost,
     });
     PromptsTestJson { cases: cases.collect(), not_covered, cost_micro_usd, mistakes }
 }

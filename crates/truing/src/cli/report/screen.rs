@@ -134,10 +134,10 @@ fn render_reasons(totals: &OutcomeTotals) -> String {
     text
 }
 
-fn render_days(ended: &[RunEndCount]) -> String {
+fn render_days(end_counts: &[RunEndCount]) -> String {
     let heads = OutcomeKind::ALL.map(|kind| format!("{:>10}", kind.as_str())).concat();
     let mut text = format!("\n{:<10}{:>9}{heads}{:>9}\n", "Day (UTC)", "runs", "mean");
-    let days = days(ended, false);
+    let days = days(end_counts, false);
     for day in days.iter().skip(days.len().saturating_sub(DAYS)) {
         let count = |kind: OutcomeKind| {
             let count = day.kinds.get(kind.as_str()).and_then(serde_json::Value::as_u64).unwrap_or(0);
@@ -148,7 +148,7 @@ fn render_days(ended: &[RunEndCount]) -> String {
     }
     let earlier = days.len().saturating_sub(DAYS);
     if earlier > 0 {
-        let first = ended.first().map_or_else(String::new, |row| date(row.day));
+        let first = end_counts.first().map_or_else(String::new, |row| date(row.day));
         text += &format!("and {} since {first}: `--format json` has all\n", format_count(earlier, "day"));
     }
     text

@@ -87,8 +87,8 @@ fn matches_any(glob: &Glob, names: &BTreeSet<String>) -> bool {
     names.iter().any(|name| glob.is_match(name))
 }
 
-/// Formats the names that have comments; `many` is the plural of their kind.
-fn listed_names(names: &BTreeSet<String>, many: &str, since: UnixMillis) -> String {
+/// Formats the names that have comments; `plural` is the plural of their kind.
+fn listed_names(names: &BTreeSet<String>, plural: &str, since: UnixMillis) -> String {
     let since = format_instant(since);
     if names.is_empty() {
         return format!("no comment since {since} is recorded: give an earlier time with --since");
@@ -98,7 +98,7 @@ fn listed_names(names: &BTreeSet<String>, many: &str, since: UnixMillis) -> Stri
         0 => String::new(),
         more => format!(" and {more} more"),
     };
-    format!("{many} with comments since {since}: {}{more}", shown.join(", "))
+    format!("{plural} with comments since {since}: {}{more}", shown.join(", "))
 }
 
 #[cfg(test)]

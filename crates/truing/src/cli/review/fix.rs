@@ -96,8 +96,8 @@ impl<'a> FixSession<'a> {
     }
 
     /// Warns of suggestions that are not fixed.
-    pub(super) fn tell_left(&self, left: &[UnappliedSuggestion]) {
-        warn_unapplied(left, self.output);
+    pub(super) fn tell_left(&self, unapplied: &[UnappliedSuggestion]) {
+        warn_unapplied(unapplied, self.output);
     }
 
     /// Applies a plan and prints the result.
@@ -208,8 +208,8 @@ pub(super) fn render_plan(plan: &FixPlan) -> String {
 }
 
 /// Prints one warning for each suggestion or file that is not fixed.
-fn warn_unapplied(left: &[UnappliedSuggestion], output: OutputPrinter) {
-    for UnappliedSuggestion { path, line, rule, why } in left {
+fn warn_unapplied(unapplied: &[UnappliedSuggestion], output: OutputPrinter) {
+    for UnappliedSuggestion { path, line, rule, why } in unapplied {
         let path = visible_text(&path.to_string());
         match rule.as_str() {
             "" => output.warn(format_args!("{path}: not fixed: {why}")),

@@ -232,16 +232,16 @@ const FINDINGS_HINT: &str = "name a file with the findings that a linter printed
 
 /// Returns the outputs with their display names and texts.
 fn read_texts(
-    given: Vec<ToolOutputOptions>,
+    outputs: Vec<ToolOutputOptions>,
     folder: &Path,
 ) -> Result<Vec<(ToolOutputOptions, String, String)>, CliError> {
-    let text = |given: ToolOutputOptions| {
-        let read = diff::read_input(Some(&given.file), folder, MAX_INPUT_BYTES as u64);
+    let text = |outputs: ToolOutputOptions| {
+        let read = diff::read_input(Some(&outputs.file), folder, MAX_INPUT_BYTES as u64);
         let (name, bytes) =
             read.map_err(|error| CliError { hints: vec![FINDINGS_HINT.to_owned()], ..error })?;
-        Ok((given, name, text_of(&bytes).into_owned()))
+        Ok((outputs, name, text_of(&bytes).into_owned()))
     };
-    given.into_iter().map(text).collect()
+    outputs.into_iter().map(text).collect()
 }
 
 async fn recognise_format(

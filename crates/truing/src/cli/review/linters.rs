@@ -20,8 +20,8 @@ use crate::wiring;
 
 impl ReviewCommand {
     /// Returns the linters of a local review, with the given outputs.
-    pub(super) fn toolbox(&self, config: &Config, given: Vec<ToolOutput>) -> LinterSources {
-        self.apply_no_record(wiring::tools::own_toolbox(config, &self.environment, given))
+    pub(super) fn toolbox(&self, config: &Config, outputs: Vec<ToolOutput>) -> LinterSources {
+        self.apply_no_record(wiring::tools::own_toolbox(config, &self.environment, outputs))
     }
 
     /// Disables the cache of the linters' results if `--no-record` is set.
@@ -85,7 +85,7 @@ impl ReviewCommand {
     /// Applies the fixes that the review suggests.
     pub(super) async fn fix(
         &self,
-        fixing: &mut FixSession<'_>,
+        session: &mut FixSession<'_>,
         review: &LocalReviewOutcome,
         repository: &LocalRepository,
         index: Option<&IndexSnapshot>,
@@ -110,7 +110,7 @@ impl ReviewCommand {
         let linters = index.is_none().then_some((tooling, &scope.tools));
         let (open, packs) = (&review.kept.open, &config.rules.packs);
         let (offers, mut left) = truing_loops::fix::propose_fixes(open, tree, reader).await?;
-        fixing.tell_left(&left);
+        session.tell_left(&left);
         let proposals: Vec<Finding> = offers.iter().map(|offer| offer.finding.clone()).collect();
         let agreed = proposed::ask_consent(offers, FixConsent::from_flag(self.args.yes), self.output).await;
         let declined = proposals.iter().filter(|finding| !agreed.iter().any(|one| one.id == finding.id));
@@ -118,7 +118,7 @@ impl ReviewCommand {
         let others = open.iter().filter(|finding| !truing_loops::fix::is_proposed(finding));
         let open: Vec<Finding> = others.cloned().chain(agreed).collect();
         let plan = truing_loops::fix::plan(&open, tree, packs, reader, linters).await?;
-        let FixOutcome { has_changed, left: others } = fixing.carry_out(plan, SystemClock.now())?;
+        let FixOutcome { has_changed, left: others } = session.carry_out(plan, SystemClock.now())?;
         left.extend(others);
         if has_changed && index.is_some() {
             self.output

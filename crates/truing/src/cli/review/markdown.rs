@@ -43,7 +43,7 @@ pub(super) fn from_review<'a>(
     findings: &'a [&'a Finding],
     head: Option<&str>,
     configured: Option<&str>,
-    by: &'a str,
+    reviewer: &'a str,
 ) -> MarkdownReport<'a> {
     let record = &review.record;
     let (coverage, reason) = (&record.detail.coverage, record.detail.outcome.reason.clone());
@@ -64,7 +64,14 @@ pub(super) fn from_review<'a>(
         [text::render_suppressed(&review.kept.suppressed), text::render_dismissed(&review.kept.dismissed)];
     let about = about.chain(left_out.into_iter().flatten()).chain(remarks(record)).collect();
     let walkthrough = record.detail.walkthrough();
-    MarkdownReport { headline, about, findings, not_reviewed: &coverage.not_reviewed, walkthrough, by }
+    MarkdownReport {
+        headline,
+        about,
+        findings,
+        not_reviewed: &coverage.not_reviewed,
+        walkthrough,
+        by: reviewer,
+    }
 }
 
 /// Renders the whole text.

@@ -106,16 +106,16 @@ pub(super) fn declined_suggestion(raw: &RawFinding) -> UnappliedSuggestion {
 fn decide_offers(
     offers: Vec<ProposedFix>,
     consent: FixConsent,
-    mut tell: impl FnMut(&str),
+    mut print: impl FnMut(&str),
     mut read: impl FnMut() -> Option<String>,
 ) -> Vec<Finding> {
     let mut agreed = Vec::new();
     for offer in offers {
-        tell(&render_offer(&offer));
+        print(&render_offer(&offer));
         let answer = if consent == FixConsent::Given {
             ConsentAnswer::Yes
         } else {
-            tell("apply this fix? [y: yes, n: no, q: no to this and all others] ");
+            print("apply this fix? [y: yes, n: no, q: no to this and all others] ");
             ConsentAnswer::from_line(read().as_deref())
         };
         match answer {

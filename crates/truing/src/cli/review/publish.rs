@@ -102,7 +102,7 @@ impl PublishRequest<'_> {
     async fn review_and_publish(
         &self,
         store: Store,
-        made: &EffectRecording,
+        recording: &EffectRecording,
     ) -> Result<(LocalReviewOutcome, MicroUsd), CliError> {
         // The folder is deleted at the end, also after an error.
         let temp =
@@ -129,8 +129,11 @@ impl PublishRequest<'_> {
                 CliError::refusal("not_chosen", message).hint("add it there, or review it without --publish")
             );
         }
-        let watch =
-            WriteMonitor { dry_run: self.dry_run, made: Some(made.clone()), ..telemetry::WRITES.clone() };
+        let watch = WriteMonitor {
+            dry_run: self.dry_run,
+            made: Some(recording.clone()),
+            ..telemetry::WRITES.clone()
+        };
         let toolbox = self.toolbox.clone();
         let switches = SwitchReader::new(real.as_record_store(), context.clock.clone());
         let context = ServiceContext { watch, switches, toolbox, ..context };
@@ -259,17 +262,22 @@ impl PublishRequest<'_> {
     }
 
     /// Waits until the given time, if the remaining budget of time allows it.
-    async fn wait(&self, until: UnixMillis, why: String, left: &mut Duration) -> Result<(), CliError> {
+    async fn wait(
+        &self,
+        until: UnixMillis,
+        reason: String,
+        remaining: &mut Duration,
+    ) -> Result<(), CliError> {
         let wait = until - SystemClock.now();
         let wait = Duration::from_millis(u64::try_from(wait.0).unwrap_or(0));
         let name = &self.pull.name;
-        let Some(rest) = left.checked_sub(wait) else {
-            let message = format!("{name}: not published yet ({why})");
+        let Some(rest) = remaining.checked_sub(wait) else {
+            let message = format!("{name}: not published yet ({reason})");
             return Err(CliError::failure("waiting", message)
                 .hint(format!("run it again after {}: nothing is posted twice", format_instant(until))));
         };
-        *left = rest;
-        self.output.print_note(format_args!("{name}: waiting {} s ({why})", wait.as_secs() + 1));
+        *remaining = rest;
+        self.output.print_note(format_args!("{name}: waiting {} s ({reason})", wait.as_secs() + 1));
         let mut told = self.told.clone();
         tokio::select! {
             () = tokio::time::sleep(wait) => {}

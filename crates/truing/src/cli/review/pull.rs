@@ -159,7 +159,7 @@ impl ReviewCommand {
 }
 
 /// Returns the URL of a pull request before the forge is asked: from the records, or as typed.
-async fn known_url(store: &Store, typed: &str, name: &str) -> Result<Option<String>, CliError> {
+async fn known_url(store: &Store, text: &str, name: &str) -> Result<Option<String>, CliError> {
     if let Some(key) = store.key_of(name).await.map_err(store_error)? {
         let described = store.descriptions(&[key]).await.map_err(store_error)?;
         if let Some(described) = described.into_iter().flatten().next() {
@@ -168,7 +168,7 @@ async fn known_url(store: &Store, typed: &str, name: &str) -> Result<Option<Stri
     }
     // A page below it, such as `/files?w=1`, belongs to the same pull request.
     let page = |part: &str| {
-        let (host, rest) = typed.split_once(part).filter(|_| typed.starts_with("http"))?;
+        let (host, rest) = text.split_once(part).filter(|_| text.starts_with("http"))?;
         let number = rest.split(|letter: char| !letter.is_ascii_digit()).next().unwrap_or_default();
         Some(format!("{host}{part}{number}"))
     };

@@ -200,7 +200,7 @@ fn rule_json(rule: &ListedRule<'_>) -> Value {
     })
 }
 
-fn result_json(finding: &Finding, index: &HashMap<&str, usize>) -> Value {
+fn result_json(finding: &Finding, rule_indexes: &HashMap<&str, usize>) -> Value {
     let raw = &finding.raw;
     let mut told = json!({
         "ruleId": raw.rule,
@@ -214,8 +214,8 @@ fn result_json(finding: &Finding, index: &HashMap<&str, usize>) -> Value {
         "fingerprints": { "truing/id/v1": finding.id },
         "properties": { "severity": raw.severity, "category": raw.category },
     });
-    if let Some(index) = index.get(raw.rule.as_str()) {
-        told["ruleIndex"] = json!(index);
+    if let Some(rule_indexes) = rule_indexes.get(raw.rule.as_str()) {
+        told["ruleIndex"] = json!(rule_indexes);
     }
     if let Some(suggestion) = &raw.suggestion {
         told["fixes"] = json!([{

@@ -261,12 +261,12 @@ fn capability_row(forge: &ForgeConfig) -> &'static ForgeCapability {
 /// Returns the forge of an address, and the parts of its path below the forge's root.
 fn find_forge(
     url: &Url,
-    of: ForgeRoot,
+    root_kind: ForgeRoot,
     config: &Config,
     environment: &Environment,
 ) -> Result<(Config, String, Vec<String>), CliError> {
     let found = config.forges.iter().find_map(|(name, forge)| {
-        let is_at_api = of == ForgeRoot::Pages && capability_row(forge).pages.are_at_api();
+        let is_at_api = root_kind == ForgeRoot::Pages && capability_row(forge).pages.are_at_api();
         let root = Url::parse(if is_at_api { &forge.api_url } else { &forge.git_url }).ok()?;
         Some((name.clone(), path_tail(&root, url)?))
     });

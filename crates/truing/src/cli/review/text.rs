@@ -115,8 +115,8 @@ pub(in crate::cli) fn render_file_counts(coverage: &ReviewCoverage, looked_at: &
 }
 
 /// Formats a failed result and its reason, wrapped for a terminal.
-fn render_failure(what: &str, why: &str) -> String {
-    fold_line("", &format!("{what}: {why}")).replacen(what, &format!("{BAD}{what}{BAD:#}"), 1)
+fn render_failure(label: &str, reason: &str) -> String {
+    fold_line("", &format!("{label}: {reason}")).replacen(label, &format!("{BAD}{label}{BAD:#}"), 1)
 }
 
 /// Formats the result in one line.
@@ -258,8 +258,8 @@ pub(super) fn render_comparison(review: &LocalReviewOutcome, head: Option<&str>)
 }
 
 /// Formats the source of the repository's own configuration.
-pub(super) fn render_config_source(from: &str) -> String {
-    format!("configured by {REPOSITORY_FILE} from {from}")
+pub(super) fn render_config_source(source: &str) -> String {
+    format!("configured by {REPOSITORY_FILE} from {source}")
 }
 
 // ---------------------------------------------------------------------------------------------- a finding

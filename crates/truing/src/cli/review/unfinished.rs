@@ -30,7 +30,7 @@ const FIX_GRACE: Duration = Duration::from_secs(30);
 /// Runs the command in another task, which allows an interruption to be handled at once.
 pub(super) async fn until_interrupted(
     command: ReviewCommand,
-    tell: watch::Sender<bool>,
+    stop_sender: watch::Sender<bool>,
     changed: &str,
 ) -> Result<CommandExit, CliError> {
     let mut signals = runtime::StopSignals::new()?;
@@ -54,7 +54,7 @@ pub(super) async fn until_interrupted(
             // Dropping the task ends git's processes and deletes temporary folders. Fixes stop between two
             // files.
             stop.store(true, Ordering::Relaxed);
-            tell.send_replace(true);
+            stop_sender.send_replace(true);
             if publishes {
                 // The command returns its lease.
                 let _ = tokio::time::timeout(grace, &mut task).await;

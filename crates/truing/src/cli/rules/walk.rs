@@ -53,32 +53,36 @@ pub(super) struct UnreadablePath {
 /// Returns `no_such_path` if one of the paths does not exist.
 pub(super) fn walk_paths(
     paths: &[PathBuf],
-    here: &Path,
+    current_folder: &Path,
     scope: &ReviewScope,
 ) -> Result<WalkResult, CliError> {
     let missing = |path: &Path, error: &std::io::Error| {
         CliError::usage("no_such_path", format!("{}: {error}", path.display()))
             .hint("give files and folders that exist")
     };
-    let here = here.canonicalize().map_err(|error| missing(here, &error))?;
+    let current_folder = current_folder.canonicalize().map_err(|error| missing(current_folder, &error))?;
     let mut inside = BTreeSet::new();
     let mut walked = WalkResult::default();
     for path in paths {
-        let path = here.join(path).canonicalize().map_err(|error| missing(path, &error))?;
+        let path = current_folder.join(path).canonicalize().map_err(|error| missing(path, &error))?;
         if !path.is_dir() && !path.is_file() {
-            walked.gaps.push(UnreadablePath::new(&path, &here, "it is not a regular file".to_owned()));
+            walked.gaps.push(UnreadablePath::new(
+                &path,
+                &current_folder,
+                "it is not a regular file".to_owned(),
+            ));
             continue;
         }
-        if path.starts_with(&here) {
-            inside.extend(collect_files(&path, &here, &here, &mut walked.gaps));
+        if path.starts_with(&current_folder) {
+            inside.extend(collect_files(&path, &current_folder, &current_folder, &mut walked.gaps));
             continue;
         }
         let folder = if path.is_dir() { path.as_path() } else { path.parent().unwrap_or(Path::new("/")) };
-        let found = collect_files(&path, folder, &here, &mut walked.gaps);
+        let found = collect_files(&path, folder, &current_folder, &mut walked.gaps);
         walked.parts.push(folder_files(folder, found, folder.as_os_str().as_bytes().to_vec(), scope));
     }
     if !inside.is_empty() {
-        walked.parts.insert(0, folder_files(&here, inside, Vec::new(), scope));
+        walked.parts.insert(0, folder_files(&current_folder, inside, Vec::new(), scope));
     }
     Ok(walked)
 }
@@ -90,18 +94,18 @@ impl UnreadablePath {
     }
 
     /// Converts an error of the walk; `path` is the path at which it began.
-    fn from_error(error: ignore::Error, path: &Path, here: &Path) -> Self {
+    fn from_error(error: ignore::Error, path: &Path, current_folder: &Path) -> Self {
         match error {
-            ignore::Error::WithDepth { err, .. } => Self::from_error(*err, path, here),
-            ignore::Error::WithPath { path, err } => Self::from_error(*err, &path, here),
+            ignore::Error::WithDepth { err, .. } => Self::from_error(*err, path, current_folder),
+            ignore::Error::WithPath { path, err } => Self::from_error(*err, &path, current_folder),
             // The message of the inner error would repeat the path.
-            ignore::Error::Io(error) => Self::new(path, here, error.kind().to_string()),
+            ignore::Error::Io(error) => Self::new(path, current_folder, error.kind().to_string()),
             other @ (ignore::Error::Partial(_)
             | ignore::Error::WithLineNumber { .. }
             | ignore::Error::Loop { .. }
             | ignore::Error::Glob { .. }
             | ignore::Error::UnrecognizedFileType(_)
-            | ignore::Error::InvalidDefinition) => Self::new(path, here, other.to_string()),
+            | ignore::Error::InvalidDefinition) => Self::new(path, current_folder, other.to_string()),
         }
     }
 }
@@ -131,7 +135,7 @@ fn folder_files(
 fn collect_files(
     path: &Path,
     root: &Path,
-    here: &Path,
+    current_folder: &Path,
     gaps: &mut Vec<UnreadablePath>,
 ) -> BTreeSet<RepoPath> {
     let walk = WalkBuilder::new(path).hidden(false).filter_entry(|entry| entry.file_name() != ".git").build();
@@ -140,7 +144,7 @@ fn collect_files(
         let entry = match entry {
             Ok(entry) => entry,
             Err(error) => {
-                gaps.push(UnreadablePath::from_error(error, path, here));
+                gaps.push(UnreadablePath::from_error(error, path, current_folder));
                 continue;
             }
         };

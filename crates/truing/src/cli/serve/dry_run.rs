@@ -156,12 +156,12 @@ fn isolate_config(config: &Config, temp: &Path) -> Result<Config, CliError> {
     Ok(apart)
 }
 
-fn render_text(found: &DryRunJson) -> String {
+fn render_text(answer: &DryRunJson) -> String {
     let mut text = String::new();
-    for forge in &found.forges {
-        text += &of_forge(forge, found.leaves_existing);
+    for forge in &answer.forges {
+        text += &of_forge(forge, answer.leaves_existing);
     }
-    text += &of_store(&found.store);
+    text += &of_store(&answer.store);
     text + "nothing was written: this was a dry run\n"
 }
 

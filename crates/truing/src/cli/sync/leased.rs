@@ -6,8 +6,8 @@ use crate::cli::error::CliError;
 use crate::cli::no_run::{RunConflict, no_run};
 use truing_loops::text::format_instant;
 
-fn running_error(name: &str, what: &str) -> CliError {
-    CliError::refusal("already_running", format!("{name}: {what}"))
+fn running_error(name: &str, work: &str) -> CliError {
+    CliError::refusal("already_running", format!("{name}: {work}"))
         .hint(format!("wait for it: `truing sync status {name}` shows its result"))
 }
 

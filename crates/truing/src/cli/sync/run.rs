@@ -150,13 +150,13 @@ impl SyncRunArgs {
         }
     }
 
-    /// Runs the job and returns its record. `told` becomes true when the run is to stop.
+    /// Runs the job and returns its record. `stop_signal` becomes true when the run is to stop.
     pub(crate) async fn run_with_config(
         &self,
         config: &Config,
         environment: &Environment,
         reader: &ChildReader,
-        told: watch::Receiver<bool>,
+        stop_signal: watch::Receiver<bool>,
     ) -> Result<SyncRecord, CliError> {
         let job = config
             .jobs
@@ -213,7 +213,7 @@ impl SyncRunArgs {
             switches: &SwitchReader::new(ledger.as_record_store(), Arc::new(SystemClock)),
             heartbeat: config.server.heartbeat,
         };
-        work.run(&store.as_record_store(), told).await.map_err(|error| not_run(&self.job, error))
+        work.run(&store.as_record_store(), stop_signal).await.map_err(|error| not_run(&self.job, error))
     }
 }
 
@@ -281,34 +281,34 @@ fn next_run(job: &JobConfig, records: &[SyncRecord]) -> Option<UnixMillis> {
 }
 
 /// Returns a job as a JSON object.
-fn job_row(name: &str, set: &JobConfig, job: &JobState, records: &[SyncRecord]) -> Value {
-    let (failures, streak) = job.breaker.failure_counts();
+fn job_row(name: &str, config: &JobConfig, state: &JobState, records: &[SyncRecord]) -> Value {
+    let (failures, streak) = state.breaker.failure_counts();
     json!({
         "job": name,
-        "breaker": job.breaker_state(),
+        "breaker": state.breaker_state(),
         "failures": failures,
         "streak": streak,
-        "question": job.question.as_ref().and_then(|question| question.url.as_ref()),
-        "next": next_run(set, records).map(format_instant),
+        "question": state.question.as_ref().and_then(|question| question.url.as_ref()),
+        "next": next_run(config, records).map(format_instant),
         "outcomes": records.iter().map(outcome::record_json).collect::<Vec<_>>(),
     })
 }
 
 fn render_job(
     name: &str,
-    set: &JobConfig,
-    job: &JobState,
+    config: &JobConfig,
+    state: &JobState,
     records: &[SyncRecord],
     output: OutputPrinter,
 ) -> String {
-    let (failures, streak) = job.breaker.failure_counts();
-    let mut text = format!("{name}: breaker {}", job.breaker_state());
+    let (failures, streak) = state.breaker.failure_counts();
+    let mut text = format!("{name}: breaker {}", state.breaker_state());
     if streak > 0 {
         let _ = write!(text, " ({} of this release, {streak} in a row)", format_count(failures, "failure"));
     }
     text.push('\n');
     if let Some((question, url)) =
-        job.question.as_ref().and_then(|question| Some((question, question.url.as_ref()?)))
+        state.question.as_ref().and_then(|question| Some((question, question.url.as_ref()?)))
     {
         let what = if question.closed {
             "people closed the question, so it is not asked again"
@@ -317,7 +317,7 @@ fn render_job(
         };
         text += &render_item(&format!("{what}:"), url);
     }
-    if let Some(next) = next_run(set, records) {
+    if let Some(next) = next_run(config, records) {
         let _ = writeln!(text, "  next run by a server: {}", format_instant(next));
     }
     if records.is_empty() {

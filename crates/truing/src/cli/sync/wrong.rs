@@ -116,11 +116,11 @@ pub(super) fn decision_error(error: SyncDecisionError, job: &JobConfig, project:
 }
 
 /// Formats a name and its description; the description is on the next line if both do not fit into one.
-pub(super) fn render_item(name: &str, words: &str) -> String {
-    let line = format!("  {name}  {words}\n");
+pub(super) fn render_item(name: &str, description: &str) -> String {
+    let line = format!("  {name}  {description}\n");
     if line.trim_end().width() <= COLUMNS {
         line
     } else {
-        format!("  {name}\n{}", fold_line("      ", words))
+        format!("  {name}\n{}", fold_line("      ", description))
     }
 }

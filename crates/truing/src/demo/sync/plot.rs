@@ -194,8 +194,9 @@ def measure(wheel):
 ";
 
 /// Returns the project's version of a release's code.
-pub(super) fn counterpart(of: &str) -> String {
-    of.replace("def ", "async def ")
+pub(super) fn counterpart(release_code: &str) -> String {
+    release_code
+        .replace("def ", "async def ")
         .replace("        spoke.turn", "        await spoke.turn")
         .replace("return wheel", "return await wheel")
         .replace("    wheel.gauge", "    await wheel.gauge")

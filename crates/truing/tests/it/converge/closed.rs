@@ -42,12 +42,16 @@ fn shows_one_audit(pull: &PullView) {
     assert!(!pull.body.contains("Adds up orders."), "{}", pull.body);
 }
 
-fn is_blocked(told: &Value, exit: i32, word: Word, unreached: usize) {
-    assert_eq!((exit, &told["exit"], &told["code"]), (1, &json!("blocked"), &json!("closed")), "{told}");
-    assert_eq!(told["unreached"].as_array().map(Vec::len), Some(unreached), "{told}");
+fn is_blocked(result: &Value, exit: i32, word: Word, unreached: usize) {
+    assert_eq!(
+        (exit, &result["exit"], &result["code"]),
+        (1, &json!("blocked"), &json!("closed")),
+        "{result}"
+    );
+    assert_eq!(result["unreached"].as_array().map(Vec::len), Some(unreached), "{result}");
     // No audit has verified the fix on the target branch.
-    assert_eq!(told["remaining"].as_array().map(Vec::len), Some(1), "{told}");
-    let reason = told["reason"].as_str().unwrap();
+    assert_eq!(result["remaining"].as_array().map(Vec::len), Some(1), "{result}");
+    let reason = result["reason"].as_str().unwrap();
     assert!(reason.contains(&format!(" is {}", word.done())), "{reason}");
     assert_eq!(reason.contains("1 commit of this run that are not merged"), unreached == 1, "{reason}");
 }

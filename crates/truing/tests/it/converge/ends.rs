@@ -27,17 +27,17 @@ fn counted(server: &Server) -> [u64; 5] {
 
 /// Waits until this many ends are counted and the slot is at rest, which happens after the count. No end is
 /// counted twice.
-async fn until_counted(site: &Site, server: &Server, expected: [u64; 5], what: &str) {
+async fn until_counted(site: &Site, server: &Server, expected: [u64; 5], label: &str) {
     let deadline = Instant::now() + Duration::from_secs(120);
     while counted(server) != expected {
-        assert!(Instant::now() < deadline, "{what}: {:?}, not {expected:?}", counted(server));
+        assert!(Instant::now() < deadline, "{label}: {:?}, not {expected:?}", counted(server));
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let rests = |why: &str| why.contains("state idle") || why.contains("state held");
     while !rests(&site.why().await) {
-        assert!(Instant::now() < deadline, "{what}: {}", site.why().await);
+        assert!(Instant::now() < deadline, "{label}: {}", site.why().await);
     }
-    assert_eq!(counted(server), expected, "{what}");
+    assert_eq!(counted(server), expected, "{label}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

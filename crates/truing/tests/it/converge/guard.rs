@@ -40,9 +40,9 @@ fn files_by_which_a_fix_takes_over_what_runs_the_tests_are_refused() {
 }
 
 /// Returns true if a converged run warns that no test confirms it.
-fn is_unproved(told: &Value) -> bool {
-    assert_eq!(told["exit"], json!("converged"), "{told}");
-    let warnings = told["warnings"].as_array().unwrap();
+fn is_unproved(result: &Value) -> bool {
+    assert_eq!(result["exit"], json!("converged"), "{result}");
+    let warnings = result["warnings"].as_array().unwrap();
     warnings.iter().any(|warning| warning.as_str().unwrap().starts_with("no test confirms this run: "))
 }
 

@@ -39,15 +39,19 @@ impl Site {
     }
 
     /// Checks that a run audits again and finds nothing.
-    async fn audits_again(&self, why: &str) {
+    async fn audits_again(&self, reason: &str) {
         let asked = self.model.request_log().len();
         self.model.set_script(ModelScript::from_answers([
             ScriptedAnswer::for_describer("Adds up orders."),
             clean(),
         ]));
         let (told, exit) = self.run(&[]).await;
-        assert_eq!((exit, &told["code"], &told["loops"]), (0, &json!("clean"), &json!(1)), "{why}: {told}");
-        assert!(self.model.request_log().len() > asked, "{why}: nobody audited it");
+        assert_eq!(
+            (exit, &told["code"], &told["loops"]),
+            (0, &json!("clean"), &json!(1)),
+            "{reason}: {told}"
+        );
+        assert!(self.model.request_log().len() > asked, "{reason}: nobody audited it");
     }
 }
 

@@ -108,8 +108,8 @@ impl Scene {
 }
 
 /// Returns an absence for each category except these.
-pub(crate) fn absences(but: &str, file: &str, line: u32, text: &str) -> Value {
-    let all = "ABCDEFGHIJ".chars().filter(|letter| !but.contains(*letter));
+pub(crate) fn absences(excluded: &str, file: &str, line: u32, text: &str) -> Value {
+    let all = "ABCDEFGHIJ".chars().filter(|letter| !excluded.contains(*letter));
     let one = |letter: char| {
         json!({ "category": letter.to_string(), "files_opened": [file],
             "lines_quoted": [{ "file": file, "line": line, "text": text }],
@@ -132,8 +132,8 @@ pub(crate) fn absent(categories: &str) -> ScriptedAnswer {
 }
 
 /// Returns a finding on this line with the text `excerpt`, and with this severity and category.
-pub(crate) fn finding(at: (&str, u32), excerpt: &str, kind: (&str, &str), title: &str) -> Value {
-    json!({ "path": at.0, "start_line": at.1, "severity": kind.0, "category": kind.1, "title": title,
+pub(crate) fn finding(position: (&str, u32), excerpt: &str, kind: (&str, &str), title: &str) -> Value {
+    json!({ "path": position.0, "start_line": position.1, "severity": kind.0, "category": kind.1, "title": title,
         "body": "`range(len(xs) - 1)` ends one too early.", "excerpt": excerpt,
         "fix": "every element is counted", "validation": "total([1, 2]) is 3" })
 }

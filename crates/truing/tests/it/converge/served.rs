@@ -22,13 +22,13 @@ pub(crate) const HASTY: &str = "[review]\nexisting = \"review\"\nruntime = \"nat
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Returns the number of runs of this loop with this end, from the metrics of a server.
-pub(crate) fn runs(server: &Server, of: &str, outcome: &str) -> u64 {
+pub(crate) fn runs(server: &Server, loop_name: &str, outcome: &str) -> u64 {
     let address = server.url.strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(address).unwrap();
     write!(stream, "GET /metrics HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n").unwrap();
     let mut metrics = String::new();
     stream.read_to_string(&mut metrics).unwrap();
-    let name = format!("truing_runs_total{{loop=\"{of}\",outcome=\"{outcome}\"}} ");
+    let name = format!("truing_runs_total{{loop=\"{loop_name}\",outcome=\"{outcome}\"}} ");
     let count = metrics.lines().find_map(|line| line.strip_prefix(&name)?.parse().ok());
     count.unwrap_or_else(|| panic!("{name}: {metrics}"))
 }
@@ -40,16 +40,16 @@ impl Site {
         self.home.serve_by(command.env(self.forge.variables()[1], SECRET), &self.forge, SECRET)
     }
 
-    pub(crate) async fn until(&self, what: &str, holds: impl Fn(&PullView) -> bool) -> PullView {
+    pub(crate) async fn until(&self, label: &str, condition: impl Fn(&PullView) -> bool) -> PullView {
         let deadline = Instant::now() + PATIENCE;
         let mut look = tokio::time::interval(Duration::from_millis(20));
         loop {
             look.tick().await;
             let pull = self.pull().await;
-            if holds(&pull) {
+            if condition(&pull) {
                 return pull;
             }
-            assert!(Instant::now() < deadline, "{what}: {pull:#?}\n{}", self.why().await);
+            assert!(Instant::now() < deadline, "{label}: {pull:#?}\n{}", self.why().await);
         }
     }
 
@@ -59,13 +59,13 @@ impl Site {
     }
 
     /// Drops undelivered webhooks, which leaves the run as the only work.
-    pub(crate) async fn asks(&self, by: &str) {
-        self.says(by, "/converge").await;
+    pub(crate) async fn asks(&self, author: &str) {
+        self.says(author, "/converge").await;
     }
 
-    pub(crate) async fn says(&self, by: &str, text: &str) {
+    pub(crate) async fn says(&self, author: &str, text: &str) {
         self.forge.take_deliveries();
-        self.repo.comment(self.number, by, text).await.unwrap();
+        self.repo.comment(self.number, author, text).await.unwrap();
         self.deliver().await;
     }
 
@@ -78,14 +78,14 @@ impl Site {
     }
 
     /// Waits until `why` prints this text.
-    pub(crate) async fn until_why(&self, what: &str) -> String {
+    pub(crate) async fn until_why(&self, text: &str) -> String {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let why = self.why().await;
-            if why.contains(what) {
+            if why.contains(text) {
                 return why;
             }
-            assert!(Instant::now() < deadline, "{what} is not in {why}");
+            assert!(Instant::now() < deadline, "{text} is not in {why}");
         }
     }
 }

@@ -132,8 +132,8 @@ impl Scene {
     }
 
     /// Starts a run in which the event happens during a write; `None` is before the first one.
-    async fn met(&self, at: Option<&Write>, what: What) -> Output {
-        match at {
+    async fn met(&self, at_write: Option<&Write>, event: What) -> Output {
+        match at_write {
             Some(write) => write.held(&self.site),
             None => {
                 self.site
@@ -148,9 +148,9 @@ impl Scene {
         let mut output = std::pin::pin!(child.wait_with_output());
         tokio::select! {
             () = self.site.forge.wait_until_held() => {}
-            ended = &mut output => panic!("it never came to {at:?}: {ended:?}"),
+            ended = &mut output => panic!("it never came to {at_write:?}: {ended:?}"),
         }
-        match what {
+        match event {
             What::Stop => self.turn(&["on", "--mode", "stop"]).await,
             What::StopThere => self.turn(&["on", "--mode", "stop", "--repo", "Acme/shop"]).await,
             What::Finish => self.turn(&["on"]).await,
@@ -164,25 +164,25 @@ impl Scene {
 /// Returns the errors of a run with this event, and of the run that resumes it.
 async fn wrong(
     (nth, many): (usize, usize),
-    at: Option<&Write>,
-    what: What,
+    at_write: Option<&Write>,
+    event: What,
     expected: &(String, String),
 ) -> Option<String> {
     let scene = Scene::new().await;
-    let output = scene.met(at, what).await;
+    let output = scene.met(at_write, event).await;
     let told: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
     let (exit, made) = (output.status.code(), scene.writes().len());
     let reason = told["reason"].as_str().unwrap_or_default();
     let said = || format!("{exit:?} {reason} {}", String::from_utf8_lossy(&output.stderr));
     // After the last write there is none to refuse.
-    if what == What::Finish || nth == many {
+    if event == What::Finish || nth == many {
         let ended = ended(&scene.site).await;
         return (exit != Some(0) || ended != *expected).then(|| format!("{} {ended:?}", said()));
     }
     if made != nth {
         return Some(format!("{made} writes: {}", said()));
     }
-    let is_told = match what {
+    let is_told = match event {
         What::Stop | What::StopThere => {
             exit == Some(130) && told["exit"] == "interrupted" && reason.starts_with("the kill switch is on")
         }
@@ -192,7 +192,7 @@ async fn wrong(
     if !is_told {
         return Some(said());
     }
-    match what {
+    match event {
         What::Stop => scene.turn(&["off"]).await,
         What::StopThere => scene.turn(&["off", "--repo", "acme/shop"]).await,
         What::Finish | What::Lost => {}
@@ -227,7 +227,7 @@ async fn clean() -> &'static Clean {
 }
 
 /// Tests the event at each of these writes, counted from 1, or before the first one (0).
-async fn happens(what: What, writes: std::ops::RangeInclusive<usize>) {
+async fn happens(event: What, writes: std::ops::RangeInclusive<usize>) {
     let Clean { ended, writes: all } = clean().await;
     let many = all.len();
     // The writes are two reviews, a push, a call of a reviewer, a reply, a resolved thread, the mark and the
@@ -238,7 +238,7 @@ async fn happens(what: What, writes: std::ops::RangeInclusive<usize>) {
     let all = futures_util::stream::iter(at)
         .map(|(nth, at)| async move {
             let told = format!("{nth} of {many}, {at:?}");
-            wrong((nth, many), at, what, ended).await.map(|wrong| format!("{told}: {wrong}"))
+            wrong((nth, many), at, event, ended).await.map(|wrong| format!("{told}: {wrong}"))
         })
         .buffer_unordered(AT_ONCE);
     let wrong: Vec<String> = all.filter_map(std::future::ready).collect().await;

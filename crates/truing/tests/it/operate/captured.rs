@@ -191,7 +191,7 @@ fn scenes(planted: &Planted, secrets: &str, listener: &str) -> Vec<Scene> {
     scenes
 }
 
-async fn open(site: &Site, at: usize, scene: Scene, main: &str) -> Opened {
+async fn open(site: &Site, index: usize, scene: Scene, main: &str) -> Opened {
     let texts = || scene.payloads.iter().map(|payload| payload.text.as_str());
     let lines = |before: &str| texts().map(|text| format!("{before}{text}\n")).collect::<String>();
     let is = |name: &str| scene.field.name == name;
@@ -200,7 +200,7 @@ async fn open(site: &Site, at: usize, scene: Scene, main: &str) -> Opened {
     let notes = format!("# Notes\n{}{LOOKED}\n", within("file", lines("")));
     let found = format!("zz-found\n{}", within("found-by-a-tool", lines("zz-found ")));
     let base = CommitBuilder::new("Base").write("notes.md", notes).write("found.txt", found);
-    let onto = site.repo.force_push(&format!("base-{at}"), main, base).await.unwrap();
+    let onto = site.repo.force_push(&format!("base-{index}"), main, base).await.unwrap();
 
     let message = if is("commit-message") { lines("") } else { "Pay".to_owned() };
     let mut change =
@@ -216,12 +216,12 @@ async fn open(site: &Site, at: usize, scene: Scene, main: &str) -> Opened {
         }
     }
     let joined = |by: &str| texts().map(name).collect::<Vec<_>>().join(by);
-    let branch = if is("branch") { format!("b{at}/{}", joined("/")) } else { format!("branch-{at}") };
+    let branch = if is("branch") { format!("b{index}/{}", joined("/")) } else { format!("branch-{index}") };
     let head = site.repo.force_push(&branch, &onto, change).await.unwrap();
     let plain = NewPull::from_branch(&branch);
     let title = if is("title") { texts().collect::<Vec<_>>().join(" ") } else { "Pay".to_owned() };
     let body = if is("description") { lines("") } else { "What it does.".to_owned() };
-    let new = NewPull { title, body, base: format!("base-{at}"), ..plain };
+    let new = NewPull { title, body, base: format!("base-{index}"), ..plain };
     let number = site.repo.open_pull(new).await.unwrap();
     let said = if is("comments") { lines("") } else { "I look at this.".to_owned() };
     site.repo.comment(number, "eve", &said).await.unwrap();

@@ -7,7 +7,7 @@ use super::*;
 
 impl Site {
     /// Publishes a tool's findings on these lines of `a.py`.
-    fn publish_of(&self, tool: &str, found: &[(u32, &str)], more: &[&str]) -> Ran {
+    fn publish_of(&self, tool: &str, findings: &[(u32, &str)], more: &[&str]) -> Ran {
         let diagnostic = |(line, message): &(u32, &str)| {
             json!({
                 "message": message,
@@ -16,7 +16,7 @@ impl Site {
                 "code": { "value": "X1" },
             })
         };
-        let diagnostics: Vec<Value> = found.iter().map(diagnostic).collect();
+        let diagnostics: Vec<Value> = findings.iter().map(diagnostic).collect();
         let output = json!({ "source": { "name": tool }, "diagnostics": diagnostics });
         self.publish_text(&output.to_string(), more)
     }

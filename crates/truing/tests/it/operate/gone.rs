@@ -18,11 +18,11 @@ impl Site {
 struct Mount(PathBuf);
 
 impl Mount {
-    fn of(file: &Path, at: &Path) -> Option<Self> {
-        std::fs::write(at, "").unwrap();
+    fn of(file: &Path, mount_point: &Path) -> Option<Self> {
+        std::fs::write(mount_point, "").unwrap();
         let mut mount = Command::new("mount");
-        let mounted = mount.arg("--bind").args([file, at]).stderr(Stdio::null()).status();
-        mounted.is_ok_and(|status| status.success()).then(|| Self(at.to_owned()))
+        let mounted = mount.arg("--bind").args([file, mount_point]).stderr(Stdio::null()).status();
+        mounted.is_ok_and(|status| status.success()).then(|| Self(mount_point.to_owned()))
     }
 }
 

@@ -78,8 +78,8 @@ async fn rotated(
     (key, first, last, log)
 }
 
-fn ids(said: &[(u64, String)]) -> Vec<u64> {
-    said.iter().map(|(id, _)| *id).collect()
+fn ids(comments: &[(u64, String)]) -> Vec<u64> {
+    comments.iter().map(|(id, _)| *id).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]

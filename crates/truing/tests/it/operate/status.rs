@@ -3,7 +3,7 @@
 use super::*;
 
 /// Repeats the request until the command ends with this exit code and prints this text.
-async fn status(site: &Site, server: &Server, exit: i32, says: &str) -> Ran {
+async fn status(site: &Site, server: &Server, exit: i32, text: &str) -> Ran {
     let address = server.url.strip_prefix("http://").unwrap().split('/').next().unwrap();
     let deadline = Instant::now() + PATIENCE;
     let mut look = tokio::time::interval(Duration::from_millis(50));
@@ -11,7 +11,7 @@ async fn status(site: &Site, server: &Server, exit: i32, says: &str) -> Ran {
         look.tick().await;
         let mut command = site.command(&["status"]);
         let ran = Ran::from(command.env("TRUING_SERVER__LISTEN", address).output().unwrap());
-        if ran.exit == exit && ran.out.contains(says) {
+        if ran.exit == exit && ran.out.contains(text) {
             return ran;
         }
         assert!(Instant::now() < deadline, "{ran:?}");

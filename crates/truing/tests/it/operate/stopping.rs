@@ -173,11 +173,11 @@ pub(crate) fn is_running(pid: &str) -> bool {
     state.rsplit(')').next().and_then(|rest| rest.trim().chars().next()).is_some_and(|state| state != 'Z')
 }
 
-pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) async fn until(label: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     let mut look = tokio::time::interval(Duration::from_millis(20));
-    while !holds() {
-        assert!(Instant::now() < deadline, "waited in vain: {what}");
+    while !condition() {
+        assert!(Instant::now() < deadline, "waited in vain: {label}");
         look.tick().await;
     }
 }

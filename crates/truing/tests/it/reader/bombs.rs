@@ -251,9 +251,9 @@ fn watched(stage: &Stage) -> ChildReader {
 }
 
 /// Returns the answer, and the memory and time of the children that computed it.
-async fn measured<T>(stage: &Stage, asked: impl Future<Output = T>) -> (T, u64, Duration) {
+async fn measured<T>(stage: &Stage, request: impl Future<Output = T>) -> (T, u64, Duration) {
     let peak = Peak::of(stage.path("impostor.pids"));
-    let answer = asked.await;
+    let answer = request.await;
     let (bytes, work) = peak.ended();
     let _ = std::fs::remove_file(stage.path("impostor.pids"));
     (answer, bytes, work)

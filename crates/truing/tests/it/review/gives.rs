@@ -30,8 +30,8 @@ fn proposes(replacement: &str) -> Scene {
     Scene::new(ModelScript::from_answers([content, report(&[proposing(replacement)], json!([]))]))
 }
 
-fn agents(told: &Value) -> Value {
-    let all = told["findings"].as_array().unwrap();
+fn agents(result: &Value) -> Value {
+    let all = result["findings"].as_array().unwrap();
     all.iter().find(|finding| finding["source"] == "agent").unwrap().clone()
 }
 

@@ -45,16 +45,16 @@ impl Clock for Tomorrow {
 }
 
 /// Waits until the condition is true.
-fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+fn until(label: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + SOON;
-    while !is_so() {
-        assert!(Instant::now() < deadline, "{what}");
+    while !condition() {
+        assert!(Instant::now() < deadline, "{label}");
         std::thread::yield_now();
     }
 }
 
 /// Returns all direct and indirect child processes of this one, with their programs.
-pub(crate) fn descendants(of: u32) -> Vec<(i32, String)> {
+pub(crate) fn descendants(root_process: u32) -> Vec<(i32, String)> {
     let all = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
     let numbers = all.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
     let parent = |number: i32| {
@@ -62,7 +62,7 @@ pub(crate) fn descendants(of: u32) -> Vec<(i32, String)> {
         status.lines().find_map(|line| line.strip_prefix("PPid:")?.trim().parse::<i32>().ok())
     };
     let parents: Vec<(i32, i32)> = numbers.filter_map(|number| Some((number, parent(number)?))).collect();
-    let mut known = BTreeSet::from([i32::try_from(of).unwrap()]);
+    let mut known = BTreeSet::from([i32::try_from(root_process).unwrap()]);
     while let Some((number, _)) =
         parents.iter().find(|(number, parent)| known.contains(parent) && !known.contains(number))
     {
@@ -70,7 +70,7 @@ pub(crate) fn descendants(of: u32) -> Vec<(i32, String)> {
     }
     let program = |number: &i32| std::fs::read_link(format!("/proc/{number}/exe")).unwrap_or_default();
     let named = |number: &i32| (*number, program(number).display().to_string());
-    known.iter().filter(|number| i32::try_from(of) != Ok(**number)).map(named).collect()
+    known.iter().filter(|number| i32::try_from(root_process) != Ok(**number)).map(named).collect()
 }
 
 fn is_there(number: i32) -> bool {

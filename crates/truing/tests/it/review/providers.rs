@@ -58,13 +58,13 @@ fn kinds() -> Vec<Kind> {
 }
 
 /// Returns the parts of the result that must be equal.
-fn outline(told: &Value) -> Value {
+fn outline(result: &Value) -> Value {
     let fields =
         ["path", "start_line", "end_line", "severity", "category", "rule", "title", "anchor", "source"];
-    let findings = told["findings"].as_array().unwrap().iter();
+    let findings = result["findings"].as_array().unwrap().iter();
     let findings: Vec<Vec<&Value>> =
         findings.map(|finding| fields.iter().map(|field| &finding[field]).collect()).collect();
-    json!([told["outcome"], findings, told["turns"], told["coverage"]])
+    json!([result["outcome"], findings, result["turns"], result["coverage"]])
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::review::model::{Scene, finding, report};
 use crate::review::place::Ran;
 
 /// Returns a server script that runs this when its only tool is called.
-fn script(does: &str) -> String {
+fn script(action: &str) -> String {
     let begun = r#"{"protocolVersion":"2025-06-18","capabilities":{"tools":{}},"serverInfo":{"name":"docs","version":"1"}}"#;
     let tools = r#"{"tools":[{"name":"search","description":"Finds words","inputSchema":{"type":"object","properties":{"words":{"type":"string"}},"required":["words"]}}]}"#;
     format!(
@@ -24,7 +24,7 @@ while read -r line; do
   case $line in
     *'"initialize"'*) say '{begun}';;
     *'"tools/list"'*) say '{tools}';;
-    *'"tools/call"'*) {does};;
+    *'"tools/call"'*) {action};;
   esac
 done
 "#
@@ -33,11 +33,11 @@ done
 
 /// Creates a review in which the model calls the server's tool and then reports. `more` is added to
 /// `[mcp.docs]`.
-fn scene(does: &str, more: &str) -> Scene {
+fn scene(action: &str, more: &str) -> Scene {
     let scene = Scene::of([call(), report(&[finding()])]);
     let folder = scene.place.home().join("servers");
     std::fs::create_dir(&folder).unwrap();
-    std::fs::write(folder.join("docs.sh"), script(does)).unwrap();
+    std::fs::write(folder.join("docs.sh"), script(action)).unwrap();
     let program = folder.join("docs.sh");
     scene.with(&format!(
         "[mcp.docs]\ncommand = [\"sh\", {program:?}]\nread = [{folder:?}]\ntools = [\"search\"]\n{more}"

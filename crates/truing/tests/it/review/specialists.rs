@@ -94,12 +94,12 @@ fn four() -> impl Iterator<Item = ScriptedAnswer> {
 }
 
 /// Returns a number of the result: micro-dollars or a count.
-fn number(told: &Value, field: &str) -> u64 {
-    told[field].as_u64().unwrap()
+fn number(result: &Value, field: &str) -> u64 {
+    result[field].as_u64().unwrap()
 }
 
-fn dollars(told: &Value) -> String {
-    let micro = number(told, "cost_micro_usd");
+fn dollars(result: &Value) -> String {
+    let micro = number(result, "cost_micro_usd");
     format!("${}.{:06}", micro / 1_000_000, micro % 1_000_000)
 }
 

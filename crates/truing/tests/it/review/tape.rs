@@ -32,8 +32,8 @@ fn cassette(scene: &Scene, folder: &str) -> String {
 }
 
 /// Returns the titles and the sources of the findings.
-fn found(told: &Value) -> (Vec<&Value>, Vec<&Value>) {
-    (each(told, "title"), each(told, "source"))
+fn found(result: &Value) -> (Vec<&Value>, Vec<&Value>) {
+    (each(result, "title"), each(result, "source"))
 }
 
 #[test]

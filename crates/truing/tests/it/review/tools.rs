@@ -274,9 +274,9 @@ fn a_credential_in_the_words_of_a_linter_is_neither_shown_nor_recorded() {
 }
 
 /// Returns a fake Ruff that fixes its finding by a renaming.
-fn renaming(to: &str) -> String {
+fn renaming(new_name: &str) -> String {
     let edit = format!(
-        "\\\"edits\\\":[{{\\\"content\\\":\\\"{to}\\\",\\\"location\\\":{{\\\"row\\\":%d,\\\"column\\\":1}},\
+        "\\\"edits\\\":[{{\\\"content\\\":\\\"{new_name}\\\",\\\"location\\\":{{\\\"row\\\":%d,\\\"column\\\":1}},\
          \\\"end_location\\\":{{\\\"row\\\":%d,\\\"column\\\":2}}}}]"
     );
     let fix =

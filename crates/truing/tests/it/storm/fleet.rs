@@ -178,8 +178,8 @@ impl Fleet {
     }
 
     /// Returns the port of a worker.
-    pub(super) fn worker(&self, at: usize) -> u16 {
-        self.ports.1[at]
+    pub(super) fn worker(&self, index: usize) -> u16 {
+        self.ports.1[index]
     }
 
     pub(super) fn client(&self) -> &reqwest::Client {
@@ -220,11 +220,11 @@ impl Fleet {
     }
 
     /// Starts the process of this index.
-    fn process(&self, at: usize) -> Process {
+    fn process(&self, index: usize) -> Process {
         let (ingresses, workers) = &self.ports;
-        let (role, port) = match ingresses.get(at) {
+        let (role, port) = match ingresses.get(index) {
             Some(port) => ("ingress", *port),
-            None => ("worker", workers[at - ingresses.len()]),
+            None => ("worker", workers[index - ingresses.len()]),
         };
         self.start("truing.toml", role, port)
     }
@@ -251,11 +251,11 @@ impl Fleet {
     }
 
     /// Kills a process and restarts it.
-    fn kill(&self, at: usize) {
+    fn kill(&self, index: usize) {
         let mut processes = self.processes.lock().unwrap();
-        let _ = processes[at].0.kill();
-        let _ = processes[at].0.wait();
-        processes[at] = self.process(at);
+        let _ = processes[index].0.kill();
+        let _ = processes[index].0.wait();
+        processes[index] = self.process(index);
     }
 
     /// Restarts processes that ended on their own, as a supervisor does: a server was unreachable when they

@@ -217,23 +217,23 @@ impl Server {
 }
 
 /// Waits until the condition is true.
-pub(crate) async fn until(what: &str, holds: impl AsyncFnMut() -> bool) {
-    until_shown(what, String::new, holds).await;
+pub(crate) async fn until(label: &str, condition: impl AsyncFnMut() -> bool) {
+    until_shown(label, String::new, condition).await;
 }
 
-/// Waits until the condition is true; a failure prints `shown`.
+/// Waits until the condition is true; a failure prints `describe`.
 pub(crate) async fn until_shown(
-    what: &str,
-    shown: impl Fn() -> String,
-    mut holds: impl AsyncFnMut() -> bool,
+    label: &str,
+    describe: impl Fn() -> String,
+    mut condition: impl AsyncFnMut() -> bool,
 ) {
     let deadline = Instant::now() + HANGS;
     let mut tick = tokio::time::interval(Duration::from_millis(20));
     loop {
         tick.tick().await;
-        if holds().await {
+        if condition().await {
             return;
         }
-        assert!(Instant::now() < deadline, "waited in vain: {what}\n{}", shown());
+        assert!(Instant::now() < deadline, "waited in vain: {label}\n{}", describe());
     }
 }

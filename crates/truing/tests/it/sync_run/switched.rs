@@ -213,9 +213,9 @@ async fn lose(stage: &Stage) {
 }
 
 /// Starts a run in which the event happens during a write; `None` is before the first one.
-async fn met(stage: &Stage, at: Option<At>, what: What) -> Output {
+async fn met(stage: &Stage, at_write: Option<At>, event: What) -> Output {
     let forge = &stage.site.forge;
-    forge.add_fault(match at {
+    forge.add_fault(match at_write {
         Some(At::Call(nth)) => ForgeFault::nth_write(nth, ForgeFaultKind::HeldAnswer),
         Some(At::Push(nth)) => ForgeFault::on_call("POST", PUSH, ForgeFaultKind::HeldAnswer).nth(nth),
         None => ForgeFault::on_call("GET", "/repos", ForgeFaultKind::HeldAnswer).nth(2),
@@ -225,9 +225,9 @@ async fn met(stage: &Stage, at: Option<At>, what: What) -> Output {
     let mut output = std::pin::pin!(child.wait_with_output());
     tokio::select! {
         () = forge.wait_until_held() => {}
-        ended = &mut output => panic!("it never came to {at:?}: {ended:?}"),
+        ended = &mut output => panic!("it never came to {at_write:?}: {ended:?}"),
     }
-    match what {
+    match event {
         What::Stop => turn(stage, &["on", "--mode", "stop"]).await,
         What::StopThere => turn(stage, &["on", "--mode", "stop", "--repo", "Acme/ours"]).await,
         What::Finish => turn(stage, &["on"]).await,
@@ -245,10 +245,10 @@ struct Clean {
 }
 
 /// Returns the errors of a run with this event, and of the run after it.
-async fn wrong(case: Case, (nth, at): (usize, Option<At>), what: What, clean: &Clean) -> Option<String> {
+async fn wrong(case: Case, (nth, at): (usize, Option<At>), event: What, clean: &Clean) -> Option<String> {
     let stage = case.stage().await;
     let since = stage.site.forge.request_log().len();
-    let output = met(&stage, at, what).await;
+    let output = met(&stage, at, event).await;
     let (exit, made) = (output.status.code(), writes(&stage, since).len());
     let told: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
     let reason = told["exit_reason"].as_str().unwrap_or_default();
@@ -256,21 +256,21 @@ async fn wrong(case: Case, (nth, at): (usize, Option<At>), what: What, clean: &C
     let differs =
         |shown: String| (shown != clean.picture).then(|| format!("expected {}, is {shown}", clean.picture));
     // After the last write there is none to refuse.
-    if what == What::Finish || nth == clean.writes.len() {
+    if event == What::Finish || nth == clean.writes.len() {
         let wrong = (exit != Some(clean.exit)).then(said);
         return wrong.or(differs(picture(&stage).await));
     }
     if made != nth {
         return Some(format!("{made} writes: {}", said()));
     }
-    let is_told = match what {
+    let is_told = match event {
         What::Stop | What::StopThere => told["result"] == "held" && reason.contains("the kill switch is on"),
         What::Lost | What::Finish => String::from_utf8_lossy(&output.stderr).contains("taken it over"),
     };
     if exit != Some(4) || !is_told {
         return Some(said());
     }
-    match what {
+    match event {
         What::Stop => turn(&stage, &["off"]).await,
         What::StopThere => {
             let held = stage.run().await;
@@ -291,7 +291,7 @@ async fn wrong(case: Case, (nth, at): (usize, Option<At>), what: What, clean: &C
 }
 
 /// Tests the event at each write of a case, and before the first one.
-async fn happens(case: Case, what: What) {
+async fn happens(case: Case, event: What) {
     let many = CASES.iter().find(|(known, _)| *known == case).unwrap().1;
     let stage = case.stage().await;
     let since = stage.site.forge.request_log().len();
@@ -301,7 +301,7 @@ async fn happens(case: Case, what: What) {
     let at = [None].into_iter().chain(clean.writes.iter().copied().map(Some)).enumerate();
     let wrong: Vec<String> = futures_util::stream::iter(at)
         .map(|at| async move {
-            wrong(case, at, what, clean).await.map(|wrong| format!("{case:?}, {at:?}: {wrong}"))
+            wrong(case, at, event, clean).await.map(|wrong| format!("{case:?}, {at:?}: {wrong}"))
         })
         .buffer_unordered(AT_ONCE)
         .filter_map(std::future::ready)

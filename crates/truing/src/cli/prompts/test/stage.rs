@@ -187,8 +187,8 @@ impl CaseRunner {
 }
 
 /// Returns the tools that change the case's files and run no commands.
-fn fixing(tools: ReaderTools, workshop: FixerWorkspace) -> Result<FixerTools, CliError> {
-    FixerTools::without_commands(Box::new(tools), workshop)
+fn fixing(tools: ReaderTools, workspace: FixerWorkspace) -> Result<FixerTools, CliError> {
+    FixerTools::without_commands(Box::new(tools), workspace)
         .map_err(|error: FixerError| CliError::failure("stage", error.to_string()))
 }
 
@@ -219,9 +219,9 @@ fn laid_out(case: &PromptCase) -> std::io::Result<TempDir> {
 }
 
 /// Returns the error for a configured model that could not be asked.
-fn refused(why: &ModelError) -> CliError {
-    let message = format!("the model cannot be called: {}", redact_secrets(&why.to_string()));
-    match why {
+fn refused(error: &ModelError) -> CliError {
+    let message = format!("the model cannot be called: {}", redact_secrets(&error.to_string()));
+    match error {
         ModelError::Halted(reason) => CliError::refusal("kill_switch", message).hint(reason.hint()),
         ModelError::Budget { .. } | ModelError::SpendCap { .. } => CliError::refusal("budget", message),
         ModelError::NotAllowed(_)

@@ -10,11 +10,11 @@ fn skipped(place: &Place) -> String {
 }
 
 /// Returns a program that prints its version and fails with this message, in which the shell inserts values.
-fn fails(name: &str, version: &str, words: &str, code: u8) -> String {
-    let words = words.replace('`', "\\`");
+fn fails(name: &str, version: &str, message: &str, code: u8) -> String {
+    let message = message.replace('`', "\\`");
     format!(
         "#!/bin/sh\nfor word; do [ \"$word\" = --version ] && {{ echo '{name} {version}'; exit 0; }}; done\n\
-         cat >&2 <<END\n{words}\nEND\nexit {code}\n"
+         cat >&2 <<END\n{message}\nEND\nexit {code}\n"
     )
 }
 
