@@ -121,15 +121,17 @@ impl CircuitBreaker {
         self.state = open_circuit(TripReason::Cap, now, span.unwrap_or(CAPPED));
     }
 
-    /// Converts the state to a clock that is ahead by `by`.
+    /// Converts the state to a clock that is ahead by `lead`.
     #[must_use]
-    pub fn by_clock_ahead(self, by: TimeSpan) -> Self {
+    pub fn by_clock_ahead(self, lead: TimeSpan) -> Self {
         let state = match self.state {
             CircuitState::Closed { failures } => CircuitState::Closed { failures },
             CircuitState::Open { open, last } => {
-                CircuitState::Open { open: OpenCircuit { until: open.until + by, ..open }, last }
+                CircuitState::Open { open: OpenCircuit { until: open.until + lead, ..open }, last }
             }
-            CircuitState::Trial { since, why, last } => CircuitState::Trial { since: since + by, why, last },
+            CircuitState::Trial { since, why, last } => {
+                CircuitState::Trial { since: since + lead, why, last }
+            }
         };
         Self { state }
     }
@@ -142,9 +144,9 @@ impl CircuitBreaker {
     }
 }
 
-fn open_circuit(why: TripReason, now: UnixMillis, span: TimeSpan) -> CircuitState {
+fn open_circuit(reason: TripReason, now: UnixMillis, span: TimeSpan) -> CircuitState {
     let span = span.clamp(SHORTEST, LONGEST);
-    CircuitState::Open { open: OpenCircuit { why, until: now + span }, last: span }
+    CircuitState::Open { open: OpenCircuit { why: reason, until: now + span }, last: span }
 }
 
 /// Returns true if the time is in the future. A time further away than [`LONGEST`] counts as past, because it

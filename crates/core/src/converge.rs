@@ -273,8 +273,8 @@ impl ConvergeRun {
     }
 
     /// Begins a run that audits one head and does nothing else.
-    pub fn new_audit(limits: ConvergeLimits, at: (Sha, Sha)) -> Self {
-        let mut run = Self { audits_only: true, ..Self::new(limits, at.0, at.1, None) };
+    pub fn new_audit(limits: ConvergeLimits, head_and_tree: (Sha, Sha)) -> Self {
+        let mut run = Self { audits_only: true, ..Self::new(limits, head_and_tree.0, head_and_tree.1, None) };
         run.begin_audit();
         run
     }
@@ -290,9 +290,9 @@ impl ConvergeRun {
     }
 
     /// Takes the dismissals made so far. They apply from the next audit on, and to known findings at once.
-    pub fn apply_dismissals(&mut self, said: Vec<Dismissal>) {
-        self.history.add_dismissals(&said);
-        self.dismissals = said;
+    pub fn apply_dismissals(&mut self, dismissals: Vec<Dismissal>) {
+        self.history.add_dismissals(&dismissals);
+        self.dismissals = dismissals;
         if matches!(self.next, ConvergeAction::Gate | ConvergeAction::Fix { .. }) {
             self.history.apply_statuses(self.found.iter_mut());
             self.found.retain(|finding| !matches!(finding.status, FindingStatus::Dismissed(_)));

@@ -67,15 +67,15 @@ impl Dismissal {
         finding: &Finding,
         retraction: RetractionScope,
         reason: &str,
-        by: &str,
+        author: &str,
         at: UnixMillis,
     ) -> Self {
-        Self { retraction: Some(retraction), ..Self::new(finding, reason, by, at) }
+        Self { retraction: Some(retraction), ..Self::new(finding, reason, author, at) }
     }
 
     /// Records that a person withdraws the dismissal of a finding.
-    pub fn taken_back(finding: &Finding, by: &str, at: UnixMillis) -> Self {
-        Self { withdrawn: true, about: None, ..Self::new(finding, "", by, at) }
+    pub fn taken_back(finding: &Finding, author: &str, at: UnixMillis) -> Self {
+        Self { withdrawn: true, about: None, ..Self::new(finding, "", author, at) }
     }
 
     /// Returns true if it applies to this finding with its current code. An unverified finding keeps the
@@ -128,22 +128,24 @@ fn has_same_words(one: &str, other: &str) -> bool {
 /// Counts dismissals that no longer apply to current findings because their records do not distinguish the
 /// lines from others. `known`: the findings as recorded. A finding whose record has a digest is not counted,
 /// since an earlier review has reported it.
-pub fn count_outdated(current: &[Finding], known: &[Finding], said: &[Dismissal]) -> u32 {
+pub fn count_outdated(current: &[Finding], known: &[Finding], dismissals: &[Dismissal]) -> u32 {
     let is_new = |finding: &Finding| {
         known.iter().all(|known| known.id != finding.id || known.raw.code.lines.is_none())
     };
     let is_outdated = |finding: &&Finding| {
-        finding.is_open() && is_new(finding) && said.iter().any(|said| said.is_outdated_for(finding))
+        finding.is_open()
+            && is_new(finding)
+            && dismissals.iter().any(|dismissals| dismissals.is_outdated_for(finding))
     };
     u32::try_from(current.iter().filter(is_outdated).count()).unwrap_or(u32::MAX)
 }
 
 /// Reopens findings that are recorded as dismissed although none of these dismissals covers them. Those were
 /// made on another line of work.
-pub fn reopen_dismissed(known: &mut [Finding], said: &[Dismissal]) {
+pub fn reopen_dismissed(known: &mut [Finding], dismissals: &[Dismissal]) {
     for finding in known {
         let is_dismissed = matches!(finding.status, FindingStatus::Dismissed(_));
-        if is_dismissed && !said.iter().any(|said| said.covers(finding)) {
+        if is_dismissed && !dismissals.iter().any(|dismissals| dismissals.covers(finding)) {
             finding.status = FindingStatus::Open;
         }
     }
@@ -183,13 +185,17 @@ pub fn apply_dismissals(findings: &mut [Finding], dismissals: &[Dismissal]) -> u
 
 /// Adds dismissed findings to the known ones and applies all dismissals. Every loop that meets such a finding
 /// again then recognises it ([`crate::identity::identify`]), even if another loop found it first.
-pub fn add_dismissed(known: &mut Vec<Finding>, said: &[Dismissal]) {
-    for finding in said.iter().filter(|said| !said.withdrawn).filter_map(|said| said.about.as_ref()) {
+pub fn add_dismissed(known: &mut Vec<Finding>, dismissals: &[Dismissal]) {
+    for finding in dismissals
+        .iter()
+        .filter(|dismissals| !dismissals.withdrawn)
+        .filter_map(|dismissals| dismissals.about.as_ref())
+    {
         if known.iter().all(|known| known.id != finding.id) {
             known.push(finding.clone());
         }
     }
-    apply_dismissals(known, said);
+    apply_dismissals(known, dismissals);
 }
 
 /// Reason for which a word identifies no finding.

@@ -50,15 +50,15 @@ pub fn fold_whitespace<'a>(lines: impl Iterator<Item = &'a str>) -> String {
 }
 
 /// Finds the lines of a snippet in a text and returns the first and last line number. Of several places it
-/// takes the one nearest to the old line `was`; none if the snippet is gone.
-pub fn locate(text: &str, snippet: &str, was: u32) -> Option<(u32, u32)> {
+/// takes the one nearest to the old line `old_line`; none if the snippet is gone.
+pub fn locate(text: &str, snippet: &str, old_line: u32) -> Option<(u32, u32)> {
     let wanted: Vec<String> = snippet.lines().map(|line| fold_whitespace([line].into_iter())).collect();
     if wanted.iter().all(String::is_empty) {
         return None;
     }
     let lines: Vec<String> = text.lines().map(|line| fold_whitespace([line].into_iter())).collect();
     let at = lines.windows(wanted.len()).enumerate().filter(|(_, shown)| *shown == wanted);
-    let first = at.filter_map(|(at, _)| u32::try_from(at + 1).ok()).min_by_key(|at| at.abs_diff(was))?;
+    let first = at.filter_map(|(at, _)| u32::try_from(at + 1).ok()).min_by_key(|at| at.abs_diff(old_line))?;
     let more = u32::try_from(wanted.len()).ok()?.saturating_sub(1);
     Some((first, first.saturating_add(more)))
 }

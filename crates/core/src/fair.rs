@@ -98,8 +98,8 @@ impl ActiveLeases {
     }
 }
 
-fn one_less(counts: &mut BTreeMap<String, usize>, of: &str) {
-    if let Entry::Occupied(mut count) = counts.entry(of.to_owned()) {
+fn one_less(counts: &mut BTreeMap<String, usize>, key: &str) {
+    if let Entry::Occupied(mut count) = counts.entry(key.to_owned()) {
         *count.get_mut() -= 1;
         if *count.get() == 0 {
             count.remove();

@@ -22,8 +22,8 @@ pub fn keep_if_credential(value: &str) {
 
 /// Registers a credential. It is then removed from all displayed text, whole or in parts (lines of a key, the
 /// password of a URL, the token after `Bearer`).
-pub fn register_secret(given: &str) {
-    let all = secret_parts(given);
+pub fn register_secret(secret: &str) {
+    let all = secret_parts(secret);
     let mut values = VALUES.write().unwrap_or_else(PoisonError::into_inner);
     if all.iter().any(|value| !values.contains(*value)) {
         Arc::make_mut(&mut values).extend(all.into_iter().map(str::to_owned));
@@ -31,8 +31,8 @@ pub fn register_secret(given: &str) {
 }
 
 /// Removes an expired credential. Processes that run long would otherwise accumulate them.
-pub fn forget_secret(given: &str) {
-    let all = secret_parts(given);
+pub fn forget_secret(secret: &str) {
+    let all = secret_parts(secret);
     let mut values = VALUES.write().unwrap_or_else(PoisonError::into_inner);
     if all.iter().any(|value| values.contains(*value)) {
         Arc::make_mut(&mut values).retain(|value| !all.contains(&value.as_str()));
@@ -40,16 +40,16 @@ pub fn forget_secret(given: &str) {
 }
 
 /// Returns a credential and its parts; empty if it is too short.
-fn secret_parts(given: &str) -> Vec<&str> {
-    let given = given.trim();
-    if given.len() < MIN_GIVEN {
+fn secret_parts(secret: &str) -> Vec<&str> {
+    let secret = secret.trim();
+    if secret.len() < MIN_GIVEN {
         return Vec::new();
     }
-    let address = given.split_once("://").and_then(|(_, rest)| rest.split_once('@')?.0.split_once(':'));
+    let address = secret.split_once("://").and_then(|(_, rest)| rest.split_once('@')?.0.split_once(':'));
     let password = address.map(|(_, password)| password).filter(|password| password.len() >= MIN_GIVEN);
-    let parts = given.split(|letter: char| letter.is_whitespace() || ",;'\"".contains(letter));
+    let parts = secret.split(|letter: char| letter.is_whitespace() || ",;'\"".contains(letter));
     let is_own = |part: &&str| part.len() >= MIN_PART && part.bytes().any(|byte| byte.is_ascii_digit());
-    std::iter::once(given).chain(password).chain(parts.filter(is_own)).collect()
+    std::iter::once(secret).chain(password).chain(parts.filter(is_own)).collect()
 }
 
 /// Returns all values. The set stays the same object ([`Arc::ptr_eq`]) until the values change.

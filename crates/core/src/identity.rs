@@ -161,36 +161,36 @@ fn sort_key(placed: &PlacedFinding) -> impl Ord + use<> {
     )
 }
 
-/// First pass: matches equal fingerprints with equal digests, as reduced by `form`, and minimises the
+/// First pass: matches equal fingerprints with equal digests, as reduced by `reduce`, and minimises the
 /// distance of lines.
 fn same_code<'a>(
     known: &[&'a Finding],
     found: &[PlacedFinding],
-    prints: &[Fingerprint],
-    form: fn(&CodeDigests) -> CodeDigests,
+    fingerprints: &[Fingerprint],
+    reduce: fn(&CodeDigests) -> CodeDigests,
     order: &[usize],
-    before: &mut [Option<&'a Finding>],
+    matches: &mut [Option<&'a Finding>],
 ) {
-    let taken: BTreeSet<&FindingId> = before.iter().flatten().map(|finding| &finding.id).collect();
+    let taken: BTreeSet<&FindingId> = matches.iter().flatten().map(|finding| &finding.id).collect();
     let mut yesterday: BTreeMap<(&Fingerprint, CodeDigests), Vec<&'a Finding>> = BTreeMap::new();
     for finding in known.iter().filter(|finding| !taken.contains(&finding.id)) {
-        yesterday.entry((&finding.fingerprint, form(&finding.raw.code))).or_default().push(finding);
+        yesterday.entry((&finding.fingerprint, reduce(&finding.raw.code))).or_default().push(finding);
     }
     let mut today: BTreeMap<(&Fingerprint, CodeDigests), Vec<usize>> = BTreeMap::new();
-    for &at in order.iter().filter(|&&at| before[at].is_none()) {
-        today.entry((&prints[at], form(&found[at].raw.code))).or_default().push(at);
+    for &at in order.iter().filter(|&&at| matches[at].is_none()) {
+        today.entry((&fingerprints[at], reduce(&found[at].raw.code))).or_default().push(at);
     }
     for (print, rows) in today {
         let Some(columns) = yesterday.get(&print) else { continue };
         if rows.len() * columns.len() > MAX_CELLS {
-            rows.iter().zip(columns).for_each(|(&at, finding)| before[at] = Some(finding));
+            rows.iter().zip(columns).for_each(|(&at, finding)| matches[at] = Some(finding));
             continue;
         }
         // A distant match is better than none: as many findings as possible are matched.
         let near = |at: &usize| columns.iter().map(|was| 2 * FAR - distance(&found[*at], was)).collect();
         let weights: Vec<Vec<i64>> = rows.iter().map(near).collect();
         for (at, column) in rows.iter().zip(assign(&weights)) {
-            before[*at] = column.and_then(|column| columns.get(column)).copied();
+            matches[*at] = column.and_then(|column| columns.get(column)).copied();
         }
     }
 }
@@ -202,14 +202,14 @@ fn same_meaning<'a>(
     found: &[PlacedFinding],
     renames: &FileRenames,
     order: &[usize],
-    before: &mut [Option<&'a Finding>],
+    matches: &mut [Option<&'a Finding>],
 ) {
     let mut today: BTreeMap<&RepoPath, Vec<usize>> = BTreeMap::new();
-    for &at in order.iter().filter(|&&at| before[at].is_none()) {
+    for &at in order.iter().filter(|&&at| matches[at].is_none()) {
         today.entry(&found[at].raw.place.path).or_default().push(at);
     }
     for (path, rows) in today {
-        let taken: BTreeSet<&FindingId> = before.iter().flatten().map(|finding| &finding.id).collect();
+        let taken: BTreeSet<&FindingId> = matches.iter().flatten().map(|finding| &finding.id).collect();
         let old_names = rows.iter().filter_map(|&at| found[at].old_path.as_ref());
         let names: BTreeSet<&RepoPath> = old_names.chain(renames.old_names(path)).chain([path]).collect();
         // Its file may have had today's name at the base and another name in between.
@@ -243,7 +243,7 @@ fn same_meaning<'a>(
             })
             .collect();
         for ((at, _), column) in rows.iter().zip(assign(&weights)) {
-            before[*at] = column.and_then(|column| columns.get(column)).map(|(finding, _)| *finding);
+            matches[*at] = column.and_then(|column| columns.get(column)).map(|(finding, _)| *finding);
         }
     }
 }
@@ -264,14 +264,14 @@ pub fn comparable_finding(path: &str, raw: &RawFinding) -> ComparableFinding {
 /// Returns the weight of a match in one file; 0 for no match. Distance decides only between equal scores.
 fn match_weight(
     placed: &PlacedFinding,
-    today: &ComparableFinding,
+    current: &ComparableFinding,
     finding: &Finding,
-    was: &ComparableFinding,
+    earlier: &ComparableFinding,
 ) -> i64 {
     if !are_comparable(&placed.raw, &finding.raw) {
         return 0;
     }
-    let score = similarity(today, was);
+    let score = similarity(current, earlier);
     if score < SAME {
         return 0;
     }
@@ -293,8 +293,8 @@ fn are_comparable(a: &RawFinding, b: &RawFinding) -> bool {
 
 /// Returns the status of a finding that is present. A person's decision applies while the code is the same,
 /// also after a rename.
-fn status_after(before: Option<&Finding>, placed: &PlacedFinding) -> FindingStatus {
-    let said = before.map(|before| &before.status).filter(|status| match status {
+fn status_after(earlier: Option<&Finding>, placed: &PlacedFinding) -> FindingStatus {
+    let said = earlier.map(|earlier| &earlier.status).filter(|status| match status {
         FindingStatus::Declined(_) | FindingStatus::Dismissed(_) => true,
         FindingStatus::Open
         | FindingStatus::Claimed
@@ -302,9 +302,9 @@ fn status_after(before: Option<&Finding>, placed: &PlacedFinding) -> FindingStat
         | FindingStatus::Outside
         | FindingStatus::Suppressed(_) => false,
     });
-    let is_same = before.is_some_and(|before| {
-        let was_changed = placed.sighting.unverified.is_some() && before.unverified.is_none();
-        is_same_code(&before.raw, &placed.raw) && !was_changed
+    let is_same = earlier.is_some_and(|earlier| {
+        let was_changed = placed.sighting.unverified.is_some() && earlier.unverified.is_none();
+        is_same_code(&earlier.raw, &placed.raw) && !was_changed
     });
     match (said.filter(|_| is_same), &placed.sighting.suppressed) {
         (Some(said), _) => said.clone(),
@@ -339,9 +339,9 @@ fn gone_at(
 
 /// Returns `{fingerprint}-{ordinal}` with the first free ordinal from `next` on. Keeping `next` avoids a
 /// search from the start for each of a thousand equal lines.
-fn first_free(print: &Fingerprint, taken: &BTreeSet<FindingId>, next: &mut u64) -> FindingId {
+fn first_free(fingerprint: &Fingerprint, taken: &BTreeSet<FindingId>, next: &mut u64) -> FindingId {
     loop {
-        let id = FindingId::new(format!("{print}-{next}"));
+        let id = FindingId::new(format!("{fingerprint}-{next}"));
         *next += 1;
         if !taken.contains(&id) {
             return id;

@@ -110,7 +110,7 @@ pub fn new_lines(change: &[FileDiff<'_>], since: &[FileDiff<'_>]) -> BTreeMap<Re
 /// findings of `known` whose lines all exist at the head, outside the lines that `change` adds. `since` is
 /// the diff from the head at which they were known.
 pub fn mark_out_of_scope(
-    gone: &mut [Finding],
+    missing: &mut [Finding],
     known: &[Finding],
     change: &[FileDiff<'_>],
     since: &[FileDiff<'_>],
@@ -121,7 +121,7 @@ pub fn mark_out_of_scope(
     let old: Vec<FileContent<'_>> =
         paths.into_iter().map(|path| FileContent { path, content: None }).collect();
     let tracker = LineTracker::new(since, &old, &[]);
-    for finding in gone.iter_mut().filter(|finding| matches!(finding.status, FindingStatus::Fixed(_))) {
+    for finding in missing.iter_mut().filter(|finding| matches!(finding.status, FindingStatus::Fixed(_))) {
         let Some(CodeLocation { path, side: DiffSide::New, start_line, end_line }) =
             open.get(&finding.id).map(|known| &known.raw.place)
         else {

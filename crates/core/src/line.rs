@@ -3,11 +3,11 @@
 /// Maximum length in characters of a stored action, notice or reason.
 pub const MAX_TEXT: usize = 1000;
 
-/// Returns one line of visible text with at most `most` characters, and `…` where it was cut.
-pub fn clean_line(text: &str, most: usize) -> String {
+/// Returns one line of visible text with at most `max_len` characters, and `…` where it was cut.
+pub fn clean_line(text: &str, max_len: usize) -> String {
     // Text far beyond the bound is not processed.
-    let end = text.char_indices().nth(most.saturating_mul(4)).map_or(text.len(), |(at, _)| at);
-    truncate_text(visible_line(text.get(..end).unwrap_or(text)), most)
+    let end = text.char_indices().nth(max_len.saturating_mul(4)).map_or(text.len(), |(at, _)| at);
+    truncate_text(visible_line(text.get(..end).unwrap_or(text)), max_len)
 }
 
 /// Returns one line: each run of white space and invisible characters becomes one blank.
@@ -16,9 +16,9 @@ pub fn visible_line(text: &str) -> String {
     visible.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Truncates to `most` characters and appends `…` if it cut anything.
-pub fn truncate_text(mut line: String, most: usize) -> String {
-    if let Some((at, _)) = line.char_indices().nth(most) {
+/// Truncates to `max_len` characters and appends `…` if it cut anything.
+pub fn truncate_text(mut line: String, max_len: usize) -> String {
+    if let Some((at, _)) = line.char_indices().nth(max_len) {
         line.truncate(at);
         line.push('…');
     }
@@ -26,14 +26,14 @@ pub fn truncate_text(mut line: String, most: usize) -> String {
 }
 
 /// Renders a count with its noun: `1 file`, `2 files`, `2 entries`, `2 matches`.
-pub fn format_count(count: impl std::fmt::Display, one: &str) -> String {
+pub fn format_count(count: impl std::fmt::Display, singular: &str) -> String {
     let count = count.to_string();
-    let ends = |ends: &[&str]| ends.iter().any(|end| one.ends_with(end));
-    match one.strip_suffix('y') {
-        _ if count == "1" => format!("1 {one}"),
+    let ends = |ends: &[&str]| ends.iter().any(|end| singular.ends_with(end));
+    match singular.strip_suffix('y') {
+        _ if count == "1" => format!("1 {singular}"),
         Some(stem) if !ends(&["ay", "ey", "oy", "uy"]) => format!("{count} {stem}ies"),
-        Some(_) | None if ends(&["ch", "sh", "s", "x"]) => format!("{count} {one}es"),
-        Some(_) | None => format!("{count} {one}s"),
+        Some(_) | None if ends(&["ch", "sh", "s", "x"]) => format!("{count} {singular}es"),
+        Some(_) | None => format!("{count} {singular}s"),
     }
 }
 

@@ -142,8 +142,8 @@ fn is_commit(word: &str) -> bool {
 }
 
 /// Returns true if word and following text begin like `GH-1`.
-fn is_numbered(word: &str, behind: &str) -> bool {
-    let number = behind.strip_prefix('-').unwrap_or_default();
+fn is_numbered(word: &str, following: &str) -> bool {
+    let number = following.strip_prefix('-').unwrap_or_default();
     word.eq_ignore_ascii_case("gh") && number.starts_with(|c: char| c.is_ascii_digit())
 }
 

@@ -389,9 +389,9 @@ impl run::RunDetail for ReviewDetail {
 impl ReviewRecord {
     /// Adds the model's part as one step. The remaining time of the review is another step.
     #[must_use]
-    pub fn with_model_review(mut self, asked: Option<ModelReview>) -> Self {
+    pub fn with_model_review(mut self, model_review: Option<ModelReview>) -> Self {
         self.steps = Vec::new();
-        if let Some(ModelReview { model, prompt_hash, turns, cost, ms, did }) = asked {
+        if let Some(ModelReview { model, prompt_hash, turns, cost, ms, did }) = model_review {
             let tokens = did.tokens.total();
             self.model = Some(model).filter(|model| !model.is_empty());
             self.prompt_hash = Some(prompt_hash).filter(|hash| !hash.is_empty());

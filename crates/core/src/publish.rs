@@ -133,8 +133,8 @@ impl DesiredComment {
 
     /// Returns the text of an existing comment, without the marker. It keeps its original suggestion: the
     /// forge applies that to the original lines, and another one might not fit them.
-    fn kept_body(&self, bounds: &PublishLimits, seen: &str) -> String {
-        let has = |suggested: &String| trim_line_ends(seen).contains(&trim_line_ends(suggested));
+    fn kept_body(&self, bounds: &PublishLimits, existing_body: &str) -> String {
+        let has = |suggested: &String| trim_line_ends(existing_body).contains(&trim_line_ends(suggested));
         self.body_with_suggestion(bounds, self.suggestion_text(bounds).filter(has))
     }
 
@@ -450,15 +450,15 @@ fn update_existing(
 /// Returns true for an unrecorded comment on another line than its finding. A forge that places comments on
 /// its current head causes this if a push precedes the request and the response is lost. A comment with
 /// replies stays.
-fn is_astray(row: &DesiredComment, seen: &ObservedComment, bounds: &PublishLimits) -> bool {
+fn is_astray(row: &DesiredComment, observed: &ObservedComment, bounds: &PublishLimits) -> bool {
     let Some((AnchorKind::Inline, place)) = &row.place else { return false };
-    let is_open = seen.thread.as_ref().is_some_and(|thread| thread.state == ThreadState::Open);
+    let is_open = observed.thread.as_ref().is_some_and(|thread| thread.state == ThreadState::Open);
     bounds.follows_head
         && row.comment.is_none()
-        && seen.hold == CommentRights::Ours
-        && !seen.has_replies
+        && observed.hold == CommentRights::Ours
+        && !observed.has_replies
         && is_open
-        && seen.line.is_some_and(|line| line != place.end_line)
+        && observed.line.is_some_and(|line| line != place.end_line)
 }
 
 /// Maximum number of findings without a comment that the summary lists; the others are counted.

@@ -57,18 +57,18 @@ pub struct RecheckSummary {
 }
 
 impl RecheckSummary {
-    /// Sets the status of findings that are `gone`. A model's findings are fixed if that was shown and
+    /// Sets the status of findings that are `missing`. A model's findings are fixed if that was shown and
     /// otherwise unchanged. Those of a rule that did not run, or that is left to a linter there, are outside
     /// the review. Those of a tool that did not run are unchanged, because it may have failed or another job
     /// runs it. Findings that the base now has, or whose lines are unchanged, are outside, not fixed.
-    pub fn update_statuses(&self, gone: &mut [Finding], known: &[Finding], at: &Sha) {
+    pub fn update_statuses(&self, missing: &mut [Finding], known: &[Finding], head: &Sha) {
         let known: BTreeMap<&FindingId, &Finding> =
             known.iter().map(|finding| (&finding.id, finding)).collect();
-        for finding in gone.iter_mut().filter(|finding| finding.raw.source == FindingSource::Agent) {
+        for finding in missing.iter_mut().filter(|finding| finding.raw.source == FindingSource::Agent) {
             let Some(before) = known.get(&finding.id) else { continue };
             finding.status = if let Some(evidence) = self.fixed.get(&finding.id) {
                 finding.evidence = Some(evidence.clone());
-                FindingStatus::Fixed(at.clone())
+                FindingStatus::Fixed(head.clone())
             } else if self.outside.contains(&finding.id) {
                 FindingStatus::Outside
             } else {
@@ -76,7 +76,7 @@ impl RecheckSummary {
             };
         }
         let has_looked = |finding: &Finding| finding.raw.tool().is_some_and(|tool| self.tools.contains(tool));
-        for finding in gone.iter_mut().filter(|finding| finding.raw.source == FindingSource::Tool) {
+        for finding in missing.iter_mut().filter(|finding| finding.raw.source == FindingSource::Tool) {
             let Some(before) = known.get(&finding.id) else { continue };
             if before.is_open() && self.off.contains(&finding.raw.rule) {
                 finding.status = FindingStatus::Outside;
@@ -90,7 +90,7 @@ impl RecheckSummary {
         }
         let is_unused =
             |rule: &str| self.off.contains(rule) || (!self.rules.is_empty() && !self.rules.contains(rule));
-        for finding in gone.iter_mut().filter(|finding| finding.raw.source == FindingSource::Rule) {
+        for finding in missing.iter_mut().filter(|finding| finding.raw.source == FindingSource::Rule) {
             let was_open = known.get(&finding.id).is_some_and(|before| before.is_open());
             let RawFinding { rule, place, .. } = &finding.raw;
             let is_off = is_unused(rule) || self.left.contains(&(rule.clone(), place.path.clone()));
@@ -134,14 +134,14 @@ pub fn reopen_findings<T: Fn(&RepoPath) -> Option<String>>(known: &mut [Finding]
 
 /// Determines the status of a model's `known` findings, and the findings of tools with unchanged lines.
 /// `found` holds the findings at this head; those still present are added to it or matched in it.
-/// `reviewers`: the complete reports, empty if no model ran. `place` finds the position of a finding in the
+/// `reviewers`: the complete reports, empty if no model ran. `place_finding` finds the position of a finding in the
 /// change.
 pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
     known: &[Finding],
     found: &mut Vec<PlacedFinding>,
     reviewers: &[ReviewerReport],
     head: &HeadView<'_, T>,
-    place: impl Fn(RawFinding) -> PlacedFinding,
+    place_finding: impl Fn(RawFinding) -> PlacedFinding,
 ) -> RecheckSummary {
     let mut rechecked = RecheckSummary::default();
     let replaced = evidence::find_replaced_lines(known, head);
@@ -167,7 +167,7 @@ pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
                 if is_open && !is_among(finding, found) {
                     let is_there = matches!(went, FollowOutcome::There { .. });
                     let why = (!is_there).then_some(UnverifiedReason::NoVerdict);
-                    found.push(place_followed(finding, &went, why, head, &place));
+                    found.push(place_followed(finding, &went, why, head, &place_finding));
                 }
                 continue;
             }
@@ -178,7 +178,7 @@ pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
                 let is_outside =
                     decide_outcome(finding, &went, &[], head, &replaced) == RecheckOutcome::Outside;
                 if is_there && !is_outside && !is_among(finding, found) {
-                    found.push(place_followed(finding, &went, finding.unverified, head, &place));
+                    found.push(place_followed(finding, &went, finding.unverified, head, &place_finding));
                 }
                 continue;
             }
@@ -196,8 +196,12 @@ pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
         match became {
             RecheckOutcome::Fixed(evidence) => _ = rechecked.fixed.insert(finding.id.clone(), evidence),
             RecheckOutcome::Outside => _ = rechecked.outside.insert(finding.id.clone()),
-            RecheckOutcome::Open(why) => found.push(place_followed(finding, &went, why, head, &place)),
-            RecheckOutcome::Seen(lines) => found.extend(place_at_lines(finding, &went, lines, head, &place)),
+            RecheckOutcome::Open(why) => {
+                found.push(place_followed(finding, &went, why, head, &place_finding))
+            }
+            RecheckOutcome::Seen(lines) => {
+                found.extend(place_at_lines(finding, &went, lines, head, &place_finding))
+            }
         }
     }
     let of_tools =
@@ -289,19 +293,19 @@ enum RecheckOutcome {
 
 fn decide_outcome<T: Fn(&RepoPath) -> Option<String>>(
     finding: &Finding,
-    went: &FollowOutcome,
+    outcome: &FollowOutcome,
     reviewers: &[ReviewerReport],
     head: &HeadView<'_, T>,
     replaced: &evidence::ReplacedLines<'_>,
 ) -> RecheckOutcome {
     let was = &finding.raw.place.path;
-    let path = match went {
+    let path = match outcome {
         FollowOutcome::There { path, .. }
         | FollowOutcome::Changed { path, .. }
         | FollowOutcome::Lost { path } => path,
         FollowOutcome::NoFile => was,
     };
-    let is_readable = *went != FollowOutcome::NoFile;
+    let is_readable = *outcome != FollowOutcome::NoFile;
     let is_in_change = head.added.contains_key(path) || head.deleted.contains(path);
     // A finding that was never in a changed file cannot leave the change while there is one.
     let was_beside =
@@ -313,7 +317,8 @@ fn decide_outcome<T: Fn(&RepoPath) -> Option<String>>(
         // Nothing remains of the change that could contain it.
         return RecheckOutcome::Outside;
     }
-    let there = if let FollowOutcome::There { start, end, .. } = went { Some((*start, *end)) } else { None };
+    let there =
+        if let FollowOutcome::There { start, end, .. } = outcome { Some((*start, *end)) } else { None };
     if !is_readable && head.added.contains_key(path) {
         return RecheckOutcome::Open(Some(UnverifiedReason::NotShown));
     }
@@ -327,9 +332,10 @@ fn decide_outcome<T: Fn(&RepoPath) -> Option<String>>(
         is_seen |= saw;
         for verdict in reviewer.verdicts.iter().filter(|verdict| verdict.finding == finding.id) {
             is_said = true;
-            let lines = || page.as_deref().and_then(|page| evidence_lines(verdict, went, &page.text));
+            let lines = || page.as_deref().and_then(|page| evidence_lines(verdict, outcome, &page.text));
             let may_look = verdict.path.as_ref().is_none_or(|path| reviewer.seen.contains(path));
-            let new = || evidence::new_evidence(verdict, finding, went, head, replaced).filter(|_| may_look);
+            let new =
+                || evidence::new_evidence(verdict, finding, outcome, head, replaced).filter(|_| may_look);
             match verdict.word {
                 RecheckStatus::StillThere => {
                     objects = true;
@@ -345,7 +351,7 @@ fn decide_outcome<T: Fn(&RepoPath) -> Option<String>>(
                     let instead = || {
                         // While its own lines exist, nothing has replaced them.
                         let (lines, page) = (lines().filter(|_| there.is_none())?, page.as_deref()?);
-                        let is_it = match went {
+                        let is_it = match outcome {
                             // For lines that were only removed, the adjacent lines decide.
                             FollowOutcome::Changed { start, end, .. }
                                 if page.says_anything((*start, *end)) =>
@@ -380,8 +386,8 @@ fn decide_outcome<T: Fn(&RepoPath) -> Option<String>>(
 
 /// Returns the lines that a verdict names, if three conditions hold. The file has these lines, they match the
 /// quoted excerpt, and they overlap or adjoin the current place of the finding's lines.
-fn evidence_lines(verdict: &RecheckVerdict, went: &FollowOutcome, text: &str) -> Option<(u32, u32)> {
-    if verdict.path.as_ref().is_some_and(|path| went.path() != Some(path)) {
+fn evidence_lines(verdict: &RecheckVerdict, outcome: &FollowOutcome, text: &str) -> Option<(u32, u32)> {
+    if verdict.path.as_ref().is_some_and(|path| outcome.path() != Some(path)) {
         return None;
     }
     let (first, last) = verdict.lines?;
@@ -389,7 +395,7 @@ fn evidence_lines(verdict: &RecheckVerdict, went: &FollowOutcome, text: &str) ->
     if !excerpt::contains_excerpt(&lines, &verdict.excerpt) {
         return None;
     }
-    let (start, end) = match went {
+    let (start, end) = match outcome {
         FollowOutcome::There { start, end, .. } | FollowOutcome::Changed { start, end, .. } => {
             widen_lines(text, *start, *end)
         }
@@ -415,8 +421,9 @@ fn widen_lines(text: &str, start: u32, end: u32) -> (u32, u32) {
 }
 
 /// Returns true if the change adds the lines or their replacement.
-fn is_added_again<T>(went: &FollowOutcome, head: &HeadView<'_, T>) -> bool {
-    let (FollowOutcome::There { path, start, end } | FollowOutcome::Changed { path, start, end, .. }) = went
+fn is_added_again<T>(outcome: &FollowOutcome, head: &HeadView<'_, T>) -> bool {
+    let (FollowOutcome::There { path, start, end } | FollowOutcome::Changed { path, start, end, .. }) =
+        outcome
     else {
         return false;
     };
@@ -434,14 +441,14 @@ fn is_among(finding: &Finding, found: &[PlacedFinding]) -> bool {
 /// and place.
 fn find_again<'a>(
     finding: &Finding,
-    went: &FollowOutcome,
+    outcome: &FollowOutcome,
     found: &'a mut [PlacedFinding],
     is_fixed: bool,
 ) -> Option<&'a mut PlacedFinding> {
     let free =
         |placed: &PlacedFinding| placed.raw.source == FindingSource::Agent && placed.sighting.of.is_none();
-    let here = |raw: &RawFinding| went.path() == Some(&raw.place.path) && raw.place.side == DiffSide::New;
-    let at_its_place = |raw: &RawFinding| match went {
+    let here = |raw: &RawFinding| outcome.path() == Some(&raw.place.path) && raw.place.side == DiffSide::New;
+    let at_its_place = |raw: &RawFinding| match outcome {
         FollowOutcome::There { start, end, .. } | FollowOutcome::Changed { start, end, .. } => {
             raw.place.start_line <= end.saturating_add(1) && raw.place.end_line.saturating_add(1) >= *start
         }
@@ -450,7 +457,7 @@ fn find_again<'a>(
     let place = |raw: &RawFinding| raw.category == finding.raw.category && at_its_place(raw);
     let words = |raw: &RawFinding| says_the_same(&finding.raw, raw);
     // If its lines are no longer in place, a finding with identical words matches anywhere.
-    let is_elsewhere = !matches!(went, FollowOutcome::There { .. });
+    let is_elsewhere = !matches!(outcome, FollowOutcome::There { .. });
     let verbatim = |raw: &RawFinding| {
         is_elsewhere && (&raw.title, raw.category) == (&finding.raw.title, finding.raw.category)
     };
@@ -465,24 +472,24 @@ fn find_again<'a>(
 }
 
 /// Returns true if both have the same category and similar text.
-fn says_the_same(was: &RawFinding, is: &RawFinding) -> bool {
+fn says_the_same(earlier: &RawFinding, current: &RawFinding) -> bool {
     let statement = |raw: &RawFinding| {
         let text = format!("{}\n\n{}", raw.title, raw.own_body());
-        ComparableFinding::new(&is.place.path.to_string(), &text, Some(&raw.snippet))
+        ComparableFinding::new(&current.place.path.to_string(), &text, Some(&raw.snippet))
     };
-    was.category == is.category && similarity(&statement(was), &statement(is)) >= SAME
+    earlier.category == current.category && similarity(&statement(earlier), &statement(current)) >= SAME
 }
 
 /// Moves the finding to its lines' current place.
 fn place_followed<T: Fn(&RepoPath) -> Option<String>>(
     finding: &Finding,
-    went: &FollowOutcome,
+    outcome: &FollowOutcome,
     unverified: Option<UnverifiedReason>,
     head: &HeadView<'_, T>,
-    place: &impl Fn(RawFinding) -> PlacedFinding,
+    place_finding: &impl Fn(RawFinding) -> PlacedFinding,
 ) -> PlacedFinding {
     let mut raw = finding.raw.clone();
-    if !matches!(went, FollowOutcome::There { .. }) {
+    if !matches!(outcome, FollowOutcome::There { .. }) {
         // The suggestion was made for lines that have changed.
         raw.suggestion = None;
     }
@@ -492,7 +499,7 @@ fn place_followed<T: Fn(&RepoPath) -> Option<String>>(
         let line = line.clamp(1, u32::try_from(last).unwrap_or(u32::MAX).max(1));
         (line, line)
     };
-    let (lines, is_shown) = match went {
+    let (lines, is_shown) = match outcome {
         FollowOutcome::There { start, end, .. } => ((*start, *end), true),
         FollowOutcome::Changed { start, end, likely, .. } if start <= end => (*likely, true),
         FollowOutcome::Changed { path, start, .. } => (one(path, *start), false),
@@ -500,18 +507,18 @@ fn place_followed<T: Fn(&RepoPath) -> Option<String>>(
         FollowOutcome::NoFile => ((was.start_line, was.end_line), false),
     };
     (raw.place.start_line, raw.place.end_line) = lines;
-    if let Some(path) = went.path() {
+    if let Some(path) = outcome.path() {
         raw.place.path = path.clone();
     }
     let around = finding.around.clone();
-    if let FollowOutcome::There { path, .. } = went
+    if let FollowOutcome::There { path, .. } = outcome
         && let Some(page) = head.page(path)
     {
         // No reviewer has reported on it: changes since the last sighting still count as new.
         let seen = around.and_then(|around| around.seen);
-        return place_with_snippet(finding, raw, &page, seen, place);
+        return place_with_snippet(finding, raw, &page, seen, place_finding);
     }
-    let mut placed = place(raw);
+    let mut placed = place_finding(raw);
     if !is_shown && placed.anchor == AnchorKind::Inline {
         // No line there belongs to it.
         (placed.anchor, placed.at) = (AnchorKind::File, placed.raw.place.clone());
@@ -523,37 +530,37 @@ fn place_followed<T: Fn(&RepoPath) -> Option<String>>(
 /// Moves the finding to the lines at which a reviewer saw it.
 fn place_at_lines<T: Fn(&RepoPath) -> Option<String>>(
     finding: &Finding,
-    went: &FollowOutcome,
+    outcome: &FollowOutcome,
     lines: (u32, u32),
     head: &HeadView<'_, T>,
-    place: &impl Fn(RawFinding) -> PlacedFinding,
+    place_finding: &impl Fn(RawFinding) -> PlacedFinding,
 ) -> Option<PlacedFinding> {
-    let path = went.path()?;
+    let path = outcome.path()?;
     let page = head.page(path)?;
     let mut raw = finding.raw.clone();
-    if !matches!(went, FollowOutcome::There { start, end, .. } if (*start, *end) == lines) {
+    if !matches!(outcome, FollowOutcome::There { start, end, .. } if (*start, *end) == lines) {
         raw.suggestion = None;
     }
     raw.place.path = path.clone();
     (raw.place.start_line, raw.place.end_line) = lines;
     let seen = Some(head.change_snapshot(&page, lines));
-    Some(place_with_snippet(finding, raw, &page, seen, place))
+    Some(place_with_snippet(finding, raw, &page, seen, place_finding))
 }
 
 /// Builds a finding from its file's current content.
 fn place_with_snippet(
     finding: &Finding,
     mut raw: RawFinding,
-    page: &ComparedFile,
-    seen: Option<ChangeSnapshot>,
-    place: &impl Fn(RawFinding) -> PlacedFinding,
+    file: &ComparedFile,
+    snapshot: Option<ChangeSnapshot>,
+    place_finding: &impl Fn(RawFinding) -> PlacedFinding,
 ) -> PlacedFinding {
     let lines = (raw.place.start_line, raw.place.end_line);
-    if let Some(shown) = excerpt::select_lines(&page.text, lines.0, lines.1) {
+    if let Some(shown) = excerpt::select_lines(&file.text, lines.0, lines.1) {
         raw.snippet = shown.into_iter().take(MAX_SNIPPET_LINES).collect::<Vec<_>>().join("\n");
     }
-    let around = Some(SurroundingLines::new(page, lines.0, lines.1, &raw.snippet, seen));
-    let mut placed = place(raw);
+    let around = Some(SurroundingLines::new(file, lines.0, lines.1, &raw.snippet, snapshot));
+    let mut placed = place_finding(raw);
     placed.sighting = FindingFacts { of: Some(finding.id.clone()), around, ..FindingFacts::default() };
     placed
 }

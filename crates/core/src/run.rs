@@ -128,8 +128,8 @@ pub trait RunDetail: Clone + Serialize + DeserializeOwned + Send + Sync + 'stati
     fn run_outcome(&self) -> Option<RunOutcome>;
 
     /// Returns the loop's own word for an outcome.
-    fn outcome_word(end: RunOutcome) -> &'static str {
-        end.as_str()
+    fn outcome_word(outcome: RunOutcome) -> &'static str {
+        outcome.as_str()
     }
 
     /// Returns the result in the loop's own word. None if the outcome is enough, or the run continues.

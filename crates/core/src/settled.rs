@@ -18,9 +18,9 @@ use crate::slot::{Slot, SlotState};
 /// | `prepared`, `computed` | none | it is in progress, or its process is dead | no |
 ///
 /// A run whose revision is already published writes no end. A draft or a closed pull request has no run.
-pub fn is_review_settled(stage: RunStage, end: Option<OutcomeKind>) -> bool {
+pub fn is_review_settled(stage: RunStage, outcome: Option<OutcomeKind>) -> bool {
     use OutcomeKind::{Deferred, Failed, Partial, Reviewed, Skipped};
-    match (stage, end) {
+    match (stage, outcome) {
         (RunStage::Published, _) | (RunStage::Computed | RunStage::Ended, Some(Skipped)) => true,
         (RunStage::Prepared, _)
         | (RunStage::Computed | RunStage::Ended, None | Some(Reviewed | Partial | Deferred | Failed)) => {

@@ -238,16 +238,16 @@ pub struct PendingEvents {
 
 impl PendingEvents {
     /// Returns the pending events of one loop.
-    pub fn for_loop(&self, of: LoopKind) -> Option<UnservedEvents> {
-        match of {
+    pub fn for_loop(&self, loop_kind: LoopKind) -> Option<UnservedEvents> {
+        match loop_kind {
             LoopKind::Review => self.review,
             LoopKind::Converge => self.converge,
             LoopKind::Sync => self.sync,
         }
     }
 
-    fn slot_of(&mut self, of: LoopKind) -> &mut Option<UnservedEvents> {
-        match of {
+    fn slot_of(&mut self, loop_kind: LoopKind) -> &mut Option<UnservedEvents> {
+        match loop_kind {
             LoopKind::Review => &mut self.review,
             LoopKind::Converge => &mut self.converge,
             LoopKind::Sync => &mut self.sync,

@@ -124,25 +124,30 @@ pub struct SwitchChange<S = KillSwitch> {
 impl KillSwitch {
     /// Applies a request; returns none if it changes nothing. A switch that is already on keeps its time and
     /// person, and takes the new reason and mode.
-    pub fn apply_request(&self, turn: &SwitchRequest, by: &str, now: UnixMillis) -> Option<SwitchChange> {
-        self.turn_of("", turn, by, now)
+    pub fn apply_request(
+        &self,
+        request: &SwitchRequest,
+        operator: &str,
+        now: UnixMillis,
+    ) -> Option<SwitchChange> {
+        self.turn_of("", request, operator, now)
     }
 
     /// Like [`Self::apply_request`], for the repository of this name; an empty name means the global switch.
     fn turn_of(
         &self,
         repository: &str,
-        turn: &SwitchRequest,
-        by: &str,
+        request: &SwitchRequest,
+        operator: &str,
         now: UnixMillis,
     ) -> Option<SwitchChange> {
-        let (by, action) = (clean_line(by, crate::port::MAX_NAME), turn.action());
-        let switch = match (self, turn) {
+        let (operator, action) = (clean_line(operator, crate::port::MAX_NAME), request.action());
+        let switch = match (self, request) {
             (Self::Off, SwitchRequest::Off) => return None,
             (Self::On(_), SwitchRequest::Off) => Self::Off,
             (Self::Off, SwitchRequest::On { reason, mode }) => Self::On(SwitchEngagement {
                 since: now,
-                by: by.clone(),
+                by: operator.clone(),
                 reason: reason.as_deref().and_then(reason_of),
                 mode: mode.unwrap_or_default(),
             }),
@@ -161,14 +166,20 @@ impl KillSwitch {
             name => (format!(" of {name}"), " there"),
         };
         let text = match &switch {
-            Self::Off => format!("Kill switch{of} off, by {by}: what is due{there} goes on."),
+            Self::Off => format!("Kill switch{of} off, by {operator}: what is due{there} goes on."),
             Self::On(_) => {
-                format!("Kill switch{of} on, by {by} ({detail}): nothing begins{there} until it is off.")
+                format!(
+                    "Kill switch{of} on, by {operator} ({detail}): nothing begins{there} until it is off."
+                )
             }
         };
         let period = format!("{action} {}", now.0);
         let notice = NewNotice::new(NoticeKind::KillSwitch, repository, &period, &text);
-        Some(SwitchChange { switch, act: OperatorAction::new(&by, action, repository, &detail), notice })
+        Some(SwitchChange {
+            switch,
+            act: OperatorAction::new(&operator, action, repository, &detail),
+            notice,
+        })
     }
 
     /// Returns the data of a switch that is on.
@@ -232,15 +243,15 @@ impl KillSwitches {
     pub fn turn_at(
         &self,
         repository: &RepositoryRef,
-        turn: &SwitchRequest,
-        by: &str,
+        request: &SwitchRequest,
+        operator: &str,
         now: UnixMillis,
     ) -> Option<SwitchChange<KillSwitches>> {
         let at = self.repositories.iter().position(|switch| switch.repository.is_same(repository));
         let before = at.and_then(|at| self.repositories.get(at));
         let known = before.map_or(repository, |switch| &switch.repository).clone();
         let switch = before.map_or(KillSwitch::Off, |switch| KillSwitch::On(switch.engaged.clone()));
-        let SwitchChange { switch, act, notice } = switch.turn_of(&known.name, turn, by, now)?;
+        let SwitchChange { switch, act, notice } = switch.turn_of(&known.name, request, operator, now)?;
         let mut switches = self.clone();
         match (switch, at) {
             (KillSwitch::Off, _) => switches.repositories.retain(|switch| !switch.repository.is_same(&known)),
@@ -335,8 +346,8 @@ mod tests {
         SwitchRequest::On { reason: reason.map(str::to_owned), mode }
     }
 
-    fn turned(switch: &KillSwitch, turn: SwitchRequest, by: &str, now: i64) -> SwitchChange {
-        switch.apply_request(&turn, by, UnixMillis(now)).unwrap()
+    fn turned(switch: &KillSwitch, request: SwitchRequest, operator: &str, now: i64) -> SwitchChange {
+        switch.apply_request(&request, operator, UnixMillis(now)).unwrap()
     }
 
     #[test]
@@ -390,8 +401,8 @@ mod tests {
         RepositoryRef::of_key(&SlotKey::new("pr/github/1/7")).with_name("acme/shop")
     }
 
-    fn turned_at(switches: &KillSwitches, name: &str, turn: &SwitchRequest) -> SwitchChange<KillSwitches> {
-        switches.turn_at(&RepositoryRef::from_name(name), turn, "ada", UnixMillis(7)).unwrap()
+    fn turned_at(switches: &KillSwitches, name: &str, request: &SwitchRequest) -> SwitchChange<KillSwitches> {
+        switches.turn_at(&RepositoryRef::from_name(name), request, "ada", UnixMillis(7)).unwrap()
     }
 
     #[test]

@@ -23,22 +23,22 @@ pub enum TemplatePart {
 pub struct TextTemplate(Vec<TemplatePart>);
 
 impl TextTemplate {
-    /// Parses a text that may contain the `known` placeholders.
+    /// Parses a text that may contain the `variable_names` placeholders.
     ///
     /// # Errors
     /// The problem, worded to follow the text's name.
-    pub fn parse(text: &str, known: &[&str]) -> Result<Self, String> {
+    pub fn parse(text: &str, variable_names: &[&str]) -> Result<Self, String> {
         let mut is_wrong = false;
         let pieces = parse_parts(text, 1, &mut |_| is_wrong = true);
         if is_wrong {
             return Err(format!("is wrong: {NO_VARIABLE}"));
         }
         let unknown = pieces.iter().find_map(|piece| match piece {
-            TemplatePart::Variable { name, .. } if !known.contains(&name.as_str()) => Some(name),
+            TemplatePart::Variable { name, .. } if !variable_names.contains(&name.as_str()) => Some(name),
             TemplatePart::Variable { .. } | TemplatePart::Text(_) => None,
         });
         if let Some(unknown) = unknown {
-            let places: Vec<String> = known.iter().map(|name| format!("`{{{{{name}}}}}`")).collect();
+            let places: Vec<String> = variable_names.iter().map(|name| format!("`{{{{{name}}}}}`")).collect();
             return Err(format!("has a place `{{{{{unknown}}}}}`; there is {}", places.join(", ")));
         }
         Ok(Self(pieces))

@@ -56,12 +56,12 @@ pub(crate) fn to_json<T: Serialize>(value: &T) -> Result<String, StoreFault> {
     serde_json::to_string(value).map_err(StoreFault::Unwritable)
 }
 
-/// Parses stored JSON; `what` names the row in the error.
+/// Parses stored JSON; `row_name` names the row in the error.
 pub(crate) fn from_json<T: DeserializeOwned>(
     json: &str,
-    what: impl FnOnce() -> String,
+    row_name: impl FnOnce() -> String,
 ) -> Result<T, StoreFault> {
-    serde_json::from_str(json).map_err(|source| StoreFault::Unreadable { what: what(), source })
+    serde_json::from_str(json).map_err(|source| StoreFault::Unreadable { what: row_name(), source })
 }
 
 /// Returns the readable rows. An unreadable row is logged and left out, so that it hides no other.

@@ -183,9 +183,9 @@ pub(crate) fn lock_out_commands(database: &Path) -> Result<Option<File>, ServeLo
 }
 
 /// Returns the path of a lock file. Two names of one database lead to one lock.
-fn lock_file_path(database: &Path, end: &str) -> PathBuf {
+fn lock_file_path(database: &Path, suffix: &str) -> PathBuf {
     let mut path = OsString::from(database.canonicalize().unwrap_or_else(|_| database.to_path_buf()));
-    path.push(end);
+    path.push(suffix);
     PathBuf::from(path)
 }
 

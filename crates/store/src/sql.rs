@@ -301,25 +301,25 @@ impl SqlStatement<'_> {
         self.connection.change(self.sql, &values.list())
     }
 
-    /// Returns its rows, each converted by `read`.
+    /// Returns its rows, each converted by `parse_row`.
     pub(crate) fn query<T>(
         self,
         values: impl SqlParameters,
-        read: impl FnMut(&SqlRow) -> Result<T, StoreFault>,
+        parse_row: impl FnMut(&SqlRow) -> Result<T, StoreFault>,
     ) -> Result<impl Iterator<Item = Result<T, StoreFault>>, StoreFault> {
-        let mut read = read;
+        let mut parse_row = parse_row;
         let rows = self.connection.select(self.sql, &values.list(), usize::MAX)?;
-        Ok(rows.into_iter().map(move |row| read(&row)))
+        Ok(rows.into_iter().map(move |row| parse_row(&row)))
     }
 
     /// Returns its first row; none without rows.
     pub(crate) fn first<T>(
         self,
         values: impl SqlParameters,
-        read: impl FnOnce(&SqlRow) -> Result<T, StoreFault>,
+        parse_row: impl FnOnce(&SqlRow) -> Result<T, StoreFault>,
     ) -> Result<Option<T>, StoreFault> {
         let rows = self.connection.select(self.sql, &values.list(), 1)?;
-        rows.first().map(read).transpose()
+        rows.first().map(parse_row).transpose()
     }
 
     /// Returns true if it has rows.
@@ -331,8 +331,8 @@ impl SqlStatement<'_> {
     pub(crate) fn single_row<T>(
         self,
         values: impl SqlParameters,
-        read: impl FnOnce(&SqlRow) -> Result<T, StoreFault>,
+        parse_row: impl FnOnce(&SqlRow) -> Result<T, StoreFault>,
     ) -> Result<T, StoreFault> {
-        self.first(values, read)?.ok_or(StoreFault::NoRow)
+        self.first(values, parse_row)?.ok_or(StoreFault::NoRow)
     }
 }

@@ -41,9 +41,9 @@ impl Store {
         &self,
         to: &Self,
         zeros: NulPolicy,
-        told: impl FnMut(CopiedPage) + Send,
+        on_page: impl FnMut(CopiedPage) + Send,
     ) -> Result<Vec<TableComparison>, TransferError> {
-        box_future(|| copy::copy_all(self, to, zeros, told)).await
+        box_future(|| copy::copy_all(self, to, zeros, on_page)).await
     }
 
     /// Copies the data of one key to a file that holds nothing of it, while others keep using both: for a dry

@@ -262,19 +262,20 @@ impl ValkeyServer {
     }
 
     /// Writes slots whose rows have the expected versions; with `refuse`, none while the kill switch is on.
-    /// `once` is a name under which the write happens once, even if the caller does not learn of it.
+    /// `idempotency_key` is a name under which the write happens once, even if the caller does not learn of it.
     pub(crate) async fn swap_slots(
         &self,
         changes: &[(SlotVersion, Slot)],
         refuse: bool,
-        once: Option<&str>,
+        idempotency_key: Option<&str>,
     ) -> Result<SwapOutcome, StoreError> {
         if changes.is_empty() && !refuse {
             return Ok(SwapOutcome::Each(Vec::new()));
         }
-        let once = once.map_or_else(|| COUNTER.to_owned(), |once| format!("{OBEYED}:{once}"));
+        let idempotency_key = idempotency_key
+            .map_or_else(|| COUNTER.to_owned(), |idempotency_key| format!("{OBEYED}:{idempotency_key}"));
         let mut call = self.scripts.swap.prepare_invoke();
-        for key in [SWITCH, COUNTER, DUE, ALL, STATES, CHANGED, &once] {
+        for key in [SWITCH, COUNTER, DUE, ALL, STATES, CHANGED, &idempotency_key] {
             call.key(key);
         }
         call.arg(i32::from(refuse)).arg(OBEYED_SECONDS);
@@ -377,10 +378,10 @@ impl ValkeyServer {
     }
 
     /// Sets the kill switch, unless it was changed since it was read.
-    pub(crate) async fn repair_switch(&self, read: &SwitchKeys, is_on: bool) -> Result<(), StoreError> {
+    pub(crate) async fn repair_switch(&self, keys: &SwitchKeys, is_on: bool) -> Result<(), StoreError> {
         let mut call = self.scripts.repair.prepare_invoke();
         call.key(SWITCH).key(OWN_SWITCH);
-        call.arg(read.set.as_deref().unwrap_or("")).arg(read.ours.as_deref().unwrap_or(""));
+        call.arg(keys.set.as_deref().unwrap_or("")).arg(keys.ours.as_deref().unwrap_or(""));
         self.invoke_script::<i64>(call.arg(is_on.to_string())).await.map(drop)
     }
 

@@ -30,9 +30,9 @@ pub(crate) struct StoreMonitor {
 
 impl StoreMonitor {
     /// Counts slots that were to be changed, and those that another process had changed first.
-    pub(crate) fn record_swap(&self, all: usize, conflicts: usize) {
+    pub(crate) fn record_swap(&self, total: usize, conflicts: usize) {
         if let Some(meter) = self.meter.get() {
-            meter.swaps.inc_by(all as u64);
+            meter.swaps.inc_by(total as u64);
             meter.conflicts.inc_by(conflicts as u64);
         }
     }
@@ -55,9 +55,9 @@ impl StoreMonitor {
     }
 
     /// Counts the reported slots for which the condition holds; removes the others.
-    pub(crate) fn retain_unreadable(&self, holds: impl Fn(&str) -> bool) -> usize {
+    pub(crate) fn retain_unreadable(&self, predicate: impl Fn(&str) -> bool) -> usize {
         let mut known = self.lock_unreadable();
-        known.retain(|key| holds(key));
+        known.retain(|key| predicate(key));
         known.len()
     }
 

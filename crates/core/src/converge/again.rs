@@ -7,19 +7,19 @@ use crate::finding::FindingStatus;
 
 impl ConvergeRun {
     /// Returns true if the dismissals that excluded some of its findings still hold.
-    pub fn rests_on(&self, said: &[Dismissal]) -> bool {
-        let holds = |of: &Dismissal| said.iter().any(|now| now.finding == of.finding && !now.withdrawn);
+    pub fn rests_on(&self, dismissals: &[Dismissal]) -> bool {
+        let holds = |of: &Dismissal| dismissals.iter().any(|now| now.finding == of.finding && !now.withdrawn);
         self.dismissals.iter().filter(|of| !of.withdrawn).all(holds)
     }
 
     /// Returns true if the run is stuck on the findings of its own newest audit at its head, with these
     /// dismissals.
-    pub fn is_stuck_with(&self, said: &[Dismissal]) -> bool {
+    pub fn is_stuck_with(&self, dismissals: &[Dismissal]) -> bool {
         let is_stuck = self.exit.as_ref().is_some_and(|exit| exit.kind() == ConvergeExitKind::Stuck);
         is_stuck
             && self.aside.is_none()
             && self.silent == 0
-            && self.dismissals == said
+            && self.dismissals == dismissals
             && self.history.has_audited(self.audits, &self.tree)
     }
 

@@ -16,11 +16,11 @@ impl ConvergeRun {
     pub(super) fn apply_fix(
         &mut self,
         problems: &[FixProblem],
-        words: BTreeMap<FindingId, FixerVerdict>,
+        verdicts: BTreeMap<FindingId, FixerVerdict>,
         candidate: Option<FixCandidate>,
     ) {
         self.silent_fixers = 0;
-        self.words.extend(words);
+        self.words.extend(verdicts);
         let is_other = candidate.as_ref().is_some_and(|new| new.tree != self.tree);
         // Fixes are compared by their trees, not by their commit times. After a hook's block the tree may be
         // the same, because the hook may have rejected something else.
@@ -49,13 +49,13 @@ impl ConvergeRun {
     }
 
     /// Handles a fixer that failed or gave no report: discards its changes and calls a fresh fixer.
-    pub(super) fn silent_fixer(&mut self, why: &str) {
+    pub(super) fn silent_fixer(&mut self, reason: &str) {
         self.silent_fixers = self.silent_fixers.saturating_add(1);
         if self.silent_fixers >= self.limits.worker_attempts {
             // A resumed run has the same number of attempts again.
             self.silent_fixers = 0;
-            let why = line::clean_line(why, MAX_TOLD);
-            self.set_exit(ConvergeExitCode::Infrastructure, format!("{NO_FIXER}: {why}"));
+            let reason = line::clean_line(reason, MAX_TOLD);
+            self.set_exit(ConvergeExitCode::Infrastructure, format!("{NO_FIXER}: {reason}"));
         }
     }
 
@@ -116,10 +116,10 @@ impl ConvergeRun {
 
     /// Handles a hook that blocks the commit. A fresh fixer gets the hook's output within the limit of
     /// retries; after that, the findings are answered with that output.
-    pub(super) fn apply_hook_block(&mut self, words: String) {
+    pub(super) fn apply_hook_block(&mut self, hook_output: String) {
         self.hook_blocks = self.hook_blocks.saturating_add(1);
         if self.hook_blocks <= self.limits.hook_retry {
-            let problems = vec![FixProblem { kind: FixProblemKind::Hook, text: words }];
+            let problems = vec![FixProblem { kind: FixProblemKind::Hook, text: hook_output }];
             if self.is_mending() {
                 return self.refuse(problems);
             }
@@ -129,9 +129,9 @@ impl ConvergeRun {
         self.candidate = None;
         if self.is_mending() {
             // There is no finding to reply to.
-            return self.end_by_hook(&words);
+            return self.end_by_hook(&hook_output);
         }
-        self.hook = Some(words);
+        self.hook = Some(hook_output);
         self.next = ConvergeAction::Reply;
     }
 
@@ -153,8 +153,8 @@ impl ConvergeRun {
         }
     }
 
-    pub(super) fn end_by_hook(&mut self, words: &str) {
-        let last = crate::line::clean_line(words.lines().last().unwrap_or_default(), MAX_TOLD);
+    pub(super) fn end_by_hook(&mut self, hook_output: &str) {
+        let last = crate::line::clean_line(hook_output.lines().last().unwrap_or_default(), MAX_TOLD);
         self.set_exit(ConvergeExitCode::Hook, format!("a hook of the repository blocks the fix: {last}"));
     }
 

@@ -63,8 +63,8 @@ impl FindingHistory {
     }
 
     /// Applies dismissals by users, also to findings from before this run.
-    pub(super) fn add_dismissals(&mut self, said: &[Dismissal]) {
-        dismissal::add_dismissed(&mut self.findings, said);
+    pub(super) fn add_dismissals(&mut self, dismissals: &[Dismissal]) {
+        dismissal::add_dismissed(&mut self.findings, dismissals);
     }
 
     /// Sets the current status of each of these findings.
@@ -131,8 +131,8 @@ impl FindingHistory {
 
     /// Updates the known findings that an audit of `head` did not find. A declined finding stays declined
     /// until its code is gone, and need not be found again.
-    pub(super) fn record_gone(&mut self, gone: Vec<Finding>, standing: &BTreeSet<FindingId>, head: &Sha) {
-        for mut finding in gone {
+    pub(super) fn record_gone(&mut self, missing: Vec<Finding>, standing: &BTreeSet<FindingId>, head: &Sha) {
+        for mut finding in missing {
             if let (FindingStatus::Declined(_), false) = (&finding.status, standing.contains(&finding.id)) {
                 finding.status = FindingStatus::Fixed(head.clone());
             }
@@ -161,10 +161,10 @@ impl FindingHistory {
     }
 
     /// Records the fixer's verdict on each finding of the preceding audit.
-    pub(super) fn record_answers(&mut self, found: &[Finding], words: &BTreeMap<FindingId, FixerVerdict>) {
+    pub(super) fn record_answers(&mut self, found: &[Finding], verdicts: &BTreeMap<FindingId, FixerVerdict>) {
         let found: BTreeSet<&FindingId> = found.iter().map(|finding| &finding.id).collect();
         for known in self.findings.iter_mut().filter(|known| found.contains(&known.id)) {
-            known.status = match words.get(&known.id) {
+            known.status = match verdicts.get(&known.id) {
                 Some(FixerVerdict::Fixed) => FindingStatus::Claimed,
                 Some(FixerVerdict::Declined(why)) => FindingStatus::Declined(why.clone()),
                 None => FindingStatus::Declined("the fixer did not report on it".to_owned()),

@@ -118,33 +118,33 @@ impl HeadReadiness {
     }
 
     /// Returns the start time of this wait.
-    fn waiting_since(&self, why: &ReadinessWait) -> Option<UnixMillis> {
-        self.waits.iter().find(|(known, _)| known == why).map(|(_, since)| *since)
+    fn waiting_since(&self, reason: &ReadinessWait) -> Option<UnixMillis> {
+        self.waits.iter().find(|(known, _)| known == reason).map(|(_, since)| *since)
     }
 
-    fn wait_from(&mut self, why: ReadinessWait, now: UnixMillis) {
-        self.waits.retain(|(known, _)| *known != why);
-        self.waits.push((why, now));
+    fn wait_from(&mut self, reason: ReadinessWait, now: UnixMillis) {
+        self.waits.retain(|(known, _)| *known != reason);
+        self.waits.push((reason, now));
     }
 
     /// Returns the wait as an `Err` with a look every `poll`, until it has lasted `budget` at this head; `Ok`
     /// after that.
     fn wait(
         &mut self,
-        why: ReadinessWait,
+        reason: ReadinessWait,
         poll: TimeSpan,
         budget: TimeSpan,
         now: UnixMillis,
     ) -> Result<(), ReadinessAction> {
-        let since = self.waiting_since(&why).unwrap_or(now);
-        self.wait_from(why.clone(), since);
+        let since = self.waiting_since(&reason).unwrap_or(now);
+        self.wait_from(reason.clone(), since);
         let end = since + budget;
-        if now < end { Err(wait_action((now + poll).min(end), why, now)) } else { Ok(()) }
+        if now < end { Err(wait_action((now + poll).min(end), reason, now)) } else { Ok(()) }
     }
 }
 
-fn wait_action(until: UnixMillis, why: ReadinessWait, now: UnixMillis) -> ReadinessAction {
-    ReadinessAction::Wait { until: until.max(now + LEAST_WAIT), why }
+fn wait_action(until: UnixMillis, reason: ReadinessWait, now: UnixMillis) -> ReadinessAction {
+    ReadinessAction::Wait { until: until.max(now + LEAST_WAIT), why: reason }
 }
 
 fn exit_with<T>(code: ConvergeExitCode, reason: impl Into<String>) -> Result<T, ReadinessAction> {
@@ -201,17 +201,17 @@ impl PullReadiness {
 
     /// Records a request whose outcome is not known. It is retried up to `MAX_FAILED` times; after that,
     /// the reviewer counts as unreachable.
-    pub fn record_request_failure(&mut self, name: &str, why: impl Into<String>) {
+    pub fn record_request_failure(&mut self, name: &str, reason: impl Into<String>) {
         let failed = self.at.failed.entry(name.to_owned()).or_default();
         *failed = failed.saturating_add(1);
         if *failed >= MAX_FAILED {
-            self.mark_unreachable(name, why);
+            self.mark_unreachable(name, reason);
         }
     }
 
     /// Records that a reviewer cannot be asked in this run.
-    pub fn mark_unreachable(&mut self, name: &str, why: impl Into<String>) {
-        self.unreachable.insert(name.to_owned(), why.into());
+    pub fn mark_unreachable(&mut self, name: &str, reason: impl Into<String>) {
+        self.unreachable.insert(name.to_owned(), reason.into());
     }
 
     /// Records that the pull request was marked ready.
@@ -220,8 +220,13 @@ impl PullReadiness {
     }
 
     /// Returns the next step.
-    pub fn next(&mut self, rules: &ReadinessRules, seen: &PullSnapshot, now: UnixMillis) -> ReadinessAction {
-        match self.check_conditions(rules, seen, now) {
+    pub fn next(
+        &mut self,
+        rules: &ReadinessRules,
+        snapshot: &PullSnapshot,
+        now: UnixMillis,
+    ) -> ReadinessAction {
+        match self.check_conditions(rules, snapshot, now) {
             Err(want) => want,
             Ok(notes) => ReadinessAction::Done { notes },
         }
@@ -231,54 +236,54 @@ impl PullReadiness {
     fn check_conditions(
         &mut self,
         rules: &ReadinessRules,
-        seen: &PullSnapshot,
+        snapshot: &PullSnapshot,
         now: UnixMillis,
     ) -> Result<Vec<String>, ReadinessAction> {
-        self.check_drift(seen, now)?;
+        self.check_drift(snapshot, now)?;
         let mut notes = Vec::new();
         for reviewer in &rules.reviewers {
             match reviewer {
                 RequiredReviewer::Internal if self.at.is_cleared => {}
                 RequiredReviewer::Internal => return Err(ReadinessAction::Internal),
                 RequiredReviewer::Other(rule) => {
-                    self.answer_others(seen, now)?;
-                    notes.extend(self.check_reviewer(rules, rule, seen, now)?);
+                    self.answer_others(snapshot, now)?;
+                    notes.extend(self.check_reviewer(rules, rule, snapshot, now)?);
                 }
             }
         }
-        self.answer_others(seen, now)?;
-        check_threads(rules, seen)?;
-        notes.extend(self.check_mergeability(rules, seen, now)?);
-        notes.extend(self.check_ready_mark(rules, seen)?);
+        self.answer_others(snapshot, now)?;
+        check_threads(rules, snapshot)?;
+        notes.extend(self.check_mergeability(rules, snapshot, now)?);
+        notes.extend(self.check_ready_mark(rules, snapshot)?);
         Ok(notes)
     }
 
     /// Detects changes of the pull request by other users.
-    fn check_drift(&mut self, seen: &PullSnapshot, now: UnixMillis) -> Result<(), ReadinessAction> {
-        match seen.state {
+    fn check_drift(&mut self, snapshot: &PullSnapshot, now: UnixMillis) -> Result<(), ReadinessAction> {
+        match snapshot.state {
             PullState::Merged => return exit_with(ConvergeExitCode::Closed, "it was merged"),
             PullState::Closed => return exit_with(ConvergeExitCode::Closed, "it was closed"),
             PullState::Open => self.was_open = true,
             PullState::Draft => {}
         }
-        if seen.head == self.at.head && seen.base == self.base {
+        if snapshot.head == self.at.head && snapshot.base == self.base {
             return Ok(());
         }
-        let is_stale = self.before.as_ref() == Some(&seen.head) && now < self.at.since + SETTLE;
-        if is_stale && seen.base == self.base {
+        let is_stale = self.before.as_ref() == Some(&snapshot.head) && now < self.at.since + SETTLE;
+        if is_stale && snapshot.base == self.base {
             return Err(wait_action(now + REPOLL, ReadinessWait::Settling, now));
         }
-        if self.is_updating && seen.base == self.base {
-            self.record_push(&seen.head, now);
-            self.updated = Some(seen.head.clone());
+        if self.is_updating && snapshot.base == self.base {
+            self.record_push(&snapshot.head, now);
+            self.updated = Some(snapshot.head.clone());
             return Ok(());
         }
-        if seen.head != self.at.head {
-            self.at = HeadReadiness::new(seen.head.clone(), now);
+        if snapshot.head != self.at.head {
+            self.at = HeadReadiness::new(snapshot.head.clone(), now);
         }
         // With another base it is another change. Requests to reviewers for this head still count.
         (self.at.is_cleared, self.at.is_marked) = (false, false);
-        self.base.clone_from(&seen.base);
+        self.base.clone_from(&snapshot.base);
         self.before = None;
         self.moves = self.moves.saturating_add(1);
         if self.moves > MAX_MOVES {
@@ -292,16 +297,16 @@ impl PullReadiness {
     }
 
     /// Hands over unanswered feedback first: no reviewer is asked or awaited while others wait for us.
-    fn answer_others(&mut self, seen: &PullSnapshot, now: UnixMillis) -> Result<(), ReadinessAction> {
+    fn answer_others(&mut self, snapshot: &PullSnapshot, now: UnixMillis) -> Result<(), ReadinessAction> {
         // The committer's clock may be wrong.
-        let settled = seen.committed.min(self.at.since) + SETTLE;
+        let settled = snapshot.committed.min(self.at.since) + SETTLE;
         if now < settled {
             return Err(wait_action(settled, ReadinessWait::Settling, now));
         }
         let handed = &mut self.at.handed;
         let threads =
-            seen.threads.iter().filter(|thread| thread.is_relevant() && thread.last == LastWord::Theirs);
-        let reviews = seen.views.iter().filter(|(_, view)| view.verdict() == ReviewerVerdict::Against);
+            snapshot.threads.iter().filter(|thread| thread.is_relevant() && thread.last == LastWord::Theirs);
+        let reviews = snapshot.views.iter().filter(|(_, view)| view.verdict() == ReviewerVerdict::Against);
         let work = UnansweredFeedback {
             threads: threads
                 .map(|thread| &thread.id)
@@ -327,11 +332,11 @@ impl PullReadiness {
         &mut self,
         rules: &ReadinessRules,
         rule: &ExternalReviewer,
-        seen: &PullSnapshot,
+        snapshot: &PullSnapshot,
         now: UnixMillis,
     ) -> Result<Option<String>, ReadinessAction> {
         let name = &rule.name;
-        let verdict = seen.views.get(name).map_or(ReviewerVerdict::Silent, ReviewerFeedback::verdict);
+        let verdict = snapshot.views.get(name).map_or(ReviewerVerdict::Silent, ReviewerFeedback::verdict);
         // The feedback was handed over, and nothing was changed for it.
         let is_declined = self.at.handed.reviews.contains(name);
         match verdict {
@@ -340,7 +345,7 @@ impl PullReadiness {
                 Ok(Some(format!("what {name} asks for was declined")))
             }
             ReviewerVerdict::Lags if !is_declined => {
-                let holds = seen.views.get(name).is_some_and(ReviewerFeedback::may_hold_findings);
+                let holds = snapshot.views.get(name).is_some_and(ReviewerFeedback::may_hold_findings);
                 self.wait_for_comments(rules, name, holds, now)
             }
             ReviewerVerdict::Against | ReviewerVerdict::Lags => {
@@ -357,13 +362,13 @@ impl PullReadiness {
         }
     }
 
-    /// Handles a reviewer that reports findings without comments on lines. With `holds`, its text may
+    /// Handles a reviewer that reports findings without comments on lines. With `may_hold_findings`, its text may
     /// contain them.
     fn wait_for_comments(
         &mut self,
         rules: &ReadinessRules,
         name: &str,
-        holds: bool,
+        may_hold_findings: bool,
         now: UnixMillis,
     ) -> Result<Option<String>, ReadinessAction> {
         let next = now + LAG.min(rules.poll);
@@ -371,7 +376,7 @@ impl PullReadiness {
         if now >= lag.at {
             *lag = ReviewerLag { looks: lag.looks.saturating_add(1), at: next };
         }
-        if lag.looks >= rules.inline_lag_max && holds {
+        if lag.looks >= rules.inline_lag_max && may_hold_findings {
             let reviews = BTreeSet::from([name.to_owned()]);
             self.at.handed.reviews.extend(reviews.iter().cloned());
             return Err(ReadinessAction::Fix(UnansweredFeedback {
@@ -421,15 +426,15 @@ impl PullReadiness {
     fn check_mergeability(
         &mut self,
         rules: &ReadinessRules,
-        seen: &PullSnapshot,
+        snapshot: &PullSnapshot,
         now: UnixMillis,
     ) -> Result<Option<String>, ReadinessAction> {
-        if self.is_updating && matches!(seen.merge, MergeableState::Dirty | MergeableState::Behind) {
+        if self.is_updating && matches!(snapshot.merge, MergeableState::Dirty | MergeableState::Behind) {
             // The forge merges only after its response.
             self.at.wait(ReadinessWait::Merge, REPOLL, MERGE_BUDGET, now)?;
             self.is_updating = false;
         }
-        let is_ready = match seen.merge {
+        let is_ready = match snapshot.merge {
             MergeableState::Clean | MergeableState::HasHooks => return Ok(None),
             MergeableState::Unknown => false,
             MergeableState::Dirty | MergeableState::Behind
@@ -449,28 +454,28 @@ impl PullReadiness {
             }
             MergeableState::Draft => true,
             // Reviews are requested once it is ready. A second run has to end as the first did.
-            MergeableState::Blocked => seen.lacks_review,
+            MergeableState::Blocked => snapshot.lacks_review,
             MergeableState::Unstable => false,
         };
-        if seen.merge != MergeableState::Unknown && !seen.failed.is_empty() {
+        if snapshot.merge != MergeableState::Unknown && !snapshot.failed.is_empty() {
             return exit_with(
                 ConvergeExitCode::Mergeability,
-                format!("checks failed: {}", join_names(&seen.failed)),
+                format!("checks failed: {}", join_names(&snapshot.failed)),
             );
         }
-        if seen.merge != MergeableState::Unknown && !seen.pending.is_empty() {
+        if snapshot.merge != MergeableState::Unknown && !snapshot.pending.is_empty() {
             self.at.wait(ReadinessWait::Checks, rules.poll, CHECKS_BUDGET, now)?;
-            let reason = format!("checks have not ended in an hour: {}", join_names(&seen.pending));
+            let reason = format!("checks have not ended in an hour: {}", join_names(&snapshot.pending));
             return exit_with(ConvergeExitCode::Mergeability, reason);
         }
         if is_ready {
-            return Ok(seen
+            return Ok(snapshot
                 .lacks_review
                 .then(|| "a review that the rules of its base require is missing".to_owned()));
         }
         // Nothing else explains this state, and its cause may still appear.
         self.at.wait(ReadinessWait::Merge, REPOLL, MERGE_BUDGET, now)?;
-        let reason = match seen.merge {
+        let reason = match snapshot.merge {
             MergeableState::Blocked => "the rules of its base forbid to merge it",
             MergeableState::Unstable => "the forge reports it as unstable, but names no failing check",
             MergeableState::Unknown
@@ -491,9 +496,9 @@ impl PullReadiness {
     fn check_ready_mark(
         &self,
         rules: &ReadinessRules,
-        seen: &PullSnapshot,
+        snapshot: &PullSnapshot,
     ) -> Result<Option<String>, ReadinessAction> {
-        if seen.state != PullState::Draft || self.at.is_marked || !rules.mark_ready {
+        if snapshot.state != PullState::Draft || self.at.is_marked || !rules.mark_ready {
             return Ok(None);
         }
         if self.was_open {
@@ -510,9 +515,9 @@ fn skip_reviewer(rule: &ExternalReviewer, reason: String) -> Result<Option<Strin
 
 /// Fails while threads are open that the configuration does not permit to stay open. Feedback that waits for
 /// us was handed over before.
-fn check_threads(rules: &ReadinessRules, seen: &PullSnapshot) -> Result<(), ReadinessAction> {
+fn check_threads(rules: &ReadinessRules, snapshot: &PullSnapshot) -> Result<(), ReadinessAction> {
     let open =
-        |last| seen.threads.iter().filter(|thread| thread.is_relevant() && thread.last == last).count();
+        |last| snapshot.threads.iter().filter(|thread| thread.is_relevant() && thread.last == last).count();
     let (theirs, fixed, declined) = (open(LastWord::Theirs), open(LastWord::Fixed), open(LastWord::Declined));
     let reason = if theirs > 0 {
         format!("{} without our answer", format_count(theirs, "open thread"))

@@ -193,14 +193,14 @@ impl ConvergeRecord {
     /// Creates the record of a run that ended before its commits were known. It cannot be resumed
     /// ([`ConvergeRecord::has_begun`]).
     pub fn never_begun(
-        of: (RunId, SlotKey),
+        run_and_key: (RunId, SlotKey),
         names: (String, String),
         exit: ConvergeExit,
         now: UnixMillis,
     ) -> Self {
         let mut state = ConvergeRun::new(ConvergeLimits::default(), Sha::null(), Sha::null(), None);
         state.exit = Some(exit);
-        let (run, key) = of;
+        let (run, key) = run_and_key;
         Self::new(run, key, ConvergeDetail::new(names.0, names.1, Sha::null(), state), now)
     }
 
@@ -210,19 +210,20 @@ impl ConvergeRecord {
     }
 
     /// Resumes an unfinished run with these limits and this value of [`ConvergeDetail::looks`].
-    pub fn resume(&mut self, limits: ConvergeLimits, looks: &str) {
+    pub fn resume(&mut self, limits: ConvergeLimits, setup_id: &str) {
         self.detail.state.resume();
         self.detail.halted = None;
         self.detail.state.limits = limits;
-        looks.clone_into(&mut self.detail.looks);
+        setup_id.clone_into(&mut self.detail.looks);
         self.detail.is_told = false;
     }
 
     /// Returns the head that its audit found clean, if that holds for a change from this base with these
     /// looks and dismissals.
-    pub fn found_clean(&self, base: &Sha, looks: &str, said: &[Dismissal]) -> Option<&Sha> {
-        let is_same =
-            self.detail.base == *base && self.detail.looks == looks && self.detail.state.rests_on(said);
+    pub fn found_clean(&self, base: &Sha, setup_id: &str, dismissals: &[Dismissal]) -> Option<&Sha> {
+        let is_same = self.detail.base == *base
+            && self.detail.looks == setup_id
+            && self.detail.state.rests_on(dismissals);
         self.detail.state.cleared.as_ref().filter(|_| is_same)
     }
 
@@ -262,23 +263,24 @@ impl ConvergeRecord {
 
     /// Returns true if an audit-only run has audited this head, and a run with these dismissals can continue
     /// from its findings.
-    pub fn is_audit_of(&self, head: &Sha, base: &Sha, looks: &str, said: &[Dismissal]) -> bool {
+    pub fn is_audit_of(&self, head: &Sha, base: &Sha, setup_id: &str, dismissals: &[Dismissal]) -> bool {
         let state = &self.detail.state;
         state.audits_only
-            && state.rests_on(said)
+            && state.rests_on(dismissals)
             && state.silent == 0
             && state.exit.as_ref().is_some_and(|exit| {
                 matches!(exit.kind(), ConvergeExitKind::Converged | ConvergeExitKind::CapReached)
             })
-            && (&state.head, &self.detail.base, self.detail.looks.as_str()) == (head, base, looks)
+            && (&state.head, &self.detail.base, self.detail.looks.as_str()) == (head, base, setup_id)
     }
 
     /// Returns true if the run is stuck, and another run with the same base, looks, auditor `model` and
     /// dismissals would find nothing new.
-    pub fn is_stuck_with(&self, base: &Sha, looks: &str, model: &str, said: &[Dismissal]) -> bool {
-        let is_same =
-            self.detail.base == *base && self.detail.looks == looks && self.model.as_deref() == Some(model);
-        is_same && self.detail.state.is_stuck_with(said)
+    pub fn is_stuck_with(&self, base: &Sha, setup_id: &str, model: &str, dismissals: &[Dismissal]) -> bool {
+        let is_same = self.detail.base == *base
+            && self.detail.looks == setup_id
+            && self.model.as_deref() == Some(model);
+        is_same && self.detail.state.is_stuck_with(dismissals)
     }
 
     /// Continues a stuck run ([`ConvergeRecord::is_stuck_with`]): fixers are called anew, and no auditor

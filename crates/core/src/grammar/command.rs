@@ -311,15 +311,16 @@ impl CommandSpec {
         }
     }
 
-    /// Returns the required type of the operand that follows `before` other ones.
-    fn kind_of(&self, before: usize, seen: &[String]) -> Option<&ValueType> {
-        if !self.operands_with.is_empty() && !seen.iter().any(|flag| self.operands_with.contains(flag)) {
+    /// Returns the required type of the operand that follows `preceding` other ones.
+    fn kind_of(&self, preceding: usize, seen_flags: &[String]) -> Option<&ValueType> {
+        if !self.operands_with.is_empty() && !seen_flags.iter().any(|flag| self.operands_with.contains(flag))
+        {
             return None;
         }
         let pattern = self
             .pattern
             .as_ref()
-            .filter(|pattern| before == 0 && !seen.iter().any(|flag| pattern.unless.contains(flag)));
+            .filter(|pattern| preceding == 0 && !seen_flags.iter().any(|flag| pattern.unless.contains(flag)));
         pattern.map(|pattern| &pattern.is).or(self.operands.as_ref())
     }
 }

@@ -40,10 +40,10 @@ impl PolicyFile {
     }
 
     /// Creates an error at a byte range of the text.
-    pub(crate) fn error(&self, at: Option<Range<usize>>, what: impl Into<String>) -> PolicyFileError {
-        let before = at.and_then(|at| self.text.get(..at.start));
+    pub(crate) fn error(&self, span: Option<Range<usize>>, message: impl Into<String>) -> PolicyFileError {
+        let before = span.and_then(|span| self.text.get(..span.start));
         let line = before.map(|before| before.matches('\n').count() + 1);
-        PolicyFileError { file: self.shown.clone(), line, what: what.into() }
+        PolicyFileError { file: self.shown.clone(), line, what: message.into() }
     }
 
     /// Parses the text as TOML into a type.

@@ -134,9 +134,9 @@ pub(super) fn violations(command: &CommandSpec, shipped: &[CommandSpec]) -> Vec<
 }
 
 /// Returns the reason why a command must not have its class.
-fn class_fault(command: &CommandSpec, own: Option<&CommandSpec>) -> Option<String> {
+fn class_fault(command: &CommandSpec, shipped: Option<&CommandSpec>) -> Option<String> {
     let name = command.name();
-    match (command.class, own.map(|own| own.class)) {
+    match (command.class, shipped.map(|shipped| shipped.class)) {
         (CommandClass::RunsCode, _) | (CommandClass::Reads, Some(CommandClass::Reads)) => None,
         (CommandClass::Reads, Some(CommandClass::RunsCode)) => {
             Some(format!("`{name}` runs code of the repository: its class is `runs_code`"))
@@ -148,35 +148,36 @@ fn class_fault(command: &CommandSpec, own: Option<&CommandSpec>) -> Option<Strin
 }
 
 /// Returns the restrictions of Truing's own command that the operator's command lacks.
-fn loosened_parts(command: &CommandSpec, own: &CommandSpec) -> Vec<(CommandPart, String)> {
+fn loosened_parts(command: &CommandSpec, shipped: &CommandSpec) -> Vec<(CommandPart, String)> {
     let mut found = Vec::new();
-    if own.runs && !command.runs {
+    if shipped.runs && !command.runs {
         let what = "the command runs another line of words: it needs `runs = true`";
         found.push((CommandPart::Runs, what.to_owned()));
     }
     if command.operands.is_none() && command.pattern.is_none() {
         return found;
     }
-    if !own.operands_not.iter().all(|word| command.operands_not.contains(word)) {
+    if !shipped.operands_not.iter().all(|word| command.operands_not.contains(word)) {
         let what = format!(
             "the program takes some operands for commands: it needs `operands_not = {:?}`",
-            own.operands_not
+            shipped.operands_not
         );
         found.push((CommandPart::Operands, what));
     }
     let flags = &command.operands_with;
-    let is_free = flags.is_empty() || !flags.iter().all(|flag| own.operands_with.contains(flag));
-    if !own.operands_with.is_empty() && is_free {
+    let is_free = flags.is_empty() || !flags.iter().all(|flag| shipped.operands_with.contains(flag));
+    if !shipped.operands_with.is_empty() && is_free {
         let what = format!(
             "it takes operands beside some flags alone: it needs `operands_with = {:?}`",
-            own.operands_with
+            shipped.operands_with
         );
         found.push((CommandPart::Operands, what));
     }
-    if let (Some(pattern), Some(own)) = (&command.pattern, &own.pattern) {
-        let mut listed = own.unless.iter().filter(|flag| command.flags.known.contains_key(*flag));
+    if let (Some(pattern), Some(shipped)) = (&command.pattern, &shipped.pattern) {
+        let mut listed = shipped.unless.iter().filter(|flag| command.flags.known.contains_key(*flag));
         if !listed.all(|flag| pattern.unless.contains(flag)) {
-            let what = format!("it has no pattern beside some flags: it needs `unless = {:?}`", own.unless);
+            let what =
+                format!("it has no pattern beside some flags: it needs `unless = {:?}`", shipped.unless);
             found.push((CommandPart::Pattern, what));
         }
     }
@@ -246,15 +247,15 @@ fn bare_name(name: &str) -> String {
 }
 
 /// Returns true for a word of letters, digits and `_ . : -`; the flag `-m` is accepted as the first word.
-fn is_plain_word(at: usize, word: &str) -> bool {
+fn is_plain_word(position: usize, word: &str) -> bool {
     let begins = word.starts_with(|first: char| first.is_ascii_alphanumeric() || first == '_');
-    let is_module_flag = at == 0 && word == "-m";
+    let is_module_flag = position == 0 && word == "-m";
     is_module_flag
         || begins && word.chars().all(|letter| letter.is_ascii_alphanumeric() || "_.:-".contains(letter))
 }
 
 /// Returns the reason why a command must not have a flag.
-fn flag_fault(name: &str, takes: &FlagArgument, short: ShortFlagStyle) -> Option<String> {
+fn flag_fault(name: &str, argument: &FlagArgument, short: ShortFlagStyle) -> Option<String> {
     let limits = limits();
     let letters = flag_letters(name);
     let is_refused = |refused: &String| match refused.strip_prefix("--") {
@@ -273,7 +274,7 @@ fn flag_fault(name: &str, takes: &FlagArgument, short: ShortFlagStyle) -> Option
              grammar may list it"
         ));
     }
-    let kind = match takes {
+    let kind = match argument {
         FlagArgument::Nothing(_) => return None,
         FlagArgument::Value(kind)
         | FlagArgument::Optional { optional: kind }

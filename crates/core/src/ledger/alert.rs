@@ -8,20 +8,20 @@ pub const THRESHOLDS: [u64; 3] = [50, 80, 100];
 
 /// Returns the notice on a level after spending: the highest threshold that it has reached. Thresholds that
 /// were skipped are not reported.
-pub fn threshold_notice(drawn: &BudgetUsage) -> Option<NewNotice> {
-    let part = |threshold: u64| u128::from(drawn.level.limit.0) * u128::from(threshold);
-    let spent = u128::from(drawn.spent.0) * 100;
+pub fn threshold_notice(usage: &BudgetUsage) -> Option<NewNotice> {
+    let part = |threshold: u64| u128::from(usage.level.limit.0) * u128::from(threshold);
+    let spent = u128::from(usage.spent.0) * 100;
     let reached = THRESHOLDS.into_iter().rfind(|threshold| spent >= part(*threshold))?;
-    notice(drawn, reached)
+    notice(usage, reached)
 }
 
 /// Returns the notice on a level that refused a call: none while calls in flight may still release money.
-pub fn used_up(drawn: &BudgetUsage, ask: &ReservationRequest) -> Option<NewNotice> {
-    if drawn.unspent() < ask.least { notice(drawn, 100) } else { None }
+pub fn used_up(usage: &BudgetUsage, request: &ReservationRequest) -> Option<NewNotice> {
+    if usage.unspent() < request.least { notice(usage, 100) } else { None }
 }
 
-fn notice(drawn: &BudgetUsage, threshold: u64) -> Option<NewNotice> {
-    let BudgetUsage { level, spent, .. } = drawn;
+fn notice(usage: &BudgetUsage, threshold: u64) -> Option<NewNotice> {
+    let BudgetUsage { level, spent, .. } = usage;
     let whose = match level.kind {
         BudgetLevelKind::RepoDay => format!("the repository {} on", level.key),
         BudgetLevelKind::ConvergeDay => format!("converge runs of the repository {} on", level.key),

@@ -16,15 +16,15 @@ pub enum ReservationDecision<'a> {
 /// limit the call.
 pub fn decide_reservation<'a>(
     levels: &'a [BudgetUsage],
-    ask: &ReservationRequest,
+    request: &ReservationRequest,
 ) -> Option<ReservationDecision<'a>> {
     let tightest = levels.iter().min_by_key(|drawn| drawn.available_amount())?;
     let left = tightest.available_amount();
-    let refused = left < ask.least.min(ask.most);
+    let refused = left < request.least.min(request.most);
     Some(if refused {
         ReservationDecision::Refused(tightest)
     } else {
-        ReservationDecision::Amount(ask.most.min(left))
+        ReservationDecision::Amount(request.most.min(left))
     })
 }
 

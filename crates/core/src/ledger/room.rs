@@ -211,20 +211,20 @@ mod tests {
         }
     }
 
-    fn lines(purse: &RunBudget) -> Vec<String> {
+    fn lines(budget: &RunBudget) -> Vec<String> {
         let line = |level: &BudgetLevel| {
             format!("{} {} {} {}", level.kind.as_str(), level.key, level.period, level.limit.0)
         };
-        purse.levels.iter().map(line).collect()
+        budget.levels.iter().map(line).collect()
     }
 
-    fn spent(purse: &RunBudget, spent: &[u64]) -> Vec<BudgetUsage> {
+    fn spent(budget: &RunBudget, spent: &[u64]) -> Vec<BudgetUsage> {
         let drawn = |(level, spent): (&BudgetLevel, &u64)| BudgetUsage {
             level: level.clone(),
             spent: MicroUsd(*spent),
             reserved: MicroUsd(1),
         };
-        purse.levels.iter().zip(spent).map(drawn).collect()
+        budget.levels.iter().zip(spent).map(drawn).collect()
     }
 
     #[test]

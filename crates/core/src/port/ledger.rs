@@ -17,8 +17,8 @@ pub trait Ledger: Send + Sync {
     /// purse without levels is an error, because nothing would limit the cost.
     async fn reserve(
         &self,
-        purse: &RunBudget,
-        ask: &ReservationRequest,
+        budget: &RunBudget,
+        request: &ReservationRequest,
     ) -> Result<ReservationOutcome, StoreError>;
 
     /// Settles a call at this cost and releases the rest of its reservation. Repeating it changes nothing. A
@@ -28,7 +28,7 @@ pub trait Ledger: Send + Sync {
         &self,
         reservation: ReservationId,
         cost: MicroUsd,
-        known: CostBasis,
+        basis: CostBasis,
     ) -> Result<MicroUsd, StoreError>;
 
     /// Returns the usage of these levels, in the order of `levels`.

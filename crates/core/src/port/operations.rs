@@ -22,18 +22,18 @@ pub trait OperatorStore: Send + Sync {
     /// and after.
     async fn turn_switch(
         &self,
-        turn: &SwitchRequest,
-        by: &str,
+        request: &SwitchRequest,
+        operator: &str,
     ) -> Result<(KillSwitch, KillSwitch), StoreError>;
 
     /// Returns the time since which an immediate sweep is requested; `None` if none is.
     async fn sweep_wanted(&self) -> Result<Option<UnixMillis>, StoreError>;
 
-    /// Clears the request of time `wanted` for a sweep. A later request stays.
-    async fn clear_sweep_request(&self, wanted: UnixMillis) -> Result<(), StoreError>;
+    /// Clears the request of time `request_time` for a sweep. A later request stays.
+    async fn clear_sweep_request(&self, request_time: UnixMillis) -> Result<(), StoreError>;
 
     /// Adds actions to the audit log, at the store's current time.
-    async fn append_audit_log(&self, acts: &[OperatorAction]) -> Result<(), StoreError>;
+    async fn append_audit_log(&self, actions: &[OperatorAction]) -> Result<(), StoreError>;
 
     /// Queues these notices, each unless one with its kind, key and period was queued before.
     async fn queue_notices(&self, notices: &[NewNotice]) -> Result<(), StoreError>;

@@ -340,9 +340,9 @@ pub struct LineDraft {
 
 impl ReviewDraft {
     /// Renders the review's text. `refused` are the findings that could not be placed; `open` are those that
-    /// have an open thread of ours, with its page. Findings beyond `most` UTF-16 units are left out and
+    /// have an open thread of ours, with its page. Findings beyond `max_len` UTF-16 units are left out and
     /// counted.
-    pub fn render_text(&self, refused: &[&LineDraft], open: &[(&LineDraft, &str)], most: usize) -> String {
+    pub fn render_text(&self, refused: &[&LineDraft], open: &[(&LineDraft, &str)], max_len: usize) -> String {
         let unplaced = self.unplaced.iter().chain(refused.iter().map(|finding| &finding.line));
         let open = open.iter().map(|(finding, page)| format!("{} ([its thread]({page}))", finding.line));
         let lists = [(UNPLACED, unplaced.cloned().collect::<Vec<_>>()), (OPEN, open.collect())];
@@ -352,28 +352,28 @@ impl ReviewDraft {
                 _ => format!("\n- {line}"),
             })
         });
-        append_parts(self.body.clone(), &parts.collect::<Vec<_>>(), most)
+        append_parts(self.body.clone(), &parts.collect::<Vec<_>>(), max_len)
     }
 
     /// Renders all of it in one text, for a forge that accepts no review.
-    pub fn render_as_comment(&self, most: usize) -> String {
+    pub fn render_as_comment(&self, max_len: usize) -> String {
         let placed = self.findings.iter().map(|finding| {
             let (path, line) = (finding.place.path.to_string(), finding.place.end_line);
             format!("\n\n---\n\n{}:{line}\n\n{}", crate::markdown::code_span(&path), finding.body)
         });
-        append_parts(self.render_text(&[], &[], most), &placed.collect::<Vec<_>>(), most)
+        append_parts(self.render_text(&[], &[], max_len), &placed.collect::<Vec<_>>(), max_len)
     }
 }
 
 /// Appends as many parts to the text as fit, and counts the others in a final note.
-fn append_parts(mut text: String, parts: &[String], most: usize) -> String {
+fn append_parts(mut text: String, parts: &[String], max_len: usize) -> String {
     let units = |text: &str| text.encode_utf16().count();
     let note = |left: usize| format!("\n\n… and {left} more.");
     let mut used = units(&text);
     for (at, part) in parts.iter().enumerate() {
         let room = if at + 1 == parts.len() { 0 } else { units(&note(parts.len())) };
         used += units(part);
-        if used + room > most {
+        if used + room > max_len {
             text.push_str(&note(parts.len() - at));
             break;
         }

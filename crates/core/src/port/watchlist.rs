@@ -141,8 +141,8 @@ pub trait Watchlist: Send + Sync {
     /// or not, stays unchanged.
     async fn store_requests(
         &self,
-        told: &[UserRequest],
-        of: &KnownRepository,
+        requests: &[UserRequest],
+        repository: &KnownRepository,
         until: Option<UnixMillis>,
     ) -> Result<(), StoreError>;
 
@@ -155,7 +155,7 @@ pub trait Watchlist: Send + Sync {
     /// writes everything in one transaction: the request takes effect once.
     async fn mark_request_served(
         &self,
-        told: &UserRequest,
+        request: &UserRequest,
         obeyed: Option<&UserRequestOutcome>,
     ) -> Result<Result<(), VersionConflict>, StoreError>;
 }

@@ -5,14 +5,14 @@ const NOTE: &str = "_… truncated: the whole text is longer than a comment may 
 /// Separator between the text and the note.
 const GAP: &str = "\n\n";
 
-/// Returns a text of at most `most` units ([`units`]): the whole, or as many lines as fit and a note. It
+/// Returns a text of at most `max_len` units ([`units`]): the whole, or as many lines as fit and a note. It
 /// closes an open code block, and never cuts inside a line with code or markup, because its meaning could
 /// change. Applying it again changes nothing.
-pub(super) fn fit(text: &str, most: usize) -> String {
-    if units(text) <= most {
+pub(super) fn fit(text: &str, max_len: usize) -> String {
+    if units(text) <= max_len {
         return text.to_owned();
     }
-    let room = most.saturating_sub(units(NOTE) + units(GAP));
+    let room = max_len.saturating_sub(units(NOTE) + units(GAP));
     let mut fence: Option<&str> = None;
     let mut taken = 0;
     let mut left = String::new();
@@ -53,12 +53,12 @@ fn lines_with_offsets(text: &str) -> impl Iterator<Item = (usize, &str)> {
     })
 }
 
-/// Returns the number of bytes of a line that fit into `room` units, in whole characters.
-fn prefix(line: &str, room: usize) -> usize {
+/// Returns the number of bytes of a line that fit into `max_units` units, in whole characters.
+fn prefix(line: &str, max_units: usize) -> usize {
     let mut taken = 0;
     let fits = |c: &char| {
         taken += c.len_utf16();
-        taken <= room
+        taken <= max_units
     };
     line.chars().take_while(fits).map(char::len_utf8).sum()
 }

@@ -77,12 +77,12 @@ pub(super) fn find_replaced_lines<'a, T: Fn(&RepoPath) -> Option<String>>(
     unanswered_findings(known).filter_map(lines).collect()
 }
 
-/// Returns the quoted lines of a verdict if they are new and show a fix of the finding; `went` is the
+/// Returns the quoted lines of a verdict if they are new and show a fix of the finding; `outcome` is the
 /// present place of its lines.
 pub(super) fn new_evidence<T: Fn(&RepoPath) -> Option<String>>(
     verdict: &RecheckVerdict,
     finding: &Finding,
-    went: &FollowOutcome,
+    outcome: &FollowOutcome,
     head: &HeadView<'_, T>,
     replaced: &ReplacedLines<'_>,
 ) -> Option<FixEvidence> {
@@ -91,14 +91,14 @@ pub(super) fn new_evidence<T: Fn(&RepoPath) -> Option<String>>(
     if last.saturating_sub(first) >= MAX_QUOTED {
         return None;
     }
-    let own_path = went.path().unwrap_or(&finding.raw.place.path);
+    let own_path = outcome.path().unwrap_or(&finding.raw.place.path);
     let path = verdict.path.as_ref().unwrap_or(own_path);
     let page = head.page(path)?;
     let quoted = excerpt::select_lines(&page.text, first, last)?;
     if !excerpt::contains_excerpt(&quoted, &verdict.excerpt) {
         return None;
     }
-    let own = match went {
+    let own = match outcome {
         FollowOutcome::There { start, end, .. } | FollowOutcome::Changed { start, end, .. }
             if path == own_path =>
         {
@@ -138,14 +138,15 @@ pub(super) fn new_evidence<T: Fn(&RepoPath) -> Option<String>>(
         }
         let added = head.added.get(path)?;
         let is_added = |one: &&&CodeStatement| added.iter().any(|lines| one.touches(*lines));
-        let (names, of) = (referenced_names(&finding.raw.snippet), enclosing_function(went, head));
+        let (names, of) = (referenced_names(&finding.raw.snippet), enclosing_function(outcome, head));
         let quotes = |name: &str| quoted.iter().any(|line| line_words(line).any(|word| word == name));
         let is_of_it = |one: &&&CodeStatement| {
             let (own, around) = headings(&page, one);
             own.iter().chain(&around).any(|name| names.contains(name)) || of.as_deref().is_some_and(quotes)
         };
         let all_of_it = || {
-            MovedDefinition::from_finding(finding, seen).filter(|moved| !moved.is_left(own_path, went, head))
+            MovedDefinition::from_finding(finding, seen)
+                .filter(|moved| !moved.is_left(own_path, outcome, head))
         };
         let moved = if path == own_path { None } else { all_of_it() };
         let is_moved =
@@ -158,10 +159,10 @@ pub(super) fn new_evidence<T: Fn(&RepoPath) -> Option<String>>(
 }
 
 /// Returns true if the quoted lines in place of a finding's own contain something new.
-pub(super) fn says_new(quoted: (u32, u32), finding: &Finding, page: &ComparedFile) -> bool {
+pub(super) fn says_new(quoted: (u32, u32), finding: &Finding, file: &ComparedFile) -> bool {
     // Findings of earlier versions lack this data.
     let Some(seen) = finding.around.as_ref().and_then(|around| around.seen.as_ref()) else { return true };
-    let was = FileComparison::new(seen, page);
+    let was = FileComparison::new(seen, file);
     let is_told = |one: &CodeStatement| one.touches(quoted);
     let is_known = |one: &CodeStatement| seen.marks.has(one.own);
     let is_new = |one: &CodeStatement| is_told(one) && !is_known(one) && !was.is_same(one);
@@ -172,7 +173,7 @@ pub(super) fn says_new(quoted: (u32, u32), finding: &Finding, page: &ComparedFil
             && is_known(below)
             && !seen.marks.has(below.joint)
     };
-    let all = page.statements();
+    let all = file.statements();
     all.iter().any(is_new)
         || all.windows(2).any(|pair| matches!(pair, [above, below] if is_gone_between(above, below)))
 }
@@ -191,9 +192,9 @@ impl<'a> FileComparison<'a> {
 
     /// Returns true if a formatter only broke or joined the statement: the same text was there before,
     /// between the same words.
-    fn is_same(&self, one: &CodeStatement) -> bool {
-        let tokens = self.page.code().tokens_between(one.first, one.last);
-        !self.seen.marks.has(one.own) && self.near.contains_run(tokens)
+    fn is_same(&self, statement: &CodeStatement) -> bool {
+        let tokens = self.page.code().tokens_between(statement.first, statement.last);
+        !self.seen.marks.has(statement.own) && self.near.contains_run(tokens)
     }
 
     /// Returns true if two statements are adjacent now and were not before.
@@ -266,13 +267,13 @@ fn defined_name(line: &str) -> Option<&str> {
 
 /// Returns the name that a statement defines, if it has a body or is an assignment. Also returns the names
 /// of the definitions around it, innermost first.
-fn headings<'a>(page: &'a ComparedFile, statement: &CodeStatement) -> (Option<&'a str>, Vec<&'a str>) {
-    let lines: Vec<&str> = page.text.lines().collect();
+fn headings<'a>(file: &'a ComparedFile, statement: &CodeStatement) -> (Option<&'a str>, Vec<&'a str>) {
+    let lines: Vec<&str> = file.text.lines().collect();
     let line = |one: &CodeStatement| {
         let at = usize::try_from(one.first.saturating_sub(1)).ok()?;
         lines.get(at).copied()
     };
-    let all = page.statements();
+    let all = file.statements();
     let Some(at) = all.iter().position(|one| one.first == statement.first) else { return (None, Vec::new()) };
     let opens = all.get(at + 1).is_some_and(|below| below.indent > statement.indent);
     let own = line(statement).filter(|line| opens || is_value(line)).and_then(defined_name);
@@ -294,10 +295,11 @@ fn is_value(line: &str) -> bool {
 
 /// Returns the name of the function around a finding.
 fn enclosing_function<T: Fn(&RepoPath) -> Option<String>>(
-    went: &FollowOutcome,
+    outcome: &FollowOutcome,
     head: &HeadView<'_, T>,
 ) -> Option<String> {
-    let (FollowOutcome::There { path, start, end } | FollowOutcome::Changed { path, start, end, .. }) = went
+    let (FollowOutcome::There { path, start, end } | FollowOutcome::Changed { path, start, end, .. }) =
+        outcome
     else {
         return None;
     };

@@ -302,9 +302,9 @@ impl LineMatch {
 }
 
 /// Returns the best ordered fit of the wanted lines into a file's lines: its score, and the partner of each
-/// wanted line. Among equals, the fit that begins nearest to `was` wins. Other lines of the file only
+/// wanted line. Among equals, the fit that begins nearest to `old_index` wins. Other lines of the file only
 /// separate partners.
-fn best_fit(wanted: &[TargetLine], keys: &[u64], was: usize) -> (i32, Vec<Option<usize>>) {
+fn best_fit(wanted: &[TargetLine], keys: &[u64], old_index: usize) -> (i32, Vec<Option<usize>>) {
     let known: BTreeSet<u64> = wanted.iter().map(|line| line.key).collect();
     let columns: Vec<(usize, u64)> =
         keys.iter().copied().enumerate().filter(|(_, key)| known.contains(key)).collect();
@@ -333,7 +333,7 @@ fn best_fit(wanted: &[TargetLine], keys: &[u64], was: usize) -> (i32, Vec<Option
                     let (so_far, from) =
                         if corner.0 > skipped { (corner.0 - skipped, corner.1) } else { (0, *at) };
                     let pair = so_far + line.worth;
-                    let is_nearer = pair == best.0 && from.abs_diff(was) < best.1.abs_diff(was);
+                    let is_nearer = pair == best.0 && from.abs_diff(old_index) < best.1.abs_diff(old_index);
                     if pair > best.0 || is_nearer {
                         (best, how) = ((pair, from), 0);
                     }
@@ -348,7 +348,7 @@ fn best_fit(wanted: &[TargetLine], keys: &[u64], was: usize) -> (i32, Vec<Option
         |column: usize| column.checked_sub(1).and_then(|at| columns.get(at)).map_or(0, |(at, _)| at + 1);
     let end = (0..width).max_by_key(|&column| {
         let (score, from) = above.get(column).copied().unwrap_or_default();
-        (score, std::cmp::Reverse(from.abs_diff(was)), std::cmp::Reverse(place(column)))
+        (score, std::cmp::Reverse(from.abs_diff(old_index)), std::cmp::Reverse(place(column)))
     });
     let (mut row, mut column) = (rows, end.unwrap_or_default());
     let score = above.get(column).map_or(0, |(score, _)| *score);

@@ -113,12 +113,12 @@ impl<'a, T: Fn(&RepoPath) -> Option<String>> HeadView<'a, T> {
     }
 
     /// Returns the text of the change, to be stored with a finding at these lines.
-    pub(super) fn change_snapshot(&self, page: &ComparedFile, lines: (u32, u32)) -> ChangeSnapshot {
-        let marks = StatementMarks::from_surroundings(page, lines.0, lines.1);
+    pub(super) fn change_snapshot(&self, file: &ComparedFile, lines: (u32, u32)) -> ChangeSnapshot {
+        let marks = StatementMarks::from_surroundings(file, lines.0, lines.1);
         let said = self.marks.get_or_init(|| self.added_statement_marks());
         let is_whole = said.as_ref().is_some_and(|said| said.len() + marks.len() <= statement::MAX_MARKS);
         let (first, last) = (lines.0.saturating_sub(MAX_NEAR), lines.1.saturating_add(MAX_NEAR));
-        let near = page.text.lines().zip(1_u32..).filter(|(_, line)| (first..=last).contains(line));
+        let near = file.text.lines().zip(1_u32..).filter(|(_, line)| (first..=last).contains(line));
         let near = near
             .map(|(text, _)| truncate_text(text.to_owned(), page::MAX_LINE_CHARS))
             .collect::<Vec<_>>()

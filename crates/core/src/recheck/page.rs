@@ -193,8 +193,8 @@ impl TokenSequence {
     }
 
     /// Returns true if these tokens occur in it consecutively.
-    pub(super) fn contains_run(&self, some: &[u64]) -> bool {
-        !some.is_empty() && self.tokens.windows(some.len()).any(|here| here == some)
+    pub(super) fn contains_run(&self, tokens: &[u64]) -> bool {
+        !tokens.is_empty() && self.tokens.windows(tokens.len()).any(|here| here == tokens)
     }
 
     fn push(&mut self, token: StableHash, line: usize) {
@@ -270,10 +270,10 @@ const GOES_ON: [u64; 21] = [
 
 /// Returns the places of redundant round brackets: those around a whole expression that is assigned,
 /// returned, tested or passed, and around the only parameter of an arrow function.
-fn brackets_around(all: &TokenSequence) -> BTreeSet<usize> {
-    let token = |at: usize| all.tokens.get(at).copied();
+fn brackets_around(tokens: &TokenSequence) -> BTreeSet<usize> {
+    let token = |at: usize| tokens.tokens.get(at).copied();
     let (mut open, mut around) = (Vec::<(usize, bool)>::new(), BTreeSet::new());
-    for (at, now) in all.tokens.iter().copied().enumerate() {
+    for (at, now) in tokens.tokens.iter().copied().enumerate() {
         if now == COMMA {
             open.iter_mut().last().into_iter().for_each(|(_, has_comma)| *has_comma = true);
         } else if now == OPENS {
@@ -286,7 +286,7 @@ fn brackets_around(all: &TokenSequence) -> BTreeSet<usize> {
                 before(1) == Some(EQUALS) && before(2).is_none_or(|sign| !COMPARES.contains(&sign));
             let may_begin = is_given || before(1).is_some_and(|before| BEFORE.contains(&before));
             let is_test = before(1).is_some_and(|before| TESTS.contains(&before));
-            let is_last = all.lines.get(at) != all.lines.get(at + 1);
+            let is_last = tokens.lines.get(at) != tokens.lines.get(at + 1);
             let next = token(at + 1);
             let goes_on = next.is_some_and(|next| GOES_ON.contains(&next));
             let ends = next.is_none_or(|next| BEHIND.contains(&next)) || is_last && !goes_on;

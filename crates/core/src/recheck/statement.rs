@@ -82,9 +82,9 @@ impl StatementMarks {
     }
 
     /// Collects the marks of a file around these lines.
-    pub(super) fn from_surroundings(page: &ComparedFile, start: u32, end: u32) -> Self {
+    pub(super) fn from_surroundings(file: &ComparedFile, start: u32, end: u32) -> Self {
         let window = (start.saturating_sub(WINDOW), end.saturating_add(WINDOW));
-        let near = page.statements().iter().filter(|statement| statement.touches(window));
+        let near = file.statements().iter().filter(|statement| statement.touches(window));
         Self::new(near.flat_map(|statement| [statement.own, statement.joint]).collect())
     }
 }

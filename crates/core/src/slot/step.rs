@@ -142,17 +142,17 @@ impl Slot {
     }
 
     /// Applies [`SlotCommand::Event`], which no state refuses.
-    pub fn on_event(&self, of: LoopKind, limits: &SlotLimits, now: UnixMillis) -> SlotTransition {
+    pub fn on_event(&self, loop_kind: LoopKind, limits: &SlotLimits, now: UnixMillis) -> SlotTransition {
         let mut slot = self.clone();
-        let note = slot.event(of, limits, now);
+        let note = slot.event(loop_kind, limits, now);
         SlotTransition { slot, note }
     }
 
-    fn event(&mut self, of: LoopKind, limits: &SlotLimits, now: UnixMillis) -> Option<SlotNote> {
-        if of == LoopKind::Review {
+    fn event(&mut self, loop_kind: LoopKind, limits: &SlotLimits, now: UnixMillis) -> Option<SlotNote> {
+        if loop_kind == LoopKind::Review {
             self.extend_storm(limits, now);
         }
-        self.add_pending(of, UnservedEvents::new(now));
+        self.add_pending(loop_kind, UnservedEvents::new(now));
         match self.state {
             SlotState::Leased { .. } | SlotState::Held { why: HoldReason::Paused } => None,
             SlotState::Waiting { why, .. } => {
@@ -222,24 +222,24 @@ impl Slot {
         }
     }
 
-    fn request(&mut self, of: LoopKind, limits: &SlotLimits, now: UnixMillis) -> Option<SlotNote> {
-        if of == LoopKind::Converge {
+    fn request(&mut self, loop_kind: LoopKind, limits: &SlotLimits, now: UnixMillis) -> Option<SlotNote> {
+        if loop_kind == LoopKind::Converge {
             self.wish = None; // what people say last is what they want
         }
-        self.add_pending(of, UnservedEvents { asked: Some(now), ..UnservedEvents::new(now) });
+        self.add_pending(loop_kind, UnservedEvents { asked: Some(now), ..UnservedEvents::new(now) });
         let blocked = match &mut self.state {
             SlotState::Leased { pausing, .. } => {
                 *pausing = false; // what people say last is what they want
                 true
             }
-            SlotState::Waiting { .. } => self.owner.is_some_and(|owner| owner != of),
+            SlotState::Waiting { .. } => self.owner.is_some_and(|owner| owner != loop_kind),
             SlotState::Idle | SlotState::Held { .. } => false,
         };
         if !blocked {
             self.attempts = 0;
             self.wait_for_pending(limits, now);
         }
-        Some(SlotNote::Asked(of))
+        Some(SlotNote::Asked(loop_kind))
     }
 
     fn lease(&mut self, limits: &SlotLimits, now: UnixMillis) -> Result<SlotNote, SlotRefusal> {
@@ -264,11 +264,11 @@ impl Slot {
 
     fn heartbeat(
         &mut self,
-        held: FencingToken,
+        token: FencingToken,
         limits: &SlotLimits,
         now: UnixMillis,
     ) -> Result<Option<SlotNote>, SlotRefusal> {
-        self.held_by(held)?;
+        self.held_by(token)?;
         if let SlotState::Leased { deadline, .. } = &mut self.state {
             *deadline = (*deadline).max(now + limits.lease);
         }
@@ -296,17 +296,17 @@ impl Slot {
     fn finish(
         &mut self,
         token: FencingToken,
-        then: StepOutcome,
+        outcome: StepOutcome,
         limits: &SlotLimits,
         now: UnixMillis,
     ) -> Result<SlotNote, SlotRefusal> {
         let (of, serving) = self.held_by(token)?;
-        match then {
+        match outcome {
             StepOutcome::Idle | StepOutcome::Again => {
                 self.owner = None;
                 self.attempts = 0;
                 self.wait_for_pending(limits, now);
-                if then == StepOutcome::Again {
+                if outcome == StepOutcome::Again {
                     self.event(of, limits, now);
                 }
             }
@@ -350,11 +350,11 @@ impl Slot {
             self.wish = None;
         }
         // The comment that reports the stop cannot be created before the forge shows the last write.
-        if !matches!(then, StepOutcome::DueAt(_, WaitReason::Settling)) {
+        if !matches!(outcome, StepOutcome::DueAt(_, WaitReason::Settling)) {
             self.stop_at_once(now);
         }
         self.drop_ended_storm(now);
-        Ok(SlotNote::Finished(then))
+        Ok(SlotNote::Finished(outcome))
     }
 
     /// Handles a failed or lost lease: backoff first, then parking.
@@ -466,21 +466,21 @@ impl Slot {
         }
     }
 
-    fn add_pending(&mut self, of: LoopKind, unserved: UnservedEvents) {
-        let pending = self.pending.slot_of(of);
-        *pending = Some(pending.map_or(unserved, |earlier| earlier.merge_with(unserved)));
+    fn add_pending(&mut self, loop_kind: LoopKind, events: UnservedEvents) {
+        let pending = self.pending.slot_of(loop_kind);
+        *pending = Some(pending.map_or(events, |earlier| earlier.merge_with(events)));
     }
 
     /// Returns true if a user has requested another loop meanwhile.
-    fn is_asked_besides(&self, of: LoopKind) -> bool {
+    fn is_asked_besides(&self, loop_kind: LoopKind) -> bool {
         let is_asked =
             |other: &LoopKind| self.pending.for_loop(*other).is_some_and(|pending| pending.asked.is_some());
-        LoopKind::ALL.iter().any(|other| *other != of && is_asked(other))
+        LoopKind::ALL.iter().any(|other| *other != loop_kind && is_asked(other))
     }
 
-    fn restore_pending(&mut self, of: LoopKind, serving: Option<UnservedEvents>) {
+    fn restore_pending(&mut self, loop_kind: LoopKind, serving: Option<UnservedEvents>) {
         if let Some(unserved) = serving {
-            self.add_pending(of, unserved);
+            self.add_pending(loop_kind, unserved);
         }
     }
 
@@ -494,16 +494,16 @@ impl Slot {
     /// Returns the time at which a loop's pending events are due, by the rules of the storm.
     fn due_time(
         &self,
-        of: LoopKind,
+        loop_kind: LoopKind,
         limits: &SlotLimits,
         now: UnixMillis,
     ) -> Option<(UnixMillis, WaitReason)> {
-        let unserved = self.pending.for_loop(of)?;
+        let unserved = self.pending.for_loop(loop_kind)?;
         if let Some(asked) = unserved.asked {
             return Some((asked, WaitReason::Debounce));
         }
-        Some(match (of, self.storm) {
-            (LoopKind::Converge | LoopKind::Sync, _) => (unserved.first, of.natural_wait()),
+        Some(match (loop_kind, self.storm) {
+            (LoopKind::Converge | LoopKind::Sync, _) => (unserved.first, loop_kind.natural_wait()),
             (LoopKind::Review, Some(storm)) if storm.computed > 0 && now < storm.ends => {
                 (storm.ends, WaitReason::Storm)
             }
@@ -528,8 +528,8 @@ impl Slot {
     }
 
     /// Returns true for a wait that new events may move. The others have a reason of their own.
-    fn is_for_pending(why: WaitReason) -> bool {
-        match why {
+    fn is_for_pending(reason: WaitReason) -> bool {
+        match reason {
             WaitReason::Debounce | WaitReason::Storm => true,
             WaitReason::Backoff
             | WaitReason::Deferred

@@ -77,9 +77,9 @@ impl ReleasePartKind {
     }
 
     /// Describes the change of such a part.
-    pub(super) fn change_text(self, why: UnguardedReason) -> String {
+    pub(super) fn change_text(self, reason: UnguardedReason) -> String {
         let [added, removed, changed] = match self {
-            Self::Function => return why.change_text().to_owned(),
+            Self::Function => return reason.change_text().to_owned(),
             Self::Shadow => return "may run instead of the compared code".to_owned(),
             Self::File => ["imported from this release on"; 3],
             Self::Requirement => {
@@ -95,7 +95,7 @@ impl ReleasePartKind {
             | Self::Order
             | Self::Code => ["added", "removed", "changed"],
         };
-        let became = match why {
+        let became = match reason {
             UnguardedReason::Added => added,
             UnguardedReason::Removed => removed,
             UnguardedReason::Changed => changed,
@@ -108,7 +108,7 @@ impl ReleasePartKind {
             | UnguardedReason::OfExtra
             | UnguardedReason::OfOtherPython
             | UnguardedReason::Wider
-            | UnguardedReason::Dropped => return why.change_text().to_owned(),
+            | UnguardedReason::Dropped => return reason.change_text().to_owned(),
         };
         match self.part_noun() {
             "" => became.to_owned(),

@@ -166,14 +166,14 @@ impl JobBreaker {
 
     /// Records the end of a run. A run that failed before its target was known was never admitted. It counts
     /// only for the job, and only while the breaker is closed.
-    pub fn record_end(&mut self, end: BreakerOutcome, limits: JobBreakerLimits, now: UnixMillis) {
+    pub fn record_end(&mut self, outcome: BreakerOutcome, limits: JobBreakerLimits, now: UnixMillis) {
         let running = self.running.take();
         let is_probe = running.is_some() && self.open.is_some();
         let answer = running.as_ref().and_then(|running| running.answer.clone());
-        if end != BreakerOutcome::GivenBack && is_probe && answer.is_some() {
+        if outcome != BreakerOutcome::GivenBack && is_probe && answer.is_some() {
             self.heard = answer;
         }
-        match end {
+        match outcome {
             BreakerOutcome::GivenBack => {}
             BreakerOutcome::Success => self.reset(),
             // A user was asked, or there is work to continue: one more failure opens it again.

@@ -85,40 +85,40 @@ pub fn newest_entry(text: &str) -> Result<NewestEntry, ChangelogError> {
 /// [`ChangelogError`] if the text has no entry.
 pub fn add_line(
     text: &str,
-    news: ChangelogLine<'_>,
-    entry: ChangelogPlacement,
+    new_line: ChangelogLine<'_>,
+    placement: ChangelogPlacement,
 ) -> Result<String, ChangelogError> {
     let section = section(text)?;
     let eol =
         if text.get(section.at.end..).is_some_and(|rest| rest.starts_with("\r\n")) { "\r\n" } else { "\n" };
     let body = text.get(section.body..section.end).unwrap_or_default();
     let mark = body.lines().find_map(mark_of).unwrap_or("* ");
-    let line = format!("{mark}{}", news.line);
+    let line = format!("{mark}{}", new_line.line);
     let (before, after) =
         (text.get(..section.at.start).unwrap_or_default(), text.get(section.end..).unwrap_or_default());
-    if let ChangelogPlacement::New(version) = entry {
-        let head = heading(&section, version, news.date, eol);
+    if let ChangelogPlacement::New(version) = placement {
+        let head = heading(&section, version, new_line.date, eol);
         let gap = if body.starts_with(eol) { eol } else { "" };
         let rest = text.get(section.at.start..).unwrap_or_default();
         return Ok([before, &head, gap, &line, eol, eol, rest].concat());
     }
     let said = body.lines().any(|one| one.trim_end() == line);
-    let head = match (entry, &section.version) {
+    let head = match (placement, &section.version) {
         (ChangelogPlacement::Renamed(version), Some((old, _))) if !said || *old != version => {
-            heading(&section, version, news.date, eol)
+            heading(&section, version, new_line.date, eol)
         }
         _ => text.get(section.at.start..section.body).unwrap_or_default().to_owned(),
     };
     let gap = if head.ends_with('\n') { "" } else { eol };
-    let body = if said { body.to_owned() } else { with_line(body, &line, news, eol, after.is_empty()) };
+    let body = if said { body.to_owned() } else { with_line(body, &line, new_line, eol, after.is_empty()) };
     Ok([before, &head, gap, &body, after].concat())
 }
 
 /// Returns the text of an entry with the line in place of our earlier one, or after the last line.
-fn with_line(body: &str, line: &str, news: ChangelogLine<'_>, eol: &str, is_last: bool) -> String {
+fn with_line(body: &str, line: &str, new_line: ChangelogLine<'_>, eol: &str, is_last: bool) -> String {
     let is_ours = |one: &str| {
         let one = one.trim_end();
-        mark_of(one).and_then(|mark| one.strip_prefix(mark)).is_some_and(news.was_ours)
+        mark_of(one).and_then(|mark| one.strip_prefix(mark)).is_some_and(new_line.was_ours)
     };
     let mut lines: Vec<&str> = body.split_inclusive('\n').collect();
     let full = format!("{line}{eol}");
@@ -139,9 +139,9 @@ fn with_line(body: &str, line: &str, news: ChangelogLine<'_>, eol: &str, is_last
 
 /// Returns the heading's text after the version, without the parts that concern that version alone: its link
 /// and the mark that it was yanked.
-fn strip_version_links(after: &str) -> String {
-    let linked = after.strip_prefix("](").and_then(|rest| rest.split_once(')'));
-    let rest = linked.map_or_else(|| after.to_owned(), |(_, rest)| format!("]{rest}"));
+fn strip_version_links(heading_tail: &str) -> String {
+    let linked = heading_tail.strip_prefix("](").and_then(|rest| rest.split_once(')'));
+    let rest = linked.map_or_else(|| heading_tail.to_owned(), |(_, rest)| format!("]{rest}"));
     rest.replace(" [YANKED]", "")
 }
 

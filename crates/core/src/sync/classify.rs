@@ -128,17 +128,17 @@ pub fn functions_to_classify(decision: &SyncDecision) -> Result<Vec<MirroredFunc
 /// # Errors
 /// The defect, as text for the model that answered.
 pub fn check_completeness<'a>(
-    asked: &[MirroredFunction],
+    functions: &[MirroredFunction],
     answered: impl Iterator<Item = &'a MirroredFunction>,
 ) -> Result<(), String> {
-    let mut left: BTreeSet<&MirroredFunction> = asked.iter().collect();
+    let mut left: BTreeSet<&MirroredFunction> = functions.iter().collect();
     let mut counts: BTreeMap<&MirroredFunction, u32> = BTreeMap::new();
     for function in answered {
         left.remove(function);
         *counts.entry(function).or_default() += 1;
     }
     let name = |function: &MirroredFunction| format!("{} in {}", function.symbol, function.file);
-    if let Some(unknown) = counts.keys().find(|function| !asked.contains(function)) {
+    if let Some(unknown) = counts.keys().find(|function| !functions.contains(function)) {
         return Err(format!("{} is not among the functions that changed", name(unknown)));
     }
     if let Some((twice, _)) = counts.iter().find(|(_, count)| **count > 1) {
@@ -152,8 +152,8 @@ pub fn check_completeness<'a>(
 
 impl ReleaseClassification {
     /// Creates a classification without an answer, for this reason.
-    pub fn in_vain(why: impl Into<String>) -> Self {
-        Self { functions: Vec::new(), in_vain: Some(why.into()) }
+    pub fn in_vain(reason: impl Into<String>) -> Self {
+        Self { functions: Vec::new(), in_vain: Some(reason.into()) }
     }
 
     /// Returns the verdict on the release. It is `bump` if any function needs a port, and `ask` if any is

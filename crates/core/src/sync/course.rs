@@ -185,20 +185,20 @@ mod tests {
         })
     }
 
-    fn commit(by: &str, digit: char) -> PullCommit {
+    fn commit(operator: &str, digit: char) -> PullCommit {
         PullCommit {
             sha: sha(digit),
-            author: actor(by),
-            name: by.into(),
-            email: format!("{by}@x"),
+            author: actor(operator),
+            name: operator.into(),
+            email: format!("{operator}@x"),
             committed: UnixMillis(0),
         }
     }
 
-    fn remark(by: &str, on: Option<char>) -> PullRemark {
+    fn remark(operator: &str, on: Option<char>) -> PullRemark {
         PullRemark {
             id: CommentId::new("7"),
-            author: actor(by),
+            author: actor(operator),
             commit: on.map(sha),
             at: UnixMillis(0),
             body: "no".into(),
@@ -206,10 +206,10 @@ mod tests {
         }
     }
 
-    fn review(by: &str, state: ReviewState, on: char) -> PullReview {
+    fn review(operator: &str, state: ReviewState, on: char) -> PullReview {
         PullReview {
             id: ReviewId::new("1"),
-            author: actor(by),
+            author: actor(operator),
             state,
             commit: Some(sha(on)),
             at: None,

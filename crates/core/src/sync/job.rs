@@ -94,7 +94,7 @@ impl JobState {
 
     /// Applies users' answers to the open question. The last ruling among them counts, and a port that
     /// waited for an answer continues with it.
-    pub fn apply_answers(&mut self, ruling: Option<ReleaseRuling>, said: Vec<TrustedAnswer>) {
+    pub fn apply_answers(&mut self, ruling: Option<ReleaseRuling>, answers: Vec<TrustedAnswer>) {
         if ruling.is_some() {
             self.ruling = ruling;
         }
@@ -102,7 +102,7 @@ impl JobState {
         let Some(progress) = self.progress.as_mut().filter(|port| port.version == question.version) else {
             return;
         };
-        for one in said {
+        for one in answers {
             if !progress.questions.is_empty() && progress.answers.iter().all(|known| known.id != one.id) {
                 progress.answers.push(one);
                 progress.waits = false;
@@ -161,11 +161,11 @@ pub struct ReleaseRuling {
 }
 
 impl ReleaseRuling {
-    /// Returns true if the ruling replaces the verdict `found`. A user may leave out a release, and may
+    /// Returns true if the ruling replaces the verdict `verdict`. A user may leave out a release, and may
     /// require a port of one that seems to work unchanged. The claim that a release that needs a port works
     /// unchanged is not accepted.
-    pub fn overrides(&self, found: SyncVerdict) -> bool {
-        match found {
+    pub fn overrides(&self, verdict: SyncVerdict) -> bool {
+        match verdict {
             SyncVerdict::Ask => true,
             SyncVerdict::Bump => self.verdict == SyncVerdict::Skip,
             SyncVerdict::Relax => self.verdict != SyncVerdict::Relax,

@@ -87,19 +87,19 @@ fn update_record<D: RunDetail>(
 }
 
 /// Makes a record from the common fields, with the whole object as the loop's detail.
-fn convert_record<D: RunDetail>(all: Value, steps: Value) -> Option<RunRecord<D>> {
-    let filled = |name: &str| all.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+fn convert_record<D: RunDetail>(common_fields: Value, steps: Value) -> Option<RunRecord<D>> {
+    let filled = |name: &str| common_fields.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
     let record = json!({
-        "run": all.get("run"),
-        "key": all.get("key"),
+        "run": common_fields.get("run"),
+        "key": common_fields.get("key"),
         "steps": steps,
-        "carried_micro_usd": all.get("carried_micro_usd").unwrap_or(&json!(0)),
+        "carried_micro_usd": common_fields.get("carried_micro_usd").unwrap_or(&json!(0)),
         "model": filled("model"),
         "prompt_hash": filled("prompt_hash"),
-        "versions": all.get("versions").unwrap_or(&json!({})),
-        "started": all.get("started"),
-        "ended": all.get("ended"),
-        "detail": all,
+        "versions": common_fields.get("versions").unwrap_or(&json!({})),
+        "started": common_fields.get("started"),
+        "ended": common_fields.get("ended"),
+        "detail": common_fields,
     });
     serde_json::from_value(record).ok()
 }

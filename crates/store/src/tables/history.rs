@@ -193,11 +193,11 @@ pub(super) fn append_events(connection: &SqlTransaction, events: &[HistoryEvent]
 /// everything that they see.
 pub(super) fn store_descriptions<'a>(
     connection: &SqlTransaction,
-    all: impl Iterator<Item = (&'a SlotKey, &'a SlotDescription)>,
+    descriptions: impl Iterator<Item = (&'a SlotKey, &'a SlotDescription)>,
 ) -> Result<(), StoreFault> {
     // Of several descriptions of one key the last counts, but a missing head is taken from an earlier one.
     let mut new: BTreeMap<&SlotKey, SlotDescription> = BTreeMap::new();
-    for (key, described) in all {
+    for (key, described) in descriptions {
         let SlotDescription { name, url, head } = described;
         let former = new.get(key).and_then(|former| former.head.clone());
         let (name, url, head) = (without_zeros(name), without_zeros(url), head.clone().or(former));

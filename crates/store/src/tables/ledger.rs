@@ -32,21 +32,21 @@ const PULL_KEPT: i64 = 400 * 24 * 60 * 60 * 1000;
 impl Ledger for Store {
     async fn reserve(
         &self,
-        purse: &RunBudget,
-        ask: &ReservationRequest,
+        budget: &RunBudget,
+        request: &ReservationRequest,
     ) -> Result<ReservationOutcome, StoreError> {
-        let (purse, ask, clock) = (purse.clone(), *ask, Arc::clone(&self.0.clock));
-        self.write_by_turns(move |connection| reserve(connection, &purse, &ask, clock.now())).await
+        let (budget, request, clock) = (budget.clone(), *request, Arc::clone(&self.0.clock));
+        self.write_by_turns(move |connection| reserve(connection, &budget, &request, clock.now())).await
     }
 
     async fn settle_reservation(
         &self,
         of: ReservationId,
         cost: MicroUsd,
-        known: CostBasis,
+        basis: CostBasis,
     ) -> Result<MicroUsd, StoreError> {
         let clock = Arc::clone(&self.0.clock);
-        self.write_by_turns(move |connection| settle_reservation(connection, of, cost, known, clock.now()))
+        self.write_by_turns(move |connection| settle_reservation(connection, of, cost, basis, clock.now()))
             .await
     }
 
@@ -178,29 +178,31 @@ type LevelRow = (Option<i64>, BudgetUsage);
 
 fn reserve(
     connection: &SqlTransaction,
-    purse: &RunBudget,
-    ask: &ReservationRequest,
+    budget: &RunBudget,
+    request: &ReservationRequest,
     now: UnixMillis,
 ) -> Result<ReservationOutcome, StoreFault> {
     expire(connection, now)?;
     let mut seen = BTreeSet::new();
-    let once = purse.levels.iter().filter(|level| seen.insert((level.kind, &level.key, &level.period)));
+    let once = budget.levels.iter().filter(|level| seen.insert((level.kind, &level.key, &level.period)));
     let found: Vec<LevelRow> = once.map(|level| find_level(connection, level)).collect::<Result<_, _>>()?;
     let (rows, drawn): (Vec<Option<i64>>, Vec<BudgetUsage>) = found.into_iter().unzip();
-    let Some(decided) = decide_reservation(&drawn, ask) else {
-        let what = format!("the run {} has no budget: its cost would be unlimited", purse.run);
+    let Some(decided) = decide_reservation(&drawn, request) else {
+        let what = format!("the run {} has no budget: its cost would be unlimited", budget.run);
         return Err(StoreError::Unavailable(what).into());
     };
     match decided {
         ReservationDecision::Refused(drawn) => {
-            notice::add(connection, used_up(drawn, ask).as_slice(), now)?;
+            notice::add(connection, used_up(drawn, request).as_slice(), now)?;
             Ok(ReservationOutcome::Refused { level: drawn.level.clone(), left: drawn.available_amount() })
         }
         ReservationDecision::Amount(amount) => {
             let sql = "INSERT INTO reservation (run, amount, expires) VALUES (?1, ?2, ?3) RETURNING id";
             let id: i64 = connection
                 .sql(sql)
-                .single_row((purse.run.as_str(), stored_amount(amount), ask.expires.0), |row| row.get(0))?;
+                .single_row((budget.run.as_str(), stored_amount(amount), request.expires.0), |row| {
+                    row.get(0)
+                })?;
             for (row, drawn) in rows.into_iter().zip(&drawn) {
                 let reserved = add_capped(drawn.reserved, amount);
                 let level = write_level(connection, row, &BudgetUsage { reserved, ..drawn.clone() }, now)?;
@@ -223,7 +225,7 @@ fn settle_reservation(
     connection: &SqlTransaction,
     ReservationId(id): ReservationId,
     cost: MicroUsd,
-    known: CostBasis,
+    basis: CostBasis,
     now: UnixMillis,
 ) -> Result<MicroUsd, StoreFault> {
     let sql = "SELECT id, amount, cost, known FROM reservation WHERE id = ?1";
@@ -234,35 +236,36 @@ fn settle_reservation(
     if cost > kept.amount {
         tracing::error!(id, %cost, reserved = %kept.amount, "a call cost more than was set aside for it");
     }
-    settle_kept(connection, &kept, cost, known, now)
+    settle_kept(connection, &kept, cost, basis, now)
 }
 
 /// Settles a reservation, unless it is already settled with an equal or better basis. Returns the recorded
 /// cost.
 fn settle_kept(
     connection: &SqlTransaction,
-    kept: &StoredReservation,
+    reservation: &StoredReservation,
     cost: MicroUsd,
-    known: CostBasis,
+    basis: CostBasis,
     now: UnixMillis,
 ) -> Result<MicroUsd, StoreFault> {
-    let estimated = match (kept.settled, known) {
+    let estimated = match (reservation.settled, basis) {
         (None, CostBasis::Metered | CostBasis::Estimated) => None,
         (Some((estimated, CostBasis::Estimated)), CostBasis::Metered) => Some(estimated),
         (Some((settled, CostBasis::Metered)), CostBasis::Metered | CostBasis::Estimated)
         | (Some((settled, CostBasis::Estimated)), CostBasis::Estimated) => return Ok(settled),
     };
     let sql = "UPDATE reservation SET cost = ?2, known = ?3 WHERE id = ?1";
-    connection.sql(sql).execute((kept.id, stored_amount(cost), cost_basis_word(known)))?;
+    connection.sql(sql).execute((reservation.id, stored_amount(cost), cost_basis_word(basis)))?;
     let sql = "SELECT id, kind, key, period, cap, spent, reserved FROM level
                WHERE id IN (SELECT level FROM draw WHERE reservation = ?1)";
-    let levels: Vec<LevelRow> = connection.sql(sql).query([kept.id], row_of)?.collect::<Result<_, _>>()?;
+    let levels: Vec<LevelRow> =
+        connection.sql(sql).query([reservation.id], row_of)?.collect::<Result<_, _>>()?;
     for (row, BudgetUsage { level, spent, reserved }) in levels {
         let drawn = match estimated {
             None => BudgetUsage {
                 level,
                 spent: add_capped(spent, cost),
-                reserved: subtract_capped(reserved, kept.amount),
+                reserved: subtract_capped(reserved, reservation.amount),
             },
             Some(estimated) => {
                 BudgetUsage { level, spent: add_capped(subtract_capped(spent, estimated), cost), reserved }
@@ -298,8 +301,8 @@ fn read_reservation(row: &SqlRow) -> Result<StoredReservation, StoreFault> {
     })
 }
 
-fn cost_basis_word(known: CostBasis) -> &'static str {
-    match known {
+fn cost_basis_word(basis: CostBasis) -> &'static str {
+    match basis {
         CostBasis::Metered => "metered",
         CostBasis::Estimated => "estimated",
     }
@@ -360,10 +363,10 @@ fn row_of(row: &SqlRow) -> Result<LevelRow, StoreFault> {
 fn write_level(
     connection: &SqlTransaction,
     row: Option<i64>,
-    drawn: &BudgetUsage,
+    usage: &BudgetUsage,
     now: UnixMillis,
 ) -> Result<i64, StoreFault> {
-    let BudgetUsage { level, spent, reserved } = drawn;
+    let BudgetUsage { level, spent, reserved } = usage;
     let sums = (stored_amount(level.limit), stored_amount(*spent), stored_amount(*reserved), now.0);
     if let Some(id) = row {
         let sql = "UPDATE level SET cap = ?2, spent = ?3, reserved = ?4, touched = ?5 WHERE id = ?1";

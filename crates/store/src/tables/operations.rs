@@ -132,17 +132,17 @@ impl Store {
     /// Turns the switch in the records; with `from`, only if it is in this state.
     async fn turn_kept(
         &self,
-        turn: &SwitchRequest,
-        by: &str,
+        request: &SwitchRequest,
+        operator: &str,
         from: Option<KillSwitch>,
     ) -> Result<(KillSwitch, KillSwitch), StoreError> {
-        let (turn, by, clock) = (turn.clone(), by.to_owned(), Arc::clone(&self.0.clock));
+        let (request, operator, clock) = (request.clone(), operator.to_owned(), Arc::clone(&self.0.clock));
         self.write(move |connection| {
             let (before, now) = (switch::read(connection)?, clock.now());
             if from.as_ref().is_some_and(|from| *from != before.all) {
                 return Ok((before.all.clone(), before.all));
             }
-            let Some(turned) = before.all.apply_request(&turn, &by, now) else {
+            let Some(turned) = before.all.apply_request(&request, &operator, now) else {
                 return Ok((before.all.clone(), before.all));
             };
             let (after, all) =
@@ -162,15 +162,15 @@ impl Store {
     pub async fn turn_at(
         &self,
         name: &str,
-        turn: &SwitchRequest,
-        by: &str,
+        request: &SwitchRequest,
+        operator: &str,
     ) -> Result<(KillSwitches, KillSwitches), StoreError> {
-        let (name, turn, by, clock) =
-            (name.to_owned(), turn.clone(), by.to_owned(), Arc::clone(&self.0.clock));
+        let (name, request, operator, clock) =
+            (name.to_owned(), request.clone(), operator.to_owned(), Arc::clone(&self.0.clock));
         self.write(move |connection| {
             let (before, now) = (switch::read(connection)?, clock.now());
             let repository = switch::find(connection, &name)?;
-            match before.turn_at(&repository, &turn, &by, now) {
+            match before.turn_at(&repository, &request, &operator, now) {
                 Some(turned) => {
                     let after = store_switches(connection, &before, turned, now)?;
                     Ok((before, after))

@@ -36,7 +36,7 @@ impl Store {
     #[truing_core::boxed_future]
     pub async fn ended_by_day(
         &self,
-        of: LoopKind,
+        loop_kind: LoopKind,
         since: UnixMillis,
     ) -> Result<Vec<RunEndCount>, StoreError> {
         self.read(move |connection| {
@@ -53,7 +53,7 @@ impl Store {
                        GROUP BY 1, 2, 3, 7 ORDER BY 1, 2, 3, 7";
             connection
                 .sql(sql)
-                .query((of.as_str(), since.0), |row| {
+                .query((loop_kind.as_str(), since.0), |row| {
                     Ok(RunEndCount {
                         day: row.get(0)?,
                         kind: row.get(1)?,
@@ -74,12 +74,17 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the store cannot be read.
     #[truing_core::boxed_future]
-    pub async fn damaged_runs(&self, of: LoopKind, since: UnixMillis) -> Result<Vec<RunId>, StoreError> {
+    pub async fn damaged_runs(
+        &self,
+        loop_kind: LoopKind,
+        since: UnixMillis,
+    ) -> Result<Vec<RunId>, StoreError> {
         self.read(move |connection| {
             let sql = "SELECT id FROM run
                        WHERE loop = ?1 AND ended >= ?2 AND (kind IS NULL OR NOT json_valid(record))";
             let select = connection.sql(sql);
-            let runs = select.query((of.as_str(), since.0), |row| Ok(RunId::new(row.get::<String>(0)?)))?;
+            let runs =
+                select.query((loop_kind.as_str(), since.0), |row| Ok(RunId::new(row.get::<String>(0)?)))?;
             runs.collect::<Result<_, _>>()
         })
         .await

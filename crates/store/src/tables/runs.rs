@@ -88,21 +88,21 @@ impl Store {
     /// [`StoreError`] if the store cannot be read.
     pub async fn records<D: RunDetail>(
         &self,
-        of: Option<&SlotKey>,
+        slot_key: Option<&SlotKey>,
         since: UnixMillis,
         limit: usize,
     ) -> Result<Vec<RunRecord<D>>, StoreError> {
-        let of = of.map(|key| key.as_str().to_owned());
+        let slot_key = slot_key.map(|key| key.as_str().to_owned());
         self.read(move |connection| {
             // The records of one key use that key's index, because a server asks frequently.
-            let key = if of.is_some() { "key = ?2" } else { "?2 = ''" };
+            let key = if slot_key.is_some() { "key = ?2" } else { "?2 = ''" };
             let sql = format!(
                 "SELECT record, id FROM run WHERE loop = ?4 AND record IS NOT NULL AND kept >= ?1 AND {key}
                  ORDER BY kept DESC, token DESC, id DESC LIMIT ?3"
             );
             let select = connection.sql(&sql);
             let rows = select.query(
-                (since.0, of.as_deref().unwrap_or(""), sql_limit(limit), D::LOOP.as_str()),
+                (since.0, slot_key.as_deref().unwrap_or(""), sql_limit(limit), D::LOOP.as_str()),
                 |row| {
                     let (json, id): (String, String) = (row.get(0)?, row.get(1)?);
                     from_json(&json, || format!("the record of run {id}"))

@@ -216,9 +216,9 @@ impl Watchlist for Store {
 }
 
 /// Returns true if a comment is not served yet: a process that served it before has allowed the money.
-fn is_unserved(connection: &SqlTransaction, told: &UserRequest) -> Result<bool, StoreFault> {
-    let RequestOrigin::Comment { kind, id } = &told.origin else { return Ok(true) };
-    let PrId { forge, repository, .. } = &told.pr;
+fn is_unserved(connection: &SqlTransaction, request: &UserRequest) -> Result<bool, StoreFault> {
+    let RequestOrigin::Comment { kind, id } = &request.origin else { return Ok(true) };
+    let PrId { forge, repository, .. } = &request.pr;
     let sql = "SELECT count(*) FROM comment_seen
                WHERE forge = ?1 AND repository = ?2 AND kind = ?3 AND id = ?4 AND served = 0";
     let count: i64 =

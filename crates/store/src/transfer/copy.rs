@@ -57,7 +57,7 @@ pub(super) async fn copy_all(
     from: &Store,
     to: &Store,
     zeros: NulPolicy,
-    mut told: impl FnMut(CopiedPage) + Send,
+    mut on_page: impl FnMut(CopiedPage) + Send,
 ) -> Result<Vec<TableComparison>, TransferError> {
     if have_common_part(from, to) {
         return Err(TransferError::Same(from.name()));
@@ -84,7 +84,7 @@ pub(super) async fn copy_all(
             progress = copy.current_progress().await?;
             continue;
         };
-        told(CopiedPage { table: part.name(), rows: step.rows });
+        on_page(CopiedPage { table: part.name(), rows: step.rows });
         limit = if step.next.part == progress.part { step.limit } else { page::FIRST };
         progress = step.next;
     }
@@ -127,12 +127,12 @@ impl StoreCopy<'_> {
 
     /// Checks whether a target that is neither new nor unfinished is this source's copy. If not, the error
     /// names its content.
-    async fn whole_or(&self, held: String) -> Result<TargetState, TransferError> {
+    async fn whole_or(&self, content: String) -> Result<TargetState, TransferError> {
         match compare::all_alike(self.from, self.to).await {
             Ok(Some(compared)) => Ok(TargetState::Whole(compared)),
             // A copy has no unreadable row.
             Ok(None) | Err(TransferError::Slot { .. } | TransferError::Unfit { .. }) => {
-                Err(TransferError::NotNew { target: self.to.name(), held })
+                Err(TransferError::NotNew { target: self.to.name(), held: content })
             }
             Err(error) => Err(error),
         }

@@ -76,9 +76,9 @@ impl ValkeyServer {
 }
 
 /// Receives the reports on the channel, for as long as it is polled.
-async fn listen(mut at: watch::Receiver<PrimaryServer>, told: Arc<Notify>) {
+async fn listen(mut primary_receiver: watch::Receiver<PrimaryServer>, notify: Arc<Notify>) {
     loop {
-        if let Err(error) = listen_once(&mut at, &told).await {
+        if let Err(error) = listen_once(&mut primary_receiver, &notify).await {
             tracing::debug!(%error, "cannot listen for wake-ups; due slots are found at the next check");
         }
         tokio::time::sleep(AGAIN).await;
@@ -86,8 +86,11 @@ async fn listen(mut at: watch::Receiver<PrimaryServer>, told: Arc<Notify>) {
 }
 
 /// Receives until the connection ends, or another server becomes the primary.
-async fn listen_once(at: &mut watch::Receiver<PrimaryServer>, told: &Notify) -> Result<(), RedisError> {
-    let primary = at.borrow_and_update().clone();
+async fn listen_once(
+    primary_receiver: &mut watch::Receiver<PrimaryServer>,
+    notify: &Notify,
+) -> Result<(), RedisError> {
+    let primary = primary_receiver.borrow_and_update().clone();
     let connecting = async {
         let mut listener = primary.client.get_async_pubsub().await?;
         listener.subscribe(CHANGED).await?;
@@ -100,7 +103,7 @@ async fn listen_once(at: &mut watch::Receiver<PrimaryServer>, told: &Notify) -> 
     loop {
         tokio::select! {
             message = tokio::time::timeout(QUIET, messages.next()) => match message {
-                Ok(Some(_)) => told.notify_one(),
+                Ok(Some(_)) => notify.notify_one(),
                 Ok(None) => {
                     // The next caller asks the Sentinels.
                     primary.mark_lost();
@@ -108,7 +111,7 @@ async fn listen_once(at: &mut watch::Receiver<PrimaryServer>, told: &Notify) -> 
                 }
                 Err(_) => return Ok(()),
             },
-            _ = at.changed() => return Ok(()),
+            _ = primary_receiver.changed() => return Ok(()),
         }
     }
 }

@@ -35,10 +35,10 @@ impl TransportPolicy {
     ///
     /// # Errors
     /// [`SlotsError::Plain`] if TLS is required and missing.
-    pub(super) fn check(self, place: &ConnectionAddr) -> Result<(), SlotsError> {
-        match (self, place) {
+    pub(super) fn check(self, address: &ConnectionAddr) -> Result<(), SlotsError> {
+        match (self, address) {
             (Self::Safe, ConnectionAddr::Tcp(host, _)) if !is_loopback(host) => {
-                Err(SlotsError::Plain { place: place.to_string() })
+                Err(SlotsError::Plain { place: address.to_string() })
             }
             (Self::Safe | Self::Any, _) => Ok(()),
         }

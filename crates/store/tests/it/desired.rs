@@ -46,8 +46,8 @@ fn shown_as(row: DesiredComment, comment: &str) -> DesiredComment {
     DesiredComment { comment: Some(CommentId::new(comment)), ..row }
 }
 
-fn comment(of: &str, id: &str) -> (CommentSubject, CommentId) {
-    (item(of), CommentId::new(id))
+fn comment(item_id: &str, id: &str) -> (CommentSubject, CommentId) {
+    (item(item_id), CommentId::new(id))
 }
 
 #[tokio::test]

@@ -47,16 +47,20 @@ pub(crate) fn ask(least: u64, most: u64) -> ReservationRequest {
 pub(crate) async fn granted(
     store: &Store,
     levels: &[BudgetLevel],
-    ask: ReservationRequest,
+    request: ReservationRequest,
 ) -> (ReservationId, u64) {
-    match store.reserve(&purse(levels), &ask).await.unwrap() {
+    match store.reserve(&purse(levels), &request).await.unwrap() {
         ReservationOutcome::Granted { id, amount } => (id, amount.0),
         ReservationOutcome::Refused { level, left } => panic!("{level:?} has {left} left"),
     }
 }
 
-async fn refused(store: &Store, levels: &[BudgetLevel], ask: ReservationRequest) -> (BudgetLevelKind, u64) {
-    match store.reserve(&purse(levels), &ask).await.unwrap() {
+async fn refused(
+    store: &Store,
+    levels: &[BudgetLevel],
+    request: ReservationRequest,
+) -> (BudgetLevelKind, u64) {
+    match store.reserve(&purse(levels), &request).await.unwrap() {
         ReservationOutcome::Granted { amount, .. } => panic!("{amount} was granted"),
         ReservationOutcome::Refused { level, left } => (level.kind, left.0),
     }

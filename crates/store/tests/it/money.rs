@@ -229,7 +229,7 @@ fn purse(random: &mut Random, number: u64, now: UnixMillis) -> RunBudget {
     RunBudget::of_review(RunId::new(format!("run {number}")), &scope, &caps, now)
 }
 
-async fn call(world: &World, purse: &RunBudget, mut random: Random) {
+async fn call(world: &World, budget: &RunBudget, mut random: Random) {
     let price = world.prices.find_price(MODELS[random.below(3) as usize]).unwrap();
     // A token has at least one byte.
     let bytes = 1 + random.below(120_000);
@@ -239,22 +239,22 @@ async fn call(world: &World, purse: &RunBudget, mut random: Random) {
     let expires = UnixMillis(world.hand.now().0 + EXPIRES);
     {
         let mut tally = world.tally.lock().unwrap();
-        for level in &purse.levels {
+        for level in &budget.levels {
             let truth = tally.levels.entry(name(level)).or_default();
             truth.greatest = truth.greatest.max(level.limit.0);
         }
     }
     let ask = ReservationRequest { least, most, expires };
-    let (id, amount) = match again(|| store.reserve(purse, &ask)).await {
+    let (id, amount) = match again(|| store.reserve(budget, &ask)).await {
         ReservationOutcome::Refused { level, left } => {
-            assert!(left < least && purse.levels.contains(&level));
+            assert!(left < least && budget.levels.contains(&level));
             world.tally.lock().unwrap().refused += 1;
             return;
         }
         ReservationOutcome::Granted { id, amount } => (id, amount),
     };
     assert!(least <= amount && amount <= most);
-    for drawn in again(|| store.budget_usage(&purse.levels)).await {
+    for drawn in again(|| store.budget_usage(&budget.levels)).await {
         let greatest = world.tally.lock().unwrap().levels[&name(&drawn.level)].greatest;
         assert!(drawn.spent.0 + drawn.reserved.0 <= greatest, "{drawn:?} is beyond {greatest}");
     }
@@ -266,7 +266,7 @@ async fn call(world: &World, purse: &RunBudget, mut random: Random) {
         2 => Fate::Late,
         _ => Fate::Answered,
     };
-    book(world, purse, &fate, billed, amount);
+    book(world, budget, &fate, billed, amount);
     match fate {
         Fate::Died => return,
         Fate::Lost => {
@@ -341,7 +341,7 @@ fn provider(
 }
 
 /// Records the actual cost of a call.
-fn book(world: &World, purse: &RunBudget, fate: &Fate, billed: MicroUsd, amount: MicroUsd) {
+fn book(world: &World, budget: &RunBudget, fate: &Fate, billed: MicroUsd, amount: MicroUsd) {
     let mut tally = world.tally.lock().unwrap();
     tally.calls += 1;
     let expected = match fate {
@@ -357,7 +357,7 @@ fn book(world: &World, purse: &RunBudget, fate: &Fate, billed: MicroUsd, amount:
     if matches!(fate, Fate::Late | Fate::Answered) {
         tally.metered_micro_usd += billed.0;
     }
-    for level in &purse.levels {
+    for level in &budget.levels {
         let truth = tally.levels.entry(name(level)).or_default();
         truth.billed += billed.0;
         truth.expected += expected;

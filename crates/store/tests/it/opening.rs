@@ -107,10 +107,10 @@ fn a_file_that_lost_its_content_is_not_taken_for_a_new_one() {
 struct Mount(std::path::PathBuf);
 
 impl Mount {
-    fn of(file: &Path, at: &Path) -> Option<Self> {
+    fn of(file: &Path, target: &Path) -> Option<Self> {
         let mut mount = std::process::Command::new("mount");
-        let mounted = mount.arg("--bind").args([file, at]).stderr(std::process::Stdio::null()).status();
-        mounted.is_ok_and(|status| status.success()).then(|| Self(at.to_owned()))
+        let mounted = mount.arg("--bind").args([file, target]).stderr(std::process::Stdio::null()).status();
+        mounted.is_ok_and(|status| status.success()).then(|| Self(target.to_owned()))
     }
 }
 

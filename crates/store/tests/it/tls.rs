@@ -18,10 +18,10 @@ pub(crate) fn free_port() -> u16 {
 }
 
 /// Waits until a condition holds.
-pub(crate) fn wait_for(what: &str, holds: impl Fn() -> bool) {
+pub(crate) fn wait_for(condition: &str, predicate: impl Fn() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(120);
-    while !holds() {
-        assert!(Instant::now() < deadline, "no {what}");
+    while !predicate() {
+        assert!(Instant::now() < deadline, "no {condition}");
         std::thread::yield_now();
     }
 }

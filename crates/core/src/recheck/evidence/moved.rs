@@ -25,8 +25,8 @@ pub(super) struct MovedDefinition {
 impl MovedDefinition {
     /// Returns the definition; `None` if the stored text lacks its heading, or lacks statements other than
     /// the finding's own.
-    pub(super) fn from_finding(finding: &Finding, seen: &ChangeSnapshot) -> Option<Self> {
-        let near = ComparedFile::new(seen.near.clone());
+    pub(super) fn from_finding(finding: &Finding, snapshot: &ChangeSnapshot) -> Option<Self> {
+        let near = ComparedFile::new(snapshot.near.clone());
         let own = SearchTokens::from_text(&finding.raw.snippet);
         let places = near.places(&own);
         let [(first, last)] = places.as_slice() else { return None };
@@ -44,43 +44,50 @@ impl MovedDefinition {
     pub(super) fn is_left<T: Fn(&RepoPath) -> Option<String>>(
         &self,
         path: &RepoPath,
-        went: &FollowOutcome,
+        outcome: &FollowOutcome,
         head: &HeadView<'_, T>,
     ) -> bool {
         let defines = |page: &ComparedFile| {
             let headings = (0..page.statements().len()).filter_map(|at| own_name(page, at));
             headings.into_iter().any(|name| name == self.name)
         };
-        matches!(went, FollowOutcome::There { .. }) || head.page(path).is_some_and(|page| defines(&page))
+        matches!(outcome, FollowOutcome::There { .. }) || head.page(path).is_some_and(|page| defines(&page))
     }
 
     /// Returns true if the definition is around this statement of another file. The change must have added
     /// it there with one of its former statements, and without the finding's own lines.
-    pub(super) fn is_around(&self, one: &CodeStatement, page: &ComparedFile, added: &[(u32, u32)]) -> bool {
-        let all = page.statements();
-        let is_added = |one: &CodeStatement| added.iter().any(|lines| one.touches(*lines));
-        let found = all.iter().position(|other| other.first == one.first).and_then(|at| definition(page, at));
+    pub(super) fn is_around(
+        &self,
+        statement: &CodeStatement,
+        file: &ComparedFile,
+        added: &[(u32, u32)],
+    ) -> bool {
+        let all = file.statements();
+        let is_added = |statement: &CodeStatement| added.iter().any(|lines| statement.touches(*lines));
+        let found =
+            all.iter().position(|other| other.first == statement.first).and_then(|at| definition(file, at));
         found.is_some_and(|(heading, name)| {
             name == self.name
-                && page.places(&self.own).is_empty()
+                && file.places(&self.own).is_empty()
                 && all.get(heading).is_some_and(is_added)
-                && body(all, heading).any(|one| is_added(one) && self.rest.contains(&one.own))
+                && body(all, heading)
+                    .any(|statement| is_added(statement) && self.rest.contains(&statement.own))
         })
     }
 }
 
 /// Returns the innermost definition that a statement is in or begins: the index of its heading, and its
 /// name.
-fn definition(page: &ComparedFile, at: usize) -> Option<(usize, &str)> {
-    if let Some(name) = own_name(page, at) {
-        return Some((at, name));
+fn definition(file: &ComparedFile, statement_index: usize) -> Option<(usize, &str)> {
+    if let Some(name) = own_name(file, statement_index) {
+        return Some((statement_index, name));
     }
-    let all = page.statements();
-    let mut indent = all.get(at)?.indent;
-    for (index, above) in all.get(..at)?.iter().enumerate().rev() {
+    let all = file.statements();
+    let mut indent = all.get(statement_index)?.indent;
+    for (index, above) in all.get(..statement_index)?.iter().enumerate().rev() {
         if above.indent < indent && above.has_words {
             indent = above.indent;
-            if let Some(name) = own_name(page, index) {
+            if let Some(name) = own_name(file, index) {
                 return Some((index, name));
             }
         }
@@ -89,17 +96,21 @@ fn definition(page: &ComparedFile, at: usize) -> Option<(usize, &str)> {
 }
 
 /// Returns the name that a statement defines, if it has a body.
-fn own_name(page: &ComparedFile, at: usize) -> Option<&str> {
-    let all = page.statements();
-    let (one, below) = (all.get(at)?, all.get(at + 1)?);
+fn own_name(file: &ComparedFile, index: usize) -> Option<&str> {
+    let all = file.statements();
+    let (one, below) = (all.get(index)?, all.get(index + 1)?);
     let line = usize::try_from(one.first.checked_sub(1)?).ok()?;
-    page.text.lines().nth(line).filter(|_| below.indent > one.indent).and_then(defined_name)
+    file.text.lines().nth(line).filter(|_| below.indent > one.indent).and_then(defined_name)
 }
 
 /// Returns the statements in the body of a heading.
-fn body(all: &[CodeStatement], heading: usize) -> impl Iterator<Item = &CodeStatement> {
-    let indent = all.get(heading).map_or(usize::MAX, |heading| heading.indent);
-    all.get(heading.saturating_add(1)..).unwrap_or_default().iter().take_while(move |one| one.indent > indent)
+fn body(statements: &[CodeStatement], heading: usize) -> impl Iterator<Item = &CodeStatement> {
+    let indent = statements.get(heading).map_or(usize::MAX, |heading| heading.indent);
+    statements
+        .get(heading.saturating_add(1)..)
+        .unwrap_or_default()
+        .iter()
+        .take_while(move |one| one.indent > indent)
 }
 
 #[cfg(test)]

@@ -69,9 +69,9 @@ fn clean() -> ReviewerFeedback {
     reviewed(ReviewState::Commented, ReviewTextSignal::Silent, 0)
 }
 
-fn with(mut seen: PullSnapshot, name: &str, view: ReviewerFeedback) -> PullSnapshot {
-    seen.views.insert(name.into(), view);
-    seen
+fn with(mut snapshot: PullSnapshot, name: &str, view: ReviewerFeedback) -> PullSnapshot {
+    snapshot.views.insert(name.into(), view);
+    snapshot
 }
 
 fn thread(id: &str, by: ThreadAuthor, last: LastWord) -> UnresolvedThread {
@@ -106,8 +106,8 @@ fn code(want: &ReadinessAction) -> Option<ConvergeExitCode> {
     }
 }
 
-fn waits(seconds: i64, why: ReadinessWait) -> ReadinessAction {
-    ReadinessAction::Wait { until: at(seconds), why }
+fn waits(seconds: i64, reason: ReadinessWait) -> ReadinessAction {
+    ReadinessAction::Wait { until: at(seconds), why: reason }
 }
 
 fn answer(name: &str) -> ReadinessWait {

@@ -858,7 +858,7 @@ fn review(
 /// verdict quotes must be at its lines. The recorded lines must occur less often in the file than before, or
 /// the quoted text must be newer than the last sight of the defect.
 fn is_shown(
-    was: &Finding,
+    earlier: &Finding,
     verdict: &RecheckVerdict,
     defect: &Defect,
     files: &BTreeMap<String, Vec<Line>>,
@@ -870,14 +870,14 @@ fn is_shown(
         let said: Vec<&str> = lines.get(range).unwrap_or_default().iter().map(|line| &*line.text).collect();
         !verdict.excerpt.trim().is_empty() && squeezed(&said.join("\n")).contains(&squeezed(&verdict.excerpt))
     };
-    let own = files.get(&was.raw.place.path.to_string());
+    let own = files.get(&earlier.raw.place.path.to_string());
     let is_gone = own.is_none();
-    let snippet = squeezed(&was.raw.snippet);
+    let snippet = squeezed(&earlier.raw.snippet);
     let copies = own.map_or(0, |lines| {
         let whole = squeezed(&lines.iter().map(|line| &*line.text).collect::<Vec<_>>().join("\n"));
         whole.matches(&snippet).count()
     });
-    let before = was.around.as_ref().map_or(1, |around| around.copies);
+    let before = earlier.around.as_ref().map_or(1, |around| around.copies);
     let unique = before <= 1 && snippet.len() > 20;
     let is_new = || {
         let file = verdict.path.as_ref().and_then(|path| files.get(&path.to_string()));

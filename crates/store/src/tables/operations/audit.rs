@@ -10,12 +10,12 @@ use crate::fault::StoreFault;
 /// Appends entries to the log.
 pub(in super::super) fn append(
     connection: &SqlTransaction,
-    acts: &[OperatorAction],
+    actions: &[OperatorAction],
     now: UnixMillis,
 ) -> Result<(), StoreFault> {
     let sql = "INSERT INTO audit (at, actor, action, target, detail) VALUES (?1, ?2, ?3, ?4, ?5)";
     let insert = connection.sql(sql);
-    for OperatorAction { actor, action, target, detail } in acts {
+    for OperatorAction { actor, action, target, detail } in actions {
         insert.execute((now.0, actor, action, target, detail))?;
     }
     Ok(())

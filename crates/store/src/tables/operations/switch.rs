@@ -50,7 +50,7 @@ pub(super) fn find(connection: &SqlTransaction, name: &str) -> Result<Repository
 /// is renamed.
 pub(crate) fn learn_repositories<'a>(
     connection: &SqlTransaction,
-    heard: impl Iterator<Item = (&'a str, RepositoryRef)>,
+    repositories: impl Iterator<Item = (&'a str, RepositoryRef)>,
 ) -> Result<(), StoreFault> {
     let before: String =
         connection.sql("SELECT repositories FROM switch").single_row((), |row| row.get(0))?;
@@ -60,7 +60,7 @@ pub(crate) fn learn_repositories<'a>(
         return Ok(());
     }
     let mut is_new = false;
-    for (name, repository) in heard {
+    for (name, repository) in repositories {
         let name = name.to_lowercase();
         for switch in switches.iter_mut().filter(|switch| switch.repository.name.to_lowercase() == name) {
             for key in &repository.keys {
@@ -125,7 +125,10 @@ pub(super) fn sweep_wanted(connection: &SqlTransaction) -> Result<Option<UnixMil
 }
 
 /// Clears the request for a sweep of this time or earlier.
-pub(super) fn clear_sweep_request(connection: &SqlTransaction, wanted: UnixMillis) -> Result<(), StoreFault> {
-    connection.sql("UPDATE switch SET sweep = NULL WHERE sweep <= ?1").execute([wanted.0])?;
+pub(super) fn clear_sweep_request(
+    connection: &SqlTransaction,
+    request_time: UnixMillis,
+) -> Result<(), StoreFault> {
+    connection.sql("UPDATE switch SET sweep = NULL WHERE sweep <= ?1").execute([request_time.0])?;
     Ok(())
 }

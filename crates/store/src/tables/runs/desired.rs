@@ -53,10 +53,10 @@ fn replace_rows(
     connection: &SqlTransaction,
     key: &SlotKey,
     producer: Producer,
-    given: &[DesiredComment],
+    desired: &[DesiredComment],
 ) -> Result<(), StoreFault> {
-    forget_rows(connection, key, producer, given)?;
-    upsert_rows(connection, key, producer, given)
+    forget_rows(connection, key, producer, desired)?;
+    upsert_rows(connection, key, producer, desired)
 }
 
 /// Writes the summary's text and the status, and nothing else.
@@ -75,7 +75,7 @@ fn upsert_rows(
     connection: &SqlTransaction,
     key: &SlotKey,
     producer: Producer,
-    given: &[DesiredComment],
+    desired: &[DesiredComment],
 ) -> Result<(), StoreFault> {
     let find = "SELECT body, lowered FROM desired WHERE key = ?1 AND producer = ?2 AND item = ?3";
     let find = connection.sql(find);
@@ -86,7 +86,7 @@ fn upsert_rows(
                   SET position = excluded.position, body = excluded.body, lowered = excluded.lowered,
                       comment = coalesce(desired.comment, excluded.comment)";
     let upsert = connection.sql(upsert);
-    for (position, row) in given.iter().enumerate() {
+    for (position, row) in desired.iter().enumerate() {
         let id = (key.as_str(), producer.as_str(), row.item.as_str());
         let stored: Option<(String, Option<String>)> =
             find.first(id, |row| Ok((row.get(0)?, row.get(1)?)))?;
@@ -112,7 +112,7 @@ fn forget_rows(
     connection: &SqlTransaction,
     key: &SlotKey,
     producer: Producer,
-    given: &[DesiredComment],
+    desired: &[DesiredComment],
 ) -> Result<(), StoreFault> {
     let find =
         connection.sql("SELECT item FROM desired WHERE key = ?1 AND producer = ?2 AND comment IS NULL");
@@ -124,7 +124,7 @@ fn forget_rows(
     let begun = connection.sql(begun);
     let delete = "DELETE FROM desired WHERE key = ?1 AND producer = ?2 AND item = ?3";
     let delete = connection.sql(delete);
-    for item in known.iter().filter(|item| !given.iter().any(|row| row.item == **item)) {
+    for item in known.iter().filter(|item| !desired.iter().any(|row| row.item == **item)) {
         if !begun.exists((key.as_str(), producer.as_str(), item.topic().as_str()))? {
             delete.execute((key.as_str(), producer.as_str(), item.as_str()))?;
         }

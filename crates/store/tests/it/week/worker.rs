@@ -43,8 +43,8 @@ pub(super) async fn take(
 }
 
 /// Ends a lease as the worker wants, if it is still its own.
-async fn end(store: &Store, work: &Work, then: StepOutcome, limits: &SlotLimits) -> Came {
-    match take(store, &work.run.key, SlotCommand::Finish(work.run.token, then), limits).await {
+async fn end(store: &Store, work: &Work, outcome: StepOutcome, limits: &SlotLimits) -> Came {
+    match take(store, &work.run.key, SlotCommand::Finish(work.run.token, outcome), limits).await {
         Ok(_) => Came::Ended,
         Err(_) => Came::Lost,
     }
@@ -60,11 +60,11 @@ fn accepted<T>(answer: Result<T, StoreError>) -> Option<T> {
 }
 
 /// Looks at the head, and decides if a review of it is wanted and the storm allows one.
-pub(super) async fn look(store: &Store, work: &Work, is: &Pull, limits: &SlotLimits) -> Came {
-    if is.closed {
+pub(super) async fn look(store: &Store, work: &Work, pull: &Pull, limits: &SlotLimits) -> Came {
+    if pull.closed {
         return end(store, work, StepOutcome::Held(HoldReason::Cancelled), limits).await;
     }
-    let revision = PullRevision { head: commit_id(work.at, is.head), base: sha('b') };
+    let revision = PullRevision { head: commit_id(work.at, pull.head), base: sha('b') };
     let now = store.now().await.unwrap();
     let Some(begun) = accepted(store.begin_run(&work.run, &revision, now).await) else { return Came::Lost };
     if begun.computed.is_none() && begun.reviewed.as_ref() == Some(&revision) {
@@ -75,7 +75,7 @@ pub(super) async fn look(store: &Store, work: &Work, is: &Pull, limits: &SlotLim
         Some(storm) if begun.computed.is_none() && !slot.may_compute(now) => {
             end(store, work, StepOutcome::DueAt(storm.ends, WaitReason::Storm), limits).await
         }
-        Some(_) | None => Came::Looked(is.head),
+        Some(_) | None => Came::Looked(pull.head),
     }
 }
 
@@ -154,8 +154,8 @@ pub(super) async fn publish(store: &Store, work: &Work, down: bool, limits: &Slo
 }
 
 /// Looks at the head once more, and ends the lease.
-pub(super) async fn finish(store: &Store, work: &Work, is: &Pull, limits: &SlotLimits) -> Came {
-    let then = if is.closed || is.head == work.head { StepOutcome::Idle } else { StepOutcome::Again };
+pub(super) async fn finish(store: &Store, work: &Work, pull: &Pull, limits: &SlotLimits) -> Came {
+    let then = if pull.closed || pull.head == work.head { StepOutcome::Idle } else { StepOutcome::Again };
     end(store, work, then, limits).await
 }
 
